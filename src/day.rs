@@ -1,0 +1,229 @@
+//! The nouns of the domain that everything else is said in: a UTC [`Day`] and the [`Usage`] on it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
+
+/// The first day that FlowGent tracked usage on: 2025-05-28. Usage on earlier days is zero by contract.
+pub const TRACKING_START: Day = Day(20_236);
+
+/// A UTC calendar day, counted in days since 1970-01-01.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Day(i32);
+
+/// The credits that one agent used on one day.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Usage {
+    /// The UTC day.
+    pub day: Day,
+    /// Credits used on it: finite, not negative, possibly fractional.
+    pub credits: f64,
+}
+
+impl Day {
+    /// The day that `instant` lies in.
+    #[must_use]
+    pub fn of(instant: DateTime<Utc>) -> Self {
+        Self::from(instant.date_naive())
+    }
+
+    /// The day of that number, counted from 1970-01-01 as day 0.
+    #[must_use]
+    pub const fn from_number(number: i32) -> Self {
+        Self(number)
+    }
+
+    /// Days since 1970-01-01.
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        self.0
+    }
+
+    /// The calendar date. Days outside chrono's calendar are clamped to its ends.
+    #[must_use]
+    pub fn date(self) -> NaiveDate {
+        let epoch = NaiveDate::default();
+        let date = if self.0 >= 0 {
+            epoch.checked_add_days(Days::new(self.0.unsigned_abs().into()))
+        } else {
+            epoch.checked_sub_days(Days::new(self.0.unsigned_abs().into()))
+        };
+        date.unwrap_or(if self.0 >= 0 {
+            NaiveDate::MAX
+        } else {
+            NaiveDate::MIN
+        })
+    }
+
+    /// The instant at which the day begins, 00:00:00 UTC.
+    #[must_use]
+    pub fn start(self) -> DateTime<Utc> {
+        self.date().and_time(NaiveTime::MIN).and_utc()
+    }
+
+    /// The instant at which the day is over: 00:00:00 UTC of the next one.
+    #[must_use]
+    pub fn end(self) -> DateTime<Utc> {
+        self.start() + TimeDelta::days(1)
+    }
+
+    /// The day after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        self.plus(1)
+    }
+
+    /// The day before this one.
+    #[must_use]
+    pub const fn previous(self) -> Self {
+        self.plus(-1)
+    }
+
+    /// The day that lies `days` later, or earlier if negative.
+    #[must_use]
+    pub const fn plus(self, days: i32) -> Self {
+        Self(self.0.saturating_add(days))
+    }
+
+    /// How many days this day lies after `earlier`; negative if it lies before.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> i32 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// Every day from this one through `last`, both included; empty if `last` lies before.
+    pub fn through(self, last: Self) -> impl DoubleEndedIterator<Item = Self> + Clone + use<> {
+        (self.0..=last.0).map(Self)
+    }
+
+    /// The first day of this day's month.
+    #[must_use]
+    pub fn month_start(self) -> Self {
+        self.plus(1 - i32::try_from(self.date().day()).unwrap_or(1))
+    }
+}
+
+impl From<NaiveDate> for Day {
+    fn from(date: NaiveDate) -> Self {
+        let days = date.signed_duration_since(NaiveDate::default()).num_days();
+        Self(i32::try_from(days).unwrap_or(if days >= 0 { i32::MAX } else { i32::MIN }))
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.date().format("%Y-%m-%d"))
+    }
+}
+
+/// A text that is not a day.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DayError {
+    /// The text is not of the form YYYY-MM-DD.
+    #[error("`{0}` is not in YYYY-MM-DD format")]
+    Format(String),
+    /// The form is right, but the calendar has no such day.
+    #[error("`{0}` is not a day of the calendar")]
+    Calendar(String),
+}
+
+impl FromStr for Day {
+    type Err = DayError;
+
+    fn from_str(text: &str) -> Result<Self, DayError> {
+        // Errors echo at most this much of a text that may come from a hostile server.
+        let shown = || {
+            text.chars()
+                .take(32)
+                .collect::<String>()
+                .escape_default()
+                .to_string()
+        };
+        let bytes = text.as_bytes();
+        let shape = bytes.len() == 10
+            && bytes.iter().enumerate().all(|(i, byte)| match i {
+                4 | 7 => *byte == b'-',
+                _ => byte.is_ascii_digit(),
+            });
+        if !shape {
+            return Err(DayError::Format(shown()));
+        }
+        // The shape check leaves ASCII digits only, so each part is a small number.
+        let part = |range: std::ops::Range<usize>| {
+            bytes[range]
+                .iter()
+                .fold(0, |number, digit| number * 10 + u32::from(digit - b'0'))
+        };
+        let year = i32::try_from(part(0..4)).unwrap_or(0);
+        NaiveDate::from_ymd_opt(year, part(5..7), part(8..10))
+            .map(Self::from)
+            .ok_or_else(|| DayError::Calendar(shown()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> Day {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn tracking_starts_on_28_may_2025() {
+        assert_eq!(TRACKING_START.to_string(), "2025-05-28");
+    }
+
+    #[test]
+    fn a_day_reads_back_what_it_prints() {
+        for number in [-719_162, -1, 0, 1, 19_782, 20_236, 2_932_896] {
+            let day = Day::from_number(number);
+            assert_eq!(day.to_string().parse(), Ok(day));
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_day_is_refused_with_the_reason() {
+        for text in [
+            "",
+            "2025-5-28",
+            "2025/05/28",
+            "20250528",
+            "2025-05-28T00",
+            "２０25-05-28",
+        ] {
+            assert!(
+                matches!(text.parse::<Day>(), Err(DayError::Format(_))),
+                "{text}"
+            );
+        }
+        for text in ["2025-02-29", "2025-13-01", "2025-00-10", "2025-04-31"] {
+            assert!(
+                matches!(text.parse::<Day>(), Err(DayError::Calendar(_))),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_day_ends_where_the_next_begins() {
+        let day = day("2024-02-28");
+        assert_eq!(day.end(), day.next().start());
+        assert_eq!(day.next().to_string(), "2024-02-29");
+        assert_eq!(Day::of(day.end() - TimeDelta::nanoseconds(1)), day);
+    }
+
+    #[test]
+    fn a_month_starts_on_its_first() {
+        assert_eq!(day("2026-11-23").month_start(), day("2026-11-01"));
+        assert_eq!(day("2026-11-01").month_start(), day("2026-11-01"));
+    }
+
+    #[test]
+    fn days_through_an_earlier_one_are_none() {
+        let day = day("2026-11-23");
+        assert_eq!(day.through(day.previous()).count(), 0);
+        assert_eq!(day.through(day.plus(2)).count(), 3);
+    }
+}

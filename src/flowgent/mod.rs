@@ -1,0 +1,34 @@
+//! FlowGent's public API: its messages and a client that survives what an API can do to it.
+
+pub mod wire;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+/// How FlowGent is talked to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Everything before `agent/…`, ending in a slash.
+    pub base_url: Url,
+    /// The most time that one request may take, from connecting to the last byte.
+    pub timeout: Duration,
+    /// The most requests per second, per account.
+    pub requests_per_second: f64,
+    /// The most requests under way at once, per account.
+    pub concurrency: usize,
+    /// Which certificate authorities are trusted.
+    pub roots: Roots,
+}
+
+/// Which certificate authorities are trusted to vouch for FlowGent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Roots {
+    /// Mozilla's list, built in: works on a machine that has no certificates of its own.
+    Bundled,
+    /// The operating system's list.
+    System,
+    /// The PEM certificates in this file, and no others.
+    File(PathBuf),
+}

@@ -1,0 +1,252 @@
+//! The exporter's telemetry of itself, kept by the `prometheus` crate. Usage figures are not here:
+//! [`crate::exposition`] writes those directly.
+//!
+//! Every series exists from the start, at zero where its labels are known beforehand, so that a rate
+//! over it sees the first event.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use prometheus::core::{Collector, GenericCounterVec};
+use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
+use prometheus::{
+    CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, Opts, Registry,
+};
+
+/// Bounds for a request to FlowGent, in seconds; the default timeout is 30 s.
+const API_BUCKETS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// Bounds for a ledger transaction, in seconds.
+const LEDGER_BUCKETS: &[f64] = &[0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+
+/// How a sync ended: the values of the label `outcome` of `flowgent_exporter_syncs_total`.
+pub const SYNC_OUTCOMES: [&str; 3] = ["complete", "incomplete", "failed"];
+
+/// The instruments, cloned freely; all clones count into the same series.
+#[derive(Debug, Clone)]
+pub struct Telemetry {
+    registry: Arc<Registry>,
+    /// 1 if the config was read successfully the last time it was tried.
+    pub config_last_reload_successful: IntGauge,
+    /// When the config was last read successfully.
+    pub config_last_reload_success_timestamp: Gauge,
+    /// 1 while a sync runs.
+    pub sync_running: IntGauge,
+    /// When the last sync started.
+    pub sync_last_start_timestamp: Gauge,
+    /// When the last sync ended.
+    pub sync_last_end_timestamp: Gauge,
+    /// How long the last sync took.
+    pub sync_last_duration: Gauge,
+    /// When the next sync is due.
+    pub sync_next_timestamp: Gauge,
+    /// Syncs by `outcome`, see [`SYNC_OUTCOMES`].
+    pub syncs: IntCounterVec,
+    /// Windows that were planned.
+    pub windows_planned: IntCounter,
+    /// Windows of the current sync that are still to be fetched.
+    pub windows_left: IntGauge,
+    /// Requests to FlowGent by `account`, `endpoint` and `outcome`.
+    pub api_requests: IntCounterVec,
+    /// Seconds until FlowGent answered in full, by `account` and `endpoint`.
+    pub api_request_duration: HistogramVec,
+    /// FlowGent's clock minus ours in seconds, by `account`.
+    pub api_clock_skew: GaugeVec,
+    /// Requests that had to wait for the rate or concurrency limit, by `account`.
+    pub api_limit_waits: IntCounterVec,
+    /// Seconds that requests waited for these limits, by `account`.
+    pub api_limit_wait_seconds: CounterVec,
+    /// Bytes of the ledger's file and its write-ahead log.
+    pub ledger_size: IntGauge,
+    /// Seconds per ledger transaction, by `transaction`.
+    pub ledger_transaction_duration: HistogramVec,
+    /// Requests that were served, by `handler` and `code`.
+    pub http_requests: IntCounterVec,
+    /// Open connections of clients.
+    pub http_connections: IntGauge,
+    /// Connections that were closed to make room for new ones.
+    pub http_connections_evicted: IntCounter,
+    /// Seconds per rendering of the usage series.
+    pub render_duration: Histogram,
+}
+
+impl Telemetry {
+    /// All instruments, registered and at zero.
+    ///
+    /// # Panics
+    /// Never: the names are constants and registered once.
+    #[must_use]
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let maker = Maker(&registry);
+        let build = Opts::new(
+            name("build_info"),
+            "Constant 1, labelled with the build's version.",
+        )
+        .const_label("version", env!("CARGO_PKG_VERSION"));
+        maker.register(IntGauge::with_opts(build)).set(1);
+        registry
+            .register(Box::new(ProcessCollector::for_self()))
+            .expect("the process collector is registered once");
+        let telemetry = Self {
+            config_last_reload_successful: maker.int_gauge(
+                "config_last_reload_successful",
+                "1 if the config was read successfully the last time it was tried, else 0.",
+            ),
+            config_last_reload_success_timestamp: maker.gauge(
+                "config_last_reload_success_timestamp_seconds",
+                "When the config was last read successfully.",
+            ),
+            sync_running: maker.int_gauge("sync_running", "1 while a sync runs, else 0."),
+            sync_last_start_timestamp: maker.gauge(
+                "sync_last_start_timestamp_seconds",
+                "When the last sync started.",
+            ),
+            sync_last_end_timestamp: maker.gauge(
+                "sync_last_end_timestamp_seconds",
+                "When the last sync ended.",
+            ),
+            sync_last_duration: maker
+                .gauge("sync_last_duration_seconds", "How long the last sync took."),
+            sync_next_timestamp: maker
+                .gauge("sync_next_timestamp_seconds", "When the next sync is due."),
+            syncs: maker.counters("syncs_total", "Syncs by outcome.", &["outcome"]),
+            windows_planned: maker.register(IntCounter::new(
+                name("windows_planned_total"),
+                "Windows of days that were planned to be fetched.",
+            )),
+            windows_left: maker.int_gauge(
+                "windows_left",
+                "Windows of the current or last sync that are still to be fetched.",
+            ),
+            api_requests: maker.counters(
+                "api_requests_total",
+                "Requests to FlowGent by outcome.",
+                &["account", "endpoint", "outcome"],
+            ),
+            api_request_duration: maker.histograms(
+                "api_request_duration_seconds",
+                "Time until FlowGent answered in full or failed to.",
+                &["account", "endpoint"],
+                API_BUCKETS,
+            ),
+            api_clock_skew: maker.register(GaugeVec::new(
+                Opts::new(
+                    name("api_clock_skew_seconds"),
+                    "FlowGent's clock minus this host's, by the Date header of its last answer.",
+                ),
+                &["account"],
+            )),
+            api_limit_waits: maker.counters(
+                "api_limit_waits_total",
+                "Requests that waited for the account's rate or concurrency limit.",
+                &["account"],
+            ),
+            api_limit_wait_seconds: maker.register(CounterVec::new(
+                Opts::new(
+                    name("api_limit_wait_seconds_total"),
+                    "Time that requests waited for the account's rate or concurrency limit.",
+                ),
+                &["account"],
+            )),
+            ledger_size: maker.int_gauge(
+                "ledger_size_bytes",
+                "Size of the ledger's file and its write-ahead log.",
+            ),
+            ledger_transaction_duration: maker.histograms(
+                "ledger_transaction_duration_seconds",
+                "Time that a transaction of the ledger took.",
+                &["transaction"],
+                LEDGER_BUCKETS,
+            ),
+            http_requests: maker.counters(
+                "http_requests_total",
+                "Requests that were served, by handler and status code.",
+                &["handler", "code"],
+            ),
+            http_connections: maker.int_gauge("http_connections", "Open connections of clients."),
+            http_connections_evicted: maker.register(IntCounter::new(
+                name("http_connections_evicted_total"),
+                "Waiting connections that were closed to make room for new ones.",
+            )),
+            render_duration: maker.register(Histogram::with_opts(
+                HistogramOpts::new(
+                    name("render_duration_seconds"),
+                    "Time to render and compress the usage series after a change.",
+                )
+                .buckets(LEDGER_BUCKETS.to_vec()),
+            )),
+            registry: Arc::new(registry),
+        };
+        for outcome in SYNC_OUTCOMES {
+            telemetry.syncs.with_label_values(&[outcome]);
+        }
+        telemetry
+    }
+
+    /// The present state of every instrument and of the process, sorted by name.
+    #[must_use]
+    pub fn gather(&self) -> Vec<MetricFamily> {
+        self.registry.gather()
+    }
+
+    /// Notes that the config was tried to be read at `now`, and whether that succeeded.
+    pub fn config_reloaded(&self, now: DateTime<Utc>, successful: bool) {
+        self.config_last_reload_successful.set(successful.into());
+        if successful {
+            self.config_last_reload_success_timestamp.set(seconds(now));
+        }
+    }
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// An instant as Prometheus has it: seconds since 1970, with milliseconds.
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "milliseconds since 1970 stay far below 2^53"
+)]
+#[must_use]
+pub fn seconds(instant: DateTime<Utc>) -> f64 {
+    instant.timestamp_millis() as f64 / 1000.0
+}
+
+/// The full name of one of the exporter's own families.
+fn name(rest: &str) -> String {
+    format!("flowgent_exporter_{rest}")
+}
+
+/// Makes instruments and registers them.
+struct Maker<'a>(&'a Registry);
+
+impl Maker<'_> {
+    fn register<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        let collector = made.expect("names and labels are constants that satisfy the rules");
+        self.0
+            .register(Box::new(collector.clone()))
+            .expect("each name is registered once");
+        collector
+    }
+
+    fn int_gauge(&self, rest: &str, help: &str) -> IntGauge {
+        self.register(IntGauge::new(name(rest), help))
+    }
+
+    fn gauge(&self, rest: &str, help: &str) -> Gauge {
+        self.register(Gauge::new(name(rest), help))
+    }
+
+    fn counters(&self, rest: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.register(GenericCounterVec::new(Opts::new(name(rest), help), labels))
+    }
+
+    fn histograms(&self, rest: &str, help: &str, labels: &[&str], bounds: &[f64]) -> HistogramVec {
+        let options = HistogramOpts::new(name(rest), help).buckets(bounds.to_vec());
+        self.register(HistogramVec::new(options, labels))
+    }
+}
