@@ -1,4 +1,5 @@
 //! Prometheus exporter and usage monitor for AI agents on FlowGent.
+pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod day;
@@ -10,4 +11,5 @@ pub mod secret;
 pub mod series;
 pub mod sync;
 pub mod telemetry;
+pub mod validate;
 pub mod window;

@@ -1,5 +1,13 @@
 //! FlowGent's public API: its messages and a client that survives what an API can do to it.
 
+pub mod client;
+mod credential;
+pub mod error;
+pub mod listing;
+pub mod pace;
+#[cfg(test)]
+mod tests;
+pub mod transport;
 pub mod wire;
 
 use std::path::PathBuf;

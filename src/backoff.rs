@@ -1,0 +1,103 @@
+//! Exponential backoff: how long to wait before asking again. The client, the sync's retries and the
+//! hooks share it.
+//!
+//! Jitter is *full*: the wait is uniform between nothing and the ceiling, which spreads clients that
+//! failed together better than any narrower band (Marc Brooker, "Exponential Backoff And Jitter", 2015).
+
+use std::time::Duration;
+
+/// Waits whose ceiling starts at a base and doubles with every attempt up to a cap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    base: Duration,
+    cap: Duration,
+}
+
+/// Why a base and a cap make no [`Backoff`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BackoffError {
+    /// Doubling nothing stays nothing, so that retries would hammer.
+    #[error("backoff base is zero")]
+    ZeroBase,
+    /// The first wait would already be longer than the longest.
+    #[error("backoff cap {cap:?} is less than its base {base:?}")]
+    CapBelowBase {
+        /// The first ceiling.
+        base: Duration,
+        /// The last ceiling.
+        cap: Duration,
+    },
+}
+
+impl Backoff {
+    /// Ceilings of `base`, twice `base`, four times `base` and so on, at most `cap`.
+    ///
+    /// # Errors
+    /// `base` is zero, or `cap` is less than `base`.
+    pub const fn new(base: Duration, cap: Duration) -> Result<Self, BackoffError> {
+        if base.is_zero() {
+            return Err(BackoffError::ZeroBase);
+        }
+        if cap.as_nanos() < base.as_nanos() {
+            return Err(BackoffError::CapBelowBase { base, cap });
+        }
+        Ok(Self { base, cap })
+    }
+
+    /// The longest wait after the failed attempt of that number, counted from 0: `base · 2^attempt`,
+    /// at most the cap.
+    #[must_use]
+    pub fn ceiling(&self, attempt: u32) -> Duration {
+        1_u32
+            .checked_shl(attempt)
+            .and_then(|factor| self.base.checked_mul(factor))
+            .map_or(self.cap, |doubled| doubled.min(self.cap))
+    }
+
+    /// The wait after the failed attempt of that number: uniform from zero through the ceiling, if
+    /// `random` is uniform over all of `u64`.
+    #[must_use]
+    pub fn jittered(&self, attempt: u32, random: u64) -> Duration {
+        let ceiling = u64::try_from(self.ceiling(attempt).as_nanos()).unwrap_or(u64::MAX);
+        // Scaling by multiplication needs no division and has no bias worth the name.
+        let scaled = (u128::from(ceiling) + 1) * u128::from(random);
+        Duration::from_nanos(u64::try_from(scaled >> 64).unwrap_or(ceiling))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn ceilings_double_up_to_the_cap() {
+        let backoff = Backoff::new(15 * 60 * SECOND, 2 * 3600 * SECOND).unwrap();
+        let minutes = |attempt| backoff.ceiling(attempt).as_secs() / 60;
+        assert_eq!([0, 1, 2, 3, 4].map(minutes), [15, 30, 60, 120, 120]);
+        assert_eq!([31, 32, 64, u32::MAX].map(minutes), [120; 4]);
+    }
+
+    #[test]
+    fn jitter_spans_everything_from_zero_through_the_ceiling() {
+        let backoff = Backoff::new(SECOND, 60 * SECOND).unwrap();
+        assert_eq!(backoff.jittered(3, 0), Duration::ZERO);
+        assert_eq!(backoff.jittered(3, u64::MAX / 2 + 1), 4 * SECOND);
+        assert_eq!(backoff.jittered(3, u64::MAX), 8 * SECOND);
+        assert_eq!(backoff.jittered(40, u64::MAX), 60 * SECOND);
+        let longest = Backoff::new(SECOND, Duration::MAX).unwrap();
+        assert!(longest.jittered(99, u64::MAX) <= Duration::MAX);
+    }
+
+    #[test]
+    fn nonsense_cannot_be_built() {
+        let refusal = |base, cap| Backoff::new(base, cap).unwrap_err().to_string();
+        assert_eq!(refusal(Duration::ZERO, SECOND), "backoff base is zero");
+        assert_eq!(
+            refusal(2 * SECOND, SECOND),
+            "backoff cap 1s is less than its base 2s"
+        );
+        assert!(Backoff::new(SECOND, SECOND).is_ok());
+    }
+}

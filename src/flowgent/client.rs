@@ -1,0 +1,412 @@
+//! The typed calls of one account, which survive what an API can do to its clients.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use tokio::time::{sleep, timeout};
+
+use crate::backoff::Backoff;
+use crate::clock::{SharedClock, instant};
+use crate::flowgent::Settings;
+use crate::flowgent::credential::Credential;
+use crate::flowgent::error::{ApiError, OUTCOMES, QUOTE_BYTES, printable};
+use crate::flowgent::listing::{self, ListedAgent};
+use crate::flowgent::pace::Pace;
+use crate::flowgent::transport::{self, HttpClient};
+use crate::flowgent::wire::{
+    ChatAccepted, ChatBody, ChatRequest, TemplateAnswer, TemplateRequest, UsageAnswer,
+};
+use crate::secret::Secret;
+use crate::telemetry::Telemetry;
+use crate::window::Window;
+
+/// How often a question is asked at most within one call.
+const TRIES: u32 = 4;
+/// The waits between the tries of one call.
+const BACKOFF: Backoff = match Backoff::new(Duration::from_millis(500), Duration::from_secs(30)) {
+    Ok(backoff) => backoff,
+    Err(_) => panic!("half a second is not zero and not more than 30 seconds"),
+};
+/// The most bytes of a usage answer and of those that are as small. 31 days need about 2 KiB.
+const ANSWER_LIMIT: usize = 1 << 20;
+/// The most bytes of an agent listing.
+const LISTING_LIMIT: usize = 16 << 20;
+/// How much is read of the body of an error.
+const ERROR_LIMIT: usize = 64 << 10;
+/// What stands for itself in a path segment: the unreserved characters of RFC 3986.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// The API as one account sees it, with that account's key and limits.
+///
+/// Every call may be dropped at any time; that closes the connection in use and frees its place
+/// among the requests under way. Such a request is not counted in the telemetry.
+#[derive(Debug)]
+pub struct Client {
+    http: HttpClient,
+    account: Arc<str>,
+    credential: ArcSwapOption<Credential>,
+    pub(super) pace: Pace,
+    telemetry: Telemetry,
+    clock: SharedClock,
+    pub(super) backoff: Backoff,
+}
+
+/// What a chat came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ChatReply {
+    /// The agent's reply. What its tools did is in the metadata, for the caller to judge.
+    Answered(ChatBody),
+    /// The reply will be sent to the callback URL.
+    Accepted(ChatAccepted),
+}
+
+/// The endpoints, named as in the label `endpoint` of the telemetry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Endpoint {
+    Agents,
+    Usage,
+    Chat,
+    Waba,
+}
+
+/// A request, to be sent perhaps more than once.
+struct Call {
+    endpoint: Endpoint,
+    url: String,
+    /// The JSON to post; without it, this is a GET.
+    posted: Option<Vec<u8>>,
+}
+
+impl Client {
+    /// A client without a key: give it one with [`Client::set_key`] before asking anything.
+    #[must_use]
+    pub fn new(
+        http: &HttpClient,
+        settings: &Settings,
+        account: Arc<str>,
+        telemetry: &Telemetry,
+        clock: SharedClock,
+    ) -> Self {
+        // Usage is what every account is asked for; the rare endpoints would only multiply zeros.
+        for outcome in OUTCOMES {
+            telemetry
+                .api_requests
+                .with_label_values(&[&account, Endpoint::Usage.name(), outcome]);
+        }
+        telemetry
+            .api_request_duration
+            .with_label_values(&[&account, Endpoint::Usage.name()]);
+        Self {
+            http: http.clone(),
+            pace: Pace::new(
+                settings.requests_per_second,
+                settings.concurrency,
+                &account,
+                telemetry,
+            ),
+            account,
+            credential: ArcSwapOption::empty(),
+            telemetry: telemetry.clone(),
+            clock,
+            backoff: BACKOFF,
+        }
+    }
+
+    /// Uses `key` for every request sent from now on.
+    ///
+    /// # Errors
+    /// [`ApiError::MissingKey`] if it is empty, [`ApiError::UnusableKey`] if it would break out of its
+    /// header. The key from before is then still in use.
+    pub fn set_key(&self, key: Secret) -> Result<(), ApiError> {
+        self.credential.store(Some(Arc::new(Credential::new(key)?)));
+        Ok(())
+    }
+
+    /// Asks for the usage of an agent in `window`, a few times if need be.
+    ///
+    /// `judge` decides what the answer is worth before it is counted, so that a well-formed answer
+    /// that breaks the contract is no success in the telemetry. `Ok` takes any.
+    ///
+    /// # Errors
+    /// What came of the last try.
+    pub async fn usage<T>(
+        &self,
+        agent_id: &str,
+        window: &Window,
+        judge: impl Fn(UsageAnswer) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        let mut call = self.call(Endpoint::Usage, Some(agent_id))?;
+        call.url += &format!("?start_date={}&end_date={}", window.start(), window.end());
+        self.ask(&call, |body| judge(parse(body)?)).await
+    }
+
+    /// Lists the account's agents, asking a few times if need be.
+    ///
+    /// # Errors
+    /// What came of the last try; [`ApiError::Contract`] says what was seen instead of a list.
+    pub async fn list_agents(&self) -> Result<Vec<ListedAgent>, ApiError> {
+        let call = self.call(Endpoint::Agents, None)?;
+        self.ask(&call, |body| listing::agents(&parse(body)?)).await
+    }
+
+    /// Says something to an agent. It is not said again where it may have been heard: the agent
+    /// would answer, act and be paid twice.
+    ///
+    /// # Errors
+    /// What went wrong, also where FlowGent says so under HTTP 200.
+    pub async fn chat(&self, agent_id: &str, request: &ChatRequest) -> Result<ChatReply, ApiError> {
+        let call = self.post(Endpoint::Chat, agent_id, request)?;
+        self.ask(&call, chat_reply).await
+    }
+
+    /// Sends a WhatsApp template. It is not sent again where it may have arrived: people would read
+    /// it twice.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub async fn send_template(
+        &self,
+        agent_id: &str,
+        request: &TemplateRequest,
+    ) -> Result<TemplateAnswer, ApiError> {
+        let call = self.post(Endpoint::Waba, agent_id, request)?;
+        self.ask(&call, parse).await
+    }
+
+    fn post(
+        &self,
+        endpoint: Endpoint,
+        agent_id: &str,
+        request: &impl Serialize,
+    ) -> Result<Call, ApiError> {
+        let posted = serde_json::to_vec(request)
+            .map_err(|error| ApiError::Contract(format!("request is not JSON: {error}")))?;
+        Ok(Call {
+            posted: Some(posted),
+            ..self.call(endpoint, Some(agent_id))?
+        })
+    }
+
+    fn call(&self, endpoint: Endpoint, agent_id: Option<&str>) -> Result<Call, ApiError> {
+        let base = &self.http.base_url;
+        let url = match agent_id {
+            None => format!("{base}agent"),
+            // Every reader of URLs resolves a segment of dots, in whatever encoding: `..` would ask
+            // for something other than an agent.
+            Some("" | "." | "..") => return Err(ApiError::InvalidAgentId),
+            Some(id) => {
+                let segment = utf8_percent_encode(id, SEGMENT);
+                format!("{base}agent/{segment}/{}", endpoint.name())
+            }
+        };
+        Ok(Call {
+            endpoint,
+            url,
+            posted: None,
+        })
+    }
+
+    /// Asks until there is an answer that `read` accepts, or an error that is worth no other try.
+    async fn ask<T>(
+        &self,
+        call: &Call,
+        read: impl Fn(&[u8]) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        let mut attempt = 0;
+        loop {
+            let error = match self.ask_once(call, &read).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let repeatable = error.is_retryable()
+                && !error.is_account_wide()
+                && (call.posted.is_none() || error.is_without_effect());
+            if !repeatable || attempt + 1 == TRIES {
+                return Err(error);
+            }
+            // A Retry-After is kept by the pace, which holds every request of the account back.
+            sleep(self.backoff.jittered(attempt, fastrand::u64(..))).await;
+            attempt += 1;
+        }
+    }
+
+    async fn ask_once<T>(
+        &self,
+        call: &Call,
+        read: impl Fn(&[u8]) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        let permit = self.pace.acquire().await;
+        // Loaded only now: the key may have been rotated during the wait.
+        let credential = self.credential.load_full().ok_or(ApiError::MissingKey)?;
+        let started = instant();
+        let limit = self.http.timeout;
+        let answer = timeout(limit, self.exchange(call, &credential))
+            .await
+            .unwrap_or(Err(ApiError::Timeout { limit }));
+        let seconds = (instant() - started).as_secs_f64();
+        let result = answer.and_then(|body| {
+            let result = read(&body);
+            let shown = match &result {
+                // Names become labels, which everyone may read.
+                Ok(_) => call.endpoint == Endpoint::Agents,
+                Err(error) => error.quotes(),
+            };
+            if shown && credential.is_in(&body) {
+                return Err(ApiError::Contract(
+                    "the answer holds the API key".to_owned(),
+                ));
+            }
+            result
+        });
+        let outcome = result.as_ref().map_or_else(ApiError::outcome, |_| "ok");
+        let labels = [&*self.account, call.endpoint.name(), outcome];
+        self.telemetry.api_requests.with_label_values(&labels).inc();
+        self.telemetry
+            .api_request_duration
+            .with_label_values(&labels[..2])
+            .observe(seconds);
+        match &result {
+            Ok(_) => permit.succeeded(),
+            Err(ApiError::RateLimited { retry_after } | ApiError::Unavailable { retry_after }) => {
+                permit.refused(*retry_after);
+            }
+            Err(_) => drop(permit),
+        }
+        result
+    }
+
+    /// Sends the request and reads the body of a success.
+    async fn exchange(&self, call: &Call, credential: &Credential) -> Result<Vec<u8>, ApiError> {
+        let http = &self.http.http;
+        let request = match &call.posted {
+            None => http.get(&call.url),
+            Some(json) => http
+                .post(&call.url)
+                .header(CONTENT_TYPE, "application/json")
+                .body(json.clone()),
+        };
+        let asked = self.clock.now();
+        let mut response = request
+            .header(AUTHORIZATION, credential.header())
+            .send()
+            .await
+            .map_err(transport::broken)?;
+        let now = self.clock.now();
+        if let Some(date) = transport::date(response.headers()) {
+            self.telemetry
+                .api_clock_skew
+                .with_label_values(&[&self.account])
+                .set(transport::skew_seconds(date, asked, now));
+        }
+        let status = response.status();
+        if status.is_success() {
+            return transport::body(&mut response, call.endpoint.limit()).await;
+        }
+        let retry_after = transport::retry_after(response.headers(), now);
+        let status = status.as_u16();
+        Err(match status {
+            300..400 => ApiError::Redirect {
+                status,
+                host: transport::redirect_host(&response)
+                    .map(|host| credential.quote(host.as_bytes())),
+            },
+            // These say all by their status, which must not be lost to a body that never ends.
+            429 | 500.. => ApiError::of_status(status, retry_after, String::new()),
+            _ => {
+                // Half a body could hold half a key: it is all or nothing.
+                let body = transport::body(&mut response, ERROR_LIMIT)
+                    .await
+                    .unwrap_or_default();
+                ApiError::documented(&body).unwrap_or_else(|| {
+                    ApiError::of_status(status, retry_after, credential.quote(&body))
+                })
+            }
+        })
+    }
+}
+
+impl Endpoint {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Agents => "agents",
+            Self::Usage => "usage",
+            Self::Chat => "chat",
+            Self::Waba => "waba",
+        }
+    }
+
+    /// The most bytes that an answer may have.
+    const fn limit(self) -> usize {
+        match self {
+            Self::Agents => LISTING_LIMIT,
+            Self::Usage | Self::Chat | Self::Waba => ANSWER_LIMIT,
+        }
+    }
+}
+
+/// Reads the body of a success.
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| {
+        // Errors under HTTP 200 are documented for chats; nothing says that they are all.
+        if let Some(documented) = ApiError::documented(body) {
+            return documented;
+        }
+        match error.classify() {
+            Category::Data => ApiError::Contract(printable(&error.to_string(), QUOTE_BYTES)),
+            Category::Eof if !body.trim_ascii().is_empty() => {
+                ApiError::Interrupted(format!("its JSON ends early, after {} bytes", body.len()))
+            }
+            _ if body.trim_ascii().is_empty() => ApiError::NotJson("an empty body".to_owned()),
+            _ => {
+                let start = &body[..body.len().min(QUOTE_BYTES + 4)];
+                ApiError::NotJson(printable(&String::from_utf8_lossy(start), QUOTE_BYTES))
+            }
+        }
+    })
+}
+
+/// Reads the answer to a chat, whose real status is inside.
+fn chat_reply(body: &[u8]) -> Result<ChatReply, ApiError> {
+    /// The fields of both forms of answer.
+    #[derive(serde::Deserialize)]
+    struct Either {
+        #[serde(rename = "statusCode")]
+        status_code: Option<u16>,
+        body: Option<ChatBody>,
+        status: Option<String>,
+        message: Option<String>,
+    }
+    let answer: Either = parse(body)?;
+    match (answer.status_code, answer.status) {
+        (Some(200), _) => answer
+            .body
+            .map(ChatReply::Answered)
+            .ok_or_else(|| ApiError::Contract("statusCode 200 without a body".to_owned())),
+        (Some(status), _) => {
+            let body = answer.body.unwrap_or_default();
+            let said = body.error.or(body.message).unwrap_or_default();
+            Err(ApiError::of_status(
+                status,
+                None,
+                printable(&said, QUOTE_BYTES),
+            ))
+        }
+        (None, Some(status)) => Ok(ChatReply::Accepted(ChatAccepted {
+            message: answer.message.unwrap_or_default(),
+            status,
+        })),
+        (None, None) => Err(ApiError::Contract(
+            "a chat answer has neither statusCode nor status".to_owned(),
+        )),
+    }
+}

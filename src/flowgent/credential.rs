@@ -1,0 +1,100 @@
+//! The API key as it is sent, and the guard over every text that might hold it.
+
+use reqwest::header::HeaderValue;
+
+use crate::flowgent::error::{ApiError, QUOTE_BYTES, printable};
+use crate::secret::Secret;
+
+/// An API key that fits into its header.
+#[derive(Debug)]
+pub(super) struct Credential {
+    secret: Secret,
+    header: HeaderValue,
+}
+
+impl Credential {
+    /// Takes over `secret`.
+    ///
+    /// # Errors
+    /// It is empty, or would break out of its header.
+    pub(super) fn new(secret: Secret) -> Result<Self, ApiError> {
+        if secret.is_empty() {
+            return Err(ApiError::MissingKey);
+        }
+        // HTTP would let other letters through, as bytes that every server reads differently.
+        let mut header = Some(secret.expose())
+            .filter(|key| key.is_ascii())
+            .and_then(|key| HeaderValue::from_str(key).ok())
+            .ok_or(ApiError::UnusableKey)?;
+        header.set_sensitive(true);
+        Ok(Self { secret, header })
+    }
+
+    /// The value of `Authorization`, which prints as `Sensitive`.
+    pub(super) fn header(&self) -> HeaderValue {
+        self.header.clone()
+    }
+
+    /// Whether a server's text holds the key, as it is, escaped as in JSON, or in other case.
+    pub(super) fn is_in(&self, text: &[u8]) -> bool {
+        let text = text.to_ascii_lowercase();
+        let key = self.secret.expose().to_ascii_lowercase();
+        let escaped = key.replace('\\', r"\\").replace('"', r#"\""#);
+        let slashes = escaped.replace('/', r"\/");
+        [key, escaped, slashes]
+            .iter()
+            .any(|form| text.windows(form.len()).any(|part| part == form.as_bytes()))
+    }
+
+    /// What an error may show of a server's text: a short, escaped piece, and nothing if the text
+    /// holds the key.
+    pub(super) fn quote(&self, text: &[u8]) -> String {
+        if self.is_in(text) {
+            return "[withheld: it holds the API key]".to_owned();
+        }
+        // No letter gets shorter by being shown, so that the rest cannot matter.
+        let start = &text[..text.len().min(QUOTE_BYTES + 4)];
+        printable(&String::from_utf8_lossy(start), QUOTE_BYTES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credential(key: &str) -> Credential {
+        Credential::new(Secret::new(key)).unwrap()
+    }
+
+    #[test]
+    fn a_text_that_holds_the_key_is_not_quoted() {
+        let plain = credential("test-key-acme");
+        let long = format!("{}test-key-acme", "x".repeat(QUOTE_BYTES - 4));
+        for text in ["a test-key-acme b", "TEST-KEY-ACME", long.as_str()] {
+            assert_eq!(
+                plain.quote(text.as_bytes()),
+                "[withheld: it holds the API key]"
+            );
+        }
+        assert_eq!(plain.quote(b"test-key-\xff"), "test-key-\u{fffd}");
+        let odd = credential(r#"te/st"k\ey"#);
+        for text in [r#"te/st"k\ey"#, r#""te/st\"k\\ey""#, r#""te\/st\"k\\ey""#] {
+            assert!(odd.is_in(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_no_header_is_refused_without_showing_it() {
+        assert_eq!(
+            Credential::new(Secret::new(" \n")).unwrap_err(),
+            ApiError::MissingKey
+        );
+        for key in ["test\nkey", "tést-key"] {
+            assert_eq!(
+                Credential::new(Secret::new(key)).unwrap_err(),
+                ApiError::UnusableKey
+            );
+        }
+        assert!(!format!("{:?}", credential("test-key-acme")).contains("acme"));
+    }
+}

@@ -1,0 +1,572 @@
+//! Everything that can come of a request, each outcome by its name. Nothing of a server's text gets in
+//! here unbounded or unescaped, no URL with its query, and never the key.
+
+use std::time::Duration;
+
+use crate::flowgent::pace::LONGEST_HOLD;
+use crate::flowgent::wire::ErrorAnswer;
+
+/// The most bytes of a foreign text that an error shows.
+pub(crate) const QUOTE_BYTES: usize = 200;
+
+/// Why a request to FlowGent has no usable answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApiError {
+    /// 401, or nothing was sent since the account has no key.
+    #[error("no API key is given")]
+    MissingKey,
+    /// 401: FlowGent does not know the key.
+    #[error("the API key is not valid")]
+    InvalidKey,
+    /// Nothing was sent: the key would break out of its header.
+    #[error("the API key cannot be sent: it holds a character other than visible ASCII")]
+    UnusableKey,
+    /// 403.
+    #[error("access denied: the agent does not belong to the key's organisation")]
+    AccessDenied,
+    /// 400, or nothing was sent since no URL can name such an agent.
+    #[error("the agent id is empty or not valid")]
+    InvalidAgentId,
+    /// 400.
+    #[error("start_date is required when end_date is given")]
+    StartDateMissing,
+    /// 400.
+    #[error("dates must be in YYYY-MM-DD format")]
+    InvalidDateFormat,
+    /// 400.
+    #[error("the dates are not valid")]
+    InvalidDates,
+    /// 400.
+    #[error("start_date must not be after end_date")]
+    StartAfterEnd,
+    /// 400: near midnight, or one of the two clocks is wrong. The agent is not to blame.
+    #[error("end_date cannot be today or in the future, says FlowGent's clock")]
+    EndDateTooRecent,
+    /// 400.
+    #[error("the date range exceeds 31 days")]
+    RangeTooLarge,
+    /// A WhatsApp template without recipient or name.
+    #[error("recipient_phone_number and template_name are required")]
+    MissingTemplateFields,
+    /// The agent cannot send WhatsApp templates.
+    #[error("the agent has no WhatsApp connection")]
+    WhatsAppNotConnected,
+    /// 402: the account's credits are used up.
+    #[error("no credits are left")]
+    NoCredits,
+    /// 429.
+    #[error("too many requests{}", again(*.retry_after))]
+    RateLimited {
+        /// How long FlowGent wants to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// 503.
+    #[error("service unavailable{}", again(*.retry_after))]
+    Unavailable {
+        /// How long FlowGent wants to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// Any other status from 500 on.
+    #[error("server error {status}")]
+    Server {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The whole answer was not there in time.
+    #[error("no complete answer within {limit:?}")]
+    Timeout {
+        /// The time that a request may take.
+        limit: Duration,
+    },
+    /// No connection came about, so that nothing was sent.
+    #[error("cannot connect: {0}")]
+    Connect(String),
+    /// The connection or the compressed body broke before the answer was whole.
+    #[error("the answer broke off: {0}")]
+    Interrupted(String),
+    /// The answer was not read to its end.
+    #[error("the answer has {seen} bytes or more, the limit is {limit}")]
+    TooLarge {
+        /// Bytes announced, or read when reading was given up.
+        seen: u64,
+        /// The most bytes that an answer may have.
+        limit: usize,
+    },
+    /// A success whose body is something else, such as the page of a proxy.
+    #[error("not JSON but {0}")]
+    NotJson(String),
+    /// JSON that is not what the API document promises, with both figures.
+    #[error("broken contract: {0}")]
+    Contract(String),
+    /// A redirect. It is not followed: the key is for one host only.
+    #[error("redirect {status} to {}, which is not followed", .host.as_deref().unwrap_or("nowhere"))]
+    Redirect {
+        /// The HTTP status.
+        status: u16,
+        /// The host it points to.
+        host: Option<String>,
+    },
+    /// Anything else.
+    #[error("unexpected status {status}: {body}")]
+    Unexpected {
+        /// The HTTP status.
+        status: u16,
+        /// At most 200 bytes of the body, escaped.
+        body: String,
+    },
+}
+
+/// What may stand in the label `outcome` of `flowgent_exporter_api_requests_total`.
+pub const OUTCOMES: [&str; 17] = [
+    "ok",
+    "invalid_key",
+    "access_denied",
+    "bad_request",
+    "end_too_recent",
+    "no_credits",
+    "rate_limited",
+    "unavailable",
+    "server_error",
+    "timeout",
+    "connect",
+    "interrupted",
+    "too_large",
+    "not_json",
+    "contract",
+    "redirect",
+    "unexpected",
+];
+
+/// The documented errors by their text: `error`, then how `message` begins.
+const DOCUMENTED: [(&str, &str, ApiError); 13] = [
+    ("API key is required", "", ApiError::MissingKey),
+    ("Invalid API key", "", ApiError::InvalidKey),
+    ("Access denied", "", ApiError::AccessDenied),
+    (
+        "agent_id is required and must be a non-empty string",
+        "",
+        ApiError::InvalidAgentId,
+    ),
+    (
+        "Invalid date range",
+        "start_date is required",
+        ApiError::StartDateMissing,
+    ),
+    (
+        "Invalid date range",
+        "start_date must not be after",
+        ApiError::StartAfterEnd,
+    ),
+    ("Invalid date format", "", ApiError::InvalidDateFormat),
+    ("Invalid dates", "", ApiError::InvalidDates),
+    ("Invalid end date", "", ApiError::EndDateTooRecent),
+    ("Date range too large", "", ApiError::RangeTooLarge),
+    (
+        "Missing required fields",
+        "",
+        ApiError::MissingTemplateFields,
+    ),
+    (
+        "WhatsApp connection not found",
+        "",
+        ApiError::WhatsAppNotConnected,
+    ),
+    (
+        "Internal server error",
+        "",
+        ApiError::Server { status: 500 },
+    ),
+];
+
+impl ApiError {
+    /// The documented error that a body says, whatever its status: the document gives none for the
+    /// errors of WhatsApp templates.
+    pub(crate) fn documented(body: &[u8]) -> Option<Self> {
+        let ErrorAnswer { error, message } = serde_json::from_slice(body).ok()?;
+        let message = message.unwrap_or_default();
+        DOCUMENTED
+            .iter()
+            .find(|(text, start, _)| error == *text && message.starts_with(start))
+            .map(|(.., found)| found.clone())
+    }
+
+    /// What a status says whose body is no documented error; `quote` is what may be shown of it.
+    pub(crate) fn of_status(status: u16, retry_after: Option<Duration>, quote: String) -> Self {
+        match status {
+            401 => Self::InvalidKey,
+            402 => Self::NoCredits,
+            403 => Self::AccessDenied,
+            429 => Self::RateLimited { retry_after },
+            503 => Self::Unavailable { retry_after },
+            500.. => Self::Server { status },
+            _ => Self::Unexpected {
+                status,
+                body: quote,
+            },
+        }
+    }
+
+    /// Whether the same question may well be answered if it is asked again in a few seconds.
+    ///
+    /// An answer that breaks the contract is not: who answers wrongly does so twice, and the
+    /// schedule asks again in some minutes.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::RateLimited { .. }
+            | Self::Unavailable { .. }
+            | Self::Server { .. }
+            | Self::Timeout { .. }
+            | Self::Connect(_)
+            | Self::Interrupted(_) => true,
+            // Load balancers say so when a connection that they meant to close is used once more.
+            Self::Unexpected { status, .. } => *status == 408,
+            _ => false,
+        }
+    }
+
+    /// Whether FlowGent certainly did nothing, so that even a request with effects may be repeated.
+    #[must_use]
+    pub const fn is_without_effect(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::RateLimited { .. })
+    }
+
+    /// Whether no other request of the account will fare better within this sync: the key is
+    /// refused, or FlowGent wants to be left alone for longer than a worker waits.
+    #[must_use]
+    pub fn is_account_wide(&self) -> bool {
+        matches!(
+            self,
+            Self::MissingKey | Self::InvalidKey | Self::UnusableKey
+        ) || self.retry_after().is_some_and(|wait| wait > LONGEST_HOLD)
+    }
+
+    /// Whether this may show a piece of a body.
+    pub(crate) const fn quotes(&self) -> bool {
+        matches!(
+            self,
+            Self::NotJson(_) | Self::Contract(_) | Self::Unexpected { .. }
+        )
+    }
+
+    /// How long FlowGent wants to be left alone.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after } | Self::Unavailable { retry_after } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// The value of the label `outcome`, one of [`OUTCOMES`].
+    #[must_use]
+    pub const fn outcome(&self) -> &'static str {
+        match self {
+            Self::MissingKey | Self::InvalidKey | Self::UnusableKey => "invalid_key",
+            Self::AccessDenied => "access_denied",
+            Self::InvalidAgentId
+            | Self::StartDateMissing
+            | Self::InvalidDateFormat
+            | Self::InvalidDates
+            | Self::StartAfterEnd
+            | Self::RangeTooLarge
+            | Self::MissingTemplateFields
+            | Self::WhatsAppNotConnected => "bad_request",
+            Self::EndDateTooRecent => "end_too_recent",
+            Self::NoCredits => "no_credits",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Server { .. } => "server_error",
+            Self::Timeout { .. } => "timeout",
+            Self::Connect(_) => "connect",
+            Self::Interrupted(_) => "interrupted",
+            Self::TooLarge { .. } => "too_large",
+            Self::NotJson(_) => "not_json",
+            Self::Contract(_) => "contract",
+            Self::Redirect { .. } => "redirect",
+            Self::Unexpected { .. } => "unexpected",
+        }
+    }
+}
+
+/// The end of a message whose sender said when to come again.
+fn again(retry_after: Option<Duration>) -> String {
+    retry_after.map_or_else(String::new, |wait| {
+        format!(", to be asked again in {wait:?}")
+    })
+}
+
+/// At most `limit` bytes of a foreign text, on one line and without anything that a terminal or a
+/// reader would take for something else; what is left out shows as `…`.
+pub(crate) fn printable(text: &str, limit: usize) -> String {
+    const CUT: char = '…';
+    let mut shown = String::new();
+    for letter in text.chars() {
+        let mark = shown.len();
+        // `escape_debug` knows what is invisible, but it would also escape the quotes of JSON.
+        if matches!(letter, '"' | '\'' | '\\') {
+            shown.push(letter);
+        } else {
+            shown.extend(letter.escape_debug());
+        }
+        if shown.len() > limit {
+            shown.truncate(mark);
+            while shown.len() + CUT.len_utf8() > limit {
+                shown.pop();
+            }
+            shown.push(CUT);
+            break;
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Every error: its outcome, whether it is retryable, account-wide, without effect, its text.
+    fn table() -> Vec<(ApiError, &'static str, [bool; 3], &'static str)> {
+        use ApiError::*;
+        let (no, again, unsent) = ([false; 3], [true, false, false], [true, false, true]);
+        let account = [false, true, false];
+        vec![
+            (MissingKey, "invalid_key", account, "no API key is given"),
+            (
+                InvalidKey,
+                "invalid_key",
+                account,
+                "the API key is not valid",
+            ),
+            (
+                UnusableKey,
+                "invalid_key",
+                account,
+                "the API key cannot be sent: it holds a character other than visible ASCII",
+            ),
+            (
+                AccessDenied,
+                "access_denied",
+                no,
+                "access denied: the agent does not belong to the key's organisation",
+            ),
+            (
+                InvalidAgentId,
+                "bad_request",
+                no,
+                "the agent id is empty or not valid",
+            ),
+            (
+                StartDateMissing,
+                "bad_request",
+                no,
+                "start_date is required when end_date is given",
+            ),
+            (
+                InvalidDateFormat,
+                "bad_request",
+                no,
+                "dates must be in YYYY-MM-DD format",
+            ),
+            (InvalidDates, "bad_request", no, "the dates are not valid"),
+            (
+                StartAfterEnd,
+                "bad_request",
+                no,
+                "start_date must not be after end_date",
+            ),
+            (
+                EndDateTooRecent,
+                "end_too_recent",
+                no,
+                "end_date cannot be today or in the future, says FlowGent's clock",
+            ),
+            (
+                RangeTooLarge,
+                "bad_request",
+                no,
+                "the date range exceeds 31 days",
+            ),
+            (
+                MissingTemplateFields,
+                "bad_request",
+                no,
+                "recipient_phone_number and template_name are required",
+            ),
+            (
+                WhatsAppNotConnected,
+                "bad_request",
+                no,
+                "the agent has no WhatsApp connection",
+            ),
+            (NoCredits, "no_credits", no, "no credits are left"),
+            (
+                RateLimited { retry_after: None },
+                "rate_limited",
+                unsent,
+                "too many requests",
+            ),
+            (
+                RateLimited {
+                    retry_after: Some(HOUR),
+                },
+                "rate_limited",
+                [true; 3],
+                "too many requests, to be asked again in 3600s",
+            ),
+            (
+                Unavailable {
+                    retry_after: Some(HOUR / 60),
+                },
+                "unavailable",
+                again,
+                "service unavailable, to be asked again in 60s",
+            ),
+            (
+                Server { status: 502 },
+                "server_error",
+                again,
+                "server error 502",
+            ),
+            (
+                Timeout { limit: HOUR / 120 },
+                "timeout",
+                again,
+                "no complete answer within 30s",
+            ),
+            (
+                Connect("connection refused".into()),
+                "connect",
+                unsent,
+                "cannot connect: connection refused",
+            ),
+            (
+                Interrupted("end of file".into()),
+                "interrupted",
+                again,
+                "the answer broke off: end of file",
+            ),
+            (
+                TooLarge { seen: 9, limit: 8 },
+                "too_large",
+                no,
+                "the answer has 9 bytes or more, the limit is 8",
+            ),
+            (NotJson("<p>".into()), "not_json", no, "not JSON but <p>"),
+            (
+                Contract("total 41, days sum to 36".into()),
+                "contract",
+                no,
+                "broken contract: total 41, days sum to 36",
+            ),
+            (
+                Redirect {
+                    status: 302,
+                    host: Some("example.org".into()),
+                },
+                "redirect",
+                no,
+                "redirect 302 to example.org, which is not followed",
+            ),
+            (
+                Redirect {
+                    status: 301,
+                    host: None,
+                },
+                "redirect",
+                no,
+                "redirect 301 to nowhere, which is not followed",
+            ),
+            (
+                Unexpected {
+                    status: 418,
+                    body: "tea".into(),
+                },
+                "unexpected",
+                no,
+                "unexpected status 418: tea",
+            ),
+            (
+                Unexpected {
+                    status: 408,
+                    body: String::new(),
+                },
+                "unexpected",
+                again,
+                "unexpected status 408: ",
+            ),
+        ]
+    }
+
+    #[test]
+    fn every_error_has_its_outcome_its_flags_and_its_text() {
+        let table = table();
+        for (error, outcome, flags, text) in &table {
+            assert_eq!(error.outcome(), *outcome);
+            assert_eq!(error.to_string(), *text);
+            let found = [
+                error.is_retryable(),
+                error.is_account_wide(),
+                error.is_without_effect(),
+            ];
+            assert_eq!(found, *flags, "{error}");
+        }
+        for outcome in &OUTCOMES[1..] {
+            assert!(table.iter().any(|row| row.1 == *outcome), "{outcome}");
+        }
+        assert!(table.iter().all(|row| OUTCOMES.contains(&row.1)));
+    }
+
+    #[test]
+    fn every_documented_error_text_has_its_name() {
+        macro_rules! fixture {
+            ($name:literal) => {
+                include_bytes!(concat!("../../tests/fixtures/api/", $name, ".json"))
+            };
+        }
+        use ApiError::*;
+        let cases: [(&[u8], ApiError); 14] = [
+            (fixture!("usage-error-401-missing-key"), MissingKey),
+            (fixture!("usage-error-401-invalid-key"), InvalidKey),
+            (fixture!("usage-error-403-access-denied"), AccessDenied),
+            (fixture!("usage-error-400-invalid-agent-id"), InvalidAgentId),
+            (
+                fixture!("usage-error-400-missing-start-date"),
+                StartDateMissing,
+            ),
+            (
+                fixture!("usage-error-400-invalid-date-format"),
+                InvalidDateFormat,
+            ),
+            (fixture!("usage-error-400-invalid-dates"), InvalidDates),
+            (fixture!("usage-error-400-start-after-end"), StartAfterEnd),
+            (fixture!("usage-error-400-end-too-recent"), EndDateTooRecent),
+            (fixture!("usage-error-400-range-too-large"), RangeTooLarge),
+            (fixture!("usage-error-500"), Server { status: 500 }),
+            (fixture!("waba-error-invalid-key"), InvalidKey),
+            (fixture!("waba-error-missing-fields"), MissingTemplateFields),
+            (fixture!("waba-error-no-connection"), WhatsAppNotConnected),
+        ];
+        for (body, error) in cases {
+            assert_eq!(ApiError::documented(body), Some(error));
+        }
+        assert_eq!(
+            ApiError::documented(br#"{"error":"Invalid date range"}"#),
+            None
+        );
+    }
+
+    #[test]
+    fn a_foreign_text_is_shown_short_and_on_one_line() {
+        assert_eq!(
+            printable("a\r\n\u{1b}[31m\u{202e}\"é\"", 99),
+            "a\\r\\n\\u{1b}[31m\\u{202e}\"é\""
+        );
+        assert_eq!(printable("abcdef", 6), "abcdef");
+        assert_eq!(printable("abcdefg", 6), "abc…");
+        let flood = printable(&"\u{7}é".repeat(1000), QUOTE_BYTES);
+        assert!(flood.len() <= QUOTE_BYTES && flood.ends_with('…'));
+    }
+}

@@ -1,0 +1,321 @@
+//! HTTP underneath the calls: one pool of connections for all accounts, and answers that cannot be too
+//! large. Redirects are not followed, so that a key goes to the configured host and to no other.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::header::{ACCEPT, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Certificate, Response, redirect, retry};
+use rustls::RootCertStore;
+use url::{Host, Url};
+
+use crate::flowgent::error::{ApiError, QUOTE_BYTES, printable};
+use crate::flowgent::{Roots, Settings};
+
+/// The longest that connecting may take, so that a dead address is told from a slow answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A pool of connections to FlowGent, shared by the clients of all accounts; clones are the same pool.
+#[derive(Debug, Clone)]
+pub struct HttpClient {
+    pub(super) http: reqwest::Client,
+    pub(super) base_url: Url,
+    pub(super) timeout: Duration,
+}
+
+/// Why FlowGent cannot be talked to at all.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpClientError {
+    /// The file of certificates cannot be read.
+    #[error("cannot read certificates from {path}", path = .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file of certificates is not in PEM form.
+    #[error("certificates in {path} are not valid PEM", path = .path.display())]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: reqwest::Error,
+    },
+    /// Nothing could be verified.
+    #[error("no certificate authority found in {0}")]
+    NoRoots(String),
+    /// The client cannot be set up.
+    #[error("cannot set up the HTTP client")]
+    Build(#[source] reqwest::Error),
+}
+
+impl HttpClient {
+    /// A pool as `settings` say. It works on a machine without any certificates of its own, and uses
+    /// the proxies that the environment names, but never for the machine itself.
+    ///
+    /// # Errors
+    /// The certificate authorities cannot be read or there are none.
+    pub fn new(settings: &Settings) -> Result<Self, HttpClientError> {
+        // Fails only if one is installed already, which is then as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let accept = (ACCEPT, HeaderValue::from_static("application/json"));
+        // Over HTTP/1.1 a request that times out takes its connection with it; over HTTP/2 all that
+        // follow would be sent into the same dead one. Idle connections are not limited: there are
+        // never more of them than the accounts' concurrency.
+        let builder = reqwest::Client::builder()
+            .user_agent(concat!("flowgent-exporter/", env!("CARGO_PKG_VERSION")))
+            .default_headers(HeaderMap::from_iter([accept]))
+            .http1_only()
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .referer(false)
+            .gzip(true)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tls_certs_only(certificates(&settings.roots)?);
+        let builder = if is_loopback(&settings.base_url) {
+            builder.no_proxy()
+        } else {
+            builder
+        };
+        Ok(Self {
+            http: builder.build().map_err(HttpClientError::Build)?,
+            base_url: settings.base_url.clone(),
+            timeout: settings.timeout,
+        })
+    }
+}
+
+/// Whether a URL points to the machine itself.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => false,
+    }
+}
+
+fn certificates(roots: &Roots) -> Result<Vec<Certificate>, HttpClientError> {
+    let (found, place) = match roots {
+        Roots::Bundled => (
+            webpki_root_certs::TLS_SERVER_ROOT_CERTS
+                .iter()
+                .filter_map(|der| Certificate::from_der(der).ok())
+                .collect(),
+            "the built-in list".to_owned(),
+        ),
+        Roots::System => (
+            // System stores hold odd certificates, one of which would fail the whole client.
+            rustls_native_certs::load_native_certs()
+                .certs
+                .into_iter()
+                .filter(|der| RootCertStore::empty().add(der.clone()).is_ok())
+                .filter_map(|der| Certificate::from_der(&der).ok())
+                .collect(),
+            "the system's certificate store".to_owned(),
+        ),
+        Roots::File(path) => {
+            let pem = std::fs::read(path).map_err(|source| HttpClientError::Read {
+                path: path.clone(),
+                source,
+            })?;
+            let found =
+                Certificate::from_pem_bundle(&pem).map_err(|source| HttpClientError::Pem {
+                    path: path.clone(),
+                    source,
+                })?;
+            (found, path.display().to_string())
+        }
+    };
+    if found.is_empty() {
+        return Err(HttpClientError::NoRoots(place));
+    }
+    Ok::<Vec<_>, _>(found)
+}
+
+/// The body of an answer, decompressed, of at most `limit` bytes.
+///
+/// The limit holds for every byte that is kept, whatever the length that was announced and however
+/// well the body was compressed; a longer one is given up and its connection closed.
+pub(super) async fn body(response: &mut Response, limit: usize) -> Result<Vec<u8>, ApiError> {
+    let announced = response.content_length().unwrap_or(0);
+    let too_large = |seen| ApiError::TooLarge { seen, limit };
+    let Some(capacity) = usize::try_from(announced).ok().filter(|n| *n <= limit) else {
+        return Err(too_large(announced));
+    };
+    let mut body = Vec::with_capacity(capacity);
+    while let Some(chunk) = response.chunk().await.map_err(broken)? {
+        if chunk.len() > limit - body.len() {
+            return Err(too_large((body.len() + chunk.len()) as u64));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// An error below HTTP, told by its causes and without its URL.
+pub(super) fn broken(error: reqwest::Error) -> ApiError {
+    let connecting = error.is_connect();
+    let error = error.without_url();
+    let mut causes = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        // Wrappers that repeat their cause would say it twice.
+        if causes.last().is_none_or(|last| !last.ends_with(&text)) {
+            causes.push(text);
+        }
+        next = cause.source();
+    }
+    let text = printable(&causes.join(": "), QUOTE_BYTES);
+    if connecting {
+        ApiError::Connect(text)
+    } else {
+        ApiError::Interrupted(text)
+    }
+}
+
+/// The server's time by its `Date` header, cut to the second.
+pub(super) fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    http_date(headers, &DATE)
+}
+
+/// How long the server wants to be left alone: seconds, or a date, which is taken relative to the
+/// server's own clock where it tells the time, else to `now`.
+pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
+    }
+    let then = http_date(headers, &RETRY_AFTER)?;
+    let now = date(headers).unwrap_or(now);
+    Some((then - now).to_std().unwrap_or_default())
+}
+
+fn http_date(headers: &HeaderMap, name: &HeaderName) -> Option<DateTime<Utc>> {
+    let text = headers.get(name)?.to_str().ok()?.trim();
+    httpdate::parse_http_date(text).ok().map(DateTime::from)
+}
+
+/// The host that a redirect points to.
+pub(super) fn redirect_host(response: &Response) -> Option<String> {
+    let location = response.headers().get(LOCATION)?.to_str().ok()?;
+    let target = response.url().join(location).ok()?;
+    target.host_str().map(str::to_owned)
+}
+
+/// The server's clock minus ours, in seconds, from its `date` and when we asked and were answered.
+///
+/// The date is cut to the second and was read at some instant in between, so that it fits a whole
+/// range of differences; this is the one nearest to none.
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "milliseconds of a difference between clocks stay far below 2^53"
+)]
+pub(super) fn skew_seconds(
+    date: DateTime<Utc>,
+    asked: DateTime<Utc>,
+    answered: DateTime<Utc>,
+) -> f64 {
+    let least = (date - answered).num_milliseconds();
+    let most = (date + TimeDelta::seconds(1) - asked).num_milliseconds();
+    least.max(most.min(0)) as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn skew_is_the_least_difference_that_explains_the_date() {
+        let skew = |date, asked, answered| skew_seconds(at(date), at(asked), at(answered));
+        let noon = "2026-11-23T12:00:00Z";
+        let none = [
+            skew(noon, "2026-11-23T12:00:00.100Z", "2026-11-23T12:00:00.900Z"),
+            skew(noon, "2026-11-23T12:00:00.900Z", "2026-11-23T12:00:01.300Z"),
+            skew(noon, "2026-11-23T11:59:59Z", "2026-11-23T12:00:00Z"),
+        ];
+        assert!(none.iter().all(|skew| *skew == 0.0), "{none:?}");
+        let ahead = skew(noon, "2026-11-23T11:59:50Z", "2026-11-23T11:59:50.500Z");
+        assert!((ahead - 9.5).abs() < 1e-9);
+        let behind = skew(noon, "2026-11-24T12:00:00.500Z", "2026-11-24T12:00:00.600Z");
+        assert!((behind + 86_399.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_by_the_servers_clock() {
+        let now = at("2026-11-23T12:00:00Z");
+        let wait = |pairs: &[(HeaderName, &str)]| {
+            retry_after(&headers(pairs), now).map(|wait| wait.as_secs())
+        };
+        let date = "Mon, 23 Nov 2026 12:01:00 GMT";
+        assert_eq!(wait(&[(RETRY_AFTER, "30")]), Some(30));
+        assert_eq!(
+            wait(&[(RETRY_AFTER, "99999999999999999999")]),
+            Some(u64::MAX)
+        );
+        assert_eq!(wait(&[(RETRY_AFTER, date)]), Some(60));
+        let clock = (DATE, "Mon, 23 Nov 2026 12:00:50 GMT");
+        assert_eq!(wait(&[(RETRY_AFTER, date), clock]), Some(10));
+        let past = "Sun, 06 Nov 1994 08:49:37 GMT";
+        assert_eq!(wait(&[(RETRY_AFTER, past)]), Some(0));
+        for text in ["", "-1", "1.5", "soon"] {
+            assert_eq!(wait(&[(RETRY_AFTER, text)]), None, "{text}");
+        }
+        assert_eq!(wait(&[]), None);
+    }
+
+    #[test]
+    fn loopback_hosts_are_told_from_others() {
+        let loopback = |url: &str| is_loopback(&Url::parse(url).unwrap());
+        for url in [
+            "http://127.0.0.2:1/",
+            "http://[::1]/",
+            "http://localhost/",
+            "http://a.localhost/",
+        ] {
+            assert!(loopback(url), "{url}");
+        }
+        for url in [
+            "https://flowgent.ai/",
+            "http://10.0.0.1/",
+            "http://localhost.example/",
+        ] {
+            assert!(!loopback(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_client_needs_no_certificates_of_the_machine() {
+        assert!(certificates(&Roots::Bundled).unwrap().len() > 100);
+        let missing = certificates(&Roots::File("/nonexistent.pem".into())).unwrap_err();
+        assert_eq!(
+            missing.to_string(),
+            "cannot read certificates from /nonexistent.pem"
+        );
+        let empty = tempfile::NamedTempFile::new().unwrap();
+        let refused = certificates(&Roots::File(empty.path().to_owned())).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            format!(
+                "no certificate authority found in {}",
+                empty.path().display()
+            )
+        );
+    }
+}
