@@ -1,10 +1,293 @@
-//! The ledger.
+//! The ledger: what is known of every agent's days, kept in one SQLite file.
+//!
+//! A [`Ledger`] has one thread that writes and one connection that reads, so neither waits for the
+//! other. A window is committed whole, with the revisions, sums and watermarks that follow from it,
+//! and is on the disk before its caller hears of it; a process that is killed loses the windows in
+//! flight and nothing else. Sums are kept with each agent, so that no start reads the history.
+//!
+//! SQL is written in this room and nowhere else.
 
-use std::path::PathBuf;
+mod backup;
+mod check;
+mod error;
+mod file;
+mod reader;
+mod schema;
+mod standing;
+#[cfg(test)]
+mod tests;
+mod usage;
+mod writer;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+pub use backup::{BackupProgress, backup};
+pub use check::{Report, check};
+pub use error::LedgerError;
+
+use crate::clock;
+use crate::day::{Day, Usage};
+use crate::series::Totals;
+use crate::telemetry::Telemetry;
+use crate::window::plan::Policy;
+use crate::window::{Coverage, Window};
+use file::{Lock, Place};
+use reader::Reader;
+use writer::Writer;
+
+/// The values of the label `transaction` of `flowgent_exporter_ledger_transaction_duration_seconds`.
+pub const TRANSACTIONS: [&str; 7] = [
+    CONFIGURE, REGISTER, RECORD, COVERAGE, SNAPSHOT, USAGE, REVISIONS,
+];
+const CONFIGURE: &str = "configure";
+const REGISTER: &str = "register";
+/// Windows and failures: the outcomes of fetches, which arrive mixed and share transactions.
+const RECORD: &str = "record";
+const COVERAGE: &str = "coverage";
+const SNAPSHOT: &str = "snapshot";
+const USAGE: &str = "usage";
+const REVISIONS: &str = "revisions";
 
 /// Where the ledger is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Its file. The write-ahead log and the lock stand beside it.
     pub path: PathBuf,
+}
+
+/// What an agent is to the ledger: the name of its account and FlowGent's identifier of it.
+pub type Identity = (Arc<str>, Arc<str>);
+
+/// The ledger's own number of an agent, the same for as long as the file exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AgentNumber(i64);
+
+impl fmt::Display for AgentNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A validated answer of the API, ready to be kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fetched {
+    /// Whose.
+    pub agent: AgentNumber,
+    /// What was asked for.
+    pub window: Window,
+    /// The days that came: inside the window, each once, in any order, finite and not negative.
+    pub rows: Vec<Usage>,
+    /// When the answer came.
+    pub at: DateTime<Utc>,
+}
+
+/// What a commit has changed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Committed {
+    /// Days that were not known before, ascending.
+    pub inserted: Vec<Day>,
+    /// Days whose value was another one before, ascending.
+    pub revisions: Vec<Revision>,
+    /// How many days came with the value that they had.
+    pub confirmed: usize,
+}
+
+/// A change of a day's value after it was first known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Revision {
+    /// The day.
+    pub day: Day,
+    /// 1 for the first revision of that day, and so on without gaps.
+    pub number: u32,
+    /// Credits before.
+    pub old: f64,
+    /// Credits after.
+    pub new: f64,
+    /// When it was seen.
+    pub at: DateTime<Utc>,
+}
+
+/// An open ledger, cloned freely. See the [module](self) for what it promises.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    instance: u64,
+    writer: Writer,
+    reader: Reader,
+}
+
+impl Ledger {
+    /// Opens the ledger at `path`, which is created if nothing is there, along with the directory it
+    /// is in. Blocks. If `policy` is not that of the last time, all sums are computed anew.
+    ///
+    /// # Errors
+    /// Another process has it open, it is no ledger, a newer or a damaged one, or the operating
+    /// system refuses. What is there is never replaced.
+    pub fn open(path: &Path, policy: Policy, telemetry: &Telemetry) -> Result<Self, LedgerError> {
+        for transaction in TRANSACTIONS {
+            telemetry
+                .ledger_transaction_duration
+                .with_label_values(&[transaction]);
+        }
+        let place = Place::existing_or_new(path)?;
+        let lock = Lock::take(&place)?;
+        place.create()?;
+        let mut connection = place.open_writer()?;
+        let found = schema::version(&connection, &place)?;
+        place.configure_writer(&connection)?;
+        let started = clock::instant();
+        let instance = writer::in_transaction(&mut connection, |connection| {
+            schema::migrate(connection, found)?;
+            schema::configure(connection, policy)?;
+            Ok(schema::instance(connection)?)
+        })
+        .map_err(|fault| fault.at(path))?;
+        telemetry
+            .ledger_transaction_duration
+            .with_label_values(&[CONFIGURE])
+            .observe(started.elapsed().as_secs_f64());
+        let reader = Reader::new(path.into(), place.open_reader()?, telemetry.clone());
+        let writer = Writer::start(place, connection, lock, telemetry.clone())?;
+        Ok(Self {
+            instance,
+            writer,
+            reader,
+        })
+    }
+
+    /// A random number that was drawn when the file was created.
+    #[must_use]
+    pub fn instance(&self) -> u64 {
+        self.instance
+    }
+
+    /// Changes the policy that frontiers, sums and watermarks follow from, all at once. Costs a scan
+    /// of all days if it differs from the present one, and nothing otherwise.
+    ///
+    /// # Errors
+    /// The file could not be read or written.
+    pub async fn configure(&self, policy: Policy) -> Result<(), LedgerError> {
+        self.writer
+            .run(CONFIGURE, move |connection| {
+                schema::configure(connection, policy)
+            })
+            .await
+    }
+
+    /// The numbers of `agents`, in their order. Agents that are new get one.
+    ///
+    /// # Errors
+    /// The file could not be read or written.
+    pub async fn register(&self, agents: Vec<Identity>) -> Result<Vec<AgentNumber>, LedgerError> {
+        self.writer
+            .run(REGISTER, move |connection| {
+                usage::register(connection, &agents)
+            })
+            .await
+    }
+
+    /// Keeps an answer. Returns when it is on the disk, with everything that follows from it.
+    ///
+    /// # Errors
+    /// The agent was not registered, or the file could not be read or written; then nothing of it
+    /// is kept.
+    pub async fn commit(&self, fetched: Fetched) -> Result<Committed, LedgerError> {
+        self.writer
+            .run(RECORD, move |connection| {
+                usage::commit(connection, &fetched)
+            })
+            .await
+    }
+
+    /// Notes that a fetch of `agent` failed at the instant `at`.
+    ///
+    /// # Errors
+    /// The agent was not registered, or the file could not be read or written.
+    pub async fn record_failure(
+        &self,
+        agent: AgentNumber,
+        at: DateTime<Utc>,
+    ) -> Result<(), LedgerError> {
+        self.writer
+            .run(RECORD, move |connection| {
+                usage::record_failure(connection, agent, at)
+            })
+            .await
+    }
+
+    /// What the planner needs to know of `agents`, in their order. Cheap once they are settled; an
+    /// agent whose oldest days are missing is listed day by day.
+    ///
+    /// # Errors
+    /// An agent was not registered, or the file could not be read.
+    pub async fn coverage(&self, agents: Vec<AgentNumber>) -> Result<Vec<Coverage>, LedgerError> {
+        self.reader
+            .run(COVERAGE, move |connection| {
+                usage::coverage(connection, &agents)
+            })
+            .await
+    }
+
+    /// What `visit` makes of each of `agents`, in their order. It is shown one agent's totals and
+    /// its known days from `recent_from` on, ascending, at a time, on a blocking thread; all of them
+    /// belong to the same state of the ledger. Days before the history start are not shown.
+    ///
+    /// # Errors
+    /// An agent was not registered, or the file could not be read.
+    pub async fn snapshot<T, V>(
+        &self,
+        agents: Vec<AgentNumber>,
+        recent_from: Day,
+        visit: V,
+    ) -> Result<Vec<T>, LedgerError>
+    where
+        T: Send + 'static,
+        V: FnMut(AgentNumber, &Totals, &[Usage]) -> T + Send + 'static,
+    {
+        self.reader
+            .run(SNAPSHOT, move |connection| {
+                usage::snapshot(connection, &agents, recent_from, visit)
+            })
+            .await
+    }
+
+    /// The known days of `agent` from `from` through `to`, ascending, also before the history start.
+    ///
+    /// # Errors
+    /// The agent was not registered, or the file could not be read.
+    pub async fn usage(
+        &self,
+        agent: AgentNumber,
+        from: Day,
+        to: Day,
+    ) -> Result<Vec<Usage>, LedgerError> {
+        self.reader
+            .run(USAGE, move |connection| {
+                usage::usage(connection, agent, from, to)
+            })
+            .await
+    }
+
+    /// All revisions of `agent`, by day and number.
+    ///
+    /// # Errors
+    /// The agent was not registered, or the file could not be read.
+    pub async fn revisions(&self, agent: AgentNumber) -> Result<Vec<Revision>, LedgerError> {
+        self.reader
+            .run(REVISIONS, move |connection| {
+                usage::revisions(connection, agent)
+            })
+            .await
+    }
+
+    /// Finishes what is queued, moves the log into the file and lets go of it. Clones of this ledger
+    /// then answer with [`LedgerError::Closed`].
+    pub async fn close(&self) {
+        // The writer goes last: the last connection to leave tidies up.
+        self.reader.close().await;
+        self.writer.close().await;
+    }
 }

@@ -1,0 +1,272 @@
+//! Whether a ledger is sound: SQLite's own checks of the file, and ours, which compute every sum and
+//! watermark again from the rows it must follow from.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::error::{Fault, LedgerError};
+use super::file::Place;
+use super::standing::Standing;
+use super::{AgentNumber, schema, usage};
+use crate::day::Day;
+use crate::window::plan::Policy;
+
+const INTEGRITY: &str = "PRAGMA integrity_check";
+const ORPHANS: &str = "PRAGMA foreign_key_check";
+const AGENTS: &str = "SELECT number, account, id FROM agent ORDER BY number";
+/// Each revision beside the row that it led to, if that is there.
+const REVISIONS: &str = "
+    SELECT revision.day, number, old, new, credits
+    FROM revision LEFT JOIN usage USING (agent, day)
+    WHERE agent = ?1 ORDER BY day, number";
+
+/// What a check has found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Agents that were checked.
+    pub agents: usize,
+    /// Their days, also before the history start.
+    pub days: u64,
+    /// Their revisions.
+    pub revisions: u64,
+    /// All that is wrong, each in a sentence with the values that contradict each other.
+    pub violations: Vec<String>,
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.violations.is_empty()
+    }
+}
+
+/// Checks the ledger at `path` whole, as it is at this instant, while an exporter may go on writing
+/// it. Blocks; reads every row; changes nothing.
+///
+/// # Errors
+/// There is no ledger at `path`, a newer one, or it cannot be read at all. Damage is no error but
+/// what the report is about.
+pub fn check(path: &Path) -> Result<Report, LedgerError> {
+    let place = Place::existing(path)?;
+    let connection = place.open_reader()?;
+    let mut report = Report::default();
+    let checked = schema::version(&connection, &place).and_then(|found| {
+        if found == schema::VERSION {
+            inspect(&connection, &mut report).map_err(|fault| fault.at(path))
+        } else {
+            let version = format!("schema version is {found}, not {}", schema::VERSION);
+            report.violations.push(version);
+            Ok(())
+        }
+    });
+    match checked {
+        Err(LedgerError::Damaged { detail, .. }) => {
+            report.violations.push(format!("cannot be read on: {detail}"));
+            Ok(report)
+        }
+        checked => checked.map(|()| report),
+    }
+}
+
+/// Everything is read in one transaction, so a window that is committed meanwhile is either seen
+/// whole or not at all.
+fn inspect(connection: &Connection, report: &mut Report) -> Result<(), Fault> {
+    let snapshot = connection.unchecked_transaction()?;
+    let mut statement = snapshot.prepare(INTEGRITY)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let finding: String = row.get(0)?;
+        if finding != "ok" {
+            report.violations.push(format!("file: {finding}"));
+        }
+    }
+    let mut statement = snapshot.prepare(ORPHANS)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let table: String = row.get(0)?;
+        report
+            .violations
+            .push(format!("a row of table {table} belongs to no agent"));
+    }
+    let policy = schema::policy(&snapshot)?;
+    let mut statement = snapshot.prepare(AGENTS)?;
+    let mut agents = statement.query([])?;
+    while let Some(row) = agents.next()? {
+        let account: String = row.get(1)?;
+        let id: String = row.get(2)?;
+        let mut agent = Agent {
+            connection: &snapshot,
+            number: AgentNumber(row.get(0)?),
+            name: format!("agent {account}/{id}"),
+            report: &mut *report,
+        };
+        match agent.check(policy) {
+            // A value of a type that does not belong there spoils one agent, not the file.
+            Err(Fault::Sqlite(error)) if error.sqlite_error().is_none() => {
+                agent.violation(format_args!("cannot be read: {error}"));
+            }
+            checked => checked?,
+        }
+    }
+    Ok(())
+}
+
+/// One agent under inspection.
+struct Agent<'a> {
+    connection: &'a Connection,
+    number: AgentNumber,
+    name: String,
+    report: &'a mut Report,
+}
+
+impl Agent<'_> {
+    fn violation(&mut self, what: impl Display) {
+        self.report.violations.push(format!("{}: {what}", self.name));
+    }
+
+    /// Adds a violation if what is stored is not what the rows say.
+    fn compare<T: PartialEq>(
+        &mut self,
+        what: &str,
+        stored: T,
+        computed: T,
+        show: impl Fn(T) -> String,
+    ) {
+        if stored != computed {
+            let (stored, computed) = (show(stored), show(computed));
+            self.violation(format_args!("{what} is {stored}, its days say {computed}"));
+        }
+    }
+
+    fn check(&mut self, policy: Policy) -> Result<(), Fault> {
+        self.report.agents += 1;
+        let stored = usage::read_standing(self.connection, self.number)?;
+        let mut computed = stored.cleared();
+        let everything = (Day::from_number(i32::MIN), Day::from_number(i32::MAX));
+        let mut days = 0;
+        let mut absurd = Vec::new();
+        usage::each_row(
+            self.connection,
+            self.number,
+            everything.0,
+            everything.1,
+            |row| {
+                days += 1;
+                if !(row.credits.is_finite() && row.credits >= 0.0) {
+                    absurd.push(row.usage());
+                }
+                computed.count(&row, policy);
+                true
+            },
+        )?;
+        self.report.days += days;
+        for usage in absurd {
+            self.violation(format_args!("credits of {} are {}", usage.day, usage.credits));
+        }
+        self.check_standing(&stored, &computed);
+        self.check_revisions(&stored)
+    }
+
+    fn check_standing(&mut self, stored: &Standing, computed: &Standing) {
+        let day = |day: Option<Day>| day.map_or_else(|| "none".into(), |day| day.to_string());
+        let credits = |credits: f64| credits.to_string();
+        let (old, new) = (&stored.totals, &computed.totals);
+        self.compare("frontier", old.frontier, new.frontier, day);
+        self.compare("settled-through day", stored.settled_through, computed.settled_through, day);
+        self.compare("known-through day", old.known_through, new.known_through, day);
+        self.compare("number of known days", old.known_days, new.known_days, |days| {
+            days.to_string()
+        });
+        self.compare("frontier sum", old.frontier_credits, new.frontier_credits, credits);
+        let mark = |mark: Option<f64>| mark.map_or_else(|| "none".into(), credits);
+        // Counting raises the mark to the sum, so a difference means that it was below.
+        self.compare(
+            "high-water mark",
+            old.high_water_credits,
+            new.high_water_credits,
+            |credits| mark(credits),
+        );
+    }
+
+    /// Revisions of a day are numbered from 1 without gaps, each starts where the one before ended,
+    /// and the last one ends at what the day has now.
+    fn check_revisions(&mut self, stored: &Standing) -> Result<(), Fault> {
+        let (mut up, mut down) = (0, 0);
+        let mut before: Option<Link> = None;
+        let mut statement = self.connection.prepare_cached(REVISIONS)?;
+        let mut rows = statement.query([self.number.0])?;
+        while let Some(row) = rows.next()? {
+            let link = Link {
+                day: Day::from_number(row.get(0)?),
+                number: row.get(1)?,
+                old: row.get(2)?,
+                new: row.get(3)?,
+                credits: row.get(4)?,
+            };
+            self.report.revisions += 1;
+            if link.new > link.old {
+                up += 1;
+            } else {
+                down += 1;
+            }
+            let previous = before.filter(|previous| previous.day == link.day);
+            if previous.is_none() {
+                self.check_last(before);
+            }
+            let expected = previous.map_or(1, |previous| previous.number + 1);
+            if link.number != expected {
+                self.violation(format_args!(
+                    "revision of {} is number {}, {expected} comes next",
+                    link.day, link.number
+                ));
+            }
+            if let Some(previous) = previous.filter(|previous| previous.new != link.old) {
+                self.violation(format_args!(
+                    "revision {} of {} starts at {}, the one before ends at {}",
+                    link.number, link.day, link.old, previous.new
+                ));
+            }
+            before = Some(link);
+        }
+        self.check_last(before);
+        for (direction, stored, counted) in [
+            ("up", stored.totals.revised_up, up),
+            ("down", stored.totals.revised_down, down),
+        ] {
+            if stored != counted {
+                self.violation(format_args!(
+                    "number of revisions {direction} is {stored}, {counted} are there"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the last revision of a day against the day itself.
+    fn check_last(&mut self, last: Option<Link>) {
+        let Some(last) = last else { return };
+        if last.credits != Some(last.new) {
+            let now = last
+                .credits
+                .map_or_else(|| "not known".into(), |credits| credits.to_string());
+            self.violation(format_args!(
+                "last revision of {} ends at {}, the day is {now}",
+                last.day, last.new
+            ));
+        }
+    }
+}
+
+/// One revision as a link in the chain of its day.
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    day: Day,
+    number: u32,
+    old: f64,
+    new: f64,
+    /// What the day has now, if it is known.
+    credits: Option<f64>,
+}

@@ -1,0 +1,138 @@
+//! The tables, how older files become newer ones, and the policy that the stored sums follow from.
+
+use rusqlite::Connection;
+
+use super::error::{Fault, LedgerError};
+use super::file::Place;
+use super::usage;
+use crate::day::Day;
+use crate::window::plan::Policy;
+
+/// Marks an SQLite file as a ledger: `FlwG` in ASCII.
+pub(super) const APPLICATION_ID: i32 = i32::from_be_bytes(*b"FlwG");
+
+/// Each entry takes a file from the version of its index to the next one. Released entries never
+/// change: what comes later is a new entry.
+///
+/// Days are counted from 1970-01-01, instants in milliseconds from then. `usage` and `revision`
+/// hold nothing but their key and figures, side by side in key order, which makes 17 bytes per
+/// agent and day.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE meta (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        instance INTEGER NOT NULL,
+        history_start INTEGER NOT NULL DEFAULT 0,
+        settle_days INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    INSERT INTO meta (one, instance) VALUES (1, random());
+    CREATE TABLE agent (
+        number INTEGER PRIMARY KEY,
+        account TEXT NOT NULL,
+        id TEXT NOT NULL,
+        settled_through INTEGER,
+        frontier INTEGER,
+        frontier_credits REAL NOT NULL DEFAULT 0,
+        high_water_credits REAL,
+        known_days INTEGER NOT NULL DEFAULT 0,
+        known_through INTEGER,
+        revised_up INTEGER NOT NULL DEFAULT 0,
+        revised_down INTEGER NOT NULL DEFAULT 0,
+        last_success_ms INTEGER,
+        last_failure_ms INTEGER,
+        UNIQUE (account, id)
+    ) STRICT;
+    CREATE TABLE usage (
+        agent INTEGER NOT NULL REFERENCES agent,
+        day INTEGER NOT NULL,
+        credits REAL NOT NULL CHECK (credits BETWEEN 0 AND 1.7976931348623157e308),
+        fetched INTEGER NOT NULL,
+        PRIMARY KEY (agent, day)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE revision (
+        agent INTEGER NOT NULL REFERENCES agent,
+        day INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        old REAL NOT NULL,
+        new REAL NOT NULL,
+        at_ms INTEGER NOT NULL,
+        PRIMARY KEY (agent, day, number)
+    ) STRICT, WITHOUT ROWID;
+"];
+
+/// The schema version that this program writes.
+pub(super) const VERSION: i32 = 1;
+const _: () = assert!(MIGRATIONS.len() == VERSION as usize);
+
+/// The schema version of the file, 0 if nothing is in it yet.
+///
+/// # Errors
+/// The file is not a ledger, or a newer one than this program knows, or damaged.
+pub(super) fn version(connection: &Connection, place: &Place) -> Result<i32, LedgerError> {
+    let look = || -> rusqlite::Result<(i32, i32, i64)> {
+        Ok((
+            connection.pragma_query_value(None, "application_id", |row| row.get(0))?,
+            connection.pragma_query_value(None, "user_version", |row| row.get(0))?,
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?,
+        ))
+    };
+    let path = place.shown.clone();
+    match look().map_err(|error| Fault::from(error).at(&path))? {
+        // An empty file, or one whose creation was cut short before anything was in it.
+        (0, 0, 0) => Ok(0),
+        (APPLICATION_ID, found, _) if found > VERSION => Err(LedgerError::Newer {
+            path,
+            found,
+            supported: VERSION,
+        }),
+        (APPLICATION_ID, found, _) => Ok(found),
+        (found, ..) => Err(LedgerError::Foreign {
+            path,
+            found,
+            expected: APPLICATION_ID,
+        }),
+    }
+}
+
+/// Brings a file of version `found` to [`VERSION`], inside the caller's transaction.
+pub(super) fn migrate(connection: &Connection, found: i32) -> rusqlite::Result<()> {
+    if found == VERSION {
+        return Ok(());
+    }
+    // A negative version was never written; the first migration then fails on what is there.
+    for migration in &MIGRATIONS[usize::try_from(found).unwrap_or(0)..] {
+        connection.execute_batch(migration)?;
+    }
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.pragma_update(None, "user_version", VERSION)
+}
+
+/// The random number that was drawn when the ledger was created.
+pub(super) fn instance(connection: &Connection) -> rusqlite::Result<u64> {
+    connection
+        .query_row("SELECT instance FROM meta", [], |row| row.get(0))
+        .map(i64::cast_unsigned)
+}
+
+/// The policy that the stored sums and watermarks follow from.
+pub(super) fn policy(connection: &Connection) -> rusqlite::Result<Policy> {
+    connection
+        .prepare_cached("SELECT history_start, settle_days FROM meta")?
+        .query_row([], |row| {
+            Ok(Policy {
+                history_start: Day::from_number(row.get(0)?),
+                settle_days: row.get(1)?,
+            })
+        })
+}
+
+/// Makes the stored sums and watermarks follow from `policy`. All rows are read, but only if it
+/// differs from the stored one.
+pub(super) fn configure(connection: &Connection, policy: Policy) -> Result<(), Fault> {
+    if self::policy(connection)? == policy {
+        return Ok(());
+    }
+    connection
+        .prepare_cached("UPDATE meta SET history_start = ?1, settle_days = ?2")?
+        .execute((policy.history_start.number(), policy.settle_days))?;
+    usage::recount_all(connection, policy)
+}

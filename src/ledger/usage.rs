@@ -1,0 +1,424 @@
+//! Agents, their days and their revisions: every statement that touches these tables.
+//!
+//! Each function runs inside a transaction that its caller has begun.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
+
+use super::error::Fault;
+use super::standing::{Row, Standing};
+use super::{AgentNumber, Committed, Fetched, Identity, Revision, schema};
+use crate::day::{Day, Usage};
+use crate::series::Totals;
+use crate::window::Coverage;
+use crate::window::plan::Policy;
+
+const FIND_AGENT: &str = "SELECT number FROM agent WHERE account = ?1 AND id = ?2";
+const ADD_AGENT: &str = "INSERT INTO agent (account, id) VALUES (?1, ?2)";
+const ALL_AGENTS: &str = "SELECT number FROM agent ORDER BY number";
+const READ_STANDING: &str = "
+    SELECT settled_through, frontier, frontier_credits, high_water_credits, known_days,
+        known_through, revised_up, revised_down, last_success_ms, last_failure_ms
+    FROM agent WHERE number = ?1";
+const WRITE_STANDING: &str = "
+    UPDATE agent SET settled_through = ?2, frontier = ?3, frontier_credits = ?4,
+        high_water_credits = ?5, known_days = ?6, known_through = ?7, revised_up = ?8,
+        revised_down = ?9, last_success_ms = ?10, last_failure_ms = ?11
+    WHERE number = ?1";
+const ROWS: &str = "
+    SELECT day, credits, fetched FROM usage
+    WHERE agent = ?1 AND day BETWEEN ?2 AND ?3 ORDER BY day";
+const ADD_ROW: &str = "INSERT INTO usage (agent, day, credits, fetched) VALUES (?1, ?2, ?3, ?4)";
+const CHANGE_ROW: &str =
+    "UPDATE usage SET credits = ?3, fetched = ?4 WHERE agent = ?1 AND day = ?2";
+const LAST_REVISION: &str =
+    "SELECT coalesce(max(number), 0) FROM revision WHERE agent = ?1 AND day = ?2";
+const ADD_REVISION: &str = "
+    INSERT INTO revision (agent, day, number, old, new, at_ms)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const REVISIONS: &str = "
+    SELECT day, number, old, new, at_ms FROM revision
+    WHERE agent = ?1 ORDER BY day, number";
+
+/// Later than any day that can be known.
+const FOREVER: Day = Day::from_number(i32::MAX);
+
+/// The numbers of agents, in the order given; new ones are given the next free number.
+pub(super) fn register(
+    connection: &Connection,
+    identities: &[Identity],
+) -> Result<Vec<AgentNumber>, Fault> {
+    let mut find = connection.prepare_cached(FIND_AGENT)?;
+    let mut add = connection.prepare_cached(ADD_AGENT)?;
+    let mut number = |(account, id): &Identity| -> rusqlite::Result<AgentNumber> {
+        let found = find
+            .query_row((account, id), |row| row.get(0))
+            .optional()?;
+        Ok(AgentNumber(match found {
+            Some(number) => number,
+            None => add.insert((account, id))?,
+        }))
+    };
+    Ok(identities
+        .iter()
+        .map(&mut number)
+        .collect::<rusqlite::Result<_>>()?)
+}
+
+/// Stores one answer and everything that follows from it.
+pub(super) fn commit(connection: &Connection, fetched: &Fetched) -> Result<Committed, Fault> {
+    let agent = fetched.agent;
+    let policy = schema::policy(connection)?;
+    let mut standing = read_standing(connection, agent)?;
+    let mut rows = fetched.rows.clone();
+    rows.sort_unstable_by_key(|row| row.day);
+
+    let committed = store_rows(connection, fetched, &rows, policy)?;
+    update_standing(connection, fetched, &rows, &committed, policy, &mut standing)?;
+    write_standing(connection, agent, &standing)?;
+    Ok(committed)
+}
+
+/// Writes what is new or different in `rows`, which ascend.
+fn store_rows(
+    connection: &Connection,
+    fetched: &Fetched,
+    rows: &[Usage],
+    policy: Policy,
+) -> Result<Committed, Fault> {
+    let Fetched {
+        agent, window, at, ..
+    } = *fetched;
+    let today = Day::of(at);
+    let mut known = Vec::new();
+    each_row(connection, agent, window.start(), window.end(), |row| {
+        known.push(row);
+        true
+    })?;
+    let mut committed = Committed::default();
+    for &Usage { day, credits } in rows {
+        let Ok(found) = known.binary_search_by_key(&day, |row| row.day) else {
+            connection
+                .prepare_cached(ADD_ROW)?
+                .execute((agent.0, day.number(), credits, today.number()))?;
+            committed.inserted.push(day);
+            continue;
+        };
+        let old = known[found];
+        // A clock that was set back must not make a settled day unsettled.
+        let fetched = old.fetched.max(today);
+        let changed = old.credits != credits;
+        if changed || (fetched > old.fetched && !old.known().is_settled(policy.settle_days)) {
+            connection
+                .prepare_cached(CHANGE_ROW)?
+                .execute((agent.0, day.number(), credits, fetched.number()))?;
+        }
+        if changed {
+            let revision = add_revision(connection, agent, &old, credits, at)?;
+            committed.revisions.push(revision);
+        } else {
+            committed.confirmed += 1;
+        }
+    }
+    Ok(committed)
+}
+
+/// Keeps what a row said before it was changed.
+fn add_revision(
+    connection: &Connection,
+    agent: AgentNumber,
+    old: &Row,
+    new: f64,
+    at: DateTime<Utc>,
+) -> Result<Revision, Fault> {
+    let day = old.day.number();
+    let last: u32 = connection
+        .prepare_cached(LAST_REVISION)?
+        .query_row((agent.0, day), |row| row.get(0))?;
+    let number = last + 1;
+    connection.prepare_cached(ADD_REVISION)?.execute((
+        agent.0,
+        day,
+        number,
+        old.credits,
+        new,
+        at.timestamp_millis(),
+    ))?;
+    Ok(Revision {
+        day: old.day,
+        number,
+        old: old.credits,
+        new,
+        at,
+    })
+}
+
+/// Brings the sums and watermarks up to date with what [`store_rows`] has done, reading only rows
+/// that move them.
+fn update_standing(
+    connection: &Connection,
+    fetched: &Fetched,
+    rows: &[Usage],
+    committed: &Committed,
+    policy: Policy,
+    standing: &mut Standing,
+) -> Result<(), Fault> {
+    let agent = fetched.agent;
+    let totals = &mut standing.totals;
+    totals.last_success = Some(fetched.at);
+    for &day in &committed.inserted {
+        if day >= policy.history_start {
+            totals.known_days += 1;
+            totals.known_through = totals.known_through.max(Some(day));
+        }
+    }
+    for revision in &committed.revisions {
+        if revision.new > revision.old {
+            totals.revised_up += 1;
+        } else {
+            totals.revised_down += 1;
+        }
+    }
+    if let Some(frontier) = totals.frontier
+        && committed
+            .revisions
+            .iter()
+            .any(|revision| policy.history_start <= revision.day && revision.day <= frontier)
+    {
+        // Summed again rather than corrected by the difference, which would drift as floats do.
+        let mut credits = 0.0;
+        each_row(connection, agent, policy.history_start, frontier, |row| {
+            credits += row.credits;
+            true
+        })?;
+        totals.frontier_credits = credits;
+        standing.raise_high_water();
+    }
+    let touched = |day: Day| rows.binary_search_by_key(&day, |row| row.day).is_ok();
+    let next = standing.next_frontier(policy);
+    if touched(next) {
+        each_row(connection, agent, next, FOREVER, |row| {
+            standing.advance_frontier(&row, policy)
+        })?;
+    }
+    let next = standing.next_settled(policy);
+    if touched(next) {
+        each_row(connection, agent, next, FOREVER, |row| {
+            standing.advance_settled(&row, policy)
+        })?;
+    }
+    Ok(())
+}
+
+/// Notes that a fetch of `agent` failed.
+pub(super) fn record_failure(
+    connection: &Connection,
+    agent: AgentNumber,
+    at: DateTime<Utc>,
+) -> Result<(), Fault> {
+    let mut standing = read_standing(connection, agent)?;
+    standing.totals.last_failure = Some(at);
+    Ok(write_standing(connection, agent, &standing)?)
+}
+
+/// Computes every agent's standing anew, after a change of policy.
+pub(super) fn recount_all(connection: &Connection, policy: Policy) -> Result<(), Fault> {
+    let agents = connection
+        .prepare(ALL_AGENTS)?
+        .query_map([], |row| row.get(0).map(AgentNumber))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    for agent in agents {
+        let mut standing = read_standing(connection, agent)?.cleared();
+        each_row(connection, agent, policy.history_start, FOREVER, |row| {
+            standing.count(&row, policy);
+            true
+        })?;
+        write_standing(connection, agent, &standing)?;
+    }
+    Ok(())
+}
+
+/// What the planner needs to know of each agent.
+pub(super) fn coverage(
+    connection: &Connection,
+    agents: &[AgentNumber],
+) -> Result<Vec<Coverage>, Fault> {
+    let policy = schema::policy(connection)?;
+    let coverage_of = |&agent: &AgentNumber| {
+        let standing = read_standing(connection, agent)?;
+        let mut later = Vec::new();
+        each_row(
+            connection,
+            agent,
+            standing.next_settled(policy),
+            FOREVER,
+            |row| {
+                later.push(row.known());
+                true
+            },
+        )?;
+        later.shrink_to_fit();
+        Ok(Coverage {
+            settled_through: standing.settled_through,
+            later,
+        })
+    };
+    agents.iter().map(coverage_of).collect()
+}
+
+/// Shows each agent's totals and its days from `recent_from` on to `visit`.
+pub(super) fn snapshot<T>(
+    connection: &Connection,
+    agents: &[AgentNumber],
+    recent_from: Day,
+    mut visit: impl FnMut(AgentNumber, &Totals, &[Usage]) -> T,
+) -> Result<Vec<T>, Fault> {
+    let recent_from = recent_from.max(schema::policy(connection)?.history_start);
+    let mut recent = Vec::new();
+    let visited = agents.iter().map(|&agent| {
+        let standing = read_standing(connection, agent)?;
+        recent.clear();
+        each_row(connection, agent, recent_from, FOREVER, |row| {
+            recent.push(row.usage());
+            true
+        })?;
+        Ok(visit(agent, &standing.totals, &recent))
+    });
+    visited.collect()
+}
+
+/// The known days of `agent` from `from` through `to`, ascending.
+pub(super) fn usage(
+    connection: &Connection,
+    agent: AgentNumber,
+    from: Day,
+    to: Day,
+) -> Result<Vec<Usage>, Fault> {
+    read_standing(connection, agent)?;
+    let mut days = Vec::new();
+    each_row(connection, agent, from, to, |row| {
+        days.push(row.usage());
+        true
+    })?;
+    Ok(days)
+}
+
+/// The revisions of `agent`, by day and number.
+pub(super) fn revisions(
+    connection: &Connection,
+    agent: AgentNumber,
+) -> Result<Vec<Revision>, Fault> {
+    read_standing(connection, agent)?;
+    let mut statement = connection.prepare_cached(REVISIONS)?;
+    let revisions = statement.query_map([agent.0], |row| {
+        Ok(Revision {
+            day: Day::from_number(row.get(0)?),
+            number: row.get(1)?,
+            old: row.get(2)?,
+            new: row.get(3)?,
+            at: instant(row, 4)?.unwrap_or_default(),
+        })
+    })?;
+    Ok(revisions.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Shows the rows of `agent` from `from` through `to` to `visit`, ascending, until it says no.
+pub(super) fn each_row(
+    connection: &Connection,
+    agent: AgentNumber,
+    from: Day,
+    to: Day,
+    mut visit: impl FnMut(Row) -> bool,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(ROWS)?;
+    let mut rows = statement.query((agent.0, from.number(), to.number()))?;
+    while let Some(row) = rows.next()? {
+        let row = Row {
+            day: Day::from_number(row.get(0)?),
+            credits: row.get(1)?,
+            fetched: Day::from_number(row.get(2)?),
+        };
+        if !visit(row) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// What is kept in the row of `agent`.
+pub(super) fn read_standing(
+    connection: &Connection,
+    agent: AgentNumber,
+) -> Result<Standing, Fault> {
+    let day = |row: &SqlRow<'_>, column| -> rusqlite::Result<Option<Day>> {
+        Ok(row.get::<_, Option<i32>>(column)?.map(Day::from_number))
+    };
+    let count = |row: &SqlRow<'_>, column| row.get(column).map(i64::unsigned_abs);
+    connection
+        .prepare_cached(READ_STANDING)?
+        .query_row([agent.0], |row| {
+            Ok(Standing {
+                settled_through: day(row, 0)?,
+                totals: Totals {
+                    frontier: day(row, 1)?,
+                    frontier_credits: row.get(2)?,
+                    high_water_credits: row.get(3)?,
+                    known_days: row.get(4)?,
+                    known_through: day(row, 5)?,
+                    revised_up: count(row, 6)?,
+                    revised_down: count(row, 7)?,
+                    last_success: instant(row, 8)?,
+                    last_failure: instant(row, 9)?,
+                },
+            })
+        })
+        .optional()?
+        .ok_or(Fault::UnknownAgent(agent))
+}
+
+/// Keeps `standing` in the row of `agent`.
+fn write_standing(
+    connection: &Connection,
+    agent: AgentNumber,
+    standing: &Standing,
+) -> rusqlite::Result<()> {
+    let Standing {
+        settled_through,
+        totals:
+            Totals {
+                frontier,
+                frontier_credits,
+                high_water_credits,
+                known_days,
+                known_through,
+                revised_up,
+                revised_down,
+                last_success,
+                last_failure,
+            },
+    } = *standing;
+    connection.prepare_cached(WRITE_STANDING)?.execute(params![
+        agent.0,
+        settled_through.map(Day::number),
+        frontier.map(Day::number),
+        frontier_credits,
+        high_water_credits,
+        known_days,
+        known_through.map(Day::number),
+        revised_up.cast_signed(),
+        revised_down.cast_signed(),
+        last_success.map(|at| at.timestamp_millis()),
+        last_failure.map(|at| at.timestamp_millis()),
+    ])?;
+    Ok(())
+}
+
+/// An instant from a column of milliseconds since 1970.
+fn instant(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Option<DateTime<Utc>>> {
+    let Some(millis) = row.get::<_, Option<i64>>(column)? else {
+        return Ok(None);
+    };
+    DateTime::from_timestamp_millis(millis)
+        .map(Some)
+        .ok_or(rusqlite::Error::IntegralValueOutOfRange(column, millis))
+}
