@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod roster;
 pub mod secret;
 pub mod series;
+pub mod simulator;
 pub mod sync;
 pub mod telemetry;
 pub mod validate;
