@@ -74,7 +74,6 @@ impl Connections {
                 async move { Ok::<_, Infallible>(shared.respond(request, caller).await) }
             });
             let connection = http1::Builder::new()
-                .auto_date_header(false)
                 .header_read_timeout(None)
                 .serve_connection(TokioIo::new(stream), service);
             // A client that hangs up and a body that was cut on purpose are both errors here.

@@ -200,7 +200,7 @@ impl World {
         let days = start.through(end.min(today.previous())).rev();
         days.filter_map(|day| {
             let change = changes.get(&(agent.index, day));
-            let credits = if today.since(day) > FINAL_DAYS && change.is_none() {
+            let credits = if today.since(day) >= FINAL_DAYS && change.is_none() {
                 settled(agent, day, None)
             } else {
                 self.unsettled(agent, day, change, now)?
@@ -422,6 +422,8 @@ mod tests {
         world.set_credits(agent, day, 2.5);
         assert_eq!(world.truth(agent, day, day.end()), Some(2.5));
         world.chat(agent, day, 1.0);
+        assert_eq!(world.final_truth(agent, day), 3.5);
+        world.set_credits(agent, day, 3.5);
         assert_eq!(world.final_truth(agent, day), 3.5);
         let until = day.end() + TimeDelta::days(9);
         world.set_late(agent, day, until);
