@@ -262,7 +262,6 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_waits_first_is_admitted_first() {
         let pace = std::sync::Arc::new(pace(1.0, 1));
-        drop((pace.acquire().await, pace.turn.try_lock()));
         let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
         for number in 0..5 {
             let (pace, tell) = (std::sync::Arc::clone(&pace), tell.clone());

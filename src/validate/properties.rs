@@ -50,6 +50,8 @@ fn valid(rng: &mut Rng, window: &Window) -> Value {
                 "credits_used": credits,
             })).collect::<Vec<_>>(),
         },
+        // Something that damage may hit without doing any.
+        "note": "x".repeat(300),
     })
 }
 
