@@ -267,7 +267,7 @@ async fn a_long_retry_after_ends_the_call_and_holds_the_account() {
             1800,
         ),
         (
-            format!("retry-after: Mon, 23 Nov 2026 12:30:00 GMT\r\n"),
+            "retry-after: Mon, 23 Nov 2026 12:30:00 GMT\r\n".to_owned(),
             1799,
         ),
     ] {

@@ -1,6 +1,7 @@
 //! The client against servers on the loopback interface that do what an API should not.
 
 mod calls;
+mod errors;
 mod faults;
 mod fixtures;
 mod server;
