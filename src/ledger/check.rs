@@ -64,7 +64,9 @@ pub fn check(path: &Path) -> Result<Report, LedgerError> {
     });
     match checked {
         Err(LedgerError::Damaged { detail, .. }) => {
-            report.violations.push(format!("cannot be read on: {detail}"));
+            report
+                .violations
+                .push(format!("cannot be read on: {detail}"));
             Ok(report)
         }
         checked => checked.map(|()| report),
@@ -124,7 +126,9 @@ struct Agent<'a> {
 
 impl Agent<'_> {
     fn violation(&mut self, what: impl Display) {
-        self.report.violations.push(format!("{}: {what}", self.name));
+        self.report
+            .violations
+            .push(format!("{}: {what}", self.name));
     }
 
     /// Adds a violation if what is stored is not what the rows say.
@@ -164,7 +168,10 @@ impl Agent<'_> {
         )?;
         self.report.days += days;
         for usage in absurd {
-            self.violation(format_args!("credits of {} are {}", usage.day, usage.credits));
+            self.violation(format_args!(
+                "credits of {} are {}",
+                usage.day, usage.credits
+            ));
         }
         self.check_standing(&stored, &computed);
         self.check_revisions(&stored)
@@ -175,12 +182,30 @@ impl Agent<'_> {
         let credits = |credits: f64| credits.to_string();
         let (old, new) = (&stored.totals, &computed.totals);
         self.compare("frontier", old.frontier, new.frontier, day);
-        self.compare("settled-through day", stored.settled_through, computed.settled_through, day);
-        self.compare("known-through day", old.known_through, new.known_through, day);
-        self.compare("number of known days", old.known_days, new.known_days, |days| {
-            days.to_string()
-        });
-        self.compare("frontier sum", old.frontier_credits, new.frontier_credits, credits);
+        self.compare(
+            "settled-through day",
+            stored.settled_through,
+            computed.settled_through,
+            day,
+        );
+        self.compare(
+            "known-through day",
+            old.known_through,
+            new.known_through,
+            day,
+        );
+        self.compare(
+            "number of known days",
+            old.known_days,
+            new.known_days,
+            |days| days.to_string(),
+        );
+        self.compare(
+            "frontier sum",
+            old.frontier_credits,
+            new.frontier_credits,
+            credits,
+        );
         let mark = |mark: Option<f64>| mark.map_or_else(|| "none".into(), credits);
         // Counting raises the mark to the sum, so a difference means that it was below.
         self.compare(

@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::{Fault, LedgerError};
@@ -113,8 +114,8 @@ impl Place {
     /// so the file must have been found to be ours before.
     pub(super) fn configure_writer(&self, connection: &Connection) -> Result<(), LedgerError> {
         let mode = || -> rusqlite::Result<String> {
-            let mode =
-                connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+            let mode = connection
+                .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
             // A committed window is on the disk, not just in the operating system's cache.
             connection.pragma_update(None, "synchronous", "full")?;
             connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
@@ -156,7 +157,9 @@ impl Place {
             let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = Connection::open_with_flags(&self.real, flags)?;
             connection.busy_timeout(BUSY_TIMEOUT)?;
-            connection.set_prepared_statement_cache_capacity(32);
+            connection.set_prepared_statement_cache_capacity(64);
+            // Without this promise SQLite plans a range query anew for each value that is bound.
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
             Ok(connection)
         };
         open().map_err(|error: rusqlite::Error| Fault::from(error).at(&self.shown))

@@ -1,7 +1,7 @@
 //! Reads run on a connection of their own, which never waits for the writer nor holds it up.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 use tokio::task::spawn_blocking;
@@ -13,20 +13,24 @@ use crate::telemetry::Telemetry;
 
 /// Runs one read at a time, away from the async threads.
 #[derive(Debug, Clone)]
-pub(super) struct Reader {
+pub(super) struct Reader(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
     path: PathBuf,
-    connection: Arc<Mutex<Option<Connection>>>,
+    /// Gone once the ledger is closed.
+    connection: Mutex<Option<Connection>>,
     telemetry: Telemetry,
 }
 
 impl Reader {
     /// Takes over a connection that cannot write.
     pub(super) fn new(path: PathBuf, connection: Connection, telemetry: Telemetry) -> Self {
-        Self {
+        Self(Arc::new(Shared {
             path,
-            connection: Arc::new(Mutex::new(Some(connection))),
+            connection: Mutex::new(Some(connection)),
             telemetry,
-        }
+        }))
     }
 
     /// The result of `work`, which sees one state of the ledger throughout.
@@ -39,50 +43,56 @@ impl Reader {
         T: Send + 'static,
         W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        let Self {
-            path,
-            connection,
-            telemetry,
-        } = self.clone();
-        let closed = LedgerError::Closed { path: path.clone() };
-        let read = move || {
-            // Poisoned means that a read panicked, and its transaction was rolled back with it.
-            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(connection) = connection.as_mut() else {
-                return Err(LedgerError::Closed { path });
-            };
-            let started = clock::instant();
-            let outcome = read_only(connection, |connection| {
-                caught(transaction, || work(connection))
-            });
-            telemetry
-                .ledger_transaction_duration
-                .with_label_values(&[transaction])
-                .observe(started.elapsed().as_secs_f64());
-            outcome.map_err(|fault| fault.at(&path))
-        };
+        let shared = Arc::clone(&self.0);
         // The task is never aborted and never panics, so it fails only if the runtime is ending.
-        spawn_blocking(read).await.unwrap_or(Err(closed))
+        spawn_blocking(move || shared.read(transaction, work))
+            .await
+            .unwrap_or_else(|_| Err(self.0.closed()))
     }
 
     /// Waits for the read that is under way and lets go of the file.
     pub(super) async fn close(&self) {
-        let connection = self.connection.clone();
-        let close = move || {
-            drop(
-                connection
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .take(),
-            );
-        };
+        let shared = Arc::clone(&self.0);
         // Fails only if the runtime is ending, which lets go of it as well.
-        let _ = spawn_blocking(close).await;
+        let _ = spawn_blocking(move || drop(shared.lock().take())).await;
+    }
+}
+
+impl Shared {
+    fn read<T>(
+        &self,
+        transaction: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, LedgerError> {
+        let mut connection = self.lock();
+        let connection = connection.as_mut().ok_or_else(|| self.closed())?;
+        let started = clock::instant();
+        let outcome = in_snapshot(connection, |connection| {
+            caught(transaction, || work(connection))
+        });
+        self.telemetry
+            .ledger_transaction_duration
+            .with_label_values(&[transaction])
+            .observe(started.elapsed().as_secs_f64());
+        outcome.map_err(|fault| fault.at(&self.path))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Connection>> {
+        // A panic while it was held has left a connection whose transaction was rolled back.
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn closed(&self) -> LedgerError {
+        LedgerError::Closed {
+            path: self.path.clone(),
+        }
     }
 }
 
 /// Runs `work` in a transaction, so that all of it sees the same state.
-fn read_only<T>(
+fn in_snapshot<T>(
     connection: &mut Connection,
     work: impl FnOnce(&Connection) -> Result<T, Fault>,
 ) -> Result<T, Fault> {

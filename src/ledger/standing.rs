@@ -73,9 +73,7 @@ impl Standing {
 
     /// The day whose row would move the frontier.
     pub(super) fn next_frontier(&self, policy: Policy) -> Day {
-        self.totals
-            .frontier
-            .map_or(policy.history_start, Day::next)
+        self.totals.frontier.map_or(policy.history_start, Day::next)
     }
 
     /// The day whose row, once settled, would move the watermark.
@@ -96,8 +94,8 @@ impl Standing {
 
     /// Moves the watermark onto `row` if it is the next one and settled; says whether it did.
     pub(super) fn advance_settled(&mut self, row: &Row, policy: Policy) -> bool {
-        let advances = row.day == self.next_settled(policy)
-            && row.known().is_settled(policy.settle_days);
+        let advances =
+            row.day == self.next_settled(policy) && row.known().is_settled(policy.settle_days);
         if advances {
             self.settled_through = Some(row.day);
         }

@@ -2,6 +2,8 @@
 //!
 //! Each function runs inside a transaction that its caller has begun.
 
+use std::sync::LazyLock;
+
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
@@ -10,8 +12,8 @@ use super::standing::{Row, Standing};
 use super::{AgentNumber, Committed, Fetched, Identity, Revision, schema};
 use crate::day::{Day, Usage};
 use crate::series::Totals;
-use crate::window::Coverage;
 use crate::window::plan::Policy;
+use crate::window::{Coverage, MAX_DAYS};
 
 const FIND_AGENT: &str = "SELECT number FROM agent WHERE account = ?1 AND id = ?2";
 const ADD_AGENT: &str = "INSERT INTO agent (account, id) VALUES (?1, ?2)";
@@ -28,7 +30,7 @@ const WRITE_STANDING: &str = "
 const ROWS: &str = "
     SELECT day, credits, fetched FROM usage
     WHERE agent = ?1 AND day BETWEEN ?2 AND ?3 ORDER BY day";
-const ADD_ROW: &str = "INSERT INTO usage (agent, day, credits, fetched) VALUES (?1, ?2, ?3, ?4)";
+const RECENT: &str = "SELECT day, credits FROM usage WHERE agent = ?1 AND day >= ?2 ORDER BY day";
 const CHANGE_ROW: &str =
     "UPDATE usage SET credits = ?3, fetched = ?4 WHERE agent = ?1 AND day = ?2";
 const LAST_REVISION: &str =
@@ -39,6 +41,19 @@ const ADD_REVISION: &str = "
 const REVISIONS: &str = "
     SELECT day, number, old, new, at_ms FROM revision
     WHERE agent = ?1 ORDER BY day, number";
+
+/// Statements that add as many rows as their index says, up to a whole window.
+static ADD_ROWS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let rows =
+        |count| (0..count).map(|row| format!("(?1, ?{}, ?{}, ?2)", 2 * row + 3, 2 * row + 4));
+    (0..=LONGEST_WINDOW)
+        .map(|count| {
+            let rows = rows(count).collect::<Vec<_>>().join(", ");
+            format!("INSERT INTO usage (agent, day, credits, fetched) VALUES {rows}")
+        })
+        .collect()
+});
+const LONGEST_WINDOW: usize = MAX_DAYS.unsigned_abs() as usize;
 
 /// Later than any day that can be known.
 const FOREVER: Day = Day::from_number(i32::MAX);
@@ -51,9 +66,7 @@ pub(super) fn register(
     let mut find = connection.prepare_cached(FIND_AGENT)?;
     let mut add = connection.prepare_cached(ADD_AGENT)?;
     let mut number = |(account, id): &Identity| -> rusqlite::Result<AgentNumber> {
-        let found = find
-            .query_row((account, id), |row| row.get(0))
-            .optional()?;
+        let found = find.query_row((account, id), |row| row.get(0)).optional()?;
         Ok(AgentNumber(match found {
             Some(number) => number,
             None => add.insert((account, id))?,
@@ -74,7 +87,14 @@ pub(super) fn commit(connection: &Connection, fetched: &Fetched) -> Result<Commi
     rows.sort_unstable_by_key(|row| row.day);
 
     let committed = store_rows(connection, fetched, &rows, policy)?;
-    update_standing(connection, fetched, &rows, &committed, policy, &mut standing)?;
+    update_standing(
+        connection,
+        fetched,
+        &rows,
+        &committed,
+        policy,
+        &mut standing,
+    )?;
     write_standing(connection, agent, &standing)?;
     Ok(committed)
 }
@@ -95,12 +115,12 @@ fn store_rows(
         known.push(row);
         true
     })?;
+    let mut change = connection.prepare_cached(CHANGE_ROW)?;
     let mut committed = Committed::default();
+    let mut new = Vec::with_capacity(rows.len());
     for &Usage { day, credits } in rows {
         let Ok(found) = known.binary_search_by_key(&day, |row| row.day) else {
-            connection
-                .prepare_cached(ADD_ROW)?
-                .execute((agent.0, day.number(), credits, today.number()))?;
+            new.push(Usage { day, credits });
             committed.inserted.push(day);
             continue;
         };
@@ -109,9 +129,7 @@ fn store_rows(
         let fetched = old.fetched.max(today);
         let changed = old.credits != credits;
         if changed || (fetched > old.fetched && !old.known().is_settled(policy.settle_days)) {
-            connection
-                .prepare_cached(CHANGE_ROW)?
-                .execute((agent.0, day.number(), credits, fetched.number()))?;
+            change.execute((agent.0, day.number(), credits, fetched.number()))?;
         }
         if changed {
             let revision = add_revision(connection, agent, &old, credits, at)?;
@@ -120,7 +138,30 @@ fn store_rows(
             committed.confirmed += 1;
         }
     }
+    add_rows(connection, agent, &new, today)?;
     Ok(committed)
+}
+
+/// Adds days that were not known, in one statement per window: that takes half the time of one
+/// statement per day.
+fn add_rows(
+    connection: &Connection,
+    agent: AgentNumber,
+    new: &[Usage],
+    fetched: Day,
+) -> rusqlite::Result<()> {
+    // A window has few lengths, so each length's statement is prepared once.
+    for new in new.chunks(LONGEST_WINDOW) {
+        let mut statement = connection.prepare_cached(&ADD_ROWS[new.len()])?;
+        statement.raw_bind_parameter(1, agent.0)?;
+        statement.raw_bind_parameter(2, fetched.number())?;
+        for (parameter, usage) in (3..).step_by(2).zip(new) {
+            statement.raw_bind_parameter(parameter, usage.day.number())?;
+            statement.raw_bind_parameter(parameter + 1, usage.credits)?;
+        }
+        statement.raw_execute()?;
+    }
+    Ok(())
 }
 
 /// Keeps what a row said before it was changed.
@@ -194,17 +235,21 @@ fn update_standing(
         totals.frontier_credits = credits;
         standing.raise_high_water();
     }
+    // The watermark is never ahead of the frontier, so one pass moves both; it ends at the first
+    // row that moves neither. A pass can only help if this commit has touched its first day.
     let touched = |day: Day| rows.binary_search_by_key(&day, |row| row.day).is_ok();
-    let next = standing.next_frontier(policy);
-    if touched(next) {
-        each_row(connection, agent, next, FOREVER, |row| {
-            standing.advance_frontier(&row, policy)
-        })?;
-    }
-    let next = standing.next_settled(policy);
-    if touched(next) {
-        each_row(connection, agent, next, FOREVER, |row| {
+    let first = [
+        standing.next_settled(policy),
+        standing.next_frontier(policy),
+    ]
+    .into_iter()
+    .find(|&day| touched(day));
+    if let Some(first) = first {
+        each_row(connection, agent, first, FOREVER, |row| {
+            let advances = standing.advance_frontier(&row, policy);
             standing.advance_settled(&row, policy)
+                || advances
+                || row.day < standing.next_frontier(policy)
         })?;
     }
     Ok(())
@@ -274,17 +319,22 @@ pub(super) fn snapshot<T>(
     mut visit: impl FnMut(AgentNumber, &Totals, &[Usage]) -> T,
 ) -> Result<Vec<T>, Fault> {
     let recent_from = recent_from.max(schema::policy(connection)?.history_start);
+    let mut statement = connection.prepare_cached(RECENT)?;
     let mut recent = Vec::new();
-    let visited = agents.iter().map(|&agent| {
+    let mut visited = Vec::with_capacity(agents.len());
+    for &agent in agents {
         let standing = read_standing(connection, agent)?;
         recent.clear();
-        each_row(connection, agent, recent_from, FOREVER, |row| {
-            recent.push(row.usage());
-            true
-        })?;
-        Ok(visit(agent, &standing.totals, &recent))
-    });
-    visited.collect()
+        let mut rows = statement.query((agent.0, recent_from.number()))?;
+        while let Some(row) = rows.next()? {
+            recent.push(Usage {
+                day: Day::from_number(row.get(0)?),
+                credits: row.get(1)?,
+            });
+        }
+        visited.push(visit(agent, &standing.totals, &recent));
+    }
+    Ok(visited)
 }
 
 /// The known days of `agent` from `from` through `to`, ascending.
