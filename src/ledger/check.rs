@@ -51,9 +51,9 @@ impl Report {
 /// what the report is about.
 pub fn check(path: &Path) -> Result<Report, LedgerError> {
     let place = Place::existing(path)?;
-    let connection = place.open_reader()?;
     let mut report = Report::default();
-    let checked = schema::version(&connection, &place).and_then(|found| {
+    let checked = place.open_reader().and_then(|connection| {
+        let found = schema::version(&connection, &place)?;
         if found == schema::VERSION {
             inspect(&connection, &mut report).map_err(|fault| fault.at(path))
         } else {
@@ -212,7 +212,7 @@ impl Agent<'_> {
             "high-water mark",
             old.high_water_credits,
             new.high_water_credits,
-            |credits| mark(credits),
+            mark,
         );
     }
 

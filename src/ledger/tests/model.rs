@@ -1,0 +1,223 @@
+//! Random histories against a model that keeps every day in a map and computes all else from it.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::window::KnownDay;
+
+#[derive(Debug, Clone)]
+enum Op {
+    /// An answer for one of two agents: first day, credits by day (absent where the day is late).
+    Commit(usize, i32, Vec<Option<f64>>),
+    Fail(usize),
+    /// Days pass; a negative number is a clock that was set back.
+    Advance(i32),
+    Configure(i32, i32),
+    Reopen,
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    // Tenths, so that sums in another order would differ in their last digits.
+    let credits = prop::option::weighted(0.85, (0..5).prop_map(|tenths| f64::from(tenths) / 10.0));
+    let commit = (
+        0..2_usize,
+        -4..24_i32,
+        prop::collection::vec(credits, 1..=12),
+    );
+    let op = prop_oneof![
+        12 => commit.prop_map(|(agent, first, credits)| Op::Commit(agent, first, credits)),
+        1 => (0..2_usize).prop_map(Op::Fail),
+        3 => (-2..6_i32).prop_map(Op::Advance),
+        1 => (0..6_i32, 0..6_i32).prop_map(|(start, settle)| Op::Configure(start, settle)),
+        1 => Just(Op::Reopen),
+    ];
+    prop::collection::vec(op, 1..30)
+}
+
+#[derive(Debug, Default)]
+struct Model {
+    days: BTreeMap<Day, (f64, Day)>,
+    revisions: Vec<Revision>,
+    high_water: Option<f64>,
+    last_success: Option<DateTime<Utc>>,
+    last_failure: Option<DateTime<Utc>>,
+}
+
+impl Model {
+    fn commit(&mut self, fetched: &Fetched, policy: Policy) -> Committed {
+        let today = Day::of(fetched.at);
+        let mut committed = Committed::default();
+        for usage in fetched.rows.iter().rev() {
+            let Some((credits, seen)) = self.days.get_mut(&usage.day) else {
+                self.days.insert(usage.day, (usage.credits, today));
+                committed.inserted.push(usage.day);
+                continue;
+            };
+            let settled = seen.since(usage.day) > policy.settle_days;
+            if *credits == usage.credits {
+                committed.confirmed += 1;
+            } else {
+                let number = self.revisions.iter().filter(|r| r.day == usage.day).count() + 1;
+                let revision = Revision {
+                    day: usage.day,
+                    number: u32::try_from(number).unwrap(),
+                    old: *credits,
+                    new: usage.credits,
+                    at: fetched.at,
+                };
+                self.revisions.push(revision);
+                committed.revisions.push(revision);
+                *credits = usage.credits;
+            }
+            if !settled
+                || committed
+                    .revisions
+                    .last()
+                    .is_some_and(|r| r.day == usage.day)
+            {
+                *seen = today.max(*seen);
+            }
+        }
+        self.last_success = Some(fetched.at);
+        committed
+    }
+
+    /// The days from the history start on without a gap.
+    fn contiguous(&self, policy: Policy) -> Vec<(Day, f64, Day)> {
+        (policy.history_start.through(day(1000)))
+            .map_while(|day| {
+                self.days
+                    .get(&day)
+                    .map(|&(credits, seen)| (day, credits, seen))
+            })
+            .collect()
+    }
+
+    fn totals(&mut self, policy: Policy) -> Totals {
+        let contiguous = self.contiguous(policy);
+        let credits = contiguous
+            .iter()
+            .fold(0.0, |sum, (_, credits, _)| sum + credits);
+        if !contiguous.is_empty() && self.high_water.is_none_or(|mark| mark < credits) {
+            self.high_water = Some(credits);
+        }
+        let counted = || self.days.range(policy.history_start..).map(|(day, _)| *day);
+        let up = self.revisions.iter().filter(|r| r.new > r.old).count() as u64;
+        Totals {
+            frontier: contiguous.last().map(|(day, ..)| *day),
+            frontier_credits: credits,
+            high_water_credits: self.high_water,
+            known_days: u32::try_from(counted().count()).unwrap(),
+            known_through: counted().next_back(),
+            revised_up: up,
+            revised_down: self.revisions.len() as u64 - up,
+            last_success: self.last_success,
+            last_failure: self.last_failure,
+        }
+    }
+
+    fn coverage(&self, policy: Policy) -> Coverage {
+        let settled_through = self
+            .contiguous(policy)
+            .iter()
+            .take_while(|(day, _, seen)| seen.since(*day) > policy.settle_days)
+            .last()
+            .map(|(day, ..)| *day);
+        let from = settled_through.map_or(policy.history_start, Day::next);
+        let later = self.days.range(from..);
+        Coverage {
+            settled_through,
+            later: later
+                .map(|(&day, &(_, fetched))| KnownDay { day, fetched })
+                .collect(),
+        }
+    }
+
+    fn usage(&self, from: Day) -> Vec<Usage> {
+        let days = self.days.range(from..);
+        days.map(|(&day, &(credits, _))| Usage { day, credits })
+            .collect()
+    }
+
+    fn revisions(&self) -> Vec<Revision> {
+        let mut revisions = self.revisions.clone();
+        revisions.sort_by_key(|revision| (revision.day, revision.number));
+        revisions
+    }
+}
+
+/// What there is to ask of the ledger, beside what the model says.
+async fn compare(ledger: &Ledger, agents: &[AgentNumber], models: &mut [Model], policy: Policy) {
+    let snapshot = ledger.snapshot(agents.to_vec(), day(-9), |_, totals, recent| {
+        (*totals, recent.to_vec())
+    });
+    let snapshot = snapshot.await.unwrap();
+    let coverage = ledger.coverage(agents.to_vec()).await.unwrap();
+    for (index, model) in models.iter_mut().enumerate() {
+        let (totals, recent) = &snapshot[index];
+        assert_eq!(*totals, model.totals(policy));
+        assert_eq!(*recent, model.usage(policy.history_start));
+        assert_eq!(coverage[index], model.coverage(policy));
+        let all = ledger.usage(agents[index], day(-9), day(99)).await;
+        assert_eq!(all.unwrap(), model.usage(day(-9)));
+        let revisions = ledger.revisions(agents[index]).await;
+        assert_eq!(revisions.unwrap(), model.revisions());
+    }
+}
+
+async fn live_through(ops: Vec<Op>) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    let mut policy = POLICY;
+    let mut today = 36;
+    let mut ledger = open(&path);
+    let agents = register(&ledger, &["support", "sales"]).await;
+    let mut models = [Model::default(), Model::default()];
+    for op in ops {
+        match op {
+            Op::Commit(agent, first, credits) => {
+                let dense: Vec<f64> = credits.iter().map(|c| c.unwrap_or_default()).collect();
+                let mut fetched = answer(agents[agent], first, &dense, today);
+                let late = |usage: &Usage| {
+                    let index = usize::try_from(usage.day.since(day(first))).unwrap();
+                    credits[index].is_none()
+                };
+                fetched.rows.retain(|usage| !late(usage));
+                let expected = models[agent].commit(&fetched, policy);
+                assert_eq!(ledger.commit(fetched).await.unwrap(), expected);
+            }
+            Op::Fail(agent) => {
+                let at = noon(today);
+                models[agent].last_failure = Some(at);
+                ledger.record_failure(agents[agent], at).await.unwrap();
+            }
+            Op::Advance(days) => today = (today + days).max(36),
+            Op::Configure(start, settle_days) => {
+                policy = Policy {
+                    history_start: day(start),
+                    settle_days,
+                };
+                ledger.configure(policy).await.unwrap();
+            }
+            Op::Reopen => {
+                ledger.close().await;
+                ledger = Ledger::open(&path, policy, &Telemetry::new()).unwrap();
+            }
+        }
+        compare(&ledger, &agents, &mut models, policy).await;
+    }
+    ledger.close().await;
+    assert_eq!(check(&path).unwrap().violations, [""; 0]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_ledger_knows_what_a_naive_model_knows(ops in ops()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(live_through(ops));
+    }
+}

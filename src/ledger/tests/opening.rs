@@ -1,0 +1,192 @@
+//! What may be opened, by whom, and what is said otherwise.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use super::*;
+
+fn refusal(path: &Path) -> String {
+    Ledger::open(path, POLICY, &Telemetry::new())
+        .unwrap_err()
+        .to_string()
+}
+
+#[tokio::test]
+async fn a_new_ledger_and_its_directory_are_for_their_owner_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("new/ledger.db");
+    let ledger = open(&path);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(path.parent().unwrap()), 0o700);
+    for file in ["ledger.db", "ledger.db-wal", "ledger.db.lock"] {
+        assert_eq!(mode(&path.with_file_name(file)), 0o600, "{file}");
+    }
+    ledger.close().await;
+}
+
+#[test]
+fn only_the_last_directory_of_a_path_is_created() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a/b/ledger.db");
+    assert_eq!(
+        refusal(&path),
+        format!(
+            "ledger {}: directory {} does not exist",
+            path.display(),
+            directory.path().join("a").display()
+        )
+    );
+    assert!(!directory.path().join("a").exists());
+}
+
+#[test]
+fn a_directory_is_no_ledger() {
+    let directory = tempfile::tempdir().unwrap();
+    let shown = directory.path().display();
+    assert_eq!(
+        refusal(directory.path()),
+        format!("ledger {shown} is a directory, a file is needed")
+    );
+    assert_eq!(
+        refusal(Path::new("/")),
+        "ledger / is a directory, a file is needed"
+    );
+}
+
+#[tokio::test]
+async fn a_ledger_is_open_once_and_the_refusal_names_the_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    let ledger = open(&path);
+    let expected = |path: &Path| {
+        let pid = std::process::id();
+        format!("ledger {} is in use by process {pid}", path.display())
+    };
+    assert_eq!(refusal(&path), expected(&path));
+    // Another name of the same file is no way around the lock.
+    let link = directory.path().join("link.db");
+    symlink(&path, &link).unwrap();
+    assert_eq!(refusal(&link), expected(&link));
+    ledger.close().await;
+    open(&path).close().await;
+}
+
+#[tokio::test]
+async fn a_lock_left_by_a_killed_process_holds_nobody_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    fs::write(directory.path().join("ledger.db.lock"), "4194304999\n").unwrap();
+    let ledger = open(&path);
+    let pid = fs::read_to_string(directory.path().join("ledger.db.lock")).unwrap();
+    assert_eq!(pid, format!("{}\n", std::process::id()));
+    ledger.close().await;
+}
+
+#[test]
+fn a_file_that_is_not_sqlite_is_refused_and_left_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notes.txt");
+    let content = "buy milk\n".repeat(1000);
+    fs::write(&path, &content).unwrap();
+    let expected = format!(
+        "{} is not an SQLite file, so not a ledger; it was left as it is",
+        path.display()
+    );
+    assert_eq!(refusal(&path), expected);
+    assert_eq!(check(&path).unwrap_err().to_string(), expected);
+    assert_eq!(fs::read_to_string(&path).unwrap(), content);
+}
+
+#[test]
+fn the_database_of_another_program_is_refused_and_left_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, sql, found) in [
+        (
+            "marked.db",
+            "PRAGMA application_id = 252006675",
+            252_006_675,
+        ),
+        ("unmarked.db", "CREATE TABLE invoice (number)", 0),
+        ("versioned.db", "PRAGMA user_version = 1", 0),
+    ] {
+        let path = directory.path().join(name);
+        tamper(&path, sql);
+        let content = fs::read(&path).unwrap();
+        let expected = format!(
+            "{} is an SQLite file of another program (application id {found}, a ledger has 1181513543); it was left as it is",
+            path.display()
+        );
+        assert_eq!(refusal(&path), expected);
+        assert_eq!(check(&path).unwrap_err().to_string(), expected);
+        assert_eq!(fs::read(&path).unwrap(), content, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_newer_ledger_is_refused_with_both_versions() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    open(&path).close().await;
+    tamper(&path, "PRAGMA user_version = 9");
+    let expected = format!(
+        "ledger {} has schema version 9, this program knows versions up to 1: use the newer program that wrote it",
+        path.display()
+    );
+    assert_eq!(refusal(&path), expected);
+    assert_eq!(check(&path).unwrap_err().to_string(), expected);
+    let copy = directory.path().join("copy.db");
+    let backup = backup(&path, &copy, |_| {});
+    assert_eq!(backup.unwrap_err().to_string(), expected);
+}
+
+#[tokio::test]
+async fn a_creation_that_was_cut_short_is_begun_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    tamper(&path, "PRAGMA journal_mode = wal");
+    assert!(fs::metadata(&path).unwrap().len() > 0);
+    let ledger = open(&path);
+    register(&ledger, &["support"]).await;
+    ledger.close().await;
+    assert!(check(&path).unwrap().is_sound());
+}
+
+#[tokio::test]
+async fn the_instance_stays_and_differs_between_ledgers() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut instances = Vec::new();
+    for name in ["a.db", "a.db", "b.db"] {
+        let ledger = open(&directory.path().join(name));
+        instances.push(ledger.instance());
+        ledger.close().await;
+    }
+    assert_eq!(instances[0], instances[1]);
+    assert_ne!(instances[0], instances[2]);
+}
+
+#[tokio::test]
+async fn every_transaction_is_a_series_before_it_happens() {
+    let directory = tempfile::tempdir().unwrap();
+    let telemetry = Telemetry::new();
+    let ledger = Ledger::open(&directory.path().join("ledger.db"), POLICY, &telemetry).unwrap();
+    register(&ledger, &["support"]).await;
+    let count = |transaction: &str| {
+        telemetry
+            .ledger_transaction_duration
+            .with_label_values(&[transaction])
+            .get_sample_count()
+    };
+    let families = telemetry.gather();
+    let family = families
+        .iter()
+        .find(|family| {
+            family
+                .name()
+                .ends_with("ledger_transaction_duration_seconds")
+        })
+        .unwrap();
+    assert_eq!(family.get_metric().len(), TRANSACTIONS.len());
+    assert_eq!(TRANSACTIONS.map(count), [1, 1, 0, 0, 0, 0, 0]);
+    ledger.close().await;
+    assert!(telemetry.ledger_size.get() > 4096);
+}

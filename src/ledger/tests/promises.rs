@@ -1,0 +1,382 @@
+//! What committing, reading and closing promise.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::ledger::error::Fault;
+use crate::window::KnownDay;
+
+async fn new() -> (tempfile::TempDir, PathBuf, Ledger, AgentNumber) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    let ledger = open(&path);
+    let agent = register(&ledger, &["support"]).await[0];
+    (directory, path, ledger, agent)
+}
+
+#[tokio::test]
+async fn an_agent_keeps_its_number() {
+    let (_directory, path, ledger, support) = new().await;
+    let numbers = register(&ledger, &["sales", "support"]).await;
+    assert_eq!(numbers[1], support);
+    assert_ne!(numbers[0], support);
+    // The same id under another account is another agent.
+    let other = ledger.register(vec![("beta".into(), "support".into())]);
+    assert!(!numbers.contains(&other.await.unwrap()[0]));
+    ledger.close().await;
+    let ledger = open(&path);
+    assert_eq!(register(&ledger, &["sales", "support"]).await, numbers);
+    ledger.close().await;
+}
+
+#[tokio::test]
+async fn a_window_is_kept_with_everything_that_follows_from_it() {
+    let (_directory, path, ledger, agent) = new().await;
+    let committed = ledger
+        .commit(answer(agent, 2, &[3.0, 4.5], 5))
+        .await
+        .unwrap();
+    assert_eq!(committed.inserted, [day(2), day(3)]);
+    let apart = totals(&ledger, agent).await;
+    assert_eq!((apart.frontier, apart.high_water_credits), (None, None));
+    assert_eq!((apart.known_days, apart.known_through), (2, Some(day(3))));
+
+    ledger
+        .commit(answer(agent, 0, &[1.0, 2.0], 5))
+        .await
+        .unwrap();
+    ledger.record_failure(agent, noon(6)).await.unwrap();
+    let expected = Totals {
+        frontier: Some(day(3)),
+        frontier_credits: 10.5,
+        high_water_credits: Some(10.5),
+        known_days: 4,
+        known_through: Some(day(3)),
+        last_success: Some(noon(5)),
+        last_failure: Some(noon(6)),
+        ..Totals::default()
+    };
+    assert_eq!(totals(&ledger, agent).await, expected);
+    let coverage = ledger.coverage(vec![agent]).await.unwrap();
+    let unsettled = KnownDay {
+        day: day(2),
+        fetched: day(5),
+    };
+    assert_eq!(coverage[0].settled_through, Some(day(1)));
+    assert_eq!(coverage[0].later[0], unsettled);
+
+    ledger.close().await;
+    let ledger = open(&path);
+    assert_eq!(totals(&ledger, agent).await, expected);
+    assert_eq!(ledger.coverage(vec![agent]).await.unwrap(), coverage);
+    ledger.close().await;
+}
+
+#[tokio::test]
+async fn a_settled_day_that_comes_unchanged_is_not_written() {
+    let (_directory, path, ledger, agent) = new().await;
+    let fetched = |offset: i32| {
+        let connection = Connection::open(&path).unwrap();
+        let sql = "SELECT fetched FROM usage WHERE day = ?1";
+        let number = connection.query_row(sql, [day(offset).number()], |row| row.get(0));
+        Day::from_number(number.unwrap())
+    };
+    ledger
+        .commit(answer(agent, 0, &[1.0, 2.0], 4))
+        .await
+        .unwrap();
+    let again = ledger
+        .commit(answer(agent, 0, &[1.0, 2.0], 9))
+        .await
+        .unwrap();
+    assert_eq!((again.inserted.len(), again.confirmed), (0, 2));
+    assert_eq!(fetched(0), day(4), "it was settled");
+    assert_eq!(fetched(1), day(9), "it was not");
+    // A clock that was set back takes nothing back.
+    ledger
+        .commit(answer(agent, 0, &[1.5, 2.5], 3))
+        .await
+        .unwrap();
+    assert_eq!((fetched(0), fetched(1)), (day(4), day(9)));
+    ledger.close().await;
+    assert_eq!(check(&path).unwrap().violations, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_downward_revision_never_lowers_the_high_water_mark() {
+    let (_directory, path, ledger, agent) = new().await;
+    ledger
+        .commit(answer(agent, 0, &[5.0, 5.0], 2))
+        .await
+        .unwrap();
+    let committed = ledger
+        .commit(answer(agent, 0, &[5.0, 1.5], 3))
+        .await
+        .unwrap();
+    let down = Revision {
+        day: day(1),
+        number: 1,
+        old: 5.0,
+        new: 1.5,
+        at: noon(3),
+    };
+    assert_eq!(committed.revisions, [down]);
+    let lowered = totals(&ledger, agent).await;
+    assert_eq!(lowered.frontier_credits, 6.5);
+    assert_eq!(lowered.high_water_credits, Some(10.0));
+
+    ledger.commit(answer(agent, 1, &[9.0], 4)).await.unwrap();
+    let raised = totals(&ledger, agent).await;
+    assert_eq!(raised.high_water_credits, Some(14.0));
+    assert_eq!((raised.revised_up, raised.revised_down), (1, 1));
+    let up = Revision {
+        number: 2,
+        old: 1.5,
+        new: 9.0,
+        at: noon(4),
+        ..down
+    };
+    assert_eq!(ledger.revisions(agent).await.unwrap(), [down, up]);
+    ledger.close().await;
+    assert!(check(&path).unwrap().is_sound());
+}
+
+#[tokio::test]
+async fn a_later_history_start_lowers_no_high_water_mark_and_forgets_no_day() {
+    let (_directory, path, ledger, agent) = new().await;
+    ledger
+        .commit(answer(agent, 0, &[1.0, 2.0, 4.0], 20))
+        .await
+        .unwrap();
+    ledger.close().await;
+    let later = Policy {
+        history_start: day(1),
+        ..POLICY
+    };
+    let ledger = Ledger::open(&path, later, &Telemetry::new()).unwrap();
+    let shown = ledger.snapshot(vec![agent], day(0), |_, totals, recent| {
+        (*totals, recent.len())
+    });
+    let (totals, recent) = shown.await.unwrap()[0];
+    assert_eq!(
+        (totals.frontier_credits, totals.known_days, recent),
+        (6.0, 2, 2)
+    );
+    assert_eq!(totals.high_water_credits, Some(7.0));
+    let days = ledger.usage(agent, day(-9), day(9)).await.unwrap();
+    assert_eq!(days.len(), 3);
+    ledger.close().await;
+    assert!(check(&path).unwrap().is_sound());
+}
+
+#[tokio::test]
+async fn jobs_share_a_transaction_and_only_the_guilty_one_fails() {
+    let (_directory, path, ledger, agent) = new().await;
+    let telemetry = Telemetry::new();
+    ledger.close().await;
+    let ledger = Ledger::open(&path, POLICY, &telemetry).unwrap();
+    let recorded = || {
+        telemetry
+            .ledger_transaction_duration
+            .with_label_values(&[RECORD])
+            .get_sample_count()
+    };
+    // Holds the thread until everything below is queued.
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let hold = ledger.writer.run("hold", move |_| {
+        let _ = held.recv();
+        Ok(())
+    });
+    let unknown = AgentNumber(99);
+    let outcomes = async {
+        let outcomes = tokio::join!(
+            ledger.commit(answer(agent, 0, &[1.0], 5)),
+            ledger.commit(answer(unknown, 0, &[1.0], 5)),
+            ledger.commit(answer(agent, 1, &[-1.0], 5)),
+            ledger.commit(answer(agent, 1, &[2.0], 5)),
+            ledger
+                .writer
+                .run(RECORD, |_| -> Result<(), Fault> { panic!("on purpose") }),
+            async { release.send(()).unwrap() },
+        );
+        (outcomes.0, outcomes.1, outcomes.2, outcomes.3, outcomes.4)
+    };
+    let (_, outcomes) = tokio::join!(hold, outcomes);
+    let shown = path.display();
+    assert_eq!(outcomes.0.unwrap().inserted, [day(0)]);
+    assert_eq!(
+        outcomes.1.unwrap_err().to_string(),
+        format!("ledger {shown} has no agent number 99")
+    );
+    assert!(
+        outcomes
+            .2
+            .unwrap_err()
+            .to_string()
+            .contains("CHECK constraint")
+    );
+    assert_eq!(outcomes.3.unwrap().inserted, [day(1)]);
+    assert_eq!(
+        outcomes.4.unwrap_err().to_string(),
+        format!("ledger {shown}: transaction record panicked: on purpose")
+    );
+    assert_eq!(recorded(), 1 + 5, "one together, then each alone");
+    assert_eq!(totals(&ledger, agent).await.frontier_credits, 3.0);
+
+    // Without a guilty one there is one transaction for all.
+    let before = recorded();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let hold = ledger.writer.run("hold", move |_| {
+        let _ = held.recv();
+        Ok(())
+    });
+    let commits = async {
+        let outcomes = tokio::join!(
+            ledger.commit(answer(agent, 2, &[1.0], 5)),
+            ledger.record_failure(agent, noon(5)),
+            ledger.commit(answer(agent, 3, &[1.0], 5)),
+            async { release.send(()).unwrap() },
+        );
+        assert!(outcomes.0.is_ok() && outcomes.1.is_ok() && outcomes.2.is_ok());
+    };
+    let _ = tokio::join!(hold, commits);
+    assert_eq!(recorded(), before + 1);
+    ledger.close().await;
+    assert!(check(&path).unwrap().is_sound());
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_the_commit_and_nothing_else() {
+    let (_directory, path, ledger, agent) = new().await;
+    let limit = |pages: i64| {
+        ledger.writer.run("limit", move |connection| {
+            let pages =
+                connection.pragma_update_and_check(None, "max_page_count", pages, |row| {
+                    row.get::<_, i64>(0)
+                })?;
+            Ok(pages)
+        })
+    };
+    // Less than what is there makes SQLite keep what is there, and nothing more.
+    limit(1).await.unwrap();
+    let credits = [0.1; 31];
+    let mut kept = Vec::new();
+    let refused = loop {
+        let number = i32::try_from(kept.len()).unwrap();
+        match ledger
+            .commit(answer(agent, number * 31, &credits, 5000))
+            .await
+        {
+            Ok(committed) => kept.push(committed),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(
+        refused.to_string(),
+        format!(
+            "no space left for ledger {}: free some, it goes on by itself",
+            path.display()
+        )
+    );
+    let known = |kept: usize| u32::try_from(kept * 31).unwrap();
+    assert_eq!(totals(&ledger, agent).await.known_days, known(kept.len()));
+
+    limit(1 << 20).await.unwrap();
+    let number = i32::try_from(kept.len()).unwrap();
+    let retried = ledger
+        .commit(answer(agent, number * 31, &credits, 5000))
+        .await;
+    assert_eq!(retried.unwrap().inserted.len(), 31);
+    assert_eq!(
+        totals(&ledger, agent).await.known_days,
+        known(kept.len() + 1)
+    );
+    ledger.close().await;
+    assert!(check(&path).unwrap().is_sound());
+}
+
+#[tokio::test]
+async fn a_panic_while_reading_reaches_its_caller_alone() {
+    let (_directory, path, ledger, agent) = new().await;
+    let panicked = ledger.snapshot(vec![agent], day(0), |_, _, _| panic!("on purpose"));
+    let panicked: Result<Vec<()>, _> = panicked.await;
+    assert_eq!(
+        panicked.unwrap_err().to_string(),
+        format!(
+            "ledger {}: transaction snapshot panicked: on purpose",
+            path.display()
+        )
+    );
+    assert_eq!(totals(&ledger, agent).await, Totals::default());
+    ledger.close().await;
+}
+
+#[tokio::test]
+async fn a_read_does_not_wait_for_the_writer() {
+    let (_directory, _path, ledger, agent) = new().await;
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (begun, writing) = tokio::sync::oneshot::channel();
+    let mut begun = Some(begun);
+    let writer = ledger.writer.clone();
+    let hold = tokio::spawn(async move {
+        let hold = writer.run("hold", move |_| {
+            if let Some(begun) = begun.take() {
+                let _ = begun.send(());
+            }
+            let _ = held.recv();
+            Ok(())
+        });
+        hold.await.unwrap();
+    });
+    writing.await.unwrap();
+    // The write transaction is open: a read that waited for it would never come back.
+    assert_eq!(totals(&ledger, agent).await, Totals::default());
+    release.send(()).unwrap();
+    hold.await.unwrap();
+    ledger.close().await;
+}
+
+#[tokio::test]
+async fn closing_finishes_what_is_queued_and_leaves_one_file() {
+    let (directory, path, ledger, agent) = new().await;
+    let credits = [1.0; 31];
+    let commits: Vec<_> = (0..40)
+        .map(|number| {
+            let ledger = ledger.clone();
+            let fetched = answer(agent, number * 31, &credits, 5000);
+            tokio::spawn(async move { ledger.commit(fetched).await })
+        })
+        .collect();
+    // Spawned tasks of this runtime run in order up to their first wait, then closing is queued.
+    tokio::task::yield_now().await;
+    ledger.close().await;
+    for commit in commits {
+        commit.await.unwrap().unwrap();
+    }
+    for suffix in ["-wal", "-shm"] {
+        assert!(!directory.path().join(format!("ledger.db{suffix}")).exists());
+    }
+    let closed = format!("ledger {} is closed", path.display());
+    let commit = ledger.commit(answer(agent, 0, &[1.0], 9)).await;
+    assert_eq!(commit.unwrap_err().to_string(), closed);
+    let read = ledger.revisions(agent).await;
+    assert_eq!(read.unwrap_err().to_string(), closed);
+    ledger.close().await;
+    assert_eq!(check(&path).unwrap().days, 40 * 31);
+}
+
+#[tokio::test]
+async fn an_unknown_agent_is_an_error_for_every_read() {
+    let (_directory, path, ledger, _agent) = new().await;
+    let unknown = AgentNumber(7);
+    let expected = format!("ledger {} has no agent number 7", path.display());
+    let coverage = ledger.coverage(vec![unknown]).await.unwrap_err();
+    let snapshot = ledger.snapshot(vec![unknown], day(0), |_, _, _| ()).await;
+    let usage = ledger.usage(unknown, day(0), day(9)).await.unwrap_err();
+    let revisions = ledger.revisions(unknown).await.unwrap_err();
+    let failure = ledger.record_failure(unknown, noon(0)).await.unwrap_err();
+    for error in [coverage, snapshot.unwrap_err(), usage, revisions, failure] {
+        assert_eq!(error.to_string(), expected);
+    }
+    ledger.close().await;
+}
