@@ -1,9 +1,24 @@
 //! Who is asked: the accounts, where their keys are, and their agents, which come from the config
 //! file, from a list that another tool keeps, and from FlowGent's own listing.
 
-use std::collections::BTreeMap;
+mod key;
+mod list;
+
+pub use key::{KeyError, KeySource, MAX_KEY_BYTES};
+pub use list::{ListError, ListedAgent, MAX_LIST_BYTES, read_agents};
+
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// The longest name and the longest identifier, in bytes.
+pub const MAX_NAME_BYTES: usize = 256;
+
+/// How many warnings a roster carries; the rest is counted in one more.
+const MAX_WARNINGS: usize = 20;
+
+/// Labels that the exporter or Prometheus itself puts on the series.
+const RESERVED_LABELS: [&str; 5] = ["account", "agent", "agent_id", "instance", "job"];
 
 /// One FlowGent organisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,15 +37,6 @@ pub struct AccountSettings {
     pub agents: Vec<Agent>,
 }
 
-/// Where an API key comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeySource {
-    /// The content of a file.
-    File(PathBuf),
-    /// The value of an environment variable.
-    Environment(String),
-}
-
 /// One agent of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agent {
@@ -43,3 +49,276 @@ pub struct Agent {
     /// Its labels and its account's, the agent's winning.
     pub labels: Arc<BTreeMap<String, String>>,
 }
+
+/// The agents of one account at one sync.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Roster {
+    /// Ordered by name; no two share a name or an identifier.
+    pub agents: Vec<Agent>,
+    /// What was left out or renamed, and why: a bounded number of lines.
+    pub warnings: Vec<String>,
+}
+
+/// Why a text is no name or identifier.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// There is nothing but white space.
+    #[error("is empty")]
+    Empty,
+    /// It is too long to be meant.
+    #[error("is {bytes} bytes long, more than {MAX_NAME_BYTES}")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// It could break a log line or a terminal.
+    #[error("has a control character")]
+    ControlCharacter,
+    /// `.` and `..` mean another path wherever they stand in a URL, even percent-encoded.
+    #[error("cannot be part of a URL path")]
+    DotSegment,
+}
+
+/// Why a text is no name of a custom label.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LabelError {
+    /// Prometheus' rule for label names.
+    #[error(
+        "a label name is made of letters, digits and underscores and does not start with a digit"
+    )]
+    Form,
+    /// The name has a meaning already.
+    #[error("the exporter or Prometheus sets this label itself")]
+    Reserved,
+}
+
+/// Checks a name of an account or an agent.
+///
+/// # Errors
+/// Says what is wrong, as the end of a sentence that the name begins.
+pub fn check_name(name: &str) -> Result<(), NameError> {
+    if name.trim().is_empty() {
+        Err(NameError::Empty)
+    } else if name.len() > MAX_NAME_BYTES {
+        Err(NameError::TooLong { bytes: name.len() })
+    } else if name.chars().any(char::is_control) {
+        Err(NameError::ControlCharacter)
+    } else {
+        Ok(())
+    }
+}
+
+/// Checks an agent's identifier, which becomes one segment of a URL's path.
+///
+/// # Errors
+/// Says what is wrong, as the end of a sentence that the identifier begins.
+pub fn check_id(id: &str) -> Result<(), NameError> {
+    check_name(id)?;
+    if matches!(id, "." | "..") {
+        return Err(NameError::DotSegment);
+    }
+    Ok(())
+}
+
+/// Checks the name of a custom label by Prometheus' rules and against the labels that exist anyway.
+///
+/// # Errors
+/// Says which rule is broken.
+pub fn check_label_name(name: &str) -> Result<(), LabelError> {
+    let mut characters = name.chars();
+    let head = characters
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
+    if !head || !characters.all(|rest| rest.is_ascii_alphanumeric() || rest == '_') {
+        return Err(LabelError::Form);
+    }
+    if name.starts_with("__") || RESERVED_LABELS.contains(&name) {
+        return Err(LabelError::Reserved);
+    }
+    Ok(())
+}
+
+/// The labels of an agent: its account's and its own, its own winning.
+#[must_use]
+pub fn merge_labels(
+    account: &BTreeMap<String, String>,
+    agent: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let mut merged = account.clone();
+    merged.extend(
+        agent
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
+    merged
+}
+
+/// Puts together the agents of `account` from the config file, from its agents file and from
+/// FlowGent's listing. An identifier found in several of them counts where it stands first.
+///
+/// The lists are taken in the order of their identifiers, so that a server that shuffles its answer
+/// cannot move a disputed name from one agent's series to another's.
+#[must_use]
+pub fn resolve(
+    account: &AccountSettings,
+    from_file: Vec<ListedAgent>,
+    discovered: Vec<ListedAgent>,
+) -> Roster {
+    let mut resolution = Resolution {
+        account,
+        account_labels: Arc::new(account.labels.clone()),
+        ids: account
+            .agents
+            .iter()
+            .map(|agent| Arc::clone(&agent.id))
+            .collect(),
+        names: account
+            .agents
+            .iter()
+            .map(|agent| Arc::clone(&agent.name))
+            .collect(),
+        agents: account.agents.clone(),
+        warnings: Vec::new(),
+        further_warnings: 0,
+    };
+    for mut listed in [from_file, discovered] {
+        listed.sort_by(|one, other| one.id.cmp(&other.id));
+        for agent in listed {
+            resolution.add(agent);
+        }
+    }
+    resolution.finish()
+}
+
+/// A [`Roster`] while it is put together.
+struct Resolution<'a> {
+    account: &'a AccountSettings,
+    /// Shared by the many agents that have no labels of their own.
+    account_labels: Arc<BTreeMap<String, String>>,
+    ids: HashSet<Arc<str>>,
+    names: HashSet<Arc<str>>,
+    agents: Vec<Agent>,
+    warnings: Vec<String>,
+    further_warnings: usize,
+}
+
+impl Resolution<'_> {
+    fn add(&mut self, listed: ListedAgent) {
+        let ListedAgent { id, name, labels } = listed;
+        if let Err(error) = check_id(&id) {
+            return self.warn(&id, &format!("its identifier {error}: it is left out"));
+        }
+        let id: Arc<str> = id.into();
+        if !self.ids.insert(Arc::clone(&id)) {
+            return;
+        }
+        let Some(name) = self.free_name(&id, name) else {
+            return self.warn(
+                &id,
+                "another agent bears its identifier as a name: it is left out",
+            );
+        };
+        self.names.insert(Arc::clone(&name));
+        let labels = self.labels(&id, labels);
+        self.agents.push(Agent {
+            account: Arc::clone(&self.account.name),
+            id,
+            name,
+            labels,
+        });
+    }
+
+    /// The listed name if it is good and free, else the identifier if that is free.
+    fn free_name(&mut self, id: &Arc<str>, listed: Option<String>) -> Option<Arc<str>> {
+        // A listing may hold blank names: such an agent has none.
+        if let Some(name) = listed.filter(|name| !name.trim().is_empty()) {
+            match check_name(&name) {
+                Err(error) => self.warn(
+                    id,
+                    &format!("its name {error}: it is called by its identifier"),
+                ),
+                Ok(()) if self.names.contains(name.as_str()) => self.warn(
+                    id,
+                    &format!(
+                        "the name `{}` is another agent's: it is called by its identifier",
+                        printable(&name)
+                    ),
+                ),
+                Ok(()) => return Some(name.into()),
+            }
+        }
+        (!self.names.contains(id)).then(|| Arc::clone(id))
+    }
+
+    fn labels(
+        &mut self,
+        id: &str,
+        mut labels: BTreeMap<String, String>,
+    ) -> Arc<BTreeMap<String, String>> {
+        labels.retain(|name, _| match check_label_name(name) {
+            Ok(()) => true,
+            Err(error) => {
+                self.warn(
+                    id,
+                    &format!("its label `{}` is left out: {error}", printable(name)),
+                );
+                false
+            }
+        });
+        if labels.is_empty() {
+            return Arc::clone(&self.account_labels);
+        }
+        Arc::new(merge_labels(&self.account.labels, &labels))
+    }
+
+    fn warn(&mut self, id: &str, what: &str) {
+        if self.warnings.len() < MAX_WARNINGS {
+            self.warnings.push(format!(
+                "account {}, agent `{}`: {what}",
+                self.account.name,
+                printable(id)
+            ));
+        } else {
+            self.further_warnings += 1;
+        }
+    }
+
+    fn finish(mut self) -> Roster {
+        if self.further_warnings > 0 {
+            self.warnings.push(format!(
+                "account {}: {} more warnings of this kind",
+                self.account.name, self.further_warnings
+            ));
+        }
+        self.agents
+            .sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        Roster {
+            agents: self.agents,
+            warnings: self.warnings,
+        }
+    }
+}
+
+/// A text from outside as it may stand in a message: one short line without control characters.
+pub(crate) fn printable(text: &str) -> String {
+    const SHOWN: usize = 64;
+    let shown: String = text
+        .chars()
+        .take(SHOWN)
+        .flat_map(|character| {
+            if character.is_control() {
+                character.escape_default().collect::<Vec<_>>()
+            } else {
+                vec![character]
+            }
+        })
+        .collect();
+    if text.chars().nth(SHOWN).is_some() {
+        shown + "…"
+    } else {
+        shown
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! Where an API key is read from, again at every sync, so that it rotates without a restart.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use secrecy::zeroize::Zeroizing;
+
+use crate::secret::Secret;
+
+/// The most bytes that a key file may have: far more than any key, far less than a wrong file.
+pub const MAX_KEY_BYTES: usize = 64 * 1024;
+
+/// Where an API key comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// The content of a file.
+    File(PathBuf),
+    /// The value of an environment variable.
+    Environment(String),
+}
+
+/// Why there is no key: names the place, never what was found in it.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The operating system refused.
+    #[error("cannot read {place}: {error}")]
+    Read {
+        /// The key's place.
+        place: KeySource,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// There is no such environment variable.
+    #[error("{0} is not set")]
+    Unset(KeySource),
+    /// There is nothing but white space.
+    #[error("{0} is empty")]
+    Empty(KeySource),
+    /// This is not a key, but a wrong file.
+    #[error("{0} is larger than {MAX_KEY_BYTES} bytes")]
+    TooLarge(KeySource),
+    /// A header could not carry it, or it is more than one line.
+    #[error("{0} holds more than one line of printable ASCII characters")]
+    NotPrintable(KeySource),
+}
+
+impl KeySource {
+    /// Reads the key, without the white space around it. It may go into a header as it is.
+    ///
+    /// # Errors
+    /// The place cannot be read, or what it holds cannot be a key. No error shows the content.
+    pub fn read(&self) -> Result<Secret, KeyError> {
+        let bytes = match self {
+            Self::File(path) => File::open(path)
+                .and_then(|file| read_wiped(file, MAX_KEY_BYTES + 1))
+                .map_err(|error| KeyError::Read {
+                    place: self.clone(),
+                    error,
+                })?,
+            Self::Environment(name) => std::env::var_os(name)
+                .map(|value| Zeroizing::new(value.into_encoded_bytes()))
+                .ok_or_else(|| KeyError::Unset(self.clone()))?,
+        };
+        if bytes.len() > MAX_KEY_BYTES {
+            return Err(KeyError::TooLarge(self.clone()));
+        }
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|_| KeyError::NotPrintable(self.clone()))?
+            .trim();
+        if text.is_empty() {
+            return Err(KeyError::Empty(self.clone()));
+        }
+        if !text.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) {
+            return Err(KeyError::NotPrintable(self.clone()));
+        }
+        Ok(Secret::new(text))
+    }
+}
+
+/// At most `limit` bytes, in memory that is wiped afterwards. The room is reserved at once: a vector
+/// that grows leaves copies behind.
+fn read_wiped(from: impl Read, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1));
+    from.take(limit as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+impl fmt::Display for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "API key file `{}`", path.display()),
+            Self::Environment(name) => write!(f, "environment variable `{name}`"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(content: &[u8]) -> Result<Secret, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("acme.key");
+        std::fs::write(&path, content).unwrap();
+        KeySource::File(path).read().map_err(|error| {
+            let folder = format!("{}/", folder.path().display());
+            format!("{error}, {error:?}").replace(&folder, "")
+        })
+    }
+
+    #[test]
+    fn a_key_is_read_without_the_white_space_around_it() {
+        assert_eq!(
+            read(b" test-key-acme\r\n").unwrap().expose(),
+            "test-key-acme"
+        );
+        assert_eq!(read(&[b'k'; MAX_KEY_BYTES]).unwrap().expose().len(), 65_536);
+    }
+
+    #[test]
+    fn what_cannot_be_a_key_is_refused_without_being_shown() {
+        for (content, reason) in [
+            (&b""[..], "API key file `acme.key` is empty"),
+            (b" \n\t\n", "API key file `acme.key` is empty"),
+            (
+                b"canary\nline",
+                "API key file `acme.key` holds more than one line of printable ASCII characters",
+            ),
+            (
+                b"canary\0",
+                "API key file `acme.key` holds more than one line of printable ASCII characters",
+            ),
+            (
+                b"\xef\xbb\xbfcanary",
+                "API key file `acme.key` holds more than one line of printable ASCII characters",
+            ),
+            (
+                b"canary\xff",
+                "API key file `acme.key` holds more than one line of printable ASCII characters",
+            ),
+            (
+                &[b'c'; MAX_KEY_BYTES + 1],
+                "API key file `acme.key` is larger than 65536 bytes",
+            ),
+        ] {
+            let error = read(content).unwrap_err();
+            assert!(error.starts_with(reason), "{error}");
+            assert!(!error.contains("canary"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_read_is_named() {
+        let missing = KeySource::File("no-such-folder/acme.key".into());
+        assert_eq!(
+            missing.read().unwrap_err().to_string(),
+            "cannot read API key file `no-such-folder/acme.key`: No such file or directory (os error 2)"
+        );
+        let unset = KeySource::Environment("FLOWGENT_TEST_UNSET_KEY".to_owned());
+        assert_eq!(
+            unset.read().unwrap_err().to_string(),
+            "environment variable `FLOWGENT_TEST_UNSET_KEY` is not set"
+        );
+    }
+
+    #[test]
+    fn a_key_is_read_from_the_environment() {
+        // Cargo sets it for every test.
+        let set = KeySource::Environment("CARGO_PKG_NAME".to_owned());
+        assert_eq!(set.read().unwrap().expose(), "flowgent-exporter");
+    }
+}

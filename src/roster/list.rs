@@ -1,0 +1,212 @@
+//! A list of agents that another tool keeps.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+/// The most bytes that an agents file may have.
+pub const MAX_LIST_BYTES: u64 = 64 * 1024 * 1024;
+
+/// An agent as a list names it: not checked yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListedAgent {
+    /// FlowGent's identifier of it.
+    pub id: String,
+    /// Its name, if the list has one.
+    pub name: Option<String>,
+    /// Its own labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Why a list of agents could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// The operating system refused.
+    #[error("cannot read agents file `{}`: {error}", path.display())]
+    Read {
+        /// The list.
+        path: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// The file is too large to be a list of agents.
+    #[error("agents file `{}` is larger than {limit} bytes", path.display())]
+    TooLarge {
+        /// The list.
+        path: PathBuf,
+        /// The most bytes that are read.
+        limit: u64,
+    },
+    /// The file is not JSON of the documented form. The inner message ends in line and column.
+    #[error("agents file `{}`: {error}", path.display())]
+    Form {
+        /// The list.
+        path: PathBuf,
+        /// What is wrong, and where.
+        error: serde_json::Error,
+    },
+}
+
+/// Reads a list of agents: a JSON array whose elements are identifiers or objects
+/// `{"id": …, "name": …, "labels": {…}}`, name and labels being optional.
+///
+/// # Errors
+/// The file cannot be read, has more than [`MAX_LIST_BYTES`], or is of another form.
+pub fn read_agents(path: &Path) -> Result<Vec<ListedAgent>, ListError> {
+    read_at_most(path, MAX_LIST_BYTES)
+}
+
+fn read_at_most(path: &Path, limit: u64) -> Result<Vec<ListedAgent>, ListError> {
+    let mut text = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(limit + 1).read_to_end(&mut text))
+        .map_err(|error| ListError::Read {
+            path: path.to_owned(),
+            error,
+        })?;
+    if text.len() as u64 > limit {
+        return Err(ListError::TooLarge {
+            path: path.to_owned(),
+            limit,
+        });
+    }
+    serde_json::from_slice(&text).map_err(|error| ListError::Form {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+/// The long form of an element.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Described {
+    id: String,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+// An untagged enum would do, but it loses the place and the reason of an error.
+impl<'de> Deserialize<'de> for ListedAgent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Element;
+
+        impl<'de> Visitor<'de> for Element {
+            type Value = ListedAgent;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an agent's identifier, or an object with `id`, `name` and `labels`")
+            }
+
+            fn visit_str<E>(self, id: &str) -> Result<ListedAgent, E> {
+                Ok(ListedAgent {
+                    id: id.to_owned(),
+                    ..ListedAgent::default()
+                })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ListedAgent, A::Error> {
+                let Described { id, name, labels } =
+                    Described::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(ListedAgent { id, name, labels })
+            }
+        }
+
+        deserializer.deserialize_any(Element)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(content: &str, limit: u64) -> Result<Vec<ListedAgent>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agents.json");
+        std::fs::write(&path, content).unwrap();
+        read_at_most(&path, limit).map_err(|error| {
+            let folder = format!("{}/", folder.path().display());
+            error.to_string().replace(&folder, "")
+        })
+    }
+
+    #[test]
+    fn identifiers_and_objects_may_be_mixed() {
+        let list = read(
+            r#"["a", {"id": "b"}, {"id": "c", "name": "support", "labels": {"team": "cx"}}]"#,
+            1000,
+        )
+        .unwrap();
+        assert_eq!(
+            list,
+            [
+                ListedAgent {
+                    id: "a".to_owned(),
+                    ..ListedAgent::default()
+                },
+                ListedAgent {
+                    id: "b".to_owned(),
+                    ..ListedAgent::default()
+                },
+                ListedAgent {
+                    id: "c".to_owned(),
+                    name: Some("support".to_owned()),
+                    labels: BTreeMap::from([("team".to_owned(), "cx".to_owned())]),
+                },
+            ]
+        );
+        assert_eq!(read("[]", 1000), Ok(vec![]));
+    }
+
+    #[test]
+    fn errors_name_the_file_and_the_place() {
+        for (content, message) in [
+            (
+                "[\n  5]",
+                "agents file `agents.json`: invalid type: integer `5`, expected an agent's \
+                 identifier, or an object with `id`, `name` and `labels` at line 2 column 3",
+            ),
+            (
+                r#"[{"name": "support"}]"#,
+                "agents file `agents.json`: missing field `id` at line 1 column 20",
+            ),
+            (
+                r#"[{"id": "a", "lables": {}}]"#,
+                "agents file `agents.json`: unknown field `lables`, expected one of `id`, `name`, \
+                 `labels` at line 1 column 21",
+            ),
+            (
+                "",
+                "agents file `agents.json`: EOF while parsing a value at line 1 column 0",
+            ),
+        ] {
+            assert_eq!(read(content, 1000), Err(message.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_list_over_the_limit_is_refused() {
+        assert_eq!(
+            read(r#"["a"]"#, 4),
+            Err("agents file `agents.json` is larger than 4 bytes".to_owned())
+        );
+        assert!(read(r#"["a"]"#, 5).is_ok());
+    }
+
+    #[test]
+    fn a_missing_list_is_named() {
+        assert_eq!(
+            read_agents(Path::new("no-such-folder/agents.json"))
+                .unwrap_err()
+                .to_string(),
+            "cannot read agents file `no-such-folder/agents.json`: No such file or directory (os error 2)"
+        );
+    }
+}
