@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use croner::Cron;
+use croner::errors::CronError;
+use croner::parser::{CronParser, Seconds, Year};
 
 /// When the daily poll happens.
 #[derive(Debug, Clone)]
@@ -13,16 +15,80 @@ pub struct Settings {
     pub jitter: Duration,
 }
 
-/// Reads a cron pattern of six fields, seconds first, as the scheduler reads it.
+/// Reads a cron pattern of six fields, seconds first, or a nickname such as `@daily`.
+///
+/// The scheduler reads patterns with the same crate, in the same way but for one thing: it would
+/// also take a year, with which a pattern ends one day. A day of the month and a weekday must both
+/// be right, as there.
 ///
 /// # Errors
 /// Says what is wrong with the pattern.
 pub fn parse_cron(pattern: &str) -> Result<Cron, String> {
-    use croner::parser::{CronParser, Seconds};
+    let fields = pattern.split_whitespace().count();
+    if fields != 6 && !pattern.trim_start().starts_with('@') {
+        return Err(format!("6 fields are needed, not {fields}"));
+    }
     CronParser::builder()
         .seconds(Seconds::Required)
+        .year(Year::Disallowed)
         .dom_and_dow(true)
         .build()
         .parse(pattern)
-        .map_err(|error| error.to_string())
+        .map_err(|error| match error {
+            CronError::InvalidPattern(reason)
+            | CronError::IllegalCharacters(reason)
+            | CronError::ComponentError(reason) => reason.trim_end_matches('.').to_owned(),
+            other => other.to_string().trim_end_matches('.').to_owned(),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tokio_cron_scheduler::Job;
+
+    fn scheduler_takes(pattern: &str) -> bool {
+        Job::new(pattern, |_, _| {}).is_ok()
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_here_the_scheduler_reads_too(pattern in "[0-9*/,@LW#a-zA-Z -]{0,16}|([0-9*,/L-]{1,3} ){5}[0-9*#L?+-]{1,3}") {
+            if parse_cron(&pattern).is_ok() {
+                prop_assert!(scheduler_takes(&pattern), "{}", pattern);
+            }
+        }
+    }
+
+    #[test]
+    fn patterns_that_people_write_are_read_as_the_scheduler_reads_them() {
+        for pattern in [
+            "0 10 0 * * *",
+            "*/5 * * * * *",
+            "0 0 6 * * MON-FRI",
+            "0 0 0 L * ?",
+            "@daily",
+        ] {
+            assert!(
+                parse_cron(pattern).is_ok() && scheduler_takes(pattern),
+                "{pattern}"
+            );
+        }
+        for pattern in [
+            "",
+            "10 0 * * *",
+            "60 0 0 * * *",
+            "0 0 0 * 13 *",
+            "0 0 0 * * x",
+            "@often",
+            "a b c d e f",
+        ] {
+            assert!(
+                parse_cron(pattern).is_err() && !scheduler_takes(pattern),
+                "{pattern}"
+            );
+        }
+        assert!(parse_cron("0 0 0 * * * 2030").is_err());
+    }
 }
