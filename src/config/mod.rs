@@ -1,12 +1,37 @@
-//! The config file.
+//! The config file: its text is parsed into the shape that people write, then validated into the
+//! [`Config`] that the rest works with, which cannot hold what is not valid.
+//!
+//! Every problem is reported at its place, all of them at once. An API key is never in the file, only
+//! the place where it is; a key that someone wrote into the file after all is refused and never shown.
 
+mod diagnostics;
+mod file;
+mod parse;
+mod places;
+mod rules;
+mod secrets;
+mod validate;
+
+pub use diagnostics::{ConfigError, Problems};
+pub use rules::check_telemetry_path;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::day::Day;
 use crate::roster::AccountSettings;
 use crate::window::plan::Policy;
 use crate::{flowgent, http, ledger, sync::schedule};
 
+/// The most bytes that a config file may have: enough for 100,000 agents named one by one.
+pub const MAX_CONFIG_BYTES: u64 = 32 * 1024 * 1024;
+
 /// A config that has been checked whole.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The file that it was read from.
+    pub path: PathBuf,
     /// `[server]`.
     pub server: http::Settings,
     /// `[storage]`.
@@ -17,6 +42,53 @@ pub struct Config {
     pub policy: Policy,
     /// `[api]`.
     pub api: flowgent::Settings,
-    /// `[[account]]`.
+    /// `[[account]]`: at least one, each with agents or a way to learn of some.
     pub accounts: Vec<AccountSettings>,
+    /// What is allowed but deserves a second look, a line each.
+    pub warnings: Vec<String>,
 }
+
+impl Config {
+    /// Reads and checks the file at `path`, as on the UTC day `today`.
+    ///
+    /// Relative paths in it start from its own folder. Each account's key is read once, to find out
+    /// now rather than at night that it is not there; it is not kept.
+    ///
+    /// # Errors
+    /// The file cannot be read, or every problem in it with its place.
+    pub fn load(path: &Path, today: Day) -> Result<Self, ConfigError> {
+        let mut bytes = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(MAX_CONFIG_BYTES + 1).read_to_end(&mut bytes))
+            .map_err(|error| ConfigError::Read {
+                path: path.to_owned(),
+                error,
+            })?;
+        if bytes.len() as u64 > MAX_CONFIG_BYTES {
+            return Err(ConfigError::TooLarge {
+                path: path.to_owned(),
+                limit: MAX_CONFIG_BYTES,
+            });
+        }
+        let text = std::str::from_utf8(&bytes).map_err(|error| ConfigError::NotText {
+            path: path.to_owned(),
+            line: bytes[..error.valid_up_to()]
+                .split(|byte| *byte == b'\n')
+                .count(),
+        })?;
+        Self::parse(text, path, today)
+    }
+
+    /// Checks `text` as if it stood in the file at `path`; see [`Config::load`].
+    ///
+    /// # Errors
+    /// Every problem in it with its place.
+    pub fn parse(text: &str, path: &Path, today: Day) -> Result<Self, ConfigError> {
+        let parse::Parsed { file, secrets } = parse::parse(text);
+        file.and_then(|file| validate::validate(file, path, today))
+            .map_err(|findings| ConfigError::Invalid(Problems::new(path, text, &secrets, findings)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

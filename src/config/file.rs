@@ -1,0 +1,200 @@
+//! The config file as it is written: names and types, nothing more. What the values mean and which
+//! of them are good is decided in [`super::validate`]. Every key may be left out here, so that a
+//! missing one is reported by a rule that knows what to do about it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use toml::Spanned;
+
+/// A text and its place.
+pub(super) type Text = Spanned<String>;
+
+/// Custom labels: names and values with their places.
+pub(super) type Labels = BTreeMap<Text, Text>;
+
+/// The whole file.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConfigFile {
+    /// `[server]`: how the metrics are served.
+    #[serde(default)]
+    pub(super) server: Section<Server>,
+    /// `[storage]`: where the ledger is.
+    #[serde(default)]
+    pub(super) storage: Section<Storage>,
+    /// `[schedule]`: when FlowGent is polled, and for which days.
+    #[serde(default)]
+    pub(super) schedule: Section<Schedule>,
+    /// `[api]`: how FlowGent is talked to.
+    #[serde(default)]
+    pub(super) api: Section<Api>,
+    /// `[[account]]`: the organisations.
+    #[serde(default)]
+    pub(super) account: Vec<Section<Account>>,
+}
+
+/// `[server]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Server {
+    /// Addresses to listen on, each `address:port`. Default: `127.0.0.1:13569`.
+    pub(super) listen: Option<Spanned<Vec<Text>>>,
+    /// Path of the metrics. Default: `/metrics`.
+    pub(super) telemetry_path: Option<Text>,
+}
+
+/// `[storage]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Storage {
+    /// The ledger's file. Default: `/var/lib/flowgent-exporter/ledger.db`.
+    pub(super) path: Option<Text>,
+}
+
+/// `[schedule]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Schedule {
+    /// When to poll: second, minute, hour, day, month, weekday, in UTC. Default: `0 10 0 * * *`.
+    pub(super) cron: Option<Text>,
+    /// The poll is put off by up to this duration, by the same each day. Default: `10m`.
+    pub(super) jitter: Option<Text>,
+    /// A day's figure is final once fetched this many days after it ended. Default: 3.
+    pub(super) settle_days: Option<Spanned<i64>>,
+    /// The first day of interest, `YYYY-MM-DD`. Default: `2025-05-28`, when tracking started.
+    pub(super) history_start: Option<Text>,
+}
+
+/// `[api]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Api {
+    /// Where the API is. Default: `https://flowgent.ai/api/public/`.
+    pub(super) base_url: Option<Text>,
+    /// The most time that one request may take, as a duration. Default: `30s`.
+    pub(super) timeout: Option<Text>,
+    /// The most requests per second, per account. Default: 5.
+    pub(super) requests_per_second: Option<Spanned<f64>>,
+    /// The most requests under way at once, per account. Default: 4.
+    pub(super) concurrency: Option<Spanned<i64>>,
+    /// Whether keys may travel unencrypted to a host that is not this one. Default: false.
+    pub(super) allow_http: Option<bool>,
+    /// Trusted certificate authorities: `bundled` or `system`. Default: `bundled`.
+    pub(super) ca: Option<Text>,
+    /// A file of PEM certificates that are trusted instead.
+    pub(super) ca_file: Option<Text>,
+}
+
+/// `[[account]]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Account {
+    /// Its name: the `account` label.
+    pub(super) name: Option<Text>,
+    /// The file that holds its API key.
+    pub(super) api_key_file: Option<Text>,
+    /// The environment variable that holds its API key.
+    pub(super) api_key_env: Option<Text>,
+    /// Labels of all its agents.
+    #[serde(default)]
+    pub(super) labels: Labels,
+    /// Whether to ask FlowGent for the agents, at every sync. Default: false.
+    pub(super) discover: Option<bool>,
+    /// A JSON list of agents that another tool keeps, read at every sync.
+    pub(super) agents_file: Option<Text>,
+    /// `[[account.agent]]`: its agents.
+    #[serde(default)]
+    pub(super) agent: Vec<Section<Agent>>,
+}
+
+/// `[[account.agent]]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Agent {
+    /// FlowGent's identifier of it.
+    pub(super) id: Option<Text>,
+    /// Its name: the `agent` label. Default: its identifier.
+    pub(super) name: Option<Text>,
+    /// Its labels, which win over its account's.
+    #[serde(default)]
+    pub(super) labels: Labels,
+}
+
+/// Every key that the structs above know, so that a line of a broken file can be told from a secret.
+pub(super) const KEYS: [&str; 27] = [
+    "account",
+    "agent",
+    "agents_file",
+    "allow_http",
+    "api",
+    "api_key_env",
+    "api_key_file",
+    "base_url",
+    "ca",
+    "ca_file",
+    "concurrency",
+    "cron",
+    "discover",
+    "history_start",
+    "id",
+    "jitter",
+    "labels",
+    "listen",
+    "name",
+    "path",
+    "requests_per_second",
+    "schedule",
+    "server",
+    "settle_days",
+    "storage",
+    "telemetry_path",
+    "timeout",
+];
+
+/// A table and the place of its header. Unlike a plain derived struct it cannot be written as an
+/// array of its values.
+#[derive(Default)]
+pub(super) struct Section<T> {
+    /// Where its header is; empty if the file has no such table.
+    pub(super) span: Range<usize>,
+    /// What stands in it.
+    pub(super) table: T,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Section<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<Table<T>>::deserialize(deserializer)?;
+        Ok(Self {
+            span: spanned.span(),
+            table: spanned.into_inner().0,
+        })
+    }
+}
+
+struct Table<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Table<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OnlyTable<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OnlyTable<T> {
+            type Value = Table<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Table<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Table)
+            }
+        }
+
+        deserializer.deserialize_map(OnlyTable(PhantomData))
+    }
+}

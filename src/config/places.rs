@@ -1,0 +1,71 @@
+//! The files and variables that a config names: found and looked into, so that a mistake shows now
+//! and not at the first sync.
+
+use std::path::{Path, PathBuf};
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::diagnostics::Fault;
+use super::secrets;
+use crate::roster::KeySource;
+
+/// The path as seen from the config file's folder.
+pub(super) fn resolve_path(folder: &Path, text: &str) -> Result<PathBuf, Fault> {
+    if text.trim().is_empty() {
+        return Err(Fault::new("the path is empty"));
+    }
+    if text.contains('\0') {
+        return Err(Fault::new("a path cannot have a zero character"));
+    }
+    Ok(folder.join(text))
+}
+
+pub(super) fn key_file(folder: &Path, text: &str) -> Result<KeySource, Fault> {
+    let source = KeySource::File(resolve_path(folder, text)?);
+    match source.read() {
+        Ok(_) => Ok(source),
+        Err(error) if secrets::looks_like_path(text) => Err(Fault::new(error.to_string())),
+        // This may be the key itself: the error would name it.
+        Err(_) => Err(Fault::new("there is no key in a file of this name").help(
+            "`api_key_file` names the file that holds the key; the key itself must not stand here",
+        )),
+    }
+}
+
+pub(super) fn key_variable(text: &str) -> Result<KeySource, Fault> {
+    let mut characters = text.chars();
+    let form = characters
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+        && characters.all(|rest| rest.is_ascii_alphanumeric() || rest == '_');
+    let help = "`api_key_env` names the environment variable that holds the key; \
+                the key itself must not stand here";
+    if !form {
+        return Err(Fault::new("this is not the name of an environment variable").help(help));
+    }
+    let source = KeySource::Environment(text.to_owned());
+    match source.read() {
+        Ok(_) => Ok(source),
+        Err(error) if secrets::looks_like_variable(text) => Err(Fault::new(error.to_string())),
+        Err(_) => {
+            Err(Fault::new("there is no key in an environment variable of this name").help(help))
+        }
+    }
+}
+
+/// The path if the file holds at least one certificate.
+pub(super) fn certificates(path: PathBuf) -> Result<PathBuf, Fault> {
+    let refuse = |error: String| Fault::new(format!("cannot use `{}`: {error}", path.display()));
+    let mut found = 0;
+    for certificate in
+        CertificateDer::pem_file_iter(&path).map_err(|error| refuse(error.to_string()))?
+    {
+        certificate.map_err(|error| refuse(error.to_string()))?;
+        found += 1;
+    }
+    if found == 0 {
+        return Err(refuse("it holds no PEM certificate".to_owned()));
+    }
+    Ok(path)
+}

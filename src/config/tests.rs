@@ -1,0 +1,349 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::flowgent::Roots;
+use crate::roster::{KeySource, read_agents};
+
+const FIXTURES: &str = "tests/fixtures/config";
+
+fn today() -> Day {
+    "2026-11-23".parse().unwrap()
+}
+
+fn toml_files(folder: &str) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(format!("{FIXTURES}/{folder}"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "toml"))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "{folder} has no files");
+    files
+}
+
+fn load(name: &str) -> Config {
+    Config::load(Path::new(&format!("{FIXTURES}/good/{name}.toml")), today()).unwrap()
+}
+
+fn everything_said(error: &ConfigError) -> String {
+    format!(
+        "{error}\n{error:?}\n{}\n{}",
+        error.summary(),
+        error.render(true)
+    )
+}
+
+#[test]
+fn each_bad_file_is_refused_with_its_exact_message() {
+    for path in toml_files("bad") {
+        let expected = fs::read_to_string(path.with_extension("txt"))
+            .unwrap_or_else(|error| panic!("no expected message for {}: {error}", path.display()));
+        let error = match Config::load(&path, today()) {
+            Ok(_) => panic!("{} is accepted", path.display()),
+            Err(error) => error,
+        };
+        let message = format!("{}\n", error.render(false));
+        assert!(
+            message == expected,
+            "{} says:\n{message}instead of:\n{expected}",
+            path.display()
+        );
+        let said = everything_said(&error);
+        assert!(!said.contains("canary"), "a secret is shown: {said}");
+    }
+}
+
+#[test]
+fn no_expected_message_has_lost_its_file() {
+    for entry in fs::read_dir(format!("{FIXTURES}/bad")).unwrap() {
+        let path = entry.unwrap().path();
+        assert!(path.with_extension("toml").exists(), "{}", path.display());
+    }
+}
+
+#[test]
+fn each_good_file_is_accepted() {
+    for path in toml_files("good") {
+        if let Err(error) = Config::load(&path, today()) {
+            panic!("{error}");
+        }
+    }
+}
+
+#[test]
+fn what_is_left_out_has_the_documented_default() {
+    let config = load("minimal");
+    assert_eq!(
+        config.path,
+        Path::new("tests/fixtures/config/good/minimal.toml")
+    );
+    assert_eq!(config.server.listen, ["127.0.0.1:13569".parse().unwrap()]);
+    assert_eq!(config.server.telemetry_path, "/metrics");
+    assert_eq!(
+        config.storage.path,
+        Path::new("/var/lib/flowgent-exporter/ledger.db")
+    );
+    assert_eq!(config.schedule.cron.pattern.to_string(), "0 10 0 * * *");
+    assert_eq!(config.schedule.jitter, Duration::from_secs(600));
+    assert_eq!(config.policy.settle_days, 3);
+    assert_eq!(config.policy.history_start.to_string(), "2025-05-28");
+    assert_eq!(
+        config.api,
+        flowgent::Settings {
+            base_url: "https://flowgent.ai/api/public/".parse().unwrap(),
+            timeout: Duration::from_secs(30),
+            requests_per_second: 5.0,
+            concurrency: 4,
+            roots: Roots::Bundled,
+        }
+    );
+    assert_eq!(config.warnings, [""; 0]);
+    let [account] = config.accounts.as_slice() else {
+        panic!("{:?}", config.accounts);
+    };
+    assert_eq!(&*account.name, "acme");
+    assert!(!account.discover && account.agents_file.is_none() && account.labels.is_empty());
+    assert_eq!(account.agents[0].name, account.agents[0].id);
+    assert_eq!(&*account.agents[0].account, "acme");
+}
+
+#[test]
+fn what_is_written_is_what_is_meant() {
+    let config = load("full");
+    assert_eq!(
+        config.server.listen,
+        [
+            "127.0.0.1:9000".parse().unwrap(),
+            "[::1]:9000".parse().unwrap()
+        ]
+    );
+    assert_eq!(config.server.telemetry_path, "/usage");
+    assert_eq!(
+        config.storage.path,
+        Path::new("tests/fixtures/config/good/ledger.db")
+    );
+    assert_eq!(config.schedule.jitter, Duration::from_secs(90));
+    assert_eq!(config.policy.settle_days, 0);
+    assert_eq!(config.policy.history_start.to_string(), "2026-11-22");
+    assert_eq!(
+        config.api,
+        flowgent::Settings {
+            base_url: "http://simulator.internal:8080/api/public/"
+                .parse()
+                .unwrap(),
+            timeout: Duration::from_secs(5),
+            requests_per_second: 0.5,
+            concurrency: 1,
+            roots: Roots::File("tests/fixtures/config/good/../files/ca.pem".into()),
+        }
+    );
+    assert_eq!(
+        config.warnings,
+        ["API keys travel unencrypted to simulator.internal: allow_http is set"]
+    );
+    let [acme, globex] = config.accounts.as_slice() else {
+        panic!("{:?}", config.accounts);
+    };
+    assert_eq!(
+        acme.api_key,
+        KeySource::File("tests/fixtures/config/good/../files/acme.key".into())
+    );
+    let labels = |pairs: [(&str, &str); 2]| -> BTreeMap<_, _> {
+        pairs
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into()
+    };
+    assert_eq!(&*acme.agents[0].name, "support");
+    assert_eq!(
+        *acme.agents[0].labels,
+        labels([("region", "eu"), ("team", "cx")])
+    );
+    assert_eq!(
+        *acme.agents[1].labels,
+        labels([("region", "eu"), ("team", "none")])
+    );
+    let listed = read_agents(acme.agents_file.as_deref().unwrap()).unwrap();
+    assert_eq!(listed.len(), 2);
+    assert_eq!(
+        globex.api_key,
+        KeySource::Environment("CARGO_PKG_NAME".to_owned())
+    );
+    assert!(globex.discover && globex.agents.is_empty());
+}
+
+#[test]
+fn an_agents_file_that_is_not_there_yet_is_a_warning() {
+    let text = "[[account]]\nname = \"acme\"\napi_key_file = \"../files/acme.key\"\nagents_file = \"later.json\"\n";
+    let path = format!("{FIXTURES}/good/text.toml");
+    let config = Config::parse(text, Path::new(&path), today()).unwrap();
+    assert_eq!(
+        config.warnings,
+        [
+            "cannot read agents file `tests/fixtures/config/good/later.json` yet: No such file or directory (os error 2)"
+        ]
+    );
+}
+
+/// The example with its files in a folder of this test's, and the commented-out account if asked for.
+fn example(folder: &Path, with_comments: bool) -> String {
+    fs::write(folder.join("acme.key"), "test-key-acme\n").unwrap();
+    fs::write(folder.join("agents.json"), "[]").unwrap();
+    let text = fs::read_to_string("deploy/config.toml")
+        .unwrap()
+        .replace("/etc/flowgent-exporter", &folder.display().to_string())
+        // A variable that Cargo sets for every test.
+        .replace("GLOBEX_API_KEY", "CARGO_PKG_NAME");
+    text.lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(config) if with_comments && !config.is_empty() && !config.starts_with(' ') => {
+                format!("{config}\n")
+            }
+            _ => format!("{line}\n"),
+        })
+        .collect()
+}
+
+#[test]
+fn the_example_shows_the_defaults() {
+    let folder = tempfile::tempdir().unwrap();
+    let parse = |text: &str| {
+        Config::parse(text, &folder.path().join("config.toml"), today())
+            .unwrap_or_else(|error| panic!("{error}"))
+    };
+    let config = parse(&example(folder.path(), false));
+    let defaults = load("minimal");
+    assert_eq!(config.server, defaults.server);
+    assert_eq!(config.storage, defaults.storage);
+    assert_eq!(config.schedule.cron, defaults.schedule.cron);
+    assert_eq!(config.schedule.jitter, defaults.schedule.jitter);
+    assert_eq!(config.policy, defaults.policy);
+    assert_eq!(config.api, defaults.api);
+    assert_eq!(config.warnings, [""; 0]);
+    assert_eq!(parse(&example(folder.path(), true)).accounts.len(), 2);
+}
+
+#[test]
+fn the_example_shows_every_key() {
+    let text = fs::read_to_string("deploy/config.toml").unwrap();
+    for key in file::KEYS {
+        let shown = [format!("{key} = "), format!("[{key}]"), format!(".{key}]")];
+        assert!(shown.iter().any(|form| text.contains(form)), "{key}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let error = Config::load(Path::new("no-such-folder/config.toml"), today()).unwrap_err();
+    assert_eq!(
+        error.render(false),
+        "error: cannot read config file `no-such-folder/config.toml`: No such file or directory (os error 2)"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    fs::write(&path, b"[server]\n\xff").unwrap();
+    let error = Config::load(&path, today()).unwrap_err();
+    assert_eq!(
+        error.summary(),
+        format!(
+            "config file `{}` is not UTF-8: line 2 has other bytes",
+            path.display()
+        )
+    );
+}
+
+#[test]
+fn many_unknown_keys_are_reported_up_to_a_bound() {
+    let text: String = (0..100).map(|number| format!("x{number} = 1\n")).collect();
+    let error = Config::parse(&text, Path::new("config.toml"), today()).unwrap_err();
+    assert_eq!(error.render(false).matches("error: ").count(), 20);
+}
+
+/// Where a key may be pasted; `KEY` and `VALUE` are replaced.
+const PASTED: [&str; 12] = [
+    "[[account]]\nname = \"acme\"\nKEY = \"VALUE\"\ndiscover = true\n",
+    "[[account]]\nname = \"acme\"\nKEY = 'VALUE'\ndiscover = 5\n",
+    "account = [{ name = \"acme\", KEY = \"VALUE\", discover = \"yes\", nome = 1 }]\n",
+    "KEY = \"VALUE\"\n",
+    "[api]\nKEY = \"VALUE\"\ntimeout = 5\n",
+    "[KEY]\nvalue = \"VALUE\"\n",
+    "[[account]]\nKEY = { value = [\"VALUE\"] }\n",
+    "[[account]]\nKEY = { VALUE = 1 }\n",
+    "[[account]]\nKEY.x = \"VALUE\"\n",
+    "[[account]]\nKEY = VALUE\n",
+    "[[account]]\nKEY = \"\"\"\nVALUE\n",
+    "[[account]]\nname = \"acme\"\nKEY = \"VALUE\n",
+];
+
+const KEY_NAMES: [&str; 14] = [
+    "api_key",
+    "apikey",
+    "api-key",
+    "API_KEY",
+    "apiKey",
+    "key",
+    "token",
+    "secret",
+    "password",
+    "api_token",
+    "\"api key\"",
+    "Authorization",
+    "api_key_env",
+    "api_key_file",
+];
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused_without_a_panic(text in ".{0,200}") {
+        if let Err(error) = Config::parse(&text, Path::new("config.toml"), today()) {
+            everything_said(&error);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        fs::write(&path, &bytes).unwrap();
+        if let Err(error) = Config::load(&path, today()) {
+            everything_said(&error);
+        }
+    }
+
+    #[test]
+    fn a_damaged_config_is_read_or_refused_without_a_panic(
+        at in any::<prop::sample::Index>(),
+        length in 0usize..8,
+        inserted in "[\\[\\]{}=\"'#.\n a-z0-9é]{0,4}",
+    ) {
+        let mut text = fs::read_to_string(format!("{FIXTURES}/good/full.toml")).unwrap();
+        let start = at.index(text.len());
+        text.replace_range(start..(start + length).min(text.len()), &inserted);
+        let path = format!("{FIXTURES}/good/text.toml");
+        if let Err(error) = Config::parse(&text, Path::new(&path), today()) {
+            everything_said(&error);
+        }
+    }
+
+    #[test]
+    fn a_pasted_key_is_never_shown(
+        template in prop::sample::select(&PASTED[..]),
+        key in prop::sample::select(&KEY_NAMES[..]),
+        value in "canary[a-z0-9]{8}",
+        damage in proptest::option::of((any::<prop::sample::Index>(), "[\\[\\]{}=\"'#,.\n x]")),
+    ) {
+        let mut text = template.replace("KEY", key).replace("VALUE", &value);
+        if let Some((at, inserted)) = damage {
+            text.insert_str(at.index(text.len()), &inserted);
+        }
+        if let Err(error) = Config::parse(&text, Path::new("config.toml"), today()) {
+            let said = everything_said(&error);
+            prop_assert!(!said.contains(&value), "{}\n{}", text, said);
+        } else {
+            prop_assert!(false, "accepted: {}", text);
+        }
+    }
+}

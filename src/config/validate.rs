@@ -1,0 +1,452 @@
+//! [`ConfigFile`] → [`Config`]: every value by its rule, every rule that holds between values, and the
+//! files that are named. All findings are collected; the default stands in for a bad value until then.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use toml::Spanned;
+
+use super::diagnostics::{Fault, Finding};
+use super::file::{self, ConfigFile, Labels, Section, Text};
+use super::places::{certificates, key_file, key_variable, resolve_path};
+use super::{Config, rules};
+use crate::day::{Day, TRACKING_START};
+use crate::flowgent::{self, Roots};
+use crate::roster::{self, AccountSettings, Agent, KeySource, printable};
+use crate::sync::schedule;
+use crate::window::plan::Policy;
+use crate::{http, ledger};
+
+const DEFAULT_LISTEN: &str = "127.0.0.1:13569";
+const DEFAULT_TELEMETRY_PATH: &str = "/metrics";
+const DEFAULT_LEDGER: &str = "/var/lib/flowgent-exporter/ledger.db";
+const DEFAULT_CRON: &str = "0 10 0 * * *";
+const DEFAULT_JITTER: &str = "10m";
+const DEFAULT_SETTLE_DAYS: i64 = 3;
+const DEFAULT_BASE_URL: &str = "https://flowgent.ai/api/public/";
+const DEFAULT_TIMEOUT: &str = "30s";
+const DEFAULT_REQUESTS_PER_SECOND: f64 = 5.0;
+const DEFAULT_CONCURRENCY: i64 = 4;
+
+/// Checks `file`, which stood at `path`, as on the day `today`.
+pub(super) fn validate(file: ConfigFile, path: &Path, today: Day) -> Result<Config, Vec<Finding>> {
+    let ConfigFile {
+        server,
+        storage,
+        schedule,
+        api,
+        account,
+    } = file;
+    let mut check = Check {
+        folder: path.parent().unwrap_or(Path::new("")),
+        today,
+        findings: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let server = check.server(server.table);
+    let storage = check.storage(storage.table);
+    let (schedule, policy) = check.schedule(schedule.table);
+    let api = check.api(api.table);
+    let accounts = check.accounts(account);
+    if !check.findings.is_empty() {
+        return Err(check.findings);
+    }
+    Ok(Config {
+        path: path.to_owned(),
+        server,
+        storage,
+        schedule,
+        policy,
+        api,
+        accounts,
+        warnings: check.warnings,
+    })
+}
+
+struct Check<'a> {
+    /// What relative paths start from.
+    folder: &'a Path,
+    today: Day,
+    findings: Vec<Finding>,
+    warnings: Vec<String>,
+}
+
+impl Check<'_> {
+    fn refuse(&mut self, place: Range<usize>, fault: Fault) {
+        self.findings.push(Finding { place, fault });
+    }
+
+    /// The value by its rule, the default if it is left out; a broken rule is noted.
+    fn value<T, M>(
+        &mut self,
+        written: Option<Spanned<T>>,
+        default: T,
+        rule: impl Fn(&T) -> Result<M, Fault>,
+    ) -> M {
+        if let Some(written) = written {
+            match rule(written.get_ref()) {
+                Ok(meaning) => return meaning,
+                Err(fault) => self.refuse(written.span(), fault),
+            }
+        }
+        match rule(&default) {
+            Ok(meaning) => meaning,
+            Err(fault) => unreachable!("a default breaks its own rule: {}", fault.message),
+        }
+    }
+
+    fn text<M>(
+        &mut self,
+        written: Option<Text>,
+        default: &str,
+        rule: impl Fn(&str) -> Result<M, Fault>,
+    ) -> M {
+        self.value(written, default.to_owned(), |text| rule(text))
+    }
+
+    /// The path that is written, unless it was left out or refused.
+    fn path(&mut self, written: Option<Text>) -> Option<PathBuf> {
+        let written = written?;
+        resolve_path(self.folder, written.get_ref())
+            .map_err(|fault| self.refuse(written.span(), fault))
+            .ok()
+    }
+
+    fn server(&mut self, server: file::Server) -> http::Settings {
+        let file::Server {
+            listen,
+            telemetry_path,
+        } = server;
+        let mut addresses = Vec::new();
+        match listen {
+            None => addresses.extend(rules::listen_address(DEFAULT_LISTEN)),
+            Some(list) => {
+                if list.get_ref().is_empty() {
+                    let fault = Fault::new("`listen` names no address")
+                        .help(format!("the default is `[\"{DEFAULT_LISTEN}\"]`"));
+                    self.refuse(list.span(), fault);
+                }
+                for written in list.into_inner() {
+                    match rules::listen_address(written.get_ref()) {
+                        Err(fault) => self.refuse(written.span(), fault),
+                        Ok(address) if addresses.contains(&address) => {
+                            let fault = Fault::new(format!("`{address}` is listed twice"));
+                            self.refuse(written.span(), fault);
+                        }
+                        Ok(address) => addresses.push(address),
+                    }
+                }
+            }
+        }
+        http::Settings {
+            listen: addresses,
+            telemetry_path: self.text(
+                telemetry_path,
+                DEFAULT_TELEMETRY_PATH,
+                rules::telemetry_path,
+            ),
+        }
+    }
+
+    fn storage(&mut self, storage: file::Storage) -> ledger::Settings {
+        let file::Storage { path } = storage;
+        ledger::Settings {
+            path: self.path(path).unwrap_or_else(|| DEFAULT_LEDGER.into()),
+        }
+    }
+
+    fn schedule(&mut self, schedule: file::Schedule) -> (schedule::Settings, Policy) {
+        let file::Schedule {
+            cron,
+            jitter,
+            settle_days,
+            history_start,
+        } = schedule;
+        let today = self.today;
+        let settings = schedule::Settings {
+            cron: self.text(cron, DEFAULT_CRON, |text| rules::cron(text, today)),
+            jitter: self.text(jitter, DEFAULT_JITTER, rules::jitter),
+        };
+        let policy = Policy {
+            settle_days: self.value(settle_days, DEFAULT_SETTLE_DAYS, |days| {
+                rules::settle_days(*days)
+            }),
+            history_start: self.history_start(history_start),
+        };
+        (settings, policy)
+    }
+
+    /// Its default is no text that goes by the rule: with a wrong clock, today may lie before it.
+    fn history_start(&mut self, written: Option<Text>) -> Day {
+        let Some(written) = written else {
+            return TRACKING_START;
+        };
+        match rules::history_start(written.get_ref(), self.today) {
+            Ok(day) => day,
+            Err(fault) => {
+                self.refuse(written.span(), fault);
+                TRACKING_START
+            }
+        }
+    }
+
+    fn api(&mut self, api: file::Api) -> flowgent::Settings {
+        let file::Api {
+            base_url,
+            timeout,
+            requests_per_second,
+            concurrency,
+            allow_http,
+            ca,
+            ca_file,
+        } = api;
+        let allow_http = allow_http.unwrap_or(false);
+        let base_url = self.text(base_url, DEFAULT_BASE_URL, |text| {
+            rules::base_url(text, allow_http)
+        });
+        if base_url.scheme() == "http" && !rules::is_loopback(&base_url) {
+            self.warnings.push(format!(
+                "API keys travel unencrypted to {}: allow_http is set",
+                base_url.host_str().unwrap_or_default()
+            ));
+        }
+        flowgent::Settings {
+            base_url,
+            timeout: self.text(timeout, DEFAULT_TIMEOUT, rules::timeout),
+            requests_per_second: self.value(
+                requests_per_second,
+                DEFAULT_REQUESTS_PER_SECOND,
+                |rate| rules::requests_per_second(*rate),
+            ),
+            concurrency: self.value(concurrency, DEFAULT_CONCURRENCY, |requests| {
+                rules::concurrency(*requests)
+            }),
+            roots: self.roots(ca, ca_file),
+        }
+    }
+
+    fn roots(&mut self, ca: Option<Text>, ca_file: Option<Text>) -> Roots {
+        if let (Some(_), Some(file)) = (&ca, &ca_file) {
+            let fault =
+                Fault::new("`ca` and `ca_file` exclude each other").help("keep one of them");
+            self.refuse(file.span(), fault);
+        }
+        let Some(file) = ca_file else {
+            return self.text(ca, "bundled", |text| match text {
+                "bundled" => Ok(Roots::Bundled),
+                "system" => Ok(Roots::System),
+                other => Err(Fault::new(format!(
+                    "`{}` is neither `bundled` nor `system`",
+                    printable(other)
+                ))
+                .help("for certificates of your own write `ca_file = \"…\"`")),
+            });
+        };
+        match resolve_path(self.folder, file.get_ref()).and_then(certificates) {
+            Ok(path) => Roots::File(path),
+            Err(fault) => {
+                self.refuse(file.span(), fault);
+                Roots::Bundled
+            }
+        }
+    }
+
+    fn accounts(&mut self, sections: Vec<Section<file::Account>>) -> Vec<AccountSettings> {
+        if sections.is_empty() {
+            let fault = Fault::new("there is no account")
+                .help("add a section `[[account]]` with a name, a key and agents");
+            // At the end of the file: there it could be added.
+            self.refuse(usize::MAX..usize::MAX, fault);
+        }
+        let mut names = HashSet::new();
+        for name in sections
+            .iter()
+            .filter_map(|section| section.table.name.as_ref())
+        {
+            if !names.insert(name.get_ref().clone()) {
+                let fault = Fault::new(format!(
+                    "another account is called `{}` already",
+                    printable(name.get_ref())
+                ));
+                self.refuse(name.span(), fault);
+            }
+        }
+        sections
+            .into_iter()
+            .filter_map(|section| self.account(section))
+            .collect()
+    }
+
+    fn account(&mut self, section: Section<file::Account>) -> Option<AccountSettings> {
+        let Section { span, table } = section;
+        let file::Account {
+            name,
+            api_key_file,
+            api_key_env,
+            labels,
+            discover,
+            agents_file,
+            agent,
+        } = table;
+        let title = name.as_ref().map_or("this account".to_owned(), |name| {
+            format!("account `{}`", printable(name.get_ref()))
+        });
+        let name = self.required(name, "account", "name", &span, roster::check_name);
+        let api_key = self.api_key(api_key_file, api_key_env, &title, &span);
+        let labels = self.labels(labels);
+        let discover = discover.unwrap_or(false);
+        if agent.is_empty() && agents_file.is_none() && !discover {
+            let fault = Fault::new(format!("{title} has no agents")).help(
+                "add `[[account.agent]]` sections, `agents_file = \"…\"` or `discover = true`",
+            );
+            self.refuse(span, fault);
+        }
+        let agents_file = self.agents_file(agents_file);
+        // The agents are checked even where their account has no good name, so as to tell all at once.
+        let account: Arc<str> = name.as_deref().unwrap_or_default().into();
+        let agents = self.agents(&account, &labels, agent);
+        name?;
+        Some(AccountSettings {
+            name: account,
+            api_key: api_key?,
+            labels,
+            discover,
+            agents_file,
+            agents,
+        })
+    }
+
+    /// Another tool may write the list later: that it is not there yet is worth a warning only.
+    fn agents_file(&mut self, written: Option<Text>) -> Option<PathBuf> {
+        let path = self.path(written)?;
+        if let Err(error) = std::fs::metadata(&path) {
+            self.warnings.push(format!(
+                "cannot read agents file `{}` yet: {error}",
+                path.display()
+            ));
+        }
+        Some(path)
+    }
+
+    /// A text that must be there and be a name.
+    fn required(
+        &mut self,
+        written: Option<Text>,
+        owner: &str,
+        key: &str,
+        header: &Range<usize>,
+        rule: fn(&str) -> Result<(), roster::NameError>,
+    ) -> Option<String> {
+        let Some(written) = written else {
+            let fault = Fault::new(format!("this {owner} has no `{key}`"))
+                .help(format!("add `{key} = \"…\"`"));
+            self.refuse(header.clone(), fault);
+            return None;
+        };
+        if let Err(error) = rule(written.get_ref()) {
+            self.refuse(
+                written.span(),
+                Fault::new(format!("the {owner}'s {key} {error}")),
+            );
+            return None;
+        }
+        Some(written.into_inner())
+    }
+
+    fn api_key(
+        &mut self,
+        file: Option<Text>,
+        variable: Option<Text>,
+        account: &str,
+        header: &Range<usize>,
+    ) -> Option<KeySource> {
+        let (written, source) = match (file, variable) {
+            (None, None) => {
+                let fault = Fault::new(format!("{account} has no API key"))
+                    .help("add `api_key_file = \"…\"` or `api_key_env = \"…\"`");
+                self.refuse(header.clone(), fault);
+                return None;
+            }
+            (Some(_), Some(variable)) => {
+                let fault = Fault::new("`api_key_file` and `api_key_env` exclude each other")
+                    .help("keep one of them");
+                self.refuse(variable.span(), fault);
+                return None;
+            }
+            (Some(file), None) => {
+                let source = key_file(self.folder, file.get_ref());
+                (file, source)
+            }
+            (None, Some(variable)) => {
+                let source = key_variable(variable.get_ref());
+                (variable, source)
+            }
+        };
+        source
+            .map_err(|fault| self.refuse(written.span(), fault))
+            .ok()
+    }
+
+    fn labels(&mut self, written: Labels) -> BTreeMap<String, String> {
+        for name in written.keys() {
+            if let Err(error) = roster::check_label_name(name.get_ref()) {
+                let fault = Fault::new(format!(
+                    "`{}` cannot be a label: {error}",
+                    printable(name.get_ref())
+                ));
+                self.refuse(name.span(), fault);
+            }
+        }
+        written
+            .into_iter()
+            .map(|(name, value)| (name.into_inner(), value.into_inner()))
+            .collect()
+    }
+
+    fn agents(
+        &mut self,
+        account: &Arc<str>,
+        account_labels: &BTreeMap<String, String>,
+        sections: Vec<Section<file::Agent>>,
+    ) -> Vec<Agent> {
+        let mut ids = HashSet::new();
+        let mut names = HashSet::new();
+        let mut agents = Vec::with_capacity(sections.len());
+        for Section { span, table } in sections {
+            let file::Agent { id, name, labels } = table;
+            let id_place = id.as_ref().map(Spanned::span).unwrap_or_default();
+            let name_place = name.as_ref().map_or(id_place.clone(), Spanned::span);
+            let id = self.required(id, "agent", "id", &span, roster::check_id);
+            let name = match name {
+                Some(name) => self.required(Some(name), "agent", "name", &span, roster::check_name),
+                None => id.clone(),
+            };
+            let labels = self.labels(labels);
+            let (Some(id), Some(name)) = (id, name) else {
+                continue;
+            };
+            if !ids.insert(id.clone()) {
+                let fault = Fault::new(format!(
+                    "another agent of this account has the id `{}` already",
+                    printable(&id)
+                ));
+                self.refuse(id_place, fault);
+            } else if !names.insert(name.clone()) {
+                let fault = Fault::new(format!(
+                    "another agent of this account is called `{}` already",
+                    printable(&name)
+                ));
+                self.refuse(name_place, fault);
+            }
+            agents.push(Agent {
+                account: Arc::clone(account),
+                id: id.into(),
+                name: name.into(),
+                labels: Arc::new(roster::merge_labels(account_labels, &labels)),
+            });
+        }
+        agents
+    }
+}
