@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
+/// How many problems are shown; the rest is counted.
+const MAX_SHOWN: usize = 50;
+
 /// What stands where a secret stood.
 const MASK: &str = "…";
 
@@ -68,6 +71,8 @@ impl ConfigError {
 pub struct Problems {
     path: String,
     problems: Vec<Problem>,
+    /// How many more there are than are kept.
+    further: usize,
 }
 
 /// One problem, with its line as it may be shown.
@@ -122,8 +127,10 @@ impl Problems {
         findings.sort_by_key(|finding| finding.place.start);
         Self {
             path: path.display().to_string(),
+            further: findings.len().saturating_sub(MAX_SHOWN),
             problems: findings
                 .into_iter()
+                .take(MAX_SHOWN)
                 .map(|finding| Problem::new(text, secrets, finding))
                 .collect(),
         }
@@ -135,11 +142,15 @@ impl Problems {
         } else {
             Renderer::plain()
         };
-        let reports: Vec<_> = self
+        let mut reports: Vec<_> = self
             .problems
             .iter()
             .map(|problem| renderer.render(&[problem.report(&self.path)]))
             .collect();
+        if self.further > 0 {
+            let more = Level::ERROR.primary_title(format!("{} more problems", self.further));
+            reports.push(renderer.render(&[Group::with_title(more)]));
+        }
         reports.join("\n\n")
     }
 
@@ -151,7 +162,7 @@ impl Problems {
             "{}:{}:{}: {}",
             self.path, first.line, first.column, first.message
         );
-        match self.problems.len() - 1 {
+        match self.problems.len() - 1 + self.further {
             0 => place,
             1 => format!("{place} (and 1 more problem)"),
             more => format!("{place} (and {more} more problems)"),
