@@ -144,7 +144,9 @@ pub(super) fn history_start(text: &str, today: Day) -> Checked<Day> {
         ))
         .help("usage of earlier days is not known to anyone"));
     }
-    if day > yesterday {
+    // Tracking start is past for everyone whose clock is right: a machine that boots in 1970 and learns
+    // the time later still gets its config.
+    if day > yesterday && day != TRACKING_START {
         return Err(Fault::new(format!(
             "history start {day} lies after {yesterday}, the newest day with usage"
         ))
@@ -280,6 +282,9 @@ mod tests {
         assert!(history_start("2026-11-22", today).is_ok());
         assert!(history_start("2025-05-27", today).is_err());
         assert!(history_start("2026-11-23", today).is_err());
+        let boot: Day = "1970-01-01".parse().unwrap();
+        assert!(history_start("2025-05-28", boot).is_ok());
+        assert!(history_start("2025-05-29", boot).is_err());
     }
 
     #[test]

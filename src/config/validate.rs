@@ -12,7 +12,7 @@ use super::diagnostics::{Fault, Finding};
 use super::file::{self, ConfigFile, Labels, Section, Text};
 use super::places::{certificates, key_file, key_variable, resolve_path};
 use super::{Config, rules};
-use crate::day::{Day, TRACKING_START};
+use crate::day::Day;
 use crate::flowgent::{self, Roots};
 use crate::roster::{self, AccountSettings, Agent, KeySource, printable};
 use crate::sync::schedule;
@@ -25,6 +25,7 @@ const DEFAULT_LEDGER: &str = "/var/lib/flowgent-exporter/ledger.db";
 const DEFAULT_CRON: &str = "0 10 0 * * *";
 const DEFAULT_JITTER: &str = "10m";
 const DEFAULT_SETTLE_DAYS: i64 = 3;
+const DEFAULT_HISTORY_START: &str = "2025-05-28";
 const DEFAULT_BASE_URL: &str = "https://flowgent.ai/api/public/";
 const DEFAULT_TIMEOUT: &str = "30s";
 const DEFAULT_REQUESTS_PER_SECOND: f64 = 5.0;
@@ -173,23 +174,11 @@ impl Check<'_> {
             settle_days: self.value(settle_days, DEFAULT_SETTLE_DAYS, |days| {
                 rules::settle_days(*days)
             }),
-            history_start: self.history_start(history_start),
+            history_start: self.text(history_start, DEFAULT_HISTORY_START, |text| {
+                rules::history_start(text, today)
+            }),
         };
         (settings, policy)
-    }
-
-    /// Its default is no text that goes by the rule: with a wrong clock, today may lie before it.
-    fn history_start(&mut self, written: Option<Text>) -> Day {
-        let Some(written) = written else {
-            return TRACKING_START;
-        };
-        match rules::history_start(written.get_ref(), self.today) {
-            Ok(day) => day,
-            Err(fault) => {
-                self.refuse(written.span(), fault);
-                TRACKING_START
-            }
-        }
     }
 
     fn api(&mut self, api: file::Api) -> flowgent::Settings {
