@@ -4,7 +4,8 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::day::Day;
+use crate::day::{Day, TRACKING_START, Usage};
+use crate::telemetry::seconds;
 
 /// What the ledger keeps in one row per agent, so that no figure needs the whole history.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -28,4 +29,377 @@ pub struct Totals {
     pub last_success: Option<DateTime<Utc>>,
     /// When a fetch last failed.
     pub last_failure: Option<DateTime<Utc>>,
+}
+
+/// What is published of one agent. Absent where a day that the figure covers is not known.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Figures {
+    /// 1 if the last fetch succeeded, 0 if it failed; absent if none was tried.
+    pub up: Option<f64>,
+    /// Credits used from the history start through the frontier, never falling.
+    pub used_credits: Option<f64>,
+    /// Credits by which the counter stands above the ledger after downward revisions.
+    pub overcount_credits: Option<f64>,
+    /// Credits used yesterday.
+    pub previous_day_credits: Option<f64>,
+    /// Credits used on the 7 days that end with yesterday.
+    pub previous_7_days_credits: Option<f64>,
+    /// Credits used on the 30 days that end with yesterday.
+    pub previous_30_days_credits: Option<f64>,
+    /// Credits used on the complete days of this month; zero on its first day.
+    pub month_to_date_credits: Option<f64>,
+    /// Credits used in the month before this one.
+    pub previous_month_credits: Option<f64>,
+    /// End of the newest known day, in seconds since 1970.
+    pub known_through_seconds: Option<f64>,
+    /// End of the frontier day, in seconds since 1970.
+    pub complete_through_seconds: Option<f64>,
+    /// Days from the history start through yesterday that are not known.
+    pub missing_days: f64,
+    /// Revisions that raised a known day.
+    pub revised_up: f64,
+    /// Revisions that lowered a known day.
+    pub revised_down: f64,
+    /// When a fetch last succeeded, in seconds since 1970.
+    pub last_success_seconds: Option<f64>,
+}
+
+/// The first day that the `recent` argument of [`figures`] must reach back to: the first of the
+/// previous month, or the oldest of the previous 30 days if that is earlier, as it is on 1 March.
+#[must_use]
+pub fn recent_start(today: Day) -> Day {
+    previous_month_start(today).min(today.plus(-30))
+}
+
+/// The figures of one agent as of the UTC day `today`.
+///
+/// `recent` holds every known day from [`recent_start`] on, ascending and each once. Days from
+/// `today` on, which can be known only if the clock was stepped back, count for nothing but the
+/// counter, which never falls.
+#[must_use]
+pub fn figures(totals: &Totals, recent: &[Usage], history_start: Day, today: Day) -> Figures {
+    let (recent, ahead) = recent.split_at(recent.partition_point(|usage| usage.day < today));
+    let yesterday = today.previous();
+    let month_start = today.month_start();
+    let over_days = |days: i32| credits(recent, today.plus(-days), yesterday);
+    let counter = totals.high_water_credits;
+    Figures {
+        up: is_up(totals).map(|up| if up { 1.0 } else { 0.0 }),
+        used_credits: counter,
+        overcount_credits: counter.map(|counter| (counter - totals.frontier_credits).max(0.0)),
+        previous_day_credits: over_days(1),
+        previous_7_days_credits: over_days(7),
+        previous_30_days_credits: over_days(30),
+        month_to_date_credits: credits(recent, month_start, yesterday),
+        previous_month_credits: credits(
+            recent,
+            previous_month_start(today),
+            month_start.previous(),
+        ),
+        known_through_seconds: known_through(totals, recent, today).map(end_seconds),
+        complete_through_seconds: totals.frontier.map(|day| end_seconds(day.min(yesterday))),
+        missing_days: missing_days(totals, ahead, history_start, today),
+        revised_up: count(totals.revised_up),
+        revised_down: count(totals.revised_down),
+        last_success_seconds: totals.last_success.map(seconds),
+    }
+}
+
+fn previous_month_start(today: Day) -> Day {
+    today.month_start().previous().month_start()
+}
+
+/// Credits used on the days `first` through `last`, if all of them are known. Days before tracking
+/// started are: they are zero.
+fn credits(recent: &[Usage], first: Day, last: Day) -> Option<f64> {
+    let first = first.max(TRACKING_START);
+    let from = recent.partition_point(|usage| usage.day < first);
+    let known = recent[from..].partition_point(|usage| usage.day <= last);
+    let covered = usize::try_from(last.next().since(first)).unwrap_or(0);
+    // Not `sum`, whose zero is a negative one.
+    let add = |sum, usage: &Usage| sum + usage.credits;
+    (known == covered).then(|| recent[from..from + known].iter().fold(0.0, add))
+}
+
+/// Whether the last fetch succeeded. Where one fetch of the same instant did and another did not,
+/// something is wrong.
+fn is_up(totals: &Totals) -> Option<bool> {
+    let (success, failure) = (totals.last_success, totals.last_failure);
+    (success.is_some() || failure.is_some()).then_some(success > failure)
+}
+
+/// The newest known day before `today`.
+fn known_through(totals: &Totals, recent: &[Usage], today: Day) -> Option<Day> {
+    let newest = totals.known_through?;
+    if newest < today {
+        return Some(newest);
+    }
+    // The clock was stepped back. What is known before `recent` is at least the frontier.
+    let frontier = totals.frontier.map(|day| day.min(today.previous()));
+    recent.last().map(|usage| usage.day).max(frontier)
+}
+
+/// How many days from the history start through yesterday are not known.
+fn missing_days(totals: &Totals, ahead: &[Usage], history_start: Day, today: Day) -> f64 {
+    let days = u64::try_from(today.since(history_start)).unwrap_or(0);
+    let ahead = ahead.iter().filter(|usage| usage.day >= history_start);
+    let known = u64::from(totals.known_days).saturating_sub(ahead.count() as u64);
+    count(days.saturating_sub(known))
+}
+
+/// A count as a figure. Days and revisions stay far below 2^53.
+fn count(number: u64) -> f64 {
+    number as f64
+}
+
+/// The end of `day` in seconds since 1970.
+fn end_seconds(day: Day) -> f64 {
+    f64::from(day.next().number()) * 86_400.0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn day(text: &str) -> Day {
+        text.parse().unwrap()
+    }
+
+    /// One credit on each of the days `first` through `last`.
+    fn ones(first: &str, last: &str) -> Vec<Usage> {
+        let usage = |day| Usage { day, credits: 1.0 };
+        day(first).through(day(last)).map(usage).collect()
+    }
+
+    fn at(text: &str) -> Option<DateTime<Utc>> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn every_day_known_means_every_figure_is_there() {
+        let totals = Totals {
+            frontier: Some(day("2026-11-22")),
+            frontier_credits: 97.5,
+            high_water_credits: Some(100.0),
+            known_days: 53,
+            known_through: Some(day("2026-11-22")),
+            revised_up: 1,
+            revised_down: 2,
+            last_success: at("2026-11-23T00:10:00.250Z"),
+            last_failure: at("2026-11-22T00:10:00Z"),
+        };
+        let (start, today) = (day("2026-10-01"), day("2026-11-23"));
+        assert_eq!(
+            figures(&totals, &ones("2026-10-01", "2026-11-22"), start, today),
+            Figures {
+                up: Some(1.0),
+                used_credits: Some(100.0),
+                overcount_credits: Some(2.5),
+                previous_day_credits: Some(1.0),
+                previous_7_days_credits: Some(7.0),
+                previous_30_days_credits: Some(30.0),
+                month_to_date_credits: Some(22.0),
+                previous_month_credits: Some(31.0),
+                known_through_seconds: Some(1_795_392_000.0),
+                complete_through_seconds: Some(1_795_392_000.0),
+                missing_days: 0.0,
+                revised_up: 1.0,
+                revised_down: 2.0,
+                last_success_seconds: Some(1_795_392_600.25),
+            }
+        );
+    }
+
+    #[test]
+    fn an_agent_never_fetched_has_missing_days_and_no_usage() {
+        let figures = figures(
+            &Totals::default(),
+            &[],
+            day("2026-11-01"),
+            day("2026-11-23"),
+        );
+        let nothing = Figures {
+            missing_days: 22.0,
+            ..Figures::default()
+        };
+        assert_eq!(figures, nothing);
+    }
+
+    #[test]
+    fn one_unknown_day_withdraws_exactly_the_figures_that_cover_it() {
+        // day left out -> previous day, 7 days, 30 days, month to date, previous month are there
+        let table = [
+            ("2026-11-22", [false, false, false, false, true]),
+            ("2026-11-21", [true, false, false, false, true]),
+            ("2026-11-16", [true, false, false, false, true]),
+            ("2026-11-15", [true, true, false, false, true]),
+            ("2026-11-01", [true, true, false, false, true]),
+            ("2026-10-31", [true, true, false, true, false]),
+            ("2026-10-24", [true, true, false, true, false]),
+            ("2026-10-23", [true, true, true, true, false]),
+            ("2026-10-01", [true, true, true, true, false]),
+            ("2026-09-30", [true; 5]),
+        ];
+        for (unknown, expected) in table {
+            let mut recent = ones("2026-09-01", "2026-11-22");
+            recent.retain(|usage| usage.day != day(unknown));
+            let start = day("2026-09-01");
+            let figures = figures(&Totals::default(), &recent, start, day("2026-11-23"));
+            let there = [
+                figures.previous_day_credits.is_some(),
+                figures.previous_7_days_credits.is_some(),
+                figures.previous_30_days_credits.is_some(),
+                figures.month_to_date_credits.is_some(),
+                figures.previous_month_credits.is_some(),
+            ];
+            assert_eq!(there, expected, "without {unknown}");
+        }
+    }
+
+    #[test]
+    fn the_month_to_date_is_a_positive_zero_on_the_first() {
+        let figures = figures(
+            &Totals::default(),
+            &[],
+            day("2026-10-01"),
+            day("2026-11-01"),
+        );
+        let zero = figures.month_to_date_credits.unwrap();
+        assert!(zero == 0.0 && zero.is_sign_positive());
+        assert_eq!(figures.previous_month_credits, None);
+    }
+
+    #[test]
+    fn days_before_tracking_started_are_known_zeros() {
+        let recent = ones("2025-05-28", "2025-05-29");
+        let figures = figures(
+            &Totals::default(),
+            &recent,
+            TRACKING_START,
+            day("2025-05-30"),
+        );
+        assert_eq!(figures.previous_7_days_credits, Some(2.0));
+        assert_eq!(figures.month_to_date_credits, Some(2.0));
+        assert_eq!(figures.previous_month_credits, Some(0.0));
+    }
+
+    #[test]
+    fn an_agent_is_up_if_its_last_fetch_succeeded() {
+        let (earlier, later) = (at("2026-11-22T00:00:00Z"), at("2026-11-23T00:00:00Z"));
+        let table = [
+            (None, None, None),
+            (earlier, None, Some(1.0)),
+            (None, earlier, Some(0.0)),
+            (later, earlier, Some(1.0)),
+            (earlier, later, Some(0.0)),
+            (later, later, Some(0.0)),
+        ];
+        for (last_success, last_failure, up) in table {
+            let totals = Totals {
+                last_success,
+                last_failure,
+                ..Totals::default()
+            };
+            let today = day("2026-11-23");
+            assert_eq!(figures(&totals, &[], today, today).up, up, "{totals:?}");
+        }
+    }
+
+    #[test]
+    fn recent_days_reach_back_to_the_previous_month_or_thirty_days() {
+        for (today, start) in [
+            ("2026-11-23", "2026-10-01"),
+            ("2026-11-01", "2026-10-01"),
+            ("2026-03-01", "2026-01-30"),
+            ("2026-03-02", "2026-01-31"),
+            ("2026-03-03", "2026-02-01"),
+            ("2026-01-01", "2025-12-01"),
+        ] {
+            assert_eq!(recent_start(day(today)), day(start), "on {today}");
+        }
+    }
+
+    /// The figures by their words, day by day, from everything that is known.
+    fn naive(known: &BTreeMap<Day, f64>, totals: &Totals, history: Day, today: Day) -> Figures {
+        let sum = |first: Day, last: Day| {
+            first.through(last).try_fold(0.0, |sum, day| {
+                let before_tracking = (day < TRACKING_START).then_some(0.0);
+                Some(sum + before_tracking.or(known.get(&day).copied())?)
+            })
+        };
+        let yesterday = today.previous();
+        let end = |day: Day| day.end().timestamp() as f64;
+        let month = today.month_start();
+        let complete = history
+            .through(yesterday)
+            .take_while(|day| known.contains_key(day))
+            .last();
+        let missing = history
+            .through(yesterday)
+            .filter(|day| !known.contains_key(day));
+        Figures {
+            up: None,
+            used_credits: totals.high_water_credits,
+            overcount_credits: totals.high_water_credits.map(|_| 2.0),
+            previous_day_credits: sum(yesterday, yesterday),
+            previous_7_days_credits: sum(today.plus(-7), yesterday),
+            previous_30_days_credits: sum(today.plus(-30), yesterday),
+            month_to_date_credits: sum(month, yesterday),
+            previous_month_credits: sum(month.previous().month_start(), month.previous()),
+            known_through_seconds: known.range(..today).next_back().map(|(day, _)| end(*day)),
+            complete_through_seconds: complete.map(end),
+            missing_days: missing.count() as f64,
+            revised_up: 0.0,
+            revised_down: 0.0,
+            last_success_seconds: None,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn figures_are_what_their_names_say(
+            history in 0..70_i32,
+            age in 1..130_i32,
+            // How many days the ledger knows beyond yesterday, as after a clock stepped back.
+            ahead in 0..4_i32,
+            gaps in prop::collection::btree_set(0..140_i32, 0..5),
+        ) {
+            let history = TRACKING_START.plus(history);
+            let today = history.plus(age);
+            let known: BTreeMap<Day, f64> = history
+                .through(today.plus(ahead - 1))
+                .filter(|day| !gaps.contains(&day.since(history)))
+                .map(|day| (day, f64::from(day.number() % 7)))
+                .collect();
+            let frontier = history
+                .through(today.plus(ahead - 1))
+                .take_while(|day| known.contains_key(day))
+                .last();
+            let frontier_credits: f64 = known
+                .iter()
+                .filter(|(day, _)| Some(**day) <= frontier)
+                .map(|(_, credits)| credits)
+                .sum();
+            let totals = Totals {
+                frontier,
+                frontier_credits,
+                high_water_credits: frontier.map(|_| frontier_credits + 2.0),
+                known_days: u32::try_from(known.len()).unwrap(),
+                known_through: known.keys().next_back().copied(),
+                ..Totals::default()
+            };
+            let recent: Vec<Usage> = known
+                .range(recent_start(today)..)
+                .map(|(day, credits)| Usage { day: *day, credits: *credits })
+                .collect();
+            prop_assert_eq!(
+                figures(&totals, &recent, history, today),
+                naive(&known, &totals, history, today)
+            );
+        }
+    }
 }
