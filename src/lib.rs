@@ -3,6 +3,7 @@ pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod day;
+pub mod exposition;
 pub mod flowgent;
 pub mod http;
 pub mod ledger;

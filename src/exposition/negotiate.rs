@@ -1,0 +1,293 @@
+//! Pure: what a client says that it accepts → what it gets.
+//!
+//! Sources: RFC 9110, section 12.5, and Prometheus' page on scrape protocol content negotiation. A
+//! client that accepts nothing we have gets Prometheus' text format: a scrape should not fail for
+//! the wording of a header.
+
+use std::cmp::Reverse;
+use std::fmt;
+
+use super::text::Format;
+
+/// A text format, its version and how names are escaped: the content of a `Content-Type` header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MediaType {
+    /// The format.
+    pub format: Format,
+    version: &'static str,
+    /// Named only if the client did. Our names need no escaping, so that every scheme is kept to.
+    escaping: Option<&'static str>,
+}
+
+/// How the body is coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// As it is.
+    Identity,
+    /// Compressed by gzip.
+    Gzip,
+}
+
+/// What is offered, the best first. The two versions of OpenMetrics are the same for our families.
+const OFFERS: [(Format, &str); 3] = [
+    (Format::Text, "0.0.4"),
+    (Format::OpenMetrics, "1.0.0"),
+    (Format::OpenMetrics, "0.0.1"),
+];
+
+/// The schemes that a client may ask for by the parameter `escaping`.
+const ESCAPINGS: [&str; 4] = ["allow-utf-8", "underscores", "dots", "values"];
+
+impl MediaType {
+    /// The type that answers the `Accept` header `accept`.
+    #[must_use]
+    pub fn negotiate(accept: &str) -> Self {
+        let ranges: Vec<Range<'_>> = accept.split(',').filter_map(Range::parse).collect();
+        let candidate = |(offered, (format, version)): (usize, &(Format, &'static str))| {
+            // The range that fits closest decides, and of two that fit alike the first.
+            let (precision, Reverse(listed)) = ranges
+                .iter()
+                .enumerate()
+                .filter_map(|(at, range)| Some((range.precision(*format, version)?, Reverse(at))))
+                .max()?;
+            let range = &ranges[listed];
+            let media_type = Self {
+                format: *format,
+                version,
+                escaping: range.escaping,
+            };
+            let rank = (range.quality, precision, Reverse(listed), Reverse(offered));
+            (range.quality > 0).then_some((rank, media_type))
+        };
+        OFFERS
+            .iter()
+            .enumerate()
+            .filter_map(candidate)
+            .max_by_key(|(rank, _)| *rank)
+            .map_or(Self::PLAIN, |(_, media_type)| media_type)
+    }
+
+    const PLAIN: Self = Self {
+        format: Format::Text,
+        version: "0.0.4",
+        escaping: None,
+    };
+}
+
+impl fmt::Display for MediaType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (main, sub) = essence(self.format);
+        write!(f, "{main}/{sub}; version={}; charset=utf-8", self.version)?;
+        match self.escaping {
+            Some(escaping) => write!(f, "; escaping={escaping}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Type and subtype of a format.
+const fn essence(format: Format) -> (&'static str, &'static str) {
+    match format {
+        Format::Text => ("text", "plain"),
+        Format::OpenMetrics => ("application", "openmetrics-text"),
+    }
+}
+
+/// One element of an `Accept` header. Parameters that mean nothing here are passed over.
+struct Range<'a> {
+    main: &'a str,
+    sub: &'a str,
+    version: Option<&'a str>,
+    escaping: Option<&'static str>,
+    /// Thousandths, 0 to 1000.
+    quality: u16,
+}
+
+impl<'a> Range<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let mut parts = text.split(';').map(str::trim);
+        let (main, sub) = parts.next()?.split_once('/')?;
+        let mut range = Self {
+            main,
+            sub,
+            version: None,
+            escaping: None,
+            quality: 1000,
+        };
+        for (name, value) in parts.filter_map(|part| part.split_once('=')) {
+            let value = value.trim().trim_matches('"');
+            match name.trim_end().to_ascii_lowercase().as_str() {
+                "q" => range.quality = quality(value)?,
+                "version" => range.version = Some(value),
+                "escaping" => range.escaping = ESCAPINGS.into_iter().find(|known| *known == value),
+                _ => {}
+            }
+        }
+        Some(range)
+    }
+
+    /// How closely the range fits what is offered, if it does.
+    fn precision(&self, format: Format, version: &str) -> Option<u8> {
+        let (main, sub) = essence(format);
+        let is = str::eq_ignore_ascii_case;
+        match (self.main, self.sub, self.version) {
+            ("*", "*", _) => Some(0),
+            (asked, "*", _) if is(asked, main) => Some(1),
+            (asked, of, None) if is(asked, main) && is(of, sub) => Some(2),
+            (asked, of, Some(wanted)) if is(asked, main) && is(of, sub) => {
+                (wanted == version).then_some(3)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Encoding {
+    /// The coding that answers the `Accept-Encoding` header `accept`, empty if there is none.
+    #[must_use]
+    pub fn negotiate(accept: &str) -> Self {
+        let quality_of = |wanted: &[&str]| {
+            accept.split(',').find_map(|element| {
+                let (coding, weight) = element.split_once(';').unwrap_or((element, "q=1"));
+                let is_wanted = |name: &&str| coding.trim().eq_ignore_ascii_case(name);
+                let (_, weight) = weight.split_once('=')?;
+                wanted
+                    .iter()
+                    .any(is_wanted)
+                    .then(|| quality(weight.trim()))?
+            })
+        };
+        let gzip = quality_of(&["gzip", "x-gzip"]).or_else(|| quality_of(&["*"]));
+        let identity = quality_of(&["identity"]).unwrap_or(0);
+        match gzip {
+            Some(gzip) if gzip > 0 && gzip >= identity => Self::Gzip,
+            _ => Self::Identity,
+        }
+    }
+}
+
+/// A weight from `0` to `1` in thousandths; nothing if it is no such number.
+fn quality(text: &str) -> Option<u16> {
+    let weight: f32 = text.parse().ok()?;
+    let is_valid = (0.0..=1.0).contains(&weight);
+    is_valid.then(|| (weight * 1000.0).round() as u16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+    const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    const OPENMETRICS_0_0_1: &str = "application/openmetrics-text; version=0.0.1; charset=utf-8";
+    const OPENMETRICS_UTF_8: &str =
+        "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8";
+
+    #[test]
+    fn what_scrapers_send_gets_what_they_like_best() {
+        for (accept, expected) in [
+            // Prometheus 2.
+            (
+                "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+                OPENMETRICS,
+            ),
+            // Prometheus 2 before 2.41.
+            (
+                "application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+                OPENMETRICS_0_0_1,
+            ),
+            // Prometheus 3.
+            (
+                "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+                OPENMETRICS_UTF_8,
+            ),
+            // Prometheus 3 with native histograms.
+            (
+                "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+                OPENMETRICS_UTF_8,
+            ),
+            // Prometheus 3 told to scrape text 0.0.4 only, with the old escaping.
+            (
+                "text/plain;version=0.0.4;escaping=underscores;q=0.6,*/*;q=0.5",
+                "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
+            ),
+            // A browser, and curl.
+            (
+                "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8",
+                TEXT,
+            ),
+            ("*/*", TEXT),
+        ] {
+            assert_eq!(
+                MediaType::negotiate(accept).to_string(),
+                expected,
+                "{accept}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_accept_header_is_read_as_the_rfc_says() {
+        for (accept, expected) in [
+            ("", TEXT),
+            ("application/openmetrics-text", OPENMETRICS),
+            (
+                "Application/OpenMetrics-Text ; Version=\"1.0.0\" ; Q=0.1",
+                OPENMETRICS,
+            ),
+            ("application/*", OPENMETRICS),
+            ("text/*", TEXT),
+            (
+                "application/openmetrics-text;version=1.0.0,*/*",
+                OPENMETRICS,
+            ),
+            ("application/openmetrics-text;q=0.2,text/plain;q=0.3", TEXT),
+            ("application/openmetrics-text;q=0,*/*;q=0.1", TEXT),
+            // Nothing that we have: text all the same.
+            ("application/openmetrics-text;version=2.0.0", TEXT),
+            ("application/openmetrics-text;q=0", TEXT),
+            ("text/plain;version=1.0.0", TEXT),
+            ("application/json", TEXT),
+            ("text/plain;version=0.0.4;q=0", TEXT),
+            // Weights that are none.
+            ("application/openmetrics-text;q=NaN", TEXT),
+            ("application/openmetrics-text;q=2", TEXT),
+            ("application/openmetrics-text;q=", TEXT),
+            // Not headers at all.
+            (";;,=,/,q=1,*", TEXT),
+            (
+                "application/openmetrics-text;version=1.0.0;escaping=<x>",
+                OPENMETRICS,
+            ),
+        ] {
+            assert_eq!(
+                MediaType::negotiate(accept).to_string(),
+                expected,
+                "{accept}"
+            );
+        }
+    }
+
+    #[test]
+    fn gzip_is_sent_to_those_who_take_it() {
+        for (accept, expected) in [
+            ("gzip", Encoding::Gzip),
+            ("GZIP", Encoding::Gzip),
+            ("x-gzip", Encoding::Gzip),
+            ("*", Encoding::Gzip),
+            ("deflate, gzip;q=0.5, br", Encoding::Gzip),
+            ("gzip ; q=0.001", Encoding::Gzip),
+            ("gzip;q=1, identity;q=0", Encoding::Gzip),
+            ("", Encoding::Identity),
+            ("identity", Encoding::Identity),
+            ("gzip;q=0", Encoding::Identity),
+            ("gzip;q=0.000, *", Encoding::Identity),
+            ("gzip;q=0.5, identity", Encoding::Identity),
+            ("*;q=0", Encoding::Identity),
+            ("gzip;q=much", Encoding::Identity),
+            ("br, zstd", Encoding::Identity),
+        ] {
+            assert_eq!(Encoding::negotiate(accept), expected, "{accept}");
+        }
+    }
+}
