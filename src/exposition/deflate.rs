@@ -101,7 +101,7 @@ pub struct Frames {
 #[derive(Debug)]
 enum Form {
     Ready(std::vec::IntoIter<Bytes>),
-    Inflating(Inflater),
+    Inflating(Box<Inflater>),
 }
 
 impl Frames {
@@ -134,12 +134,12 @@ impl Frames {
     pub(super) fn identity(pieces: Vec<Piece>, end: &'static str) -> Self {
         Self {
             length: plain_length(&pieces, end),
-            form: Form::Inflating(Inflater {
+            form: Form::Inflating(Box::new(Inflater {
                 decompress: Decompress::new(false),
                 pieces: pieces.into_iter(),
                 current: None,
                 end: Bytes::from_static(end.as_bytes()),
-            }),
+            })),
         }
     }
 

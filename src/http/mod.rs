@@ -1,4 +1,14 @@
-//! The HTTP server.
+//! The HTTP server: metrics, health, readiness and a landing page.
+
+mod connections;
+mod listener;
+mod pages;
+mod readiness;
+mod routes;
+
+pub use listener::{Limits, serve};
+pub use readiness::{Latch, Readiness};
+pub use routes::State;
 
 use std::net::SocketAddr;
 
@@ -10,3 +20,6 @@ pub struct Settings {
     /// Path of the metrics, `/metrics` by default.
     pub telemetry_path: String,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+//! The open connections, and which of them has to go when there is no room or no progress.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::telemetry::Telemetry;
+
+/// The table of open connections.
+#[derive(Debug)]
+pub(super) struct Connections {
+    capacity: usize,
+    telemetry: Telemetry,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    next: u64,
+    open: HashMap<u64, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    phase: Phase,
+    since: Instant,
+    evicted: CancellationToken,
+}
+
+/// What a connection is about. The order is that in which connections are given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// No complete request head is there: the connection is silent, dripping or idle.
+    Waiting,
+    /// A response is on its way.
+    Answering,
+}
+
+/// A connection's place in the table. Dropping it frees the place.
+#[derive(Debug)]
+pub(super) struct Slot {
+    connections: Arc<Connections>,
+    number: u64,
+    evicted: CancellationToken,
+}
+
+/// Marks a connection as answering until it is dropped.
+#[derive(Debug)]
+pub(super) struct Answering(Arc<Slot>);
+
+impl Connections {
+    pub(super) fn new(capacity: usize, telemetry: Telemetry) -> Arc<Self> {
+        Arc::new(Self {
+            capacity,
+            telemetry,
+            table: Mutex::default(),
+        })
+    }
+
+    /// Enters a new connection, and evicts another if there is no room for it: the one that has
+    /// waited longest for a request, or else the one whose response has taken longest. So nobody
+    /// who keeps connections open can shut out a scraper, who needs one for a moment only.
+    pub(super) fn open(self: &Arc<Self>, now: Instant) -> Arc<Slot> {
+        let mut table = self.table();
+        if table.open.len() >= self.capacity {
+            self.evict_one(&mut table);
+        }
+        let number = table.next;
+        table.next += 1;
+        let evicted = CancellationToken::new();
+        let entry = Entry {
+            phase: Phase::Waiting,
+            since: now,
+            evicted: evicted.clone(),
+        };
+        table.open.insert(number, entry);
+        self.count(&table);
+        Arc::new(Slot {
+            connections: Arc::clone(self),
+            number,
+            evicted,
+        })
+    }
+
+    /// Evicts one connection, where the system has no room for another.
+    pub(super) fn make_room(&self) {
+        let mut table = self.table();
+        self.evict_one(&mut table);
+        self.count(&table);
+    }
+
+    /// Evicts the connections that have been answering for `limit`; returns when to look again.
+    pub(super) fn evict_stalled(&self, now: Instant, limit: Duration) -> Instant {
+        let mut table = self.table();
+        let mut next = now + limit;
+        table.open.retain(|_, entry| {
+            let deadline = entry.since + limit;
+            let stays = entry.phase == Phase::Waiting || deadline > now;
+            if !stays {
+                entry.evicted.cancel();
+                self.telemetry.http_connections_evicted.inc();
+            } else if entry.phase == Phase::Answering {
+                next = next.min(deadline);
+            }
+            stays
+        });
+        self.count(&table);
+        next
+    }
+
+    /// Evicts them all: their time to finish is over.
+    pub(super) fn evict_all(&self) {
+        for (_, entry) in self.table().open.drain() {
+            entry.evicted.cancel();
+        }
+    }
+
+    fn evict_one(&self, table: &mut Table) {
+        let first = table
+            .open
+            .iter()
+            .min_by_key(|(number, entry)| (entry.phase, entry.since, **number))
+            .map(|(number, _)| *number);
+        if let Some(entry) = first.and_then(|number| table.open.remove(&number)) {
+            entry.evicted.cancel();
+            self.telemetry.http_connections_evicted.inc();
+        }
+    }
+
+    fn count(&self, table: &Table) {
+        let open = i64::try_from(table.open.len()).unwrap_or(i64::MAX);
+        self.telemetry.http_connections.set(open);
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    /// A request has arrived; the answer is under way until the mark is dropped.
+    pub(super) fn answering(self: &Arc<Self>) -> Answering {
+        self.enter(Phase::Answering);
+        Answering(Arc::clone(self))
+    }
+
+    /// Completes when the connection is to be closed at once.
+    pub(super) async fn evicted(&self) {
+        self.evicted.cancelled().await;
+    }
+
+    fn enter(&self, phase: Phase) {
+        let now = crate::clock::instant();
+        if let Some(entry) = self.connections.table().open.get_mut(&self.number) {
+            (entry.phase, entry.since) = (phase, now);
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut table = self.connections.table();
+        table.open.remove(&self.number);
+        self.connections.count(&table);
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.enter(Phase::Waiting);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::instant;
+
+    fn is_open(slot: &Slot) -> bool {
+        !slot.evicted.is_cancelled()
+    }
+
+    #[test]
+    fn the_connection_that_waited_longest_makes_room() {
+        let telemetry = Telemetry::new();
+        let connections = Connections::new(3, telemetry.clone());
+        let now = instant();
+        let first = connections.open(now);
+        let second = connections.open(now);
+        let third = connections.open(now);
+        let _answering = first.answering();
+        let fourth = connections.open(now);
+        assert!(is_open(&first) && !is_open(&second) && is_open(&third));
+        let fifth = connections.open(now);
+        assert!(!is_open(&third) && is_open(&fourth));
+        assert_eq!(telemetry.http_connections.get(), 3);
+        assert_eq!(telemetry.http_connections_evicted.get(), 2);
+        drop([second, third, fourth, fifth]);
+        assert_eq!(telemetry.http_connections.get(), 1);
+    }
+
+    #[test]
+    fn where_all_are_answering_the_slowest_makes_room() {
+        let connections = Connections::new(2, Telemetry::new());
+        let slots = [connections.open(instant()), connections.open(instant())];
+        let _answering = [slots[1].answering(), slots[0].answering()];
+        let _third = connections.open(instant());
+        assert!(is_open(&slots[0]) && !is_open(&slots[1]));
+    }
+
+    #[test]
+    fn a_connection_that_served_a_request_waits_anew() {
+        let connections = Connections::new(2, Telemetry::new());
+        let slots = [connections.open(instant()), connections.open(instant())];
+        drop(slots[0].answering());
+        let _third = connections.open(instant());
+        assert!(is_open(&slots[0]) && !is_open(&slots[1]));
+    }
+
+    #[test]
+    fn an_answer_may_take_so_long_and_no_longer() {
+        let connections = Connections::new(8, Telemetry::new());
+        let limit = Duration::from_secs(60);
+        let start = instant();
+        let waiting = connections.open(start);
+        let slow = connections.open(start);
+        assert_eq!(connections.evict_stalled(start, limit), start + limit);
+        let _answering = slow.answering();
+        let answering_since = connections.table().open[&slow.number].since;
+        let halfway = start + limit / 2;
+        let next = connections.evict_stalled(halfway, limit);
+        assert_eq!(next, answering_since + limit);
+        assert!(is_open(&slow));
+        connections.evict_stalled(next, limit);
+        assert!(is_open(&waiting) && !is_open(&slow));
+    }
+}

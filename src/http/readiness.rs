@@ -1,0 +1,65 @@
+//! Whether the exporter is ready: a set of latches, each held by a part that is still starting.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Ready once every latch is released. Clones share the latches.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness(Arc<Mutex<BTreeSet<&'static str>>>);
+
+/// Keeps the exporter from being ready until it is released. Dropping it releases nothing: what
+/// fails to start is never ready.
+#[derive(Debug)]
+#[must_use = "a latch that nobody releases holds for ever"]
+pub struct Latch {
+    readiness: Readiness,
+    reason: &'static str,
+}
+
+impl Readiness {
+    /// Sets a latch. `reason` says what is waited for, such as `the ledger is loading`.
+    pub fn latch(&self, reason: &'static str) -> Latch {
+        self.reasons().insert(reason);
+        Latch {
+            readiness: self.clone(),
+            reason,
+        }
+    }
+
+    /// Why the exporter is not ready; nothing if it is.
+    #[must_use]
+    pub fn pending(&self) -> Option<String> {
+        let reasons: Vec<_> = self.reasons().iter().copied().collect();
+        (!reasons.is_empty()).then(|| reasons.join(", "))
+    }
+
+    fn reasons(&self) -> MutexGuard<'_, BTreeSet<&'static str>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Latch {
+    /// What was waited for has happened.
+    pub fn release(self) {
+        self.readiness.reasons().remove(self.reason);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readiness_waits_for_every_latch() {
+        let readiness = Readiness::default();
+        assert_eq!(readiness.pending(), None);
+        let ledger = readiness.latch("the ledger is loading");
+        let body = readiness.latch("no body yet");
+        let both = "no body yet, the ledger is loading";
+        assert_eq!(readiness.clone().pending().as_deref(), Some(both));
+        body.release();
+        drop(ledger);
+        let ledger = "the ledger is loading";
+        assert_eq!(readiness.pending().as_deref(), Some(ledger));
+    }
+}
