@@ -10,7 +10,7 @@ mod negotiate;
 mod text;
 
 pub use body::{AgentSeries, Body};
-pub use deflate::Frames;
+pub use deflate::{DEFLATE_LEVEL, Frames};
 pub use names::{FAMILIES, Family, Kind, Sample, Samples};
 pub use negotiate::{Encoding, MediaType};
 pub use text::Format;
