@@ -1,17 +1,50 @@
 //! Prometheus exporter and usage monitor for AI agents on FlowGent.
-pub mod backoff;
+//!
+//! FlowGent tells, per agent, the credits used on each UTC day, up to yesterday, at most 31 days per
+//! request. The figures come late and are revised. This crate keeps every day in a local ledger and
+//! shows it to Prometheus. The modules stand in the order of that way:
+//!
+//! Time is a value ([`clock`]), and so is a UTC day ([`day`]). What nobody may see is a [`secret`]; how
+//! long to wait before trying again is a [`backoff`]; what the exporter tells of itself is its
+//! [`telemetry`].
+//!
+//! A [`window`] is what one request may ask for, and [`window::plan`] finds the fewest of them that
+//! cover what is missing or may still change. The [`roster`] says whom to ask for, with which key;
+//! [`flowgent`] asks, at a bearable pace, and survives what comes back; [`validate`] believes an answer
+//! only if it is consistent with itself and with the question.
+//!
+//! What is believed is committed to the [`ledger`], window by window, with its revisions. From a
+//! ledger's sums and recent days, [`series`] computes figures, each there only if every day it covers
+//! is known, and [`exposition`] renders them for Prometheus, compressed once per change.
+//!
+//! A [`sync`] is one pass over all agents along this way; its schedule says when. After it, [`publish`]
+//! keeps what is served in step with the ledger, and [`http`] serves it.
+//!
+//! The [`simulator`] is a FlowGent to try all this on. The [`config`] says what to do, checked whole;
+//! [`app`] puts the parts together and drains them in the end; [`logging`] and [`cli`] are what a
+//! person meets first.
+
 pub mod clock;
-pub mod config;
 pub mod day;
-pub mod exposition;
-pub mod flowgent;
-pub mod http;
-pub mod ledger;
-pub mod roster;
 pub mod secret;
-pub mod series;
-pub mod simulator;
-pub mod sync;
+pub mod backoff;
 pub mod telemetry;
-pub mod validate;
+
 pub mod window;
+pub mod roster;
+pub mod flowgent;
+pub mod validate;
+
+pub mod series;
+pub mod ledger;
+pub mod exposition;
+
+pub mod sync;
+pub mod publish;
+pub mod http;
+
+pub mod simulator;
+pub mod config;
+pub mod app;
+pub mod logging;
+pub mod cli;

@@ -1,2 +1,24 @@
-//! x
-fn main() {}
+//! The program: parses the command line, runs the command, and alone knows exit codes.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use flowgent_exporter::cli::{self, Arguments, Failure};
+
+fn main() -> ExitCode {
+    match cli::run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let (code, message) = match failure {
+                Failure::Failed(error) => (1, format!("error: {error:#}")),
+                Failure::Usage(message) => (2, message),
+                // What went wrong has been printed.
+                Failure::Told => (1, String::new()),
+            };
+            if !message.is_empty() {
+                eprintln!("{message}");
+            }
+            ExitCode::from(code)
+        }
+    }
+}

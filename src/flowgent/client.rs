@@ -16,12 +16,13 @@ use crate::clock::{SharedClock, instant};
 use crate::flowgent::Settings;
 use crate::flowgent::credential::Credential;
 use crate::flowgent::error::{ApiError, OUTCOMES, QUOTE_BYTES, printable};
-use crate::flowgent::listing::{self, ListedAgent};
+use crate::flowgent::listing;
 use crate::flowgent::pace::Pace;
 use crate::flowgent::transport::{self, HttpClient};
 use crate::flowgent::wire::{
     ChatAccepted, ChatBody, ChatRequest, TemplateAnswer, TemplateRequest, UsageAnswer,
 };
+use crate::roster::ListedAgent;
 use crate::secret::Secret;
 use crate::telemetry::Telemetry;
 use crate::window::Window;

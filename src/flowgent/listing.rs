@@ -3,15 +3,7 @@
 use serde_json::Value;
 
 use crate::flowgent::error::{ApiError, printable};
-
-/// An agent as FlowGent lists it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListedAgent {
-    /// Its identifier, never empty.
-    pub id: String,
-    /// Its name, if it has one.
-    pub name: Option<String>,
-}
+use crate::roster::ListedAgent;
 
 /// Under what names the list may stand in an object.
 const LISTS: [&str; 3] = ["agents", "data", "items"];
@@ -59,6 +51,7 @@ fn agent(index: usize, entry: &Value) -> Result<ListedAgent, ApiError> {
     Ok(ListedAgent {
         id: id.to_owned(),
         name: name.filter(|name| !name.is_empty()).map(str::to_owned),
+        ..ListedAgent::default()
     })
 }
 
@@ -104,6 +97,7 @@ mod tests {
                 ListedAgent {
                     id: id.to_owned(),
                     name: name.map(str::to_owned),
+                    ..ListedAgent::default()
                 }
             });
         for listing in [

@@ -11,6 +11,7 @@ mod backup;
 mod check;
 mod error;
 mod file;
+mod listing;
 mod reader;
 mod schema;
 mod standing;
@@ -31,6 +32,7 @@ pub use error::LedgerError;
 
 use crate::clock;
 use crate::day::{Day, Usage};
+use crate::roster::ListedAgent;
 use crate::series::Totals;
 use crate::telemetry::Telemetry;
 use crate::window::plan::Policy;
@@ -40,8 +42,16 @@ use reader::Reader;
 use writer::Writer;
 
 /// The values of the label `transaction` of `flowgent_exporter_ledger_transaction_duration_seconds`.
-pub const TRANSACTIONS: [&str; 7] = [
-    CONFIGURE, REGISTER, RECORD, COVERAGE, SNAPSHOT, USAGE, REVISIONS,
+pub const TRANSACTIONS: [&str; 9] = [
+    CONFIGURE,
+    REGISTER,
+    RECORD,
+    COVERAGE,
+    SNAPSHOT,
+    USAGE,
+    REVISIONS,
+    SAVE_LISTING,
+    LISTING,
 ];
 const CONFIGURE: &str = "configure";
 const REGISTER: &str = "register";
@@ -51,6 +61,8 @@ const COVERAGE: &str = "coverage";
 const SNAPSHOT: &str = "snapshot";
 const USAGE: &str = "usage";
 const REVISIONS: &str = "revisions";
+const SAVE_LISTING: &str = "save_listing";
+const LISTING: &str = "listing";
 
 /// Where the ledger is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -279,6 +291,35 @@ impl Ledger {
         self.reader
             .run(REVISIONS, move |connection| {
                 usage::revisions(connection, agent)
+            })
+            .await
+    }
+
+    /// Keeps the agents that FlowGent listed for `account`, instead of those that it listed before.
+    ///
+    /// # Errors
+    /// The file could not be read or written.
+    pub async fn save_listing(
+        &self,
+        account: Arc<str>,
+        agents: Vec<ListedAgent>,
+    ) -> Result<(), LedgerError> {
+        self.writer
+            .run(SAVE_LISTING, move |connection| {
+                listing::save(connection, &account, &agents)
+            })
+            .await
+    }
+
+    /// The agents that FlowGent listed for `account` the last time that it did, ordered by their
+    /// identifiers; none if it never did.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub async fn listing(&self, account: Arc<str>) -> Result<Vec<ListedAgent>, LedgerError> {
+        self.reader
+            .run(LISTING, move |connection| {
+                listing::read(connection, &account)
             })
             .await
     }

@@ -57,6 +57,12 @@ const MIGRATIONS: [&str; 1] = ["
         at_ms INTEGER NOT NULL,
         PRIMARY KEY (agent, day, number)
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE listed (
+        account TEXT NOT NULL,
+        id TEXT NOT NULL,
+        name TEXT,
+        PRIMARY KEY (account, id)
+    ) STRICT, WITHOUT ROWID;
 "];
 
 /// The schema version that this program writes.

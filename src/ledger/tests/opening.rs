@@ -186,7 +186,7 @@ async fn every_transaction_is_a_series_before_it_happens() {
         })
         .unwrap();
     assert_eq!(family.get_metric().len(), TRANSACTIONS.len());
-    assert_eq!(TRANSACTIONS.map(count), [1, 1, 0, 0, 0, 0, 0]);
+    assert_eq!(TRANSACTIONS.map(count), [1, 1, 0, 0, 0, 0, 0, 0, 0]);
     ledger.close().await;
     assert!(telemetry.ledger_size.get() > 4096);
 }

@@ -1,0 +1,306 @@
+//! Composition: binds the addresses, opens the ledger, starts the parts and links them, changes at a
+//! reload what a reload can change, and drains everything when it is told to end.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio_cron_scheduler::JobSchedulerError;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use crate::clock::SharedClock;
+use crate::config::{Config, ConfigError};
+use crate::exposition::Exposition;
+use crate::flowgent::transport::{HttpClient, HttpClientError};
+use crate::http::{self, Readiness};
+use crate::ledger::{Ledger, LedgerError};
+use crate::publish::{Changes, Publisher};
+use crate::sync::trigger::CronTrigger;
+use crate::sync::worker::{Reload, Worker};
+use crate::sync::{Event, Observer, Syncer};
+use crate::telemetry::Telemetry;
+
+/// How long the requests that are under way may take to end when the program is told to.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Reads the config: at the start, and again at every reload. May block.
+pub type ReadConfig = Arc<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
+
+/// Why the exporter could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The config is not usable.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {cause}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The operating system's reason.
+        cause: std::io::Error,
+    },
+    /// The ledger cannot be opened or read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// FlowGent cannot be talked to at all.
+    #[error(transparent)]
+    Client(#[from] HttpClientError),
+    /// The cron trigger cannot be started.
+    #[error("cannot start the cron trigger: {0}")]
+    Cron(#[from] JobSchedulerError),
+}
+
+/// The exporter, serving and ready to work.
+pub struct App {
+    read_config: ReadConfig,
+    config: Config,
+    clock: SharedClock,
+    telemetry: Telemetry,
+    ledger: Ledger,
+    observer: Observer,
+    addresses: Vec<SocketAddr>,
+    server: JoinHandle<()>,
+    publisher: JoinHandle<()>,
+    worker: JoinHandle<()>,
+    reloads: mpsc::Sender<Reload>,
+    wake: Arc<Notify>,
+    cron: CronTrigger,
+    stop: CancellationToken,
+}
+
+impl App {
+    /// Starts all parts. Metrics are served from the first moment on, usage as soon as the ledger is
+    /// read; a first sync begins at once. `observer` is told what happens in syncs.
+    ///
+    /// # Errors
+    /// The first part that cannot start.
+    pub async fn start(
+        read_config: ReadConfig,
+        clock: SharedClock,
+        observer: Option<Observer>,
+    ) -> Result<Self, StartError> {
+        let stop = CancellationToken::new();
+        // Whatever starts before something else fails must not go on.
+        let guard = stop.clone().drop_guard();
+        let telemetry = Telemetry::new();
+        let config = read(&read_config).await?;
+        telemetry.config_reloaded(clock.now(), true);
+        config.warnings.iter().for_each(|warning| warn!("config: {warning}"));
+
+        let exposition = Arc::new(Exposition::new(telemetry.clone()));
+        let readiness = Readiness::default();
+        let loading = readiness.latch("the ledger is loading");
+        let listeners = listen(&config.server.listen).await?;
+        let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let state = http::State {
+            exposition: Arc::clone(&exposition),
+            readiness,
+            clock: Arc::clone(&clock),
+            telemetry: telemetry.clone(),
+            telemetry_path: config.server.telemetry_path.clone(),
+        };
+        let limits = http::Limits::default();
+        let server = tokio::spawn(http::serve(listeners, state, limits, stop.clone()));
+
+        let ledger = open_ledger(&config, &telemetry).await?;
+        let changes = Arc::new(Changes::default());
+        let observer = link(&changes, observer);
+        let syncer = syncer(&config, &ledger, &clock, &telemetry)?;
+        observer(Event::Members(syncer.known_members().await?, config.policy.history_start));
+        let mut publisher = Publisher::new(
+            ledger.clone(),
+            exposition,
+            Arc::clone(&clock),
+            telemetry.clone(),
+            changes,
+        );
+        publisher.publish().await?;
+        loading.release();
+        let publisher = tokio::spawn(publisher.run(stop.clone()));
+
+        let wake = Arc::new(Notify::new());
+        let cron = CronTrigger::start(&config.schedule, Arc::clone(&wake)).await?;
+        let (reloads, reload_requests) = mpsc::channel(1);
+        let worker = Worker::new(
+            syncer,
+            &config.schedule,
+            ledger.instance(),
+            Arc::clone(&clock),
+            telemetry.clone(),
+            Arc::clone(&observer),
+        );
+        let worker = tokio::spawn(worker.run(Arc::clone(&wake), reload_requests, stop.clone()));
+        let stop = guard.disarm();
+        Ok(Self {
+            read_config,
+            config,
+            clock,
+            telemetry,
+            ledger,
+            observer,
+            addresses,
+            server,
+            publisher,
+            worker,
+            reloads,
+            wake,
+            cron,
+            stop,
+        })
+    }
+
+    /// The addresses that are listened on.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Works until `stop` is cancelled, then drains. Every message on `reload` has the config read
+    /// again.
+    pub async fn run(mut self, mut reload: mpsc::Receiver<()>, stop: CancellationToken) {
+        for address in &self.addresses {
+            info!(%address, path = self.config.server.telemetry_path, "listening");
+        }
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(()) = reload.recv() => self.reload().await,
+            }
+        }
+        info!("stopping");
+        self.drain().await;
+        info!("stopped");
+    }
+
+    async fn reload(&mut self) {
+        let result = async {
+            let config = read(&self.read_config).await?;
+            let syncer = syncer(&config, &self.ledger, &self.clock, &self.telemetry)?;
+            self.ledger.configure(config.policy).await?;
+            if config.schedule.cron != self.config.schedule.cron {
+                let cron = CronTrigger::start(&config.schedule, Arc::clone(&self.wake)).await?;
+                std::mem::replace(&mut self.cron, cron).stop().await;
+            }
+            Ok::<_, StartError>((config, syncer))
+        };
+        let result = result.await;
+        self.telemetry.config_reloaded(self.clock.now(), result.is_ok());
+        match result {
+            Ok((config, syncer)) => {
+                for key in needs_restart(&self.config, &config) {
+                    warn!("config: {key} has changed, which takes effect at the next start");
+                }
+                config.warnings.iter().for_each(|warning| warn!("config: {warning}"));
+                let reload = Reload { syncer, schedule: config.schedule.clone() };
+                // The worker ends only with the program.
+                if self.reloads.send(reload).await.is_err() {
+                    debug!("the worker has stopped");
+                }
+                self.config = config;
+                info!("config reloaded");
+            }
+            Err(error) => error!("config not reloaded, the one from before stays in use: {error}"),
+        }
+    }
+
+    async fn drain(self) {
+        self.stop.cancel();
+        self.cron.stop().await;
+        let abort = self.worker.abort_handle();
+        if tokio::time::timeout(DRAIN, self.worker).await.is_err() {
+            warn!("requests under way were given up after {} s", DRAIN.as_secs());
+            abort.abort();
+        }
+        for (name, part) in [("publisher", self.publisher), ("server", self.server)] {
+            if let Err(error) = part.await {
+                error!("the {name} failed: {error}");
+            }
+        }
+        self.ledger.close().await;
+    }
+}
+
+/// Reads the config on a thread that may block.
+async fn read(read_config: &ReadConfig) -> Result<Config, ConfigError> {
+    let read_config = Arc::clone(read_config);
+    match tokio::task::spawn_blocking(move || read_config()).await {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+async fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+    let mut listeners = Vec::new();
+    for &address in addresses {
+        let listener = TcpListener::bind(address).await;
+        listeners.push(listener.map_err(|cause| StartError::Listen { address, cause })?);
+    }
+    Ok(listeners)
+}
+
+/// Opens the ledger of `config` on a thread that may block.
+///
+/// # Errors
+/// What [`Ledger::open`] says.
+pub async fn open_ledger(config: &Config, telemetry: &Telemetry) -> Result<Ledger, LedgerError> {
+    let (path, policy) = (config.storage.path.clone(), config.policy);
+    let telemetry = telemetry.clone();
+    match tokio::task::spawn_blocking(move || Ledger::open(&path, policy, &telemetry)).await {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+/// A syncer as `config` says.
+///
+/// # Errors
+/// FlowGent cannot be talked to at all.
+pub fn syncer(
+    config: &Config,
+    ledger: &Ledger,
+    clock: &SharedClock,
+    telemetry: &Telemetry,
+) -> Result<Syncer, HttpClientError> {
+    Ok(Syncer::new(
+        &config.accounts,
+        config.policy,
+        &config.api,
+        &HttpClient::new(&config.api)?,
+        ledger.clone(),
+        Arc::clone(clock),
+        telemetry.clone(),
+    ))
+}
+
+/// Tells `changes` and `observer` the same.
+fn link(changes: &Arc<Changes>, observer: Option<Observer>) -> Observer {
+    let changes = Arc::clone(changes);
+    Arc::new(move |event| {
+        changes.observe(&event);
+        if let Some(observer) = &observer {
+            observer(event);
+        }
+    })
+}
+
+/// The keys whose change a running exporter cannot follow.
+fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let mut keys = Vec::new();
+    let addresses = |config: &Config| config.server.listen.iter().copied().collect::<BTreeSet<_>>();
+    if addresses(old) != addresses(new) {
+        keys.push("[server] listen");
+    }
+    if old.server.telemetry_path != new.server.telemetry_path {
+        keys.push("[server] telemetry_path");
+    }
+    if old.storage != new.storage {
+        keys.push("[storage] path");
+    }
+    keys
+}

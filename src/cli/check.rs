@@ -1,0 +1,129 @@
+//! `check`: is the config good, and with `--live`, are the keys and agents?
+
+use std::sync::Arc;
+
+use clap::Args;
+use comfy_table::{CellAlignment, Table, presets};
+use tokio::task::JoinSet;
+
+use super::{Common, Failure, load};
+use crate::clock::{Clock, SharedClock, SystemClock};
+use crate::config::Config;
+use crate::flowgent::client::Client;
+use crate::flowgent::error::ApiError;
+use crate::flowgent::transport::HttpClient;
+use crate::roster::{self, AccountSettings, Agent, ListedAgent};
+use crate::telemetry::Telemetry;
+use crate::window::Window;
+
+/// What `check` takes.
+#[derive(Debug, Args)]
+pub(super) struct CheckArguments {
+    /// Also ask FlowGent for yesterday of every agent, to see which keys and agents work.
+    #[arg(long)]
+    live: bool,
+}
+
+/// Checks and says what it found.
+pub(super) async fn check(common: &Common, arguments: &CheckArguments) -> Result<(), Failure> {
+    let config = load(common)?;
+    for warning in &config.warnings {
+        println!("warning: {warning}");
+    }
+    let agents: usize = config.accounts.iter().map(|account| account.agents.len()).sum();
+    println!(
+        "{}: good, {} accounts, {agents} agents named in it",
+        common.config_file.display(),
+        config.accounts.len()
+    );
+    if arguments.live { live(&config).await } else { Ok(()) }
+}
+
+/// One line of the table.
+struct Finding {
+    account: Arc<str>,
+    agent: String,
+    result: Result<String, String>,
+}
+
+async fn live(config: &Config) -> Result<(), Failure> {
+    let http = HttpClient::new(&config.api)?;
+    let telemetry = Telemetry::new();
+    let mut findings = Vec::new();
+    for account in &config.accounts {
+        let clock: SharedClock = Arc::new(SystemClock);
+        let name = Arc::clone(&account.name);
+        let client = Arc::new(Client::new(&http, &config.api, name, &telemetry, clock));
+        findings.extend(examine(account, &client).await);
+    }
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["account", "agent", "clock skew", "result"]);
+    if let Some(column) = table.column_mut(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for Finding { account, agent, result } in &findings {
+        let skew = telemetry.api_clock_skew.with_label_values(&[account.as_ref()]).get();
+        let result = result.as_ref().unwrap_or_else(|error| error);
+        table.add_row([account.as_ref(), agent, &format!("{skew:+.1} s"), result]);
+    }
+    println!("{table}");
+    let failed = findings.iter().filter(|finding| finding.result.is_err()).count();
+    println!("{failed} of {} calls failed", findings.len());
+    if failed == 0 { Ok(()) } else { Err(Failure::Told) }
+}
+
+/// Tries the account's key, its listing if that is used, and each of its agents.
+async fn examine(account: &AccountSettings, client: &Arc<Client>) -> Vec<Finding> {
+    let finding = |agent: &str, result| Finding {
+        account: Arc::clone(&account.name),
+        agent: agent.to_owned(),
+        result,
+    };
+    let key = account.api_key.read().map_err(|error| error.to_string());
+    if let Err(error) = key.and_then(|key| client.set_key(key).map_err(|error| error.to_string())) {
+        return vec![finding("(key)", Err(error))];
+    }
+    let mut findings = Vec::new();
+    let from_file = match account.agents_file.as_deref().map(roster::read_agents) {
+        None => Vec::new(),
+        Some(Ok(agents)) => agents,
+        Some(Err(error)) => {
+            findings.push(finding("(agents_file)", Err(error.to_string())));
+            Vec::new()
+        }
+    };
+    let mut listed = Vec::new();
+    if account.discover {
+        let result = client.list_agents().await;
+        let shown = result.as_ref().map(|agents| format!("{} agents listed", agents.len()));
+        findings.push(finding("(listing)", shown.map_err(ToString::to_string)));
+        listed = result.unwrap_or_default().into_iter().map(ListedAgent::from).collect();
+    }
+    let roster = roster::resolve(account, from_file, listed);
+    findings.extend(roster.warnings.iter().map(|warning| finding("(agents)", Err(warning.clone()))));
+    let mut calls = JoinSet::new();
+    for (place, agent) in roster.agents.into_iter().enumerate() {
+        let client = Arc::clone(client);
+        calls.spawn(async move {
+            let result = yesterday(&client, &agent).await;
+            (place, agent, result)
+        });
+    }
+    // The client's own limits pace the calls; the answers come in any order.
+    let mut answers = calls.join_all().await;
+    answers.sort_by_key(|(place, ..)| *place);
+    findings.extend(answers.into_iter().map(|(_, agent, result)| {
+        finding(&agent.name, result.map_err(|error| error.to_string()))
+    }));
+    findings
+}
+
+/// What the agent used yesterday, in words.
+async fn yesterday(client: &Client, agent: &Agent) -> Result<String, ApiError> {
+    let today = SystemClock.today();
+    let yesterday = today.previous();
+    let window = Window::new(yesterday, yesterday, today).map_err(|_| ApiError::InvalidDates)?;
+    let answer = client.usage(&agent.id, &window, Ok).await?;
+    Ok(format!("ok, {} credits on {yesterday}", answer.usage.total_credits_used))
+}

@@ -1,0 +1,134 @@
+//! `demo`: the exporter at work on a simulated FlowGent, in one process, without any set-up.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context;
+use clap::Args;
+use tokio::sync::oneshot;
+
+use super::{Failure, progress, serve, simulate};
+use crate::app::App;
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::simulator::{Settings, Simulator};
+use crate::sync::Event;
+
+/// What `demo` takes.
+#[derive(Debug, Args)]
+pub(super) struct DemoArguments {
+    /// Where the config, the keys and the ledger go, to be kept; by default a temporary folder.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// All usage follows from it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Address to listen on.
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = "127.0.0.1:13569")]
+    listen: SocketAddr,
+}
+
+/// Fills the history, then serves until told to end.
+pub(super) async fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
+    let (reload, stop) = serve::signals()?;
+    let temporary = tempfile::Builder::new().prefix("flowgent-exporter-demo-").tempdir()?;
+    let folder = arguments.data.as_deref().unwrap_or(temporary.path());
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+
+    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let simulator = simulate::start(&Settings::demo(arguments.seed), any_port)?;
+    let config = folder.join("config.toml");
+    write_config(&simulator, arguments.listen, folder)
+        .with_context(|| format!("cannot write to {}", folder.display()))?;
+    println!("A simulated FlowGent answers at {}", simulator.base_url());
+    println!("The exporter's config is {}", config.display());
+    println!("Filling the history of all agents since 2025-05-28 …");
+
+    let (filled, when_filled) = oneshot::channel();
+    let app = App::start(
+        Arc::new(move || Config::load(&config, SystemClock.today())),
+        Arc::new(SystemClock),
+        Some(first_sync_observer(filled)),
+    )
+    .await?;
+    let address = app.addresses().first().copied().unwrap_or(arguments.listen);
+    let announce = async {
+        if when_filled.await.is_ok() {
+            print!("{}", what_to_try(address));
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = app.run(reload, stop) => {}
+        () = announce => {}
+    }
+    simulator.shutdown().await;
+    Ok(())
+}
+
+/// Shows the progress of the first sync and says when it is over.
+fn first_sync_observer(filled: oneshot::Sender<()>) -> crate::sync::Observer {
+    let shown = Mutex::new(Some((progress::observer(), filled)));
+    Arc::new(move |event| {
+        let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = matches!(event, Event::Ended(_));
+        if let Some((observer, _)) = &*shown {
+            observer(event);
+        }
+        if ended && let Some((_, filled)) = shown.take() {
+            // Nobody waits any more if the program is ending.
+            let _ = filled.send(());
+        }
+    })
+}
+
+/// Writes the key files and a config for the simulator's accounts: one that lists its agents, and
+/// one whose agents are discovered.
+fn write_config(simulator: &Simulator, listen: SocketAddr, folder: &Path) -> anyhow::Result<()> {
+    let world = simulator.world();
+    let mut text = format!(
+        "# Written by `flowgent-exporter demo` at every start.\n\n\
+         [server]\nlisten = [\"{listen}\"]\n\n\
+         [storage]\npath = \"ledger.db\"\n\n\
+         [api]\nbase_url = \"{}\"\nrequests_per_second = 100\n",
+        simulator.base_url()
+    );
+    for (place, account) in world.accounts().iter().enumerate() {
+        let name = &account.name;
+        let key_file = format!("{name}.key");
+        fs::write(folder.join(&key_file), world.key(name).expose())?;
+        write!(text, "\n[[account]]\nname = \"{name}\"\napi_key_file = \"{key_file}\"\n")?;
+        if place > 0 {
+            writeln!(text, "discover = true")?;
+            continue;
+        }
+        for agent in &account.agents {
+            write!(text, "\n[[account.agent]]\nid = \"{}\"\nname = \"{}\"\n", agent.id, agent.name)?;
+        }
+    }
+    fs::write(folder.join("config.toml"), text)?;
+    Ok(())
+}
+
+fn what_to_try(address: SocketAddr) -> String {
+    format!(
+        "\nThe history is filled. Open http://{address}/ or try
+
+  curl -s http://{address}/metrics | grep ^flowgent_agent_previous_day
+  curl -s http://{address}/metrics | grep ^flowgent_agent_used_credits_total
+  curl -s http://{address}/-/ready
+
+To have Prometheus scrape it, put this into its config:
+
+  scrape_configs:
+    - job_name: flowgent
+      scrape_interval: 1m
+      static_configs:
+        - targets: [\"{address}\"]
+
+Press Ctrl-C to end.\n\n"
+    )
+}

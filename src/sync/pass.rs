@@ -1,0 +1,247 @@
+//! The part of a sync that concerns one account: its windows are fetched in order by a few workers,
+//! validated, and committed while the next ones are under way.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::report::Report;
+use super::{Account, Event, Member, Observer, Syncer};
+use crate::flowgent::ApiError;
+use crate::ledger::{Fetched, LedgerError};
+use crate::validate::{self, Accepted};
+use crate::window::Window;
+
+/// After so many requests in a row that failed in spite of their retries, the service is taken to be
+/// down: the rest is left to the next sync instead of waiting for each in turn.
+const GIVE_UP_AFTER: usize = 20;
+
+/// So many writes may wait for the disk at once before fetching waits for it too.
+const WRITES_AT_ONCE: usize = 1024;
+
+/// One account's part of a sync.
+pub(super) struct Pass {
+    account: Arc<Account>,
+    syncer: Syncer,
+    members: Arc<[Member]>,
+    observer: Observer,
+    report: Arc<Mutex<Report>>,
+    /// Cancelled to begin nothing new: by the program's end, or because the ledger failed.
+    stop: CancellationToken,
+    writes: TaskTracker,
+    writes_at_once: Arc<Semaphore>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<(usize, Window)>,
+    /// The account is of no use in this sync: its key is refused, or its service is down.
+    abandoned: bool,
+    failures_in_a_row: usize,
+    /// Agents that are of no use in this sync.
+    dropped: HashSet<usize>,
+    /// Agents whose failure is in the ledger.
+    failed: HashSet<usize>,
+    ledger_error: Option<LedgerError>,
+}
+
+impl Pass {
+    /// A pass over `queue`, which holds windows of the members with those indexes.
+    pub(super) fn new(
+        syncer: &Syncer,
+        account: &Arc<Account>,
+        members: &Arc<[Member]>,
+        queue: VecDeque<(usize, Window)>,
+        report: &Arc<Mutex<Report>>,
+        observer: &Observer,
+        stop: &CancellationToken,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            account: Arc::clone(account),
+            syncer: syncer.clone(),
+            members: Arc::clone(members),
+            observer: Arc::clone(observer),
+            report: Arc::clone(report),
+            stop: stop.clone(),
+            writes: TaskTracker::new(),
+            writes_at_once: Arc::new(Semaphore::new(WRITES_AT_ONCE)),
+            state: Mutex::new(State { queue, ..State::default() }),
+        })
+    }
+
+    /// Works the queue off; what came of it is in the report.
+    ///
+    /// # Errors
+    /// The ledger could not be written.
+    pub(super) async fn run(self: Arc<Self>) -> Result<(), LedgerError> {
+        // A key that was refused the last time is tried with one careful request.
+        if self.account.refused.load(Ordering::Relaxed) {
+            self.work_one().await;
+        }
+        let mut workers = JoinSet::new();
+        for _ in 0..self.account.concurrency {
+            let pass = Arc::clone(&self);
+            workers.spawn(async move { while pass.work_one().await {} });
+        }
+        workers.join_all().await;
+        self.leave_the_rest().await;
+        self.writes.close();
+        self.writes.wait().await;
+        match lock(&self.state).ledger_error.take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Fetches the next window and has the outcome written; false if there is nothing to begin.
+    async fn work_one(self: &Arc<Self>) -> bool {
+        let Some((index, window)) = self.next() else { return false };
+        let id = &self.members[index].agent.id;
+        // An answer is at least as new as its question.
+        let asked_at = self.syncer.clock.now();
+        let judge = |answer| {
+            validate::rows(&window, id, &answer)
+                .map_err(|rejection| ApiError::Contract(rejection.to_string()))
+        };
+        let accepted = self.account.client.usage(id, &window, judge).await;
+        self.syncer.telemetry.windows_left.dec();
+        match accepted {
+            Ok(accepted) => self.keep(index, window, accepted, asked_at).await,
+            Err(error) => self.fail(index, window, &error, asked_at).await,
+        }
+        true
+    }
+
+    /// The next window of an agent that is still of use.
+    fn next(&self) -> Option<(usize, Window)> {
+        let mut state = lock(&self.state);
+        while !state.abandoned && !self.stop.is_cancelled() {
+            let (index, window) = state.queue.pop_front()?;
+            if !state.dropped.contains(&index) {
+                return Some((index, window));
+            }
+            self.leave(1);
+        }
+        None
+    }
+
+    /// Has the ledger keep an answer, without waiting until it is on the disk.
+    async fn keep(
+        self: &Arc<Self>,
+        index: usize,
+        window: Window,
+        accepted: Accepted,
+        at: DateTime<Utc>,
+    ) {
+        self.account.refused.store(false, Ordering::Relaxed);
+        lock(&self.state).failures_in_a_row = 0;
+        let agent = self.members[index].number;
+        let absent = accepted.missing.len();
+        let fetched = Fetched { agent, window, rows: accepted.rows, at };
+        let pass = Arc::clone(self);
+        self.write(async move {
+            let committed = pass.syncer.ledger.commit(fetched).await?;
+            lock(&pass.report).committed(index, &committed, absent);
+            Ok(Event::Committed(agent))
+        })
+        .await;
+    }
+
+    /// Notes a failure with its consequences for the rest of the queue.
+    async fn fail(
+        self: &Arc<Self>,
+        index: usize,
+        window: Window,
+        error: &ApiError,
+        at: DateTime<Utc>,
+    ) {
+        // The two clocks differ about what day it is. Nobody is to blame; the next sync asks again.
+        if *error == ApiError::EndDateTooRecent {
+            lock(&self.report).deferred += 1;
+            (self.observer)(Event::Left(1));
+            return;
+        }
+        (self.observer)(Event::Left(1));
+        if error.is_account_wide() {
+            self.account.refused.store(true, Ordering::Relaxed);
+            let name = &self.account.settings.name;
+            lock(&self.report).account_problem(name, error.outcome(), error);
+        } else {
+            lock(&self.report).window_problem(index, window, error.outcome(), error);
+        }
+        {
+            let mut state = lock(&self.state);
+            state.failures_in_a_row = if error.is_retryable() { state.failures_in_a_row + 1 } else { 0 };
+            state.abandoned |= error.is_account_wide() || state.failures_in_a_row >= GIVE_UP_AFTER;
+            // An agent that is not the account's is so for every window; a broken answer may not be.
+            if matches!(error, ApiError::AccessDenied | ApiError::InvalidAgentId) {
+                state.dropped.insert(index);
+            }
+        }
+        self.record_failure(index, at).await;
+    }
+
+    /// Counts what is left of the queue. If that is for the account's sake, its agents have failed.
+    async fn leave_the_rest(self: &Arc<Self>) {
+        let (left, abandoned) = {
+            let mut state = lock(&self.state);
+            (std::mem::take(&mut state.queue), state.abandoned)
+        };
+        self.leave(left.len());
+        if abandoned {
+            let now = self.syncer.clock.now();
+            for (index, _) in left {
+                self.record_failure(index, now).await;
+            }
+        }
+    }
+
+    fn leave(&self, windows: usize) {
+        self.syncer.telemetry.windows_left.sub(i64::try_from(windows).unwrap_or(i64::MAX));
+        (self.observer)(Event::Left(windows));
+    }
+
+    /// Tells the ledger, once per agent, that a fetch failed.
+    async fn record_failure(self: &Arc<Self>, index: usize, at: DateTime<Utc>) {
+        if lock(&self.state).failed.insert(index) {
+            let agent = self.members[index].number;
+            let ledger = self.syncer.ledger.clone();
+            self.write(async move {
+                ledger.record_failure(agent, at).await.map(|()| Event::Failed(agent))
+            })
+            .await;
+        }
+    }
+
+    /// Runs `write` beside the fetching, and announces it when it is on the disk.
+    async fn write(
+        self: &Arc<Self>,
+        write: impl Future<Output = Result<Event, LedgerError>> + Send + 'static,
+    ) {
+        let permit = Arc::clone(&self.writes_at_once).acquire_owned().await;
+        let pass = Arc::clone(self);
+        self.writes.spawn(async move {
+            match write.await {
+                Ok(event) => (pass.observer)(event),
+                // What cannot be kept need not be fetched.
+                Err(error) => {
+                    pass.stop.cancel();
+                    lock(&pass.state).ledger_error.get_or_insert(error);
+                }
+            }
+            drop(permit);
+        });
+    }
+}
+
+/// The guarded value. A panic elsewhere leaves counts that are still worth reporting.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

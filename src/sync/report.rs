@@ -1,0 +1,227 @@
+//! How a sync went: counts for the log and the summary, and each kind of problem once, however many
+//! agents and requests met it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::Member;
+use super::schedule::Trigger;
+use crate::ledger::Committed;
+use crate::window::Window;
+
+/// How a sync ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every day through yesterday is known, and what was to be asked again was.
+    Complete,
+    /// Something is left for the next sync.
+    Incomplete,
+    /// There was something to do, and nothing could be done.
+    Failed,
+}
+
+impl Outcome {
+    /// Its word in the log and in the label `outcome`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Incomplete => "incomplete",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// How one sync went.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Windows that were planned.
+    pub planned: usize,
+    /// Windows that are in the ledger now.
+    pub committed: usize,
+    /// Windows put off because FlowGent's day is still the one before ours.
+    pub deferred: usize,
+    /// Days that the ledger did not know before.
+    pub new_days: usize,
+    /// Known days whose figure changed.
+    pub revised_days: usize,
+    /// Days that FlowGent left out of otherwise sound answers.
+    pub absent_days: usize,
+    /// Whether it was told to stop before it was through.
+    pub interrupted: bool,
+    /// How long it took.
+    pub took: Duration,
+    /// What went wrong, by account and kind.
+    pub problems: Vec<Problem>,
+    /// How each agent fared, in the order of the members.
+    pub members: Vec<MemberReport>,
+}
+
+/// How one agent fared in a sync.
+#[derive(Debug, Clone)]
+pub struct MemberReport {
+    /// The agent.
+    pub member: Member,
+    /// Its windows that are in the ledger now.
+    pub committed: usize,
+    /// Its days that the ledger did not know before.
+    pub new_days: usize,
+    /// Its known days whose figure changed.
+    pub revised_days: usize,
+    /// Its days that FlowGent left out of otherwise sound answers.
+    pub absent_days: usize,
+    /// The first thing that went wrong with it.
+    pub problem: Option<String>,
+}
+
+/// One kind of thing that went wrong with one account, or with some of its agents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The account.
+    pub account: Arc<str>,
+    /// The kind in one word.
+    pub kind: &'static str,
+    /// The first error of this kind.
+    pub error: String,
+    /// Where it was first met: the agent's name and the window. None if it is the account's.
+    pub first: Option<(Arc<str>, Window)>,
+    /// How many windows met it.
+    pub windows: usize,
+    /// The agents that met it, by their index among the members.
+    pub agents: BTreeSet<usize>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.first, self.agents.len()) {
+            (None, _) => {}
+            (Some((agent, window)), ..=1) => write!(f, "agent {agent}, {window}: ")?,
+            (Some((agent, window)), agents) => {
+                write!(f, "{agents} agents, the first is {agent}, {window}: ")?;
+            }
+        }
+        f.write_str(&self.error)
+    }
+}
+
+impl Report {
+    /// Notes what there is to do for whom.
+    pub(super) fn begin(&mut self, members: &[Member], planned: usize) {
+        self.planned = planned;
+        self.members = members
+            .iter()
+            .map(|member| MemberReport {
+                member: member.clone(),
+                committed: 0,
+                new_days: 0,
+                revised_days: 0,
+                absent_days: 0,
+                problem: None,
+            })
+            .collect();
+    }
+
+    /// How the sync ended.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        let whole = self.committed == self.planned
+            && self.absent_days == 0
+            && self.problems.is_empty()
+            && !self.interrupted;
+        if whole {
+            Outcome::Complete
+        } else if self.committed == 0 && !self.problems.is_empty() {
+            Outcome::Failed
+        } else {
+            Outcome::Incomplete
+        }
+    }
+
+    /// Counts a window that is in the ledger, with `absent` days that the answer left out.
+    pub(super) fn committed(&mut self, index: usize, committed: &Committed, absent: usize) {
+        let member = &mut self.members[index];
+        let (new, revised) = (committed.inserted.len(), committed.revisions.len());
+        self.committed += 1;
+        member.committed += 1;
+        self.new_days += new;
+        member.new_days += new;
+        self.revised_days += revised;
+        member.revised_days += revised;
+        self.absent_days += absent;
+        member.absent_days += absent;
+    }
+
+    /// Notes a problem of the account as a whole.
+    pub(super) fn account_problem(&mut self, account: &Arc<str>, kind: &'static str, error: &dyn fmt::Display) {
+        self.problem(account, kind, error);
+    }
+
+    /// Notes what went wrong with a window of the member with that index.
+    pub(super) fn window_problem(
+        &mut self,
+        index: usize,
+        window: Window,
+        kind: &'static str,
+        error: &dyn fmt::Display,
+    ) {
+        let member = &mut self.members[index];
+        member.problem.get_or_insert_with(|| error.to_string());
+        let agent = member.member.agent.clone();
+        let problem = self.problem(&agent.account, kind, error);
+        problem.first.get_or_insert((agent.name, window));
+        problem.windows += 1;
+        problem.agents.insert(index);
+    }
+
+    /// The problem of that account and kind, new if there was none.
+    fn problem(
+        &mut self,
+        account: &Arc<str>,
+        kind: &'static str,
+        error: &dyn fmt::Display,
+    ) -> &mut Problem {
+        let known = |problem: &Problem| problem.account == *account && problem.kind == kind;
+        let place = self.problems.iter().position(known).unwrap_or_else(|| {
+            self.problems.push(Problem {
+                account: Arc::clone(account),
+                kind,
+                error: error.to_string(),
+                first: None,
+                windows: 0,
+                agents: BTreeSet::new(),
+            });
+            self.problems.len() - 1
+        });
+        &mut self.problems[place]
+    }
+
+    /// Writes a warning per problem and one line with the counts into the log.
+    pub fn log(&self, trigger: Trigger, next: DateTime<Utc>) {
+        for problem in &self.problems {
+            tracing::warn!(
+                account = %problem.account,
+                kind = problem.kind,
+                windows = problem.windows,
+                "{problem}"
+            );
+        }
+        tracing::info!(
+            trigger = trigger.as_str(),
+            outcome = self.outcome().as_str(),
+            agents = self.members.len(),
+            windows = self.planned,
+            committed = self.committed,
+            deferred = self.deferred,
+            new_days = self.new_days,
+            revised_days = self.revised_days,
+            absent_days = self.absent_days,
+            seconds = (self.took.as_secs_f64() * 1000.0).round() / 1000.0,
+            next = %next.to_rfc3339_opts(SecondsFormat::Secs, true),
+            "sync ended"
+        );
+    }
+}

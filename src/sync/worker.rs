@@ -1,0 +1,126 @@
+//! Runs a sync whenever the [`Schedule`] says so, one at a time, for as long as the program runs.
+//!
+//! Whatever wakes the worker, the pure schedule decides. It is woken by the cron trigger, by a reload,
+//! and every second: that is how a host that slept, or a clock that was set, is noticed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use super::schedule::{self, Schedule, Trigger};
+use super::{Event, Observer, Outcome, Syncer, Wanted};
+use crate::clock::SharedClock;
+use crate::telemetry::{self, Telemetry};
+
+/// How often the clock is looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A new config for a running worker. What is under way ends early, and a sync by the new config
+/// follows at once.
+#[derive(Debug)]
+pub struct Reload {
+    /// Does the syncs from now on.
+    pub syncer: Syncer,
+    /// When they happen.
+    pub schedule: schedule::Settings,
+}
+
+/// Runs syncs by the schedule.
+pub struct Worker {
+    syncer: Syncer,
+    schedule: Schedule,
+    instance: u64,
+    clock: SharedClock,
+    telemetry: Telemetry,
+    observer: Observer,
+}
+
+impl Worker {
+    /// A worker whose first sync is due at once. `instance` tells this ledger from others.
+    #[must_use]
+    pub fn new(
+        syncer: Syncer,
+        settings: &schedule::Settings,
+        instance: u64,
+        clock: SharedClock,
+        telemetry: Telemetry,
+        observer: Observer,
+    ) -> Self {
+        let schedule = Schedule::new(settings, instance, clock.now());
+        Self { syncer, schedule, instance, clock, telemetry, observer }
+    }
+
+    /// Works until `stop` is cancelled; a sync that runs then finishes the requests that are under way
+    /// and begins no new ones.
+    pub async fn run(
+        mut self,
+        wake: Arc<Notify>,
+        mut reloads: mpsc::Receiver<Reload>,
+        stop: CancellationToken,
+    ) {
+        let mut pending = None;
+        while !stop.is_cancelled() {
+            let trigger = match pending.take() {
+                Some(reload) => self.reload(reload),
+                None => match self.schedule.due(self.clock.now()) {
+                    Some(trigger) => trigger,
+                    None => {
+                        tokio::select! {
+                            () = stop.cancelled() => {}
+                            () = wake.notified() => {}
+                            reload = reloads.recv() => pending = reload,
+                            () = tokio::time::sleep(TICK) => {}
+                        }
+                        continue;
+                    }
+                },
+            };
+            pending = self.sync(trigger, &mut reloads, &stop).await;
+        }
+    }
+
+    fn reload(&mut self, reload: Reload) -> Trigger {
+        self.syncer = reload.syncer;
+        self.schedule.reconfigure(&reload.schedule, self.instance, self.clock.now());
+        Trigger::Reload
+    }
+
+    /// Does one sync. Returns the last reload that came meanwhile.
+    async fn sync(
+        &mut self,
+        trigger: Trigger,
+        reloads: &mut mpsc::Receiver<Reload>,
+        stop: &CancellationToken,
+    ) -> Option<Reload> {
+        info!(trigger = trigger.as_str(), "sync started");
+        let stop_sync = stop.child_token();
+        let wanted = Wanted::Due(trigger.refresh());
+        let mut pending = None;
+        let result = {
+            let mut sync = std::pin::pin!(self.syncer.run(&wanted, &self.observer, &stop_sync));
+            loop {
+                tokio::select! {
+                    result = &mut sync => break result,
+                    Some(reload) = reloads.recv() => {
+                        stop_sync.cancel();
+                        pending = Some(reload);
+                    }
+                }
+            }
+        };
+        let outcome = result.as_ref().map_or(Outcome::Failed, super::Report::outcome);
+        let now = self.clock.now();
+        self.schedule.finished(outcome == Outcome::Complete, now);
+        let next = self.schedule.next(now);
+        self.telemetry.sync_next_timestamp.set(telemetry::seconds(next));
+        match result {
+            Ok(report) => report.log(trigger, next),
+            Err(error) => error!(trigger = trigger.as_str(), "sync failed: {error}"),
+        }
+        (self.observer)(Event::Ended(outcome));
+        pending
+    }
+}
