@@ -20,7 +20,7 @@ use crate::flowgent::transport::{HttpClient, HttpClientError};
 use crate::http::{self, Readiness};
 use crate::ledger::{Ledger, LedgerError};
 use crate::publish::{Changes, Publisher};
-use crate::sync::trigger::CronTrigger;
+use crate::sync::cron::CronTrigger;
 use crate::sync::worker::{Reload, Worker};
 use crate::sync::{Event, Observer, Syncer};
 use crate::telemetry::Telemetry;
@@ -56,6 +56,16 @@ pub enum StartError {
     Cron(#[from] JobSchedulerError),
 }
 
+impl StartError {
+    /// The error in one line, for the log.
+    fn summary(&self) -> String {
+        match self {
+            Self::Config(error) => error.summary(),
+            other => other.to_string(),
+        }
+    }
+}
+
 /// The exporter, serving and ready to work.
 pub struct App {
     read_config: ReadConfig,
@@ -63,7 +73,6 @@ pub struct App {
     clock: SharedClock,
     telemetry: Telemetry,
     ledger: Ledger,
-    observer: Observer,
     addresses: Vec<SocketAddr>,
     server: JoinHandle<()>,
     publisher: JoinHandle<()>,
@@ -91,13 +100,19 @@ impl App {
         let telemetry = Telemetry::new();
         let config = read(&read_config).await?;
         telemetry.config_reloaded(clock.now(), true);
-        config.warnings.iter().for_each(|warning| warn!("config: {warning}"));
+        config
+            .warnings
+            .iter()
+            .for_each(|warning| warn!("config: {warning}"));
 
         let exposition = Arc::new(Exposition::new(telemetry.clone()));
         let readiness = Readiness::default();
         let loading = readiness.latch("the ledger is loading");
         let listeners = listen(&config.server.listen).await?;
-        let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let addresses = listeners
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect();
         let state = http::State {
             exposition: Arc::clone(&exposition),
             readiness,
@@ -112,7 +127,10 @@ impl App {
         let changes = Arc::new(Changes::default());
         let observer = link(&changes, observer);
         let syncer = syncer(&config, &ledger, &clock, &telemetry)?;
-        observer(Event::Members(syncer.known_members().await?, config.policy.history_start));
+        observer(Event::Members(
+            syncer.known_members().await?,
+            config.policy.history_start,
+        ));
         let mut publisher = Publisher::new(
             ledger.clone(),
             exposition,
@@ -133,7 +151,7 @@ impl App {
             ledger.instance(),
             Arc::clone(&clock),
             telemetry.clone(),
-            Arc::clone(&observer),
+            observer,
         );
         let worker = tokio::spawn(worker.run(Arc::clone(&wake), reload_requests, stop.clone()));
         let stop = guard.disarm();
@@ -143,7 +161,6 @@ impl App {
             clock,
             telemetry,
             ledger,
-            observer,
             addresses,
             server,
             publisher,
@@ -190,14 +207,21 @@ impl App {
             Ok::<_, StartError>((config, syncer))
         };
         let result = result.await;
-        self.telemetry.config_reloaded(self.clock.now(), result.is_ok());
+        self.telemetry
+            .config_reloaded(self.clock.now(), result.is_ok());
         match result {
             Ok((config, syncer)) => {
                 for key in needs_restart(&self.config, &config) {
                     warn!("config: {key} has changed, which takes effect at the next start");
                 }
-                config.warnings.iter().for_each(|warning| warn!("config: {warning}"));
-                let reload = Reload { syncer, schedule: config.schedule.clone() };
+                config
+                    .warnings
+                    .iter()
+                    .for_each(|warning| warn!("config: {warning}"));
+                let reload = Reload {
+                    syncer,
+                    schedule: config.schedule.clone(),
+                };
                 // The worker ends only with the program.
                 if self.reloads.send(reload).await.is_err() {
                     debug!("the worker has stopped");
@@ -205,7 +229,12 @@ impl App {
                 self.config = config;
                 info!("config reloaded");
             }
-            Err(error) => error!("config not reloaded, the one from before stays in use: {error}"),
+            Err(error) => {
+                error!(
+                    "config not reloaded, the one from before stays in use: {}",
+                    error.summary()
+                );
+            }
         }
     }
 
@@ -214,7 +243,10 @@ impl App {
         self.cron.stop().await;
         let abort = self.worker.abort_handle();
         if tokio::time::timeout(DRAIN, self.worker).await.is_err() {
-            warn!("requests under way were given up after {} s", DRAIN.as_secs());
+            warn!(
+                "requests under way were given up after {} s",
+                DRAIN.as_secs()
+            );
             abort.abort();
         }
         for (name, part) in [("publisher", self.publisher), ("server", self.server)] {
@@ -292,7 +324,14 @@ fn link(changes: &Arc<Changes>, observer: Option<Observer>) -> Observer {
 /// The keys whose change a running exporter cannot follow.
 fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let mut keys = Vec::new();
-    let addresses = |config: &Config| config.server.listen.iter().copied().collect::<BTreeSet<_>>();
+    let addresses = |config: &Config| {
+        config
+            .server
+            .listen
+            .iter()
+            .copied()
+            .collect::<BTreeSet<_>>()
+    };
     if addresses(old) != addresses(new) {
         keys.push("[server] listen");
     }

@@ -1,6 +1,6 @@
 //! The log on stderr: one event a line, as `key=value` pairs or as JSON.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use chrono::SecondsFormat;
 use serde_json::Value;
@@ -53,7 +53,12 @@ pub fn start(level: Level, format: Format) {
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .event_format(Line(format));
-    if tracing_subscriber::registry().with(targets).with(layer).try_init().is_err() {
+    if tracing_subscriber::registry()
+        .with(targets)
+        .with(layer)
+        .try_init()
+        .is_err()
+    {
         tracing::debug!("logging has already been started");
     }
 }
@@ -73,8 +78,16 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut pairs = Pairs::default();
-        pairs.text("time", SystemClock.now().to_rfc3339_opts(SecondsFormat::Millis, true));
-        pairs.text("level", event.metadata().level().as_str().to_ascii_lowercase());
+        pairs.text(
+            "time",
+            SystemClock
+                .now()
+                .to_rfc3339_opts(SecondsFormat::Millis, true),
+        );
+        pairs.text(
+            "level",
+            event.metadata().level().as_str().to_ascii_lowercase(),
+        );
         event.record(&mut pairs);
         // The message is recorded wherever it stands in the call; it is read first.
         if let Some(place) = pairs.0.iter().position(|(key, _)| *key == "msg") {
@@ -98,8 +111,11 @@ impl Pairs {
     }
 
     fn json(&self) -> String {
-        let pairs: Vec<String> =
-            self.0.iter().map(|(key, value)| format!("{}:{value}", Value::from(*key))).collect();
+        let pairs: Vec<String> = self
+            .0
+            .iter()
+            .map(|(key, value)| format!("{}:{value}", Value::from(*key)))
+            .collect();
         format!("{{{}}}", pairs.join(","))
     }
 
@@ -119,12 +135,18 @@ impl Pairs {
 /// Whether a text can stand without quotes.
 fn is_bare(text: &str) -> bool {
     !text.is_empty()
-        && text.chars().all(|letter| letter.is_ascii_graphic() && !matches!(letter, '"' | '=' | '\\'))
+        && text
+            .chars()
+            .all(|letter| letter.is_ascii_graphic() && !matches!(letter, '"' | '=' | '\\'))
 }
 
 impl Visit for Pairs {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let key = if field.name() == "message" { "msg" } else { field.name() };
+        let key = if field.name() == "message" {
+            "msg"
+        } else {
+            field.name()
+        };
         self.text(key, format!("{value:?}"));
     }
 

@@ -148,14 +148,20 @@ impl Publisher {
         let numbers: Vec<AgentNumber> = if all {
             self.numbers.clone()
         } else {
-            changed.agents.into_iter().filter(|agent| self.places.contains_key(agent)).collect()
+            changed
+                .agents
+                .into_iter()
+                .filter(|agent| self.places.contains_key(agent))
+                .collect()
         };
         let history_start = self.history_start;
         let figures = self
             .ledger
-            .snapshot(numbers.clone(), series::recent_start(today), move |_, totals, recent| {
-                series::figures(totals, recent, history_start, today)
-            })
+            .snapshot(
+                numbers.clone(),
+                series::recent_start(today),
+                move |_, totals, recent| series::figures(totals, recent, history_start, today),
+            )
             .await?;
         for (number, figures) in numbers.iter().zip(figures) {
             self.series[self.places[number]].figures = figures;
@@ -168,10 +174,18 @@ impl Publisher {
     fn enrol(&mut self, members: &[Member], history_start: Day) {
         self.history_start = history_start;
         self.numbers = members.iter().map(|member| member.number).collect();
-        self.places = self.numbers.iter().enumerate().map(|(place, number)| (*number, place)).collect();
+        self.places = self
+            .numbers
+            .iter()
+            .enumerate()
+            .map(|(place, number)| (*number, place))
+            .collect();
         self.series = members
             .iter()
-            .map(|member| AgentSeries { agent: member.agent.clone(), figures: Figures::default() })
+            .map(|member| AgentSeries {
+                agent: member.agent.clone(),
+                figures: Figures::default(),
+            })
             .collect();
     }
 

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::flowgent::client::Client;
 use crate::flowgent::error::ApiError;
 use crate::flowgent::transport::HttpClient;
-use crate::roster::{self, AccountSettings, Agent, ListedAgent};
+use crate::roster::{self, AccountSettings, Agent};
 use crate::telemetry::Telemetry;
 use crate::window::Window;
 
@@ -30,13 +30,21 @@ pub(super) async fn check(common: &Common, arguments: &CheckArguments) -> Result
     for warning in &config.warnings {
         println!("warning: {warning}");
     }
-    let agents: usize = config.accounts.iter().map(|account| account.agents.len()).sum();
+    let agents: usize = config
+        .accounts
+        .iter()
+        .map(|account| account.agents.len())
+        .sum();
     println!(
         "{}: good, {} accounts, {agents} agents named in it",
         common.config_file.display(),
         config.accounts.len()
     );
-    if arguments.live { live(&config).await } else { Ok(()) }
+    if arguments.live {
+        live(&config).await
+    } else {
+        Ok(())
+    }
 }
 
 /// One line of the table.
@@ -57,20 +65,35 @@ async fn live(config: &Config) -> Result<(), Failure> {
         findings.extend(examine(account, &client).await);
     }
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     table.set_header(["account", "agent", "clock skew", "result"]);
     if let Some(column) = table.column_mut(2) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    for Finding { account, agent, result } in &findings {
-        let skew = telemetry.api_clock_skew.with_label_values(&[account.as_ref()]).get();
+    for Finding {
+        account,
+        agent,
+        result,
+    } in &findings
+    {
+        let skew = telemetry
+            .api_clock_skew
+            .with_label_values(&[account.as_ref()])
+            .get();
         let result = result.as_ref().unwrap_or_else(|error| error);
         table.add_row([account.as_ref(), agent, &format!("{skew:+.1} s"), result]);
     }
     println!("{table}");
-    let failed = findings.iter().filter(|finding| finding.result.is_err()).count();
+    let failed = findings
+        .iter()
+        .filter(|finding| finding.result.is_err())
+        .count();
     println!("{failed} of {} calls failed", findings.len());
-    if failed == 0 { Ok(()) } else { Err(Failure::Told) }
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err(Failure::Told)
+    }
 }
 
 /// Tries the account's key, its listing if that is used, and each of its agents.
@@ -96,12 +119,19 @@ async fn examine(account: &AccountSettings, client: &Arc<Client>) -> Vec<Finding
     let mut listed = Vec::new();
     if account.discover {
         let result = client.list_agents().await;
-        let shown = result.as_ref().map(|agents| format!("{} agents listed", agents.len()));
+        let shown = result
+            .as_ref()
+            .map(|agents| format!("{} agents listed", agents.len()));
         findings.push(finding("(listing)", shown.map_err(ToString::to_string)));
-        listed = result.unwrap_or_default().into_iter().map(ListedAgent::from).collect();
+        listed = result.unwrap_or_default();
     }
     let roster = roster::resolve(account, from_file, listed);
-    findings.extend(roster.warnings.iter().map(|warning| finding("(agents)", Err(warning.clone()))));
+    findings.extend(
+        roster
+            .warnings
+            .iter()
+            .map(|warning| finding("(agents)", Err(warning.clone()))),
+    );
     let mut calls = JoinSet::new();
     for (place, agent) in roster.agents.into_iter().enumerate() {
         let client = Arc::clone(client);
@@ -113,9 +143,11 @@ async fn examine(account: &AccountSettings, client: &Arc<Client>) -> Vec<Finding
     // The client's own limits pace the calls; the answers come in any order.
     let mut answers = calls.join_all().await;
     answers.sort_by_key(|(place, ..)| *place);
-    findings.extend(answers.into_iter().map(|(_, agent, result)| {
-        finding(&agent.name, result.map_err(|error| error.to_string()))
-    }));
+    findings.extend(
+        answers.into_iter().map(|(_, agent, result)| {
+            finding(&agent.name, result.map_err(|error| error.to_string()))
+        }),
+    );
     findings
 }
 
@@ -125,5 +157,8 @@ async fn yesterday(client: &Client, agent: &Agent) -> Result<String, ApiError> {
     let yesterday = today.previous();
     let window = Window::new(yesterday, yesterday, today).map_err(|_| ApiError::InvalidDates)?;
     let answer = client.usage(&agent.id, &window, Ok).await?;
-    Ok(format!("ok, {} credits on {yesterday}", answer.usage.total_credits_used))
+    Ok(format!(
+        "ok, {} credits on {yesterday}",
+        answer.usage.total_credits_used
+    ))
 }

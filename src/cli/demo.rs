@@ -27,14 +27,20 @@ pub(super) struct DemoArguments {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Address to listen on.
-    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = "127.0.0.1:13569")]
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:13569"
+    )]
     listen: SocketAddr,
 }
 
 /// Fills the history, then serves until told to end.
 pub(super) async fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
     let (reload, stop) = serve::signals()?;
-    let temporary = tempfile::Builder::new().prefix("flowgent-exporter-demo-").tempdir()?;
+    let temporary = tempfile::Builder::new()
+        .prefix("flowgent-exporter-demo-")
+        .tempdir()?;
     let folder = arguments.data.as_deref().unwrap_or(temporary.path());
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
 
@@ -100,13 +106,20 @@ fn write_config(simulator: &Simulator, listen: SocketAddr, folder: &Path) -> any
         let name = &account.name;
         let key_file = format!("{name}.key");
         fs::write(folder.join(&key_file), world.key(name).expose())?;
-        write!(text, "\n[[account]]\nname = \"{name}\"\napi_key_file = \"{key_file}\"\n")?;
+        write!(
+            text,
+            "\n[[account]]\nname = \"{name}\"\napi_key_file = \"{key_file}\"\n"
+        )?;
         if place > 0 {
             writeln!(text, "discover = true")?;
             continue;
         }
         for agent in &account.agents {
-            write!(text, "\n[[account.agent]]\nid = \"{}\"\nname = \"{}\"\n", agent.id, agent.name)?;
+            write!(
+                text,
+                "\n[[account.agent]]\nid = \"{}\"\nname = \"{}\"\n",
+                agent.id, agent.name
+            )?;
         }
     }
     fs::write(folder.join("config.toml"), text)?;

@@ -31,9 +31,14 @@ pub enum Failure {
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        match error.into().downcast::<ConfigError>() {
-            Ok(error) => Self::Usage(error.render(io::stderr().is_terminal())),
-            Err(error) => Self::Failed(error),
+        let error = error.into();
+        // The chain, since starting the exporter reads the config too.
+        match error
+            .chain()
+            .find_map(|cause| cause.downcast_ref::<ConfigError>())
+        {
+            Some(error) => Self::Usage(error.render(io::stderr().is_terminal())),
+            None => Self::Failed(error),
         }
     }
 }
@@ -74,7 +79,12 @@ struct Common {
     #[arg(long = "log.level", global = true, value_enum, default_value = "info")]
     log_level: logging::Level,
     /// How the log is written.
-    #[arg(long = "log.format", global = true, value_enum, default_value = "logfmt")]
+    #[arg(
+        long = "log.format",
+        global = true,
+        value_enum,
+        default_value = "logfmt"
+    )]
     log_format: logging::Format,
 }
 
@@ -118,7 +128,11 @@ enum Command {
 /// # Errors
 /// Why it could not be done.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments { common, serve, command } = arguments;
+    let Arguments {
+        common,
+        serve,
+        command,
+    } = arguments;
     logging::start(common.log_level, common.log_format);
     if serve != ServeArguments::default() && !matches!(command, None | Some(Command::Serve(_))) {
         let message = "error: --web.listen-address and --web.telemetry-path are for serving; put \
@@ -148,14 +162,21 @@ impl ServeArguments {
     /// These arguments, and where one is not given, that of `other`.
     fn or(self, other: Self) -> Self {
         Self {
-            listen: if self.listen.is_empty() { other.listen } else { self.listen },
+            listen: if self.listen.is_empty() {
+                other.listen
+            } else {
+                self.listen
+            },
             telemetry_path: self.telemetry_path.or(other.telemetry_path),
         }
     }
 }
 
 fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(command)
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(command)
 }
 
 /// The config of the file that the command line names, as of today.

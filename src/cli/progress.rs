@@ -10,8 +10,11 @@ use crate::sync::{Event, Observer};
 /// An observer that shows on stderr what it is told.
 pub(super) fn observer() -> Observer {
     let on_terminal = stderr().is_terminal();
-    let target =
-        if on_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target = if on_terminal {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
     let bar = ProgressBar::with_draw_target(Some(0), target).with_style(style());
     Arc::new(move |event| match event {
         Event::Planned(windows) => {

@@ -34,13 +34,18 @@ pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<(), Failur
     let rules = arguments
         .faults
         .iter()
-        .map(|text| text.parse::<Rule>().map_err(|error| format!("error: --fault {text}: {error}")))
+        .map(|text| {
+            text.parse::<Rule>()
+                .map_err(|error| format!("error: --fault {text}: {error}"))
+        })
         .collect::<Result<Vec<_>, _>>()
         .map_err(Failure::Usage)?;
     let (_, stop) = serve::signals()?;
     let settings = Settings::demo(arguments.seed);
     let simulator = start(&settings, arguments.listen)?;
-    rules.into_iter().for_each(|rule| simulator.faults().add(rule));
+    rules
+        .into_iter()
+        .for_each(|rule| simulator.faults().add(rule));
 
     println!("A simulated FlowGent answers at {}", simulator.base_url());
     for account in simulator.world().accounts() {
@@ -51,7 +56,11 @@ pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<(), Failur
         }
         if let Some(agent) = account.agents.first() {
             let url = simulator.base_url();
-            println!("  curl -H 'Authorization: {}' {url}agent/{}/usage", key.expose(), agent.id);
+            println!(
+                "  curl -H 'Authorization: {}' {url}agent/{}/usage",
+                key.expose(),
+                agent.id
+            );
         }
     }
     stop.cancelled().await;

@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::{Common, Failure, load, progress, serve};
 use crate::app;
-use crate::clock::{Clock, SharedClock, SystemClock};
+use crate::clock::{SharedClock, SystemClock};
 use crate::day::{Day, TRACKING_START};
 use crate::sync::{Event, MemberReport, Outcome, Report, Wanted};
 use crate::telemetry::Telemetry;
@@ -49,9 +49,13 @@ pub(super) async fn sync(common: &Common, arguments: &SyncArguments) -> Result<(
 }
 
 fn wanted(arguments: &SyncArguments, today: Day) -> Result<Wanted, String> {
-    let Some(from) = arguments.from else { return Ok(Wanted::Due(Refresh::Unsettled)) };
+    let Some(from) = arguments.from else {
+        return Ok(Wanted::Due(Refresh::Unsettled));
+    };
     if from < TRACKING_START {
-        return Err(format!("error: --from {from}: usage is tracked from {TRACKING_START} on"));
+        return Err(format!(
+            "error: --from {from}: usage is tracked from {TRACKING_START} on"
+        ));
     }
     let to = arguments.to.unwrap_or(today.previous());
     let windows = plan::range(from, to, today).map_err(|error| format!("error: {error}"))?;
@@ -74,8 +78,10 @@ fn print(report: &Report) {
 
 fn table(report: &Report) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header(["account", "agent", "windows", "new days", "revised", "absent", "state"]);
+    table.load_style(presets::NOTHING);
+    table.set_header([
+        "account", "agent", "windows", "new days", "revised", "absent", "state",
+    ]);
     for column in 2..=5 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -97,11 +103,20 @@ fn row(members: &[MemberReport]) -> [String; 7] {
     let sum = |figure: fn(&MemberReport) -> usize| -> String {
         members.iter().map(figure).sum::<usize>().to_string()
     };
-    let failed = members.iter().filter(|member| member.problem.is_some()).count();
+    let failed = members
+        .iter()
+        .filter(|member| member.problem.is_some())
+        .count();
     let (name, state) = match members {
-        [member] => (agent.name.to_string(), member.problem.clone().unwrap_or("ok".to_owned())),
+        [member] => (
+            agent.name.to_string(),
+            member.problem.clone().unwrap_or("ok".to_owned()),
+        ),
         _ if failed == 0 => (format!("{} agents", members.len()), "ok".to_owned()),
-        _ => (format!("{} agents", members.len()), format!("{failed} failed")),
+        _ => (
+            format!("{} agents", members.len()),
+            format!("{failed} failed"),
+        ),
     };
     [
         agent.account.to_string(),

@@ -10,7 +10,7 @@ use url::{Host, Url};
 use super::diagnostics::Fault;
 use crate::day::{Day, TRACKING_START};
 use crate::roster::printable;
-use crate::sync::schedule::parse_cron;
+use crate::sync::cron::parse_cron;
 
 /// The shortest and the longest time that a request may be given.
 const TIMEOUTS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(600)];

@@ -4,14 +4,14 @@
 //! goes wrong in a pass stays with the account, agent or window that it concerns, is told once in the
 //! [`Report`], and is planned again by the next pass, because the plan is made from what is missing.
 
+pub mod cron;
 mod pass;
 mod report;
 pub mod schedule;
-pub mod trigger;
 pub mod worker;
 
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -114,7 +114,13 @@ impl Syncer {
                 })
             })
             .collect();
-        Self { accounts, policy, ledger, clock, telemetry }
+        Self {
+            accounts,
+            policy,
+            ledger,
+            clock,
+            telemetry,
+        }
     }
 
     /// The windows that cover a range that a person named; `end` is yesterday if not given.
@@ -152,7 +158,9 @@ impl Syncer {
     ) -> Result<Report, LedgerError> {
         let started = self.clock.now();
         self.telemetry.sync_running.set(1);
-        self.telemetry.sync_last_start_timestamp.set(telemetry::seconds(started));
+        self.telemetry
+            .sync_last_start_timestamp
+            .set(telemetry::seconds(started));
         let clock = crate::clock::instant();
         let result = self.pass(wanted, observer, stop).await.map(|mut report| {
             report.took = clock.elapsed();
@@ -160,9 +168,16 @@ impl Syncer {
             report
         });
         let outcome = result.as_ref().map_or(Outcome::Failed, Report::outcome);
-        self.telemetry.syncs.with_label_values(&[outcome.as_str()]).inc();
-        self.telemetry.sync_last_duration.set(clock.elapsed().as_secs_f64());
-        self.telemetry.sync_last_end_timestamp.set(telemetry::seconds(self.clock.now()));
+        self.telemetry
+            .syncs
+            .with_label_values(&[outcome.as_str()])
+            .inc();
+        self.telemetry
+            .sync_last_duration
+            .set(clock.elapsed().as_secs_f64());
+        self.telemetry
+            .sync_last_end_timestamp
+            .set(telemetry::seconds(self.clock.now()));
         self.telemetry.sync_running.set(0);
         result
     }
@@ -181,11 +196,16 @@ impl Syncer {
             agents.extend(account.roster(listed, &mut report));
         }
         let members = self.register(agents).await?;
-        observer(Event::Members(Arc::clone(&members), self.policy.history_start));
+        observer(Event::Members(
+            Arc::clone(&members),
+            self.policy.history_start,
+        ));
 
         let work = self.plan(wanted, &members).await?;
         self.telemetry.windows_planned.inc_by(work.len() as u64);
-        self.telemetry.windows_left.set(i64::try_from(work.len()).unwrap_or(i64::MAX));
+        self.telemetry
+            .windows_left
+            .set(i64::try_from(work.len()).unwrap_or(i64::MAX));
         observer(Event::Planned(work.len()));
         report.begin(&members, work.len());
 
@@ -195,11 +215,19 @@ impl Syncer {
         let mut passes = JoinSet::new();
         for account in &self.accounts {
             let is_ours = |index: usize| members[index].agent.account == account.settings.name;
-            let queue = work.iter().filter(|(index, _)| is_ours(*index)).copied().collect();
+            let queue = work
+                .iter()
+                .filter(|(index, _)| is_ours(*index))
+                .copied()
+                .collect();
             let pass = Pass::new(self, account, &members, queue, &report, observer, &stop);
             passes.spawn(pass.run());
         }
-        passes.join_all().await.into_iter().collect::<Result<(), _>>()?;
+        passes
+            .join_all()
+            .await
+            .into_iter()
+            .collect::<Result<(), _>>()?;
         let report = std::mem::take(&mut *lock(&report));
         Ok(report)
     }
@@ -230,8 +258,10 @@ impl Syncer {
 
     async fn register(&self, mut agents: Vec<Agent>) -> Result<Arc<[Member]>, LedgerError> {
         agents.sort_by(|a, b| (&a.account, &a.name).cmp(&(&b.account, &b.name)));
-        let identities =
-            agents.iter().map(|agent| (Arc::clone(&agent.account), Arc::clone(&agent.id))).collect();
+        let identities = agents
+            .iter()
+            .map(|agent| (Arc::clone(&agent.account), Arc::clone(&agent.id)))
+            .collect();
         let numbers = self.ledger.register(identities).await?;
         Ok(agents
             .into_iter()
@@ -253,14 +283,15 @@ impl Syncer {
         }
         match account.client.list_agents().await {
             Ok(listed) => {
-                let listed: Vec<_> =
-                    listed.into_iter().map(|agent| ListedAgent::new(agent.id, agent.name)).collect();
-                let text = serde_json::to_string(&listed).expect("a list of texts is always JSON");
-                self.ledger.save_listing(Arc::clone(name), text).await?;
+                self.ledger
+                    .save_listing(Arc::clone(name), listed.clone())
+                    .await?;
                 Ok(listed)
             }
             Err(error) => {
-                account.refused.store(error.is_account_wide(), Ordering::Relaxed);
+                account
+                    .refused
+                    .store(error.is_account_wide(), Ordering::Relaxed);
                 report.account_problem(name, error.outcome(), &format!("listing agents: {error}"));
                 self.last_listing(account).await
             }
@@ -272,8 +303,9 @@ impl Syncer {
         if !account.settings.discover {
             return Ok(Vec::new());
         }
-        let text = self.ledger.listing(Arc::clone(&account.settings.name)).await?;
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+        self.ledger
+            .listing(Arc::clone(&account.settings.name))
+            .await
     }
 }
 
@@ -296,7 +328,12 @@ impl Account {
     fn roster(&self, listed: Vec<ListedAgent>, report: &mut Report) -> Vec<Agent> {
         let name = &self.settings.name;
         let mut from_file = lock(&self.from_file);
-        match self.settings.agents_file.as_deref().map(roster::read_agents) {
+        match self
+            .settings
+            .agents_file
+            .as_deref()
+            .map(roster::read_agents)
+        {
             None => {}
             Some(Ok(agents)) => *from_file = agents,
             Some(Err(error)) => report.account_problem(name, "agents_file", &error),

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::report::Report;
 use super::{Account, Event, Member, Observer, Syncer};
-use crate::flowgent::ApiError;
+use crate::flowgent::error::ApiError;
 use crate::ledger::{Fetched, LedgerError};
 use crate::validate::{self, Accepted};
 use crate::window::Window;
@@ -72,7 +72,10 @@ impl Pass {
             stop: stop.clone(),
             writes: TaskTracker::new(),
             writes_at_once: Arc::new(Semaphore::new(WRITES_AT_ONCE)),
-            state: Mutex::new(State { queue, ..State::default() }),
+            state: Mutex::new(State {
+                queue,
+                ..State::default()
+            }),
         })
     }
 
@@ -102,7 +105,9 @@ impl Pass {
 
     /// Fetches the next window and has the outcome written; false if there is nothing to begin.
     async fn work_one(self: &Arc<Self>) -> bool {
-        let Some((index, window)) = self.next() else { return false };
+        let Some((index, window)) = self.next() else {
+            return false;
+        };
         let id = &self.members[index].agent.id;
         // An answer is at least as new as its question.
         let asked_at = self.syncer.clock.now();
@@ -144,7 +149,12 @@ impl Pass {
         lock(&self.state).failures_in_a_row = 0;
         let agent = self.members[index].number;
         let absent = accepted.missing.len();
-        let fetched = Fetched { agent, window, rows: accepted.rows, at };
+        let fetched = Fetched {
+            agent,
+            window,
+            rows: accepted.rows,
+            at,
+        };
         let pass = Arc::clone(self);
         self.write(async move {
             let committed = pass.syncer.ledger.commit(fetched).await?;
@@ -178,7 +188,11 @@ impl Pass {
         }
         {
             let mut state = lock(&self.state);
-            state.failures_in_a_row = if error.is_retryable() { state.failures_in_a_row + 1 } else { 0 };
+            state.failures_in_a_row = if error.is_retryable() {
+                state.failures_in_a_row + 1
+            } else {
+                0
+            };
             state.abandoned |= error.is_account_wide() || state.failures_in_a_row >= GIVE_UP_AFTER;
             // An agent that is not the account's is so for every window; a broken answer may not be.
             if matches!(error, ApiError::AccessDenied | ApiError::InvalidAgentId) {
@@ -204,7 +218,10 @@ impl Pass {
     }
 
     fn leave(&self, windows: usize) {
-        self.syncer.telemetry.windows_left.sub(i64::try_from(windows).unwrap_or(i64::MAX));
+        self.syncer
+            .telemetry
+            .windows_left
+            .sub(i64::try_from(windows).unwrap_or(i64::MAX));
         (self.observer)(Event::Left(windows));
     }
 
@@ -214,7 +231,10 @@ impl Pass {
             let agent = self.members[index].number;
             let ledger = self.syncer.ledger.clone();
             self.write(async move {
-                ledger.record_failure(agent, at).await.map(|()| Event::Failed(agent))
+                ledger
+                    .record_failure(agent, at)
+                    .await
+                    .map(|()| Event::Failed(agent))
             })
             .await;
         }

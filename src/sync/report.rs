@@ -156,7 +156,12 @@ impl Report {
     }
 
     /// Notes a problem of the account as a whole.
-    pub(super) fn account_problem(&mut self, account: &Arc<str>, kind: &'static str, error: &dyn fmt::Display) {
+    pub(super) fn account_problem(
+        &mut self,
+        account: &Arc<str>,
+        kind: &'static str,
+        error: &dyn fmt::Display,
+    ) {
         self.problem(account, kind, error);
     }
 

@@ -1,13 +1,20 @@
-//! When a sync is due.
+//! When a sync is due: a pure state machine that is told the time and says what to do.
+//!
+//! Days pass whether or not anybody looks, hosts sleep, and clocks are set. So nothing here counts
+//! elapsed time: each look compares the present instant with the latest poll that the cron pattern
+//! named before it, and a missed poll, however it was missed, is due once.
 
+use std::hash::Hasher;
 use std::time::Duration;
 
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use croner::Cron;
-use croner::errors::CronError;
-use croner::parser::{CronParser, Seconds, Year};
+
+use crate::backoff::Backoff;
+use crate::window::plan::Refresh;
 
 /// When the daily poll happens.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Seconds, minutes, hours, day, month, weekday, in UTC.
     pub cron: Cron,
@@ -15,80 +22,309 @@ pub struct Settings {
     pub jitter: Duration,
 }
 
-/// Reads a cron pattern of six fields, seconds first, or a nickname such as `@daily`.
-///
-/// The scheduler reads patterns with the same crate, in the same way but for one thing: it would
-/// also take a year, with which a pattern ends one day. A day of the month and a weekday must both
-/// be right, as there.
-///
-/// # Errors
-/// Says what is wrong with the pattern.
-pub fn parse_cron(pattern: &str) -> Result<Cron, String> {
-    let fields = pattern.split_whitespace().count();
-    if fields != 6 && !pattern.trim_start().starts_with('@') {
-        return Err(format!("6 fields are needed, not {fields}"));
+/// Why a sync runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    /// The program started: what was missed meanwhile is caught up with.
+    Startup,
+    /// The daily poll.
+    Scheduled,
+    /// The last sync left something undone.
+    Retry,
+    /// A new config was read.
+    Reload,
+    /// A person asked for it.
+    Manual,
+}
+
+impl Trigger {
+    /// Which unsettled days this sync asks for again.
+    #[must_use]
+    pub const fn refresh(self) -> Refresh {
+        match self {
+            Self::Scheduled | Self::Manual => Refresh::Unsettled,
+            Self::Startup | Self::Retry | Self::Reload => Refresh::NotFetchedToday,
+        }
     }
-    CronParser::builder()
-        .seconds(Seconds::Required)
-        .year(Year::Disallowed)
-        .dom_and_dow(true)
-        .build()
-        .parse(pattern)
-        .map_err(|error| match error {
-            CronError::InvalidPattern(reason)
-            | CronError::IllegalCharacters(reason)
-            | CronError::ComponentError(reason) => reason.trim_end_matches('.').to_owned(),
-            other => other.to_string().trim_end_matches('.').to_owned(),
-        })
+
+    /// The word for it in the log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Startup => "startup",
+            Self::Scheduled => "scheduled",
+            Self::Retry => "retry",
+            Self::Reload => "reload",
+            Self::Manual => "manual",
+        }
+    }
+}
+
+/// Waits before an unfinished sync is tried again: 15 minutes, doubling to 2 hours.
+const RETRY_FIRST: Duration = Duration::from_secs(15 * 60);
+const RETRY_LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// Knows what was done and tells what is due.
+#[derive(Debug)]
+pub struct Schedule {
+    cron: Cron,
+    /// How long after the pattern's instant this instance polls.
+    offset: TimeDelta,
+    retries: Backoff,
+    /// The latest poll that has been started, or had passed when the program started.
+    polled: DateTime<Utc>,
+    /// Whether the catch-up of the start is still to be done.
+    starting: bool,
+    unfinished: Option<Unfinished>,
+}
+
+/// The last sync left something undone.
+#[derive(Debug, Clone, Copy)]
+struct Unfinished {
+    /// How many syncs in a row have.
+    times: u32,
+    /// When the last of them ended.
+    since: DateTime<Utc>,
+    /// When to try again.
+    retry_at: DateTime<Utc>,
+}
+
+impl Schedule {
+    /// A schedule that starts at `now`. `instance` is a number that stays the same for this ledger, so
+    /// that each of many instances polls at its own moment, the same every day.
+    ///
+    /// # Panics
+    /// Never: the retry waits are constants.
+    #[must_use]
+    pub fn new(settings: &Settings, instance: u64, now: DateTime<Utc>) -> Self {
+        let mut schedule = Self {
+            cron: settings.cron.clone(),
+            offset: offset(settings.jitter, instance),
+            retries: Backoff::new(RETRY_FIRST, RETRY_LONGEST)
+                .expect("the first wait is positive and the shorter one"),
+            polled: now,
+            starting: true,
+            unfinished: None,
+        };
+        schedule.polled = schedule.latest_poll(now);
+        schedule
+    }
+
+    /// The same state under new settings, after a reload.
+    pub fn reconfigure(&mut self, settings: &Settings, instance: u64, now: DateTime<Utc>) {
+        self.cron = settings.cron.clone();
+        self.offset = offset(settings.jitter, instance);
+        self.polled = self.latest_poll(now);
+    }
+
+    /// What is due at `now`. Saying so marks it as begun: it is due once.
+    pub fn due(&mut self, now: DateTime<Utc>) -> Option<Trigger> {
+        let latest = self.latest_poll(now);
+        let poll_is_due = latest > self.polled;
+        // Also when the clock was set back: then the polls from there on count again.
+        self.polled = latest;
+        if std::mem::take(&mut self.starting) {
+            return Some(Trigger::Startup);
+        }
+        if poll_is_due {
+            return Some(Trigger::Scheduled);
+        }
+        let unfinished = self.unfinished.as_mut()?;
+        // A clock that was set back must not put the retry off by as much.
+        if now < unfinished.since {
+            unfinished.retry_at = now + (unfinished.retry_at - unfinished.since);
+            unfinished.since = now;
+        }
+        (unfinished.retry_at <= now).then_some(Trigger::Retry)
+    }
+
+    /// Notes that a sync ended at `now`, and whether it left nothing undone.
+    pub fn finished(&mut self, complete: bool, now: DateTime<Utc>) {
+        self.unfinished = (!complete).then(|| {
+            let times = self.unfinished.map_or(0, |unfinished| unfinished.times + 1);
+            let wait = TimeDelta::from_std(self.retries.ceiling(times)).unwrap_or(TimeDelta::MAX);
+            Unfinished {
+                times,
+                since: now,
+                retry_at: now + wait,
+            }
+        });
+    }
+
+    /// When something is due next, as seen at `now`.
+    #[must_use]
+    pub fn next(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let now = now.trunc_subsecs(0);
+        let poll = self
+            .cron
+            .find_next_occurrence(&(now - self.offset), false)
+            .map_or(DateTime::<Utc>::MAX_UTC, |instant| instant + self.offset);
+        self.unfinished
+            .map_or(poll, |unfinished| poll.min(unfinished.retry_at))
+    }
+
+    /// The latest poll at or before `now`; `now` itself for a pattern that has none. A pattern names
+    /// whole seconds, but what is searched from keeps its fraction, and so would what is found.
+    fn latest_poll(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let now = now.trunc_subsecs(0);
+        self.cron
+            .find_previous_occurrence(&(now - self.offset), true)
+            .map_or(now, |instant| instant + self.offset)
+    }
+}
+
+/// This instance's share of the jitter, to the second.
+fn offset(jitter: Duration, instance: u64) -> TimeDelta {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.write(&instance.to_le_bytes());
+    let share = u64::from(hasher.finalize()) % (jitter.as_secs() + 1);
+    TimeDelta::seconds(i64::try_from(share).unwrap_or(0))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
-    use tokio_cron_scheduler::Job;
 
-    fn scheduler_takes(pattern: &str) -> bool {
-        Job::new(pattern, |_, _| {}).is_ok()
+    use super::*;
+    use crate::sync::cron::parse_cron;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        format!("{text}Z").parse().unwrap()
     }
 
-    proptest! {
-        #[test]
-        fn what_is_read_here_the_scheduler_reads_too(pattern in "[0-9*/,@LW#a-zA-Z -]{0,16}|([0-9*,/L-]{1,3} ){5}[0-9*#L?+-]{1,3}") {
-            if parse_cron(&pattern).is_ok() {
-                prop_assert!(scheduler_takes(&pattern), "{}", pattern);
-            }
-        }
+    fn schedule(now: &str) -> Schedule {
+        let cron = parse_cron("0 10 0 * * *").unwrap();
+        let mut schedule = Schedule::new(
+            &Settings {
+                cron,
+                jitter: Duration::ZERO,
+            },
+            7,
+            at(now),
+        );
+        assert_eq!(schedule.due(at(now)), Some(Trigger::Startup));
+        schedule.finished(true, at(now));
+        schedule
     }
 
     #[test]
-    fn patterns_that_people_write_are_read_as_the_scheduler_reads_them() {
-        for pattern in [
-            "0 10 0 * * *",
-            "*/5 * * * * *",
-            "0 0 6 * * MON-FRI",
-            "0 0 0 L * ?",
-            "@daily",
-        ] {
-            assert!(
-                parse_cron(pattern).is_ok() && scheduler_takes(pattern),
-                "{pattern}"
-            );
+    fn a_start_catches_up_at_once_and_once() {
+        let mut schedule = schedule("2026-11-23T09:00:00");
+        assert_eq!(schedule.due(at("2026-11-23T09:00:01")), None);
+    }
+
+    #[test]
+    fn the_poll_is_due_once_a_day_from_its_second_on() {
+        let mut schedule = schedule("2026-11-23T09:00:00");
+        assert_eq!(schedule.due(at("2026-11-24T00:09:59")), None);
+        assert_eq!(
+            schedule.next(at("2026-11-24T00:09:59")),
+            at("2026-11-24T00:10:00")
+        );
+        assert_eq!(
+            schedule.due(at("2026-11-24T00:10:00")),
+            Some(Trigger::Scheduled)
+        );
+        assert_eq!(schedule.due(at("2026-11-24T00:10:00")), None);
+        assert_eq!(
+            schedule.next(at("2026-11-24T00:10:00")),
+            at("2026-11-25T00:10:00")
+        );
+    }
+
+    #[test]
+    fn polls_that_were_slept_through_are_due_once() {
+        let mut schedule = schedule("2026-11-23T09:00:00");
+        assert_eq!(
+            schedule.due(at("2026-11-27T15:00:00")),
+            Some(Trigger::Scheduled)
+        );
+        assert_eq!(schedule.due(at("2026-11-27T15:00:01")), None);
+    }
+
+    #[test]
+    fn a_clock_that_was_years_ahead_and_is_set_right_polls_the_next_day() {
+        let mut schedule = schedule("2031-01-01T09:00:00");
+        assert_eq!(schedule.due(at("2026-11-23T09:00:00")), None);
+        assert_eq!(
+            schedule.due(at("2026-11-24T00:10:00")),
+            Some(Trigger::Scheduled)
+        );
+    }
+
+    #[test]
+    fn an_unfinished_sync_is_retried_after_15_minutes_doubling_to_2_hours() {
+        let mut schedule = schedule("2026-11-23T09:00:00");
+        let mut now = at("2026-11-23T09:00:00");
+        for minutes in [15, 30, 60, 120, 120] {
+            schedule.finished(false, now);
+            let retry = now + TimeDelta::minutes(minutes);
+            assert_eq!(schedule.due(retry - TimeDelta::seconds(1)), None);
+            assert_eq!(schedule.next(now), retry);
+            assert_eq!(schedule.due(retry), Some(Trigger::Retry));
+            now = retry;
         }
-        for pattern in [
-            "",
-            "10 0 * * *",
-            "60 0 0 * * *",
-            "0 0 0 * 13 *",
-            "0 0 0 * * x",
-            "@often",
-            "a b c d e f",
-        ] {
-            assert!(
-                parse_cron(pattern).is_err() && !scheduler_takes(pattern),
-                "{pattern}"
-            );
+        schedule.finished(true, now);
+        assert_eq!(schedule.due(now + TimeDelta::hours(3)), None);
+        schedule.finished(false, now);
+        assert_eq!(
+            schedule.next(now),
+            now + TimeDelta::minutes(15),
+            "it starts over"
+        );
+    }
+
+    #[test]
+    fn a_clock_set_back_does_not_put_a_retry_off() {
+        let mut schedule = schedule("2026-11-23T20:00:00");
+        schedule.finished(false, at("2026-11-23T20:00:00"));
+        assert_eq!(schedule.due(at("2026-11-23T12:00:00")), None);
+        assert_eq!(
+            schedule.due(at("2026-11-23T12:15:00")),
+            Some(Trigger::Retry)
+        );
+    }
+
+    #[test]
+    fn jitter_is_stable_per_instance_and_spreads_instances() {
+        let jitter = Duration::from_secs(600);
+        let offsets: std::collections::BTreeSet<_> =
+            (0..1000).map(|instance| offset(jitter, instance)).collect();
+        assert!(offsets.len() > 400 && offsets.iter().all(|offset| offset.num_seconds() <= 600));
+        assert_eq!(offset(jitter, 42), offset(jitter, 42));
+    }
+
+    #[test]
+    fn a_new_pattern_does_not_poll_for_a_time_that_has_passed() {
+        let mut schedule = schedule("2026-11-23T09:00:00");
+        let settings = Settings {
+            cron: parse_cron("0 0 8 * * *").unwrap(),
+            jitter: Duration::ZERO,
+        };
+        schedule.reconfigure(&settings, 7, at("2026-11-23T09:30:00"));
+        assert_eq!(schedule.due(at("2026-11-23T09:30:01")), None);
+        assert_eq!(
+            schedule.due(at("2026-11-24T08:00:00")),
+            Some(Trigger::Scheduled)
+        );
+    }
+
+    proptest! {
+        /// Whenever and however often anybody looks: every day whose poll time has passed between two
+        /// looks is polled exactly once.
+        #[test]
+        fn no_day_is_missed_and_none_polled_twice(
+            gaps in proptest::collection::vec(prop_oneof![1..2000_i64, 1..200_000_000_i64], 1..200),
+        ) {
+            let mut schedule = schedule("2026-11-23T09:00:00");
+            let mut now = at("2026-11-23T09:00:00");
+            for gap in gaps {
+                let day_of_poll = |instant: DateTime<Utc>| (instant - TimeDelta::minutes(10)).date_naive();
+                let before = day_of_poll(now);
+                now += TimeDelta::milliseconds(gap);
+                let expected = (day_of_poll(now) > before).then_some(Trigger::Scheduled);
+                prop_assert_eq!(schedule.due(now), expected);
+            }
         }
-        assert!(parse_cron("0 0 0 * * * 2030").is_err());
     }
 }

@@ -50,7 +50,14 @@ impl Worker {
         observer: Observer,
     ) -> Self {
         let schedule = Schedule::new(settings, instance, clock.now());
-        Self { syncer, schedule, instance, clock, telemetry, observer }
+        Self {
+            syncer,
+            schedule,
+            instance,
+            clock,
+            telemetry,
+            observer,
+        }
     }
 
     /// Works until `stop` is cancelled; a sync that runs then finishes the requests that are under way
@@ -84,7 +91,8 @@ impl Worker {
 
     fn reload(&mut self, reload: Reload) -> Trigger {
         self.syncer = reload.syncer;
-        self.schedule.reconfigure(&reload.schedule, self.instance, self.clock.now());
+        self.schedule
+            .reconfigure(&reload.schedule, self.instance, self.clock.now());
         Trigger::Reload
     }
 
@@ -111,11 +119,15 @@ impl Worker {
                 }
             }
         };
-        let outcome = result.as_ref().map_or(Outcome::Failed, super::Report::outcome);
+        let outcome = result
+            .as_ref()
+            .map_or(Outcome::Failed, super::Report::outcome);
         let now = self.clock.now();
         self.schedule.finished(outcome == Outcome::Complete, now);
         let next = self.schedule.next(now);
-        self.telemetry.sync_next_timestamp.set(telemetry::seconds(next));
+        self.telemetry
+            .sync_next_timestamp
+            .set(telemetry::seconds(next));
         match result {
             Ok(report) => report.log(trigger, next),
             Err(error) => error!(trigger = trigger.as_str(), "sync failed: {error}"),
