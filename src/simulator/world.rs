@@ -28,7 +28,7 @@ pub struct Account {
 }
 
 /// An agent of an organisation.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Agent {
     /// Its identifier.
     pub id: Arc<str>,

@@ -1,0 +1,193 @@
+//! A running exporter: the real binary, with its log and its port.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+use super::{Scene, Scrape, wait_for};
+
+/// Where Debian's package puts the library that shows a program another clock.
+const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+
+/// A running exporter. It is killed when dropped.
+pub struct Exporter {
+    child: Child,
+    address: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+/// The program in the scene's folder, on the scene's clock.
+pub fn command(scene: &Scene) -> Command {
+    assert!(
+        Path::new(FAKETIME).exists(),
+        "{FAKETIME} is not there: install libfaketime"
+    );
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flowgent-exporter"));
+    command
+        .current_dir(scene.folder())
+        .env("LD_PRELOAD", FAKETIME)
+        .env("FAKETIME_TIMESTAMP_FILE", scene.path("clock"))
+        // The file is read at every look, and waiting goes on in real time.
+        .env("FAKETIME_NO_CACHE", "1")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        .env("TZ", "UTC")
+        .args(["--config.file", "config.toml"])
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+/// Runs a command of the program to its end.
+pub async fn run(scene: &Scene, arguments: &[&str]) -> Output {
+    command(scene).args(arguments).output().await.unwrap()
+}
+
+impl Exporter {
+    /// Starts the program with those arguments, and returns when it listens.
+    pub async fn start(scene: &Scene, arguments: &[&str]) -> Self {
+        let mut child = command(scene)
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let kept = Arc::clone(&log);
+        let (found, address) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move {
+            let mut found = Some(found);
+            while let Ok(Some(line)) = lines.next_line().await {
+                let place = line
+                    .split_whitespace()
+                    .find_map(|word| word.strip_prefix("address="))
+                    .filter(|_| line.contains("msg=listening"));
+                if let (Some(place), Some(found)) = (place, found.take_if(|_| place.is_some())) {
+                    found.send(place.parse().unwrap()).unwrap();
+                }
+                kept.lock().unwrap().push(line);
+            }
+        });
+        let listening = tokio::time::timeout(super::PATIENCE, address).await;
+        let Ok(Ok(address)) = listening else {
+            panic!(
+                "the exporter does not listen:\n{}",
+                log.lock().unwrap().join("\n")
+            );
+        };
+        Self {
+            child,
+            address,
+            log,
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
+    /// All lines that it has logged.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().join("\n")
+    }
+
+    /// How many logged lines contain `text`.
+    pub fn logged(&self, text: &str) -> usize {
+        self.log
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|line| line.contains(text))
+            .count()
+    }
+
+    /// Waits until a line that contains `text` has been logged.
+    pub async fn wait_for_log(&self, text: &str) {
+        wait_for(&format!("the line {text:?}"), async || {
+            if self.logged(text) > 0 {
+                Ok(())
+            } else {
+                Err(self.log())
+            }
+        })
+        .await;
+    }
+
+    /// A GET: status line and headers, and the body.
+    pub async fn get(&self, path: &str, headers: &str) -> (String, Vec<u8>) {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut response = Vec::new();
+        stream.read_to_end(&mut response).await.unwrap();
+        let end = response
+            .windows(4)
+            .position(|four| four == b"\r\n\r\n")
+            .unwrap();
+        let body = response.split_off(end + 4);
+        (String::from_utf8(response).unwrap(), body)
+    }
+
+    /// A scrape in the text format.
+    pub async fn scrape(&self) -> Scrape {
+        let (head, body) = self.get("/metrics", "").await;
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        Scrape::parse(String::from_utf8(body).unwrap())
+    }
+
+    /// Scrapes until `holds`.
+    pub async fn wait_until(&self, what: &str, mut holds: impl FnMut(&Scrape) -> bool) -> Scrape {
+        wait_for(what, async || {
+            let scrape = self.scrape().await;
+            if holds(&scrape) {
+                Ok(scrape)
+            } else {
+                Err(format!("{scrape}\n{}", self.log()))
+            }
+        })
+        .await
+    }
+
+    /// Waits until that many syncs in all have ended, and what they brought is served.
+    pub async fn wait_for_syncs(&self, syncs: u32) -> Scrape {
+        self.wait_until(&format!("the end of sync {syncs}"), |scrape| {
+            scrape.syncs() >= f64::from(syncs)
+                && scrape.get("flowgent_exporter_sync_running") == Some(0.0)
+        })
+        .await
+    }
+
+    /// Sends a signal, by its name.
+    pub async fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.pid().to_string()])
+            .status()
+            .await;
+        assert!(status.unwrap().success());
+    }
+
+    /// Ends it as an operator does, and returns all that it logged.
+    pub async fn stop(mut self) -> String {
+        self.signal("TERM").await;
+        let status = tokio::time::timeout(super::PATIENCE, self.child.wait()).await;
+        assert!(status.unwrap().unwrap().success(), "{}", self.log());
+        self.log()
+    }
+
+    /// Ends it at once, wherever it is.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+}

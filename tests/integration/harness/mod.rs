@@ -1,0 +1,195 @@
+//! A folder with a config, a simulated FlowGent, and exporters started there on a clock that the test
+//! moves. Nothing here sleeps for a time that was guessed: it waits until a condition holds, and fails
+//! with what it saw last if that does not happen within a generous minute.
+
+mod exporter;
+mod scrape;
+
+pub use exporter::{Exporter, command, run};
+pub use scrape::Scrape;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use flowgent_exporter::clock::ManualClock;
+use flowgent_exporter::day::Day;
+use flowgent_exporter::secret::Secret;
+use flowgent_exporter::simulator::{AccountSettings, Agent, Listing, Settings, Simulator};
+use tempfile::TempDir;
+
+/// The longest that anything is waited for.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A FlowGent, a folder to run exporters in, and the time in both.
+pub struct Scene {
+    pub simulator: Simulator,
+    clock: Arc<ManualClock>,
+    folder: TempDir,
+}
+
+impl Scene {
+    /// Two accounts, acme with three agents and globex with two, no late or revised days, and a config
+    /// that names them all. It is `now` for everybody.
+    pub fn new(now: &str) -> Self {
+        Self::with(now, settings())
+    }
+
+    /// The same with another FlowGent.
+    pub fn with(now: &str, settings: Settings) -> Self {
+        let clock = ManualClock::at(instant(now));
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let simulator = Simulator::start(&settings, Arc::clone(&clock) as _, listener).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let scene = Self {
+            simulator,
+            clock,
+            folder,
+        };
+        for account in scene.simulator.world().accounts() {
+            let key = scene.simulator.world().key(&account.name);
+            scene.write(&format!("{}.key", account.name), key.expose());
+        }
+        scene.write("config.toml", &scene.config(""));
+        scene.set_time(now);
+        scene
+    }
+
+    /// A config for all accounts; `more` goes before them.
+    pub fn config(&self, more: &str) -> String {
+        let mut text = format!(
+            "[server]\nlisten = [\"127.0.0.1:0\"]\n[storage]\npath = \"ledger.db\"\n\
+             [schedule]\njitter = \"0s\"\n\
+             [api]\nbase_url = \"{}\"\nrequests_per_second = 1000\ntimeout = \"2s\"\n{more}\n",
+            self.simulator.base_url()
+        );
+        for account in self.simulator.world().accounts() {
+            let name = &account.name;
+            text += &format!("[[account]]\nname = \"{name}\"\napi_key_file = \"{name}.key\"\n");
+            for agent in &account.agents {
+                text += &format!(
+                    "[[account.agent]]\nid = \"{}\"\nname = \"{}\"\n",
+                    agent.id, agent.name
+                );
+            }
+        }
+        text
+    }
+
+    /// Moves the clocks of FlowGent and of all exporters here to `now`.
+    pub fn set_time(&self, now: &str) {
+        self.clock.set(instant(now));
+        // Renamed into place, so that no exporter ever reads half of it.
+        let text = instant(now).format("%Y-%m-%d %H:%M:%S").to_string();
+        self.write("clock.new", &text);
+        fs::rename(self.path("clock.new"), self.path("clock")).unwrap();
+    }
+
+    /// The day that it is.
+    pub fn today(&self) -> Day {
+        use flowgent_exporter::clock::Clock;
+        self.clock.today()
+    }
+
+    /// Writes a file in the folder.
+    pub fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    /// The path of a file in the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A simulated agent by its account's and its own name.
+    pub fn agent(&self, account: &str, name: &str) -> Agent {
+        let agents = self.simulator.world().agents(account);
+        agents
+            .iter()
+            .find(|agent| &*agent.name == name)
+            .unwrap()
+            .clone()
+    }
+
+    /// Credits that FlowGent tells of an agent's day at present; a day that it does not tell is a
+    /// mistake of the test.
+    pub fn truth(&self, agent: &Agent, day: Day) -> f64 {
+        use flowgent_exporter::clock::Clock;
+        self.simulator
+            .world()
+            .truth(agent, day, self.clock.now())
+            .unwrap()
+    }
+
+    /// The same, summed over the days `first` through `last`.
+    pub fn sum(&self, agent: &Agent, first: Day, last: Day) -> f64 {
+        first.through(last).map(|day| self.truth(agent, day)).sum()
+    }
+
+    /// Starts the exporter with this folder's config, and returns when it listens.
+    pub async fn start(&self) -> Exporter {
+        Exporter::start(self, &[]).await
+    }
+}
+
+/// Two accounts, acme with three agents and globex with two, no late or revised days.
+pub fn settings() -> Settings {
+    Settings {
+        seed: 7,
+        accounts: vec![
+            AccountSettings::named(
+                "acme",
+                Secret::new("test-key-acme"),
+                &["support", "sales", "legal"],
+            ),
+            AccountSettings::named(
+                "globex",
+                Secret::new("test-key-globex"),
+                &["shop", "returns"],
+            ),
+        ],
+        late_share: 0.0,
+        revised_share: 0.0,
+        record_requests: true,
+        listing: Listing::default(),
+    }
+}
+
+/// The day of that text.
+pub fn day(text: &str) -> Day {
+    text.parse().unwrap()
+}
+
+/// The UTC instant of a text such as `2026-03-02T00:10:00`.
+pub fn instant(text: &str) -> DateTime<Utc> {
+    format!("{text}Z").parse().unwrap()
+}
+
+/// Polls `look` until it gives something.
+///
+/// # Panics
+/// After [`PATIENCE`], with the last thing that `look` saw instead.
+pub async fn wait_for<T, S: std::fmt::Display>(
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<T, S>,
+) -> T {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    loop {
+        ticks.tick().await;
+        match look().await {
+            Ok(found) => return found,
+            Err(seen) if tokio::time::Instant::now() > deadline => {
+                panic!("{what} did not happen within {PATIENCE:?}; last seen:\n{seen}")
+            }
+            Err(_) => {}
+        }
+    }
+}
