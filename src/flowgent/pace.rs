@@ -161,6 +161,12 @@ impl Pace {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The share of the configured limits that is granted at present.
+    #[cfg(test)]
+    pub(super) fn share(&self) -> f64 {
+        self.state().share
+    }
+
     /// How many requests are under way.
     #[cfg(test)]
     pub(super) fn under_way(&self) -> usize {
@@ -323,10 +329,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_shorter_retry_after_does_not_lift_a_longer_one() {
-        let pace = pace(f64::INFINITY, 4);
+        let pace = pace(1.0, 4);
         let (one, two) = (pace.acquire().await, pace.acquire().await);
+        tokio::time::advance(10 * SECOND).await;
+        let three = pace.acquire().await;
         one.refused(Some(30 * SECOND));
         two.refused(Some(SECOND));
+        // Nor does a success, although it raises the rate.
+        three.succeeded();
         assert_eq!(admissions(&pace, 1).await, [30 * SECOND]);
     }
 

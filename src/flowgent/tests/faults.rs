@@ -108,6 +108,7 @@ async fn passing_failures_are_survived_and_each_is_counted() {
     .await;
     let client = client(&server, Duration::from_secs(60), &telemetry);
     usage(&client).await.unwrap();
+    assert!((client.pace.share() - 0.52).abs() < 1e-9);
     for _ in 0..TRIES {
         server.request().await;
     }
