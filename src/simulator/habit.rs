@@ -192,7 +192,7 @@ pub(super) fn number(day: Day) -> u64 {
 }
 
 /// How one agent uses credits.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Habit {
     seed: u64,
     character: &'static Character,
