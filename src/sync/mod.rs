@@ -13,21 +13,28 @@ pub mod worker;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::clock::SharedClock;
 use crate::day::Day;
-use crate::flowgent::{self, client::Client, transport::HttpClient};
+use crate::flowgent;
+use crate::flowgent::client::Client;
+use crate::flowgent::error::ApiError;
+use crate::flowgent::transport::HttpClient;
 use crate::ledger::{AgentNumber, Ledger, LedgerError};
 use crate::roster::{self, AccountSettings, Agent, ListedAgent};
 use crate::telemetry::{self, Telemetry};
+use crate::window::Window;
 use crate::window::plan::{self, Policy, Refresh};
-use crate::window::{Window, WindowError};
 
 use pass::{Pass, lock};
 pub use report::{MemberReport, Outcome, Problem, Report};
+
+/// So many agents are planned for at once: one whose history is half filled is listed day by day.
+const PLANNED_AT_ONCE: usize = 5_000;
 
 /// An agent and its number in the ledger.
 #[derive(Debug, Clone)]
@@ -123,15 +130,6 @@ impl Syncer {
         }
     }
 
-    /// The windows that cover a range that a person named; `end` is yesterday if not given.
-    ///
-    /// # Errors
-    /// What the API would refuse of it, but for its length.
-    pub fn range(&self, start: Day, end: Option<Day>) -> Result<Vec<Window>, WindowError> {
-        let today = self.clock.today();
-        plan::range(start, end.unwrap_or(today.previous()), today)
-    }
-
     /// All agents that are known without asking anybody: from the config, from lists in files, and as
     /// FlowGent listed them last. Sorted by account and name.
     ///
@@ -192,7 +190,11 @@ impl Syncer {
         let mut agents = Vec::new();
         for account in &self.accounts {
             account.read_key(&mut report);
-            let listed = self.listing(account, &mut report).await?;
+        }
+        // All at once, so that one that hangs does not add to the wait for another.
+        let listings = join_all(self.accounts.iter().map(|account| account.list())).await;
+        for (account, listing) in self.accounts.iter().zip(listings) {
+            let listed = self.listing(account, listing, &mut report).await?;
             agents.extend(account.roster(listed, &mut report));
         }
         let members = self.register(agents).await?;
@@ -246,14 +248,14 @@ impl Syncer {
             Wanted::Due(refresh) => *refresh,
         };
         let today = self.clock.today();
-        let numbers = members.iter().map(|member| member.number).collect();
-        let known = self.ledger.coverage(numbers).await?;
-        Ok(plan::newest_first(
-            known
-                .iter()
-                .map(|coverage| plan::windows(self.policy, coverage, refresh, today))
-                .enumerate(),
-        ))
+        let numbers: Vec<AgentNumber> = members.iter().map(|member| member.number).collect();
+        let mut plans = Vec::with_capacity(numbers.len());
+        for numbers in numbers.chunks(PLANNED_AT_ONCE) {
+            let known = self.ledger.coverage(numbers.to_vec()).await?;
+            let plan = |known| plan::windows(self.policy, known, refresh, today);
+            plans.extend(known.iter().map(plan));
+        }
+        Ok(plan::newest_first(plans.into_iter().enumerate()))
     }
 
     async fn register(&self, mut agents: Vec<Agent>) -> Result<Arc<[Member]>, LedgerError> {
@@ -270,24 +272,22 @@ impl Syncer {
             .collect())
     }
 
-    /// FlowGent's listing of the account's agents, if it is wanted: a fresh one, or else the last that
-    /// could be had.
+    /// FlowGent's listing of the account's agents: this one, or if it could not be had, the last.
     async fn listing(
         &self,
         account: &Account,
+        listing: Result<Vec<ListedAgent>, ApiError>,
         report: &mut Report,
     ) -> Result<Vec<ListedAgent>, LedgerError> {
         let name = &account.settings.name;
-        if !account.settings.discover {
-            return Ok(Vec::new());
-        }
-        match account.client.list_agents().await {
-            Ok(listed) => {
+        match listing {
+            Ok(listed) if account.settings.discover => {
                 self.ledger
                     .save_listing(Arc::clone(name), listed.clone())
                     .await?;
                 Ok(listed)
             }
+            Ok(_) => Ok(Vec::new()),
             Err(error) => {
                 account
                     .refused
@@ -320,6 +320,15 @@ impl Account {
                 }
             }
             Err(error) => report.account_problem(&self.settings.name, "key_unreadable", &error),
+        }
+    }
+
+    /// Has FlowGent list the account's agents, if that is wanted.
+    async fn list(&self) -> Result<Vec<ListedAgent>, ApiError> {
+        if self.settings.discover {
+            self.client.list_agents().await
+        } else {
+            Ok(Vec::new())
         }
     }
 
