@@ -182,20 +182,26 @@ async fn a_backup_of_a_ledger_in_use_is_whole_and_sound() {
         let fetched = answer(agent, number * 31, &[0.1; 31], 5000);
         ledger.commit(fetched).await.unwrap();
     }
-    // Nothing has been moved from the log into the file yet, and the exporter goes on writing.
+    // More than one step has to copy.
+    let filler = (0..15_000).map(|number| ("acme".into(), format!("{number:0200}").into()));
+    ledger.register(filler.collect()).await.unwrap();
+    // Part of it is still in the log, and the exporter goes on writing between the steps.
     let writing = ledger.clone();
     let handle = tokio::runtime::Handle::current();
     let (from, to) = (path.clone(), copy.clone());
     let told = tokio::task::spawn_blocking(move || {
         let mut told = Vec::new();
         backup(&from, &to, |progress| {
-            let fetched = answer(agent, 20 * 31, &[0.2; 31], 5000);
-            handle.block_on(writing.commit(fetched)).unwrap();
+            if told.len() < 5 {
+                let fetched = answer(agent, 20 * 31, &[0.2; 31], 5000);
+                handle.block_on(writing.commit(fetched)).unwrap();
+            }
             told.push(progress);
         })
         .map(|()| told)
     });
     let told = told.await.unwrap().unwrap();
+    assert_eq!(told.len(), 2, "no step was repeated");
     let last = told.last().unwrap();
     assert_eq!(last.copied_bytes, last.total_bytes);
     assert_eq!(last.total_bytes, fs::metadata(&copy).unwrap().len());
