@@ -177,22 +177,14 @@ impl Worker {
     /// Does the jobs in one transaction; if that fails, each in its own, so that only the guilty
     /// one hears of it.
     fn perform(&mut self, mut batch: Vec<Box<dyn Job>>) {
-        let together = self.attempt(&mut batch);
-        if batch.len() > 1 && together.is_err() {
-            for mut job in batch {
-                let outcome = self.attempt(slice::from_mut(&mut job));
-                job.answer(outcome);
-            }
-            return;
-        }
-        // A failed batch of more than one job has been dealt with, so an error has one taker.
-        match together {
-            Ok(()) => batch.into_iter().for_each(|job| job.answer(Ok(()))),
-            Err(error) => {
-                if let Some(job) = batch.pop() {
-                    job.answer(Err(error));
-                }
-            }
+        let together = batch.len() > 1 && self.attempt(&mut batch).is_ok();
+        for mut job in batch {
+            let outcome = if together {
+                Ok(())
+            } else {
+                self.attempt(slice::from_mut(&mut job))
+            };
+            job.answer(outcome);
         }
     }
 
