@@ -153,7 +153,7 @@ impl Ledger {
         let started = clock::instant();
         let instance = writer::in_transaction(&mut connection, |connection| {
             schema::migrate(connection, found)?;
-            schema::configure(connection, policy)?;
+            usage::configure(connection, policy)?;
             Ok(schema::instance(connection)?)
         })
         .map_err(|fault| fault.at(path))?;
@@ -184,7 +184,7 @@ impl Ledger {
     pub async fn configure(&self, policy: Policy) -> Result<(), LedgerError> {
         self.writer
             .run(CONFIGURE, move |connection| {
-                schema::configure(connection, policy)
+                usage::configure(connection, policy)
             })
             .await
     }

@@ -4,7 +4,6 @@ use rusqlite::Connection;
 
 use super::error::{Fault, LedgerError};
 use super::file::Place;
-use super::usage;
 use crate::day::Day;
 use crate::window::plan::Policy;
 
@@ -131,14 +130,13 @@ pub(super) fn policy(connection: &Connection) -> rusqlite::Result<Policy> {
         })
 }
 
-/// Makes the stored sums and watermarks follow from `policy`. All rows are read, but only if it
-/// differs from the stored one.
-pub(super) fn configure(connection: &Connection, policy: Policy) -> Result<(), Fault> {
+/// Stores `policy`. Tells whether it is another one than before.
+pub(super) fn set_policy(connection: &Connection, policy: Policy) -> rusqlite::Result<bool> {
     if self::policy(connection)? == policy {
-        return Ok(());
+        return Ok(false);
     }
     connection
         .prepare_cached("UPDATE meta SET history_start = ?1, settle_days = ?2")?
         .execute((policy.history_start.number(), policy.settle_days))?;
-    usage::recount_all(connection, policy)
+    Ok(true)
 }

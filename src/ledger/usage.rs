@@ -266,8 +266,12 @@ pub(super) fn record_failure(
     Ok(write_standing(connection, agent, &standing)?)
 }
 
-/// Computes every agent's standing anew, after a change of policy.
-pub(super) fn recount_all(connection: &Connection, policy: Policy) -> Result<(), Fault> {
+/// Makes the stored sums and watermarks follow from `policy`. All rows are read, but only if it
+/// differs from the stored one.
+pub(super) fn configure(connection: &Connection, policy: Policy) -> Result<(), Fault> {
+    if !schema::set_policy(connection, policy)? {
+        return Ok(());
+    }
     let agents = connection
         .prepare(ALL_AGENTS)?
         .query_map([], |row| row.get(0).map(AgentNumber))?

@@ -10,6 +10,7 @@ mod faults;
 mod habit;
 mod journal;
 mod refusal;
+mod reply;
 mod server;
 mod talk;
 #[cfg(test)]

@@ -6,7 +6,6 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use hyper::body::Incoming;
 use hyper::header::{
@@ -15,7 +14,7 @@ use hyper::header::{
 };
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
@@ -30,13 +29,12 @@ use super::refusal::{
     ACCESS_DENIED, INTERNAL, INVALID_AGENT_ID, INVALID_KEY, METHOD_NOT_ALLOWED, MISSING_KEY,
     NOT_FOUND, Refusal, TOO_MANY_REQUESTS,
 };
+use super::reply::{Background, JSON, html, json as answer};
 use super::usage::{Report, range};
 use super::world::{Account, Agent};
 use super::{Shared, talk};
 use crate::day::Day;
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
-const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 /// What stands before every path, without the slash that follows.
 const ROOT: &str = "/api/public/agent";
 /// How long to wait after a connection could not be accepted, as when files run out.
@@ -78,22 +76,6 @@ impl Connections {
                 .serve_connection(TokioIo::new(stream), service);
             // A client that hangs up and a body that was cut on purpose are both errors here.
             let _ = stop.run_until_cancelled(connection).await;
-        });
-    }
-}
-
-/// Where work goes on after the answer.
-pub(super) struct Background<'a> {
-    stop: &'a CancellationToken,
-    tasks: TaskTracker,
-}
-
-impl Background<'_> {
-    /// Does `work` until the simulator stops.
-    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let stop = self.stop.clone();
-        self.tasks.spawn(async move {
-            stop.run_until_cancelled(work).await;
         });
     }
 }
@@ -177,7 +159,7 @@ impl Shared {
         }
         let account = account?;
         if target.endpoint == Endpoint::Listing {
-            return Ok(json(200, self.listing(account).to_string()));
+            return Ok(answer(200, self.listing(account).to_string()));
         }
         if target.agent_id.is_empty() {
             return Err(INVALID_AGENT_ID);
@@ -213,7 +195,7 @@ impl Shared {
             Some(fault) => report.spoilt(fault),
             None => report.json(),
         };
-        json(200, body)
+        answer(200, body)
     }
 
     /// The agents of an account, in the form that the settings ask for.
@@ -231,28 +213,8 @@ impl Shared {
     }
 }
 
-/// A JSON response.
-pub(super) fn json(status: u16, body: impl Into<Bytes>) -> Response<Body> {
-    with_type(status, JSON, body)
-}
-
 fn refuse(refusal: &Refusal) -> Response<Body> {
-    json(refusal.status, refusal.body())
-}
-
-fn html(status: u16, text: &str) -> Response<Body> {
-    let page = format!(
-        "<!DOCTYPE html><html><head><title>{text}</title></head><body><h1>{text}</h1></body></html>\n"
-    );
-    with_type(status, HTML, page)
-}
-
-fn with_type(status: u16, kind: HeaderValue, body: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Body::Whole(body.into()));
-    *response.status_mut() =
-        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(CONTENT_TYPE, kind);
-    response
+    answer(refusal.status, refusal.body())
 }
 
 /// What a fault that replaces the answer puts in its place.

@@ -20,7 +20,7 @@ use super::body::Body;
 use super::faults::Fault;
 use super::journal::Endpoint;
 use super::refusal::{INVALID_BODY, INVALID_CALLBACK, MISSING_FIELDS, NO_WHATSAPP, Refusal};
-use super::server::{Background, json as answer};
+use super::reply::{Background, json as answer};
 use super::world::Agent;
 use crate::day::Day;
 use crate::flowgent::wire::{ChatMessages, ChatRequest, TemplateRequest};

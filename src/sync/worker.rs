@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{debug, error};
 
 use super::schedule::{self, Schedule, Trigger};
 use super::{Event, Observer, Outcome, Syncer, Wanted};
@@ -103,7 +103,7 @@ impl Worker {
         reloads: &mut mpsc::Receiver<Reload>,
         stop: &CancellationToken,
     ) -> Option<Reload> {
-        info!(trigger = trigger.as_str(), "sync started");
+        debug!(trigger = trigger.as_str(), "sync started");
         let stop_sync = stop.child_token();
         let wanted = Wanted::Due(trigger.refresh());
         let mut pending = None;
