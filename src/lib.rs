@@ -2,9 +2,10 @@
 //!
 //! FlowGent tells, per agent, the credits used on each UTC day, up to yesterday, at most 31 days per
 //! request. The figures come late and are revised. This crate keeps every day in a local ledger and
-//! shows it to Prometheus. The modules stand in the order of that way:
+//! shows it to Prometheus. The modules stand in the order of that way, and each uses only those before
+//! it:
 //!
-//! Time is a value ([`clock`]), and so is a UTC day ([`day`]). What nobody may see is a [`secret`]; how
+//! A UTC day is a value ([`day`]), and so is the time ([`clock`]). What nobody may see is a [`secret`]; how
 //! long to wait before trying again is a [`backoff`]; what the exporter tells of itself is its
 //! [`telemetry`].
 //!
@@ -24,8 +25,8 @@
 //! [`app`] puts the parts together and drains them in the end; [`logging`] and [`cli`] are what a
 //! person meets first.
 
-pub mod clock;
 pub mod day;
+pub mod clock;
 pub mod secret;
 pub mod backoff;
 pub mod telemetry;
