@@ -1,6 +1,7 @@
 //! The whole program against a simulated FlowGent: the real binary, on a clock that the test moves.
 
 #![allow(unreachable_pub, reason = "nobody imports a test binary")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod harness;
 

@@ -1,9 +1,11 @@
 //! A running exporter: the real binary, with its log and its port.
 
+use std::env::consts::ARCH;
+use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -11,8 +13,22 @@ use tokio::process::{Child, Command};
 
 use super::{Scene, Scrape, wait_for};
 
-/// Where Debian's package puts the library that shows a program another clock.
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+/// The library that shows a program another clock, wherever the system keeps it.
+static FAKETIME: LazyLock<PathBuf> = LazyLock::new(|| {
+    // Debian has a folder for each architecture; a library of another one would not be loaded.
+    let ours = format!("/usr/lib/{ARCH}-");
+    let mut folders: Vec<PathBuf> = fs::read_dir("/usr/lib")
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    folders.sort_by_key(|folder| !folder.to_string_lossy().starts_with(&ours));
+    folders.extend(["/usr/lib".into(), "/usr/lib64".into()]);
+    folders
+        .into_iter()
+        .map(|folder| folder.join("faketime/libfaketimeMT.so.1"))
+        .find(|library| library.exists())
+        .expect("libfaketimeMT.so.1 is not there: install libfaketime, as tests/run does")
+});
 
 /// A running exporter. It is killed when dropped.
 pub struct Exporter {
@@ -23,14 +39,10 @@ pub struct Exporter {
 
 /// The program in the scene's folder, on the scene's clock.
 pub fn command(scene: &Scene) -> Command {
-    assert!(
-        Path::new(FAKETIME).exists(),
-        "{FAKETIME} is not there: install libfaketime"
-    );
     let mut command = Command::new(env!("CARGO_BIN_EXE_flowgent-exporter"));
     command
         .current_dir(scene.folder())
-        .env("LD_PRELOAD", FAKETIME)
+        .env("LD_PRELOAD", &*FAKETIME)
         .env("FAKETIME_TIMESTAMP_FILE", scene.path("clock"))
         // The file is read at every look, and waiting goes on in real time.
         .env("FAKETIME_NO_CACHE", "1")

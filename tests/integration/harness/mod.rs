@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use flowgent_exporter::clock::ManualClock;
+use flowgent_exporter::clock::{self, Clock, ManualClock};
 use flowgent_exporter::day::Day;
 use flowgent_exporter::secret::Secret;
 use flowgent_exporter::simulator::{AccountSettings, Agent, Listing, Settings, Simulator};
@@ -89,7 +89,6 @@ impl Scene {
 
     /// The day that it is.
     pub fn today(&self) -> Day {
-        use flowgent_exporter::clock::Clock;
         self.clock.today()
     }
 
@@ -121,7 +120,6 @@ impl Scene {
     /// Credits that FlowGent tells of an agent's day at present; a day that it does not tell is a
     /// mistake of the test.
     pub fn truth(&self, agent: &Agent, day: Day) -> f64 {
-        use flowgent_exporter::clock::Clock;
         self.simulator
             .world()
             .truth(agent, day, self.clock.now())
@@ -180,13 +178,13 @@ pub async fn wait_for<T, S: std::fmt::Display>(
     what: &str,
     mut look: impl AsyncFnMut() -> Result<T, S>,
 ) -> T {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = clock::instant() + PATIENCE;
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
     loop {
         ticks.tick().await;
         match look().await {
             Ok(found) => return found,
-            Err(seen) if tokio::time::Instant::now() > deadline => {
+            Err(seen) if clock::instant() > deadline => {
                 panic!("{what} did not happen within {PATIENCE:?}; last seen:\n{seen}")
             }
             Err(_) => {}
