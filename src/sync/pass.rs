@@ -47,7 +47,7 @@ struct State {
     failures_in_a_row: usize,
     /// Agents that are of no use in this sync.
     dropped: HashSet<usize>,
-    /// Agents whose failure is in the ledger.
+    /// Agents of which a window could not be had in spite of its retries; the ledger knows it.
     failed: HashSet<usize>,
     ledger_error: Option<LedgerError>,
 }
@@ -195,7 +195,10 @@ impl Pass {
             };
             state.abandoned |= error.is_account_wide() || state.failures_in_a_row >= GIVE_UP_AFTER;
             // An agent that is not the account's is so for every window; a broken answer may not be.
-            if matches!(error, ApiError::AccessDenied | ApiError::InvalidAgentId) {
+            // One that keeps failing must not hold the workers up for all its windows.
+            let is_hopeless = matches!(error, ApiError::AccessDenied | ApiError::InvalidAgentId)
+                || (error.is_retryable() && state.failed.contains(&index));
+            if is_hopeless {
                 state.dropped.insert(index);
             }
         }
