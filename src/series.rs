@@ -310,6 +310,22 @@ mod tests {
     }
 
     #[test]
+    fn after_a_step_back_the_newest_known_day_may_be_the_frontier() {
+        let ahead = ones("2026-11-24", "2026-11-25");
+        let totals = Totals {
+            frontier: Some(day("2026-08-01")),
+            known_days: 66,
+            known_through: Some(day("2026-11-25")),
+            ..Totals::default()
+        };
+        let figures = figures(&totals, &ahead, day("2026-05-30"), day("2026-11-23"));
+        let end = Some(seconds(day("2026-08-02").start()));
+        assert_eq!(figures.known_through_seconds, end);
+        assert_eq!(figures.complete_through_seconds, end);
+        assert_eq!(figures.missing_days, 113.0);
+    }
+
+    #[test]
     fn recent_days_reach_back_to_the_previous_month_or_thirty_days() {
         for (today, start) in [
             ("2026-11-23", "2026-10-01"),

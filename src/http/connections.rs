@@ -213,11 +213,15 @@ mod tests {
 
     #[test]
     fn a_connection_that_served_a_request_waits_anew() {
-        let connections = Connections::new(2, Telemetry::new());
-        let slots = [connections.open(instant()), connections.open(instant())];
+        let connections = Connections::new(3, Telemetry::new());
+        let slots = [(); 3].map(|()| connections.open(instant()));
+        let _answering = slots[2].answering();
         drop(slots[0].answering());
-        let _third = connections.open(instant());
-        assert!(is_open(&slots[0]) && !is_open(&slots[1]));
+        let _fourth = connections.open(instant());
+        assert!(is_open(&slots[0]) && !is_open(&slots[1]) && is_open(&slots[2]));
+        drop(slots[1].answering());
+        let _fifth = connections.open(instant());
+        assert!(!is_open(&slots[0]) && is_open(&slots[2]));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hyper::body::Body;
+use hyper::body::{Body, Incoming};
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY,
@@ -106,8 +106,8 @@ impl Content {
     }
 }
 
-/// Answers `request` and counts it. The body of a request is never read.
-pub(super) fn respond<B: Body>(state: &State, request: &Request<B>) -> Response<Content> {
+/// Answers `request` and counts it. The content of a request is never read.
+pub(super) fn respond(state: &State, request: &Request<Incoming>) -> Response<Content> {
     let handler = Handler::of(request.uri().path(), &state.telemetry_path);
     let is_head = request.method() == Method::HEAD;
     let mut response = match handler {
@@ -136,7 +136,8 @@ pub(super) fn respond<B: Body>(state: &State, request: &Request<B>) -> Response<
         *response.body_mut() = Content::Text(Bytes::new());
     }
     if !request.body().is_end_stream() {
-        // What nobody reads must not be taken for the next request.
+        // What nobody reads must not be taken for the next request. Left to itself, hyper reads on
+        // if the content happens to be there already.
         set(&mut response, CONNECTION, HeaderValue::from_static("close"));
     }
     requests(&state.telemetry, handler, response.status()).inc();
