@@ -157,21 +157,15 @@ pub(super) async fn body(response: &mut Response, limit: usize) -> Result<Vec<u8
     Ok(body)
 }
 
-/// An error below HTTP, told by its causes and without its URL.
+/// An error below HTTP, told by its first cause: the layers above it only say that they met it.
 pub(super) fn broken(error: reqwest::Error) -> ApiError {
     let connecting = error.is_connect();
     let error = error.without_url();
-    let mut causes = vec![error.to_string()];
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        // Wrappers that repeat their cause would say it twice.
-        if causes.last().is_none_or(|last| !last.ends_with(&text)) {
-            causes.push(text);
-        }
-        next = cause.source();
+    let mut cause: &dyn Error = &error;
+    while let Some(next) = cause.source() {
+        cause = next;
     }
-    let text = printable(&causes.join(": "), QUOTE_BYTES);
+    let text = printable(&cause.to_string(), QUOTE_BYTES);
     if connecting {
         ApiError::Connect(text)
     } else {
