@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use clap::Args;
-use comfy_table::{CellAlignment, Table, presets};
+use prometheus::core::Collector;
 use tokio::task::JoinSet;
 
-use super::{Common, Failure, load};
+use super::{Common, Failure, count, load, print, table};
 use crate::clock::{Clock, SharedClock, SystemClock};
 use crate::config::Config;
 use crate::flowgent::client::Client;
@@ -28,18 +28,19 @@ pub(super) struct CheckArguments {
 pub(super) async fn check(common: &Common, arguments: &CheckArguments) -> Result<(), Failure> {
     let config = load(common)?;
     for warning in &config.warnings {
-        println!("warning: {warning}");
+        print(format_args!("warning: {warning}\n"))?;
     }
     let agents: usize = config
         .accounts
         .iter()
         .map(|account| account.agents.len())
         .sum();
-    println!(
-        "{}: good, {} accounts, {agents} agents named in it",
+    print(format_args!(
+        "{} is good: {}, {} named in it\n",
         common.config_file.display(),
-        config.accounts.len()
-    );
+        count(config.accounts.len(), "account"),
+        count(agents, "agent")
+    ))?;
     if arguments.live {
         live(&config).await
     } else {
@@ -64,36 +65,45 @@ async fn live(config: &Config) -> Result<(), Failure> {
         let client = Arc::new(Client::new(&http, &config.api, name, &telemetry, clock));
         findings.extend(examine(account, &client).await);
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(["account", "agent", "clock skew", "result"]);
-    if let Some(column) = table.column_mut(2) {
-        column.set_cell_alignment(CellAlignment::Right);
+    let header = ["account", "agent", "clock skew", "result"];
+    let mut table = table(header, &[2]);
+    for finding in &findings {
+        let skew = match skew_seconds(&telemetry, &finding.account) {
+            Some(seconds) => format!("{seconds:+.1} s"),
+            None => "unknown".to_owned(),
+        };
+        let result = finding.result.as_ref().unwrap_or_else(|error| error);
+        table.add_row([finding.account.as_ref(), &finding.agent, &skew, result]);
     }
-    for Finding {
-        account,
-        agent,
-        result,
-    } in &findings
-    {
-        let skew = telemetry
-            .api_clock_skew
-            .with_label_values(&[account.as_ref()])
-            .get();
-        let result = result.as_ref().unwrap_or_else(|error| error);
-        table.add_row([account.as_ref(), agent, &format!("{skew:+.1} s"), result]);
-    }
-    println!("{table}");
     let failed = findings
         .iter()
         .filter(|finding| finding.result.is_err())
         .count();
-    println!("{failed} of {} calls failed", findings.len());
+    print(format_args!(
+        "\n{}\n\n{failed} of {} failed\n",
+        table.trim_fmt(),
+        count(findings.len(), "call")
+    ))?;
     if failed == 0 {
         Ok(())
     } else {
         Err(Failure::Told)
     }
+}
+
+/// FlowGent's clock minus ours, if it has told its time to this account.
+fn skew_seconds(telemetry: &Telemetry, account: &str) -> Option<f64> {
+    let families = telemetry.api_clock_skew.collect();
+    let series = families.iter().flat_map(|family| family.get_metric());
+    series
+        .filter(|metric| {
+            metric
+                .get_label()
+                .iter()
+                .any(|label| label.value() == account)
+        })
+        .map(|metric| metric.get_gauge().get_value())
+        .next()
 }
 
 /// Tries the account's key, its listing if that is used, and each of its agents.

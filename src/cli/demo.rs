@@ -10,10 +10,11 @@ use anyhow::Context;
 use clap::Args;
 use tokio::sync::oneshot;
 
-use super::{Failure, progress, serve, simulate};
+use super::{Failure, print, progress, serve, simulate};
 use crate::app::App;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::day::TRACKING_START;
 use crate::simulator::{Settings, Simulator};
 use crate::sync::Event;
 
@@ -49,9 +50,12 @@ pub(super) async fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
     let config = folder.join("config.toml");
     write_config(&simulator, arguments.listen, folder)
         .with_context(|| format!("cannot write to {}", folder.display()))?;
-    println!("A simulated FlowGent answers at {}", simulator.base_url());
-    println!("The exporter's config is {}", config.display());
-    println!("Filling the history of all agents since 2025-05-28 …");
+    print(format_args!(
+        "A simulated FlowGent answers at {}\nThe exporter's config is {}\n\
+         Filling the history of all agents since {TRACKING_START} …\n",
+        simulator.base_url(),
+        config.display()
+    ))?;
 
     let (filled, when_filled) = oneshot::channel();
     let app = App::start(
@@ -63,13 +67,13 @@ pub(super) async fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
     let address = app.addresses().first().copied().unwrap_or(arguments.listen);
     let announce = async {
         if when_filled.await.is_ok() {
-            print!("{}", what_to_try(address));
+            print(what_to_try(address))?;
         }
-        std::future::pending::<()>().await;
+        std::future::pending::<Result<(), Failure>>().await
     };
     tokio::select! {
         () = app.run(reload, stop) => {}
-        () = announce => {}
+        result = announce => result?,
     }
     simulator.shutdown().await;
     Ok(())

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Common, Failure, load};
+use super::{Common, Failure, count, load, print};
 use crate::ledger;
 
 /// What `ledger` does.
@@ -40,28 +40,35 @@ pub(super) fn run(common: &Common, command: &LedgerCommand) -> Result<(), Failur
                 bar.set_position(progress.copied_bytes);
             })?;
             bar.finish_and_clear();
-            println!("{} is a copy of {}", destination.display(), path.display());
-            Ok(())
+            print(format_args!(
+                "{} is a copy of {}\n",
+                destination.display(),
+                path.display()
+            ))
         }
     }
 }
 
 fn check(path: PathBuf) -> Result<(), Failure> {
     let report = ledger::check(&path)?;
-    println!(
-        "{}: {} agents, {} days, {} revisions",
+    let found = if report.is_sound() {
+        "sound"
+    } else {
+        "not sound"
+    };
+    print(format_args!(
+        "{} is {found}: {}, {}, {}\n",
         path.display(),
-        report.agents,
-        report.days,
-        report.revisions
-    );
-    for violation in &report.violations {
-        println!("{violation}");
-    }
+        count(report.agents, "agent"),
+        count(report.days, "day"),
+        count(report.revisions, "revision"),
+    ))?;
     if report.is_sound() {
-        println!("sound");
         return Ok(());
     }
-    println!("not sound: restore a backup, or move the file away and have all days fetched anew");
+    for violation in &report.violations {
+        print(format_args!("{violation}\n"))?;
+    }
+    print("restore a backup, or move the file away and have all days fetched anew\n")?;
     Err(Failure::Told)
 }

@@ -8,11 +8,13 @@ mod serve;
 mod simulate;
 mod sync;
 
-use std::io::{self, IsTerminal};
+use std::fmt;
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use comfy_table::{CellAlignment, Table, presets};
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError};
@@ -37,11 +39,14 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
             .chain()
             .find_map(|cause| cause.downcast_ref::<ConfigError>())
         {
-            Some(error) => Self::Usage(error.render(io::stderr().is_terminal())),
+            Some(error) => Self::Usage(format!("{}{}", error.render(has_colours()), tip(error))),
             None => Self::Failed(error),
         }
     }
 }
+
+/// Where packages put the config file.
+const DEFAULT_CONFIG: &str = "/etc/flowgent-exporter/config.toml";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -49,41 +54,49 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     name = "flowgent-exporter",
     version,
     about = "Prometheus exporter and usage monitor for AI agents on FlowGent",
-    long_about = "Prometheus exporter and usage monitor for AI agents on FlowGent.\n\n\
-        It polls each agent's daily credit usage, keeps every day since 28 May 2025 in a local \
-        ledger, and serves it to Prometheus. Without a command it serves; `demo` shows it at work \
-        without any set-up.",
-    after_help = "Exit codes: 0 good, 1 failed, 2 wrong usage or config."
+    after_help = "It polls each agent's daily credit usage, keeps every day since 28 May 2025 in a \
+        local ledger, and serves it to Prometheus. Without a command it serves; `demo` shows it at \
+        work without any set-up.\n\n\
+        Exit codes: 0 good, 1 failed, 2 wrong usage or config."
 )]
 pub struct Arguments {
-    #[command(flatten)]
-    common: Common,
+    // First, since a heading holds for all that follows it.
     #[command(flatten)]
     serve: ServeArguments,
+    #[command(flatten)]
+    common: Common,
     #[command(subcommand)]
     command: Option<Command>,
 }
 
 /// What every command takes.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Common options")]
 struct Common {
     /// The config file.
     #[arg(
         long = "config.file",
         global = true,
         value_name = "FILE",
-        default_value = "/etc/flowgent-exporter/config.toml"
+        default_value = DEFAULT_CONFIG
     )]
     config_file: PathBuf,
-    /// The least important events that are logged.
-    #[arg(long = "log.level", global = true, value_enum, default_value = "info")]
-    log_level: logging::Level,
-    /// How the log is written.
+    /// Log what is of this importance or above: debug, info, warn or error [default: info when
+    /// serving, else warn].
+    #[arg(
+        long = "log.level",
+        global = true,
+        value_name = "LEVEL",
+        hide_possible_values = true
+    )]
+    log_level: Option<logging::Level>,
+    /// Write the log as logfmt or json.
     #[arg(
         long = "log.format",
         global = true,
-        value_enum,
-        default_value = "logfmt"
+        value_name = "FORMAT",
+        default_value = "logfmt",
+        hide_possible_values = true
     )]
     log_format: logging::Format,
 }
@@ -116,7 +129,7 @@ enum Command {
     Simulate(simulate::SimulateArguments),
     /// Print completions for a shell.
     Completions {
-        /// The shell.
+        /// Whose completions.
         shell: clap_complete::Shell,
     },
     /// Print the manual page.
@@ -133,8 +146,15 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         serve,
         command,
     } = arguments;
-    logging::start(common.log_level, common.log_format);
-    if serve != ServeArguments::default() && !matches!(command, None | Some(Command::Serve(_))) {
+    let serving = matches!(command, None | Some(Command::Serve(_)));
+    // A command in the foreground tells how it goes in its own words.
+    let level = if serving {
+        logging::Level::Info
+    } else {
+        logging::Level::Warn
+    };
+    logging::start(common.log_level.unwrap_or(level), common.log_format);
+    if serve != ServeArguments::default() && !serving {
         let message = "error: --web.listen-address and --web.telemetry-path are for serving; put \
             them behind a command that takes them\n\nFor more information, try '--help'.";
         return Err(Failure::Usage(message.to_owned()));
@@ -148,12 +168,15 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(Command::Ledger(command)) => ledger::run(&common, &command),
         Some(Command::Simulate(arguments)) => block_on(simulate::simulate(&arguments)),
         Some(Command::Completions { shell }) => {
+            let mut script = Vec::new();
             let mut command = Arguments::command();
-            clap_complete::generate(shell, &mut command, "flowgent-exporter", &mut io::stdout());
-            Ok(())
+            clap_complete::generate(shell, &mut command, "flowgent-exporter", &mut script);
+            print(String::from_utf8_lossy(&script))
         }
         Some(Command::Man) => {
-            Ok(clap_mangen::Man::new(Arguments::command()).render(&mut io::stdout())?)
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
+            print(String::from_utf8_lossy(&page))
         }
     }
 }
@@ -182,4 +205,52 @@ fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Fa
 /// The config of the file that the command line names, as of today.
 fn load(common: &Common) -> Result<Config, ConfigError> {
     Config::load(&common.config_file, SystemClock.today())
+}
+
+/// Whether what goes to stderr may have colours.
+fn has_colours() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stderr().is_terminal() && !refused
+}
+
+/// What to do about a config that is not there, which is what a newcomer meets.
+fn tip(error: &ConfigError) -> &'static str {
+    match error {
+        ConfigError::Read { path, error }
+            if path.as_os_str() == DEFAULT_CONFIG && error.kind() == ErrorKind::NotFound =>
+        {
+            "\n\n  tip: name another file with --config.file, or try `flowgent-exporter demo`, which \
+             needs none"
+        }
+        _ => "",
+    }
+}
+
+/// Writes to stdout. A reader that has gone away, as `head` does, has seen enough.
+fn print(text: impl fmt::Display) -> Result<(), Failure> {
+    match write!(io::stdout(), "{text}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+/// An empty table without lines, its columns two spaces apart. Those in `figures` are flush right.
+fn table<const N: usize>(header: [&str; N], figures: &[usize]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(header);
+    for (place, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if figures.contains(&place) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// A number of things, such as `1 agent` or `3 agents`.
+fn count(number: impl fmt::Display, thing: &str) -> String {
+    let number = number.to_string();
+    let plural = if number == "1" { "" } else { "s" };
+    format!("{number} {thing}{plural}")
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args;
 
-use super::{Failure, serve};
+use super::{Failure, print, serve};
 use crate::clock::SystemClock;
 use crate::simulator::{FAULTS, Rule, Settings, Simulator};
 
@@ -28,8 +28,8 @@ pub(super) struct SimulateArguments {
 /// Serves until told to end.
 pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<(), Failure> {
     if arguments.faults.iter().any(|fault| fault == "list") {
-        FAULTS.iter().for_each(|(name, _)| println!("{name}"));
-        return Ok(());
+        let names = FAULTS.map(|(name, _)| name);
+        return print(format_args!("{}\n", names.join("\n")));
     }
     let rules = arguments
         .faults
@@ -47,25 +47,29 @@ pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<(), Failur
         .into_iter()
         .for_each(|rule| simulator.faults().add(rule));
 
-    println!("A simulated FlowGent answers at {}", simulator.base_url());
-    for account in simulator.world().accounts() {
-        let key = simulator.world().key(&account.name);
-        println!("\naccount {} with the key {}", account.name, key.expose());
-        for agent in &account.agents {
-            println!("  {}  {}", agent.id, agent.name);
-        }
-        if let Some(agent) = account.agents.first() {
-            let url = simulator.base_url();
-            println!(
-                "  curl -H 'Authorization: {}' {url}agent/{}/usage",
-                key.expose(),
-                agent.id
-            );
-        }
-    }
+    print(listing(&simulator))?;
     stop.cancelled().await;
     simulator.shutdown().await;
     Ok(())
+}
+
+/// Whom it knows, and how to ask it.
+fn listing(simulator: &Simulator) -> String {
+    let (url, world) = (simulator.base_url(), simulator.world());
+    let mut text = format!("A simulated FlowGent answers at {url}\n");
+    for account in world.accounts() {
+        let key = world.key(&account.name);
+        let key = key.expose();
+        text += &format!("\naccount {} with the key {key}\n", account.name);
+        for agent in &account.agents {
+            text += &format!("  {}  {}\n", agent.id, agent.name);
+        }
+        if let Some(agent) = account.agents.first() {
+            let id = &agent.id;
+            text += &format!("  curl -H 'Authorization: {key}' {url}agent/{id}/usage\n");
+        }
+    }
+    text + "\nPress Ctrl-C to end.\n"
 }
 
 /// A simulator on that address.

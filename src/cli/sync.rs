@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use anyhow::anyhow;
 use clap::Args;
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
 
-use super::{Common, Failure, load, progress, serve};
+use super::{Common, Failure, count, load, print, progress, serve, table};
 use crate::app;
 use crate::clock::{SharedClock, SystemClock};
 use crate::day::{Day, TRACKING_START};
+use crate::ledger::LedgerError;
 use crate::sync::{Event, MemberReport, Outcome, Report, Wanted};
 use crate::telemetry::Telemetry;
 use crate::window::plan::{self, Refresh};
@@ -29,19 +31,21 @@ pub(super) struct SyncArguments {
 
 /// Syncs once and prints how that went.
 pub(super) async fn sync(common: &Common, arguments: &SyncArguments) -> Result<(), Failure> {
-    let config = load(common)?;
     let clock: SharedClock = Arc::new(SystemClock);
     let wanted = wanted(arguments, clock.today()).map_err(Failure::Usage)?;
+    let config = load(common)?;
     let telemetry = Telemetry::new();
     let (_, stop) = serve::signals()?;
-    let ledger = app::open_ledger(&config, &telemetry).await?;
+    let ledger = app::open_ledger(&config, &telemetry)
+        .await
+        .map_err(in_use)?;
     let syncer = app::syncer(&config, &ledger, &clock, &telemetry)?;
     let observer = progress::observer();
     let result = syncer.run(&wanted, &observer, &stop).await;
     ledger.close().await;
     let report = result?;
     observer(Event::Ended(report.outcome()));
-    print(&report);
+    print(summary(&report))?;
     match report.outcome() {
         Outcome::Complete => Ok(()),
         Outcome::Incomplete | Outcome::Failed => Err(Failure::Told),
@@ -62,34 +66,57 @@ fn wanted(arguments: &SyncArguments, today: Day) -> Result<Wanted, String> {
     Ok(Wanted::Windows(windows))
 }
 
-fn print(report: &Report) {
-    println!("{}", table(report));
-    for problem in &report.problems {
-        println!("account {}: {problem}", problem.account);
+/// The error, with what to do if an exporter is running, for which this command is not needed.
+fn in_use(error: LedgerError) -> anyhow::Error {
+    match error {
+        LedgerError::InUse { ref pid, .. } => anyhow!(
+            "{error}\n\n  tip: a running exporter syncs by itself; to have it sync now: kill -HUP {pid}"
+        ),
+        error => error.into(),
     }
-    println!(
-        "{}: {} of {} windows in {:.1} s",
-        report.outcome().as_str(),
-        report.committed,
-        report.planned,
-        report.took.as_secs_f64()
-    );
 }
 
-fn table(report: &Report) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header([
-        "account", "agent", "windows", "new days", "revised", "absent", "state",
-    ]);
-    for column in 2..=5 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
+/// The table, what it cannot show, and the outcome in one line.
+fn summary(report: &Report) -> String {
+    let mut text = String::new();
+    if !report.members.is_empty() {
+        text += &rows(report).trim_fmt();
+        text += "\n\n";
+    }
+    for problem in &report.problems {
+        let is_of = |member: &MemberReport| member.problem.as_ref() == Some(&problem.error);
+        if is_summed(report) || !report.members.iter().any(is_of) {
+            text += &format!("account {}: {problem}\n", problem.account);
         }
     }
-    let summed = report.members.len() > MAX_ROWS;
+    if report.deferred > 0 {
+        let windows = count(report.deferred, "window");
+        text += &format!("put off {windows}: by FlowGent's clock the last day is not over yet\n");
+    }
+    if report.interrupted {
+        text += "interrupted: what is left is fetched by the next sync\n";
+    }
+    text + &format!(
+        "{}: {} of {} fetched in {:.1} s\n",
+        report.outcome().as_str(),
+        report.committed,
+        count(report.planned, "window"),
+        report.took.as_secs_f64()
+    )
+}
+
+/// Whether there are too many agents for a row each.
+fn is_summed(report: &Report) -> bool {
+    report.members.len() > MAX_ROWS
+}
+
+fn rows(report: &Report) -> Table {
+    let header = [
+        "account", "agent", "windows", "new days", "revised", "absent", "state",
+    ];
+    let mut table = table(header, &[2, 3, 4, 5]);
     let together = |a: &MemberReport, b: &MemberReport| {
-        summed && a.member.agent.account == b.member.agent.account
+        is_summed(report) && a.member.agent.account == b.member.agent.account
     };
     for members in report.members.chunk_by(together) {
         table.add_row(row(members));
@@ -100,31 +127,31 @@ fn table(report: &Report) -> Table {
 /// The row for one agent, or for several of one account.
 fn row(members: &[MemberReport]) -> [String; 7] {
     let agent = &members[0].member.agent;
-    let sum = |figure: fn(&MemberReport) -> usize| -> String {
-        members.iter().map(figure).sum::<usize>().to_string()
+    let sum = |figure: fn(&MemberReport) -> usize| members.iter().map(figure).sum::<usize>();
+    let good = |member: &&MemberReport| {
+        member.problem.is_none() && member.committed == member.planned && member.absent_days == 0
     };
-    let failed = members
-        .iter()
-        .filter(|member| member.problem.is_some())
-        .count();
+    let bad = members.len() - members.iter().filter(good).count();
     let (name, state) = match members {
-        [member] => (
-            agent.name.to_string(),
-            member.problem.clone().unwrap_or("ok".to_owned()),
-        ),
-        _ if failed == 0 => (format!("{} agents", members.len()), "ok".to_owned()),
-        _ => (
-            format!("{} agents", members.len()),
-            format!("{failed} failed"),
-        ),
+        [member] if bad > 0 => {
+            let problem = member.problem.clone();
+            (
+                agent.name.to_string(),
+                problem.unwrap_or("incomplete".to_owned()),
+            )
+        }
+        [_] => (agent.name.to_string(), "ok".to_owned()),
+        _ if bad == 0 => (count(members.len(), "agent"), "ok".to_owned()),
+        _ => (count(members.len(), "agent"), format!("{bad} incomplete")),
     };
+    let (fetched, planned) = (sum(|member| member.committed), sum(|member| member.planned));
     [
         agent.account.to_string(),
         name,
-        sum(|member| member.committed),
-        sum(|member| member.new_days),
-        sum(|member| member.revised_days),
-        sum(|member| member.absent_days),
+        format!("{fetched}/{planned}"),
+        sum(|member| member.new_days).to_string(),
+        sum(|member| member.revised_days).to_string(),
+        sum(|member| member.absent_days).to_string(),
         state,
     ]
 }

@@ -209,7 +209,7 @@ impl Syncer {
             .windows_left
             .set(i64::try_from(work.len()).unwrap_or(i64::MAX));
         observer(Event::Planned(work.len()));
-        report.begin(&members, work.len());
+        report.begin(&members, &work);
 
         // Accounts do not wait for each other, and one that fails harms no other.
         let report = Arc::new(Mutex::new(report));

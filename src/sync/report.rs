@@ -66,6 +66,8 @@ pub struct Report {
 pub struct MemberReport {
     /// The agent.
     pub member: Member,
+    /// Its windows that were planned.
+    pub planned: usize,
     /// Its windows that are in the ledger now.
     pub committed: usize,
     /// Its days that the ledger did not know before.
@@ -110,12 +112,13 @@ impl fmt::Display for Problem {
 
 impl Report {
     /// Notes what there is to do for whom.
-    pub(super) fn begin(&mut self, members: &[Member], planned: usize) {
-        self.planned = planned;
+    pub(super) fn begin(&mut self, members: &[Member], work: &[(usize, Window)]) {
+        self.planned = work.len();
         self.members = members
             .iter()
             .map(|member| MemberReport {
                 member: member.clone(),
+                planned: 0,
                 committed: 0,
                 new_days: 0,
                 revised_days: 0,
@@ -123,6 +126,9 @@ impl Report {
                 problem: None,
             })
             .collect();
+        for (index, _) in work {
+            self.members[*index].planned += 1;
+        }
     }
 
     /// How the sync ended.
