@@ -1,9 +1,9 @@
 //! Start, restart, and days that pass.
 
 use flowgent_exporter::day::TRACKING_START;
-use flowgent_exporter::simulator::Endpoint;
+use flowgent_exporter::simulator::{Endpoint, Fault, Times};
 
-use crate::harness::{Scene, day};
+use crate::harness::{DAY_BOUND, Scene, day};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_start_fills_the_history_and_publishes_exact_figures() {
@@ -30,25 +30,231 @@ async fn a_first_start_fills_the_history_and_publishes_exact_figures() {
     assert_eq!(figure("previous_month_credits"), Some(february));
     assert_eq!(figure("missing_days"), Some(0.0));
     assert_eq!(figure("up"), Some(1.0));
+    exporter.wait_until_whole(&scene).await;
+    exporter.stop().await;
+    scene.assert_ledger_is_the_truth().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_on_the_same_day_asks_for_nothing() {
+async fn a_restart_later_the_same_day_asks_for_nothing() {
     let scene = Scene::new("2026-03-10T09:00:00");
     let exporter = scene.start().await;
-    exporter.wait_for_syncs(1).await;
+    exporter.wait_until_whole(&scene).await;
     exporter.stop().await;
     let support = scene.agent("acme", "support");
     let asked = scene.simulator.journal().count(&support, Endpoint::Usage);
     // 286 days are ten windows.
     assert_eq!(asked, 10);
 
+    scene.simulator.journal().clear();
+    scene.set_time("2026-03-10T18:00:00");
     let exporter = scene.start().await;
-    let scrape = exporter.wait_for_syncs(1).await;
+    // Everything is there before the first sync is over.
+    assert_eq!(scene.gaps(&exporter.scrape().await), "");
+    exporter.wait_for_syncs(1).await;
+    assert_eq!(scene.simulator.journal().total(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_before_the_daily_poll_catches_up_at_once_and_the_poll_asks_again() {
+    let scene = Scene::new("2026-03-10T09:00:00");
+    let exporter = scene.start().await;
+    exporter.wait_until_whole(&scene).await;
+    exporter.stop().await;
+
+    scene.simulator.journal().clear();
+    scene.set_time("2026-03-11T00:05:00");
+    let exporter = scene.start().await;
+    exporter.wait_until_whole(&scene).await;
+    assert_eq!(scene.simulator.journal().total(), 5);
+    scene.set_time("2026-03-11T00:10:00");
+    exporter.wait_for_syncs(2).await;
+    assert_eq!(scene.simulator.journal().total(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_week_each_day_costs_one_request_per_agent_and_begins_without_a_yesterday() {
+    let scene = Scene::new("2026-03-04T09:00:00");
+    let exporter = scene.start().await;
+    let mut before = exporter.wait_until_whole(&scene).await;
+    for number in 1..=7_u32 {
+        scene.simulator.journal().clear();
+        let today = day("2026-03-04").plus(number.try_into().unwrap());
+        scene.set_time(&format!("{today}T00:00:00"));
+        let midnight = exporter.scrape().await;
+        assert_eq!(scene.untruths(&midnight), "");
+        for agent in &scene.agents() {
+            for family in &DAY_BOUND[..4] {
+                assert_eq!(midnight.of(agent, family), None, "{family} on {today}");
+            }
+            let counter = "used_credits_total";
+            assert_eq!(midnight.of(agent, counter), before.of(agent, counter));
+        }
+
+        scene.set_time(&format!("{today}T00:10:00"));
+        before = exporter.wait_until_whole(&scene).await;
+        // Yesterday, and the three days before it, which have not settled.
+        let window = (today.plus(-4), today.plus(-1));
+        for agent in &scene.agents() {
+            let asked = scene.simulator.journal().windows(agent);
+            assert_eq!(asked, [window], "{} on {today}", agent.name);
+        }
+        assert_eq!(before.syncs(), f64::from(1 + number));
+    }
+    exporter.stop().await;
+    scene.assert_ledger_is_the_truth().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn days_that_the_host_slept_through_are_one_sync() {
+    let scene = Scene::new("2026-03-04T09:00:00");
+    let exporter = scene.start().await;
+    exporter.wait_until_whole(&scene).await;
+    scene.simulator.journal().clear();
+
+    scene.set_time("2026-03-07T15:00:00");
+    exporter.wait_until_whole(&scene).await;
+    scene.set_time("2026-03-08T00:10:00");
+    let scrape = exporter.wait_until_whole(&scene).await;
+    assert_eq!(scrape.syncs(), 3.0);
+    for agent in &scene.agents() {
+        assert_eq!(
+            scene.simulator.journal().windows(agent),
+            [
+                (day("2026-03-01"), day("2026-03-06")),
+                (day("2026-03-04"), day("2026-03-07"))
+            ]
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_back_costs_no_request_and_loses_nothing() {
+    let scene = Scene::new("2026-03-10T09:00:00");
+    let exporter = scene.start().await;
+    let before = exporter.wait_until_whole(&scene).await;
+    scene.simulator.journal().clear();
+
+    scene.set_time("2026-03-08T09:00:00");
+    let agents = scene.agents();
+    let scrape = exporter
+        .wait_until("the figures as of the earlier day", |scrape| {
+            agents.iter().all(|agent| {
+                let figure = |family| scrape.of(agent, family) == Some(scene.figure(agent, family));
+                DAY_BOUND.into_iter().all(figure)
+            })
+        })
+        .await;
+    for agent in &agents {
+        let counter = "used_credits_total";
+        assert_eq!(scrape.of(agent, counter), before.of(agent, counter));
+        assert_eq!(scrape.of(agent, "missing_days"), Some(0.0));
+    }
+
+    scene.set_time("2026-03-11T00:10:00");
+    exporter
+        .wait_until("the figures of the day", |scrape| {
+            scene.gaps(scrape).is_empty()
+        })
+        .await;
+    assert_eq!(scene.simulator.journal().total(), 5);
+    exporter.stop().await;
+    scene.assert_ledger_is_the_truth().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_the_first_of_a_month_the_new_one_is_zero_and_the_old_one_waits_for_its_last_day() {
+    let scene = Scene::new("2026-02-28T09:00:00");
+    let exporter = scene.start().await;
+    exporter.wait_until_whole(&scene).await;
+
+    let agents = scene.agents();
+    scene.set_time("2026-03-01T00:00:00");
+    exporter
+        .wait_until("March before its first poll", |scrape| {
+            agents.iter().all(|agent| {
+                scrape.of(agent, "month_to_date_credits") == Some(0.0)
+                    && scrape.of(agent, "previous_month_credits").is_none()
+                    && scrape.of(agent, "missing_days") == Some(1.0)
+            })
+        })
+        .await;
+
+    scene.set_time("2026-03-01T00:10:00");
+    let scrape = exporter.wait_until_whole(&scene).await;
+    for agent in &agents {
+        let february = scene.sum(agent, day("2026-02-01"), day("2026-02-28"));
+        assert_eq!(scrape.of(agent, "previous_month_credits"), Some(february));
+        assert_eq!(scrape.of(agent, "month_to_date_credits"), Some(0.0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_another_tool_adds_to_its_list_appears_at_the_next_sync() {
+    let scene = Scene::new("2026-03-10T09:00:00");
+    let (support, sales) = (scene.agent("acme", "support"), scene.agent("acme", "sales"));
+    let entry = |id: &str, name: &str| format!("{{\"id\": \"{id}\", \"name\": \"{name}\"}}");
+    let first = entry(&support.id, &support.name);
+    scene.write("agents.json", &format!("[{first}]"));
+    let account = scene.config_account("acme", &[]) + "agents_file = \"agents.json\"\n";
+    scene.write("config.toml", &(scene.config_head("") + &account));
+    let exporter = scene.start().await;
+    exporter
+        .wait_until("the first agent", |scrape| {
+            scene.gaps_of(&support, scrape).is_empty()
+        })
+        .await;
+
+    let second = entry(&sales.id, &sales.name);
+    scene.write("agents.json", &format!("[{first}, {second}]"));
+    scene.set_time("2026-03-11T00:10:00");
+    exporter
+        .wait_until("both agents", |scrape| {
+            scene.gaps_of(&support, scrape).is_empty() && scene.gaps_of(&sales, scrape).is_empty()
+        })
+        .await;
+
+    // While another tool writes the list badly, the last good one counts, and that is said once.
+    scene.write("agents.json", "[{");
+    scene.set_time("2026-03-12T00:10:00");
+    let scrape = exporter
+        .wait_until("both agents of the next day", |scrape| {
+            scene.gaps_of(&support, scrape).is_empty()
+                && scene.gaps_of(&sales, scrape).is_empty()
+                && scrape.syncs() == 3.0
+        })
+        .await;
+    assert_eq!(scrape.get("flowgent_exporter_sync_running"), Some(0.0));
+    exporter.wait_for_log("agents.json").await;
+    assert_eq!(exporter.logged("agents.json"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn discovered_agents_survive_a_restart_while_flowgent_is_away() {
+    let scene = Scene::new("2026-03-10T09:00:00");
+    let accounts =
+        ["acme", "globex"].map(|name| scene.config_account(name, &[]) + "discover = true\n");
+    scene.write("config.toml", &(scene.config_head("") + &accounts.concat()));
+    let exporter = scene.start().await;
+    exporter.wait_until_whole(&scene).await;
+    exporter.stop().await;
+
+    let away = Fault::Status(502, None);
+    scene.simulator.faults().add_everywhere(away, Times::Always);
+    scene.set_time("2026-03-10T18:00:00");
+    let exporter = scene.start().await;
+    assert_eq!(scene.gaps(&exporter.scrape().await), "");
+    exporter.wait_for_syncs(1).await;
+    assert_eq!(scene.gaps(&exporter.scrape().await), "");
+    // One warning per account, whatever the number of tries.
+    exporter.wait_for_log("sync ended").await;
+    assert_eq!(exporter.logged("listing agents: server error 502"), 2);
+
+    scene.simulator.faults().clear();
+    scene.set_time("2026-03-10T18:15:00");
+    let scrape = exporter.wait_for_syncs(2).await;
     assert_eq!(
-        scene.simulator.journal().count(&support, Endpoint::Usage),
-        asked
+        scrape.get("flowgent_exporter_syncs_total{outcome=\"complete\"}"),
+        Some(1.0)
     );
-    let total = scene.sum(&support, TRACKING_START, day("2026-03-09"));
-    assert_eq!(scrape.of(&support, "used_credits_total"), Some(total));
 }

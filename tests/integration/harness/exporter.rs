@@ -56,7 +56,11 @@ pub fn command(scene: &Scene) -> Command {
 
 /// Runs a command of the program to its end.
 pub async fn run(scene: &Scene, arguments: &[&str]) -> Output {
-    command(scene).args(arguments).output().await.unwrap()
+    let output = command(scene).args(arguments).output();
+    let ended = tokio::time::timeout(super::PATIENCE, output).await;
+    ended
+        .unwrap_or_else(|_| panic!("{arguments:?} does not end"))
+        .unwrap()
 }
 
 impl Exporter {
@@ -172,7 +176,22 @@ impl Exporter {
         .await
     }
 
-    /// Waits until that many syncs in all have ended, and what they brought is served.
+    /// Waits until nothing is under way and every figure of every agent is there and true.
+    pub async fn wait_until_whole(&self, scene: &Scene) -> Scrape {
+        wait_for("the whole truth", async || {
+            let scrape = self.scrape().await;
+            assert_eq!(scene.untruths(&scrape), "", "{}", self.log());
+            let gaps = scene.gaps(&scrape);
+            if gaps.is_empty() && scrape.get("flowgent_exporter_sync_running") == Some(0.0) {
+                Ok(scrape)
+            } else {
+                Err(format!("{gaps}\n{}", self.log()))
+            }
+        })
+        .await
+    }
+
+    /// Waits until that many syncs in all have ended. What they brought is served a moment later.
     pub async fn wait_for_syncs(&self, syncs: u32) -> Scrape {
         self.wait_until(&format!("the end of sync {syncs}"), |scrape| {
             scrape.syncs() >= f64::from(syncs)

@@ -3,9 +3,11 @@
 //! with what it saw last if that does not happen within a generous minute.
 
 mod exporter;
+mod judge;
 mod scrape;
 
 pub use exporter::{Exporter, command, run};
+pub use judge::DAY_BOUND;
 pub use scrape::Scrape;
 
 use std::fs;
@@ -57,23 +59,33 @@ impl Scene {
         scene
     }
 
-    /// A config for all accounts; `more` goes before them.
+    /// A config for all accounts with all their agents; `more` goes before them.
     pub fn config(&self, more: &str) -> String {
-        let mut text = format!(
+        let mut text = self.config_head(more);
+        for account in self.simulator.world().accounts() {
+            text += &self.config_account(&account.name, &account.agents);
+        }
+        text
+    }
+
+    /// A config without accounts. `more` goes on in `[api]`.
+    pub fn config_head(&self, more: &str) -> String {
+        format!(
             "[server]\nlisten = [\"127.0.0.1:0\"]\n[storage]\npath = \"ledger.db\"\n\
              [schedule]\njitter = \"0s\"\n\
              [api]\nbase_url = \"{}\"\nrequests_per_second = 1000\ntimeout = \"2s\"\n{more}\n",
             self.simulator.base_url()
-        );
-        for account in self.simulator.world().accounts() {
-            let name = &account.name;
-            text += &format!("[[account]]\nname = \"{name}\"\napi_key_file = \"{name}.key\"\n");
-            for agent in &account.agents {
-                text += &format!(
-                    "[[account.agent]]\nid = \"{}\"\nname = \"{}\"\n",
-                    agent.id, agent.name
-                );
-            }
+        )
+    }
+
+    /// The part of a config that names an account and these of its agents.
+    pub fn config_account(&self, name: &str, agents: &[Agent]) -> String {
+        let mut text = format!("[[account]]\nname = \"{name}\"\napi_key_file = \"{name}.key\"\n");
+        for agent in agents {
+            text += &format!(
+                "[[account.agent]]\nid = \"{}\"\nname = \"{}\"\n",
+                agent.id, agent.name
+            );
         }
         text
     }
@@ -117,6 +129,15 @@ impl Scene {
             .clone()
     }
 
+    /// All simulated agents.
+    pub fn agents(&self) -> Vec<Agent> {
+        let accounts = self.simulator.world().accounts();
+        accounts
+            .iter()
+            .flat_map(|account| account.agents.clone())
+            .collect()
+    }
+
     /// Credits that FlowGent tells of an agent's day at present; a day that it does not tell is a
     /// mistake of the test.
     pub fn truth(&self, agent: &Agent, day: Day) -> f64 {
@@ -128,7 +149,10 @@ impl Scene {
 
     /// The same, summed over the days `first` through `last`.
     pub fn sum(&self, agent: &Agent, first: Day, last: Day) -> f64 {
-        first.through(last).map(|day| self.truth(agent, day)).sum()
+        // Not by sum, which makes nothing minus zero.
+        first
+            .through(last)
+            .fold(0.0, |sum, day| sum + self.truth(agent, day))
     }
 
     /// Starts the exporter with this folder's config, and returns when it listens.
