@@ -110,8 +110,9 @@ impl Schedule {
         schedule
     }
 
-    /// The same state under new settings, after a reload.
+    /// The same state under new settings, after a reload. What it mends need not wait for hours.
     pub fn reconfigure(&mut self, settings: &Settings, instance: u64, now: DateTime<Utc>) {
+        self.unfinished = None;
         self.cron = settings.cron.clone();
         self.offset = offset(settings.jitter, instance);
         self.polled = self.latest_poll(now);
@@ -127,6 +128,8 @@ impl Schedule {
             return Some(Trigger::Startup);
         }
         if poll_is_due {
+            // What is late today is asked for soon, also where yesterday something else lasted.
+            self.unfinished = None;
             return Some(Trigger::Scheduled);
         }
         let unfinished = self.unfinished.as_mut()?;
@@ -272,6 +275,28 @@ mod tests {
             now + TimeDelta::minutes(15),
             "it starts over"
         );
+    }
+
+    #[test]
+    fn each_poll_and_each_reload_starts_the_retries_over() {
+        let mut schedule = schedule("2026-11-23T09:00:00");
+        for _ in 0..5 {
+            schedule.finished(false, at("2026-11-23T22:30:00"));
+        }
+        let poll = at("2026-11-24T00:10:00");
+        assert_eq!(schedule.due(poll), Some(Trigger::Scheduled));
+        schedule.finished(false, poll);
+        assert_eq!(schedule.next(poll), poll + TimeDelta::minutes(15));
+        schedule.finished(false, poll);
+        assert_eq!(schedule.next(poll), poll + TimeDelta::minutes(30));
+
+        let settings = Settings {
+            cron: parse_cron("0 10 0 * * *").unwrap(),
+            jitter: Duration::ZERO,
+        };
+        schedule.reconfigure(&settings, 7, poll);
+        schedule.finished(false, poll);
+        assert_eq!(schedule.next(poll), poll + TimeDelta::minutes(15));
     }
 
     #[test]
