@@ -102,13 +102,22 @@ impl Publisher {
 
     /// Publishes until `stop` is cancelled.
     pub async fn run(mut self, stop: CancellationToken) {
+        // An error that lasts is told once, not at every try.
+        let mut told = None;
         loop {
             let rest = match self.publish().await {
-                Ok(took) => took * REST,
+                Ok(took) => {
+                    told = None;
+                    took * REST
+                }
                 Err(error) => {
                     // Everything is read again, so nothing that changed meanwhile is forgotten.
                     self.day = None;
-                    error!("cannot read the figures to publish: {error}");
+                    let error = error.to_string();
+                    if told.as_ref() != Some(&error) {
+                        error!("cannot read the figures to publish: {error}");
+                        told = Some(error);
+                    }
                     Duration::from_secs(10)
                 }
             };

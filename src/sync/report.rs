@@ -97,6 +97,13 @@ pub struct Problem {
     pub agents: BTreeSet<usize>,
 }
 
+impl Problem {
+    /// Whether both are the same kind of problem of the same account.
+    fn is_like(&self, other: &Self) -> bool {
+        self.account == other.account && self.kind == other.kind
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.first, self.agents.len()) {
@@ -138,9 +145,11 @@ impl Report {
             && self.absent_days == 0
             && self.problems.is_empty()
             && !self.interrupted;
+        // Where nothing is missing nothing can fail, but without a single agent something has.
+        let wanted = self.planned > 0 || self.members.is_empty();
         if whole {
             Outcome::Complete
-        } else if self.committed == 0 && !self.problems.is_empty() {
+        } else if wanted && self.committed == 0 && !self.problems.is_empty() {
             Outcome::Failed
         } else {
             Outcome::Incomplete
@@ -210,9 +219,13 @@ impl Report {
         &mut self.problems[place]
     }
 
-    /// Writes a warning per problem and one line with the counts into the log.
-    pub fn log(&self, trigger: Trigger, next: DateTime<Utc>) {
-        for problem in &self.problems {
+    /// Writes a warning per problem and one line with the counts into the log. A retry is silent about
+    /// what was among the problems of the sync `before` it: nothing has changed since it was told.
+    pub fn log(&self, trigger: Trigger, next: DateTime<Utc>, before: &[Problem]) {
+        let is_told = |problem: &&Problem| {
+            trigger == Trigger::Retry && before.iter().any(|known| known.is_like(problem))
+        };
+        for problem in self.problems.iter().filter(|problem| !is_told(problem)) {
             tracing::warn!(
                 account = %problem.account,
                 kind = problem.kind,
@@ -230,6 +243,7 @@ impl Report {
             new_days = self.new_days,
             revised_days = self.revised_days,
             absent_days = self.absent_days,
+            problems = self.problems.len(),
             seconds = (self.took.as_secs_f64() * 1000.0).round() / 1000.0,
             next = %next.to_rfc3339_opts(SecondsFormat::Secs, true),
             "sync ended"

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
 use super::schedule::{self, Schedule, Trigger};
-use super::{Event, Observer, Outcome, Syncer, Wanted};
+use super::{Event, Observer, Outcome, Problem, Syncer, Wanted};
 use crate::clock::SharedClock;
 use crate::telemetry::{self, Telemetry};
 
@@ -36,6 +36,8 @@ pub struct Worker {
     clock: SharedClock,
     telemetry: Telemetry,
     observer: Observer,
+    /// What went wrong in the last sync.
+    problems: Vec<Problem>,
 }
 
 impl Worker {
@@ -57,6 +59,7 @@ impl Worker {
             clock,
             telemetry,
             observer,
+            problems: Vec::new(),
         }
     }
 
@@ -129,7 +132,10 @@ impl Worker {
             .sync_next_timestamp
             .set(telemetry::seconds(next));
         match result {
-            Ok(report) => report.log(trigger, next),
+            Ok(report) => {
+                report.log(trigger, next, &self.problems);
+                self.problems = report.problems;
+            }
             Err(error) => error!(trigger = trigger.as_str(), "sync failed: {error}"),
         }
         (self.observer)(Event::Ended(outcome));
