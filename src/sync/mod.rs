@@ -92,6 +92,8 @@ struct Account {
     concurrency: usize,
     /// The agents that `agents_file` last held.
     from_file: Mutex<Vec<ListedAgent>>,
+    /// What was last said about lists of agents, which is said again only when it changes.
+    warnings: Mutex<Vec<String>>,
     /// Whether its key was refused the last time it was tried.
     refused: AtomicBool,
 }
@@ -117,6 +119,7 @@ impl Syncer {
                     client: Client::new(http, api, name, &telemetry, Arc::clone(&clock)),
                     concurrency: api.concurrency,
                     from_file: Mutex::default(),
+                    warnings: Mutex::default(),
                     refused: AtomicBool::new(false),
                 })
             })
@@ -282,6 +285,7 @@ impl Syncer {
         let name = &account.settings.name;
         match listing {
             Ok(listed) if account.settings.discover => {
+                account.refused.store(false, Ordering::Relaxed);
                 self.ledger
                     .save_listing(Arc::clone(name), listed.clone())
                     .await?;
@@ -348,9 +352,13 @@ impl Account {
             Some(Err(error)) => report.account_problem(name, "agents_file", &error),
         }
         let roster = roster::resolve(&self.settings, from_file.clone(), listed);
-        for warning in roster.warnings {
-            warn!(account = %name, "{warning}");
+        let mut told = lock(&self.warnings);
+        for warning in &roster.warnings {
+            if !told.contains(warning) {
+                warn!(account = %name, "{warning}");
+            }
         }
+        *told = roster.warnings;
         roster.agents
     }
 }

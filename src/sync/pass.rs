@@ -4,6 +4,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::Semaphore;
@@ -21,6 +22,10 @@ use crate::window::Window;
 /// After so many requests in a row that failed in spite of their retries, the service is taken to be
 /// down: the rest is left to the next sync instead of waiting for each in turn.
 const GIVE_UP_AFTER: usize = 20;
+
+/// How long a request that is under way when the sync is told to stop may still take. With its retries
+/// and waits it might take minutes.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// So many writes may wait for the disk at once before fetching waits for it too.
 const WRITES_AT_ONCE: usize = 1024;
@@ -84,9 +89,14 @@ impl Pass {
     /// # Errors
     /// The ledger could not be written.
     pub(super) async fn run(self: Arc<Self>) -> Result<(), LedgerError> {
-        // A key that was refused the last time is tried with one careful request.
+        // A key that was refused the last time is tried with one careful request. Where agents are
+        // listed, the listing was that request.
         if self.account.refused.load(Ordering::Relaxed) {
-            self.work_one().await;
+            if self.account.settings.discover {
+                lock(&self.state).abandoned = true;
+            } else {
+                self.work_one().await;
+            }
         }
         let mut workers = JoinSet::new();
         for _ in 0..self.account.concurrency {
@@ -115,13 +125,22 @@ impl Pass {
             validate::rows(&window, id, &answer)
                 .map_err(|rejection| ApiError::Contract(rejection.to_string()))
         };
-        let accepted = self.account.client.usage(id, &window, judge).await;
-        self.syncer.telemetry.windows_left.dec();
-        match accepted {
-            Ok(accepted) => self.keep(index, window, accepted, asked_at).await,
-            Err(error) => self.fail(index, window, &error, asked_at).await,
+        let answer = tokio::select! {
+            answer = self.account.client.usage(id, &window, judge) => Some(answer),
+            () = self.grace_is_over() => None,
+        };
+        match answer {
+            Some(Ok(accepted)) => self.keep(index, window, accepted, asked_at).await,
+            Some(Err(error)) => self.fail(index, window, &error, asked_at).await,
+            None => (self.observer)(Event::Left(1)),
         }
         true
+    }
+
+    /// Returns once a request that was under way when `stop` was cancelled has had its time.
+    async fn grace_is_over(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
     }
 
     /// The next window of an agent that is still of use.
@@ -132,7 +151,7 @@ impl Pass {
             if !state.dropped.contains(&index) {
                 return Some((index, window));
             }
-            self.leave(1);
+            (self.observer)(Event::Left(1));
         }
         None
     }
@@ -158,6 +177,7 @@ impl Pass {
         let pass = Arc::clone(self);
         self.write(async move {
             let committed = pass.syncer.ledger.commit(fetched).await?;
+            pass.syncer.telemetry.windows_left.dec();
             lock(&pass.report).committed(index, &committed, absent);
             Ok(Event::Committed(agent))
         })
@@ -211,21 +231,13 @@ impl Pass {
             let mut state = lock(&self.state);
             (std::mem::take(&mut state.queue), state.abandoned)
         };
-        self.leave(left.len());
+        (self.observer)(Event::Left(left.len()));
         if abandoned {
             let now = self.syncer.clock.now();
             for (index, _) in left {
                 self.record_failure(index, now).await;
             }
         }
-    }
-
-    fn leave(&self, windows: usize) {
-        self.syncer
-            .telemetry
-            .windows_left
-            .sub(i64::try_from(windows).unwrap_or(i64::MAX));
-        (self.observer)(Event::Left(windows));
     }
 
     /// Tells the ledger, once per agent, that a fetch failed.

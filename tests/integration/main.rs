@@ -5,6 +5,9 @@
 
 mod harness;
 
+mod accounts;
+mod faults;
 mod layout;
 mod lifecycle;
+mod reload;
 mod revisions;
