@@ -35,7 +35,8 @@ pub type ReadConfig = Arc<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The config is not usable.
-    #[error(transparent)]
+    // Not transparent, which would hide the cause's type from whoever looks along the causes for it.
+    #[error("{0}")]
     Config(#[from] ConfigError),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {cause}")]

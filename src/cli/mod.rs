@@ -254,3 +254,27 @@ fn count(number: impl fmt::Display, thing: &str) -> String {
     let plural = if number == "1" { "" } else { "s" };
     format!("{number} {thing}{plural}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::StartError;
+
+    fn told(path: &str, kind: ErrorKind) -> String {
+        let (path, error) = (path.into(), kind.into());
+        // As it comes from the start of the exporter.
+        match Failure::from(StartError::Config(ConfigError::Read { path, error })) {
+            Failure::Usage(message) => message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_newcomer_without_a_config_is_told_of_the_demo() {
+        let tip = "\n\n  tip: name another file with --config.file, or try `flowgent-exporter demo`, \
+                   which needs none";
+        assert!(told(DEFAULT_CONFIG, ErrorKind::NotFound).ends_with(tip));
+        assert!(!told(DEFAULT_CONFIG, ErrorKind::PermissionDenied).contains("tip"));
+        assert!(!told("mine.toml", ErrorKind::NotFound).contains("tip"));
+    }
+}
