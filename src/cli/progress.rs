@@ -1,7 +1,7 @@
 //! Shows how far a sync is: a bar on a terminal, a line every tenth of the way elsewhere.
 
 use std::io::{IsTerminal, stderr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -9,35 +9,64 @@ use crate::sync::{Event, Observer};
 
 /// An observer that shows on stderr what it is told.
 pub(super) fn observer() -> Observer {
-    let on_terminal = stderr().is_terminal();
-    let target = if on_terminal {
-        ProgressDrawTarget::stderr()
+    if stderr().is_terminal() {
+        bar()
     } else {
-        ProgressDrawTarget::hidden()
-    };
-    let bar = ProgressBar::with_draw_target(Some(0), target).with_style(style());
+        lines()
+    }
+}
+
+fn bar() -> Observer {
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    bar.set_style(
+        ProgressStyle::with_template("{wide_bar} {percent:>3} % {pos}/{len} windows, {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
     Arc::new(move |event| match event {
         Event::Planned(windows) => {
             bar.reset();
             bar.set_length(windows as u64);
         }
-        Event::Committed(_) => advance(&bar, 1, on_terminal),
-        Event::Left(windows) => advance(&bar, windows as u64, on_terminal),
+        Event::Committed(_) => bar.inc(1),
+        Event::Left(windows) => bar.inc(windows as u64),
         Event::Ended(_) => bar.finish_and_clear(),
         Event::Members(..) | Event::Failed(_) => {}
     })
 }
 
-fn advance(bar: &ProgressBar, windows: u64, on_terminal: bool) {
-    bar.inc(windows);
-    let (done, all) = (bar.position(), bar.length().unwrap_or(0).max(1));
-    let tenths = |done: u64| done * 10 / all;
-    if !on_terminal && tenths(done) > tenths(done.saturating_sub(windows)) {
-        eprintln!("{:3} % of {all} windows", tenths(done) * 10);
-    }
+fn lines() -> Observer {
+    let steps = Mutex::new(Tenths::default());
+    Arc::new(move |event| {
+        // Held while a line is written, so that the lines of several threads come in order.
+        let mut steps = steps.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::Planned(windows) => *steps = Tenths::of(windows),
+            Event::Committed(_) => steps.advance(1),
+            Event::Left(windows) => steps.advance(windows),
+            Event::Ended(_) | Event::Members(..) | Event::Failed(_) => {}
+        }
+    })
 }
 
-fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{wide_bar} {percent:>3} % {pos}/{len} windows, {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
+/// How many of all windows are done with, told a tenth at a time.
+#[derive(Default)]
+struct Tenths {
+    done: usize,
+    all: usize,
+}
+
+impl Tenths {
+    const fn of(all: usize) -> Self {
+        Self { done: 0, all }
+    }
+
+    fn advance(&mut self, windows: usize) {
+        let tenths = |done: usize| done * 10 / self.all.max(1);
+        let before = tenths(self.done);
+        self.done += windows;
+        if tenths(self.done) > before {
+            let (percent, all) = (tenths(self.done) * 10, self.all);
+            eprintln!("{percent:3} % of {all} windows");
+        }
+    }
 }
