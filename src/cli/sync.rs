@@ -70,7 +70,7 @@ fn wanted(arguments: &SyncArguments, today: Day) -> Result<Wanted, String> {
 fn in_use(error: LedgerError) -> anyhow::Error {
     match error {
         LedgerError::InUse { ref pid, .. } => anyhow!(
-            "{error}\n\n  tip: a running exporter syncs by itself; to have it sync now: kill -HUP {pid}"
+            "{error}\n\n  tip: a running exporter syncs by itself; to have it fetch now what is missing: kill -HUP {pid}"
         ),
         error => error.into(),
     }
