@@ -6,6 +6,7 @@
 mod harness;
 
 mod accounts;
+mod cli;
 mod faults;
 mod layout;
 mod lifecycle;

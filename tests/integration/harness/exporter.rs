@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::sync::{Arc, LazyLock, Mutex};
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::{Scene, Scrape, wait_for};
@@ -142,18 +141,7 @@ impl Exporter {
 
     /// A GET: status line and headers, and the body.
     pub async fn get(&self, path: &str, headers: &str) -> (String, Vec<u8>) {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut response = Vec::new();
-        stream.read_to_end(&mut response).await.unwrap();
-        let end = response
-            .windows(4)
-            .position(|four| four == b"\r\n\r\n")
-            .unwrap();
-        let body = response.split_off(end + 4);
-        (String::from_utf8(response).unwrap(), body)
+        super::request(self.address, "GET", path, headers).await
     }
 
     /// A scrape in the text format.

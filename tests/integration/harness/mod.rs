@@ -11,6 +11,7 @@ pub use judge::DAY_BOUND;
 pub use scrape::Scrape;
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,8 @@ use flowgent_exporter::day::Day;
 use flowgent_exporter::secret::Secret;
 use flowgent_exporter::simulator::{AccountSettings, Agent, Listing, Settings, Simulator};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// The longest that anything is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -93,6 +96,11 @@ impl Scene {
     /// Moves the clocks of FlowGent and of all exporters here to `now`.
     pub fn set_time(&self, now: &str) {
         self.clock.set(instant(now));
+        self.set_local_time(now);
+    }
+
+    /// Moves the clocks of all exporters here, but not FlowGent's, to `now`.
+    pub fn set_local_time(&self, now: &str) {
         // Renamed into place, so that no exporter ever reads half of it.
         let text = instant(now).format("%Y-%m-%d %H:%M:%S").to_string();
         self.write("clock.new", &text);
@@ -192,6 +200,32 @@ pub fn day(text: &str) -> Day {
 /// The UTC instant of a text such as `2026-03-02T00:10:00`.
 pub fn instant(text: &str) -> DateTime<Utc> {
     format!("{text}Z").parse().unwrap()
+}
+
+/// A request on a connection of its own: status line and headers of the response, and its body.
+pub async fn request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+) -> (String, Vec<u8>) {
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+    exchange(address, &request).await
+}
+
+/// Sends a request as it is written, and reads until the connection is closed.
+pub async fn exchange(address: SocketAddr, request: &str) -> (String, Vec<u8>) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).await.unwrap();
+    let end = response
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .unwrap();
+    let body = response.split_off(end + 4);
+    (String::from_utf8(response).unwrap(), body)
 }
 
 /// Polls `look` until it gives something.

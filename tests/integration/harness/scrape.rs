@@ -56,6 +56,13 @@ impl Scrape {
             .fold(0.0, |sum, (_, value)| sum + value)
     }
 
+    /// All samples whose series begin with `prefix`.
+    pub fn starting_with(&self, prefix: &str) -> BTreeMap<String, f64> {
+        let mut samples = self.samples.clone();
+        samples.retain(|series, _| series.starts_with(prefix));
+        samples
+    }
+
     /// How many syncs have ended.
     pub fn syncs(&self) -> f64 {
         self.sum("flowgent_exporter_syncs_total")

@@ -1,0 +1,155 @@
+//! `check`: what is wrong with a config, and which keys and agents work.
+
+use std::path::Path;
+
+use super::{Ran, ran};
+use crate::harness::{Scene, command, day};
+
+const NOW: &str = "2026-03-10T09:00:00";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_config_is_named() {
+    let scene = Scene::new(NOW);
+    std::fs::remove_file(scene.path("config.toml")).unwrap();
+    let commands: [&[&str]; 5] = [&["check"], &["sync"], &["ledger", "check"], &["serve"], &[]];
+    for command in commands {
+        ran(&scene, command).await.assert_refused(
+            2,
+            "error: cannot read config file `config.toml`: No such file or directory (os error 2)\n",
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_config_is_shown_at_its_place_by_every_command() {
+    // The day that the messages speak of.
+    let scene = Scene::new("2026-11-23T09:00:00");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for name in [
+        "misspelt-key",
+        "several",
+        "inline-key",
+        "history-in-the-future",
+    ] {
+        let config = format!("tests/fixtures/config/bad/{name}.toml");
+        let told = std::fs::read_to_string(root.join(&config).with_extension("txt")).unwrap();
+        for subcommand in ["check", "serve"] {
+            let output = command(&scene)
+                .current_dir(root)
+                .args([subcommand, "--config.file", &config])
+                .output();
+            let ran = Ran::new(output.await.unwrap());
+            assert_eq!(ran.stderr.trim_end(), told.trim_end(), "{subcommand}");
+            assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{subcommand}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_config_is_counted_and_nobody_is_asked() {
+    let scene = Scene::new(NOW);
+    let ran = ran(&scene, &["check"]).await;
+    let expected = "config.toml is good: 2 accounts, 5 agents named in it\n";
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), (expected, ""));
+    assert_eq!(ran.code, 0);
+    assert_eq!(scene.simulator.journal().total(), 0);
+    assert!(!scene.path("ledger.db").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn live_every_key_and_agent_that_works_is_told_with_its_figure() {
+    let scene = Scene::new(NOW);
+    let ran = ran(&scene, &["check", "--live"]).await;
+    let credits = |account, name| scene.truth(&scene.agent(account, name), day("2026-03-09"));
+    let expected = format!(
+        "config.toml is good: 2 accounts, 5 agents named in it
+
+account  agent    clock skew  result
+acme     legal        +0.0 s  ok, {} credits on 2026-03-09
+acme     sales        +0.0 s  ok, {} credits on 2026-03-09
+acme     support      +0.0 s  ok, {} credits on 2026-03-09
+globex   returns      +0.0 s  ok, {} credits on 2026-03-09
+globex   shop         +0.0 s  ok, {} credits on 2026-03-09
+
+0 of 5 calls failed
+",
+        credits("acme", "legal"),
+        credits("acme", "sales"),
+        credits("acme", "support"),
+        credits("globex", "returns"),
+        credits("globex", "shop"),
+    );
+    assert_eq!((ran.stdout, ran.stderr.as_str()), (expected, ""));
+    assert_eq!(ran.code, 0);
+    // One request an agent, and nothing is kept.
+    assert_eq!(scene.simulator.journal().total(), 5);
+    assert!(!scene.path("ledger.db").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn live_a_bad_key_a_foreign_agent_and_a_wrong_clock_are_told_apart() {
+    let scene = Scene::new(NOW);
+    scene.write("globex.key", "wrong-test-key");
+    let foreign = scene.agent("globex", "shop").id;
+    let mine = scene.agent("acme", "support").id;
+    let api = format!("[api]\nbase_url = \"{}\"\n", scene.simulator.base_url());
+    scene.write(
+        "config.toml",
+        &format!(
+            "{api}[[account]]\nname = \"acme\"\napi_key_file = \"acme.key\"\n\
+             [[account.agent]]\nid = \"{mine}\"\nname = \"support\"\n\
+             [[account.agent]]\nid = \"{foreign}\"\nname = \"stranger\"\n\
+             [[account]]\nname = \"globex\"\napi_key_file = \"globex.key\"\ndiscover = true\n"
+        ),
+    );
+    scene.set_local_time("2026-03-10T08:58:30");
+    let output = command(&scene)
+        .args(["check", "--live"])
+        .output()
+        .await
+        .unwrap();
+    let ran = Ran::new(output);
+    let credits = scene.truth(&scene.agent("acme", "support"), day("2026-03-09"));
+    let expected = format!(
+        "config.toml is good: 2 accounts, 2 agents named in it
+
+account  agent      clock skew  result
+acme     stranger      +90.0 s  access denied: the agent does not belong to the key's organisation
+acme     support       +90.0 s  ok, {credits} credits on 2026-03-09
+globex   (listing)     +90.0 s  the API key is not valid
+
+2 of 3 calls failed
+"
+    );
+    assert_eq!((ran.stdout, ran.stderr.as_str()), (expected, ""));
+    assert_eq!(ran.code, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn live_a_flowgent_that_is_not_there_has_no_clock() {
+    let scene = Scene::new(NOW);
+    // Nobody listens on a port that was free a moment ago.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}/", free.local_addr().unwrap());
+    drop(free);
+    scene.write(
+        "config.toml",
+        &format!(
+            "[api]\nbase_url = \"{base}\"\n\
+             [[account]]\nname = \"acme\"\napi_key_file = \"acme.key\"\n\
+             [[account.agent]]\nid = \"a\"\nname = \"support\"\n"
+        ),
+    );
+    let ran = ran(&scene, &["check", "--live"]).await;
+    assert_eq!(
+        ran.stdout,
+        "config.toml is good: 1 account, 1 agent named in it
+
+account  agent    clock skew  result
+acme     support     unknown  cannot connect: Connection refused (os error 111)
+
+1 of 1 call failed
+"
+    );
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, ""));
+}

@@ -1,0 +1,104 @@
+//! `demo`: everything at work without any set-up.
+
+use std::fs;
+
+use flowgent_exporter::day::TRACKING_START;
+use flowgent_exporter::simulator::{Agent, Settings};
+
+use super::simulate::{Running, address};
+use crate::harness::{Scene, Scrape, day, request, wait_for};
+
+/// At this instant every day of the demo's agents is known.
+const NOW: &str = "2026-03-10T18:00:00";
+
+/// A scene whose FlowGent is the one that the demo simulates.
+fn scene() -> Scene {
+    Scene::with(NOW, Settings::demo(1))
+}
+
+/// Starts the demo; returns what it writes until it is ready, but for the first two lines, and where
+/// it serves.
+async fn start(scene: &Scene, arguments: &[&str]) -> (Running, String, std::net::SocketAddr) {
+    let any_port = ["demo", "--web.listen-address", "127.0.0.1:0"];
+    let mut running = Running::start(scene, &[&any_port, arguments].concat());
+    let greeting = running.greeting().await;
+    let rest = greeting.splitn(3, '\n').nth(2).unwrap().to_owned();
+    let address = address(&rest);
+    (running, rest, address)
+}
+
+/// Waits until the demo serves exactly FlowGent's figures of all its agents.
+async fn assert_exact(scene: &Scene, address: std::net::SocketAddr) -> Scrape {
+    let (yesterday, month) = (day("2026-03-09"), day("2026-03-01"));
+    let accounts = scene.simulator.world().accounts();
+    let agents: Vec<_> = accounts
+        .iter()
+        .flat_map(|account| &account.agents)
+        .collect();
+    assert_eq!(agents.len(), 12);
+    // Some agents begin late or are never used; most are at work.
+    let at_work = |agent: &&&Agent| scene.sum(agent, month, yesterday) > 0.0;
+    assert!(agents.iter().filter(at_work).count() >= 9);
+    wait_for("the figures of the demo", async || {
+        let (_, body) = request(address, "GET", "/metrics", "").await;
+        let scrape = Scrape::parse(String::from_utf8(body).unwrap());
+        let exact = agents.iter().all(|agent| {
+            let total = scene.sum(agent, TRACKING_START, yesterday);
+            scrape.of(agent, "used_credits_total") == Some(total)
+                && scrape.of(agent, "previous_day_credits") == Some(scene.truth(agent, yesterday))
+                && scrape.of(agent, "month_to_date_credits")
+                    == Some(scene.sum(agent, month, yesterday))
+        });
+        if exact { Ok(scrape) } else { Err(scrape) }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_says_what_to_open_serves_exact_figures_and_leaves_nothing_behind() {
+    let scene = scene();
+    let (running, greeting, address) = start(&scene, &[]).await;
+    let stable = greeting.replace(&address.to_string(), "127.0.0.1:PORT");
+    super::assert_golden("demo.txt", &stable);
+    assert_exact(&scene, address).await;
+    // What it says to try works.
+    for line in greeting
+        .lines()
+        .filter(|line| line.contains("curl -s http://"))
+    {
+        let rest = line.split(&address.to_string()).nth(1).unwrap();
+        let (path, pattern) = match rest.split_once(" | grep ^") {
+            Some((path, pattern)) => (path, pattern),
+            None => (rest, ""),
+        };
+        let (head, body) = request(address, "GET", path, "").await;
+        assert!(head.starts_with("HTTP/1.1 200 "), "{path}: {head}");
+        let body = String::from_utf8(body).unwrap();
+        assert!(body.lines().any(|line| line.starts_with(pattern)), "{line}");
+    }
+    running.stop().await;
+    let left: Vec<_> = fs::read_dir(scene.folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .filter(|name| name.to_string_lossy().contains("demo"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_data_can_be_kept_so_that_it_starts_without_asking_again() {
+    let scene = scene();
+    let (running, _, address) = start(&scene, &["--data", "kept"]).await;
+    assert_exact(&scene, address).await;
+    running.stop().await;
+    for name in ["config.toml", "ledger.db", "acme.key", "globex.key"] {
+        assert!(scene.path("kept").join(name).exists(), "{name}");
+    }
+    let (running, _, address) = start(&scene, &["--data", "kept"]).await;
+    let scrape = assert_exact(&scene, address).await;
+    assert_eq!(
+        scrape.get("flowgent_exporter_windows_planned_total"),
+        Some(0.0)
+    );
+    running.stop().await;
+}

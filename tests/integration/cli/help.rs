@@ -1,0 +1,137 @@
+//! Help, completions, the manual page, and what a mistyped command line is told.
+
+use std::process::{Command, Stdio};
+
+use clap::CommandFactory;
+use flowgent_exporter::cli::Arguments;
+
+use super::{Ran, assert_goldens};
+
+/// Runs the program without any scene.
+fn plainly(arguments: &[&str]) -> Ran {
+    let output = Command::new(env!("CARGO_BIN_EXE_flowgent-exporter"))
+        .args(arguments)
+        .env_remove("COLUMNS")
+        .stdin(Stdio::null())
+        .output();
+    Ran::new(output.unwrap())
+}
+
+/// The paths of all commands, such as `ledger check`; the first is that of the program itself.
+fn commands() -> Vec<Vec<String>> {
+    fn walk(command: &clap::Command, path: Vec<String>, all: &mut Vec<Vec<String>>) {
+        for subcommand in command.get_subcommands() {
+            let path = [path.clone(), vec![subcommand.get_name().to_owned()]].concat();
+            walk(subcommand, path, all);
+        }
+        all.push(path);
+    }
+    let mut all = Vec::new();
+    walk(&Arguments::command(), Vec::new(), &mut all);
+    all.reverse();
+    all
+}
+
+#[test]
+fn the_help_of_every_command_is_as_agreed() {
+    let commands = commands();
+    assert!(commands.len() > 10, "{commands:?}");
+    let mut texts = Vec::new();
+    for path in commands {
+        let name = [vec!["help".to_owned()], path.clone()].concat().join("-");
+        let arguments: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
+        let ran = plainly(&arguments);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{path:?}");
+        texts.push((format!("{name}.txt"), ran.stdout));
+    }
+    assert_goldens(texts);
+}
+
+#[test]
+fn a_wrong_command_line_is_told_what_is_wrong_with_it() {
+    let cases: [(&str, &[&str]); 11] = [
+        ("mistyped-command", &["chekc"]),
+        ("mistyped-flag", &["--web.listen-adress", "127.0.0.1:1"]),
+        ("mistyped-flag-of-command", &["check", "--lvie"]),
+        ("bad-address", &["--web.listen-address", "localhost:http"]),
+        ("bad-level", &["--log.level", "trace"]),
+        (
+            "serving-flag-elsewhere",
+            &["--web.telemetry-path", "/m", "check"],
+        ),
+        ("no-ledger-command", &["ledger"]),
+        ("no-backup-destination", &["ledger", "backup"]),
+        ("unknown-shell", &["completions", "tcsh"]),
+        (
+            "unknown-fault",
+            &["simulate", "--fault", "429", "--fault", "brimstone"],
+        ),
+        ("bad-share-of-fault", &["simulate", "--fault", "429=2"]),
+    ];
+    let texts = cases.map(|(name, arguments)| {
+        let ran = plainly(arguments);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{name}");
+        (format!("error-{name}.txt"), ran.stderr)
+    });
+    assert_goldens(texts.into());
+}
+
+#[test]
+fn completions_know_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let ran = plainly(&["completions", shell]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{shell}");
+        for name in commands().iter().flatten() {
+            assert!(ran.stdout.contains(name.as_str()), "{shell} lacks {name}");
+        }
+        for flag in ["config.file", "web.listen-address", "fault"] {
+            assert!(ran.stdout.contains(flag), "{shell} lacks {flag}");
+        }
+    }
+}
+
+#[test]
+fn bash_can_read_its_completions() {
+    let script = plainly(&["completions", "bash"]).stdout;
+    let check = "complete -p flowgent-exporter";
+    let output = Command::new("bash")
+        .args(["--norc", "-ec", &format!("{script}\n{check}")])
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.ends_with(" flowgent-exporter\n"), "{told}");
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
+
+#[test]
+fn the_manual_page_has_its_sections_and_every_command() {
+    let page = plainly(&["man"]).stdout;
+    for part in [
+        ".TH flowgent-exporter 1",
+        ".SH NAME",
+        ".SH SYNOPSIS",
+        ".SH OPTIONS",
+        ".SH EXTRA",
+    ] {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+    for command in Arguments::command().get_subcommands() {
+        let entry = format!("flowgent\\-exporter\\-{}(1)", command.get_name());
+        assert!(page.contains(&entry), "{entry} is not in\n{page}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_flowgent-exporter"))
+        .arg("man")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert_eq!(output.status.code(), Some(0));
+}
