@@ -8,6 +8,7 @@ mod harness;
 mod accounts;
 mod cli;
 mod faults;
+mod http;
 mod layout;
 mod lifecycle;
 mod reload;
