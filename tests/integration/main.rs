@@ -7,6 +7,7 @@ mod harness;
 
 mod accounts;
 mod cli;
+mod exposition;
 mod faults;
 mod http;
 mod layout;
