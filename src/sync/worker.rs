@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::SecondsFormat;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
@@ -136,7 +137,11 @@ impl Worker {
                 report.log(trigger, next, &self.problems);
                 self.problems = report.problems;
             }
-            Err(error) => error!(trigger = trigger.as_str(), "sync failed: {error}"),
+            Err(error) => error!(
+                trigger = trigger.as_str(),
+                next = %next.to_rfc3339_opts(SecondsFormat::Secs, true),
+                "sync failed: {error}"
+            ),
         }
         (self.observer)(Event::Ended(outcome));
         pending
