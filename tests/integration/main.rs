@@ -5,8 +5,10 @@
 
 mod harness;
 
+mod abuse;
 mod accounts;
 mod cli;
+mod crash;
 mod exposition;
 mod faults;
 mod http;
@@ -14,3 +16,4 @@ mod layout;
 mod lifecycle;
 mod reload;
 mod revisions;
+mod secrets;

@@ -96,14 +96,13 @@ impl Scene {
         lines
     }
 
-    /// What the ledger holds of an agent, day by day. No exporter may run.
-    pub async fn kept(&self, agents: &[Agent]) -> Vec<Vec<(Day, f64)>> {
+    /// What the ledger in that file holds of each agent, day by day. No exporter may have it open.
+    pub async fn kept(&self, file: &str, agents: &[Agent]) -> Vec<Vec<(Day, f64)>> {
         let policy = Policy {
             history_start: TRACKING_START,
             settle_days: 3,
         };
-        let path = self.path("ledger.db");
-        let ledger = Ledger::open(&path, policy, &Telemetry::new()).unwrap();
+        let ledger = Ledger::open(&self.path(file), policy, &Telemetry::new()).unwrap();
         let mut kept = Vec::new();
         for agent in agents {
             let identity = (agent.account.clone(), agent.id.clone());
@@ -119,8 +118,13 @@ impl Scene {
     /// The ledger is sound and holds, of every agent, every day through yesterday with its true value,
     /// with nothing ever revised. No exporter may run.
     pub async fn assert_ledger_is_the_truth(&self) {
+        self.assert_truth_in("ledger.db").await;
+    }
+
+    /// The same for the ledger in another file, which the config names.
+    pub async fn assert_truth_in(&self, file: &str) {
         let agents = self.agents();
-        let kept = self.kept(&agents).await;
+        let kept = self.kept(file, &agents).await;
         for (agent, kept) in agents.iter().zip(kept) {
             let days = TRACKING_START.through(self.today().previous());
             let truth: Vec<_> = days.map(|day| (day, self.truth(agent, day))).collect();

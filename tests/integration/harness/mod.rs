@@ -192,6 +192,15 @@ pub fn settings() -> Settings {
     }
 }
 
+/// As many agents in one account as keep a backfill busy for a while.
+pub fn many_agents(count: usize) -> Settings {
+    let key = Secret::new("test-key-acme");
+    Settings {
+        accounts: vec![AccountSettings::numbered("acme", key, count)],
+        ..settings()
+    }
+}
+
 /// The day of that text.
 pub fn day(text: &str) -> Day {
     text.parse().unwrap()

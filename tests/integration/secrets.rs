@@ -1,0 +1,211 @@
+//! No key is ever shown, whatever goes wrong with it and whoever sends it back.
+
+use std::fs;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::harness::{Exporter, Scene, run};
+
+const KEY: &str = "test-key-canary-7731";
+const CANARY: &str = "canary-7731";
+
+/// What a server that sends back what it was sent says about each agent, by the agent's id: the status,
+/// a header, and the body, in which `KEY` stands for the key.
+const ECHOES: [(&str, &str, &str, &str); 10] = [
+    ("page", "200 OK", "X-A: b", "<html>KEY</html>"),
+    ("bad", "400 Bad Request", "X-A: KEY", "<html>KEY</html>"),
+    ("refused", "401 Unauthorized", "X-A: KEY", "invalid key KEY"),
+    (
+        "denied",
+        "403 Forbidden",
+        "X-A: KEY",
+        r#"{"error": "Access denied to KEY"}"#,
+    ),
+    (
+        "teapot",
+        "418 KEY",
+        "Set-Cookie: k=KEY",
+        r#"{"error": "KEY"}"#,
+    ),
+    ("busy", "429 KEY", "Retry-After: 900", "KEY"),
+    (
+        "moved",
+        "302 Found",
+        "Location: http://KEY.example/KEY",
+        "KEY",
+    ),
+    (
+        "other",
+        "200 OK",
+        "X-A: b",
+        r#"{"agent_id": "KEY", "time_range": {"start": "KEY", "end": "KEY"},
+        "usage": {"total_credits_used": 0, "daily_breakdown": []}}"#,
+    ),
+    (
+        "typed",
+        "200 OK",
+        "X-A: b",
+        r#"{"agent_id": {"KEY": "KEY"}}"#,
+    ),
+    (
+        "list",
+        "200 OK",
+        "X-A: b",
+        r#"[{"id": "KEY", "name": "KEY"}, {"KEY": 1}]"#,
+    ),
+];
+
+async fn echo(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    assert!(head.contains(KEY), "{head}");
+    let row = ECHOES.iter().find(|row| head.contains(row.0));
+    let (_, status, header, body) = row.unwrap_or(&ECHOES[ECHOES.len() - 1]);
+    let length = body.replace("KEY", KEY).len();
+    let answer = format!(
+        "HTTP/1.1 {status}\r\n{header}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
+    stream
+        .write_all(answer.replace("KEY", KEY).as_bytes())
+        .await
+}
+
+/// A scene whose FlowGent sends back what it is sent: an account per way to do so.
+async fn scene_of_echoes() -> Scene {
+    let scene = Scene::new("2026-03-04T09:00:00");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(echo(stream));
+        }
+    });
+    scene.write("some.key", KEY);
+    let mut config = scene
+        .config_head("")
+        .replace(&scene.simulator.base_url(), &url);
+    for (name, ..) in ECHOES {
+        config += &format!("[[account]]\nname = \"{name}\"\napi_key_file = \"some.key\"\n");
+        config += &if name == "list" {
+            "discover = true\n".to_owned()
+        } else {
+            format!("[[account.agent]]\nid = \"{name}\"\n")
+        };
+    }
+    scene.write("config.toml", &config);
+    scene
+}
+
+#[track_caller]
+fn assert_no_key(place: &str, bytes: &[u8]) {
+    let found = bytes
+        .windows(CANARY.len())
+        .any(|window| window == CANARY.as_bytes());
+    assert!(!found, "{place}: {}", String::from_utf8_lossy(bytes));
+}
+
+async fn assert_no_key_is_served(exporter: &Exporter) {
+    for (path, headers) in [
+        ("/metrics", ""),
+        ("/metrics", "Accept: application/openmetrics-text\r\n"),
+        ("/", ""),
+        ("/-/ready", ""),
+        ("/nowhere", ""),
+    ] {
+        let (head, body) = exporter.get(path, headers).await;
+        assert_no_key(path, head.as_bytes());
+        assert_no_key(path, &body);
+    }
+}
+
+fn assert_no_key_in_the_ledger(scene: &Scene) {
+    for entry in fs::read_dir(scene.folder()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.starts_with("ledger.db") {
+            assert_no_key(&name, &fs::read(&path).unwrap());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_sends_the_key_back_in_every_way_does_not_have_it_shown() {
+    let scene = scene_of_echoes().await;
+    let arguments = ["--log.level", "debug"];
+    let exporter = Exporter::start(&scene, &arguments).await;
+    exporter.wait_for_log("sync ended").await;
+    // Each of them was met, and said.
+    for (name, ..) in ECHOES {
+        assert_eq!(
+            exporter.logged(&format!("account={name} kind=")),
+            1,
+            "{name}"
+        );
+    }
+    assert_no_key_is_served(&exporter).await;
+    assert_no_key_in_the_ledger(&scene);
+    exporter.signal("HUP").await;
+    exporter.wait_for_log("trigger=reload outcome=").await;
+    let log = exporter.stop().await;
+    assert_no_key("log", log.as_bytes());
+    assert_no_key_in_the_ledger(&scene);
+
+    for command in [&["sync"][..], &["check"], &["check", "--live"]] {
+        let output = run(&scene, &[command, &arguments[..]].concat()).await;
+        assert_no_key("output", &output.stdout);
+        assert_no_key("error output", &output.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_config_or_a_key_file_that_is_wrong_does_not_have_the_key_shown() {
+    let scene = Scene::new("2026-03-04T09:00:00");
+    let good = scene.config("");
+    let place = "api_key_file = \"acme.key\"";
+    let exporter = scene.start().await;
+    exporter.wait_until_whole(&scene).await;
+    let wrong = [
+        format!("api_key = \"{KEY}\""),
+        format!("api_key_file = \"{KEY}\""),
+        format!("api_key_env = \"{KEY}\""),
+        format!("api_key_file = {KEY}"),
+        format!("{place}\nlabels = {{ token = \"{KEY}\""),
+        format!("{place}\npassword = \"{KEY}\""),
+        "api_key_file = \"two.key\"".to_owned(),
+    ];
+    scene.write("two.key", &format!("{KEY}\n{KEY}\n"));
+    let mut failed = 0;
+    for wrong in wrong {
+        scene.write("config.toml", &good.replace(place, &wrong));
+        for command in ["serve", "check", "sync"] {
+            let output = run(&scene, &[command, "--log.level", "debug"]).await;
+            assert_eq!(output.status.code(), Some(2), "{command}: {wrong}");
+            let error = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(error.matches("error: ").count(), 1, "{error}");
+            assert_no_key(&wrong, &output.stdout);
+            assert_no_key(&wrong, &output.stderr);
+        }
+        // A running exporter is told of it in its log.
+        exporter.signal("HUP").await;
+        failed += 1;
+        exporter
+            .wait_until("the refusal", |_| {
+                exporter.logged("config not reloaded") == failed
+            })
+            .await;
+    }
+    assert_no_key_is_served(&exporter).await;
+
+    // A file that goes bad while the exporter runs.
+    scene.write("acme.key", &format!("{KEY}\n{KEY}\n"));
+    scene.set_time("2026-03-05T00:10:00");
+    exporter.wait_until_whole(&scene).await;
+    exporter.wait_for_log("kind=key_unreadable").await;
+    let log = exporter.stop().await;
+    assert_no_key("log", log.as_bytes());
+    assert_no_key_in_the_ledger(&scene);
+}
