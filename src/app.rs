@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinSet};
 use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
@@ -25,8 +25,9 @@ use crate::sync::worker::{Reload, Worker};
 use crate::sync::{Event, Observer, Syncer};
 use crate::telemetry::Telemetry;
 
-/// How long the requests that are under way may take to end when the program is told to.
-const DRAIN: Duration = Duration::from_secs(10);
+/// How long the parts may take to end when the program is told to: a little longer than each gives
+/// to what is under way.
+const DRAIN: Duration = Duration::from_secs(15);
 
 /// Reads the config: at the start, and again at every reload. May block.
 pub type ReadConfig = Arc<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
@@ -74,10 +75,10 @@ pub struct App {
     clock: SharedClock,
     telemetry: Telemetry,
     ledger: Ledger,
+    changes: Arc<Changes>,
     addresses: Vec<SocketAddr>,
-    server: JoinHandle<()>,
-    publisher: JoinHandle<()>,
-    worker: JoinHandle<()>,
+    /// The server, the publisher and the worker, which end only when they are told to.
+    parts: JoinSet<()>,
     reloads: mpsc::Sender<Reload>,
     wake: Arc<Notify>,
     cron: CronTrigger,
@@ -122,26 +123,24 @@ impl App {
             telemetry_path: config.server.telemetry_path.clone(),
         };
         let limits = http::Limits::default();
-        let server = tokio::spawn(http::serve(listeners, state, limits, stop.clone()));
+        let mut parts = JoinSet::new();
+        parts.spawn(http::serve(listeners, state, limits, stop.clone()));
 
         let ledger = open_ledger(&config, &telemetry).await?;
         let changes = Arc::new(Changes::default());
         let observer = link(&changes, observer);
         let syncer = syncer(&config, &ledger, &clock, &telemetry)?;
-        observer(Event::Members(
-            syncer.known_members().await?,
-            config.policy.history_start,
-        ));
+        observer(Event::Members(syncer.known_members().await?));
         let mut publisher = Publisher::new(
             ledger.clone(),
             exposition,
             Arc::clone(&clock),
             telemetry.clone(),
-            changes,
+            Arc::clone(&changes),
         );
         publisher.publish().await?;
         loading.release();
-        let publisher = tokio::spawn(publisher.run(stop.clone()));
+        parts.spawn(publisher.run(stop.clone()));
 
         let wake = Arc::new(Notify::new());
         let cron = CronTrigger::start(&config.schedule, Arc::clone(&wake)).await?;
@@ -154,7 +153,7 @@ impl App {
             telemetry.clone(),
             observer,
         );
-        let worker = tokio::spawn(worker.run(Arc::clone(&wake), reload_requests, stop.clone()));
+        parts.spawn(worker.run(Arc::clone(&wake), reload_requests, stop.clone()));
         let stop = guard.disarm();
         Ok(Self {
             read_config,
@@ -162,10 +161,9 @@ impl App {
             clock,
             telemetry,
             ledger,
+            changes,
             addresses,
-            server,
-            publisher,
-            worker,
+            parts,
             reloads,
             wake,
             cron,
@@ -181,83 +179,104 @@ impl App {
 
     /// Works until `stop` is cancelled, then drains. Every message on `reload` has the config read
     /// again.
-    pub async fn run(mut self, mut reload: mpsc::Receiver<()>, stop: CancellationToken) {
+    ///
+    /// # Errors
+    /// A part has ended by itself. What is served would be stale from then on, so the program had
+    /// better be started again.
+    pub async fn run(
+        mut self,
+        mut reload: mpsc::Receiver<()>,
+        stop: CancellationToken,
+    ) -> Result<(), Crashed> {
         for address in &self.addresses {
             info!(%address, path = self.config.server.telemetry_path, "listening");
         }
-        loop {
+        let result = loop {
             tokio::select! {
-                () = stop.cancelled() => break,
+                () = stop.cancelled() => break Ok(()),
                 Some(()) = reload.recv() => self.reload().await,
+                Some(ended) = self.parts.join_next() => break Err(Crashed(ended.err())),
             }
-        }
+        };
         info!("stopping");
         self.drain().await;
         info!("stopped");
+        result
     }
 
     async fn reload(&mut self) {
-        let result = async {
-            let config = read(&self.read_config).await?;
-            let syncer = syncer(&config, &self.ledger, &self.clock, &self.telemetry)?;
-            self.ledger.configure(config.policy).await?;
-            if config.schedule.cron != self.config.schedule.cron {
-                let cron = CronTrigger::start(&config.schedule, Arc::clone(&self.wake)).await?;
-                std::mem::replace(&mut self.cron, cron).stop().await;
-            }
-            Ok::<_, StartError>((config, syncer))
-        };
-        let result = result.await;
+        let result = self.read_and_apply().await;
         self.telemetry
             .config_reloaded(self.clock.now(), result.is_ok());
         match result {
-            Ok((config, syncer)) => {
-                for key in needs_restart(&self.config, &config) {
-                    warn!("config: {key} has changed, which takes effect at the next start");
-                }
-                config
-                    .warnings
-                    .iter()
-                    .for_each(|warning| warn!("config: {warning}"));
-                let reload = Reload {
-                    syncer,
-                    schedule: config.schedule.clone(),
-                };
-                // The worker ends only with the program.
-                if self.reloads.send(reload).await.is_err() {
-                    debug!("the worker has stopped");
-                }
-                self.config = config;
-                info!("config reloaded");
-            }
+            Ok(()) => info!("config reloaded"),
             Err(error) => {
-                error!(
-                    "config not reloaded, the one from before stays in use: {}",
-                    error.summary()
-                );
+                let summary = error.summary();
+                error!("config not reloaded, the one from before stays in use: {summary}");
             }
         }
     }
 
-    async fn drain(self) {
+    /// Reads the config and applies it: whole, or if anything is in the way, not at all.
+    async fn read_and_apply(&mut self) -> Result<(), StartError> {
+        let config = read(&self.read_config).await?;
+        let syncer = syncer(&config, &self.ledger, &self.clock, &self.telemetry)?;
+        let cron = CronTrigger::start(&config.schedule, Arc::clone(&self.wake)).await?;
+        if let Err(error) = self.ledger.configure(config.policy).await {
+            cron.stop().await;
+            return Err(error.into());
+        }
+        self.changes.observe_everything();
+        std::mem::replace(&mut self.cron, cron).stop().await;
+        let reload = Reload {
+            syncer,
+            schedule: config.schedule.clone(),
+        };
+        if self.reloads.send(reload).await.is_err() {
+            debug!("the worker has ended, and so will the program");
+        }
+        for key in needs_restart(&self.config, &config) {
+            warn!("config: {key} has changed, which takes effect at the next start");
+        }
+        config
+            .warnings
+            .iter()
+            .for_each(|warning| warn!("config: {warning}"));
+        // What takes effect at the next start is still as it was.
+        let (server, storage) = (self.config.server.clone(), self.config.storage.clone());
+        self.config = Config {
+            server,
+            storage,
+            ..config
+        };
+        Ok(())
+    }
+
+    async fn drain(mut self) {
         self.stop.cancel();
         self.cron.stop().await;
-        let abort = self.worker.abort_handle();
-        if tokio::time::timeout(DRAIN, self.worker).await.is_err() {
+        let drained = async {
+            while let Some(ended) = self.parts.join_next().await {
+                if let Err(error) = ended {
+                    error!("a part of the exporter failed: {error}");
+                }
+            }
+        };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
             warn!(
-                "requests under way were given up after {} s",
+                "what was under way was given up after {} s",
                 DRAIN.as_secs()
             );
-            abort.abort();
-        }
-        for (name, part) in [("publisher", self.publisher), ("server", self.server)] {
-            if let Err(error) = part.await {
-                error!("the {name} failed: {error}");
-            }
+            self.parts.shutdown().await;
         }
         self.ledger.close().await;
     }
 }
+
+/// A part of the exporter has ended by itself.
+#[derive(Debug, thiserror::Error)]
+#[error("a part of the exporter has ended by itself{}", .0.as_ref().map_or_else(String::new, |error| format!(": {error}")))]
+pub struct Crashed(Option<JoinError>);
 
 /// Reads the config on a thread that may block.
 async fn read(read_config: &ReadConfig) -> Result<Config, ConfigError> {

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::clock::{self, SharedClock};
-use crate::day::{Day, TRACKING_START};
+use crate::day::Day;
 use crate::exposition::{AgentSeries, Body, Exposition};
 use crate::ledger::{AgentNumber, Ledger, LedgerError};
 use crate::series::{self, Figures};
@@ -25,6 +25,8 @@ const TICK: Duration = Duration::from_secs(1);
 const REST: u32 = 20;
 /// Changes that come within this time of each other are rendered together.
 const GATHER: Duration = Duration::from_millis(100);
+/// How long it rests when the ledger could not be read.
+const REST_AFTER_ERROR: Duration = Duration::from_secs(10);
 
 /// Collects what has changed since the last rendering.
 #[derive(Debug, Default)]
@@ -35,28 +37,32 @@ pub struct Changes {
 
 #[derive(Debug, Default)]
 struct Pending {
-    members: Option<(Arc<[Member]>, Day)>,
+    members: Option<Arc<[Member]>>,
     agents: HashSet<AgentNumber>,
+    everything: bool,
 }
 
 impl Changes {
     /// Notes an event of a sync.
     pub fn observe(&self, event: &Event) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::Members(members, history_start) => {
-                pending.members = Some((Arc::clone(members), *history_start));
-            }
+            Event::Members(members) => self.pending().members = Some(Arc::clone(members)),
             Event::Committed(agent) | Event::Failed(agent) => {
-                pending.agents.insert(*agent);
+                self.pending().agents.insert(*agent);
             }
             Event::Planned(_) | Event::Left(_) | Event::Ended(_) => return,
         }
         self.notify.notify_one();
     }
 
-    fn take(&self) -> Pending {
-        std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Notes that any figure may have changed, as under another policy.
+    pub fn observe_everything(&self) {
+        self.pending().everything = true;
+        self.notify.notify_one();
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -67,7 +73,6 @@ pub struct Publisher {
     clock: SharedClock,
     telemetry: Telemetry,
     changes: Arc<Changes>,
-    history_start: Day,
     /// All agents with their figures, in the order in which they are rendered.
     series: Vec<AgentSeries>,
     numbers: Vec<AgentNumber>,
@@ -92,7 +97,6 @@ impl Publisher {
             clock,
             telemetry,
             changes,
-            history_start: TRACKING_START,
             series: Vec::new(),
             numbers: Vec::new(),
             places: HashMap::new(),
@@ -100,34 +104,35 @@ impl Publisher {
         }
     }
 
-    /// Publishes until `stop` is cancelled.
+    /// Publishes every change from now on, until `stop` is cancelled.
     pub async fn run(mut self, stop: CancellationToken) {
+        let mut rest = Duration::ZERO;
         // An error that lasts is told once, not at every try.
         let mut told = None;
         loop {
-            let rest = match self.publish().await {
+            let due = async {
+                tokio::join!(self.due(), tokio::time::sleep(rest));
+                tokio::time::sleep(GATHER).await;
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = due => {}
+            }
+            match self.publish().await {
                 Ok(took) => {
                     told = None;
-                    took * REST
+                    rest = took * REST;
                 }
                 Err(error) => {
                     // Everything is read again, so nothing that changed meanwhile is forgotten.
                     self.day = None;
+                    rest = REST_AFTER_ERROR;
                     let error = error.to_string();
                     if told.as_ref() != Some(&error) {
                         error!("cannot read the figures to publish: {error}");
                         told = Some(error);
                     }
-                    Duration::from_secs(10)
                 }
-            };
-            let due = async {
-                tokio::time::sleep(rest.max(GATHER)).await;
-                self.due().await;
-            };
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = due => {}
             }
         }
     }
@@ -142,34 +147,38 @@ impl Publisher {
         }
     }
 
-    /// Computes what has changed, and publishes all. Returns how long the rendering took.
+    /// Computes what has changed, and publishes all. Returns how long the rendering took; no time if
+    /// nothing has changed.
     ///
     /// # Errors
     /// The ledger could not be read.
     pub async fn publish(&mut self) -> Result<Duration, LedgerError> {
         let today = self.clock.today();
-        let changed = self.changes.take();
-        let mut all = self.day != Some(today);
-        if let Some((members, history_start)) = changed.members {
-            self.enrol(&members, history_start);
-            all = true;
-        }
-        let numbers: Vec<AgentNumber> = if all {
+        let Pending {
+            members,
+            agents,
+            everything,
+        } = std::mem::take(&mut *self.changes.pending());
+        let enrolled = members.is_some_and(|members| self.enrol(&members));
+        let numbers: Vec<_> = if enrolled || everything || self.day != Some(today) {
             self.numbers.clone()
         } else {
-            changed
-                .agents
+            agents
                 .into_iter()
                 .filter(|agent| self.places.contains_key(agent))
                 .collect()
         };
-        let history_start = self.history_start;
+        if numbers.is_empty() && !enrolled && self.day == Some(today) {
+            return Ok(Duration::ZERO);
+        }
         let figures = self
             .ledger
             .snapshot(
                 numbers.clone(),
                 series::recent_start(today),
-                move |_, totals, recent| series::figures(totals, recent, history_start, today),
+                move |history_start, totals, recent| {
+                    series::figures(totals, recent, history_start, today)
+                },
             )
             .await?;
         for (number, figures) in numbers.iter().zip(figures) {
@@ -179,9 +188,16 @@ impl Publisher {
         Ok(self.render(today).await)
     }
 
-    /// Takes over a new list of agents. Their figures follow.
-    fn enrol(&mut self, members: &[Member], history_start: Day) {
-        self.history_start = history_start;
+    /// Takes over a list of agents, whose figures are to follow; false if it is the one from before.
+    fn enrol(&mut self, members: &[Member]) -> bool {
+        let known = self
+            .numbers
+            .iter()
+            .copied()
+            .zip(self.series.iter().map(|series| &series.agent));
+        if known.eq(members.iter().map(|member| (member.number, &member.agent))) {
+            return false;
+        }
         self.numbers = members.iter().map(|member| member.number).collect();
         self.places = self
             .numbers
@@ -196,6 +212,7 @@ impl Publisher {
                 figures: Figures::default(),
             })
             .collect();
+        true
     }
 
     async fn render(&mut self, today: Day) -> Duration {

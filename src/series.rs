@@ -27,7 +27,7 @@ pub struct Totals {
     pub revised_down: u64,
     /// When a fetch last succeeded.
     pub last_success: Option<DateTime<Utc>>,
-    /// When a fetch last failed.
+    /// When a fetch last failed, if none has succeeded since.
     pub last_failure: Option<DateTime<Utc>>,
 }
 
@@ -82,7 +82,8 @@ pub fn figures(totals: &Totals, recent: &[Usage], history_start: Day, today: Day
     let yesterday = today.previous();
     let month_start = today.month_start();
     let over_days = |days: i32| credits(recent, today.plus(-days), yesterday);
-    let counter = totals.high_water_credits;
+    // A frontier that an earlier history start took away leaves nothing that the counter is of.
+    let counter = totals.frontier.and(totals.high_water_credits);
     Figures {
         up: is_up(totals).map(|up| if up { 1.0 } else { 0.0 }),
         used_credits: counter,
@@ -121,11 +122,10 @@ fn credits(recent: &[Usage], first: Day, last: Day) -> Option<f64> {
     (known == covered).then(|| recent[from..from + known].iter().fold(0.0, add))
 }
 
-/// Whether the last fetch succeeded. Where one fetch of the same instant did and another did not,
-/// something is wrong.
+/// Whether the last fetch succeeded. Instants are not compared: the clock may have been set meanwhile.
 fn is_up(totals: &Totals) -> Option<bool> {
-    let (success, failure) = (totals.last_success, totals.last_failure);
-    (success.is_some() || failure.is_some()).then_some(success > failure)
+    let known = totals.last_success.is_some() || totals.last_failure.is_some();
+    known.then_some(totals.last_failure.is_none())
 }
 
 /// The newest known day before `today`.
@@ -190,7 +190,7 @@ mod tests {
             revised_up: 1,
             revised_down: 2,
             last_success: at("2026-11-23T00:10:00.250Z"),
-            last_failure: at("2026-11-22T00:10:00Z"),
+            last_failure: None,
         };
         let (start, today) = (day("2026-10-01"), day("2026-11-23"));
         assert_eq!(
@@ -294,9 +294,9 @@ mod tests {
             (None, None, None),
             (earlier, None, Some(1.0)),
             (None, earlier, Some(0.0)),
-            (later, earlier, Some(1.0)),
             (earlier, later, Some(0.0)),
-            (later, later, Some(0.0)),
+            // The failure came later, on a clock that had been set back.
+            (later, earlier, Some(0.0)),
         ];
         for (last_success, last_failure, up) in table {
             let totals = Totals {

@@ -37,6 +37,8 @@ pub struct Telemetry {
     pub sync_last_start_timestamp: Gauge,
     /// When the last sync ended.
     pub sync_last_end_timestamp: Gauge,
+    /// When the last sync ended that left nothing undone.
+    pub sync_last_complete_timestamp: Gauge,
     /// How long the last sync took.
     pub sync_last_duration: Gauge,
     /// When the next sync is due.
@@ -106,6 +108,10 @@ impl Telemetry {
             sync_last_end_timestamp: maker.gauge(
                 "sync_last_end_timestamp_seconds",
                 "When the last sync ended.",
+            ),
+            sync_last_complete_timestamp: maker.gauge(
+                "sync_last_complete_timestamp_seconds",
+                "When the last sync ended that left nothing undone.",
             ),
             sync_last_duration: maker
                 .gauge("sync_last_duration_seconds", "How long the last sync took."),

@@ -16,7 +16,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::day::TRACKING_START;
 use crate::simulator::{Settings, Simulator};
-use crate::sync::Event;
+use crate::sync::{Event, Outcome};
 
 /// What `demo` takes.
 #[derive(Debug, Args)]
@@ -66,31 +66,37 @@ pub(super) async fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
     .await?;
     let address = app.addresses().first().copied().unwrap_or(arguments.listen);
     let announce = async {
-        if when_filled.await.is_ok() {
-            print(what_to_try(address))?;
+        if let Ok(outcome) = when_filled.await {
+            print(what_to_try(address, outcome))?;
         }
         std::future::pending::<Result<(), Failure>>().await
     };
     tokio::select! {
-        () = app.run(reload, stop) => {}
+        result = app.run(reload, stop) => result?,
         result = announce => result?,
     }
     simulator.shutdown().await;
     Ok(())
 }
 
-/// Shows the progress of the first sync and says when it is over.
-fn first_sync_observer(filled: oneshot::Sender<()>) -> crate::sync::Observer {
+/// Shows the progress of the first sync and says how it ended.
+fn first_sync_observer(filled: oneshot::Sender<Outcome>) -> crate::sync::Observer {
     let shown = Mutex::new(Some((progress::observer(), filled)));
     Arc::new(move |event| {
         let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let ended = matches!(event, Event::Ended(_));
+        let ended = if let Event::Ended(outcome) = event {
+            Some(outcome)
+        } else {
+            None
+        };
         if let Some((observer, _)) = &*shown {
             observer(event);
         }
-        if ended && let Some((_, filled)) = shown.take() {
+        if let Some(outcome) = ended
+            && let Some((_, filled)) = shown.take()
+        {
             // Nobody waits any more if the program is ending.
-            let _ = filled.send(());
+            let _ = filled.send(outcome);
         }
     })
 }
@@ -130,9 +136,17 @@ fn write_config(simulator: &Simulator, listen: SocketAddr, folder: &Path) -> any
     Ok(())
 }
 
-fn what_to_try(address: SocketAddr) -> String {
+fn what_to_try(address: SocketAddr, outcome: Outcome) -> String {
+    let state = match outcome {
+        Outcome::Complete => "The history is filled.",
+        // As with the real one, some days come late.
+        Outcome::Incomplete => {
+            "The history is filled but for days that come late, which will be fetched later."
+        }
+        Outcome::Failed => "The history could not be filled; the log above says why.",
+    };
     format!(
-        "\nThe history is filled. Open http://{address}/ or try
+        "\n{state} Open http://{address}/ or try
 
   curl -s http://{address}/metrics | grep ^flowgent_agent_previous_day
   curl -s http://{address}/metrics | grep ^flowgent_agent_used_credits_total

@@ -34,8 +34,7 @@ pub(super) async fn serve(common: &Common, arguments: &ServeArguments) -> Result
         app = App::start(read_config, Arc::new(SystemClock), None) => app?,
         () = stop.cancelled() => return Ok(()),
     };
-    app.run(reload, stop).await;
-    Ok(())
+    Ok(app.run(reload, stop).await?)
 }
 
 /// A message a SIGHUP, and a token that SIGTERM or SIGINT cancels.

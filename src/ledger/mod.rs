@@ -11,7 +11,7 @@ mod backup;
 mod check;
 mod error;
 mod file;
-mod listing;
+mod list;
 mod reader;
 mod schema;
 mod standing;
@@ -29,6 +29,7 @@ use chrono::{DateTime, Utc};
 pub use backup::{BackupProgress, backup};
 pub use check::{Report, check};
 pub use error::LedgerError;
+pub use list::ListSource;
 
 use crate::clock;
 use crate::day::{Day, Usage};
@@ -43,15 +44,7 @@ use writer::Writer;
 
 /// The values of the label `transaction` of `flowgent_exporter_ledger_transaction_duration_seconds`.
 pub const TRANSACTIONS: [&str; 9] = [
-    CONFIGURE,
-    REGISTER,
-    RECORD,
-    COVERAGE,
-    SNAPSHOT,
-    USAGE,
-    REVISIONS,
-    SAVE_LISTING,
-    LISTING,
+    CONFIGURE, REGISTER, RECORD, COVERAGE, SNAPSHOT, USAGE, REVISIONS, SAVE_LIST, LIST,
 ];
 const CONFIGURE: &str = "configure";
 const REGISTER: &str = "register";
@@ -61,8 +54,8 @@ const COVERAGE: &str = "coverage";
 const SNAPSHOT: &str = "snapshot";
 const USAGE: &str = "usage";
 const REVISIONS: &str = "revisions";
-const SAVE_LISTING: &str = "save_listing";
-const LISTING: &str = "listing";
+const SAVE_LIST: &str = "save_list";
+const LIST: &str = "list";
 
 /// Where the ledger is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -243,9 +236,10 @@ impl Ledger {
             .await
     }
 
-    /// What `visit` makes of each of `agents`, in their order. It is shown one agent's totals and
-    /// its known days from `recent_from` on, ascending, at a time, on a blocking thread; all of them
-    /// belong to the same state of the ledger. Days before the history start are not shown.
+    /// What `visit` makes of each of `agents`, in their order. It is shown the history start that the
+    /// totals follow from, one agent's totals, and its known days from `recent_from` on, ascending, on
+    /// a blocking thread; all that it is shown belongs to the same state of the ledger. Days before
+    /// the history start are not shown.
     ///
     /// # Errors
     /// An agent was not registered, or the file could not be read.
@@ -257,7 +251,7 @@ impl Ledger {
     ) -> Result<Vec<T>, LedgerError>
     where
         T: Send + 'static,
-        V: FnMut(AgentNumber, &Totals, &[Usage]) -> T + Send + 'static,
+        V: FnMut(Day, &Totals, &[Usage]) -> T + Send + 'static,
     {
         self.reader
             .run(SNAPSHOT, move |connection| {
@@ -295,31 +289,37 @@ impl Ledger {
             .await
     }
 
-    /// Keeps the agents that FlowGent listed for `account`, instead of those that it listed before.
+    /// Keeps a list of an account's agents, instead of the last one from that source. One that is
+    /// the same writes nothing.
     ///
     /// # Errors
     /// The file could not be read or written.
-    pub async fn save_listing(
+    pub async fn save_list(
         &self,
         account: Arc<str>,
+        source: ListSource,
         agents: Vec<ListedAgent>,
     ) -> Result<(), LedgerError> {
         self.writer
-            .run(SAVE_LISTING, move |connection| {
-                listing::save(connection, &account, &agents)
+            .run(SAVE_LIST, move |connection| {
+                list::save(connection, &account, source, &agents)
             })
             .await
     }
 
-    /// The agents that FlowGent listed for `account` the last time that it did, ordered by their
-    /// identifiers; none if it never did.
+    /// The list of an account's agents that was kept last, ordered by their identifiers; empty if
+    /// none ever was.
     ///
     /// # Errors
     /// The file could not be read.
-    pub async fn listing(&self, account: Arc<str>) -> Result<Vec<ListedAgent>, LedgerError> {
+    pub async fn list(
+        &self,
+        account: Arc<str>,
+        source: ListSource,
+    ) -> Result<Vec<ListedAgent>, LedgerError> {
         self.reader
-            .run(LISTING, move |connection| {
-                listing::read(connection, &account)
+            .run(LIST, move |connection| {
+                list::read(connection, &account, source)
             })
             .await
     }

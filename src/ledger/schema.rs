@@ -58,9 +58,11 @@ const MIGRATIONS: [&str; 1] = ["
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE listed (
         account TEXT NOT NULL,
+        source TEXT NOT NULL,
         id TEXT NOT NULL,
         name TEXT,
-        PRIMARY KEY (account, id)
+        labels TEXT NOT NULL,
+        PRIMARY KEY (account, source, id)
     ) STRICT, WITHOUT ROWID;
 "];
 

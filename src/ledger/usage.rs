@@ -207,6 +207,7 @@ fn update_standing(
     let agent = fetched.agent;
     let totals = &mut standing.totals;
     totals.last_success = Some(fetched.at);
+    totals.last_failure = None;
     for &day in &committed.inserted {
         if day >= policy.history_start {
             totals.known_days += 1;
@@ -320,9 +321,10 @@ pub(super) fn snapshot<T>(
     connection: &Connection,
     agents: &[AgentNumber],
     recent_from: Day,
-    mut visit: impl FnMut(AgentNumber, &Totals, &[Usage]) -> T,
+    mut visit: impl FnMut(Day, &Totals, &[Usage]) -> T,
 ) -> Result<Vec<T>, Fault> {
-    let recent_from = recent_from.max(schema::policy(connection)?.history_start);
+    let history_start = schema::policy(connection)?.history_start;
+    let recent_from = recent_from.max(history_start);
     let mut statement = connection.prepare_cached(RECENT)?;
     let mut recent = Vec::new();
     let mut visited = Vec::with_capacity(agents.len());
@@ -336,7 +338,7 @@ pub(super) fn snapshot<T>(
                 credits: row.get(1)?,
             });
         }
-        visited.push(visit(agent, &standing.totals, &recent));
+        visited.push(visit(history_start, &standing.totals, &recent));
     }
     Ok(visited)
 }

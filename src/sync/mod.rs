@@ -4,33 +4,31 @@
 //! goes wrong in a pass stays with the account, agent or window that it concerns, is told once in the
 //! [`Report`], and is planned again by the next pass, because the plan is made from what is missing.
 
+mod account;
 pub mod cron;
 mod pass;
 mod report;
 pub mod schedule;
 pub mod worker;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::future::join_all;
-use tokio::task::JoinSet;
+use futures_util::future::{join_all, try_join_all};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 use crate::clock::SharedClock;
-use crate::day::Day;
 use crate::flowgent;
-use crate::flowgent::client::Client;
-use crate::flowgent::error::ApiError;
 use crate::flowgent::transport::HttpClient;
 use crate::ledger::{AgentNumber, Ledger, LedgerError};
-use crate::roster::{self, AccountSettings, Agent, ListedAgent};
+use crate::roster::{AccountSettings, Agent};
 use crate::telemetry::{self, Telemetry};
 use crate::window::Window;
 use crate::window::plan::{self, Policy, Refresh};
 
-use pass::{Pass, lock};
+use account::Account;
+use pass::Pass;
 pub use report::{MemberReport, Outcome, Problem, Report};
 
 /// So many agents are planned for at once: one whose history is half filled is listed day by day.
@@ -57,8 +55,8 @@ pub enum Wanted {
 /// What happens during a sync, for whoever shows it.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// All agents of all accounts, as of now, and the first day that is of interest of them.
-    Members(Arc<[Member]>, Day),
+    /// All agents of all accounts, as of now.
+    Members(Arc<[Member]>),
     /// So many windows will be asked for.
     Planned(usize),
     /// A window of this agent is in the ledger.
@@ -84,20 +82,6 @@ pub struct Syncer {
     telemetry: Telemetry,
 }
 
-/// An account as it is worked with.
-#[derive(Debug)]
-struct Account {
-    settings: AccountSettings,
-    client: Client,
-    concurrency: usize,
-    /// The agents that `agents_file` last held.
-    from_file: Mutex<Vec<ListedAgent>>,
-    /// What was last said about lists of agents, which is said again only when it changes.
-    warnings: Mutex<Vec<String>>,
-    /// Whether its key was refused the last time it was tried.
-    refused: AtomicBool,
-}
-
 impl Syncer {
     /// A syncer of `accounts`.
     #[must_use]
@@ -110,20 +94,16 @@ impl Syncer {
         clock: SharedClock,
         telemetry: Telemetry,
     ) -> Self {
-        let accounts = accounts
-            .iter()
-            .map(|settings| {
-                let name = Arc::clone(&settings.name);
-                Arc::new(Account {
-                    settings: settings.clone(),
-                    client: Client::new(http, api, name, &telemetry, Arc::clone(&clock)),
-                    concurrency: api.concurrency,
-                    from_file: Mutex::default(),
-                    warnings: Mutex::default(),
-                    refused: AtomicBool::new(false),
-                })
-            })
-            .collect();
+        let account = |settings| {
+            Arc::new(Account::new(
+                settings,
+                api,
+                http,
+                Arc::clone(&clock),
+                &telemetry,
+            ))
+        };
+        let accounts = accounts.iter().map(account).collect();
         Self {
             accounts,
             policy,
@@ -139,12 +119,8 @@ impl Syncer {
     /// # Errors
     /// The ledger could not be read or written.
     pub async fn known_members(&self) -> Result<Arc<[Member]>, LedgerError> {
-        let mut agents = Vec::new();
-        for account in &self.accounts {
-            let listed = self.last_listing(account).await?;
-            agents.extend(account.roster(listed, &mut Report::default()));
-        }
-        self.register(agents).await
+        // What is wrong with a list is told by the first sync, which reads it again.
+        self.members(false, &Mutex::default()).await
     }
 
     /// Does one sync and says how it went. Ends early, but cleanly, once `stop` is cancelled.
@@ -176,9 +152,11 @@ impl Syncer {
         self.telemetry
             .sync_last_duration
             .set(clock.elapsed().as_secs_f64());
-        self.telemetry
-            .sync_last_end_timestamp
-            .set(telemetry::seconds(self.clock.now()));
+        let ended = telemetry::seconds(self.clock.now());
+        self.telemetry.sync_last_end_timestamp.set(ended);
+        if outcome == Outcome::Complete {
+            self.telemetry.sync_last_complete_timestamp.set(ended);
+        }
         self.telemetry.sync_running.set(0);
         result
     }
@@ -189,22 +167,17 @@ impl Syncer {
         observer: &Observer,
         stop: &CancellationToken,
     ) -> Result<Report, LedgerError> {
-        let mut report = Report::default();
-        let mut agents = Vec::new();
-        for account in &self.accounts {
-            account.read_key(&mut report);
-        }
-        // All at once, so that one that hangs does not add to the wait for another.
-        let listings = join_all(self.accounts.iter().map(|account| account.list())).await;
-        for (account, listing) in self.accounts.iter().zip(listings) {
-            let listed = self.listing(account, listing, &mut report).await?;
-            agents.extend(account.roster(listed, &mut report));
-        }
-        let members = self.register(agents).await?;
-        observer(Event::Members(
-            Arc::clone(&members),
-            self.policy.history_start,
-        ));
+        let report = Arc::new(Mutex::new(Report::default()));
+        let read_keys = self
+            .accounts
+            .iter()
+            .map(|account| account.read_key(&report));
+        join_all(read_keys).await;
+        let members = stop.run_until_cancelled(self.members(true, &report)).await;
+        let Some(members) = members.transpose()? else {
+            return Ok(take(&report));
+        };
+        observer(Event::Members(Arc::clone(&members)));
 
         let work = self.plan(wanted, &members).await?;
         self.telemetry.windows_planned.inc_by(work.len() as u64);
@@ -212,19 +185,18 @@ impl Syncer {
             .windows_left
             .set(i64::try_from(work.len()).unwrap_or(i64::MAX));
         observer(Event::Planned(work.len()));
-        report.begin(&members, &work);
+        lock(&report).begin(&members, &work);
+        let mut queues: HashMap<&str, VecDeque<(usize, Window)>> = HashMap::new();
+        for (index, window) in work {
+            let queue = queues.entry(&members[index].agent.account).or_default();
+            queue.push_back((index, window));
+        }
 
         // Accounts do not wait for each other, and one that fails harms no other.
-        let report = Arc::new(Mutex::new(report));
         let stop = stop.child_token();
         let mut passes = JoinSet::new();
         for account in &self.accounts {
-            let is_ours = |index: usize| members[index].agent.account == account.settings.name;
-            let queue = work
-                .iter()
-                .filter(|(index, _)| is_ours(*index))
-                .copied()
-                .collect();
+            let queue = queues.remove(&*account.settings.name).unwrap_or_default();
             let pass = Pass::new(self, account, &members, queue, &report, observer, &stop);
             passes.spawn(pass.run());
         }
@@ -233,8 +205,29 @@ impl Syncer {
             .await
             .into_iter()
             .collect::<Result<(), _>>()?;
-        let report = std::mem::take(&mut *lock(&report));
-        Ok(report)
+        Ok(take(&report))
+    }
+
+    /// The agents of all accounts with their numbers, sorted by account and name. Accounts are asked
+    /// for their listings only if `ask`, and all at once: one that hangs adds to no other's wait.
+    async fn members(
+        &self,
+        ask: bool,
+        report: &Mutex<Report>,
+    ) -> Result<Arc<[Member]>, LedgerError> {
+        let agents = self
+            .accounts
+            .iter()
+            .map(|account| account.agents(&self.ledger, ask, report));
+        let mut agents: Vec<Agent> = try_join_all(agents).await?.into_iter().flatten().collect();
+        agents.sort_by(|a, b| (&a.account, &a.name).cmp(&(&b.account, &b.name)));
+        let identity = |agent: &Agent| (Arc::clone(&agent.account), Arc::clone(&agent.id));
+        let numbers = self
+            .ledger
+            .register(agents.iter().map(identity).collect())
+            .await?;
+        let member = |(agent, number)| Member { agent, number };
+        Ok(agents.into_iter().zip(numbers).map(member).collect())
     }
 
     /// The windows to ask for, as indexes into `members`, in the order of asking.
@@ -260,105 +253,21 @@ impl Syncer {
         }
         Ok(plan::newest_first(plans.into_iter().enumerate()))
     }
-
-    async fn register(&self, mut agents: Vec<Agent>) -> Result<Arc<[Member]>, LedgerError> {
-        agents.sort_by(|a, b| (&a.account, &a.name).cmp(&(&b.account, &b.name)));
-        let identities = agents
-            .iter()
-            .map(|agent| (Arc::clone(&agent.account), Arc::clone(&agent.id)))
-            .collect();
-        let numbers = self.ledger.register(identities).await?;
-        Ok(agents
-            .into_iter()
-            .zip(numbers)
-            .map(|(agent, number)| Member { agent, number })
-            .collect())
-    }
-
-    /// FlowGent's listing of the account's agents: this one, or if it could not be had, the last.
-    async fn listing(
-        &self,
-        account: &Account,
-        listing: Result<Vec<ListedAgent>, ApiError>,
-        report: &mut Report,
-    ) -> Result<Vec<ListedAgent>, LedgerError> {
-        let name = &account.settings.name;
-        match listing {
-            Ok(listed) if account.settings.discover => {
-                account.refused.store(false, Ordering::Relaxed);
-                self.ledger
-                    .save_listing(Arc::clone(name), listed.clone())
-                    .await?;
-                Ok(listed)
-            }
-            Ok(_) => Ok(Vec::new()),
-            Err(error) => {
-                account
-                    .refused
-                    .store(error.is_account_wide(), Ordering::Relaxed);
-                report.account_problem(name, error.outcome(), &format!("listing agents: {error}"));
-                self.last_listing(account).await
-            }
-        }
-    }
-
-    /// The last listing that could be had, which may be none.
-    async fn last_listing(&self, account: &Account) -> Result<Vec<ListedAgent>, LedgerError> {
-        if !account.settings.discover {
-            return Ok(Vec::new());
-        }
-        self.ledger
-            .listing(Arc::clone(&account.settings.name))
-            .await
-    }
 }
 
-impl Account {
-    /// Reads the key again, so that it can be rotated while the program runs. A key that was read
-    /// before stays in use while there is no other: it may well still be good.
-    fn read_key(&self, report: &mut Report) {
-        match self.settings.api_key.read() {
-            Ok(key) => {
-                if let Err(error) = self.client.set_key(key) {
-                    report.account_problem(&self.settings.name, error.outcome(), &error);
-                }
-            }
-            Err(error) => report.account_problem(&self.settings.name, "key_unreadable", &error),
-        }
-    }
+/// The guarded value. A panic elsewhere leaves counts that are still worth reporting.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
-    /// Has FlowGent list the account's agents, if that is wanted.
-    async fn list(&self) -> Result<Vec<ListedAgent>, ApiError> {
-        if self.settings.discover {
-            self.client.list_agents().await
-        } else {
-            Ok(Vec::new())
-        }
-    }
+fn take(report: &Mutex<Report>) -> Report {
+    std::mem::take(&mut *lock(report))
+}
 
-    /// The account's agents from all sources. The list in the file is read again at every sync; while
-    /// it cannot be read, the last one that could be is used.
-    fn roster(&self, listed: Vec<ListedAgent>, report: &mut Report) -> Vec<Agent> {
-        let name = &self.settings.name;
-        let mut from_file = lock(&self.from_file);
-        match self
-            .settings
-            .agents_file
-            .as_deref()
-            .map(roster::read_agents)
-        {
-            None => {}
-            Some(Ok(agents)) => *from_file = agents,
-            Some(Err(error)) => report.account_problem(name, "agents_file", &error),
-        }
-        let roster = roster::resolve(&self.settings, from_file.clone(), listed);
-        let mut told = lock(&self.warnings);
-        for warning in &roster.warnings {
-            if !told.contains(warning) {
-                warn!(account = %name, "{warning}");
-            }
-        }
-        *told = roster.warnings;
-        roster.agents
+/// The result of a task that is never aborted; if it panicked, so does this.
+async fn join<T>(task: JoinHandle<T>) -> T {
+    match task.await {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
 }

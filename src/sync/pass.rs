@@ -3,7 +3,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -12,8 +12,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::account::Account;
 use super::report::Report;
-use super::{Account, Event, Member, Observer, Syncer};
+use super::{Event, Member, Observer, Syncer, lock};
 use crate::flowgent::error::ApiError;
 use crate::ledger::{Fetched, LedgerError};
 use crate::validate::{self, Accepted};
@@ -47,12 +48,15 @@ pub(super) struct Pass {
 #[derive(Default)]
 struct State {
     queue: VecDeque<(usize, Window)>,
+    /// Windows of agents that have failed, in this sync or the last. They come after all others, so
+    /// that whoever fails or hangs keeps nobody waiting.
+    later: VecDeque<(usize, Window)>,
     /// The account is of no use in this sync: its key is refused, or its service is down.
     abandoned: bool,
     failures_in_a_row: usize,
     /// Agents that are of no use in this sync.
     dropped: HashSet<usize>,
-    /// Agents of which a window could not be had in spite of its retries; the ledger knows it.
+    /// Agents of which a window could not be had.
     failed: HashSet<usize>,
     ledger_error: Option<LedgerError>,
 }
@@ -68,6 +72,10 @@ impl Pass {
         observer: &Observer,
         stop: &CancellationToken,
     ) -> Arc<Self> {
+        let troubled = lock(&account.troubled);
+        let is_troubled =
+            |(index, _): &(usize, Window)| troubled.contains(&members[*index].agent.id);
+        let (later, queue) = queue.into_iter().partition(is_troubled);
         Arc::new(Self {
             account: Arc::clone(account),
             syncer: syncer.clone(),
@@ -79,6 +87,7 @@ impl Pass {
             writes_at_once: Arc::new(Semaphore::new(WRITES_AT_ONCE)),
             state: Mutex::new(State {
                 queue,
+                later,
                 ..State::default()
             }),
         })
@@ -104,8 +113,11 @@ impl Pass {
             workers.spawn(async move { while pass.work_one().await {} });
         }
         workers.join_all().await;
-        self.leave_the_rest().await;
+        self.leave_the_rest();
         self.writes.close();
+        self.writes.wait().await;
+        // Last of all, so that no good window of such an agent hides that another failed.
+        self.record_failures().await;
         self.writes.wait().await;
         match lock(&self.state).ledger_error.take() {
             Some(error) => Err(error),
@@ -147,11 +159,18 @@ impl Pass {
     fn next(&self) -> Option<(usize, Window)> {
         let mut state = lock(&self.state);
         while !state.abandoned && !self.stop.is_cancelled() {
-            let (index, window) = state.queue.pop_front()?;
-            if !state.dropped.contains(&index) {
-                return Some((index, window));
+            if let Some((index, window)) = state.queue.pop_front() {
+                if !state.failed.contains(&index) {
+                    return Some((index, window));
+                }
+                state.later.push_back((index, window));
+            } else {
+                let (index, window) = state.later.pop_front()?;
+                if !state.dropped.contains(&index) {
+                    return Some((index, window));
+                }
+                (self.observer)(Event::Left(1));
             }
-            (self.observer)(Event::Left(1));
         }
         None
     }
@@ -206,53 +225,68 @@ impl Pass {
         } else {
             lock(&self.report).window_problem(index, window, error.outcome(), error);
         }
-        {
+        let first = {
             let mut state = lock(&self.state);
-            state.failures_in_a_row = if error.is_retryable() {
-                state.failures_in_a_row + 1
-            } else {
+            let first = state.failed.insert(index);
+            state.failures_in_a_row = if is_of_the_agent(error) {
                 0
+            } else {
+                state.failures_in_a_row + 1
             };
-            state.abandoned |= error.is_account_wide() || state.failures_in_a_row >= GIVE_UP_AFTER;
-            // An agent that is not the account's is so for every window; a broken answer may not be.
-            // One that keeps failing must not hold the workers up for all its windows.
-            let is_hopeless = matches!(error, ApiError::AccessDenied | ApiError::InvalidAgentId)
-                || (error.is_retryable() && state.failed.contains(&index));
-            if is_hopeless {
+            // A service that wants to be left alone is left alone.
+            state.abandoned |= error.is_account_wide()
+                || error.retry_after().is_some()
+                || state.failures_in_a_row >= GIVE_UP_AFTER;
+            // An answer that makes no sense at all is not asked for a third time; one that breaks the
+            // contract may do so for this window alone.
+            let is_senseless = !error.is_retryable() && !is_of_the_agent(error);
+            if is_lasting(error) || (is_senseless && !first) {
                 state.dropped.insert(index);
             }
-        }
-        self.record_failure(index, at).await;
-    }
-
-    /// Counts what is left of the queue. If that is for the account's sake, its agents have failed.
-    async fn leave_the_rest(self: &Arc<Self>) {
-        let (left, abandoned) = {
-            let mut state = lock(&self.state);
-            (std::mem::take(&mut state.queue), state.abandoned)
+            first
         };
-        (self.observer)(Event::Left(left.len()));
-        if abandoned {
-            let now = self.syncer.clock.now();
-            for (index, _) in left {
-                self.record_failure(index, now).await;
-            }
+        if first {
+            self.record_failure(index, at).await;
         }
     }
 
-    /// Tells the ledger, once per agent, that a fetch failed.
-    async fn record_failure(self: &Arc<Self>, index: usize, at: DateTime<Utc>) {
-        if lock(&self.state).failed.insert(index) {
-            let agent = self.members[index].number;
-            let ledger = self.syncer.ledger.clone();
-            self.write(async move {
-                ledger
-                    .record_failure(agent, at)
-                    .await
-                    .map(|()| Event::Failed(agent))
-            })
-            .await;
+    /// Counts what is left of the queues. If that is for the account's sake, its agents have failed.
+    fn leave_the_rest(&self) {
+        let mut state = lock(&self.state);
+        let left: Vec<_> = state.queue.drain(..).collect();
+        let later: Vec<_> = state.later.drain(..).collect();
+        (self.observer)(Event::Left(left.len() + later.len()));
+        if state.abandoned {
+            let indexes = left.into_iter().chain(later).map(|(index, _)| index);
+            state.failed.extend(indexes);
         }
+    }
+
+    /// Tells the ledger which agents have failed, and the next sync whom to ask last.
+    async fn record_failures(self: &Arc<Self>) {
+        let failed = std::mem::take(&mut lock(&self.state).failed);
+        let now = self.syncer.clock.now();
+        let ids = failed
+            .iter()
+            .map(|index| Arc::clone(&self.members[*index].agent.id))
+            .collect();
+        *lock(&self.account.troubled) = ids;
+        for index in failed {
+            self.record_failure(index, now).await;
+        }
+    }
+
+    /// Tells the ledger that a fetch failed.
+    async fn record_failure(self: &Arc<Self>, index: usize, at: DateTime<Utc>) {
+        let agent = self.members[index].number;
+        let ledger = self.syncer.ledger.clone();
+        self.write(async move {
+            ledger
+                .record_failure(agent, at)
+                .await
+                .map(|()| Event::Failed(agent))
+        })
+        .await;
     }
 
     /// Runs `write` beside the fetching, and announces it when it is on the disk.
@@ -276,7 +310,12 @@ impl Pass {
     }
 }
 
-/// The guarded value. A panic elsewhere leaves counts that are still worth reporting.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// Whether the failure tells something about the agent rather than about the service.
+fn is_of_the_agent(error: &ApiError) -> bool {
+    is_lasting(error) || matches!(error, ApiError::Contract(_))
+}
+
+/// Whether the agent's other windows will fail in the same way.
+fn is_lasting(error: &ApiError) -> bool {
+    matches!(error, ApiError::AccessDenied | ApiError::InvalidAgentId)
 }

@@ -141,6 +141,13 @@ impl Schedule {
         (unfinished.retry_at <= now).then_some(Trigger::Retry)
     }
 
+    /// Whether a poll is due at `now`, without saying that it is begun. A sync that is still at work
+    /// makes way for it: a new plan asks for everybody's yesterday first.
+    #[must_use]
+    pub fn poll_is_due(&self, now: DateTime<Utc>) -> bool {
+        self.latest_poll(now) > self.polled
+    }
+
     /// Notes that a sync ended at `now`, and whether it left nothing undone.
     pub fn finished(&mut self, complete: bool, now: DateTime<Utc>) {
         self.unfinished = (!complete).then(|| {

@@ -120,6 +120,11 @@ impl Worker {
                         stop_sync.cancel();
                         pending = Some(reload);
                     }
+                    () = tokio::time::sleep(TICK) => {
+                        if self.schedule.poll_is_due(self.clock.now()) {
+                            stop_sync.cancel();
+                        }
+                    }
                 }
             }
         };

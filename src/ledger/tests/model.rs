@@ -79,6 +79,7 @@ impl Model {
             }
         }
         self.last_success = Some(fetched.at);
+        self.last_failure = None;
         committed
     }
 

@@ -380,3 +380,48 @@ async fn an_unknown_agent_is_an_error_for_every_read() {
     }
     ledger.close().await;
 }
+
+#[tokio::test]
+async fn a_success_ends_the_failure_before_it_whatever_the_clock_says() {
+    let (_directory, _, ledger, agent) = new().await;
+    ledger.record_failure(agent, noon(400)).await.unwrap();
+    assert_eq!(totals(&ledger, agent).await.last_failure, Some(noon(400)));
+    ledger.commit(answer(agent, 0, &[1.0], 5)).await.unwrap();
+    assert_eq!(totals(&ledger, agent).await.last_failure, None);
+}
+
+#[tokio::test]
+async fn the_last_list_of_each_source_is_kept_with_its_labels() {
+    let (_directory, _, ledger, _) = new().await;
+    let agent = |id: &str, team: &str| ListedAgent {
+        id: id.to_owned(),
+        name: Some(format!("{id}-name")),
+        labels: [("team".to_owned(), team.to_owned())].into(),
+    };
+    let acme: Arc<str> = "acme".into();
+    let list = |source| ledger.list(Arc::clone(&acme), source);
+    for source in [ListSource::File, ListSource::Flowgent] {
+        assert_eq!(list(source).await.unwrap(), []);
+    }
+    let first = vec![agent("b", "x"), agent("a", "y")];
+    ledger
+        .save_list(Arc::clone(&acme), ListSource::File, first)
+        .await
+        .unwrap();
+    let second = vec![agent("c", "z")];
+    ledger
+        .save_list(Arc::clone(&acme), ListSource::Flowgent, second.clone())
+        .await
+        .unwrap();
+    assert_eq!(
+        list(ListSource::File).await.unwrap(),
+        [agent("a", "y"), agent("b", "x")]
+    );
+    assert_eq!(list(ListSource::Flowgent).await.unwrap(), second);
+    ledger
+        .save_list(Arc::clone(&acme), ListSource::File, vec![])
+        .await
+        .unwrap();
+    assert_eq!(list(ListSource::File).await.unwrap(), []);
+    assert_eq!(list(ListSource::Flowgent).await.unwrap(), second);
+}
