@@ -10,7 +10,7 @@ use crate::harness::{Scene, many_agents};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scrape_does_not_wait_for_a_sync_that_hangs() {
     let scene = Scene::new("2026-03-04T09:00:00");
-    let config = scene.config("").replace("\"2s\"", "\"10m\"");
+    let config = scene.config("").replace("\"30s\"", "\"10m\"");
     scene.write("config.toml", &config);
     let exporter = scene.start().await;
     exporter.wait_until_whole(&scene).await;

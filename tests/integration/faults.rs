@@ -88,6 +88,11 @@ fn an_account_per_fault() -> Settings {
     }
 }
 
+/// A config by which what hangs is given up soon.
+fn impatient(scene: &Scene) -> String {
+    scene.config("").replace("\"30s\"", "\"2s\"")
+}
+
 fn victim(scene: &Scene, row: &Expected) -> Agent {
     scene.agent(row.fault, "victim")
 }
@@ -147,6 +152,7 @@ async fn every_fault_stays_with_its_agent_is_told_once_and_leaves_no_trace() {
     let names = FAULTS.map(|(name, _)| name);
     assert_eq!(names, TABLE.each_ref().map(|row| row.fault));
     let scene = Scene::with("2026-03-04T09:00:00", an_account_per_fault());
+    scene.write("config.toml", &impatient(&scene));
     let exporter = scene.start().await;
     let good = exporter.wait_until_whole(&scene).await;
     scene.simulator.journal().clear();
@@ -201,6 +207,7 @@ async fn every_fault_stays_with_its_agent_is_told_once_and_leaves_no_trace() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backfill_in_which_a_fifth_of_all_requests_fail_ends_with_the_whole_truth() {
     let scene = Scene::new("2026-03-04T00:30:00");
+    scene.write("config.toml", &impatient(&scene));
     for (_, fault) in FAULTS {
         let share = 0.2 / FAULTS.len() as f64;
         let times = Times::Share(share);

@@ -88,7 +88,7 @@ async fn a_bad_config_leaves_the_old_one_at_work_and_says_where_it_is_wrong() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_does_not_wait_for_a_backfill_that_hangs() {
     let scene = Scene::new("2026-03-04T09:00:00");
-    let head = scene.config_head("").replace("\"2s\"", "\"60s\"");
+    let head = scene.config_head("").replace("\"30s\"", "\"60s\"");
     let acme = scene.config_account("acme", scene.simulator.world().agents("acme"));
     let globex = scene.config_account("globex", scene.simulator.world().agents("globex"));
     scene.write("config.toml", &format!("{head}{acme}"));

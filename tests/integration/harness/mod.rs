@@ -76,7 +76,7 @@ impl Scene {
         format!(
             "[server]\nlisten = [\"127.0.0.1:0\"]\n[storage]\npath = \"ledger.db\"\n\
              [schedule]\njitter = \"0s\"\n\
-             [api]\nbase_url = \"{}\"\nrequests_per_second = 1000\ntimeout = \"2s\"\n{more}\n",
+             [api]\nbase_url = \"{}\"\nrequests_per_second = 1000\ntimeout = \"30s\"\n{more}\n",
             self.simulator.base_url()
         )
     }
