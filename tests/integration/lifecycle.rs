@@ -163,6 +163,43 @@ async fn a_clock_that_is_set_back_costs_no_request_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_is_not_over_for_flowgent_yet_is_nobodys_fault_and_asked_for_again() {
+    let scene = Scene::new("2026-03-04T09:00:00");
+    let exporter = scene.start().await;
+    exporter.wait_until_whole(&scene).await;
+    scene.simulator.journal().clear();
+
+    scene.set_flowgents_time("2026-03-04T23:50:00");
+    scene.set_exporters_time("2026-03-05T00:10:00");
+    let agents = scene.agents();
+    exporter.wait_for_syncs(2).await;
+    let scrape = exporter
+        .wait_until("the wait for FlowGent's midnight", |scrape| {
+            agents.iter().all(|agent| {
+                scrape.of(agent, "missing_days") == Some(1.0)
+                    && scrape.of(agent, "previous_day_credits").is_none()
+                    && scrape.of(agent, "up") == Some(1.0)
+            })
+        })
+        .await;
+    for account in ["acme", "globex"] {
+        let skew = format!("flowgent_exporter_api_clock_skew_seconds{{account=\"{account}\"}}");
+        // The header tells whole seconds.
+        let skew = scrape.get(&skew).unwrap();
+        assert!((-1200.0..=-1199.0).contains(&skew), "{skew}");
+    }
+    assert_eq!(scene.simulator.journal().total(), 5);
+
+    scene.set_flowgents_time("2026-03-05T00:05:00");
+    scene.set_exporters_time("2026-03-05T00:25:00");
+    exporter.wait_until_whole(&scene).await;
+    assert_eq!(scene.simulator.journal().total(), 10);
+    let log = exporter.stop().await;
+    assert!(!log.contains("level=warn"), "{log}");
+    scene.assert_ledger_is_the_truth().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn on_the_first_of_a_month_the_new_one_is_zero_and_the_old_one_waits_for_its_last_day() {
     let scene = Scene::new("2026-02-28T09:00:00");
     let exporter = scene.start().await;

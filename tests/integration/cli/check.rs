@@ -102,7 +102,7 @@ async fn live_a_bad_key_a_foreign_agent_and_a_wrong_clock_are_told_apart() {
              [[account]]\nname = \"globex\"\napi_key_file = \"globex.key\"\ndiscover = true\n"
         ),
     );
-    scene.set_local_time("2026-03-10T08:58:30");
+    scene.set_exporters_time("2026-03-10T08:58:30");
     let output = command(&scene)
         .args(["check", "--live"])
         .output()

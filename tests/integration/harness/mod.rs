@@ -95,12 +95,17 @@ impl Scene {
 
     /// Moves the clocks of FlowGent and of all exporters here to `now`.
     pub fn set_time(&self, now: &str) {
-        self.clock.set(instant(now));
-        self.set_local_time(now);
+        self.set_flowgents_time(now);
+        self.set_exporters_time(now);
     }
 
-    /// Moves the clocks of all exporters here, but not FlowGent's, to `now`.
-    pub fn set_local_time(&self, now: &str) {
+    /// Moves FlowGent's clock alone, which is also the one that truth is judged by.
+    pub fn set_flowgents_time(&self, now: &str) {
+        self.clock.set(instant(now));
+    }
+
+    /// Moves the clock of all exporters here alone.
+    pub fn set_exporters_time(&self, now: &str) {
         // Renamed into place, so that no exporter ever reads half of it.
         let text = instant(now).format("%Y-%m-%d %H:%M:%S").to_string();
         self.write("clock.new", &text);
