@@ -142,7 +142,8 @@ impl Drop for TinyDisk {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_full_disk_it_goes_on_serving_and_completes_once_there_is_space() {
-    let scene = Scene::new("2026-03-04T09:00:00");
+    // However few transactions they share, the days of so many need more space than there is.
+    let scene = Scene::with("2026-03-04T09:00:00", many_agents(40));
     scene.write(
         "config.toml",
         &scene.config("").replace("ledger.db", "disk/ledger.db"),
