@@ -5,6 +5,7 @@ use std::fs;
 use flowgent_exporter::day::TRACKING_START;
 use flowgent_exporter::simulator::{Agent, Settings};
 
+use super::progress;
 use super::simulate::{Running, address};
 use crate::harness::{Scene, Scrape, day, request, wait_for};
 
@@ -76,7 +77,8 @@ async fn it_says_what_to_open_serves_exact_figures_and_leaves_nothing_behind() {
         let body = String::from_utf8(body).unwrap();
         assert!(body.lines().any(|line| line.starts_with(pattern)), "{line}");
     }
-    running.stop().await;
+    // The progress, and no line of a log beside it.
+    assert_eq!(running.stop().await, progress(120));
     let left: Vec<_> = fs::read_dir(scene.folder())
         .unwrap()
         .map(|entry| entry.unwrap().file_name())

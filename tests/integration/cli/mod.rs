@@ -50,6 +50,13 @@ async fn ran(scene: &Scene, arguments: &[&str]) -> Ran {
     Ran::new(run(scene, arguments).await)
 }
 
+/// The lines that show the progress over so many windows.
+fn progress(windows: usize) -> String {
+    (1..=10)
+        .map(|tenth| format!("{:3} % of {windows} windows\n", tenth * 10))
+        .collect()
+}
+
 /// Compares a text with a file of `tests/fixtures/cli`.
 #[track_caller]
 fn assert_golden(name: &str, text: &str) {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::process::Stdio;
 
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 use super::{assert_golden, ran};
@@ -23,6 +23,7 @@ impl Running {
             .args(arguments)
             .env("TMPDIR", scene.folder())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -41,13 +42,17 @@ impl Running {
         text
     }
 
-    /// Ends it as an operator does.
-    pub async fn stop(mut self) {
+    /// Ends it as an operator does, and returns what it wrote to stderr.
+    pub async fn stop(mut self) -> String {
         let pid = self.child.id().unwrap().to_string();
         let told = Command::new("kill").args(["-TERM", &pid]).status().await;
         assert!(told.unwrap().success());
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         assert_eq!(status.unwrap().unwrap().code(), Some(0));
+        let mut text = String::new();
+        let mut stderr = self.child.stderr.take().unwrap();
+        stderr.read_to_string(&mut text).await.unwrap();
+        text
     }
 }
 
@@ -95,7 +100,7 @@ async fn its_own_examples_work() {
         .collect();
     assert_eq!(ids.len(), 8);
     assert!(ids.iter().all(|id| greeting.contains(id)), "{ids:?}");
-    running.stop().await;
+    assert_eq!(running.stop().await, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! `sync`: one pass in the foreground.
 
-use super::{Ran, ran};
+use super::{Ran, progress, ran};
 use crate::harness::{Scene, day};
 
 const NOW: &str = "2026-03-10T09:00:00";
@@ -10,13 +10,6 @@ fn told(ran: &Ran) -> &str {
     let (text, took) = ran.stdout.rsplit_once(" in ").unwrap();
     assert!(took.ends_with(" s\n"), "{took}");
     text
-}
-
-/// The lines that show the progress over so many windows.
-fn progress(windows: usize) -> String {
-    (1..=10)
-        .map(|tenth| format!("{:3} % of {windows} windows\n", tenth * 10))
-        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
