@@ -250,27 +250,28 @@ impl Pass {
         }
     }
 
-    /// Counts what is left of the queues. If that is for the account's sake, its agents have failed.
+    /// Counts what is left of the queues.
     fn leave_the_rest(&self) {
         let mut state = lock(&self.state);
-        let left: Vec<_> = state.queue.drain(..).collect();
-        let later: Vec<_> = state.later.drain(..).collect();
-        (self.observer)(Event::Left(left.len() + later.len()));
-        if state.abandoned {
-            let indexes = left.into_iter().chain(later).map(|(index, _)| index);
-            state.failed.extend(indexes);
-        }
+        let later = std::mem::take(&mut state.later);
+        state.queue.extend(later);
+        (self.observer)(Event::Left(state.queue.len()));
     }
 
-    /// Tells the ledger which agents have failed, and the next sync whom to ask last.
+    /// Tells the next sync whom to ask last, and the ledger which agents have failed: also those whose
+    /// turn never came for the account's sake.
     async fn record_failures(self: &Arc<Self>) {
-        let failed = std::mem::take(&mut lock(&self.state).failed);
+        let failed = {
+            let mut state = lock(&self.state);
+            let mut failed = std::mem::take(&mut state.failed);
+            let id = |index: &usize| Arc::clone(&self.members[*index].agent.id);
+            *lock(&self.account.troubled) = failed.iter().map(id).collect();
+            if state.abandoned {
+                failed.extend(state.queue.iter().map(|(index, _)| *index));
+            }
+            failed
+        };
         let now = self.syncer.clock.now();
-        let ids = failed
-            .iter()
-            .map(|index| Arc::clone(&self.members[*index].agent.id))
-            .collect();
-        *lock(&self.account.troubled) = ids;
         for index in failed {
             self.record_failure(index, now).await;
         }

@@ -10,6 +10,7 @@ mod accounts;
 mod cli;
 mod crash;
 mod exposition;
+mod fairness;
 mod faults;
 mod http;
 mod layout;
