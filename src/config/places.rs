@@ -25,12 +25,19 @@ pub(super) fn key_file(folder: &Path, text: &str) -> Result<KeySource, Fault> {
     let source = KeySource::File(resolve_path(folder, text)?);
     match source.read() {
         Ok(_) => Ok(source),
-        Err(error) if secrets::looks_like_path(text) => Err(Fault::new(error.to_string())),
+        Err(error) if secrets::looks_like_path(text) || exists(&source) => {
+            Err(Fault::new(error.to_string()))
+        }
         // This may be the key itself: the error would name it.
         Err(_) => Err(Fault::new("there is no key in a file of this name").help(
             "`api_key_file` names the file that holds the key; the key itself must not stand here",
         )),
     }
+}
+
+/// Whether something stands at the key's place, so that its name is no key.
+fn exists(source: &KeySource) -> bool {
+    matches!(source, KeySource::File(path) if path.symlink_metadata().is_ok())
 }
 
 pub(super) fn key_variable(text: &str) -> Result<KeySource, Fault> {

@@ -23,6 +23,9 @@ const SECRET_WORDS: [&str; 9] = [
 /// Keys of which a part of the value may be secret, though they are no secrets themselves.
 const DELICATE_KEYS: [&str; 3] = ["api_key_env", "api_key_file", "base_url"];
 
+/// How files that hold a key are called.
+const KEY_FILE_ENDS: [&str; 5] = [".key", ".pem", ".secret", ".token", ".txt"];
+
 /// Whether an unknown key looks as if its value were a secret.
 pub(super) fn is_secret_name(key: &str) -> bool {
     let word: String = key
@@ -41,19 +44,44 @@ pub(super) fn is_secret_name(key: &str) -> bool {
     })
 }
 
-/// Whether this is the name of a file and not a key that was pasted in its place.
+/// Whether this is certainly the name of a file and not a key that was pasted in its place.
+///
+/// Keys have slashes and dots in them too: base64 has the one, tokens have the other. So the path is
+/// made of words, and either says where it starts or ends as files with keys do. What is a path and
+/// does not look like one is only told without its name.
 pub(super) fn looks_like_path(value: &str) -> bool {
-    // Some keys have dots in them, but then they are long.
-    value.contains(['/', '\\']) || (value.contains('.') && value.len() <= 64)
+    let of_words = value.split(['/', '.', '-', '_']).all(|word| {
+        // Hidden files, `..` and the root have nothing before their dot or slash.
+        word.is_empty() || is_word(word)
+    });
+    let from_somewhere = ["/", "./", "../"]
+        .into_iter()
+        .filter_map(|start| value.strip_prefix(start))
+        .any(|rest| !rest.starts_with('/'));
+    let in_folder = value.trim_start_matches('/').contains('/');
+    let named_as_key = KEY_FILE_ENDS
+        .into_iter()
+        .any(|end| value.strip_suffix(end).is_some_and(|stem| !stem.is_empty()));
+    of_words && (named_as_key || (from_somewhere && in_folder))
 }
 
 /// Whether this is the name of an environment variable and not a key that was pasted in its place.
 pub(super) fn looks_like_variable(value: &str) -> bool {
-    let capitals = value
-        .bytes()
-        .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    let capitals = value.bytes().all(|byte| !byte.is_ascii_lowercase());
     let digits = value.bytes().any(|byte| byte.is_ascii_digit());
-    capitals && !value.is_empty() && value.len() <= 64 && (value.contains('_') || !digits)
+    capitals && value.split('_').all(is_word) && (value.contains('_') || !digits)
+}
+
+/// Whether people may have written this: letters, all small, all capital or with one capital at the
+/// beginning, and perhaps a small number at the end. Of what is drawn at random hardly anything is.
+fn is_word(text: &str) -> bool {
+    let letters = text.trim_end_matches(|last: char| last.is_ascii_digit());
+    let small = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase());
+    let capital = |text: &str| text.bytes().all(|byte| byte.is_ascii_uppercase());
+    let cased = small(letters)
+        || capital(letters)
+        || (letters.is_char_boundary(1) && capital(&letters[..1]) && small(&letters[1..]));
+    cased && !text.is_empty() && letters.len() <= 20 && text.len() - letters.len() <= 4
 }
 
 /// The secrets in a text that was read as `table`, and its comments: a key that was put out of use is
@@ -202,6 +230,8 @@ fn shown_length(line: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -248,9 +278,56 @@ mod tests {
         ] {
             assert!(!looks_like_path(key) && !looks_like_variable(key), "{key}");
         }
-        assert!(looks_like_path("acme.key") && looks_like_path("/etc/acme"));
         assert!(looks_like_variable("ACME_KEY") && looks_like_variable("KEY2_ACME"));
-        assert!(!looks_like_path(&format!("{0}.{0}.{0}", "x".repeat(40))));
+    }
+
+    #[test]
+    fn a_mistyped_path_is_still_a_path() {
+        for path in [
+            "acme.key",
+            "acme-2.key",
+            "keys/acme.token",
+            "../files/no-such.key",
+            "/etc/flowgent-exporter/acme.key",
+            "/etc/flowgent-exprter/Acme_EU.kye",
+            "/run/secrets/acme_api_key",
+            "./secrets/acme",
+            "../files",
+            "/home/acme/.config/flowgent.d/key",
+        ] {
+            assert!(looks_like_path(path), "{path}");
+        }
+        for unclear in [
+            "acme",
+            "/acme",
+            "//acme",
+            ".key",
+            "keys/acme",
+            "acme.live",
+            "acme.key=",
+            "/etc/keys/c2VjcmV0",
+            "/etc/keys/été.key",
+        ] {
+            assert!(!looks_like_path(unclear), "{unclear}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_key_of_a_usual_alphabet_looks_like_a_path_or_a_variable(
+            key in prop_oneof![
+                "[A-Za-z0-9+/]{20,64}={0,2}",
+                "/[A-Za-z0-9+/]{20,64}",
+                "[A-Za-z0-9_-]{20,64}",
+                "(sk|fg)[-_.](live|test)[-_.][A-Za-z0-9]{20,64}",
+                "eyJ[A-Za-z0-9_-]{10,20}[.]eyJ[A-Za-z0-9_-]{10,20}[.][A-Za-z0-9_-]{10,20}",
+                "[a-z0-9]{10,30}[.][a-z0-9]{10,30}",
+                "[0-9a-f]{32,64}",
+                "[A-Z2-7]{32,64}",
+            ],
+        ) {
+            prop_assert!(!looks_like_path(&key) && !looks_like_variable(&key), "{}", key);
+        }
     }
 
     #[test]

@@ -188,6 +188,17 @@ fn an_agents_file_that_is_not_there_yet_is_a_warning() {
     );
 }
 
+#[test]
+fn a_key_file_that_is_there_is_named_whatever_it_is_called() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("kQ7x2"), "").unwrap();
+    let text = "[[account]]\nname = \"acme\"\napi_key_file = \"kQ7x2\"\ndiscover = true\n";
+    let path = folder.path().join("config.toml");
+    let error = Config::parse(text, &path, today()).unwrap_err();
+    let said = error.render(false);
+    assert!(said.contains("kQ7x2` is empty"), "{said}");
+}
+
 /// The example with its files in a folder of this test's, and the commented-out account if asked for.
 fn example(folder: &Path, with_comments: bool) -> String {
     fs::write(folder.join("acme.key"), "test-key-acme\n").unwrap();
@@ -347,14 +358,11 @@ proptest! {
         template in prop::sample::select(&PASTED[..]),
         key in prop::sample::select(&KEY_NAMES[..]),
         value in "canary[a-z0-9]{8}",
-        damage in proptest::option::of((any::<prop::sample::Index>(), "[\\[\\]{}=\"'#,.\n x]")),
+        damage in proptest::option::of((any::<prop::sample::Index>(), "[\\[\\]{}=\"'#,./+\n x]")),
     ) {
         let mut text = template.replace("KEY", key).replace("VALUE", &value);
         if let Some((at, inserted)) = damage {
-            // With a dot in it, it is shown as the name of a file that is not there.
-            if key != "api_key_file" || inserted != "." {
-                text.insert_str(at.index(text.len()), &inserted);
-            }
+            text.insert_str(at.index(text.len()), &inserted);
         }
         if let Err(error) = Config::parse(&text, Path::new("config.toml"), today()) {
             let said = everything_said(&error);
@@ -362,5 +370,20 @@ proptest! {
         } else {
             prop_assert!(false, "accepted: {}", text);
         }
+    }
+
+    #[test]
+    fn a_pasted_key_with_slashes_and_dots_is_never_shown(
+        template in prop::sample::select(&PASTED[..2]),
+        value in prop_oneof![
+            "[A-Za-z0-9/]{6}/[A-Za-z0-9/]{20,36}[+][A-Za-z0-9/]{8}={1,2}",
+            "/[A-Za-z0-9+/]{30,43}",
+            "[A-Za-z0-9]{10,20}[.][A-Za-z0-9]{10,20}[.][A-Za-z0-9]{4,20}",
+        ],
+    ) {
+        let text = template.replace("KEY", "api_key_file").replace("VALUE", &value);
+        let error = Config::parse(&text, Path::new("config.toml"), today()).unwrap_err();
+        let said = everything_said(&error);
+        prop_assert!(!said.contains(&value), "{}\n{}", text, said);
     }
 }
