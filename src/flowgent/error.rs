@@ -21,7 +21,7 @@ pub enum ApiError {
     /// Nothing was sent: the key would break out of its header.
     #[error("the API key cannot be sent: it holds a character other than visible ASCII")]
     UnusableKey,
-    /// 403.
+    /// 403 with FlowGent's own words: a proxy's refusal says nothing about the agent.
     #[error("access denied: the agent does not belong to the key's organisation")]
     AccessDenied,
     /// 400, or nothing was sent since no URL can name such an agent.
@@ -195,7 +195,6 @@ impl ApiError {
         match status {
             401 => Self::InvalidKey,
             402 => Self::NoCredits,
-            403 => Self::AccessDenied,
             429 => Self::RateLimited { retry_after },
             503 => Self::Unavailable { retry_after },
             500.. => Self::Server { status },

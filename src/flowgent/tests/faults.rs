@@ -32,7 +32,15 @@ async fn every_status_has_its_error_and_only_the_passing_ones_are_tried_again() 
         (401, "<p>who are you".into(), InvalidKey, 1),
         (402, String::new(), NoCredits, 1),
         (403, body("Access denied", "x"), AccessDenied, 1),
-        (403, String::new(), AccessDenied, 1),
+        (
+            403,
+            "<p>blocked".into(),
+            Unexpected {
+                status: 403,
+                body: "<p>blocked".into(),
+            },
+            1,
+        ),
         (
             400,
             body("Invalid end date", "end_date cannot be today"),
