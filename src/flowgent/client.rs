@@ -20,7 +20,7 @@ use crate::flowgent::listing;
 use crate::flowgent::pace::Pace;
 use crate::flowgent::transport::{self, HttpClient};
 use crate::flowgent::wire::{
-    ChatAccepted, ChatBody, ChatRequest, TemplateAnswer, TemplateRequest, UsageAnswer,
+    ChatAccepted, ChatBody, ChatRequest, ErrorAnswer, TemplateAnswer, TemplateRequest, UsageAnswer,
 };
 use crate::roster::ListedAgent;
 use crate::secret::Secret;
@@ -256,7 +256,8 @@ impl Client {
             .unwrap_or(Err(ApiError::Timeout { limit }));
         let seconds = (instant() - started).as_secs_f64();
         let result = answer.and_then(|body| {
-            let result = read(&body);
+            // Errors under HTTP 200 are documented for chats; nothing says that they are all.
+            let result = read(&body).map_err(|error| ApiError::documented(&body).unwrap_or(error));
             let shown = match &result {
                 // Names become labels, which everyone may read.
                 Ok(_) => call.endpoint == Endpoint::Agents,
@@ -357,21 +358,15 @@ impl Endpoint {
 
 /// Reads the body of a success.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|error| {
-        // Errors under HTTP 200 are documented for chats; nothing says that they are all.
-        if let Some(documented) = ApiError::documented(body) {
-            return documented;
+    serde_json::from_slice(body).map_err(|error| match error.classify() {
+        Category::Data => ApiError::Contract(printable(&error.to_string(), QUOTE_BYTES)),
+        Category::Eof if !body.trim_ascii().is_empty() => {
+            ApiError::Interrupted(format!("its JSON ends early, after {} bytes", body.len()))
         }
-        match error.classify() {
-            Category::Data => ApiError::Contract(printable(&error.to_string(), QUOTE_BYTES)),
-            Category::Eof if !body.trim_ascii().is_empty() => {
-                ApiError::Interrupted(format!("its JSON ends early, after {} bytes", body.len()))
-            }
-            _ if body.trim_ascii().is_empty() => ApiError::NotJson("an empty body".to_owned()),
-            _ => {
-                let start = &body[..body.len().min(QUOTE_BYTES + 4)];
-                ApiError::NotJson(printable(&String::from_utf8_lossy(start), QUOTE_BYTES))
-            }
+        _ if body.trim_ascii().is_empty() => ApiError::NotJson("an empty body".to_owned()),
+        _ => {
+            let start = &body[..body.len().min(QUOTE_BYTES + 4)];
+            ApiError::NotJson(printable(&String::from_utf8_lossy(start), QUOTE_BYTES))
         }
     })
 }
@@ -395,12 +390,13 @@ fn chat_reply(body: &[u8]) -> Result<ChatReply, ApiError> {
             .ok_or_else(|| ApiError::Contract("statusCode 200 without a body".to_owned())),
         (Some(status), _) => {
             let body = answer.body.unwrap_or_default();
-            let said = body.error.or(body.message).unwrap_or_default();
-            Err(ApiError::of_status(
-                status,
-                None,
-                printable(&said, QUOTE_BYTES),
-            ))
+            let said = ErrorAnswer {
+                error: body.error.or(body.message.clone()).unwrap_or_default(),
+                message: body.message,
+            };
+            Err(ApiError::named(&said).unwrap_or_else(|| {
+                ApiError::of_status(status, None, printable(&said.error, QUOTE_BYTES))
+            }))
         }
         (None, Some(status)) => Ok(ChatReply::Accepted(ChatAccepted {
             message: answer.message.unwrap_or_default(),

@@ -182,11 +182,15 @@ impl ApiError {
     /// The documented error that a body says, whatever its status: the document gives none for the
     /// errors of WhatsApp templates.
     pub(crate) fn documented(body: &[u8]) -> Option<Self> {
-        let ErrorAnswer { error, message } = serde_json::from_slice(body).ok()?;
-        let message = message.unwrap_or_default();
+        Self::named(&serde_json::from_slice(body).ok()?)
+    }
+
+    /// The documented error that has this text.
+    pub(crate) fn named(said: &ErrorAnswer) -> Option<Self> {
+        let message = said.message.as_deref().unwrap_or_default();
         DOCUMENTED
             .iter()
-            .find(|(text, start, _)| error == *text && message.starts_with(start))
+            .find(|(text, start, _)| said.error == *text && message.starts_with(start))
             .map(|(.., found)| found.clone())
     }
 

@@ -175,6 +175,34 @@ async fn a_chat_tells_its_real_status_inside() {
 }
 
 #[tokio::test]
+async fn a_documented_error_under_a_success_is_told_by_its_name() {
+    let telemetry = Telemetry::new();
+    let invalid_key = fixture!("usage-error-401-invalid-key");
+    let denied = fixture!("usage-error-403-access-denied");
+    let inside = format!("{{\"statusCode\":403,\"body\":{denied}}}");
+    let bodies = [invalid_key, invalid_key, invalid_key, denied, &inside];
+    let server = Server::start(bodies.map(|body| Act::Send(answer(200, "", body))).into()).await;
+    let client = client(&server, Duration::from_secs(60), &telemetry);
+    let chat: ChatRequest = serde_json::from_str(fixture!("chat-request-text")).unwrap();
+    assert_eq!(usage(&client).await.unwrap_err(), ApiError::InvalidKey);
+    assert_eq!(client.list_agents().await, Err(ApiError::InvalidKey));
+    for error in [
+        ApiError::InvalidKey,
+        ApiError::AccessDenied,
+        ApiError::AccessDenied,
+    ] {
+        assert_eq!(client.chat("support", &chat).await, Err(error));
+    }
+    for endpoint in ["usage", "agents", "chat"] {
+        assert_eq!(
+            counted(&telemetry, endpoint, "invalid_key"),
+            1,
+            "{endpoint}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_post_is_repeated_only_where_it_had_no_effect() {
     let request: ChatRequest = serde_json::from_str(fixture!("chat-request-text")).unwrap();
     let refused = Act::Send(answer(429, "", ""));
