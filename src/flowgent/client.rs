@@ -277,6 +277,13 @@ impl Client {
             .api_request_duration
             .with_label_values(&labels[..2])
             .observe(seconds);
+        tracing::debug!(
+            account = &*self.account,
+            endpoint = call.endpoint.name(),
+            outcome,
+            seconds,
+            "request ended"
+        );
         match &result {
             Ok(_) => permit.succeeded(),
             Err(ApiError::RateLimited { retry_after } | ApiError::Unavailable { retry_after }) => {

@@ -174,6 +174,48 @@ async fn a_chat_tells_its_real_status_inside() {
     }
 }
 
+/// What is logged on this thread while `work` runs, a line each.
+async fn logged(work: impl Future) -> Vec<String> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_target(false)
+        .without_time()
+        .with_writer(std::sync::Mutex::new(file.reopen().unwrap()))
+        .finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    work.await;
+    drop(guard);
+    let text = std::fs::read_to_string(file.path()).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn each_request_is_logged_once_without_its_url_and_key() {
+    let good = answer(200, "", usage_json());
+    let answers = [good.clone(), answer(500, "", KEY), good].map(Act::Send);
+    let server = Server::start(answers.into()).await;
+    let client = patient(&server);
+    // Whoever logs here first decides whether it is worth it, in another test perhaps for nobody;
+    // a listener that comes later is asked again.
+    usage(&client).await.unwrap();
+    let lines = logged(usage(&client)).await;
+    let ours: Vec<_> = lines
+        .iter()
+        .filter_map(|line| line.strip_prefix("DEBUG request ended account=\"acme\" "))
+        .map(|rest| rest.split_once(" seconds=").unwrap())
+        .collect();
+    let [(failed, one), (answered, other)] = ours[..] else {
+        panic!("{lines:?}");
+    };
+    // That is all there is in the line: no URL, no key.
+    assert_eq!(failed, "endpoint=\"usage\" outcome=\"server_error\"");
+    assert_eq!(answered, "endpoint=\"usage\" outcome=\"ok\"");
+    for seconds in [one, other] {
+        assert!(seconds.parse::<f64>().unwrap() >= 0.0);
+    }
+}
+
 #[tokio::test]
 async fn a_documented_error_under_a_success_is_told_by_its_name() {
     let telemetry = Telemetry::new();
