@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use clap::Args;
+use futures_util::future::join_all;
 use prometheus::core::Collector;
 use tokio::task::JoinSet;
 
@@ -14,6 +15,7 @@ use crate::flowgent::error::ApiError;
 use crate::flowgent::transport::HttpClient;
 use crate::roster::{self, AccountSettings, Agent};
 use crate::telemetry::Telemetry;
+use crate::validate;
 use crate::window::Window;
 
 /// What `check` takes.
@@ -58,13 +60,14 @@ struct Finding {
 async fn live(config: &Config) -> Result<(), Failure> {
     let http = HttpClient::new(&config.api)?;
     let telemetry = Telemetry::new();
-    let mut findings = Vec::new();
-    for account in &config.accounts {
+    // All at once, so that an account that hangs does not keep the others waiting.
+    let examinations = config.accounts.iter().map(|account| {
         let clock: SharedClock = Arc::new(SystemClock);
         let name = Arc::clone(&account.name);
-        let client = Arc::new(Client::new(&http, &config.api, name, &telemetry, clock));
-        findings.extend(examine(account, &client).await);
-    }
+        let client = Client::new(&http, &config.api, name, &telemetry, clock);
+        examine(account, Arc::new(client))
+    });
+    let findings: Vec<Finding> = join_all(examinations).await.into_iter().flatten().collect();
     let header = ["account", "agent", "clock skew", "result"];
     let mut table = table(header, &[2]);
     for finding in &findings {
@@ -107,7 +110,7 @@ fn skew_seconds(telemetry: &Telemetry, account: &str) -> Option<f64> {
 }
 
 /// Tries the account's key, its listing if that is used, and each of its agents.
-async fn examine(account: &AccountSettings, client: &Arc<Client>) -> Vec<Finding> {
+async fn examine(account: &AccountSettings, client: Arc<Client>) -> Vec<Finding> {
     let finding = |agent: &str, result| Finding {
         account: Arc::clone(&account.name),
         agent: agent.to_owned(),
@@ -144,7 +147,7 @@ async fn examine(account: &AccountSettings, client: &Arc<Client>) -> Vec<Finding
     );
     let mut calls = JoinSet::new();
     for (place, agent) in roster.agents.into_iter().enumerate() {
-        let client = Arc::clone(client);
+        let client = Arc::clone(&client);
         calls.spawn(async move {
             let result = yesterday(&client, &agent).await;
             (place, agent, result)
@@ -166,9 +169,10 @@ async fn yesterday(client: &Client, agent: &Agent) -> Result<String, ApiError> {
     let today = SystemClock.today();
     let yesterday = today.previous();
     let window = Window::new(yesterday, yesterday, today).map_err(|_| ApiError::InvalidDates)?;
-    let answer = client.usage(&agent.id, &window, Ok).await?;
-    Ok(format!(
-        "ok, {} credits on {yesterday}",
-        answer.usage.total_credits_used
-    ))
+    let judge = |answer| Ok(validate::rows(&window, &agent.id, &answer)?);
+    let accepted = client.usage(&agent.id, &window, judge).await?;
+    Ok(match accepted.rows.first() {
+        Some(usage) => format!("ok, {} credits on {yesterday}", usage.credits),
+        None => format!("ok, but {yesterday} is not there yet"),
+    })
 }

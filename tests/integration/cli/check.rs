@@ -2,6 +2,10 @@
 
 use std::path::Path;
 
+use flowgent_exporter::simulator::{Fault, Times};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+
 use super::{Ran, ran};
 use crate::harness::{Scene, command, day};
 
@@ -123,6 +127,95 @@ globex   (listing)     +90.0 s  the API key is not valid
     );
     assert_eq!((ran.stdout, ran.stderr.as_str()), (expected, ""));
     assert_eq!(ran.code, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn live_an_answer_is_judged_as_a_sync_judges_it() {
+    let scene = Scene::new(NOW);
+    let faults = scene.simulator.faults();
+    for (account, name, fault) in [
+        ("acme", "legal", Fault::MissingDay),
+        ("acme", "sales", Fault::WrongTotal),
+        ("acme", "support", Fault::ForeignAgent),
+    ] {
+        faults.add_for(&scene.agent(account, name), fault, Times::Always);
+    }
+    let ran = ran(&scene, &["check", "--live"]).await;
+    let line = |agent: &str| {
+        let found = ran.stdout.lines().find(|line| line.contains(agent));
+        let (_, result) = found.unwrap().split_once("+0.0 s  ").unwrap();
+        result.to_owned()
+    };
+    assert_eq!(line("legal"), "ok, but 2026-03-09 is not there yet");
+    let total = line("sales");
+    assert!(total.starts_with("broken contract: total "), "{total}");
+    let other = line("support");
+    assert!(
+        other.starts_with("broken contract: asked for agent "),
+        "{other}"
+    );
+    assert!(
+        ran.stdout.ends_with("\n2 of 5 calls failed\n"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(ran.code, 1);
+}
+
+/// A FlowGent that leaves the agent `patient` without an answer until another agent was asked for.
+async fn that_answers_the_second_first() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let mut waiting = Vec::new();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = BufReader::new(stream);
+            let mut line = String::new();
+            while !line.ends_with("\r\n\r\n") {
+                stream.read_line(&mut line).await.unwrap();
+            }
+            let is_patient = line.starts_with("GET /agent/patient/");
+            waiting.push((if is_patient { "patient" } else { "quick" }, stream));
+            if is_patient {
+                continue;
+            }
+            for (agent, mut stream) in waiting.drain(..) {
+                let body = format!(
+                    r#"{{"agent_id":"{agent}","usage":{{"total_credits_used":5,"daily_breakdown":
+                    [{{"date":"2026-03-09","credits_used":5}}]}},"time_range":
+                    {{"start":"2026-03-09T00:00:00.000Z","end":"2026-03-09T23:59:59.999Z"}}}}"#
+                );
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+                stream.write_all((head + &body).as_bytes()).await.unwrap();
+            }
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn live_an_account_that_hangs_does_not_delay_the_others() {
+    let scene = Scene::new(NOW);
+    let mut config = format!(
+        "[api]\nbase_url = \"{}\"\n",
+        that_answers_the_second_first().await
+    );
+    for agent in ["patient", "quick"] {
+        config += &format!(
+            "[[account]]\nname = \"of {agent}\"\napi_key_file = \"acme.key\"\n\
+             [[account.agent]]\nid = \"{agent}\"\n"
+        );
+    }
+    scene.write("config.toml", &config);
+    let ran = ran(&scene, &["check", "--live"]).await;
+    assert_eq!(
+        ran.stdout.matches("ok, 5 credits on 2026-03-09\n").count(),
+        2,
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(ran.code, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
