@@ -1,7 +1,7 @@
 //! [`ConfigFile`] → [`Config`]: every value by its rule, every rule that holds between values, and the
 //! files that are named. All findings are collected; the default stands in for a bad value until then.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,6 +43,7 @@ pub(super) fn validate(file: ConfigFile, path: &Path, today: Day) -> Result<Conf
     let mut check = Check {
         folder: path.parent().unwrap_or(Path::new("")),
         today,
+        owners: HashMap::new(),
         findings: Vec::new(),
         warnings: Vec::new(),
     };
@@ -70,6 +71,8 @@ struct Check<'a> {
     /// What relative paths start from.
     folder: &'a Path,
     today: Day,
+    /// The account of each agent so far, by the agent's identifier.
+    owners: HashMap<Arc<str>, Arc<str>>,
     findings: Vec<Finding>,
     warnings: Vec<String>,
 }
@@ -400,7 +403,6 @@ impl Check<'_> {
         account_labels: &BTreeMap<String, String>,
         sections: Vec<Section<file::Agent>>,
     ) -> Vec<Agent> {
-        let mut ids = HashSet::new();
         let mut names = HashSet::new();
         let mut agents = Vec::with_capacity(sections.len());
         for Section { span, table } in sections {
@@ -416,12 +418,23 @@ impl Check<'_> {
             let (Some(id), Some(name)) = (id, name) else {
                 continue;
             };
-            if !ids.insert(id.clone()) {
-                let fault = Fault::new(format!(
-                    "another agent of this account has the id `{}` already",
-                    printable(&id)
-                ));
-                self.refuse(id_place, fault);
+            let id: Arc<str> = id.into();
+            if let Some(owner) = self.owners.insert(Arc::clone(&id), Arc::clone(account)) {
+                let shown = printable(&id);
+                // Two accounts may have one name, which is refused elsewhere, but they are not one.
+                self.refuse(
+                    id_place,
+                    if Arc::ptr_eq(&owner, account) {
+                        Fault::new(format!(
+                            "another agent of this account has the id `{shown}` already"
+                        ))
+                    } else {
+                        Fault::new(format!(
+                            "an agent of another account has the id `{shown}` already"
+                        ))
+                        .help("an agent belongs to one account: keep it where its key is")
+                    },
+                );
             } else if !names.insert(name.clone()) {
                 let fault = Fault::new(format!(
                     "another agent of this account is called `{}` already",
@@ -431,7 +444,7 @@ impl Check<'_> {
             }
             agents.push(Agent {
                 account: Arc::clone(account),
-                id: id.into(),
+                id,
                 name: name.into(),
                 labels: Arc::new(roster::merge_labels(account_labels, &labels)),
             });

@@ -36,11 +36,10 @@ complete: 50 of 50 windows fetched"
 async fn what_cannot_be_fetched_is_told_and_fails_the_command() {
     let scene = Scene::new(NOW);
     scene.write("globex.key", "wrong-test-key");
-    let foreign = scene.agent("globex", "shop").id;
     let support = scene.agent("acme", "support").id;
     let config = scene.config("");
     let sales = format!("id = \"{support}\"\nname = \"support\"\n");
-    let stranger = format!("[[account.agent]]\nid = \"{foreign}\"\nname = \"stranger\"\n");
+    let stranger = "[[account.agent]]\nid = \"nobody\"\nname = \"stranger\"\n";
     scene.write(
         "config.toml",
         &config.replace(&sales, &format!("{sales}{stranger}")),
