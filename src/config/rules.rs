@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use croner::Cron;
-use url::{Host, Url};
+use url::Url;
 
 use super::diagnostics::Fault;
 use crate::day::{Day, TRACKING_START};
+use crate::flowgent::transport::is_loopback;
 use crate::roster::printable;
 use crate::sync::cron::parse_cron;
 
@@ -190,16 +191,6 @@ pub(super) fn base_url(text: &str, allow_http: bool) -> Checked<Url> {
     Ok(url)
 }
 
-/// Whether the URL's host is this machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
 pub(super) fn requests_per_second(rate: f64) -> Checked<f64> {
     let [least, most] = RATES;
     if !(least..=most).contains(&rate) {
@@ -256,6 +247,7 @@ mod tests {
         for elsewhere in [
             "http://flowgent.ai/",
             "http://localhost.flowgent.ai/",
+            "http://flowgent.localhost/",
             "http://128.0.0.1/",
             "http://[::2]/",
             "http://0.0.0.0/",

@@ -13,6 +13,7 @@ use super::file::{self, ConfigFile, Labels, Section, Text};
 use super::places::{certificates, key_file, key_variable, resolve_path};
 use super::{Config, rules};
 use crate::day::Day;
+use crate::flowgent::transport::is_loopback;
 use crate::flowgent::{self, Roots};
 use crate::roster::{self, AccountSettings, Agent, KeySource, printable};
 use crate::sync::schedule;
@@ -198,7 +199,7 @@ impl Check<'_> {
         let base_url = self.text(base_url, DEFAULT_BASE_URL, |text| {
             rules::base_url(text, allow_http)
         });
-        if base_url.scheme() == "http" && !rules::is_loopback(&base_url) {
+        if base_url.scheme() == "http" && !is_loopback(&base_url) {
             self.warnings.push(format!(
                 "API keys travel unencrypted to {}: allow_http is set",
                 base_url.host_str().unwrap_or_default()
