@@ -42,14 +42,16 @@ const REVISIONS: &str = "
     SELECT day, number, old, new, at_ms FROM revision
     WHERE agent = ?1 ORDER BY day, number";
 
-/// Statements that add as many rows as their index says, up to a whole window.
+/// Statements that add as many rows as their index says, up to a whole window. A failure undoes the
+/// whole transaction, so none of them need be able to undo its own rows, which SQLite would otherwise
+/// prepare for by copying every page before it changes.
 static ADD_ROWS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let rows =
         |count| (0..count).map(|row| format!("(?1, ?{}, ?{}, ?2)", 2 * row + 3, 2 * row + 4));
     (0..=LONGEST_WINDOW)
         .map(|count| {
             let rows = rows(count).collect::<Vec<_>>().join(", ");
-            format!("INSERT INTO usage (agent, day, credits, fetched) VALUES {rows}")
+            format!("INSERT OR FAIL INTO usage (agent, day, credits, fetched) VALUES {rows}")
         })
         .collect()
 });
