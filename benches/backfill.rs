@@ -166,19 +166,16 @@ impl Scene {
     /// Fetches and validates everything, and forgets it. Returns how many rows that were.
     async fn fetch(&self) -> Result<usize> {
         let telemetry = Telemetry::new();
-        let client = Client::new(
-            &self.http,
-            &self.api,
-            ACCOUNT.into(),
-            &telemetry,
-            clock(),
-        );
+        let client = Client::new(&self.http, &self.api, ACCOUNT.into(), &telemetry, clock());
         client.set_key(Secret::new(KEY))?;
         let (client, next) = (Arc::new(client), Arc::new(AtomicUsize::new(0)));
         let mut workers = JoinSet::new();
         for _ in 0..CONCURRENCY {
-            let (work, client, next) =
-                (Arc::clone(&self.work), Arc::clone(&client), Arc::clone(&next));
+            let (work, client, next) = (
+                Arc::clone(&self.work),
+                Arc::clone(&client),
+                Arc::clone(&next),
+            );
             workers.spawn(async move {
                 let mut rows = 0;
                 while let Some((id, window)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {

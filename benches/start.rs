@@ -45,7 +45,9 @@ fn main() -> Result<()> {
         Some(agents) => agents.replace('_', "").parse()?,
         None => 10_000,
     };
-    let directory = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
+    let directory = arguments
+        .next()
+        .map_or_else(std::env::temp_dir, PathBuf::from);
     let folder = tempfile::tempdir_in(directory)?;
     let runtime = tokio::runtime::Runtime::new()?;
 
@@ -83,17 +85,30 @@ fn main() -> Result<()> {
     println!(
         "exec to first full scrape    {:.3} s ({})",
         median(first.clone()),
-        first.iter().map(|seconds| format!("{seconds:.3}")).collect::<Vec<_>>().join(", ")
+        first
+            .iter()
+            .map(|seconds| format!("{seconds:.3}"))
+            .collect::<Vec<_>>()
+            .join(", ")
     );
     for (what, of) in [
-        ("peak RSS at the first scrape", (|round| round.first_rss_mib) as fn(&Round) -> f64),
+        (
+            "peak RSS at the first scrape",
+            (|round| round.first_rss_mib) as fn(&Round) -> f64,
+        ),
         ("peak RSS while serving", |round| round.serving_rss_mib),
         ("peak RSS after a reload", |round| round.reloaded_rss_mib),
     ] {
-        println!("{what:<28} {:.0} MiB", median(rounds.iter().map(of).collect()));
+        println!(
+            "{what:<28} {:.0} MiB",
+            median(rounds.iter().map(of).collect())
+        );
     }
     let asked = simulator.journal().total();
-    ensure!(asked == 0, "the program asked {asked} times for what it knew");
+    ensure!(
+        asked == 0,
+        "the program asked {asked} times for what it knew"
+    );
     Ok(())
 }
 
@@ -169,7 +184,9 @@ impl Program {
             scrape(&mut stream)?;
         }
         let serving_rss_mib = peak_rss_mib(&running.id())?;
-        let kill = Command::new("kill").args(["-HUP", &running.id()]).status()?;
+        let kill = Command::new("kill")
+            .args(["-HUP", &running.id()])
+            .status()?;
         ensure!(kill.success(), "kill failed");
         self.wait_for_syncs(&mut stream, 2)?;
         Ok(Round {
@@ -235,7 +252,10 @@ impl Program {
             if syncs >= count && last == Some(figures) {
                 return Ok(());
             }
-            ensure!(started.elapsed() < PATIENCE, "{syncs} of {count} syncs are over");
+            ensure!(
+                started.elapsed() < PATIENCE,
+                "{syncs} of {count} syncs are over"
+            );
             last = Some(figures);
             std::thread::sleep(Duration::from_secs(1));
         }

@@ -23,6 +23,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// After a rendering that took a second, the next one waits so many: renderings take a twentieth of
 /// one core at most while a long backfill changes something all the time.
 const REST: u32 = 20;
+/// How many agents are read from the ledger at a time: what is read of all of them is never there at
+/// once, and other readers come in between.
+const AGENTS_AT_A_TIME: usize = 4096;
 /// Changes that come within this time of each other are rendered together.
 const GATHER: Duration = Duration::from_millis(100);
 /// How long it rests when the ledger could not be read.
@@ -73,9 +76,9 @@ pub struct Publisher {
     clock: SharedClock,
     telemetry: Telemetry,
     changes: Arc<Changes>,
-    /// All agents with their figures, in the order in which they are rendered.
+    members: Arc<[Member]>,
+    /// All members with their figures, in the same order, which is the one they are rendered in.
     series: Vec<AgentSeries>,
-    numbers: Vec<AgentNumber>,
     places: HashMap<AgentNumber, usize>,
     /// The day that all figures are of.
     day: Option<Day>,
@@ -97,8 +100,8 @@ impl Publisher {
             clock,
             telemetry,
             changes,
+            members: Arc::default(),
             series: Vec::new(),
-            numbers: Vec::new(),
             places: HashMap::new(),
             day: None,
         }
@@ -159,53 +162,60 @@ impl Publisher {
             agents,
             everything,
         } = std::mem::take(&mut *self.changes.pending());
-        let enrolled = members.is_some_and(|members| self.enrol(&members));
-        let numbers: Vec<_> = if enrolled || everything || self.day != Some(today) {
-            self.numbers.clone()
+        let enrolled = members.is_some_and(|members| self.enrol(members));
+        let places: Vec<usize> = if enrolled || everything || self.day != Some(today) {
+            (0..self.members.len()).collect()
         } else {
             agents
-                .into_iter()
-                .filter(|agent| self.places.contains_key(agent))
+                .iter()
+                .filter_map(|agent| self.places.get(agent).copied())
                 .collect()
         };
-        if numbers.is_empty() && !enrolled && self.day == Some(today) {
+        if places.is_empty() && !enrolled && self.day == Some(today) {
             return Ok(Duration::ZERO);
         }
+        // Until all is read, what is there may be of different days.
+        self.day = None;
+        for places in places.chunks(AGENTS_AT_A_TIME) {
+            self.compute(places, today).await?;
+        }
+        self.day = Some(today);
+        Ok(self.render(today).await)
+    }
+
+    /// Computes the figures of the agents at `places`.
+    async fn compute(&mut self, places: &[usize], today: Day) -> Result<(), LedgerError> {
         let figures = self
             .ledger
             .snapshot(
-                numbers.clone(),
+                places
+                    .iter()
+                    .map(|place| self.members[*place].number)
+                    .collect(),
                 series::recent_start(today),
                 move |history_start, totals, recent| {
                     series::figures(totals, recent, history_start, today)
                 },
             )
             .await?;
-        for (number, figures) in numbers.iter().zip(figures) {
-            self.series[self.places[number]].figures = figures;
+        for (place, figures) in places.iter().zip(figures) {
+            self.series[*place].figures = figures;
         }
-        self.day = Some(today);
-        Ok(self.render(today).await)
+        Ok(())
     }
 
     /// Takes over a list of agents, whose figures are to follow; false if it is the one from before.
-    fn enrol(&mut self, members: &[Member]) -> bool {
-        let known = self
-            .numbers
-            .iter()
-            .copied()
-            .zip(self.series.iter().map(|series| &series.agent));
-        if known.eq(members.iter().map(|member| (member.number, &member.agent))) {
+    fn enrol(&mut self, members: Arc<[Member]>) -> bool {
+        if Arc::ptr_eq(&members, &self.members) {
             return false;
         }
-        self.numbers = members.iter().map(|member| member.number).collect();
-        self.places = self
-            .numbers
-            .iter()
-            .enumerate()
-            .map(|(place, number)| (*number, place))
+        self.members = members;
+        let places = self.members.iter().enumerate();
+        self.places = places
+            .map(|(place, member)| (member.number, place))
             .collect();
-        self.series = members
+        self.series = self
+            .members
             .iter()
             .map(|member| AgentSeries {
                 agent: member.agent.clone(),
@@ -232,5 +242,86 @@ impl Publisher {
         let took = started.elapsed();
         self.telemetry.render_duration.observe(took.as_secs_f64());
         took
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+    use crate::day::TRACKING_START;
+    use crate::roster::Agent;
+    use crate::window::plan::Policy;
+
+    const POLICY: Policy = Policy {
+        history_start: TRACKING_START,
+        settle_days: 3,
+    };
+
+    struct Scene {
+        publisher: Publisher,
+        changes: Arc<Changes>,
+        clock: Arc<ManualClock>,
+        telemetry: Telemetry,
+        members: Arc<[Member]>,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Scene {
+        async fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let telemetry = Telemetry::new();
+            let path = folder.path().join("ledger.db");
+            let ledger = Ledger::open(&path, POLICY, &telemetry).unwrap();
+            let agent = Agent {
+                account: "acme".into(),
+                id: "a".into(),
+                name: "support".into(),
+                labels: Arc::default(),
+            };
+            let identity = (Arc::clone(&agent.account), Arc::clone(&agent.id));
+            let number = ledger.register(vec![identity]).await.unwrap()[0];
+            let clock = ManualClock::at(TRACKING_START.plus(10).start());
+            let changes = Arc::new(Changes::default());
+            let publisher = Publisher::new(
+                ledger,
+                Arc::new(Exposition::new(telemetry.clone())),
+                Arc::clone(&clock) as SharedClock,
+                telemetry.clone(),
+                Arc::clone(&changes),
+            );
+            Self {
+                publisher,
+                changes,
+                clock,
+                telemetry,
+                members: Arc::new([Member { agent, number }]),
+                _folder: folder,
+            }
+        }
+
+        /// How many renderings there were once `event` has been dealt with.
+        async fn renderings_after(&mut self, event: &Event) -> u64 {
+            self.changes.observe(event);
+            self.publisher.publish().await.unwrap();
+            self.telemetry.render_duration.get_sample_count()
+        }
+    }
+
+    #[tokio::test]
+    async fn only_what_changes_something_is_rendered() {
+        let mut scene = Scene::new().await;
+        let number = scene.members[0].number;
+        let listed = Event::Members(Arc::clone(&scene.members));
+        let equal = Event::Members(scene.members.iter().cloned().collect());
+        assert_eq!(scene.renderings_after(&listed).await, 1);
+        assert_eq!(scene.renderings_after(&listed).await, 1, "the same list");
+        assert_eq!(scene.renderings_after(&Event::Committed(number)).await, 2);
+        assert_eq!(scene.renderings_after(&Event::Planned(1)).await, 2);
+        scene.changes.observe_everything();
+        assert_eq!(scene.renderings_after(&Event::Planned(1)).await, 3);
+        assert_eq!(scene.renderings_after(&equal).await, 4, "another list");
+        scene.clock.set(scene.clock.today().end());
+        assert_eq!(scene.renderings_after(&Event::Planned(1)).await, 5);
     }
 }

@@ -20,6 +20,9 @@ const MAX_WARNINGS: usize = 20;
 /// Labels that the exporter or Prometheus itself puts on the series.
 const RESERVED_LABELS: [&str; 5] = ["account", "agent", "agent_id", "instance", "job"];
 
+/// Custom labels: names and values.
+pub type Labels = BTreeMap<String, String>;
+
 /// One FlowGent organisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountSettings {
@@ -28,7 +31,7 @@ pub struct AccountSettings {
     /// Where its API key is read from, at every sync.
     pub api_key: KeySource,
     /// Labels of all its agents.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// Whether to ask FlowGent for the list of agents at every sync.
     pub discover: bool,
     /// A list of agents that another tool keeps, read at every sync.
@@ -47,7 +50,22 @@ pub struct Agent {
     /// Its name here, by default its identifier: the `agent` label.
     pub name: Arc<str>,
     /// Its labels and its account's, the agent's winning.
-    pub labels: Arc<BTreeMap<String, String>>,
+    pub labels: Arc<Labels>,
+}
+
+/// Different sets of labels, each kept once: a map costs more than all else that is known of an agent.
+#[derive(Debug, Default)]
+struct LabelSets(HashSet<Arc<Labels>>);
+
+impl LabelSets {
+    /// The set that is equal to `labels`.
+    fn share(&mut self, labels: Arc<Labels>) -> Arc<Labels> {
+        if let Some(known) = self.0.get(&labels) {
+            return Arc::clone(known);
+        }
+        self.0.insert(Arc::clone(&labels));
+        labels
+    }
 }
 
 /// The agents of one account at one sync.
@@ -140,10 +158,7 @@ pub fn check_label_name(name: &str) -> Result<(), LabelError> {
 
 /// The labels of an agent: its account's and its own, its own winning.
 #[must_use]
-pub fn merge_labels(
-    account: &BTreeMap<String, String>,
-    agent: &BTreeMap<String, String>,
-) -> BTreeMap<String, String> {
+pub fn merge_labels(account: &Labels, agent: &Labels) -> Labels {
     let mut merged = account.clone();
     merged.extend(
         agent
@@ -166,7 +181,7 @@ pub fn resolve(
 ) -> Roster {
     let mut resolution = Resolution {
         account,
-        account_labels: Arc::new(account.labels.clone()),
+        label_sets: LabelSets::default(),
         ids: account
             .agents
             .iter()
@@ -193,8 +208,7 @@ pub fn resolve(
 /// A [`Roster`] while it is put together.
 struct Resolution<'a> {
     account: &'a AccountSettings,
-    /// Shared by the many agents that have no labels of their own.
-    account_labels: Arc<BTreeMap<String, String>>,
+    label_sets: LabelSets,
     ids: HashSet<Arc<str>>,
     names: HashSet<Arc<str>>,
     agents: Vec<Agent>,
@@ -208,7 +222,6 @@ impl Resolution<'_> {
         if let Err(error) = check_id(&id) {
             return self.warn(&id, &format!("its identifier {error}: it is left out"));
         }
-        let id: Arc<str> = id.into();
         if !self.ids.insert(Arc::clone(&id)) {
             return;
         }
@@ -219,7 +232,7 @@ impl Resolution<'_> {
             );
         };
         self.names.insert(Arc::clone(&name));
-        let labels = self.labels(&id, labels);
+        let labels = self.labels(&id, &labels);
         self.agents.push(Agent {
             account: Arc::clone(&self.account.name),
             id,
@@ -229,7 +242,7 @@ impl Resolution<'_> {
     }
 
     /// The listed name if it is good and free, else the identifier if that is free.
-    fn free_name(&mut self, id: &Arc<str>, listed: Option<String>) -> Option<Arc<str>> {
+    fn free_name(&mut self, id: &Arc<str>, listed: Option<Arc<str>>) -> Option<Arc<str>> {
         // A listing may hold blank names: such an agent has none.
         if let Some(name) = listed.filter(|name| !name.trim().is_empty()) {
             match check_name(&name) {
@@ -237,38 +250,32 @@ impl Resolution<'_> {
                     id,
                     &format!("its name {error}: it is called by its identifier"),
                 ),
-                Ok(()) if self.names.contains(name.as_str()) => self.warn(
+                Ok(()) if self.names.contains(&name) => self.warn(
                     id,
                     &format!(
                         "the name `{}` is another agent's: it is called by its identifier",
                         printable(&name)
                     ),
                 ),
-                Ok(()) => return Some(name.into()),
+                Ok(()) => return Some(name),
             }
         }
         (!self.names.contains(id)).then(|| Arc::clone(id))
     }
 
-    fn labels(
-        &mut self,
-        id: &str,
-        mut labels: BTreeMap<String, String>,
-    ) -> Arc<BTreeMap<String, String>> {
-        labels.retain(|name, _| match check_label_name(name) {
-            Ok(()) => true,
-            Err(error) => {
+    fn labels(&mut self, id: &str, labels: &Labels) -> Arc<Labels> {
+        let mut merged = merge_labels(&self.account.labels, labels);
+        for name in labels.keys() {
+            if let Err(error) = check_label_name(name) {
                 self.warn(
                     id,
                     &format!("its label `{}` is left out: {error}", printable(name)),
                 );
-                false
+                // An account's labels are checked, so this one is none of them.
+                merged.remove(name);
             }
-        });
-        if labels.is_empty() {
-            return Arc::clone(&self.account_labels);
         }
-        Arc::new(merge_labels(&self.account.labels, &labels))
+        self.label_sets.share(Arc::new(merged))
     }
 
     fn warn(&mut self, id: &str, what: &str) {

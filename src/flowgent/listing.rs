@@ -49,8 +49,8 @@ fn agent(index: usize, entry: &Value) -> Result<ListedAgent, ApiError> {
         })?;
     let name = entry.get("name").and_then(Value::as_str);
     Ok(ListedAgent {
-        id: id.to_owned(),
-        name: name.filter(|name| !name.is_empty()).map(str::to_owned),
+        id: id.into(),
+        name: name.filter(|name| !name.is_empty()).map(Into::into),
         ..ListedAgent::default()
     })
 }
@@ -95,8 +95,8 @@ mod tests {
         let expected =
             [("a-1", Some("support")), ("a-2", None), ("a-3", None)].map(|(id, name)| {
                 ListedAgent {
-                    id: id.to_owned(),
-                    name: name.map(str::to_owned),
+                    id: id.into(),
+                    name: name.map(Into::into),
                     ..ListedAgent::default()
                 }
             });

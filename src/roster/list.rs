@@ -1,27 +1,30 @@
 //! A list of agents that another tool keeps.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+
+use super::{LabelSets, Labels};
 
 /// The most bytes that an agents file may have.
 pub const MAX_LIST_BYTES: u64 = 64 * 1024 * 1024;
 
-/// An agent as a list names it: not checked yet.
+/// An agent as a list names it: not checked yet. Its texts are shared with the [`Agent`](super::Agent)
+/// that becomes of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListedAgent {
     /// FlowGent's identifier of it.
-    pub id: String,
+    pub id: Arc<str>,
     /// Its name, if the list has one.
-    pub name: Option<String>,
+    pub name: Option<Arc<str>>,
     /// Its own labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Arc<Labels>,
 }
 
 /// Why a list of agents could not be read.
@@ -76,10 +79,39 @@ fn read_at_most(path: &Path, limit: u64) -> Result<Vec<ListedAgent>, ListError> 
             limit,
         });
     }
-    serde_json::from_slice(&text).map_err(|error| ListError::Form {
+    let list = serde_json::from_slice::<List>(&text).map_err(|error| ListError::Form {
         path: path.to_owned(),
         error,
-    })
+    })?;
+    Ok(list.0)
+}
+
+/// A whole list, in which equal labels are shared: many agents have few different ones.
+struct List(Vec<ListedAgent>);
+
+impl<'de> Deserialize<'de> for List {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Elements;
+
+        impl<'de> Visitor<'de> for Elements {
+            type Value = List;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a sequence")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<List, A::Error> {
+                let (mut list, mut sets) = (Vec::new(), LabelSets::default());
+                while let Some(mut agent) = elements.next_element::<ListedAgent>()? {
+                    agent.labels = sets.share(agent.labels);
+                    list.push(agent);
+                }
+                Ok(List(list))
+            }
+        }
+
+        deserializer.deserialize_seq(Elements)
+    }
 }
 
 /// The long form of an element.
@@ -90,7 +122,7 @@ struct Described {
     #[serde(default)]
     name: Option<String>,
     #[serde(default)]
-    labels: BTreeMap<String, String>,
+    labels: Labels,
 }
 
 // An untagged enum would do, but it loses the place and the reason of an error.
@@ -107,7 +139,7 @@ impl<'de> Deserialize<'de> for ListedAgent {
 
             fn visit_str<E>(self, id: &str) -> Result<ListedAgent, E> {
                 Ok(ListedAgent {
-                    id: id.to_owned(),
+                    id: id.into(),
                     ..ListedAgent::default()
                 })
             }
@@ -115,7 +147,11 @@ impl<'de> Deserialize<'de> for ListedAgent {
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ListedAgent, A::Error> {
                 let Described { id, name, labels } =
                     Described::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(ListedAgent { id, name, labels })
+                Ok(ListedAgent {
+                    id: id.into(),
+                    name: name.map(Into::into),
+                    labels: labels.into(),
+                })
             }
         }
 
@@ -148,21 +184,33 @@ mod tests {
             list,
             [
                 ListedAgent {
-                    id: "a".to_owned(),
+                    id: "a".into(),
                     ..ListedAgent::default()
                 },
                 ListedAgent {
-                    id: "b".to_owned(),
+                    id: "b".into(),
                     ..ListedAgent::default()
                 },
                 ListedAgent {
-                    id: "c".to_owned(),
-                    name: Some("support".to_owned()),
-                    labels: BTreeMap::from([("team".to_owned(), "cx".to_owned())]),
+                    id: "c".into(),
+                    name: Some("support".into()),
+                    labels: Labels::from([("team".to_owned(), "cx".to_owned())]).into(),
                 },
             ]
         );
         assert_eq!(read("[]", 1000), Ok(vec![]));
+    }
+
+    #[test]
+    fn equal_labels_are_kept_once() {
+        let list = read(
+            r#"[{"id": "a", "labels": {"team": "cx"}}, {"id": "b", "labels": {"team": "cx"}},
+                {"id": "c", "labels": {"team": "ops"}}]"#,
+            1000,
+        )
+        .unwrap();
+        assert!(Arc::ptr_eq(&list[0].labels, &list[1].labels));
+        assert_ne!(list[0].labels, list[2].labels);
     }
 
     #[test]

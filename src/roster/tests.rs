@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+fn labels(pairs: &[(&str, &str)]) -> Labels {
     pairs
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -11,9 +11,9 @@ fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 fn listed(id: &str, name: Option<&str>) -> ListedAgent {
     ListedAgent {
-        id: id.to_owned(),
-        name: name.map(str::to_owned),
-        labels: BTreeMap::new(),
+        id: id.into(),
+        name: name.map(Into::into),
+        labels: Arc::default(),
     }
 }
 
@@ -106,7 +106,7 @@ fn a_blank_name_is_no_name() {
 #[test]
 fn agents_and_labels_that_cannot_be_are_dropped_with_a_warning() {
     let mut labelled = listed("d1", Some("two\nlines"));
-    labelled.labels = labels(&[("job", "x"), ("te am", "x"), ("team", "ops")]);
+    labelled.labels = labels(&[("job", "x"), ("te am", "x"), ("team", "ops")]).into();
     let roster = resolve(
         &account(),
         vec![
@@ -142,7 +142,7 @@ fn agents_and_labels_that_cannot_be_are_dropped_with_a_warning() {
 #[test]
 fn an_agents_label_wins_over_its_accounts() {
     let mut own = listed("d1", None);
-    own.labels = labels(&[("region", "us")]);
+    own.labels = labels(&[("region", "us")]).into();
     let roster = resolve(&account(), vec![own], vec![listed("d2", None)]);
     assert_eq!(*roster.agents[0].labels, labels(&[("region", "us")]));
     assert_eq!(*roster.agents[1].labels, labels(&[("region", "eu")]));

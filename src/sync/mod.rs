@@ -80,6 +80,8 @@ pub struct Syncer {
     ledger: Ledger,
     clock: SharedClock,
     telemetry: Telemetry,
+    /// All agents as of the last time that somebody asked for them.
+    members: Arc<Mutex<Arc<[Member]>>>,
 }
 
 impl Syncer {
@@ -110,6 +112,16 @@ impl Syncer {
             ledger,
             clock,
             telemetry,
+            members: Arc::default(),
+        }
+    }
+
+    /// The same syncer in the place of `previous`, on the same ledger: it knows whom that one knew.
+    #[must_use]
+    pub fn following(self, previous: &Self) -> Self {
+        Self {
+            members: Arc::clone(&previous.members),
+            ..self
         }
     }
 
@@ -208,8 +220,8 @@ impl Syncer {
         Ok(take(&report))
     }
 
-    /// The agents of all accounts with their numbers, sorted by account and name. Accounts are asked
-    /// for their listings only if `ask`, and all at once: one that hangs adds to no other's wait.
+    /// The agents of all accounts with their numbers, sorted by account and name; the same list for as
+    /// long as they are the same. Accounts are asked for their listings only if `ask`, and all at once: one that hangs adds to no other's wait.
     async fn members(
         &self,
         ask: bool,
@@ -221,13 +233,19 @@ impl Syncer {
             .map(|account| account.agents(&self.ledger, ask, report));
         let mut agents: Vec<Agent> = try_join_all(agents).await?.into_iter().flatten().collect();
         agents.sort_by(|a, b| (&a.account, &a.name).cmp(&(&b.account, &b.name)));
+        let known = Arc::clone(&lock(&self.members));
+        if known.iter().map(|member| &member.agent).eq(&agents) {
+            return Ok(known);
+        }
         let identity = |agent: &Agent| (Arc::clone(&agent.account), Arc::clone(&agent.id));
         let numbers = self
             .ledger
             .register(agents.iter().map(identity).collect())
             .await?;
         let member = |(agent, number)| Member { agent, number };
-        Ok(agents.into_iter().zip(numbers).map(member).collect())
+        let members: Arc<[Member]> = agents.into_iter().zip(numbers).map(member).collect();
+        *lock(&self.members) = Arc::clone(&members);
+        Ok(members)
     }
 
     /// The windows to ask for, as indexes into `members`, in the order of asking.
@@ -244,10 +262,10 @@ impl Syncer {
             Wanted::Due(refresh) => *refresh,
         };
         let today = self.clock.today();
-        let numbers: Vec<AgentNumber> = members.iter().map(|member| member.number).collect();
-        let mut plans = Vec::with_capacity(numbers.len());
-        for numbers in numbers.chunks(PLANNED_AT_ONCE) {
-            let known = self.ledger.coverage(numbers.to_vec()).await?;
+        let mut plans = Vec::with_capacity(members.len());
+        for members in members.chunks(PLANNED_AT_ONCE) {
+            let numbers = members.iter().map(|member| member.number).collect();
+            let known = self.ledger.coverage(numbers).await?;
             let plan = |known| plan::windows(self.policy, known, refresh, today);
             plans.extend(known.iter().map(plan));
         }
@@ -269,5 +287,74 @@ async fn join<T>(task: JoinHandle<T>) -> T {
     match task.await {
         Ok(result) => result,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::day::TRACKING_START;
+    use crate::flowgent::Roots;
+    use crate::roster::KeySource;
+
+    #[tokio::test]
+    async fn the_list_of_members_stays_the_same_until_an_agent_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let agents_file = folder.path().join("agents.json");
+        std::fs::write(&agents_file, r#"["a", "b"]"#).unwrap();
+        let policy = Policy {
+            history_start: TRACKING_START,
+            settle_days: 3,
+        };
+        let telemetry = Telemetry::new();
+        let path = folder.path().join("ledger.db");
+        let ledger = Ledger::open(&path, policy, &telemetry).unwrap();
+        let account = AccountSettings {
+            name: "acme".into(),
+            api_key: KeySource::File(folder.path().join("acme.key")),
+            labels: Default::default(),
+            discover: false,
+            agents_file: Some(agents_file.clone()),
+            agents: Vec::new(),
+        };
+        let api = flowgent::Settings {
+            base_url: "http://127.0.0.1:9/".parse().unwrap(),
+            timeout: Duration::from_secs(1),
+            requests_per_second: 1.0,
+            concurrency: 1,
+            roots: Roots::Bundled,
+        };
+        let http = HttpClient::new(&api).unwrap();
+        let syncer = || {
+            let clock = ManualClock::at(TRACKING_START.plus(10).start());
+            let (accounts, ledger) = (std::slice::from_ref(&account), ledger.clone());
+            Syncer::new(
+                accounts,
+                policy,
+                &api,
+                &http,
+                ledger,
+                clock,
+                telemetry.clone(),
+            )
+        };
+        let first = syncer();
+        let members = first.known_members().await.unwrap();
+        assert_eq!(members.len(), 2);
+        assert!(Arc::ptr_eq(&members, &first.known_members().await.unwrap()));
+        let reloaded = syncer().following(&first);
+        assert!(Arc::ptr_eq(
+            &members,
+            &reloaded.known_members().await.unwrap()
+        ));
+
+        std::fs::write(&agents_file, r#"["b", "c"]"#).unwrap();
+        let changed = reloaded.known_members().await.unwrap();
+        let ids: Vec<&str> = changed.iter().map(|member| &*member.agent.id).collect();
+        assert_eq!(ids, ["b", "c"]);
+        assert_eq!(changed[0].number, members[1].number);
     }
 }

@@ -94,7 +94,7 @@ impl Worker {
     }
 
     fn reload(&mut self, reload: Reload) -> Trigger {
-        self.syncer = reload.syncer;
+        self.syncer = reload.syncer.following(&self.syncer);
         self.schedule
             .reconfigure(&reload.schedule, self.instance, self.clock.now());
         Trigger::Reload

@@ -298,7 +298,7 @@ async fn the_agents_of_an_account_are_listed() {
     let agents = client.list_agents().await.unwrap();
     assert_eq!(agents.len(), 2);
     assert_eq!(
-        (agents[0].id.as_str(), agents[0].name.as_deref()),
+        (&*agents[0].id, agents[0].name.as_deref()),
         ("a-1", Some("support"))
     );
     assert!(

@@ -394,9 +394,9 @@ async fn a_success_ends_the_failure_before_it_whatever_the_clock_says() {
 async fn the_last_list_of_each_source_is_kept_with_its_labels() {
     let (_directory, _, ledger, _) = new().await;
     let agent = |id: &str, team: &str| ListedAgent {
-        id: id.to_owned(),
-        name: Some(format!("{id}-name")),
-        labels: [("team".to_owned(), team.to_owned())].into(),
+        id: id.into(),
+        name: Some(format!("{id}-name").into()),
+        labels: Arc::new([("team".to_owned(), team.to_owned())].into()),
     };
     let acme: Arc<str> = "acme".into();
     let list = |source| ledger.list(Arc::clone(&acme), source);
