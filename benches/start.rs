@@ -29,7 +29,7 @@ use flowgent_exporter::window::plan::Policy;
 use process::{Running, median, peak_rss_mib};
 
 const HISTORY_DAYS: i32 = 540;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 const SCRAPES: usize = 20;
 /// How often the program is asked while nothing has come yet.
 const PAUSE: Duration = Duration::from_millis(5);
