@@ -133,6 +133,32 @@ impl Client {
         Ok(())
     }
 
+    /// Takes the account's series out of the telemetry, once it is no longer configured.
+    ///
+    /// What this or another client of the account asks afterwards counts from zero again, or not at
+    /// all, so this is for when the last of them is done.
+    pub fn forget_telemetry(&self) {
+        let Telemetry {
+            api_requests,
+            api_request_duration,
+            api_clock_skew,
+            api_limit_waits,
+            api_limit_wait_seconds,
+            ..
+        } = &self.telemetry;
+        let account = &*self.account;
+        // Removing fails only where there was no such series.
+        for endpoint in Endpoint::ALL.map(Endpoint::name) {
+            for outcome in OUTCOMES {
+                let _ = api_requests.remove_label_values(&[account, endpoint, outcome]);
+            }
+            let _ = api_request_duration.remove_label_values(&[account, endpoint]);
+        }
+        let _ = api_clock_skew.remove_label_values(&[account]);
+        let _ = api_limit_waits.remove_label_values(&[account]);
+        let _ = api_limit_wait_seconds.remove_label_values(&[account]);
+    }
+
     /// Asks for the usage of an agent in `window`, a few times if need be.
     ///
     /// `judge` decides what the answer is worth before it is counted, so that a well-formed answer
@@ -345,6 +371,8 @@ impl Client {
 }
 
 impl Endpoint {
+    const ALL: [Self; 4] = [Self::Agents, Self::Usage, Self::Chat, Self::Waba];
+
     const fn name(self) -> &'static str {
         match self {
             Self::Agents => "agents",

@@ -10,6 +10,7 @@ use super::fixtures::fixture;
 use super::server::{Act, Server, answer};
 use super::*;
 use crate::flowgent::client::ChatReply;
+use crate::flowgent::error::OUTCOMES;
 use crate::flowgent::wire::{ChatRequest, TemplateRequest};
 
 fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
@@ -99,6 +100,44 @@ async fn without_a_key_nothing_is_asked() {
     let client = Client::new(&http, &settings, "acme".into(), &telemetry, clock);
     assert_eq!(usage(&client).await.unwrap_err(), ApiError::MissingKey);
     assert_eq!(counted(&telemetry, "usage", "invalid_key"), 0);
+}
+
+#[tokio::test]
+async fn a_forgotten_account_leaves_no_series_and_takes_no_others() {
+    let telemetry = Telemetry::new();
+    let date = "date: Mon, 23 Nov 2026 12:00:00 GMT\r\n";
+    let server = Server::repeating(answer(400, date, ""), 4).await;
+    let acme = client(&server, Duration::from_secs(60), &telemetry);
+    let chat: ChatRequest = serde_json::from_str(fixture!("chat-request-text")).unwrap();
+    let template: TemplateRequest = serde_json::from_str(fixture!("waba-request")).unwrap();
+    usage(&acme).await.unwrap_err();
+    acme.list_agents().await.unwrap_err();
+    acme.chat("support", &chat).await.unwrap_err();
+    acme.send_template("support", &template).await.unwrap_err();
+
+    let settings = settings(&server.url, Duration::from_secs(60));
+    let http = HttpClient::new(&settings).unwrap();
+    let _globex = Client::new(
+        &http,
+        &settings,
+        "globex".into(),
+        &telemetry,
+        shared_clock(),
+    );
+    let series = |account: &str| {
+        let families = telemetry.gather();
+        let labels = families
+            .iter()
+            .flat_map(|family| family.get_metric())
+            .flat_map(|metric| metric.get_label());
+        labels.filter(|label| label.value() == account).count()
+    };
+    // Of usage every outcome and the duration; two for the limits.
+    let untouched = OUTCOMES.len() + 3;
+    // The clock, and of three more endpoints an outcome and the duration.
+    assert_eq!(series("acme"), untouched + 7);
+    acme.forget_telemetry();
+    assert_eq!((series("acme"), series("globex")), (0, untouched));
 }
 
 #[tokio::test]
