@@ -11,7 +11,7 @@ mod report;
 pub mod schedule;
 pub mod worker;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{join_all, try_join_all};
@@ -116,9 +116,20 @@ impl Syncer {
         }
     }
 
-    /// The same syncer in the place of `previous`, on the same ledger: it knows whom that one knew.
+    /// The same syncer in the place of `previous`, on the same ledger, which is not used any more: this
+    /// one knows whom that one knew, and the telemetry forgets the accounts that are gone.
     #[must_use]
     pub fn following(self, previous: &Self) -> Self {
+        let names: HashSet<_> = self
+            .accounts
+            .iter()
+            .map(|account| &account.settings.name)
+            .collect();
+        for account in &previous.accounts {
+            if !names.contains(&account.settings.name) {
+                account.client.forget_telemetry();
+            }
+        }
         Self {
             members: Arc::clone(&previous.members),
             ..self

@@ -156,3 +156,22 @@ async fn what_needs_a_restart_is_said_at_a_reload_and_everything_else_is_done() 
         })
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_taken_out_leaves_no_series_behind() {
+    let scene = Scene::new("2026-03-04T09:00:00");
+    let exporter = scene.start().await;
+    exporter.wait_until_whole(&scene).await;
+    let globex = scene.simulator.world().agents("globex").to_vec();
+    scene.write(
+        "config.toml",
+        &(scene.config_head("") + &scene.config_account("globex", &globex)),
+    );
+    exporter.signal("HUP").await;
+    let scrape = exporter
+        .wait_until("acme to be gone", |scrape| {
+            !scrape.text.contains("account=\"acme\"")
+        })
+        .await;
+    assert_eq!(scrape.of(&globex[0], "up"), Some(1.0));
+}
