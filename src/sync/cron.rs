@@ -1,7 +1,8 @@
 //! Cron patterns, and the trigger that wakes the worker at their instants and does nothing else.
 //!
 //! The scheduler behind the trigger keeps its own clock, forgets runs that the host slept through and
-//! does not know whether the last one is over. The worker's pure schedule knows all that.
+//! does not know whether the last one is over. The worker's pure schedule knows all that, and this
+//! instance's share of the jitter, by which it polls later than it is woken.
 
 use std::sync::Arc;
 
