@@ -5,6 +5,7 @@ mod errors;
 mod faults;
 mod fixtures;
 mod server;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,10 +42,14 @@ fn settings(base_url: &str, timeout: Duration) -> Settings {
 
 /// A client of `server` that does not wait between its tries.
 fn client(server: &Server, timeout: Duration, telemetry: &Telemetry) -> Client {
-    let settings = settings(&server.url, timeout);
-    let http = HttpClient::new(&settings).unwrap();
+    client_with(&settings(&server.url, timeout), telemetry)
+}
+
+/// A client that does not wait between its tries.
+fn client_with(settings: &Settings, telemetry: &Telemetry) -> Client {
+    let http = HttpClient::new(settings).unwrap();
     let clock = ManualClock::at(NOW.parse::<DateTime<Utc>>().unwrap());
-    let mut client = Client::new(&http, &settings, "acme".into(), telemetry, clock);
+    let mut client = Client::new(&http, settings, "acme".into(), telemetry, clock);
     client.backoff = Backoff::new(Duration::from_nanos(1), Duration::from_nanos(1)).unwrap();
     client.set_key(Secret::new(KEY)).unwrap();
     client
