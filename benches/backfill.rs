@@ -5,6 +5,7 @@
 //! the system's temporary one. It should be on a disk: in memory, flushing costs nothing.
 
 #[path = "common/process.rs"]
+#[allow(dead_code, reason = "each bench uses a part of what they share")]
 mod process;
 
 use std::io::Read;

@@ -1,5 +1,5 @@
-//! A start of the real program on a full ledger: the time from its execution to the first scrape that
-//! holds all series, and the most memory it takes until it has been scraped and reloaded for a while.
+//! Starts of the real program on a full ledger: the time from its execution to the first scrape that
+//! holds all series, and the most memory it takes, also while it is scraped, reloads, and polls.
 //!
 //! `cargo bench --bench start -- [agents] [directory]`; 10,000 agents in the system's temporary
 //! directory by default. 100,000 agents take about 1 GB of disk and a minute to prepare.
@@ -7,6 +7,7 @@
 #[path = "common/history.rs"]
 mod history;
 #[path = "common/process.rs"]
+#[allow(dead_code, reason = "each bench uses a part of what they share")]
 mod process;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -17,14 +18,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use chrono::TimeDelta;
 use flate2::bufread::GzDecoder;
 use serde_json::json;
 use tokio::time::Instant;
 
 use flowgent_exporter::clock::{Clock, SystemClock, instant};
 use flowgent_exporter::day::{Day, TRACKING_START};
+use flowgent_exporter::ledger::Identity;
 use flowgent_exporter::secret::Secret;
-use flowgent_exporter::simulator::{self, AccountSettings, Simulator};
+use flowgent_exporter::simulator::{self, AccountSettings, AgentSettings, Simulator};
 use flowgent_exporter::window::plan::Policy;
 use process::{Running, median, peak_rss_mib};
 
@@ -60,22 +63,32 @@ fn main() -> Result<()> {
     };
     let simulator = {
         let _inside = runtime.enter();
-        let account = AccountSettings::numbered(history::ACCOUNT, Secret::new("test-key-acme"), 1);
-        let settings = simulator::Settings {
-            accounts: vec![account],
-            ..simulator::Settings::demo(1)
-        };
+        let settings = settings(agents);
         let listener = TcpListener::bind("127.0.0.1:0")?;
         Simulator::start(&settings, Arc::new(SystemClock), listener)?
     };
     let program = Program::new(folder.path(), agents, policy, &simulator)?;
-    let identities = history::identities(agents);
     let ledger = folder.path().join("ledger.db");
-    runtime.block_on(history::fill(&ledger, policy, identities, now))?;
+    let truth = simulator.world().agents(history::ACCOUNT);
+    // As it was a day ago, so that the first start has a poll of all agents to do.
+    runtime.block_on(history::fill(
+        &ledger,
+        policy,
+        history::identities(agents),
+        now - TimeDelta::days(1),
+        |agent, day| simulator.world().final_truth(&truth[agent], day),
+    ))?;
     println!(
         "{agents} agents, {} days, {:.0} MB of ledger",
         today.since(policy.history_start),
         std::fs::metadata(ledger)?.len() as f64 / 1e6
+    );
+
+    let poll = program.poll()?;
+    let polled = simulator.journal().total();
+    ensure!(
+        polled == agents as u64,
+        "{polled} requests for {agents} agents"
     );
 
     let rounds = (0..ROUNDS).map(|_| program.round());
@@ -104,12 +117,33 @@ fn main() -> Result<()> {
             median(rounds.iter().map(of).collect())
         );
     }
-    let asked = simulator.journal().total();
+    println!("peak RSS over a poll of all  {poll:.0} MiB");
+    let asked = simulator.journal().total() - polled;
     ensure!(
         asked == 0,
         "the program asked {asked} times for what it knew"
     );
     Ok(())
+}
+
+/// A FlowGent that knows `agents`, and what they used.
+fn settings(agents: usize) -> simulator::Settings {
+    let agent = |(_, id): Identity| AgentSettings {
+        name: id.to_string(),
+        id: Some(id.to_string()),
+    };
+    let account = AccountSettings {
+        name: history::ACCOUNT.to_owned(),
+        key: Secret::new("test-key-acme"),
+        agents: history::identities(agents).into_iter().map(agent).collect(),
+    };
+    simulator::Settings {
+        accounts: vec![account],
+        late_share: 0.0,
+        revised_share: 0.0,
+        record_requests: false,
+        ..simulator::Settings::demo(1)
+    }
 }
 
 /// How to start the program, and what to expect of it.
@@ -146,7 +180,7 @@ impl Program {
             "[server]\nlisten = [\"127.0.0.1:{port}\"]\n\n\
              [storage]\npath = \"ledger.db\"\n\n\
              [schedule]\nhistory_start = \"{}\"\nsettle_days = {}\n\n\
-             [api]\nbase_url = \"{}\"\n\n\
+             [api]\nbase_url = \"{}\"\nrequests_per_second = 1000000\nconcurrency = 64\n\n\
              [[account]]\nname = \"{}\"\napi_key_file = \"acme.key\"\nagents_file = \"agents.json\"\n",
             policy.history_start,
             policy.settle_days,
@@ -161,11 +195,23 @@ impl Program {
         })
     }
 
-    fn round(&self) -> Result<Round> {
-        let started = instant();
+    fn start(&self) -> Result<Running> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flowgent-exporter"));
         command.arg("--config.file").arg(&self.config);
-        let running = Running::start(command.stderr(Stdio::null()))?;
+        Running::start(command.stderr(Stdio::null()))
+    }
+
+    /// The peak RSS in MiB of a start that finds a day of all agents to be missing.
+    fn poll(&self) -> Result<f64> {
+        let started = instant();
+        let running = self.start()?;
+        self.wait_for_syncs(&mut self.connect(started)?, 1)?;
+        peak_rss_mib(&running.id())
+    }
+
+    fn round(&self) -> Result<Round> {
+        let started = instant();
+        let running = self.start()?;
         let mut stream = self.connect(started)?;
         let arrived = loop {
             let body = scrape(&mut stream)?;

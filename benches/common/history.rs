@@ -28,28 +28,29 @@ pub(crate) fn identities(agents: usize) -> Vec<Identity> {
         .collect()
 }
 
-/// Fills a ledger at `path` with all days of `agents` that are known at the instant `at`, newest
-/// windows first and breadth first. Returns how many windows these are.
+/// Fills a ledger at `path` with all days of `agents` that are over at the instant `at`, newest
+/// windows first and breadth first. `credits` tells what an agent, by its place, used on a day.
 pub(crate) async fn fill(
     path: &Path,
     policy: Policy,
     agents: Vec<Identity>,
     at: DateTime<Utc>,
-) -> Result<usize> {
+    credits: impl Fn(usize, Day) -> f64,
+) -> Result<()> {
     let ledger = Ledger::open(path, policy, &Telemetry::new())?;
     let numbers = ledger.register(agents).await?;
     let today = Day::of(at);
     let windows = plan::range(policy.history_start, today.previous(), today)?;
     let mut commits = JoinSet::new();
     for &window in &windows {
-        for &agent in &numbers {
+        for (place, &agent) in numbers.iter().enumerate() {
             if commits.len() >= CONCURRENCY
                 && let Some(committed) = commits.join_next().await
             {
                 committed??;
             }
             let ledger = ledger.clone();
-            let fetched = answer(agent, window, at);
+            let fetched = answer(agent, window, at, |day| credits(place, day));
             commits.spawn(async move { ledger.commit(fetched).await });
         }
     }
@@ -57,28 +58,24 @@ pub(crate) async fn fill(
         committed??;
     }
     ledger.close().await;
-    Ok(windows.len() * numbers.len())
+    Ok(())
 }
 
-/// An answer as the API gives it, newest day first. Most days are whole credits, some are not.
-fn answer(agent: AgentNumber, window: Window, at: DateTime<Utc>) -> Fetched {
-    let mut random = fastrand::Rng::with_seed(window.start().number().unsigned_abs().into());
-    let mut credits = || match random.u32(0..10) {
-        0..2 => 0.0,
-        2..9 => f64::from(random.u32(1..5000)),
-        _ => f64::from(random.u32(1..500_000)) / 100.0,
+/// An answer as the API gives it, newest day first.
+fn answer(
+    agent: AgentNumber,
+    window: Window,
+    at: DateTime<Utc>,
+    credits: impl Fn(Day) -> f64,
+) -> Fetched {
+    let usage = |day| Usage {
+        day,
+        credits: credits(day),
     };
     Fetched {
         agent,
         window,
-        rows: window
-            .days()
-            .rev()
-            .map(|day| Usage {
-                day,
-                credits: credits(),
-            })
-            .collect(),
+        rows: window.days().rev().map(usage).collect(),
         at,
     }
 }

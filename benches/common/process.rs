@@ -45,10 +45,6 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// CPU time of `process` and its threads in seconds, finished ones included, in steps of 10 ms.
-#[allow(
-    dead_code,
-    reason = "each bench compiles this file for itself and uses a part"
-)]
 pub(crate) fn cpu_seconds(process: &str) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
     let (_, fields) = stat.rsplit_once(')').context("/proc/…/stat has a name")?;
@@ -58,10 +54,6 @@ pub(crate) fn cpu_seconds(process: &str) -> Result<f64> {
 }
 
 /// The highest resident set size that `process` has had, in bytes of 1024 × 1024.
-#[allow(
-    dead_code,
-    reason = "each bench compiles this file for itself and uses a part"
-)]
 pub(crate) fn peak_rss_mib(process: &str) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let peak = status
