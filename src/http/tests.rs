@@ -131,9 +131,10 @@ impl Running {
 
     /// Waits until so many connections are open.
     async fn open_connections(&self, number: i64) {
+        let mut looks = tokio::time::interval(Duration::from_millis(1));
         let reached = async {
             while self.state.telemetry.http_connections.get() != number {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                looks.tick().await;
             }
         };
         tokio::time::timeout(Duration::from_secs(30), reached)
