@@ -13,9 +13,9 @@ use tracing::error;
 use crate::clock::{self, SharedClock};
 use crate::day::Day;
 use crate::exposition::{AgentSeries, Body, Exposition};
-use crate::ledger::{AgentNumber, Ledger, LedgerError};
+use crate::ledger::{AgentNumber, Ledger, LedgerError, Member};
 use crate::series::{self, Figures};
-use crate::sync::{Event, Member};
+use crate::sync::Event;
 use crate::telemetry::Telemetry;
 
 /// How often the clock is looked at for a new day.

@@ -16,7 +16,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::day::TRACKING_START;
 use crate::simulator::{Settings, Simulator};
-use crate::sync::{Event, Outcome};
+use crate::sync::{Event, Outcome, Report};
 
 /// What `demo` takes.
 #[derive(Debug, Args)]
@@ -84,8 +84,9 @@ fn first_sync_observer(filled: oneshot::Sender<Outcome>) -> crate::sync::Observe
     let shown = Mutex::new(Some((progress::observer(), filled)));
     Arc::new(move |event| {
         let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let ended = if let Event::Ended(outcome) = event {
-            Some(outcome)
+        let ended = if let Event::Ended(report) = &event {
+            let outcome = report.as_deref().map(Report::outcome);
+            Some(outcome.unwrap_or(Outcome::Failed))
         } else {
             None
         };

@@ -43,8 +43,8 @@ pub(super) async fn sync(common: &Common, arguments: &SyncArguments) -> Result<(
     let observer = progress::observer();
     let result = syncer.run(&wanted, &observer, &stop).await;
     ledger.close().await;
-    let report = result?;
-    observer(Event::Ended(report.outcome()));
+    let report = Arc::new(result?);
+    observer(Event::Ended(Some(Arc::clone(&report))));
     print(summary(&report))?;
     match report.outcome() {
         Outcome::Complete => Ok(()),

@@ -33,7 +33,7 @@ pub use list::ListSource;
 
 use crate::clock;
 use crate::day::{Day, Usage};
-use crate::roster::ListedAgent;
+use crate::roster::{Agent, ListedAgent};
 use crate::series::Totals;
 use crate::telemetry::Telemetry;
 use crate::window::plan::Policy;
@@ -75,6 +75,15 @@ impl fmt::Display for AgentNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// An agent and its number in the ledger.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// The agent.
+    pub agent: Agent,
+    /// Its number in the ledger.
+    pub number: AgentNumber,
 }
 
 /// A validated answer of the API, ready to be kept.

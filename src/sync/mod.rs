@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::SharedClock;
 use crate::flowgent;
 use crate::flowgent::transport::HttpClient;
-use crate::ledger::{AgentNumber, Ledger, LedgerError};
+use crate::ledger::{AgentNumber, Ledger, LedgerError, Member};
 use crate::roster::{AccountSettings, Agent};
 use crate::telemetry::{self, Telemetry};
 use crate::window::Window;
@@ -33,15 +33,6 @@ pub use report::{MemberReport, Outcome, Problem, Report};
 
 /// So many agents are planned for at once: one whose history is half filled is listed day by day.
 const PLANNED_AT_ONCE: usize = 5_000;
-
-/// An agent and its number in the ledger.
-#[derive(Debug, Clone)]
-pub struct Member {
-    /// The agent.
-    pub agent: Agent,
-    /// Its number in the ledger.
-    pub number: AgentNumber,
-}
 
 /// What a sync is to ask for.
 #[derive(Debug, Clone)]
@@ -65,8 +56,8 @@ pub enum Event {
     Failed(AgentNumber),
     /// So many planned windows are left to a later sync.
     Left(usize),
-    /// The sync is over.
-    Ended(Outcome),
+    /// The sync is over. Without a report the ledger failed.
+    Ended(Option<Arc<Report>>),
 }
 
 /// Is told every [`Event`] of a sync, from any thread; it must not block.

@@ -14,9 +14,9 @@ use tokio_util::task::TaskTracker;
 
 use super::account::Account;
 use super::report::Report;
-use super::{Event, Member, Observer, Syncer, lock};
+use super::{Event, Observer, Syncer, lock};
 use crate::flowgent::error::ApiError;
-use crate::ledger::{Fetched, LedgerError};
+use crate::ledger::{Fetched, LedgerError, Member};
 use crate::validate::{self, Accepted};
 use crate::window::Window;
 

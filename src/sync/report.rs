@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::Member;
 use super::schedule::Trigger;
-use crate::ledger::Committed;
+use crate::ledger::{Committed, Member};
 use crate::window::Window;
 
 /// How a sync ended.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
 use super::schedule::{self, Schedule, Trigger};
-use super::{Event, Observer, Outcome, Problem, Syncer, Wanted};
+use super::{Event, Observer, Outcome, Problem, Report, Syncer, Wanted};
 use crate::clock::SharedClock;
 use crate::telemetry::{self, Telemetry};
 
@@ -130,25 +130,29 @@ impl Worker {
         };
         let outcome = result
             .as_ref()
-            .map_or(Outcome::Failed, super::Report::outcome);
+            .map_or(Outcome::Failed, Report::outcome);
         let now = self.clock.now();
         self.schedule.finished(outcome == Outcome::Complete, now);
         let next = self.schedule.next(now);
         self.telemetry
             .sync_next_timestamp
             .set(telemetry::seconds(next));
-        match result {
+        let report = match result {
             Ok(report) => {
                 report.log(trigger, next, &self.problems);
-                self.problems = report.problems;
+                self.problems.clone_from(&report.problems);
+                Some(Arc::new(report))
             }
-            Err(error) => error!(
-                trigger = trigger.as_str(),
-                next = %next.to_rfc3339_opts(SecondsFormat::Secs, true),
-                "sync failed: {error}"
-            ),
-        }
-        (self.observer)(Event::Ended(outcome));
+            Err(error) => {
+                error!(
+                    trigger = trigger.as_str(),
+                    next = %next.to_rfc3339_opts(SecondsFormat::Secs, true),
+                    "sync failed: {error}"
+                );
+                None
+            }
+        };
+        (self.observer)(Event::Ended(report));
         pending
     }
 }
