@@ -27,8 +27,9 @@ use flowgent_exporter::flowgent::error::ApiError;
 use flowgent_exporter::flowgent::transport::HttpClient;
 use flowgent_exporter::flowgent::{self, Roots};
 use flowgent_exporter::ledger::Ledger;
-use flowgent_exporter::roster::{AccountSettings, Agent, KeySource};
+use flowgent_exporter::roster::{AccountSettings, Agent};
 use flowgent_exporter::secret::Secret;
+use flowgent_exporter::secret::SecretSource;
 use flowgent_exporter::simulator::{self, Simulator, World};
 use flowgent_exporter::sync::{Observer, Outcome, Syncer, Wanted};
 use flowgent_exporter::telemetry::Telemetry;
@@ -138,7 +139,7 @@ impl Scene {
             api,
             account: AccountSettings {
                 name: ACCOUNT.into(),
-                api_key: KeySource::File(key),
+                api_key: SecretSource::File(key),
                 labels: Default::default(),
                 discover: false,
                 agents_file: None,

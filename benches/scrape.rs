@@ -140,6 +140,7 @@ fn agents() -> Vec<AgentSeries> {
             previous_30_days_credits: credits(30),
             month_to_date_credits: credits(22),
             previous_month_credits: credits(31),
+            forecast_month_credits: None,
             known_through_seconds: Some(midnight),
             complete_through_seconds: Some(midnight),
             missing_days: 0.0,

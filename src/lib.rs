@@ -36,12 +36,16 @@ pub mod roster;
 pub mod flowgent;
 pub mod validate;
 
+pub mod forecast;
 pub mod series;
 pub mod ledger;
+pub mod budget;
 pub mod exposition;
 
 pub mod sync;
 pub mod publish;
+pub mod alert;
+pub mod hook;
 pub mod http;
 
 pub mod simulator;

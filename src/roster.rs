@@ -1,15 +1,17 @@
 //! Who is asked: the accounts, where their keys are, and their agents, which come from the config
 //! file, from a list that another tool keeps, and from FlowGent's own listing.
 
-mod key;
 mod list;
+mod matcher;
 
-pub use key::{KeyError, KeySource, MAX_KEY_BYTES};
 pub use list::{ListError, ListedAgent, MAX_LIST_BYTES, read_agents};
+pub use matcher::{Matcher, Pattern};
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use crate::secret::SecretSource;
 
 /// The longest name and the longest identifier, in bytes.
 pub const MAX_NAME_BYTES: usize = 256;
@@ -29,7 +31,7 @@ pub struct AccountSettings {
     /// Its name here: the `account` label.
     pub name: Arc<str>,
     /// Where its API key is read from, at every sync.
-    pub api_key: KeySource,
+    pub api_key: SecretSource,
     /// Labels of all its agents.
     pub labels: Labels,
     /// Whether to ask FlowGent for the list of agents at every sync.

@@ -1,5 +1,9 @@
 //! A secret that cannot print: neither [`Debug`] nor any error or log line shows what is inside.
 
+mod source;
+
+pub use source::{MAX_SECRET_BYTES, SecretError, SecretSource};
+
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};

@@ -50,6 +50,8 @@ pub struct Figures {
     pub month_to_date_credits: Option<f64>,
     /// Credits used in the month before this one.
     pub previous_month_credits: Option<f64>,
+    /// Credits that are expected to be used in this month, of which its complete days are known.
+    pub forecast_month_credits: Option<f64>,
     /// End of the newest known day, in seconds since 1970.
     pub known_through_seconds: Option<f64>,
     /// End of the frontier day, in seconds since 1970.
@@ -97,6 +99,7 @@ pub fn figures(totals: &Totals, recent: &[Usage], history_start: Day, today: Day
             previous_month_start(today),
             month_start.previous(),
         ),
+        forecast_month_credits: None, // FORECASTER
         known_through_seconds: known_through(totals, recent, today).map(end_seconds),
         complete_through_seconds: totals.frontier.map(|day| end_seconds(day.min(yesterday))),
         missing_days: missing_days(totals, ahead, history_start, today),
@@ -204,6 +207,7 @@ mod tests {
                 previous_30_days_credits: Some(30.0),
                 month_to_date_credits: Some(22.0),
                 previous_month_credits: Some(31.0),
+                forecast_month_credits: None,
                 known_through_seconds: Some(1_795_392_000.0),
                 complete_through_seconds: Some(1_795_392_000.0),
                 missing_days: 0.0,
@@ -366,6 +370,7 @@ mod tests {
             previous_30_days_credits: sum(today.plus(-30), yesterday),
             month_to_date_credits: sum(month, yesterday),
             previous_month_credits: sum(month.previous().month_start(), month.previous()),
+            forecast_month_credits: None,
             known_through_seconds: known.range(..today).next_back().map(|(day, _)| end(*day)),
             complete_through_seconds: complete.map(end),
             missing_days: missing.count() as f64,

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use crate::day::Day;
 use crate::roster::AccountSettings;
 use crate::window::plan::Policy;
-use crate::{flowgent, http, ledger, sync::schedule};
+use crate::{alert, flowgent, hook, http, ledger, sync::schedule};
 
 /// The most bytes that a config file may have: enough for 100,000 agents named one by one.
 pub const MAX_CONFIG_BYTES: u64 = 32 * 1024 * 1024;
@@ -44,6 +44,10 @@ pub struct Config {
     pub api: flowgent::Settings,
     /// `[[account]]`: at least one, each with agents or a way to learn of some.
     pub accounts: Vec<AccountSettings>,
+    /// `[alerts]`, `[[budget]]` and `[[rule]]`.
+    pub alerts: alert::Settings,
+    /// `[[hook]]`.
+    pub hooks: Vec<hook::Settings>,
     /// What is allowed but deserves a second look, a line each.
     pub warnings: Vec<String>,
 }

@@ -8,7 +8,7 @@ use rustls::pki_types::pem::PemObject;
 
 use super::diagnostics::Fault;
 use super::secrets;
-use crate::roster::KeySource;
+use crate::secret::SecretSource;
 
 /// The path as seen from the config file's folder.
 pub(super) fn resolve_path(folder: &Path, text: &str) -> Result<PathBuf, Fault> {
@@ -21,8 +21,8 @@ pub(super) fn resolve_path(folder: &Path, text: &str) -> Result<PathBuf, Fault> 
     Ok(folder.join(text))
 }
 
-pub(super) fn key_file(folder: &Path, text: &str) -> Result<KeySource, Fault> {
-    let source = KeySource::File(resolve_path(folder, text)?);
+pub(super) fn key_file(folder: &Path, text: &str) -> Result<SecretSource, Fault> {
+    let source = SecretSource::File(resolve_path(folder, text)?);
     match source.read() {
         Ok(_) => Ok(source),
         Err(error) if secrets::looks_like_path(text) || exists(&source) => {
@@ -36,11 +36,11 @@ pub(super) fn key_file(folder: &Path, text: &str) -> Result<KeySource, Fault> {
 }
 
 /// Whether something stands at the key's place, so that its name is no key.
-fn exists(source: &KeySource) -> bool {
-    matches!(source, KeySource::File(path) if path.symlink_metadata().is_ok())
+fn exists(source: &SecretSource) -> bool {
+    matches!(source, SecretSource::File(path) if path.symlink_metadata().is_ok())
 }
 
-pub(super) fn key_variable(text: &str) -> Result<KeySource, Fault> {
+pub(super) fn key_variable(text: &str) -> Result<SecretSource, Fault> {
     let mut characters = text.chars();
     let form = characters
         .next()
@@ -51,7 +51,7 @@ pub(super) fn key_variable(text: &str) -> Result<KeySource, Fault> {
     if !form {
         return Err(Fault::new("this is not the name of an environment variable").help(help));
     }
-    let source = KeySource::Environment(text.to_owned());
+    let source = SecretSource::Environment(text.to_owned());
     match source.read() {
         Ok(_) => Ok(source),
         Err(error) if secrets::looks_like_variable(text) => Err(Fault::new(error.to_string())),

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::flowgent::Roots;
-use crate::roster::{KeySource, read_agents};
+use crate::roster::read_agents;
+use crate::secret::SecretSource;
 
 const FIXTURES: &str = "tests/fixtures/config";
 
@@ -150,7 +151,7 @@ fn what_is_written_is_what_is_meant() {
     };
     assert_eq!(
         acme.api_key,
-        KeySource::File("tests/fixtures/config/good/../files/acme.key".into())
+        SecretSource::File("tests/fixtures/config/good/../files/acme.key".into())
     );
     let labels = |pairs: [(&str, &str); 2]| -> BTreeMap<_, _> {
         pairs
@@ -170,7 +171,7 @@ fn what_is_written_is_what_is_meant() {
     assert_eq!(listed.len(), 2);
     assert_eq!(
         globex.api_key,
-        KeySource::Environment("CARGO_PKG_NAME".to_owned())
+        SecretSource::Environment("CARGO_PKG_NAME".to_owned())
     );
     assert!(globex.discover && globex.agents.is_empty());
 }

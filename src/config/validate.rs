@@ -15,7 +15,8 @@ use super::{Config, rules};
 use crate::day::Day;
 use crate::flowgent::transport::is_loopback;
 use crate::flowgent::{self, Roots};
-use crate::roster::{self, AccountSettings, Agent, KeySource, printable};
+use crate::roster::{self, AccountSettings, Agent, printable};
+use crate::secret::SecretSource;
 use crate::sync::schedule;
 use crate::window::plan::Policy;
 use crate::{http, ledger};
@@ -64,6 +65,8 @@ pub(super) fn validate(file: ConfigFile, path: &Path, today: Day) -> Result<Conf
         policy,
         api,
         accounts,
+        alerts: crate::alert::Settings::default(),
+        hooks: Vec::new(),
         warnings: check.warnings,
     })
 }
@@ -354,7 +357,7 @@ impl Check<'_> {
         variable: Option<Text>,
         account: &str,
         header: &Range<usize>,
-    ) -> Option<KeySource> {
+    ) -> Option<SecretSource> {
         let (written, source) = match (file, variable) {
             (None, None) => {
                 let fault = Fault::new(format!("{account} has no API key"))

@@ -19,10 +19,31 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::budget::Standing;
 use crate::day::Day;
 use crate::telemetry::Telemetry;
 
 use deflate::Deflater;
+
+/// A budget and how it stands.
+#[derive(Debug, Clone)]
+pub struct BudgetSeries {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How it stands in its current period.
+    pub standing: Standing,
+}
+
+/// An alert that may fire, summed up over its thresholds and periods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertSeries {
+    /// The name of the rule or budget.
+    pub rule: Arc<str>,
+    /// What it is about.
+    pub subject: Arc<str>,
+    /// Whether it fires.
+    pub firing: bool,
+}
 
 /// What is served at the telemetry path.
 #[derive(Debug)]
@@ -44,6 +65,11 @@ impl Exposition {
     /// Serves `body` from now on. Scrapes under way go on with the one that they have.
     pub fn publish(&self, body: Body) {
         self.current.store(Arc::new(body));
+    }
+
+    /// Serves these budgets and alerts from now on, as of the UTC day `today`. FORECASTER.
+    pub fn publish_alerts(&self, _today: Day, _budgets: &[BudgetSeries], _alerts: &[AlertSeries]) {
+        todo!()
     }
 
     /// The document for a scrape on the UTC day `today`.

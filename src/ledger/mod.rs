@@ -7,11 +7,13 @@
 //!
 //! SQL is written in this room and nowhere else.
 
+mod alert;
 mod backup;
 mod check;
 mod error;
 mod file;
 mod list;
+mod outbox;
 mod reader;
 mod schema;
 mod standing;
@@ -26,10 +28,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+pub use alert::{Alert, AlertChanges, AlertKey, AlertMemory, AlertState};
 pub use backup::{BackupProgress, backup};
 pub use check::{Report, check};
 pub use error::LedgerError;
 pub use list::ListSource;
+pub use outbox::{Attempt, Backlog, Delivery, DeliveryRecord, DeliveryState, DisabledHook};
 
 use crate::clock;
 use crate::day::{Day, Usage};
@@ -78,7 +82,7 @@ impl fmt::Display for AgentNumber {
 }
 
 /// An agent and its number in the ledger.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     /// The agent.
     pub agent: Agent,
@@ -331,6 +335,82 @@ impl Ledger {
                 list::read(connection, &account, source)
             })
             .await
+    }
+
+    /// Everything that is remembered of alerts.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub async fn alert_memory(&self) -> Result<AlertMemory, LedgerError> {
+        self.reader.run("alert_memory", alert::memory).await
+    }
+
+    /// Keeps what an evaluation of the rules has changed, with what is to be told of it: all or
+    /// nothing, and on the disk when this returns. Forgets deliveries that ended long before `now`.
+    ///
+    /// # Errors
+    /// The file could not be read or written; then nothing of it is kept.
+    pub async fn record_alerts(
+        &self,
+        changes: AlertChanges,
+        _now: DateTime<Utc>,
+    ) -> Result<(), LedgerError> {
+        self.writer
+            .run("record_alerts", move |connection| {
+                alert::record(connection, &changes)
+            })
+            .await
+    }
+
+    /// The pending deliveries of `hook` that are due at `now`, oldest first, at most `limit`. One that
+    /// shares an alert with an older pending one of the same target waits for it. LEDGER.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub async fn due_deliveries(
+        &self,
+        _hook: &str,
+        _now: DateTime<Utc>,
+        _limit: usize,
+    ) -> Result<Vec<DeliveryRecord>, LedgerError> {
+        todo!()
+    }
+
+    /// Notes what a try of the delivery `id` at `at` came to. LEDGER.
+    ///
+    /// # Errors
+    /// The file could not be read or written.
+    pub async fn record_attempt(
+        &self,
+        _id: Arc<str>,
+        _attempt: Attempt,
+        _at: DateTime<Utc>,
+    ) -> Result<(), LedgerError> {
+        todo!()
+    }
+
+    /// What waits for each hook that something waits for. LEDGER.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub async fn backlogs(&self) -> Result<Vec<Backlog>, LedgerError> {
+        todo!()
+    }
+
+    /// Notes that a hook wants nothing any more, or, without a reason, that it does again. LEDGER.
+    ///
+    /// # Errors
+    /// The file could not be read or written.
+    pub async fn disable_hook(&self, _disabled: DisabledHook) -> Result<(), LedgerError> {
+        todo!()
+    }
+
+    /// The hooks that want nothing any more. LEDGER.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub async fn disabled_hooks(&self) -> Result<Vec<DisabledHook>, LedgerError> {
+        todo!()
     }
 
     /// Finishes what is queued, moves the log into the file and lets go of it. Clones of this ledger

@@ -22,7 +22,7 @@ fn account() -> AccountSettings {
     let account_labels = labels(&[("region", "eu")]);
     AccountSettings {
         name: "acme".into(),
-        api_key: KeySource::Environment("ACME_KEY".to_owned()),
+        api_key: SecretSource::Environment("ACME_KEY".to_owned()),
         agents: vec![Agent {
             account: "acme".into(),
             id: "s1".into(),

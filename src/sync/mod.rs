@@ -300,7 +300,7 @@ mod tests {
     use crate::clock::ManualClock;
     use crate::day::TRACKING_START;
     use crate::flowgent::Roots;
-    use crate::roster::KeySource;
+    use crate::secret::SecretSource;
 
     #[tokio::test]
     async fn the_list_of_members_stays_the_same_until_an_agent_changes() {
@@ -316,7 +316,7 @@ mod tests {
         let ledger = Ledger::open(&path, policy, &telemetry).unwrap();
         let account = AccountSettings {
             name: "acme".into(),
-            api_key: KeySource::File(folder.path().join("acme.key")),
+            api_key: SecretSource::File(folder.path().join("acme.key")),
             labels: Default::default(),
             discover: false,
             agents_file: Some(agents_file.clone()),

@@ -128,9 +128,7 @@ impl Worker {
                 }
             }
         };
-        let outcome = result
-            .as_ref()
-            .map_or(Outcome::Failed, Report::outcome);
+        let outcome = result.as_ref().map_or(Outcome::Failed, Report::outcome);
         let now = self.clock.now();
         self.schedule.finished(outcome == Outcome::Complete, now);
         let next = self.schedule.next(now);

@@ -1,4 +1,4 @@
-//! Where an API key is read from, again at every sync, so that it rotates without a restart.
+//! Where a secret is read from, again whenever it is needed, so that it rotates without a restart.
 
 use std::fmt;
 use std::fs::File;
@@ -7,73 +7,73 @@ use std::path::PathBuf;
 
 use secrecy::zeroize::Zeroizing;
 
-use crate::secret::Secret;
+use super::Secret;
 
-/// The most bytes that a key file may have: far more than any key, far less than a wrong file.
-pub const MAX_KEY_BYTES: usize = 64 * 1024;
+/// The most bytes that a file of a secret may have: far more than any key, far less than a wrong file.
+pub const MAX_SECRET_BYTES: usize = 64 * 1024;
 
-/// Where an API key comes from.
+/// Where a secret comes from: an API key, a URL that holds a token, a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeySource {
+pub enum SecretSource {
     /// The content of a file.
     File(PathBuf),
     /// The value of an environment variable.
     Environment(String),
 }
 
-/// Why there is no key: names the place, never what was found in it.
+/// Why there is no secret: names the place, never what was found in it.
 #[derive(Debug, thiserror::Error)]
-pub enum KeyError {
+pub enum SecretError {
     /// The operating system refused.
     #[error("cannot read {place}: {error}")]
     Read {
-        /// The key's place.
-        place: KeySource,
+        /// The secret's place.
+        place: SecretSource,
         /// What the operating system said.
         error: io::Error,
     },
     /// There is no such environment variable.
     #[error("{0} is not set")]
-    Unset(KeySource),
+    Unset(SecretSource),
     /// There is nothing but white space.
     #[error("{0} is empty")]
-    Empty(KeySource),
-    /// This is not a key, but a wrong file.
-    #[error("{0} is larger than {MAX_KEY_BYTES} bytes")]
-    TooLarge(KeySource),
+    Empty(SecretSource),
+    /// This is not a secret, but a wrong file.
+    #[error("{0} is larger than {MAX_SECRET_BYTES} bytes")]
+    TooLarge(SecretSource),
     /// A header could not carry it, or it is more than one line.
     #[error("{0} holds more than one line of printable ASCII characters")]
-    NotPrintable(KeySource),
+    NotPrintable(SecretSource),
 }
 
-impl KeySource {
-    /// Reads the key, without the white space around it. It may go into a header as it is.
+impl SecretSource {
+    /// Reads the secret, without the white space around it. It may go into a header as it is.
     ///
     /// # Errors
-    /// The place cannot be read, or what it holds cannot be a key. No error shows the content.
-    pub fn read(&self) -> Result<Secret, KeyError> {
+    /// The place cannot be read, or what it holds cannot be a secret. No error shows the content.
+    pub fn read(&self) -> Result<Secret, SecretError> {
         let bytes = match self {
             Self::File(path) => File::open(path)
-                .and_then(|file| read_wiped(file, MAX_KEY_BYTES + 1))
-                .map_err(|error| KeyError::Read {
+                .and_then(|file| read_wiped(file, MAX_SECRET_BYTES + 1))
+                .map_err(|error| SecretError::Read {
                     place: self.clone(),
                     error,
                 })?,
             Self::Environment(name) => std::env::var_os(name)
                 .map(|value| Zeroizing::new(value.into_encoded_bytes()))
-                .ok_or_else(|| KeyError::Unset(self.clone()))?,
+                .ok_or_else(|| SecretError::Unset(self.clone()))?,
         };
-        if bytes.len() > MAX_KEY_BYTES {
-            return Err(KeyError::TooLarge(self.clone()));
+        if bytes.len() > MAX_SECRET_BYTES {
+            return Err(SecretError::TooLarge(self.clone()));
         }
         let text = std::str::from_utf8(&bytes)
-            .map_err(|_| KeyError::NotPrintable(self.clone()))?
+            .map_err(|_| SecretError::NotPrintable(self.clone()))?
             .trim();
         if text.is_empty() {
-            return Err(KeyError::Empty(self.clone()));
+            return Err(SecretError::Empty(self.clone()));
         }
         if !text.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) {
-            return Err(KeyError::NotPrintable(self.clone()));
+            return Err(SecretError::NotPrintable(self.clone()));
         }
         Ok(Secret::new(text))
     }
@@ -87,10 +87,10 @@ fn read_wiped(from: impl Read, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-impl fmt::Display for KeySource {
+impl fmt::Display for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => write!(f, "API key file `{}`", path.display()),
+            Self::File(path) => write!(f, "file `{}`", path.display()),
             Self::Environment(name) => write!(f, "environment variable `{name}`"),
         }
     }
@@ -104,7 +104,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("acme.key");
         std::fs::write(&path, content).unwrap();
-        KeySource::File(path).read().map_err(|error| {
+        SecretSource::File(path).read().map_err(|error| {
             let folder = format!("{}/", folder.path().display());
             format!("{error}, {error:?}").replace(&folder, "")
         })
@@ -116,33 +116,36 @@ mod tests {
             read(b" test-key-acme\r\n").unwrap().expose(),
             "test-key-acme"
         );
-        assert_eq!(read(&[b'k'; MAX_KEY_BYTES]).unwrap().expose().len(), 65_536);
+        assert_eq!(
+            read(&[b'k'; MAX_SECRET_BYTES]).unwrap().expose().len(),
+            65_536
+        );
     }
 
     #[test]
     fn what_cannot_be_a_key_is_refused_without_being_shown() {
         for (content, reason) in [
-            (&b""[..], "API key file `acme.key` is empty"),
-            (b" \n\t\n", "API key file `acme.key` is empty"),
+            (&b""[..], "file `acme.key` is empty"),
+            (b" \n\t\n", "file `acme.key` is empty"),
             (
                 b"canary\nline",
-                "API key file `acme.key` holds more than one line of printable ASCII characters",
+                "file `acme.key` holds more than one line of printable ASCII characters",
             ),
             (
                 b"canary\0",
-                "API key file `acme.key` holds more than one line of printable ASCII characters",
+                "file `acme.key` holds more than one line of printable ASCII characters",
             ),
             (
                 b"\xef\xbb\xbfcanary",
-                "API key file `acme.key` holds more than one line of printable ASCII characters",
+                "file `acme.key` holds more than one line of printable ASCII characters",
             ),
             (
                 b"canary\xff",
-                "API key file `acme.key` holds more than one line of printable ASCII characters",
+                "file `acme.key` holds more than one line of printable ASCII characters",
             ),
             (
-                &[b'c'; MAX_KEY_BYTES + 1],
-                "API key file `acme.key` is larger than 65536 bytes",
+                &[b'c'; MAX_SECRET_BYTES + 1],
+                "file `acme.key` is larger than 65536 bytes",
             ),
         ] {
             let error = read(content).unwrap_err();
@@ -153,12 +156,12 @@ mod tests {
 
     #[test]
     fn a_place_that_cannot_be_read_is_named() {
-        let missing = KeySource::File("no-such-folder/acme.key".into());
+        let missing = SecretSource::File("no-such-folder/acme.key".into());
         assert_eq!(
             missing.read().unwrap_err().to_string(),
-            "cannot read API key file `no-such-folder/acme.key`: No such file or directory (os error 2)"
+            "cannot read file `no-such-folder/acme.key`: No such file or directory (os error 2)"
         );
-        let unset = KeySource::Environment("FLOWGENT_TEST_UNSET_KEY".to_owned());
+        let unset = SecretSource::Environment("FLOWGENT_TEST_UNSET_KEY".to_owned());
         assert_eq!(
             unset.read().unwrap_err().to_string(),
             "environment variable `FLOWGENT_TEST_UNSET_KEY` is not set"
@@ -168,7 +171,7 @@ mod tests {
     #[test]
     fn a_key_is_read_from_the_environment() {
         // Cargo sets it for every test.
-        let set = KeySource::Environment("CARGO_PKG_NAME".to_owned());
+        let set = SecretSource::Environment("CARGO_PKG_NAME".to_owned());
         assert_eq!(set.read().unwrap().expose(), "flowgent-exporter");
     }
 }

@@ -1,0 +1,1 @@
+//! Pure: alerts and observations in, alerts and what is to be told out.

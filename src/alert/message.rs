@@ -1,0 +1,1 @@
+//! Pure: figures in words that a person acts on.

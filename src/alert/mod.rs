@@ -1,0 +1,49 @@
+//! Decides what people are told, and when.
+//!
+//! After every sync, at every new day and after a reload, the [`Engine`] reads what the rules are about
+//! from the ledger ([`observe`]), asks each rule what it sees ([`judge`], pure), and moves every alert
+//! along its life ([`machine`], pure): inactive, pending, firing, resolved. What has changed and what is
+//! to be told of it go into the ledger in one transaction; only then is anything sent, by others.
+//!
+//! An alert is identified by its rule, its subject, its period and its threshold, and by no value and no
+//! day, so that one that lasts stays one.
+
+mod engine;
+mod judge;
+mod machine;
+mod message;
+mod notice;
+mod observe;
+mod rule;
+
+pub use engine::{Access, Engine, Signals};
+pub use judge::{Condition, Observation, judge};
+pub use notice::{Figures, Notice, Notification, Share, Status};
+pub use observe::{AgentFacts, Facts, observe};
+pub use rule::{Check, Measure, Per, Rule, Severity, Span, Threshold};
+
+use std::sync::Arc;
+
+/// How a hook wants to be told. The rest of a hook is none of an alert's concern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The hook's name.
+    pub hook: Arc<str>,
+    /// Whether what one evaluation brings goes into one message.
+    pub group: bool,
+    /// Whether it is told when alerts resolve.
+    pub send_resolved: bool,
+    /// The receivers, where each gets a message of its own; otherwise one that is empty.
+    pub targets: Vec<String>,
+}
+
+/// What to look for and whom to tell.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Budgets and rules, each with a name of its own.
+    pub rules: Vec<Rule>,
+    /// The hooks.
+    pub routes: Vec<Route>,
+    /// The page that every message links to.
+    pub dashboard_url: Option<String>,
+}

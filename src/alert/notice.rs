@@ -1,0 +1,126 @@
+//! What people and programs are told: the shape of it, which is the same in every JSON that leaves.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::Severity;
+
+/// One message to one receiver.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Notification {
+    /// Whether it is only a trial: nothing has happened.
+    #[serde(default)]
+    pub test: bool,
+    /// What has happened: at least one thing, the worst first.
+    pub alerts: Vec<Notice>,
+}
+
+/// What is told of one alert.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Whether it fires or is over.
+    pub status: Status,
+    /// The name of the rule or budget.
+    pub rule: String,
+    /// What kind of rule it is, as in the config: `budget`, `usage`, `spike`, …
+    pub kind: String,
+    /// What it is about: `all`, an account, or an account and an agent as `acme/support`.
+    pub subject: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The alert's identity, the same for as long as it lasts and at its end: a text without a value.
+    pub key: String,
+    /// What it is, in a line of plain words.
+    pub title: String,
+    /// The same with all that one needs to act, in a few lines of plain words.
+    pub text: String,
+    /// Since when it fires.
+    pub started_at: DateTime<Utc>,
+    /// When it was over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved_at: Option<DateTime<Utc>>,
+    /// Where to look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// What is the same for as long as it lasts: `account`, `agent`, `budget`, `threshold` and the like.
+    pub labels: BTreeMap<String, String>,
+    /// The figures in the text.
+    pub figures: Figures,
+}
+
+/// Whether something fires or is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It fires.
+    Firing,
+    /// It is over.
+    Resolved,
+}
+
+/// Figures, those that say something about the kind of rule.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Figures {
+    /// Credits used, in the period or span.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used_credits: Option<f64>,
+    /// Credits that may be used: the budget, or what a usage rule has as its limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit_credits: Option<f64>,
+    /// The first divided by the second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used_ratio: Option<f64>,
+    /// The share of the budget that was reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threshold_ratio: Option<f64>,
+    /// What reached it: `used` or `forecast`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measure: Option<String>,
+    /// First day of the period or span, `YYYY-MM-DD`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_day: Option<String>,
+    /// Its last day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_day: Option<String>,
+    /// Days of agents in it that have passed and are not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing_days: Option<u32>,
+    /// The first of them since which data is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing_since: Option<String>,
+    /// Credits per day that are expected from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pace_credits_per_day: Option<f64>,
+    /// Credits expected by the end of the period.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forecast_credits: Option<f64>,
+    /// The low bound of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forecast_low_credits: Option<f64>,
+    /// The high bound of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forecast_high_credits: Option<f64>,
+    /// When the budget was exhausted, or is expected to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exhausted_at: Option<DateTime<Utc>>,
+    /// Credits that are usual on such a day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usual_credits: Option<f64>,
+    /// Those behind it who used most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub top: Vec<Share>,
+}
+
+/// Somebody's share of what was used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    /// The account.
+    pub account: String,
+    /// The agent.
+    pub agent: String,
+    /// Credits that it used.
+    pub credits: f64,
+}

@@ -1,0 +1,158 @@
+//! What is looked for: budgets and other rules.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::budget::Cycle;
+use crate::roster::Matcher;
+
+/// A budget or another rule.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Its name, unlike any other rule's or budget's.
+    pub name: Arc<str>,
+    /// The agents that it is about.
+    pub matcher: Matcher,
+    /// What it looks at.
+    pub check: Check,
+    /// The hooks that are told.
+    pub hooks: Vec<Arc<str>>,
+}
+
+/// What a rule looks at.
+#[derive(Debug, Clone)]
+pub enum Check {
+    /// Use of all matching agents together, by periods.
+    Budget {
+        /// What may be used in a period.
+        limit_credits: f64,
+        /// The periods.
+        cycle: Cycle,
+        /// When to tell: at least one, ascending within each measure.
+        thresholds: Vec<Threshold>,
+    },
+    /// More use than so much in a span of days.
+    Usage {
+        /// The days.
+        span: Span,
+        /// Whose days are added up.
+        per: Per,
+        /// More than this is told.
+        over_credits: f64,
+        /// It is over only once use is at most `over_credits · (1 - hysteresis)`. 0 up to, but not
+        /// including, 1.
+        hysteresis: f64,
+        /// How bad that is.
+        severity: Severity,
+    },
+    /// An agent's previous day is more than `factor` times the median of the same weekday over the
+    /// eight weeks before, and more than the floor.
+    Spike {
+        /// How many times.
+        factor: f64,
+        /// Days with no more than this are never a spike.
+        floor_credits: f64,
+        /// How bad that is.
+        severity: Severity,
+    },
+    /// A day of an agent has been over, and not known, for longer than this.
+    MissingData {
+        /// How long.
+        longer_than: Duration,
+        /// How bad that is.
+        severity: Severity,
+    },
+    /// FlowGent refuses an account's key, or there is none to be read.
+    KeyRefused {
+        /// How bad that is.
+        severity: Severity,
+    },
+    /// FlowGent says that an agent is not the account's.
+    AgentRefused {
+        /// How bad that is.
+        severity: Severity,
+    },
+}
+
+/// A share of a budget that is told of when it is reached.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Threshold {
+    /// What is measured.
+    pub measure: Measure,
+    /// The share of the limit, 1 being all of it.
+    pub ratio: f64,
+    /// How bad that is.
+    pub severity: Severity,
+}
+
+/// What a threshold is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// What is used.
+    Used,
+    /// What is expected to be used by the end of the period.
+    Forecast,
+}
+
+/// The days that a usage rule adds up. Each ends with yesterday.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// Yesterday.
+    PreviousDay,
+    /// 7 days.
+    Previous7Days,
+    /// 30 days.
+    Previous30Days,
+    /// The complete days of this UTC month.
+    MonthToDate,
+}
+
+/// What a usage rule adds up to one subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Per {
+    /// Each agent is a subject.
+    Agent,
+    /// Each account is, with those of its agents that match.
+    Account,
+    /// All matching agents together are one.
+    Total,
+}
+
+/// How bad something is.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Worth a look today.
+    Warning,
+    /// Worth a look now.
+    Critical,
+}
+
+impl Severity {
+    /// Its word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl Span {
+    /// Its name in the config and in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PreviousDay => "previous_day",
+            Self::Previous7Days => "previous_7_days",
+            Self::Previous30Days => "previous_30_days",
+            Self::MonthToDate => "month_to_date",
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Hooks: where alerts are sent, and how.
+//!
+//! What is to be sent is in the ledger's outbox. Each hook has a worker of its own that takes what is due
+//! for it, sends it, and notes what came of it ([`deliver`]), so one that hangs or fails holds up no
+//! other. A message may be sent twice, if the program is killed between its sending and its being noted;
+//! it then has the same delivery id, by which receivers tell a repetition.
+
+mod alertmanager;
+mod deliver;
+mod email;
+mod exec;
+mod quiet;
+mod target;
+mod template;
+mod webhook;
+mod whatsapp;
+
+pub use deliver::{Deliverer, Hooks};
+pub use quiet::QuietHours;
+pub use template::{Preset, Template, TemplateError};
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::alert::{Notification, Route};
+use crate::secret::SecretSource;
+
+/// One `[[hook]]`.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it leads.
+    pub kind: Kind,
+    /// Whether it is told when alerts resolve.
+    pub send_resolved: bool,
+    /// Whether what one evaluation brings goes into one message.
+    pub group: bool,
+    /// The hours in which nothing is sent.
+    pub quiet_hours: Option<QuietHours>,
+    /// The most time that one try may take.
+    pub timeout: Duration,
+    /// Whether it may lead to private and link-local addresses and to this machine.
+    pub allow_private: bool,
+    /// Certificates in PEM form that are trusted instead of the usual ones.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Where a hook leads.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// An HTTP endpoint.
+    Webhook {
+        /// Its URL, which often holds a token.
+        url: SecretSource,
+        /// Secrets that messages are signed with, all of them: so that one can be rotated.
+        secrets: Vec<SecretSource>,
+        /// What is sent; without one, a [`Notification`] and its id as JSON.
+        template: Option<Template>,
+        /// The media type of what is sent.
+        content_type: String,
+        /// The key that PagerDuty knows the service by; only for its preset.
+        routing_key: Option<SecretSource>,
+    },
+    /// Alertmanagers, each of which is sent everything.
+    Alertmanager {
+        /// Their base URLs.
+        urls: Vec<url::Url>,
+        /// User and password.
+        basic_auth: Option<(String, SecretSource)>,
+        /// A token instead.
+        bearer_token: Option<SecretSource>,
+    },
+    /// WhatsApp templates, sent by one of FlowGent's agents.
+    Whatsapp {
+        /// The account that the agent belongs to.
+        account: Arc<str>,
+        /// The agent's id.
+        agent_id: Arc<str>,
+        /// Name of the template.
+        template_name: String,
+        /// Its language, such as `en_US`.
+        language: String,
+        /// Phone numbers with their country codes; each gets a message of its own.
+        recipients: Vec<String>,
+        /// The template's parameters in their order: what each says.
+        parameters: Vec<Template>,
+    },
+    /// E-mail by SMTP.
+    Email {
+        /// The server's name or address.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// How the connection is secured.
+        encryption: Encryption,
+        /// User and password.
+        credentials: Option<(String, SecretSource)>,
+        /// The sender.
+        from: lettre::message::Mailbox,
+        /// The recipients.
+        to: Vec<lettre::message::Mailbox>,
+    },
+    /// A program on this machine.
+    Exec {
+        /// The program and its arguments. No shell looks at them.
+        command: Vec<String>,
+    },
+}
+
+/// How a connection to a mail server is secured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encryption {
+    /// TLS after a greeting in the clear, or not at all.
+    StartTls,
+    /// TLS from the first byte.
+    Tls,
+    /// None: only to this machine.
+    None,
+}
+
+/// What is sent in one try.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The delivery's id, the same at every try.
+    pub id: Arc<str>,
+    /// When the delivery was put into the outbox.
+    pub created: DateTime<Utc>,
+    /// The time of this try.
+    pub now: DateTime<Utc>,
+    /// The receiver, where the hook has several that each get a message of their own.
+    pub target: String,
+    /// What is told.
+    pub notification: Notification,
+}
+
+/// Why a try failed. The text names the place and what it said, and holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct SendError {
+    /// What happened, in a line.
+    pub text: String,
+    /// The receiver asked to be left alone for so long.
+    pub retry_after: Option<Duration>,
+    /// The receiver wants nothing any more: HTTP 410.
+    pub gone: bool,
+}
+
+impl Settings {
+    /// How it wants to be told.
+    #[must_use]
+    pub fn route(&self) -> Route {
+        Route {
+            hook: Arc::clone(&self.name),
+            group: self.group,
+            send_resolved: self.send_resolved,
+            targets: match &self.kind {
+                Kind::Whatsapp { recipients, .. } => recipients.clone(),
+                _ => vec![String::new()],
+            },
+        }
+    }
+}
