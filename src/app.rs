@@ -13,16 +13,18 @@ use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use crate::alert::{Access, Engine, Signals};
 use crate::clock::SharedClock;
 use crate::config::{Config, ConfigError};
 use crate::exposition::Exposition;
 use crate::flowgent::transport::{HttpClient, HttpClientError};
+use crate::hook::{Deliverer, Hooks};
 use crate::http::{self, Readiness};
 use crate::ledger::{Ledger, LedgerError};
 use crate::publish::{Changes, Publisher};
 use crate::sync::cron::CronTrigger;
 use crate::sync::worker::{Reload, Worker};
-use crate::sync::{Event, Observer, Syncer};
+use crate::sync::{Event, Observer, Report, Syncer};
 use crate::telemetry::Telemetry;
 
 /// How long the parts may take to end when the program is told to: a little longer than each gives
@@ -76,10 +78,13 @@ pub struct App {
     telemetry: Telemetry,
     ledger: Ledger,
     changes: Arc<Changes>,
+    signals: Arc<Signals>,
     addresses: Vec<SocketAddr>,
-    /// The server, the publisher and the worker, which end only when they are told to.
+    /// The server, the publisher, the worker, the engine and the deliverer, which end only when they
+    /// are told to.
     parts: JoinSet<()>,
     reloads: mpsc::Sender<Reload>,
+    hook_reloads: mpsc::Sender<Hooks>,
     wake: Arc<Notify>,
     cron: CronTrigger,
     stop: CancellationToken,
@@ -128,12 +133,14 @@ impl App {
 
         let ledger = open_ledger(&config, &telemetry).await?;
         let changes = Arc::new(Changes::default());
-        let observer = link(&changes, observer);
-        let syncer = syncer(&config, &ledger, &clock, &telemetry)?;
+        let signals = Arc::new(Signals::default());
+        let observer = link(&changes, &signals, observer);
+        let http = HttpClient::new(&config.api)?;
+        let syncer = syncer(&config, &http, &ledger, &clock, &telemetry);
         observer(Event::Members(syncer.known_members().await?));
         let mut publisher = Publisher::new(
             ledger.clone(),
-            exposition,
+            Arc::clone(&exposition),
             Arc::clone(&clock),
             telemetry.clone(),
             Arc::clone(&changes),
@@ -141,6 +148,23 @@ impl App {
         publisher.publish().await?;
         loading.release();
         parts.spawn(publisher.run(stop.clone()));
+
+        let outbox = Arc::new(Notify::new());
+        let engine = Engine::new(
+            config.alerts.clone(),
+            ledger.clone(),
+            exposition,
+            Arc::clone(&clock),
+            telemetry.clone(),
+            Arc::clone(&signals),
+            Arc::clone(&outbox),
+        );
+        parts.spawn(engine.run(stop.clone()));
+        let (hook_reloads, other_hooks) = mpsc::channel(1);
+        let hooks = hooks(&config, http);
+        let deliverer =
+            Deliverer::new(hooks, ledger.clone(), Arc::clone(&clock), telemetry.clone());
+        parts.spawn(deliverer.run(outbox, other_hooks, stop.clone()));
 
         let wake = Arc::new(Notify::new());
         let cron = CronTrigger::start(&config.schedule, Arc::clone(&wake)).await?;
@@ -162,9 +186,11 @@ impl App {
             telemetry,
             ledger,
             changes,
+            signals,
             addresses,
             parts,
             reloads,
+            hook_reloads,
             wake,
             cron,
             stop,
@@ -220,7 +246,8 @@ impl App {
     /// Reads the config and applies it: whole, or if anything is in the way, not at all.
     async fn read_and_apply(&mut self) -> Result<(), StartError> {
         let config = read(&self.read_config).await?;
-        let syncer = syncer(&config, &self.ledger, &self.clock, &self.telemetry)?;
+        let http = HttpClient::new(&config.api)?;
+        let syncer = syncer(&config, &http, &self.ledger, &self.clock, &self.telemetry);
         let cron = CronTrigger::start(&config.schedule, Arc::clone(&self.wake)).await?;
         if let Err(error) = self.ledger.configure(config.policy).await {
             cron.stop().await;
@@ -232,9 +259,15 @@ impl App {
             syncer,
             schedule: config.schedule.clone(),
         };
-        if self.reloads.send(reload).await.is_err() {
-            debug!("the worker has ended, and so will the program");
+        let hooks = hooks(&config, http);
+        let sent = [
+            self.reloads.send(reload).await.is_ok(),
+            self.hook_reloads.send(hooks).await.is_ok(),
+        ];
+        if sent.contains(&false) {
+            debug!("a part has ended, and so will the program");
         }
+        self.signals.configure(config.alerts.clone());
         for key in needs_restart(&self.config, &config) {
             warn!("config: {key} has changed, which takes effect at the next start");
         }
@@ -310,35 +343,80 @@ pub async fn open_ledger(config: &Config, telemetry: &Telemetry) -> Result<Ledge
 }
 
 /// A syncer as `config` says.
-///
-/// # Errors
-/// FlowGent cannot be talked to at all.
+#[must_use]
 pub fn syncer(
     config: &Config,
+    http: &HttpClient,
     ledger: &Ledger,
     clock: &SharedClock,
     telemetry: &Telemetry,
-) -> Result<Syncer, HttpClientError> {
-    Ok(Syncer::new(
+) -> Syncer {
+    Syncer::new(
         &config.accounts,
         config.policy,
         &config.api,
-        &HttpClient::new(&config.api)?,
+        http,
         ledger.clone(),
         Arc::clone(clock),
         telemetry.clone(),
-    ))
+    )
 }
 
-/// Tells `changes` and `observer` the same.
-fn link(changes: &Arc<Changes>, observer: Option<Observer>) -> Observer {
-    let changes = Arc::clone(changes);
+/// The hooks as `config` says.
+fn hooks(config: &Config, http: HttpClient) -> Hooks {
+    Hooks {
+        settings: config.hooks.clone(),
+        accounts: config.accounts.clone(),
+        api: config.api.clone(),
+        http,
+    }
+}
+
+/// Tells `changes`, `signals` and `observer` what happens in syncs.
+fn link(changes: &Arc<Changes>, signals: &Arc<Signals>, observer: Option<Observer>) -> Observer {
+    let (changes, signals) = (Arc::clone(changes), Arc::clone(signals));
     Arc::new(move |event| {
         changes.observe(&event);
+        match &event {
+            Event::Members(members) => signals.members(Arc::clone(members)),
+            Event::Committed(_) | Event::Failed(_) => signals.changed(),
+            Event::Ended(report) => {
+                signals.synced(report.as_deref().map(access).unwrap_or_default())
+            }
+            Event::Planned(_) | Event::Left(_) => {}
+        }
         if let Some(observer) = &observer {
             observer(event);
         }
     })
+}
+
+/// What a sync has seen of keys and agents. What was not asked for is not in it.
+fn access(report: &Report) -> Access {
+    let mut access = Access::default();
+    for report in report.members.iter().filter(|report| report.committed > 0) {
+        let account = Arc::clone(&report.member.agent.account);
+        access.key_refused.insert(account, false);
+        access.agent_refused.insert(report.member.number, false);
+    }
+    for problem in &report.problems {
+        match problem.kind {
+            "invalid_key" | "key_unreadable" => {
+                access
+                    .key_refused
+                    .insert(Arc::clone(&problem.account), true);
+            }
+            "access_denied" => {
+                let refused = problem.agents.iter();
+                let number = |index: &usize| report.members[*index].member.number;
+                access
+                    .agent_refused
+                    .extend(refused.map(|index| (number(index), true)));
+            }
+            _ => {}
+        }
+    }
+    access
 }
 
 /// The keys whose change a running exporter cannot follow.

@@ -10,6 +10,7 @@ use super::{Common, Failure, count, load, print, progress, serve, table};
 use crate::app;
 use crate::clock::{SharedClock, SystemClock};
 use crate::day::{Day, TRACKING_START};
+use crate::flowgent::transport::HttpClient;
 use crate::ledger::LedgerError;
 use crate::sync::{Event, MemberReport, Outcome, Report, Wanted};
 use crate::telemetry::Telemetry;
@@ -39,7 +40,8 @@ pub(super) async fn sync(common: &Common, arguments: &SyncArguments) -> Result<(
     let ledger = app::open_ledger(&config, &telemetry)
         .await
         .map_err(in_use)?;
-    let syncer = app::syncer(&config, &ledger, &clock, &telemetry)?;
+    let http = HttpClient::new(&config.api)?;
+    let syncer = app::syncer(&config, &http, &ledger, &clock, &telemetry);
     let observer = progress::observer();
     let result = syncer.run(&wanted, &observer, &stop).await;
     ledger.close().await;
