@@ -4,11 +4,15 @@
 
 mod exporter;
 mod judge;
+mod receiver;
 mod scrape;
+mod servers;
 
 pub use exporter::{Exporter, command, run};
 pub use judge::DAY_BOUND;
+pub use receiver::{Habit, Received, Receiver};
 pub use scrape::Scrape;
+pub use servers::{Alertmanager, MailServer};
 
 use std::fs;
 use std::net::SocketAddr;
