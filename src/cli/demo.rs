@@ -18,6 +18,9 @@ use crate::day::TRACKING_START;
 use crate::simulator::{Settings, Simulator};
 use crate::sync::{Event, Outcome, Report};
 
+/// The file in the demo's folder that alerts are written to.
+const ALERTS: &str = "alerts.jsonl";
+
 /// What `demo` takes.
 #[derive(Debug, Args)]
 pub(super) struct DemoArguments {
@@ -52,9 +55,10 @@ pub(super) async fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
         .with_context(|| format!("cannot write to {}", folder.display()))?;
     print(format_args!(
         "A simulated FlowGent answers at {}\nThe exporter's config is {}\n\
-         Filling the history of all agents since {TRACKING_START} …\n",
+         Alerts are written to {}\nFilling the history of all agents since {TRACKING_START} …\n",
         simulator.base_url(),
-        config.display()
+        config.display(),
+        folder.join(ALERTS).display()
     ))?;
 
     let (filled, when_filled) = oneshot::channel();
@@ -133,8 +137,42 @@ fn write_config(simulator: &Simulator, listen: SocketAddr, folder: &Path) -> any
             )?;
         }
     }
+    text += &alerting(simulator, &folder.canonicalize()?.join(ALERTS));
     fs::write(folder.join("config.toml"), text)?;
     Ok(())
+}
+
+/// Budgets that recent use makes plausible, rules, and a hook that appends what it is told to a file.
+fn alerting(simulator: &Simulator, alerts: &Path) -> String {
+    let (world, today) = (simulator.world(), SystemClock.today());
+    let used = |days: i32| {
+        let agents = world.accounts().iter().flat_map(|account| &account.agents);
+        let days = today.plus(-days).through(today.previous());
+        let of_day = |day| {
+            agents
+                .clone()
+                .map(|agent| world.final_truth(agent, day))
+                .sum::<f64>()
+        };
+        days.map(of_day).sum::<f64>().ceil()
+    };
+    let command = [
+        "tee".to_owned(),
+        "-a".to_owned(),
+        alerts.display().to_string(),
+    ];
+    format!(
+        "\n[[budget]]\nname = \"all-month\"\ncredits = {}\nperiod = \"month\"\nhooks = [\"file\"]\n\
+         \n[[budget]]\nname = \"all-week\"\ncredits = {}\nperiod = \"week\"\nhooks = [\"file\"]\n\
+         \n[[rule]]\nname = \"spike\"\nkind = \"spike\"\nhooks = [\"file\"]\n\
+         \n[[rule]]\nname = \"missing-data\"\nkind = \"missing_data\"\nhooks = [\"file\"]\n\
+         \n[[rule]]\nname = \"key-refused\"\nkind = \"key_refused\"\nhooks = [\"file\"]\n\
+         \n[[rule]]\nname = \"agent-refused\"\nkind = \"agent_refused\"\nhooks = [\"file\"]\n\
+         \n[[hook]]\nname = \"file\"\nkind = \"exec\"\ncommand = {command:?}\n",
+        used(30),
+        // Less than a week's use, so that there is something to be told.
+        (used(7) * 0.7).ceil(),
+    )
 }
 
 fn what_to_try(address: SocketAddr, outcome: Outcome) -> String {
@@ -151,6 +189,7 @@ fn what_to_try(address: SocketAddr, outcome: Outcome) -> String {
 
   curl -s http://{address}/metrics | grep ^flowgent_agent_previous_day
   curl -s http://{address}/metrics | grep ^flowgent_agent_used_credits_total
+  curl -s http://{address}/metrics | grep ^flowgent_budget_used_ratio
   curl -s http://{address}/-/ready
 
 To have Prometheus scrape it, put this into its config:

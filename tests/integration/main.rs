@@ -7,6 +7,7 @@ mod harness;
 
 mod abuse;
 mod accounts;
+mod alerts;
 mod cli;
 mod crash;
 mod exposition;

@@ -17,13 +17,13 @@ fn scene() -> Scene {
     Scene::with(NOW, Settings::demo(1))
 }
 
-/// Starts the demo; returns what it writes until it is ready, but for the first two lines, and where
+/// Starts the demo; returns what it writes until it is ready, but for the first three lines, and where
 /// it serves.
 async fn start(scene: &Scene, arguments: &[&str]) -> (Running, String, std::net::SocketAddr) {
     let any_port = ["demo", "--web.listen-address", "127.0.0.1:0"];
     let mut running = Running::start(scene, &[&any_port, arguments].concat());
     let greeting = running.greeting().await;
-    let rest = greeting.splitn(3, '\n').nth(2).unwrap().to_owned();
+    let rest = greeting.splitn(4, '\n').nth(3).unwrap().to_owned();
     let address = address(&rest);
     (running, rest, address)
 }

@@ -1,6 +1,6 @@
 //! A folder with a config, a simulated FlowGent, and exporters started there on a clock that the test
 //! moves. Nothing here sleeps for a time that was guessed: it waits until a condition holds, and fails
-//! with what it saw last if that does not happen within a generous minute.
+//! with what it saw last if that does not happen within a generous minute and a half.
 
 mod exporter;
 mod judge;
@@ -30,7 +30,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// The longest that anything is waited for.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A FlowGent, a folder to run exporters in, and the time in both.
 pub struct Scene {
