@@ -97,6 +97,13 @@ impl Day {
         (self.0..=last.0).map(Self)
     }
 
+    /// How many days it lies after Monday, 0 through 6.
+    #[must_use]
+    pub const fn weekday(self) -> usize {
+        // Day 0 was a Thursday. Widened, so that the last days of all do not overflow.
+        (self.0 as i64 + 3).rem_euclid(7) as usize
+    }
+
     /// The first day of this day's month.
     #[must_use]
     pub fn month_start(self) -> Self {
@@ -218,6 +225,15 @@ mod tests {
     fn a_month_starts_on_its_first() {
         assert_eq!(day("2026-11-23").month_start(), day("2026-11-01"));
         assert_eq!(day("2026-11-01").month_start(), day("2026-11-01"));
+    }
+
+    #[test]
+    fn weekdays_are_those_of_the_calendar() {
+        for number in [-719_162, -4, -3, 0, 3, 4, 20_236, 2_932_896] {
+            let day = Day::from_number(number);
+            let calendar = day.date().weekday().num_days_from_monday() as usize;
+            assert_eq!(day.weekday(), calendar, "{day}");
+        }
     }
 
     #[test]
