@@ -3,11 +3,16 @@
 //! The period that counts on a day is the one that *yesterday* lies in, since yesterday is the newest
 //! day that anyone can know: on the first of December, November's budget stands as it ended.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::day::{Day, Usage};
-use crate::forecast::{Forecast, Pattern};
+use crate::day::{Day, TRACKING_START, Usage};
+use crate::forecast::{Forecast, Outlook, Pattern};
 use crate::ledger::Member;
+
+/// How far ahead a period without end is looked at, in days.
+const LOOK_AHEAD_DAYS: i32 = 365;
+/// How many of those who used most are told.
+const TOP: usize = 3;
 
 /// How often a budget begins anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,39 +71,218 @@ pub struct Standing {
 impl Cycle {
     /// The period that `day` lies in. One before the start of a total lies in that total.
     #[must_use]
-    pub fn period_of(self, _day: Day) -> Period {
-        todo!()
+    pub fn period_of(self, day: Day) -> Period {
+        let (start, end) = match self {
+            Self::Day => (day, day.next()),
+            Self::Week => {
+                // Always below 7.
+                let monday = day.plus(-(day.weekday() as i32));
+                (monday, monday.plus(7))
+            }
+            Self::Month { anchor_day } => {
+                let month = day.month_start();
+                let anchor = anchor(month, anchor_day);
+                if anchor <= day {
+                    (anchor, self::anchor(next_month(month), anchor_day))
+                } else {
+                    let previous = month.previous().month_start();
+                    (self::anchor(previous, anchor_day), anchor)
+                }
+            }
+            Self::Total { start } => return Period { start, end: None },
+        };
+        Period {
+            start,
+            end: Some(end),
+        }
+    }
+}
+
+/// The first day of the month after the one that starts with `month`.
+fn next_month(month: Day) -> Day {
+    month.plus(31).month_start()
+}
+
+/// The anchor day of the month that starts with `month`, its last one if it is too short.
+fn anchor(month: Day, anchor_day: u32) -> Day {
+    let days = i32::try_from(anchor_day).unwrap_or(i32::MAX);
+    month.plus(days - 1).min(next_month(month).previous())
+}
+
+impl Standing {
+    /// The part of the limit that is used, 1 being all of it; none if that is not known or the limit is
+    /// zero.
+    #[must_use]
+    pub fn used_ratio(&self) -> Option<f64> {
+        let used = self.used_credits.filter(|_| self.limit_credits > 0.0)?;
+        Some(used / self.limit_credits)
     }
 }
 
 /// Adds up agents, one after the other, to a [`Standing`].
 #[derive(Debug)]
 pub struct Tally {
-    // FORECASTER
+    period: Period,
+    /// The day that it is, or the day after the period if that is over: the days before it have passed.
+    passed_end: Day,
+    /// Of each day that has passed.
+    passed: Vec<Passed>,
+    /// Whether any day of any agent is known.
+    is_known: bool,
+    missing_days: u32,
+    /// Credits expected on the seven days from `passed_end` on, and again every week.
+    week: [f64; 7],
+    outlook: Outlook,
+    agents: usize,
+    agents_without_pattern: usize,
+    top: Vec<(Member, f64)>,
+}
+
+/// Credits of all agents on a day that has passed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Passed {
+    /// Those known to be used.
+    known: f64,
+    /// Those expected of the agents of whom the day is missing.
+    expected: f64,
 }
 
 impl Tally {
     /// Nobody's use in `period` yet, as of the UTC day `today`.
     #[must_use]
-    pub fn new(_period: Period, _today: Day) -> Self {
-        todo!()
+    pub fn new(period: Period, today: Day) -> Self {
+        let passed_end = period.end.map_or(today, |end| end.min(today));
+        let days = usize::try_from(passed_end.since(period.start)).unwrap_or(0);
+        Self {
+            period,
+            // A period that has yet to start begins with days to come.
+            passed_end: passed_end.max(period.start),
+            passed: vec![Passed::default(); days],
+            is_known: false,
+            missing_days: 0,
+            week: [0.0; 7],
+            outlook: Outlook::default(),
+            agents: 0,
+            agents_without_pattern: 0,
+            top: Vec::with_capacity(TOP + 1),
+        }
     }
 
     /// Adds an agent. `recent` holds its known days, ascending and each once, at least from the start
     /// of the period on. Days before `history_start` are not missing: nobody asks for them.
     pub fn add(
         &mut self,
-        _member: &Member,
-        _recent: &[Usage],
-        _pattern: Option<&Pattern>,
-        _history_start: Day,
+        member: &Member,
+        recent: &[Usage],
+        pattern: Option<&Pattern>,
+        history_start: Day,
     ) {
-        todo!()
+        let (start, end) = (self.period.start, self.passed_end);
+        let recent = &recent[..recent.partition_point(|usage| usage.day < end)];
+        let recent = &recent[recent.partition_point(|usage| usage.day < start)..];
+        let mut used = 0.0;
+        for usage in recent {
+            self.passed[place(start, usage.day)].known += usage.credits;
+            used += usage.credits;
+        }
+        self.agents += 1;
+        self.is_known |= !recent.is_empty();
+        self.rank(member, used);
+
+        let asked_from = start.max(history_start).max(TRACKING_START);
+        let missing = missing(asked_from, end, recent);
+        let count = u32::try_from(missing.len()).unwrap_or(u32::MAX);
+        self.missing_days = self.missing_days.saturating_add(count);
+        let Some(pattern) = pattern else {
+            self.agents_without_pattern += 1;
+            return;
+        };
+        for day in &missing {
+            self.passed[place(start, *day)].expected += pattern.expected_credits(*day);
+        }
+        for (day, credits) in end.through(end.plus(6)).zip(&mut self.week) {
+            *credits += pattern.expected_credits(day);
+        }
+        let last = self.period.end.unwrap_or(end).previous();
+        self.outlook
+            .add(pattern, missing.into_iter().chain(end.through(last)));
     }
 
     /// How a budget of so many credits stands with those who were added.
     #[must_use]
-    pub fn standing(&self, _limit_credits: f64) -> Standing {
-        todo!()
+    pub fn standing(&self, limit_credits: f64) -> Standing {
+        let used = self.passed.iter().fold(0.0, |sum, day| sum + day.known);
+        // What nobody has asked for is zero, and what is missing is not.
+        let is_known = self.is_known || (self.agents > 0 && self.missing_days == 0);
+        let is_foreseen = self.agents > 0 && self.agents_without_pattern == 0;
+        let has_end = self.period.end.is_some();
+        Standing {
+            period: self.period,
+            limit_credits,
+            used_credits: (self.passed.is_empty() || is_known).then_some(used),
+            missing_days: self.missing_days,
+            forecast: (is_foreseen && has_end).then(|| self.outlook.forecast(used)),
+            exhausted_at: self.exhausted_at(limit_credits, is_foreseen),
+            pace_credits_per_day: is_foreseen.then(|| self.week.iter().sum::<f64>() / 7.0),
+            top: self.top.clone(),
+            agents: self.agents,
+        }
+    }
+
+    /// Keeps an agent if it is among those who used most.
+    fn rank(&mut self, member: &Member, used: f64) {
+        let rank = self.top.partition_point(|(_, credits)| *credits >= used);
+        if used > 0.0 && rank < TOP {
+            self.top.insert(rank, (member.clone(), used));
+            self.top.truncate(TOP);
+        }
+    }
+
+    /// When use, known or expected, adds up to the limit. Days to come count if all of them are
+    /// foreseen.
+    fn exhausted_at(&self, limit_credits: f64, is_foreseen: bool) -> Option<DateTime<Utc>> {
+        let start = self.period.start;
+        if limit_credits <= 0.0 {
+            return Some(start.start());
+        }
+        let passed = self.passed.iter().map(|day| day.known + day.expected);
+        let last = match self.period.end {
+            Some(end) => end.previous(),
+            None => self.passed_end.plus(LOOK_AHEAD_DAYS - 1),
+        };
+        let ahead = self.passed_end.through(last).filter(|_| is_foreseen);
+        let ahead = ahead.map(|day| self.week[place(self.passed_end, day) % 7]);
+        let mut used = 0.0;
+        for (number, credits) in (0..).zip(passed.chain(ahead)) {
+            if used + credits >= limit_credits {
+                let part = ((limit_credits - used) / credits).clamp(0.0, 1.0);
+                let milliseconds = (part * 86_400_000.0).round() as i64;
+                return Some(start.plus(number).start() + TimeDelta::milliseconds(milliseconds));
+            }
+            used += credits;
+        }
+        None
     }
 }
+
+/// Where `day` stands in a list of days that begins with `start`, which is not after it.
+fn place(start: Day, day: Day) -> usize {
+    day.since(start).unsigned_abs() as usize
+}
+
+/// The days from `first` up to, but not including, `end` that are not among the `known` ones, which
+/// are ascending and before `end`.
+fn missing(first: Day, end: Day, known: &[Usage]) -> Vec<Day> {
+    let known = &known[known.partition_point(|usage| usage.day < first)..];
+    if usize::try_from(end.since(first)).is_ok_and(|days| days <= known.len()) || end <= first {
+        return Vec::new();
+    }
+    let mut known = known.iter().peekable();
+    first
+        .through(end.previous())
+        .filter(|day| known.next_if(|usage| usage.day == *day).is_none())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -73,7 +73,7 @@ pub type Identity = (Arc<str>, Arc<str>);
 
 /// The ledger's own number of an agent, the same for as long as the file exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AgentNumber(i64);
+pub struct AgentNumber(pub(crate) i64);
 
 impl fmt::Display for AgentNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
