@@ -5,6 +5,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::day::{Day, TRACKING_START, Usage};
+use crate::forecast::{PATTERN_DAYS, Pattern};
 use crate::telemetry::seconds;
 
 /// What the ledger keeps in one row per agent, so that no figure needs the whole history.
@@ -67,10 +68,10 @@ pub struct Figures {
 }
 
 /// The first day that the `recent` argument of [`figures`] must reach back to: the first of the
-/// previous month, or the oldest of the previous 30 days if that is earlier, as it is on 1 March.
+/// previous month, or the oldest day of a pattern if that is earlier.
 #[must_use]
 pub fn recent_start(today: Day) -> Day {
-    previous_month_start(today).min(today.plus(-30))
+    previous_month_start(today).min(today.plus(-PATTERN_DAYS))
 }
 
 /// The figures of one agent as of the UTC day `today`.
@@ -84,6 +85,7 @@ pub fn figures(totals: &Totals, recent: &[Usage], history_start: Day, today: Day
     let yesterday = today.previous();
     let month_start = today.month_start();
     let over_days = |days: i32| credits(recent, today.plus(-days), yesterday);
+    let month_to_date_credits = credits(recent, month_start, yesterday);
     // A frontier that an earlier history start took away leaves nothing that the counter is of.
     let counter = totals.frontier.and(totals.high_water_credits);
     Figures {
@@ -93,13 +95,17 @@ pub fn figures(totals: &Totals, recent: &[Usage], history_start: Day, today: Day
         previous_day_credits: over_days(1),
         previous_7_days_credits: over_days(7),
         previous_30_days_credits: over_days(30),
-        month_to_date_credits: credits(recent, month_start, yesterday),
+        month_to_date_credits,
         previous_month_credits: credits(
             recent,
             previous_month_start(today),
             month_start.previous(),
         ),
-        forecast_month_credits: None, // FORECASTER
+        forecast_month_credits: month_to_date_credits.and_then(|used| {
+            let pattern = Pattern::of(recent, today)?;
+            let left = today.through(month_start.plus(31).month_start().previous());
+            Some(pattern.forecast(used, left).expected_credits)
+        }),
         known_through_seconds: known_through(totals, recent, today).map(end_seconds),
         complete_through_seconds: totals.frontier.map(|day| end_seconds(day.min(yesterday))),
         missing_days: missing_days(totals, ahead, history_start, today),
@@ -207,7 +213,7 @@ mod tests {
                 previous_30_days_credits: Some(30.0),
                 month_to_date_credits: Some(22.0),
                 previous_month_credits: Some(31.0),
-                forecast_month_credits: None,
+                forecast_month_credits: Some(30.0),
                 known_through_seconds: Some(1_795_392_000.0),
                 complete_through_seconds: Some(1_795_392_000.0),
                 missing_days: 0.0,
@@ -330,14 +336,15 @@ mod tests {
     }
 
     #[test]
-    fn recent_days_reach_back_to_the_previous_month_or_thirty_days() {
+    fn recent_days_reach_back_to_the_previous_month_or_eight_weeks() {
         for (today, start) in [
-            ("2026-11-23", "2026-10-01"),
-            ("2026-11-01", "2026-10-01"),
-            ("2026-03-01", "2026-01-30"),
-            ("2026-03-02", "2026-01-31"),
-            ("2026-03-03", "2026-02-01"),
-            ("2026-01-01", "2025-12-01"),
+            ("2026-11-23", "2026-09-28"),
+            ("2026-11-25", "2026-09-30"),
+            ("2026-11-26", "2026-10-01"),
+            ("2026-11-30", "2026-10-01"),
+            ("2026-12-01", "2026-10-06"),
+            ("2026-03-01", "2026-01-04"),
+            ("2026-01-01", "2025-11-06"),
         ] {
             assert_eq!(recent_start(day(today)), day(start), "on {today}");
         }
@@ -370,7 +377,8 @@ mod tests {
             previous_30_days_credits: sum(today.plus(-30), yesterday),
             month_to_date_credits: sum(month, yesterday),
             previous_month_credits: sum(month.previous().month_start(), month.previous()),
-            forecast_month_credits: None,
+            forecast_month_credits: sum(month, yesterday)
+                .and_then(|used| Some(used + expected_rest_of_month(known, today)?)),
             known_through_seconds: known.range(..today).next_back().map(|(day, _)| end(*day)),
             complete_through_seconds: complete.map(end),
             missing_days: missing.count() as f64,
@@ -378,6 +386,63 @@ mod tests {
             revised_down: 0.0,
             last_success_seconds: None,
         }
+    }
+
+    /// What is expected of today and the days after it in its month, where at most a few days are
+    /// unknown.
+    fn expected_rest_of_month(known: &BTreeMap<Day, f64>, today: Day) -> Option<f64> {
+        let known = known.range(today.plus(-56)..today);
+        let recent: Vec<(Day, f64)> = known.map(|(day, credits)| (*day, *credits)).collect();
+        let mean = |credits: &mut dyn Iterator<Item = f64>| {
+            let credits: Vec<f64> = credits.collect();
+            credits.iter().sum::<f64>() / credits.len() as f64
+        };
+        let of_weekday = |weekday: i32| {
+            let weekday = today.plus(weekday);
+            let same = move |(day, _): &&(Day, f64)| weekday.since(*day) % 7 == 0;
+            recent.iter().filter(same).map(|(_, credits)| *credits)
+        };
+        let expected = |day: Day| {
+            if (0..7).all(|weekday| of_weekday(weekday).count() >= 2) {
+                return Some(mean(&mut of_weekday(day.since(today))));
+            }
+            let days = [28, 7].into_iter().find(|days| recent.len() >= *days);
+            let days = days.unwrap_or(recent.len());
+            let last = &mut recent.iter().rev().take(days).map(|(_, credits)| *credits);
+            (days >= 3).then(|| mean(last))
+        };
+        let left = (0..31).map(|days| today.plus(days));
+        let left = left.filter(|day| day.month_start() == today.month_start());
+        left.map(expected)
+            .try_fold(0.0, |sum, credits| Some(sum + credits?))
+    }
+
+    #[test]
+    fn a_forecast_needs_the_month_to_date_and_three_known_days() {
+        let forecast = |first: &str, unknown: &str, today: &str| {
+            let mut recent = ones(first, "2026-11-30");
+            recent.retain(|usage| usage.day != day(unknown));
+            figures(&Totals::default(), &recent, day(first), day(today)).forecast_month_credits
+        };
+        assert_eq!(
+            forecast("2026-09-01", "2026-10-31", "2026-11-23"),
+            Some(30.0)
+        );
+        assert_eq!(forecast("2026-09-01", "2026-11-01", "2026-11-23"), None);
+        assert_eq!(forecast("2026-09-01", "2026-11-22", "2026-11-23"), None);
+        assert_eq!(
+            forecast("2026-09-01", "2026-10-31", "2026-11-01"),
+            Some(30.0)
+        );
+        assert_eq!(
+            forecast("2026-11-01", "2026-10-31", "2026-11-04"),
+            Some(30.0)
+        );
+        assert_eq!(forecast("2026-11-01", "2026-10-31", "2026-11-03"), None);
+        assert_eq!(
+            forecast("2026-10-28", "2026-10-31", "2026-11-01"),
+            Some(30.0)
+        );
     }
 
     proptest! {
