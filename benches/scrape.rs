@@ -40,7 +40,7 @@ fn main() -> Result<()> {
 }
 
 fn compare() -> Result<()> {
-    println!("{AGENTS} agents, all families and the exporter's own telemetry");
+    println!("{AGENTS} agents, all families of agents and the exporter's own telemetry");
     let (ours, nginx) = compare_with_nginx()?;
     row("scrape, gzip, this server", ours);
     row("scrape, gzip_static, nginx", nginx);
@@ -140,7 +140,7 @@ fn agents() -> Vec<AgentSeries> {
             previous_30_days_credits: credits(30),
             month_to_date_credits: credits(22),
             previous_month_credits: credits(31),
-            forecast_month_credits: None,
+            forecast_month_credits: credits(30),
             known_through_seconds: Some(midnight),
             complete_through_seconds: Some(midnight),
             missing_days: 0.0,
@@ -377,6 +377,7 @@ fn gauge_vec() -> Result<()> {
                 Some(_) => (&["direction"], Some(samples)),
                 None => (&[], Some(samples)),
             },
+            Samples::Standing(_) | Samples::Firing => continue,
         };
         let labels = [&["account", "agent"], extra].concat();
         let gauges = GaugeVec::new(Opts::new(family.name, family.help), &labels)?;
@@ -447,6 +448,7 @@ fn plain_lines(agents: &[AgentSeries]) -> Result<String> {
                         writeln!(out, "}} {value}")?;
                     }
                 }
+                Samples::Standing(_) | Samples::Firing => {}
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The usage series of all agents, rendered and compressed once per change of the data or the day.
+//! The series of all agents, rendered and compressed once per change of the data or the day.
 //!
 //! At 100,000 agents this is 1.5 million lines, which are never all there as text: each family is
 //! written agent by agent into a small buffer and compressed from there.
@@ -27,7 +27,7 @@ pub struct AgentSeries {
     pub figures: Figures,
 }
 
-/// The usage series, compressed, as of one UTC day.
+/// Series, those of agents or those of budgets and alerts, compressed, as of one UTC day.
 #[derive(Debug, Default)]
 pub struct Body {
     /// The day that the figures are as of.
@@ -54,13 +54,18 @@ impl Body {
     #[must_use]
     pub fn render(today: Day, agents: &[AgentSeries], parallelism: NonZeroUsize) -> Self {
         let chunks: Vec<Chunk<'_>> = agents.chunks(AGENTS_PER_PIECE).map(Chunk::new).collect();
-        let mut samples = render_samples(&chunks, parallelism);
+        Self::of(today, render_samples(&chunks, parallelism))
+    }
+
+    /// The families with these samples, in the order of [`FAMILIES`]. A family without any is not
+    /// mentioned.
+    pub(super) fn of(today: Day, samples: Vec<Vec<Piece>>) -> Self {
         let mut deflater = Deflater::new();
         let mut header = |format, family| {
             write_header(deflater.buffer(), format, family);
             deflater.finish()
         };
-        let families = FAMILIES.iter().zip(&mut samples);
+        let families = FAMILIES.iter().zip(samples);
         let families = families.filter(|(_, samples)| !samples.is_empty());
         let families = families.map(|(family, samples)| RenderedFamily {
             is_of_today: family.is_of_today,
@@ -68,7 +73,7 @@ impl Body {
                 .into_iter()
                 .filter_map(|format| header(format, family))
                 .collect(),
-            samples: std::mem::take(samples),
+            samples,
         });
         Self {
             today: Some(today),
@@ -208,8 +213,10 @@ fn write_samples(deflater: &mut Deflater, family: &Family, chunk: &Chunk<'_>) {
                 }
             }
         }
+        // No agent's.
+        Samples::Standing(_) | Samples::Firing => {}
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

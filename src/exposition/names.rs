@@ -1,10 +1,14 @@
-//! Every family of usage series: its name, type, help, labels and where its values come from, once.
+//! Every family of usage, budget and alert series: its name, type, help, labels and where its values
+//! come from, once.
 //!
-//! The labels `account` and `agent` are on every sample and are not repeated here.
+//! What tells agents, budgets and alerts apart is on every sample of theirs and is not repeated here: the
+//! labels `account` and `agent`, `budget`, `rule` and `subject`.
 
+use crate::budget::Standing;
 use crate::series::Figures;
+use crate::telemetry::seconds;
 
-/// A family of usage series.
+/// A family of series.
 #[derive(Debug)]
 pub struct Family {
     /// The name of its samples. That of a counter ends in `_total`.
@@ -15,7 +19,7 @@ pub struct Family {
     pub help: &'static str,
     /// Whether the values hold for one UTC day only and are withdrawn when it is over.
     pub is_of_today: bool,
-    /// What each agent contributes.
+    /// What each agent, budget or alert contributes.
     pub samples: Samples,
 }
 
@@ -28,13 +32,17 @@ pub enum Kind {
     Gauge,
 }
 
-/// The samples of one agent in a family.
+/// The samples of one agent, budget or alert in a family.
 #[derive(Debug)]
 pub enum Samples {
-    /// The constant 1, labelled with the agent's id and its custom labels.
+    /// Of an agent, the constant 1, labelled with its id and its custom labels.
     Info,
-    /// The values of these figures that are there.
+    /// Of an agent, the values of these figures that are there.
     Figures(&'static [Sample]),
+    /// Of a budget, this value of how it stands, if it is there.
+    Standing(fn(&Standing) -> Option<f64>),
+    /// Of an alert, 1 if it fires, else 0.
+    Firing,
 }
 
 /// A sample that an agent may have in a family.
@@ -64,6 +72,17 @@ impl Family {
         }
     }
 
+    const fn standing(
+        name: &'static str,
+        help: &'static str,
+        value: fn(&Standing) -> Option<f64>,
+    ) -> Self {
+        Self {
+            samples: Samples::Standing(value),
+            ..Self::gauge(name, help, &[])
+        }
+    }
+
     const fn of_today(self) -> Self {
         Self {
             is_of_today: true,
@@ -85,8 +104,8 @@ const fn direction(direction: &'static str, value: fn(&Figures) -> Option<f64>) 
     }
 }
 
-/// The families of usage series, in the order in which they are served.
-pub static FAMILIES: [Family; 14] = [
+/// The families of series, in the order in which they are served.
+pub static FAMILIES: [Family; 26] = [
     Family {
         name: "flowgent_agent_info",
         kind: Kind::Gauge,
@@ -147,6 +166,15 @@ pub static FAMILIES: [Family; 14] = [
     )
     .of_today(),
     Family::gauge(
+        "flowgent_agent_forecast_month_credits",
+        "Credits expected to be used in the current UTC month: those of its complete days, and for \
+         each other day the mean of its weekday over the last 8 weeks, or a plain mean of the last \
+         28 or 7 known days if a weekday is known less than twice. Daily figure, cached: absent \
+         unless every complete day of the month and at least 3 of the last 56 days are known.",
+        &[plain(|figures| figures.forecast_month_credits)],
+    )
+    .of_today(),
+    Family::gauge(
         "flowgent_agent_known_through_timestamp_seconds",
         "End of the newest day that is known.",
         &[plain(|figures| figures.known_through_seconds)],
@@ -175,6 +203,83 @@ pub static FAMILIES: [Family; 14] = [
         "When the agent's usage was last fetched successfully.",
         &[plain(|figures| figures.last_success_seconds)],
     ),
+    Family::standing(
+        "flowgent_budget_limit_credits",
+        "Credits that the budget allows to be used in a period.",
+        |standing| Some(standing.limit_credits),
+    ),
+    Family::standing(
+        "flowgent_budget_used_credits",
+        "Credits known to be used in the budget's period, the one that yesterday (UTC) lies in. \
+         Daily figure, cached: a lower bound if flowgent_budget_missing_days is above 0.",
+        |standing| standing.used_credits,
+    )
+    .of_today(),
+    Family::standing(
+        "flowgent_budget_forecast_credits",
+        "Credits expected to be used by the end of the budget's period: those known, and for each \
+         other day of an agent the mean of its weekday over the last 8 weeks, or a plain mean of \
+         the last 28 or 7 known days if a weekday is known less than twice. Daily figure, cached: \
+         absent if an agent has fewer than 3 known days among the last 56, or the period no end.",
+        |standing| standing.forecast.map(|forecast| forecast.expected_credits),
+    )
+    .of_today(),
+    Family::standing(
+        "flowgent_budget_forecast_low_credits",
+        "Low bound of flowgent_budget_forecast_credits, by how far use strayed from its weekly \
+         pattern: use is meant to end between the bounds four times out of five. Daily figure, \
+         cached.",
+        |standing| standing.forecast.map(|forecast| forecast.low_credits),
+    )
+    .of_today(),
+    Family::standing(
+        "flowgent_budget_forecast_high_credits",
+        "High bound of flowgent_budget_forecast_credits, by how far use strayed from its weekly \
+         pattern: use is meant to end between the bounds four times out of five. Daily figure, \
+         cached.",
+        |standing| standing.forecast.map(|forecast| forecast.high_credits),
+    )
+    .of_today(),
+    Family::standing(
+        "flowgent_budget_used_ratio",
+        "flowgent_budget_used_credits divided by flowgent_budget_limit_credits. Daily figure, cached.",
+        Standing::used_ratio,
+    )
+    .of_today(),
+    Family::standing(
+        "flowgent_budget_missing_days",
+        "Days of the budget's period that have passed and are not known, those of all its agents \
+         added up.",
+        |standing| Some(f64::from(standing.missing_days)),
+    )
+    .of_today(),
+    Family::standing(
+        "flowgent_budget_period_start_timestamp_seconds",
+        "Start of the budget's period, the one that yesterday (UTC) lies in.",
+        |standing| Some(seconds(standing.period.start.start())),
+    )
+    .of_today(),
+    Family::standing(
+        "flowgent_budget_period_end_timestamp_seconds",
+        "End of the budget's period, the one that yesterday (UTC) lies in. Absent if it never ends.",
+        |standing| standing.period.end.map(|end| seconds(end.start())),
+    )
+    .of_today(),
+    Family::standing(
+        "flowgent_budget_exhausted_timestamp_seconds",
+        "When known and expected use reach the limit, within the day in proportion. Daily figure, \
+         cached: absent if that is not within the period, of which one without end is looked ahead \
+         for a year.",
+        |standing| standing.exhausted_at.map(seconds),
+    )
+    .of_today(),
+    Family {
+        name: "flowgent_alert_firing",
+        kind: Kind::Gauge,
+        help: "1 if the rule or budget fires for the subject, else 0.",
+        is_of_today: false,
+        samples: Samples::Firing,
+    },
 ];
 
 #[cfg(test)]
@@ -188,7 +293,12 @@ mod tests {
         let mut seen = BTreeSet::new();
         for family in &FAMILIES {
             assert!(seen.insert(family.name), "{} is there twice", family.name);
-            assert!(family.name.starts_with("flowgent_agent_"));
+            let whose = match family.samples {
+                Samples::Info | Samples::Figures(_) => "flowgent_agent_",
+                Samples::Standing(_) => "flowgent_budget_",
+                Samples::Firing => "flowgent_alert_",
+            };
+            assert!(family.name.starts_with(whose), "{}", family.name);
             assert_eq!(
                 family.name.ends_with("_total"),
                 family.kind == Kind::Counter,

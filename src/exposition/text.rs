@@ -31,7 +31,7 @@ impl Format {
 }
 
 /// The units that a family's name may end in, all of them base units or things that are counted.
-const UNITS: [&str; 4] = ["bytes", "credits", "days", "seconds"];
+const UNITS: [&str; 5] = ["bytes", "credits", "days", "ratio", "seconds"];
 
 /// Writes the lines above the samples of a family of usage series.
 pub(super) fn write_header(out: &mut Vec<u8>, format: Format, family: &Family) {

@@ -10,7 +10,7 @@ use crate::exposition::deflate::Frames;
 
 const ONE: NonZeroUsize = NonZeroUsize::MIN;
 
-fn day(text: &str) -> Day {
+pub(in crate::exposition) fn day(text: &str) -> Day {
     text.parse().unwrap()
 }
 
@@ -26,8 +26,8 @@ fn agent(account: &str, id: &str, name: &str, labels: &[(&str, &str)]) -> Agent 
     }
 }
 
-/// The usage series as a client sees them, taken both ways.
-fn document(body: &Body, format: Format, today: Day) -> String {
+/// The series as a client sees them, taken both ways.
+pub(in crate::exposition) fn document(body: &Body, format: Format, today: Day) -> String {
     let pieces = || body.pieces(format, today).cloned().collect();
     let identity = Frames::identity(pieces(), format.end());
     let identity = identity.collect::<Vec<_>>().concat();
@@ -43,7 +43,7 @@ fn document(body: &Body, format: Format, today: Day) -> String {
 }
 
 /// Checks what parsers leave unchecked, and returns the number of samples by family.
-fn check(document: &str, format: Format) -> BTreeMap<String, usize> {
+pub(in crate::exposition) fn check(document: &str, format: Format) -> BTreeMap<String, usize> {
     let mut families: BTreeMap<String, usize> = BTreeMap::new();
     let (mut described, mut series) = (BTreeSet::new(), BTreeSet::new());
     let mut current = String::new();
@@ -84,7 +84,7 @@ fn check(document: &str, format: Format) -> BTreeMap<String, usize> {
 }
 
 /// One agent of whom all is known, one with gaps, one that was never fetched.
-fn three_agents() -> Vec<AgentSeries> {
+pub(in crate::exposition) fn three_agents() -> Vec<AgentSeries> {
     let complete = Figures {
         up: Some(1.0),
         used_credits: Some(1204.75),
@@ -94,7 +94,7 @@ fn three_agents() -> Vec<AgentSeries> {
         previous_30_days_credits: Some(310.0),
         month_to_date_credits: Some(250.25),
         previous_month_credits: Some(298.0),
-        forecast_month_credits: None,
+        forecast_month_credits: Some(329.75),
         known_through_seconds: Some(1_795_392_000.0),
         complete_through_seconds: Some(1_795_392_000.0),
         missing_days: 0.0,
@@ -109,6 +109,7 @@ fn three_agents() -> Vec<AgentSeries> {
         previous_7_days_credits: None,
         previous_30_days_credits: None,
         month_to_date_credits: None,
+        forecast_month_credits: None,
         missing_days: 2.0,
         ..complete
     };
@@ -166,6 +167,7 @@ fn at_midnight_the_figures_of_yesterday_are_withdrawn() {
         assert_eq!(
             withdrawn,
             [
+                "flowgent_agent_forecast_month_credits",
                 "flowgent_agent_missing_days",
                 "flowgent_agent_month_to_date_credits",
                 "flowgent_agent_previous_30_days_credits",
@@ -221,7 +223,7 @@ fn threads_and_pieces_do_not_show_in_the_document() {
 }
 
 prop_compose! {
-    fn any_figures()(values in any::<[Option<f64>; 11]>(), counts in any::<[u32; 3]>()) -> Figures {
+    fn any_figures()(values in any::<[Option<f64>; 12]>(), counts in any::<[u32; 3]>()) -> Figures {
         let [
             up,
             used_credits,
@@ -231,6 +233,7 @@ prop_compose! {
             previous_30_days_credits,
             month_to_date_credits,
             previous_month_credits,
+            forecast_month_credits,
             known_through_seconds,
             complete_through_seconds,
             last_success_seconds,
@@ -245,7 +248,7 @@ prop_compose! {
             previous_30_days_credits,
             month_to_date_credits,
             previous_month_credits,
-            forecast_month_credits: None,
+            forecast_month_credits,
             known_through_seconds,
             complete_through_seconds,
             missing_days,

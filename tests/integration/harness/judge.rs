@@ -41,6 +41,21 @@ impl Scene {
         self.sum(agent, first, last)
     }
 
+    /// What is expected of the current month once the last eight weeks are known.
+    fn forecast(&self, agent: &Agent) -> f64 {
+        let (today, used) = (self.today(), self.figure(agent, "month_to_date_credits"));
+        let of_weekday = |day: Day| {
+            let weekday = day.since(today).rem_euclid(7);
+            (1..=8)
+                .rev()
+                .map(move |weeks| today.plus(weekday - 7 * weeks))
+        };
+        let mean = |day| of_weekday(day).fold(0.0, |sum, day| sum + self.truth(agent, day)) / 8.0;
+        let days = (0..31).map(|days| today.plus(days));
+        let left = days.filter(|day| day.month_start() == today.month_start());
+        used + left.fold(0.0, |sum, day| sum + mean(day))
+    }
+
     /// What is published and not true, a line each. What is absent is no lie. The counter must be the
     /// sum through the frontier that is published with it.
     pub fn untruths(&self, scrape: &Scrape) -> String {
@@ -90,6 +105,7 @@ impl Scene {
                 compare("complete_through_timestamp_seconds", &|| end(yesterday));
                 compare("known_through_timestamp_seconds", &|| end(yesterday));
                 compare("missing_days", &|| 0.0);
+                compare("forecast_month_credits", &|| self.forecast(agent));
                 compare("up", &|| 1.0);
             }
         }

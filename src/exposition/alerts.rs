@@ -1,0 +1,87 @@
+//! The series of budgets and alerts, rendered and compressed once per evaluation of the rules.
+
+use std::sync::Arc;
+
+use crate::budget::Standing;
+use crate::day::Day;
+
+use super::body::Body;
+use super::deflate::Deflater;
+use super::names::{FAMILIES, Family, Samples};
+use super::text::{write_label, write_value};
+
+/// A budget and how it stands.
+#[derive(Debug, Clone)]
+pub struct BudgetSeries {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How it stands in its current period.
+    pub standing: Standing,
+}
+
+/// An alert that may fire, summed up over its thresholds and periods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertSeries {
+    /// The name of the rule or budget.
+    pub rule: Arc<str>,
+    /// What it is about.
+    pub subject: Arc<str>,
+    /// Whether it fires.
+    pub firing: bool,
+}
+
+/// The series of `budgets` and `alerts` as of the day `today`.
+pub(super) fn render(today: Day, budgets: &[BudgetSeries], alerts: &[AlertSeries]) -> Body {
+    let mut deflater = Deflater::new();
+    let samples = FAMILIES.iter().map(|family| {
+        write_samples(&mut deflater, family, budgets, alerts);
+        deflater.finish().into_iter().collect()
+    });
+    Body::of(today, samples.collect())
+}
+
+/// Writes what `budgets` and `alerts` contribute to `family`.
+fn write_samples(
+    deflater: &mut Deflater,
+    family: &Family,
+    budgets: &[BudgetSeries],
+    alerts: &[AlertSeries],
+) {
+    match family.samples {
+        Samples::Standing(value) => {
+            for BudgetSeries { name, standing } in budgets {
+                if let Some(value) = value(standing) {
+                    write_sample(deflater, family, &[("budget", name)], value);
+                }
+            }
+        }
+        Samples::Firing => {
+            for AlertSeries {
+                rule,
+                subject,
+                firing,
+            } in alerts
+            {
+                let labels = [("rule", &**rule), ("subject", subject)];
+                write_sample(deflater, family, &labels, f64::from(u8::from(*firing)));
+            }
+        }
+        // Those of agents.
+        Samples::Info | Samples::Figures(_) => {}
+    }
+}
+
+fn write_sample(deflater: &mut Deflater, family: &Family, labels: &[(&str, &str)], value: f64) {
+    let out = deflater.buffer();
+    out.extend_from_slice(family.name.as_bytes());
+    for (number, (name, value)) in labels.iter().enumerate() {
+        out.push(if number == 0 { b'{' } else { b',' });
+        write_label(out, name, value);
+    }
+    out.extend_from_slice(b"} ");
+    write_value(out, value);
+    out.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests;
