@@ -4,14 +4,51 @@
 //! Each function runs inside a transaction that its caller has begun.
 
 use std::collections::HashMap;
+use std::str::FromStr;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-use rusqlite::Connection;
+use chrono::{DateTime, TimeDelta, Utc};
+use rusqlite::{Connection, Row, params};
 
-use super::Delivery;
 use super::error::Fault;
+use super::schema::{instant, optional_instant, unreadable};
+use super::{Delivery, outbox};
 use crate::day::Day;
+
+/// How long a delivery that has ended is kept, for people to look at.
+const DELIVERIES_KEPT: TimeDelta = TimeDelta::days(90);
+/// How long an alert of a period is kept after it was over: by then the period is, too, so that
+/// nothing can fire a second time for being forgotten.
+const RESOLVED_KEPT: TimeDelta = TimeDelta::days(400);
+
+const ALERTS: &str = "
+    SELECT rule, subject, period, threshold, state, since_ms, fired_at_ms, limit_credits, hooks, notice
+    FROM alert ORDER BY rule, subject, period, threshold";
+const OF_HOOK: &str = "
+    SELECT rule, subject, period, threshold, state, since_ms, fired_at_ms, limit_credits, hooks, notice
+    FROM alert
+    WHERE (state = 'firing' OR state = 'resolved' AND since_ms >= ?2)
+        AND EXISTS (SELECT 1 FROM json_each(alert.hooks) WHERE value = ?1)
+        AND NOT EXISTS (
+            SELECT 1 FROM delivery_alert AS told
+            JOIN delivery ON delivery.number = told.delivery
+            WHERE told.rule = alert.rule AND told.subject = alert.subject
+                AND told.threshold = alert.threshold AND told.period IS alert.period
+                AND hook = ?1 AND delivery.state = 'pending' AND attempts = 0)
+    ORDER BY rule, subject, period, threshold";
+const ADD: &str = "
+    INSERT INTO alert (rule, subject, period, threshold, state, since_ms, fired_at_ms, limit_credits,
+        hooks, notice)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+const FORGET: &str = "
+    DELETE FROM alert WHERE rule = ?1 AND subject = ?2 AND period IS ?3 AND threshold = ?4";
+/// A budget without end has one period for ever, hence the look at when it was over.
+const FORGET_RESOLVED: &str =
+    "DELETE FROM alert WHERE state = 'resolved' AND since_ms < ?1 AND period < ?2";
+const WATCHED: &str = "SELECT rule, since_ms FROM watched";
+/// A rule has been watched since the first time.
+const WATCH: &str = "
+    INSERT INTO watched (rule, since_ms) VALUES (?1, ?2) ON CONFLICT (rule) DO NOTHING";
 
 /// What tells an alert from all others. It holds neither a value nor the day of one, so that it stays
 /// the same for as long as something lasts.
@@ -93,12 +130,126 @@ pub struct AlertMemory {
     pub watched: HashMap<Arc<str>, DateTime<Utc>>,
 }
 
-/// See [`super::Ledger::alert_memory`].
-pub(super) fn memory(_connection: &Connection) -> Result<AlertMemory, Fault> {
-    todo!()
+impl FromStr for AlertState {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        [Self::Pending, Self::Firing, Self::Resolved]
+            .into_iter()
+            .find(|state| state.as_str() == word)
+            .ok_or_else(|| format!("`{word}` is no state of an alert"))
+    }
 }
 
-/// See [`super::Ledger::record_alerts`].
-pub(super) fn record(_connection: &Connection, _changes: &AlertChanges) -> Result<(), Fault> {
-    todo!()
+/// Everything that is remembered.
+pub(super) fn memory(connection: &Connection) -> Result<AlertMemory, Fault> {
+    let mut alerts = connection.prepare_cached(ALERTS)?;
+    let alerts = alerts.query_map([], alert)?;
+    let mut watched = connection.prepare_cached(WATCHED)?;
+    let watched = watched.query_map([], |row| Ok((row.get(0)?, instant(row, 1)?)))?;
+    Ok(AlertMemory {
+        alerts: alerts.collect::<rusqlite::Result<_>>()?,
+        watched: watched.collect::<rusqlite::Result<_>>()?,
+    })
+}
+
+/// The alerts that `hook` was told of, and that fire or are over since `resolved_since`. What it was
+/// never told of is left to the delivery that is still to tell it.
+pub(super) fn of_hook(
+    connection: &Connection,
+    hook: &str,
+    resolved_since: DateTime<Utc>,
+) -> Result<Vec<Alert>, Fault> {
+    let mut statement = connection.prepare_cached(OF_HOOK)?;
+    let alerts = statement.query_map((hook, resolved_since.timestamp_millis()), alert)?;
+    Ok(alerts.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Keeps what an evaluation has changed, and forgets what is old.
+pub(super) fn record(
+    connection: &Connection,
+    changes: &AlertChanges,
+    now: DateTime<Utc>,
+) -> Result<(), Fault> {
+    let AlertChanges {
+        watched,
+        changed,
+        forgotten,
+        deliveries,
+    } = changes;
+    let mut watch = connection.prepare_cached(WATCH)?;
+    for (rule, since) in watched {
+        watch.execute((rule, since.timestamp_millis()))?;
+    }
+    let mut forget = connection.prepare_cached(FORGET)?;
+    for key in forgotten
+        .iter()
+        .chain(changed.iter().map(|alert| &alert.key))
+    {
+        forget.execute(params_of(key))?;
+    }
+    let mut add = connection.prepare_cached(ADD)?;
+    for alert in changed {
+        let (rule, subject, period, threshold) = params_of(&alert.key);
+        add.execute(params![
+            rule,
+            subject,
+            period,
+            threshold,
+            alert.state.as_str(),
+            alert.since.timestamp_millis(),
+            alert.fired_at.map(|at| at.timestamp_millis()),
+            alert.limit_credits,
+            to_text(&alert.hooks),
+            alert.notice,
+        ])?;
+    }
+    outbox::add(connection, deliveries)?;
+    outbox::forget_ended(connection, now - DELIVERIES_KEPT)?;
+    let oldest = now - RESOLVED_KEPT;
+    connection
+        .prepare_cached(FORGET_RESOLVED)?
+        .execute((oldest.timestamp_millis(), Day::of(oldest).number()))?;
+    Ok(())
+}
+
+/// The columns of a key, in the order in which every statement here has them.
+pub(super) fn params_of(key: &AlertKey) -> (&str, &str, Option<i32>, &str) {
+    let AlertKey {
+        rule,
+        subject,
+        period,
+        threshold,
+    } = key;
+    (rule, subject, period.map(Day::number), threshold)
+}
+
+/// A key from its four columns, of which the first is `column`.
+pub(super) fn key(row: &Row<'_>, column: usize) -> rusqlite::Result<AlertKey> {
+    Ok(AlertKey {
+        rule: row.get(column)?,
+        subject: row.get(column + 1)?,
+        period: row.get::<_, Option<i32>>(column + 2)?.map(Day::from_number),
+        threshold: row.get(column + 3)?,
+    })
+}
+
+fn alert(row: &Row<'_>) -> rusqlite::Result<Alert> {
+    let state: String = row.get(4)?;
+    let hooks: String = row.get(8)?;
+    Ok(Alert {
+        key: key(row, 0)?,
+        state: state
+            .parse()
+            .map_err(|reason: String| unreadable(4, reason))?,
+        since: instant(row, 5)?,
+        fired_at: optional_instant(row, 6)?,
+        limit_credits: row.get(7)?,
+        hooks: serde_json::from_str(&hooks).map_err(|error| unreadable(8, error))?,
+        notice: row.get(9)?,
+    })
+}
+
+fn to_text(hooks: &[String]) -> String {
+    serde_json::to_string(hooks).expect("a list of texts is always JSON")
 }

@@ -80,6 +80,19 @@ pub enum LedgerError {
         /// The newest one that this program knows.
         supported: i32,
     },
+    /// An older version of this program has written the file, and whoever wants something of it cannot
+    /// bring it up to date.
+    #[error(
+        "ledger {path} has schema version {found}, {needed} is needed: start the exporter once, which brings it up to date"
+    )]
+    Older {
+        /// The ledger's file.
+        path: PathBuf,
+        /// Its schema version.
+        found: i32,
+        /// The version that this program writes.
+        needed: i32,
+    },
     /// The file system cannot hold a write-ahead log, as some network file systems cannot.
     #[error("ledger {path}: its file system does not support a write-ahead log: use a local disk")]
     NoWriteAheadLog {
@@ -117,6 +130,22 @@ pub enum LedgerError {
         path: PathBuf,
         /// The number.
         agent: AgentNumber,
+    },
+    /// There is no delivery of that id, or none any more.
+    #[error("ledger {path} has no delivery {id}")]
+    UnknownDelivery {
+        /// The ledger's file.
+        path: PathBuf,
+        /// The id.
+        id: String,
+    },
+    /// What was delivered is not sent again.
+    #[error("ledger {path}: delivery {id} was delivered, there is nothing to retry")]
+    AlreadyDelivered {
+        /// The ledger's file.
+        path: PathBuf,
+        /// The delivery's id.
+        id: String,
     },
     /// A defect of this program; the ledger itself is sound and open.
     #[error("ledger {path}: transaction {transaction} panicked: {message}")]
@@ -159,6 +188,10 @@ pub(super) enum Fault {
     Sqlite(rusqlite::Error),
     /// No agent was registered under that number.
     UnknownAgent(AgentNumber),
+    /// There is no delivery of that id.
+    UnknownDelivery(String),
+    /// The delivery of that id was delivered.
+    AlreadyDelivered(String),
     /// The transaction of that name panicked with that message.
     Panicked(&'static str, String),
 }
@@ -175,6 +208,8 @@ impl Fault {
         let path = path.to_path_buf();
         match self {
             Self::UnknownAgent(agent) => LedgerError::UnknownAgent { path, agent },
+            Self::UnknownDelivery(id) => LedgerError::UnknownDelivery { path, id },
+            Self::AlreadyDelivered(id) => LedgerError::AlreadyDelivered { path, id },
             Self::Panicked(transaction, message) => LedgerError::Panicked {
                 path,
                 transaction,

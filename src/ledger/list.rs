@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use rusqlite::types::{Type, ValueRef};
+use rusqlite::types::ValueRef;
 
 use super::error::Fault;
+use super::schema::unreadable;
 use crate::roster::{Labels, ListedAgent};
 
 const SELECT: &str =
@@ -94,13 +95,10 @@ pub(super) fn read(
     let mut agents = Vec::new();
     while let Some(row) = rows.next()? {
         let labels: String = row.get(2)?;
-        let unreadable = |error: serde_json::Error| {
-            rusqlite::Error::FromSqlConversionFailure(2, Type::Text, error.into())
-        };
         agents.push(ListedAgent {
             id: row.get(0)?,
             name: row.get(1)?,
-            labels: Arc::new(serde_json::from_str(&labels).map_err(unreadable)?),
+            labels: Arc::new(serde_json::from_str(&labels).map_err(|error| unreadable(2, error))?),
         });
     }
     Ok(agents)

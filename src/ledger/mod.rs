@@ -5,6 +5,13 @@
 //! and is on the disk before its caller hears of it; a process that is killed loses the windows in
 //! flight and nothing else. Sums are kept with each agent, so that no start reads the history.
 //!
+//! Beside the days stand the alerts that are remembered and the outbox: what is to be told of them, kept
+//! until it is taken. What was decided and what is to be told of it are committed together, so neither
+//! is ever there without the other.
+//!
+//! Others may look at the file meanwhile, in this process or another one ([`View`]), and have
+//! deliveries tried again ([`retry`]).
+//!
 //! SQL is written in this room and nowhere else.
 
 mod alert;
@@ -15,14 +22,17 @@ mod file;
 mod list;
 mod outbox;
 mod reader;
+mod retry;
 mod schema;
 mod standing;
 #[cfg(test)]
 mod tests;
 mod usage;
+mod view;
 mod writer;
 
 use std::fmt;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -34,21 +44,41 @@ pub use check::{Report, check};
 pub use error::LedgerError;
 pub use list::ListSource;
 pub use outbox::{Attempt, Backlog, Delivery, DeliveryRecord, DeliveryState, DisabledHook};
+pub use retry::{Which, retry};
+pub use view::View;
 
 use crate::clock;
 use crate::day::{Day, Usage};
 use crate::roster::{Agent, ListedAgent};
-use crate::series::Totals;
 use crate::telemetry::Telemetry;
+use crate::window::Window;
 use crate::window::plan::Policy;
-use crate::window::{Coverage, Window};
 use file::{Lock, Place};
 use reader::Reader;
 use writer::Writer;
 
 /// The values of the label `transaction` of `flowgent_exporter_ledger_transaction_duration_seconds`.
-pub const TRANSACTIONS: [&str; 9] = [
-    CONFIGURE, REGISTER, RECORD, COVERAGE, SNAPSHOT, USAGE, REVISIONS, SAVE_LIST, LIST,
+pub const TRANSACTIONS: [&str; 20] = [
+    CONFIGURE,
+    REGISTER,
+    RECORD,
+    COVERAGE,
+    SNAPSHOT,
+    USAGE,
+    REVISIONS,
+    SAVE_LIST,
+    LIST,
+    NUMBERS,
+    HISTORY_START,
+    RECORD_ALERTS,
+    ALERT_MEMORY,
+    ALERTS_OF_HOOK,
+    DUE_DELIVERIES,
+    DELIVERIES,
+    RECORD_ATTEMPT,
+    BACKLOGS,
+    DISABLE_HOOK,
+    DISABLED_HOOKS,
 ];
 const CONFIGURE: &str = "configure";
 const REGISTER: &str = "register";
@@ -60,6 +90,17 @@ const USAGE: &str = "usage";
 const REVISIONS: &str = "revisions";
 const SAVE_LIST: &str = "save_list";
 const LIST: &str = "list";
+const NUMBERS: &str = "numbers";
+const HISTORY_START: &str = "history_start";
+const RECORD_ALERTS: &str = "record_alerts";
+const ALERT_MEMORY: &str = "alert_memory";
+const ALERTS_OF_HOOK: &str = "alerts_of_hook";
+const DUE_DELIVERIES: &str = "due_deliveries";
+const DELIVERIES: &str = "deliveries";
+const RECORD_ATTEMPT: &str = "record_attempt";
+const BACKLOGS: &str = "backlogs";
+const DISABLE_HOOK: &str = "disable_hook";
+const DISABLED_HOOKS: &str = "disabled_hooks";
 
 /// Where the ledger is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,12 +170,23 @@ pub struct Revision {
     pub at: DateTime<Utc>,
 }
 
-/// An open ledger, cloned freely. See the [module](self) for what it promises.
+/// An open ledger, cloned freely. See the [module](self) for what it promises. Whatever can be read in
+/// a [`View`] can be read here.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     instance: u64,
     writer: Writer,
-    reader: Reader,
+    view: View,
+}
+
+/// A ledger is a view that can also write. Each read is thus written once, for both, and whoever is
+/// handed a `&View` is seen not to write.
+impl Deref for Ledger {
+    type Target = View;
+
+    fn deref(&self) -> &View {
+        &self.view
+    }
 }
 
 impl Ledger {
@@ -167,12 +219,12 @@ impl Ledger {
             .ledger_transaction_duration
             .with_label_values(&[CONFIGURE])
             .observe(started.elapsed().as_secs_f64());
-        let reader = Reader::new(path.into(), place.open_reader()?, telemetry.clone());
+        let reader = Reader::new(path.into(), place.open_reader()?, Some(telemetry.clone()));
         let writer = Writer::start(place, connection, lock, telemetry.clone())?;
         Ok(Self {
             instance,
             writer,
-            reader,
+            view: View::new(reader),
         })
     }
 
@@ -236,72 +288,6 @@ impl Ledger {
             .await
     }
 
-    /// What the planner needs to know of `agents`, in their order. Cheap once they are settled; an
-    /// agent whose oldest days are missing is listed day by day.
-    ///
-    /// # Errors
-    /// An agent was not registered, or the file could not be read.
-    pub async fn coverage(&self, agents: Vec<AgentNumber>) -> Result<Vec<Coverage>, LedgerError> {
-        self.reader
-            .run(COVERAGE, move |connection| {
-                usage::coverage(connection, &agents)
-            })
-            .await
-    }
-
-    /// What `visit` makes of each of `agents`, in their order. It is shown the history start that the
-    /// totals follow from, one agent's totals, and its known days from `recent_from` on, ascending, on
-    /// a blocking thread; all that it is shown belongs to the same state of the ledger. Days before
-    /// the history start are not shown.
-    ///
-    /// # Errors
-    /// An agent was not registered, or the file could not be read.
-    pub async fn snapshot<T, V>(
-        &self,
-        agents: Vec<AgentNumber>,
-        recent_from: Day,
-        visit: V,
-    ) -> Result<Vec<T>, LedgerError>
-    where
-        T: Send + 'static,
-        V: FnMut(Day, &Totals, &[Usage]) -> T + Send + 'static,
-    {
-        self.reader
-            .run(SNAPSHOT, move |connection| {
-                usage::snapshot(connection, &agents, recent_from, visit)
-            })
-            .await
-    }
-
-    /// The known days of `agent` from `from` through `to`, ascending, also before the history start.
-    ///
-    /// # Errors
-    /// The agent was not registered, or the file could not be read.
-    pub async fn usage(
-        &self,
-        agent: AgentNumber,
-        from: Day,
-        to: Day,
-    ) -> Result<Vec<Usage>, LedgerError> {
-        self.reader
-            .run(USAGE, move |connection| {
-                usage::usage(connection, agent, from, to)
-            })
-            .await
-    }
-
-    /// All revisions of `agent`, by day and number.
-    ///
-    /// # Errors
-    /// The agent was not registered, or the file could not be read.
-    pub async fn revisions(&self, agent: AgentNumber) -> Result<Vec<Revision>, LedgerError> {
-        self.reader
-            .run(REVISIONS, move |connection| {
-                usage::revisions(connection, agent)
-            })
-            .await
-    }
-
     /// Keeps a list of an account's agents, instead of the last one from that source. One that is
     /// the same writes nothing.
     ///
@@ -320,104 +306,61 @@ impl Ledger {
             .await
     }
 
-    /// The list of an account's agents that was kept last, ordered by their identifiers; empty if
-    /// none ever was.
-    ///
-    /// # Errors
-    /// The file could not be read.
-    pub async fn list(
-        &self,
-        account: Arc<str>,
-        source: ListSource,
-    ) -> Result<Vec<ListedAgent>, LedgerError> {
-        self.reader
-            .run(LIST, move |connection| {
-                list::read(connection, &account, source)
-            })
-            .await
-    }
-
-    /// Everything that is remembered of alerts.
-    ///
-    /// # Errors
-    /// The file could not be read.
-    pub async fn alert_memory(&self) -> Result<AlertMemory, LedgerError> {
-        self.reader.run("alert_memory", alert::memory).await
-    }
-
     /// Keeps what an evaluation of the rules has changed, with what is to be told of it: all or
-    /// nothing, and on the disk when this returns. Forgets deliveries that ended long before `now`.
+    /// nothing, and on the disk when this returns. Forgets deliveries that ended more than 90 days
+    /// before `now`, and alerts of periods that began, and were over, more than 400 days before it.
     ///
     /// # Errors
-    /// The file could not be read or written; then nothing of it is kept.
+    /// The file could not be read or written, or there is a delivery of one of these ids already; then
+    /// nothing of it is kept.
     pub async fn record_alerts(
         &self,
         changes: AlertChanges,
-        _now: DateTime<Utc>,
+        now: DateTime<Utc>,
     ) -> Result<(), LedgerError> {
         self.writer
-            .run("record_alerts", move |connection| {
-                alert::record(connection, &changes)
+            .run(RECORD_ALERTS, move |connection| {
+                alert::record(connection, &changes, now)
             })
             .await
     }
 
-    /// The pending deliveries of `hook` that are due at `now`, oldest first, at most `limit`. One that
-    /// shares an alert with an older pending one of the same target waits for it. LEDGER.
+    /// Notes what a try of the delivery `id` at `at` came to. What has ended stays as it ended, so
+    /// noting the same again does no harm.
     ///
     /// # Errors
-    /// The file could not be read.
-    pub async fn due_deliveries(
-        &self,
-        _hook: &str,
-        _now: DateTime<Utc>,
-        _limit: usize,
-    ) -> Result<Vec<DeliveryRecord>, LedgerError> {
-        todo!()
-    }
-
-    /// Notes what a try of the delivery `id` at `at` came to. LEDGER.
-    ///
-    /// # Errors
-    /// The file could not be read or written.
+    /// There is no such delivery, or the file could not be read or written.
     pub async fn record_attempt(
         &self,
-        _id: Arc<str>,
-        _attempt: Attempt,
-        _at: DateTime<Utc>,
+        id: Arc<str>,
+        attempt: Attempt,
+        at: DateTime<Utc>,
     ) -> Result<(), LedgerError> {
-        todo!()
+        self.writer
+            .run(RECORD_ATTEMPT, move |connection| {
+                outbox::record_attempt(connection, &id, &attempt, at)
+            })
+            .await
     }
 
-    /// What waits for each hook that something waits for. LEDGER.
-    ///
-    /// # Errors
-    /// The file could not be read.
-    pub async fn backlogs(&self) -> Result<Vec<Backlog>, LedgerError> {
-        todo!()
-    }
-
-    /// Notes that a hook wants nothing any more, or, without a reason, that it does again. LEDGER.
+    /// Notes that a hook wants nothing any more: from now on nothing is due for it. What waits for it
+    /// goes on waiting, until somebody has it [tried again](retry).
     ///
     /// # Errors
     /// The file could not be read or written.
-    pub async fn disable_hook(&self, _disabled: DisabledHook) -> Result<(), LedgerError> {
-        todo!()
-    }
-
-    /// The hooks that want nothing any more. LEDGER.
-    ///
-    /// # Errors
-    /// The file could not be read.
-    pub async fn disabled_hooks(&self) -> Result<Vec<DisabledHook>, LedgerError> {
-        todo!()
+    pub async fn disable_hook(&self, disabled: DisabledHook) -> Result<(), LedgerError> {
+        self.writer
+            .run(DISABLE_HOOK, move |connection| {
+                outbox::disable(connection, &disabled)
+            })
+            .await
     }
 
     /// Finishes what is queued, moves the log into the file and lets go of it. Clones of this ledger
     /// then answer with [`LedgerError::Closed`].
     pub async fn close(&self) {
         // The writer goes last: the last connection to leave tidies up.
-        self.reader.close().await;
+        self.view.close().await;
         self.writer.close().await;
     }
 }

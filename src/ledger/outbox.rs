@@ -3,11 +3,71 @@
 //!
 //! Each function runs inside a transaction that its caller has begun.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::AlertKey;
+use super::alert::{key, params_of};
+use super::error::Fault;
+use super::schema::{instant, unreadable};
+
+const ADD: &str = "
+    INSERT INTO delivery (id, hook, target, state, attempts, created_ms, at_ms, notification)
+    VALUES (?1, ?2, ?3, 'pending', 0, ?4, ?4, ?5)";
+const ADD_ALERT: &str = "
+    INSERT INTO delivery_alert (delivery, place, rule, subject, period, threshold)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const DUE: &str = "
+    SELECT number, id, hook, target, state, attempts, created_ms, at_ms, result, notification
+    FROM delivery AS mine
+    WHERE hook = ?1 AND state = 'pending' AND at_ms <= ?2
+        AND NOT EXISTS (SELECT 1 FROM disabled_hook WHERE disabled_hook.hook = ?1)
+        AND NOT EXISTS (
+            SELECT 1 FROM delivery_alert AS told
+            JOIN delivery_alert AS earlier ON earlier.rule = told.rule
+                AND earlier.subject = told.subject AND earlier.threshold = told.threshold
+                AND earlier.period IS told.period AND earlier.delivery < mine.number
+            JOIN delivery AS older ON older.number = earlier.delivery
+            WHERE told.delivery = mine.number AND older.state = 'pending'
+                AND older.hook = mine.hook AND older.target = mine.target)
+    ORDER BY number LIMIT ?3";
+const NEWEST: &str = "
+    SELECT number, id, hook, target, state, attempts, created_ms, at_ms, result, notification
+    FROM delivery ORDER BY number DESC LIMIT ?1";
+const ALERTS: &str = "
+    SELECT rule, subject, period, threshold FROM delivery_alert
+    WHERE delivery = ?1 ORDER BY place";
+const FIND: &str = "SELECT hook, state FROM delivery WHERE id = ?1";
+/// Only what is pending: an attempt that is noted again changes nothing.
+const NOTE: &str = "
+    UPDATE delivery SET state = ?2, attempts = attempts + 1, at_ms = ?3, result = ?4
+    WHERE id = ?1 AND state = 'pending'";
+const POSTPONE: &str = "UPDATE delivery SET at_ms = ?2 WHERE id = ?1 AND state = 'pending'";
+const BACKLOGS: &str = "
+    SELECT hook, count(*), min(created_ms) FROM delivery
+    WHERE state = 'pending' GROUP BY hook ORDER BY hook";
+const DISABLE: &str = "
+    INSERT INTO disabled_hook (hook, at_ms, reason) VALUES (?1, ?2, ?3)
+    ON CONFLICT (hook) DO UPDATE SET at_ms = excluded.at_ms, reason = excluded.reason";
+const DISABLED: &str = "SELECT hook, at_ms, reason FROM disabled_hook ORDER BY hook";
+const ENABLE: &str = "DELETE FROM disabled_hook WHERE hook = ?1";
+const ENABLE_ALL: &str = "DELETE FROM disabled_hook";
+/// What is due already keeps its time, which says since when.
+const RETRY: &str = "
+    UPDATE delivery SET state = 'pending', at_ms = iif(state = 'pending', min(at_ms, ?2), ?2),
+        attempts = iif(state = 'pending', attempts, 0)
+    WHERE id = ?1";
+const RETRY_ALL: &str = "
+    UPDATE delivery SET state = 'pending', at_ms = iif(state = 'pending', min(at_ms, ?1), ?1),
+        attempts = iif(state = 'pending', attempts, 0)
+    WHERE state IN ('pending', 'given_up')";
+const FORGET_ALERTS: &str = "
+    DELETE FROM delivery_alert WHERE delivery IN
+        (SELECT number FROM delivery WHERE state <> 'pending' AND at_ms < ?1)";
+const FORGET: &str = "DELETE FROM delivery WHERE state <> 'pending' AND at_ms < ?1";
 
 /// One message to one receiver, kept until it is taken or given up.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,4 +159,215 @@ pub struct DisabledHook {
     pub at: DateTime<Utc>,
     /// What it said.
     pub reason: String,
+}
+
+impl DeliveryState {
+    /// Its word in the file, in tables and in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::GivenUp => "given_up",
+        }
+    }
+}
+
+impl FromStr for DeliveryState {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        [Self::Pending, Self::Delivered, Self::GivenUp]
+            .into_iter()
+            .find(|state| state.as_str() == word)
+            .ok_or_else(|| format!("`{word}` is no state of a delivery"))
+    }
+}
+
+/// Puts `deliveries` into the outbox, due at once.
+pub(super) fn add(connection: &Connection, deliveries: &[Delivery]) -> Result<(), Fault> {
+    let mut add = connection.prepare_cached(ADD)?;
+    let mut add_alert = connection.prepare_cached(ADD_ALERT)?;
+    for delivery in deliveries {
+        let number = add.insert((
+            &delivery.id,
+            &delivery.hook,
+            &delivery.target,
+            delivery.created.timestamp_millis(),
+            &delivery.notification,
+        ))?;
+        for (place, key) in (0_i64..).zip(&delivery.alerts) {
+            let (rule, subject, period, threshold) = params_of(key);
+            add_alert.execute(params![number, place, rule, subject, period, threshold])?;
+        }
+    }
+    Ok(())
+}
+
+/// What is due for `hook`, oldest first.
+pub(super) fn due(
+    connection: &Connection,
+    hook: &str,
+    now: DateTime<Utc>,
+    limit: usize,
+) -> Result<Vec<DeliveryRecord>, Fault> {
+    let mut statement = connection.prepare_cached(DUE)?;
+    let rows = statement.query_map((hook, now.timestamp_millis(), at_most(limit)), numbered)?;
+    with_alerts(connection, rows)
+}
+
+/// The newest deliveries, newest first.
+pub(super) fn newest(connection: &Connection, limit: usize) -> Result<Vec<DeliveryRecord>, Fault> {
+    let mut statement = connection.prepare_cached(NEWEST)?;
+    let rows = statement.query_map([at_most(limit)], numbered)?;
+    with_alerts(connection, rows)
+}
+
+/// A limit as SQLite takes it.
+fn at_most(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// A delivery's number, and all of it but its alerts.
+fn numbered(row: &Row<'_>) -> rusqlite::Result<(i64, DeliveryRecord)> {
+    let state: String = row.get(4)?;
+    let record = DeliveryRecord {
+        delivery: Delivery {
+            id: row.get(1)?,
+            hook: row.get(2)?,
+            target: row.get(3)?,
+            alerts: Vec::new(),
+            notification: row.get(9)?,
+            created: instant(row, 6)?,
+        },
+        state: state
+            .parse()
+            .map_err(|reason: String| unreadable(4, reason))?,
+        attempts: row.get(5)?,
+        at: instant(row, 7)?,
+        result: row.get(8)?,
+    };
+    Ok((row.get(0)?, record))
+}
+
+fn with_alerts(
+    connection: &Connection,
+    rows: impl Iterator<Item = rusqlite::Result<(i64, DeliveryRecord)>>,
+) -> Result<Vec<DeliveryRecord>, Fault> {
+    let mut alerts = connection.prepare_cached(ALERTS)?;
+    let mut records = Vec::new();
+    for row in rows {
+        let (number, mut record) = row?;
+        let keys = alerts.query_map([number], |row| key(row, 0))?;
+        record.delivery.alerts = keys.collect::<rusqlite::Result<_>>()?;
+        records.push(record);
+    }
+    Ok(records)
+}
+
+/// Notes what a try of the delivery `id` at `at` came to.
+pub(super) fn record_attempt(
+    connection: &Connection,
+    id: &str,
+    attempt: &Attempt,
+    at: DateTime<Utc>,
+) -> Result<(), Fault> {
+    state(connection, id)?;
+    let (state, at, result) = match attempt {
+        Attempt::Delivered { answer } => (DeliveryState::Delivered, at, answer),
+        Attempt::Failed { error, next } => (DeliveryState::Pending, *next, error),
+        Attempt::GivenUp { error } => (DeliveryState::GivenUp, at, error),
+        Attempt::Postponed { until } => {
+            connection
+                .prepare_cached(POSTPONE)?
+                .execute((id, until.timestamp_millis()))?;
+            return Ok(());
+        }
+    };
+    connection.prepare_cached(NOTE)?.execute((
+        id,
+        state.as_str(),
+        at.timestamp_millis(),
+        result,
+    ))?;
+    Ok(())
+}
+
+/// The hook and the state of the delivery `id`.
+fn state(connection: &Connection, id: &str) -> Result<(String, DeliveryState), Fault> {
+    let found = connection
+        .prepare_cached(FIND)?
+        .query_row([id], |row| {
+            let state: String = row.get(1)?;
+            let state = state
+                .parse()
+                .map_err(|reason: String| unreadable(1, reason))?;
+            Ok((row.get(0)?, state))
+        })
+        .optional()?;
+    found.ok_or_else(|| Fault::UnknownDelivery(id.to_owned()))
+}
+
+/// What waits for each hook that something waits for, ordered by their names.
+pub(super) fn backlogs(connection: &Connection) -> Result<Vec<Backlog>, Fault> {
+    let mut statement = connection.prepare_cached(BACKLOGS)?;
+    let backlogs = statement.query_map([], |row| {
+        Ok(Backlog {
+            hook: row.get(0)?,
+            pending: row.get::<_, i64>(1)?.unsigned_abs(),
+            oldest: instant(row, 2)?,
+        })
+    })?;
+    Ok(backlogs.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Notes that a hook wants nothing any more.
+pub(super) fn disable(connection: &Connection, disabled: &DisabledHook) -> Result<(), Fault> {
+    let DisabledHook { hook, at, reason } = disabled;
+    connection
+        .prepare_cached(DISABLE)?
+        .execute((hook, at.timestamp_millis(), reason))?;
+    Ok(())
+}
+
+/// The hooks that want nothing any more, ordered by their names.
+pub(super) fn disabled(connection: &Connection) -> Result<Vec<DisabledHook>, Fault> {
+    let mut statement = connection.prepare_cached(DISABLED)?;
+    let disabled = statement.query_map([], |row| {
+        Ok(DisabledHook {
+            hook: row.get(0)?,
+            at: instant(row, 1)?,
+            reason: row.get(2)?,
+        })
+    })?;
+    Ok(disabled.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Makes everything that is not delivered due at `now`, and enables every hook. Says how much that is.
+pub(super) fn retry_all(connection: &Connection, now: DateTime<Utc>) -> Result<usize, Fault> {
+    connection.prepare_cached(ENABLE_ALL)?.execute([])?;
+    Ok(connection
+        .prepare_cached(RETRY_ALL)?
+        .execute([now.timestamp_millis()])?)
+}
+
+/// Makes the delivery `id` due at `now`, and enables its hook.
+pub(super) fn retry(connection: &Connection, id: &str, now: DateTime<Utc>) -> Result<(), Fault> {
+    let (hook, state) = state(connection, id)?;
+    if state == DeliveryState::Delivered {
+        return Err(Fault::AlreadyDelivered(id.to_owned()));
+    }
+    connection.prepare_cached(ENABLE)?.execute([hook])?;
+    connection
+        .prepare_cached(RETRY)?
+        .execute((id, now.timestamp_millis()))?;
+    Ok(())
+}
+
+/// Forgets the deliveries that ended before `instant`.
+pub(super) fn forget_ended(connection: &Connection, instant: DateTime<Utc>) -> Result<(), Fault> {
+    let instant = [instant.timestamp_millis()];
+    connection.prepare_cached(FORGET_ALERTS)?.execute(instant)?;
+    connection.prepare_cached(FORGET)?.execute(instant)?;
+    Ok(())
 }

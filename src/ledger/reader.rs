@@ -20,12 +20,13 @@ struct Shared {
     path: PathBuf,
     /// Gone once the ledger is closed.
     connection: Mutex<Option<Connection>>,
-    telemetry: Telemetry,
+    /// Where its transactions are timed, if anywhere.
+    telemetry: Option<Telemetry>,
 }
 
 impl Reader {
     /// Takes over a connection that cannot write.
-    pub(super) fn new(path: PathBuf, connection: Connection, telemetry: Telemetry) -> Self {
+    pub(super) fn new(path: PathBuf, connection: Connection, telemetry: Option<Telemetry>) -> Self {
         Self(Arc::new(Shared {
             path,
             connection: Mutex::new(Some(connection)),
@@ -70,10 +71,12 @@ impl Shared {
         let outcome = in_snapshot(connection, |connection| {
             caught(transaction, || work(connection))
         });
-        self.telemetry
-            .ledger_transaction_duration
-            .with_label_values(&[transaction])
-            .observe(started.elapsed().as_secs_f64());
+        if let Some(telemetry) = &self.telemetry {
+            telemetry
+                .ledger_transaction_duration
+                .with_label_values(&[transaction])
+                .observe(started.elapsed().as_secs_f64());
+        }
         outcome.map_err(|fault| fault.at(&self.path))
     }
 

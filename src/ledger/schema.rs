@@ -1,6 +1,8 @@
 //! The tables, how older files become newer ones, and the policy that the stored sums follow from.
 
-use rusqlite::Connection;
+use chrono::{DateTime, Utc};
+use rusqlite::types::{Type, ValueRef};
+use rusqlite::{Connection, Row};
 
 use super::error::{Fault, LedgerError};
 use super::file::Place;
@@ -15,8 +17,11 @@ pub(super) const APPLICATION_ID: i32 = i32::from_be_bytes(*b"FlwG");
 ///
 /// Days are counted from 1970-01-01, instants in milliseconds from then. `usage` and `revision`
 /// hold nothing but their key and figures, side by side in key order, which makes 17 bytes per
-/// agent and day.
-const MIGRATIONS: [&str; 1] = ["
+/// agent and day. What is told of alerts outlives them, so it holds their keys and not their numbers.
+const MIGRATIONS: [&str; 2] = [BEGINNING, ALERTS];
+
+/// Agents, their days, and the lists that they are in.
+const BEGINNING: &str = "
     CREATE TABLE meta (
         one INTEGER PRIMARY KEY CHECK (one = 1),
         instance INTEGER NOT NULL,
@@ -64,10 +69,66 @@ const MIGRATIONS: [&str; 1] = ["
         labels TEXT NOT NULL,
         PRIMARY KEY (account, source, id)
     ) STRICT, WITHOUT ROWID;
-"];
+";
+
+/// Alerts, and what is to be told of them. `delivery.at_ms` is when it is due, or when it ended; the
+/// deliveries' numbers ascend in the order in which they were put there. The two partial indexes are
+/// for what is asked every second, and for what is to be forgotten.
+const ALERTS: &str = "
+    CREATE TABLE watched (
+        rule TEXT PRIMARY KEY,
+        since_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE alert (
+        number INTEGER PRIMARY KEY,
+        rule TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        period INTEGER,
+        threshold TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('pending', 'firing', 'resolved')),
+        since_ms INTEGER NOT NULL,
+        fired_at_ms INTEGER,
+        limit_credits REAL NOT NULL,
+        hooks TEXT NOT NULL CHECK (json_valid(hooks)),
+        notice TEXT NOT NULL,
+        CHECK (state <> 'firing' OR fired_at_ms IS NOT NULL)
+    ) STRICT;
+    CREATE UNIQUE INDEX alert_key ON alert (rule, subject, threshold, ifnull(period, ''));
+    CREATE TABLE delivery (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        hook TEXT NOT NULL,
+        target TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('pending', 'delivered', 'given_up')),
+        attempts INTEGER NOT NULL CHECK (attempts >= 0),
+        created_ms INTEGER NOT NULL,
+        at_ms INTEGER NOT NULL,
+        result TEXT,
+        notification TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX delivery_pending ON delivery (hook, number, at_ms, created_ms)
+        WHERE state = 'pending';
+    CREATE INDEX delivery_ended ON delivery (at_ms) WHERE state <> 'pending';
+    CREATE TABLE delivery_alert (
+        delivery INTEGER NOT NULL REFERENCES delivery,
+        place INTEGER NOT NULL,
+        rule TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        period INTEGER,
+        threshold TEXT NOT NULL,
+        PRIMARY KEY (delivery, place)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX delivery_alert_key
+        ON delivery_alert (rule, subject, threshold, period, delivery);
+    CREATE TABLE disabled_hook (
+        hook TEXT PRIMARY KEY,
+        at_ms INTEGER NOT NULL,
+        reason TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
 
 /// The schema version that this program writes.
-pub(super) const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 2;
 const _: () = assert!(MIGRATIONS.len() == VERSION as usize);
 
 /// The schema version of the file, 0 if nothing is in it yet.
@@ -100,6 +161,21 @@ pub(super) fn version(connection: &Connection, place: &Place) -> Result<i32, Led
     }
 }
 
+/// Refuses a file of version `found` if it is not of [`VERSION`]: for those who cannot bring it there.
+///
+/// # Errors
+/// The file is older.
+pub(super) fn must_be_current(found: i32, place: &Place) -> Result<(), LedgerError> {
+    if found == VERSION {
+        return Ok(());
+    }
+    Err(LedgerError::Older {
+        path: place.shown.clone(),
+        found,
+        needed: VERSION,
+    })
+}
+
 /// Brings a file of version `found` to [`VERSION`], inside the caller's transaction.
 pub(super) fn migrate(connection: &Connection, found: i32) -> rusqlite::Result<()> {
     if found == VERSION {
@@ -111,6 +187,32 @@ pub(super) fn migrate(connection: &Connection, found: i32) -> rusqlite::Result<(
     }
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     connection.pragma_update(None, "user_version", VERSION)
+}
+
+/// An instant from a column of milliseconds since 1970.
+pub(super) fn instant(row: &Row<'_>, column: usize) -> rusqlite::Result<DateTime<Utc>> {
+    let millis: i64 = row.get(column)?;
+    DateTime::from_timestamp_millis(millis)
+        .ok_or(rusqlite::Error::IntegralValueOutOfRange(column, millis))
+}
+
+/// The same from a column that may be empty.
+pub(super) fn optional_instant(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<DateTime<Utc>>> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        _ => instant(row, column).map(Some),
+    }
+}
+
+/// A failure to make sense of the text in a column.
+pub(super) fn unreadable(
+    column: usize,
+    reason: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, reason.into())
 }
 
 /// The random number that was drawn when the ledger was created.

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
 use super::error::Fault;
+use super::schema::{instant, optional_instant};
 use super::standing::{Row, Standing};
 use super::{AgentNumber, Committed, Fetched, Identity, Revision, schema};
 use crate::day::{Day, Usage};
@@ -77,6 +78,22 @@ pub(super) fn register(
     Ok(identities
         .iter()
         .map(&mut number)
+        .collect::<rusqlite::Result<_>>()?)
+}
+
+/// The numbers of agents, in the order given; none for one that has no number.
+pub(super) fn numbers(
+    connection: &Connection,
+    identities: &[Identity],
+) -> Result<Vec<Option<AgentNumber>>, Fault> {
+    let mut find = connection.prepare_cached(FIND_AGENT)?;
+    let number = |(account, id): &Identity| {
+        find.query_row((account, id), |row| row.get(0).map(AgentNumber))
+            .optional()
+    };
+    Ok(identities
+        .iter()
+        .map(number)
         .collect::<rusqlite::Result<_>>()?)
 }
 
@@ -374,7 +391,7 @@ pub(super) fn revisions(
             number: row.get(1)?,
             old: row.get(2)?,
             new: row.get(3)?,
-            at: instant(row, 4)?.unwrap_or_default(),
+            at: instant(row, 4)?,
         })
     })?;
     Ok(revisions.collect::<rusqlite::Result<_>>()?)
@@ -425,8 +442,8 @@ pub(super) fn read_standing(
                     known_through: day(row, 5)?,
                     revised_up: count(row, 6)?,
                     revised_down: count(row, 7)?,
-                    last_success: instant(row, 8)?,
-                    last_failure: instant(row, 9)?,
+                    last_success: optional_instant(row, 8)?,
+                    last_failure: optional_instant(row, 9)?,
                 },
             })
         })
@@ -469,14 +486,4 @@ fn write_standing(
         last_failure.map(|at| at.timestamp_millis()),
     ])?;
     Ok(())
-}
-
-/// An instant from a column of milliseconds since 1970.
-fn instant(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Option<DateTime<Utc>>> {
-    let Some(millis) = row.get::<_, Option<i64>>(column)? else {
-        return Ok(None);
-    };
-    DateTime::from_timestamp_millis(millis)
-        .map(Some)
-        .ok_or(rusqlite::Error::IntegralValueOutOfRange(column, millis))
 }

@@ -13,6 +13,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::day::TRACKING_START;
+use crate::series::Totals;
 use crate::telemetry::Telemetry;
 
 const POLICY: Policy = Policy {

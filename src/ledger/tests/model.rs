@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::window::KnownDay;
+use crate::window::{Coverage, KnownDay};
 
 #[derive(Debug, Clone)]
 enum Op {

@@ -129,7 +129,7 @@ async fn a_newer_ledger_is_refused_with_both_versions() {
     open(&path).close().await;
     tamper(&path, "PRAGMA user_version = 9");
     let expected = format!(
-        "ledger {} has schema version 9, this program knows versions up to 1: use the newer program that wrote it",
+        "ledger {} has schema version 9, this program knows versions up to 2: use the newer program that wrote it",
         path.display()
     );
     assert_eq!(refusal(&path), expected);
@@ -186,7 +186,9 @@ async fn every_transaction_is_a_series_before_it_happens() {
         })
         .unwrap();
     assert_eq!(family.get_metric().len(), TRANSACTIONS.len());
-    assert_eq!(TRANSACTIONS.map(count), [1, 1, 0, 0, 0, 0, 0, 0, 0]);
+    let counts = TRANSACTIONS.map(count);
+    assert_eq!(counts[..2], [1, 1]);
+    assert_eq!(counts[2..].iter().sum::<u64>(), 0);
     ledger.close().await;
     assert!(telemetry.ledger_size.get() > 4096);
 }

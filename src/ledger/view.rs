@@ -1,0 +1,234 @@
+//! Reading a ledger, also while another process writes it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::error::LedgerError;
+use super::file::Place;
+use super::reader::Reader;
+use super::{
+    ALERT_MEMORY, ALERTS_OF_HOOK, AgentNumber, Alert, AlertMemory, BACKLOGS, Backlog, COVERAGE,
+    DELIVERIES, DISABLED_HOOKS, DUE_DELIVERIES, DeliveryRecord, DisabledHook, HISTORY_START,
+    Identity, LIST, ListSource, NUMBERS, REVISIONS, Revision, SNAPSHOT, USAGE, alert, list, outbox,
+    schema, usage,
+};
+use crate::day::{Day, Usage};
+use crate::roster::ListedAgent;
+use crate::series::Totals;
+use crate::window::Coverage;
+
+/// A ledger that is only read, cloned freely. Each read sees one state of the ledger throughout.
+#[derive(Debug, Clone)]
+pub struct View {
+    reader: Reader,
+}
+
+impl View {
+    /// Opens the ledger at `path` to look at it, whoever may have it open to write. Blocks; changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// There is no ledger at `path`, an older or a newer one, or it cannot be read.
+    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        let place = Place::existing(path)?;
+        let connection = place.open_reader()?;
+        let found = schema::version(&connection, &place)?;
+        schema::must_be_current(found, &place)?;
+        Ok(Self::new(Reader::new(path.into(), connection, None)))
+    }
+
+    pub(super) fn new(reader: Reader) -> Self {
+        Self { reader }
+    }
+
+    pub(super) async fn close(&self) {
+        self.reader.close().await;
+    }
+
+    /// The numbers of `agents`, in their order; none for one that never had any.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub async fn numbers(
+        &self,
+        agents: Vec<Identity>,
+    ) -> Result<Vec<Option<AgentNumber>>, LedgerError> {
+        self.reader
+            .run(NUMBERS, move |connection| {
+                usage::numbers(connection, &agents)
+            })
+            .await
+    }
+
+    /// The history start that the totals follow from.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub async fn history_start(&self) -> Result<Day, LedgerError> {
+        self.reader
+            .run(HISTORY_START, |connection| {
+                Ok(schema::policy(connection)?.history_start)
+            })
+            .await
+    }
+
+    /// What the planner needs to know of `agents`, in their order. Cheap once they are settled; an
+    /// agent whose oldest days are missing is listed day by day.
+    ///
+    /// # Errors
+    /// An agent was not registered, or the file could not be read.
+    pub async fn coverage(&self, agents: Vec<AgentNumber>) -> Result<Vec<Coverage>, LedgerError> {
+        self.reader
+            .run(COVERAGE, move |connection| {
+                usage::coverage(connection, &agents)
+            })
+            .await
+    }
+
+    /// What `visit` makes of each of `agents`, in their order. It is shown the history start that the
+    /// totals follow from, one agent's totals, and its known days from `recent_from` on, ascending, on
+    /// a blocking thread; all that it is shown belongs to the same state of the ledger. Days before
+    /// the history start are not shown.
+    ///
+    /// # Errors
+    /// An agent was not registered, or the file could not be read.
+    pub async fn snapshot<T, V>(
+        &self,
+        agents: Vec<AgentNumber>,
+        recent_from: Day,
+        visit: V,
+    ) -> Result<Vec<T>, LedgerError>
+    where
+        T: Send + 'static,
+        V: FnMut(Day, &Totals, &[Usage]) -> T + Send + 'static,
+    {
+        self.reader
+            .run(SNAPSHOT, move |connection| {
+                usage::snapshot(connection, &agents, recent_from, visit)
+            })
+            .await
+    }
+
+    /// The known days of `agent` from `from` through `to`, ascending, also before the history start.
+    ///
+    /// # Errors
+    /// The agent was not registered, or the file could not be read.
+    pub async fn usage(
+        &self,
+        agent: AgentNumber,
+        from: Day,
+        to: Day,
+    ) -> Result<Vec<Usage>, LedgerError> {
+        self.reader
+            .run(USAGE, move |connection| {
+                usage::usage(connection, agent, from, to)
+            })
+            .await
+    }
+
+    /// All revisions of `agent`, by day and number.
+    ///
+    /// # Errors
+    /// The agent was not registered, or the file could not be read.
+    pub async fn revisions(&self, agent: AgentNumber) -> Result<Vec<Revision>, LedgerError> {
+        self.reader
+            .run(REVISIONS, move |connection| {
+                usage::revisions(connection, agent)
+            })
+            .await
+    }
+
+    /// The list of an account's agents that was kept last, ordered by their identifiers; empty if
+    /// none ever was.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub async fn list(
+        &self,
+        account: Arc<str>,
+        source: ListSource,
+    ) -> Result<Vec<ListedAgent>, LedgerError> {
+        self.reader
+            .run(LIST, move |connection| {
+                list::read(connection, &account, source)
+            })
+            .await
+    }
+
+    /// Everything that is remembered of alerts.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub async fn alert_memory(&self) -> Result<AlertMemory, LedgerError> {
+        self.reader.run(ALERT_MEMORY, alert::memory).await
+    }
+
+    /// The alerts that `hook` is told of which fire, or are over since `resolved_since`, ordered by
+    /// their keys: what a receiver is to be reminded of that forgets. One that is still to be told for
+    /// the first time is not among them, since its delivery may have to wait.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub async fn alerts_of_hook(
+        &self,
+        hook: &str,
+        resolved_since: DateTime<Utc>,
+    ) -> Result<Vec<Alert>, LedgerError> {
+        let hook = hook.to_owned();
+        self.reader
+            .run(ALERTS_OF_HOOK, move |connection| {
+                alert::of_hook(connection, &hook, resolved_since)
+            })
+            .await
+    }
+
+    /// The pending deliveries of `hook` that are due at `now`, oldest first, at most `limit`. One that
+    /// shares an alert with an older pending one of the same hook and target waits for it, also while
+    /// that one waits for its next try. None for a hook that wants nothing any more.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub async fn due_deliveries(
+        &self,
+        hook: &str,
+        now: DateTime<Utc>,
+        limit: usize,
+    ) -> Result<Vec<DeliveryRecord>, LedgerError> {
+        let hook = hook.to_owned();
+        self.reader
+            .run(DUE_DELIVERIES, move |connection| {
+                outbox::due(connection, &hook, now, limit)
+            })
+            .await
+    }
+
+    /// The newest deliveries, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub async fn deliveries(&self, limit: usize) -> Result<Vec<DeliveryRecord>, LedgerError> {
+        self.reader
+            .run(DELIVERIES, move |connection| {
+                outbox::newest(connection, limit)
+            })
+            .await
+    }
+
+    /// What waits for each hook that something waits for, ordered by their names.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub async fn backlogs(&self) -> Result<Vec<Backlog>, LedgerError> {
+        self.reader.run(BACKLOGS, outbox::backlogs).await
+    }
+
+    /// The hooks that want nothing any more, ordered by their names.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub async fn disabled_hooks(&self) -> Result<Vec<DisabledHook>, LedgerError> {
+        self.reader.run(DISABLED_HOOKS, outbox::disabled).await
+    }
+}
