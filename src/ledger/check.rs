@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::error::{Fault, LedgerError};
 use super::file::Place;
 use super::standing::Standing;
-use super::{AgentNumber, schema, usage};
+use super::{AgentNumber, alert, outbox, schema, usage};
 use crate::day::Day;
 use crate::window::plan::Policy;
 
@@ -21,6 +21,24 @@ const REVISIONS: &str = "
     SELECT revision.day, number, old, new, credits
     FROM revision LEFT JOIN usage USING (agent, day)
     WHERE agent = ?1 ORDER BY day, number";
+
+/// Each finds what is wrong with alerts or deliveries, and says so.
+const ALERT_FINDINGS: [&str; 6] = [
+    "SELECT format('alert %s of %s: it fires, and never fired', rule, subject)
+    FROM alert WHERE state = 'firing' AND fired_at_ms IS NULL ORDER BY rule, subject",
+    "SELECT format('alert %s of %s: what was told of it is not JSON', rule, subject)
+    FROM alert WHERE notice <> '' AND NOT json_valid(notice) ORDER BY rule, subject",
+    "SELECT format('delivery %s: its message is not JSON', id)
+    FROM delivery WHERE NOT json_valid(notification) ORDER BY number",
+    "SELECT format('delivery %s: it is delivered after 0 attempts', id)
+    FROM delivery WHERE state = 'delivered' AND attempts = 0 ORDER BY number",
+    "SELECT format('delivery %s: it is pending after %d attempts and %s', id, attempts,
+        'says nothing of the last one')
+    FROM delivery WHERE state = 'pending' AND attempts > 0 AND result IS NULL ORDER BY number",
+    "SELECT format('delivery %s: the last of its %d alerts has place %d', id, count(*), max(place))
+    FROM delivery_alert JOIN delivery ON number = delivery
+    GROUP BY delivery HAVING max(place) <> count(*) - 1 ORDER BY delivery",
+];
 
 /// What a check has found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,8 +72,9 @@ pub fn check(path: &Path) -> Result<Report, LedgerError> {
     let mut report = Report::default();
     let checked = place.open_reader().and_then(|connection| {
         let found = schema::version(&connection, &place)?;
-        if found == schema::VERSION {
-            inspect(&connection, &mut report).map_err(|fault| fault.at(path))
+        // An older ledger, or a backup of one, is as sound as it was.
+        if (1..=schema::VERSION).contains(&found) {
+            inspect(&connection, found, &mut report).map_err(|fault| fault.at(path))
         } else {
             let version = format!("schema version is {found}, not {}", schema::VERSION);
             report.violations.push(version);
@@ -75,7 +94,7 @@ pub fn check(path: &Path) -> Result<Report, LedgerError> {
 
 /// Everything is read in one transaction, so a window that is committed meanwhile is either seen
 /// whole or not at all.
-fn inspect(connection: &Connection, report: &mut Report) -> Result<(), Fault> {
+fn inspect(connection: &Connection, version: i32, report: &mut Report) -> Result<(), Fault> {
     let snapshot = connection.unchecked_transaction()?;
     let mut statement = snapshot.prepare(INTEGRITY)?;
     let mut rows = statement.query([])?;
@@ -88,10 +107,10 @@ fn inspect(connection: &Connection, report: &mut Report) -> Result<(), Fault> {
     let mut statement = snapshot.prepare(ORPHANS)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let table: String = row.get(0)?;
+        let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
         report
             .violations
-            .push(format!("a row of table {table} belongs to no agent"));
+            .push(format!("a row of table {table} belongs to no {parent}"));
     }
     let policy = schema::policy(&snapshot)?;
     let mut statement = snapshot.prepare(AGENTS)?;
@@ -111,6 +130,38 @@ fn inspect(connection: &Connection, report: &mut Report) -> Result<(), Fault> {
                 agent.violation(format_args!("cannot be read: {error}"));
             }
             checked => checked?,
+        }
+    }
+    if version >= schema::WITH_ALERTS {
+        inspect_alerts(&snapshot, report)?;
+    }
+    Ok(())
+}
+
+/// Looks for alerts and deliveries that nobody could make sense of, or that cannot have come to be.
+fn inspect_alerts(connection: &Connection, report: &mut Report) -> Result<(), Fault> {
+    for finding in ALERT_FINDINGS {
+        let mut statement = connection.prepare(finding)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            report.violations.push(row.get(0)?);
+        }
+    }
+    for (table, read) in [
+        ("alert", alert::memory(connection).map(|_| ())),
+        (
+            "delivery",
+            outbox::newest(connection, usize::MAX).map(|_| ()),
+        ),
+        ("disabled_hook", outbox::disabled(connection).map(|_| ())),
+    ] {
+        match read {
+            Err(Fault::Sqlite(error)) if error.sqlite_error().is_none() => {
+                report
+                    .violations
+                    .push(format!("table {table} cannot be read: {error}"));
+            }
+            read => read?,
         }
     }
     Ok(())

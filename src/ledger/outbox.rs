@@ -20,6 +20,8 @@ const ADD: &str = "
 const ADD_ALERT: &str = "
     INSERT INTO delivery_alert (delivery, place, rule, subject, period, threshold)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+/// SQLite keeps to the order of a cross join: a delivery's own few alerts lead to those before them. The
+/// other way round, each delivery would be held against all that are pending.
 const DUE: &str = "
     SELECT number, id, hook, target, state, attempts, created_ms, at_ms, result, notification
     FROM delivery AS mine
@@ -27,10 +29,10 @@ const DUE: &str = "
         AND NOT EXISTS (SELECT 1 FROM disabled_hook WHERE disabled_hook.hook = ?1)
         AND NOT EXISTS (
             SELECT 1 FROM delivery_alert AS told
-            JOIN delivery_alert AS earlier ON earlier.rule = told.rule
+            CROSS JOIN delivery_alert AS earlier ON earlier.rule = told.rule
                 AND earlier.subject = told.subject AND earlier.threshold = told.threshold
                 AND earlier.period IS told.period AND earlier.delivery < mine.number
-            JOIN delivery AS older ON older.number = earlier.delivery
+            CROSS JOIN delivery AS older ON older.number = earlier.delivery
             WHERE told.delivery = mine.number AND older.state = 'pending'
                 AND older.hook = mine.hook AND older.target = mine.target)
     ORDER BY number LIMIT ?3";

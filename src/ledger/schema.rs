@@ -129,6 +129,8 @@ const ALERTS: &str = "
 
 /// The schema version that this program writes.
 pub(super) const VERSION: i32 = 2;
+/// The first one that has alerts in it.
+pub(super) const WITH_ALERTS: i32 = 2;
 const _: () = assert!(MIGRATIONS.len() == VERSION as usize);
 
 /// The schema version of the file, 0 if nothing is in it yet.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use super::alerts::{alert, changes, delivery, key};
 use super::*;
 
 /// A closed ledger with two agents, three days and a revision of the last one.
@@ -113,6 +114,70 @@ async fn every_contradiction_is_reported_with_both_values() {
 }
 
 #[tokio::test]
+async fn alerts_and_deliveries_that_cannot_be_are_reported() {
+    let directory = tempfile::tempdir().unwrap();
+    let sound = directory.path().join("ledger.db");
+    let ledger = open(&sound);
+    let about = [key("a", ""), key("a", "used 1")];
+    let changes = changes(
+        about.iter().cloned().map(alert).collect(),
+        vec![
+            delivery("msg_1", "ops", &about),
+            delivery("msg_2", "ops", &[]),
+        ],
+    );
+    ledger.record_alerts(changes, noon(0)).await.unwrap();
+    ledger.close().await;
+    assert_eq!(check(&sound).unwrap().violations, [""; 0]);
+
+    for (sql, expected) in [
+        (
+            "UPDATE alert SET notice = '{' WHERE threshold = ''",
+            vec!["alert a of all: what was told of it is not JSON"],
+        ),
+        (
+            "UPDATE alert SET state = 'odd' WHERE threshold = ''",
+            vec![
+                "table alert cannot be read: Conversion error from type Text at index: 4, `odd` is no state of an alert",
+            ],
+        ),
+        (
+            "UPDATE alert SET fired_at_ms = NULL WHERE threshold = ''",
+            vec!["alert a of all: it fires, and never fired"],
+        ),
+        (
+            "UPDATE delivery SET attempts = -1 WHERE number = 2",
+            vec!["table delivery cannot be read: Integer -1 out of range at index 5"],
+        ),
+        (
+            "UPDATE delivery SET notification = 'hello' WHERE number = 2",
+            vec!["delivery msg_2: its message is not JSON"],
+        ),
+        (
+            "UPDATE delivery SET state = 'delivered' WHERE number = 2",
+            vec!["delivery msg_2: it is delivered after 0 attempts"],
+        ),
+        (
+            "UPDATE delivery SET attempts = 3 WHERE number = 2",
+            vec!["delivery msg_2: it is pending after 3 attempts and says nothing of the last one"],
+        ),
+        (
+            "DELETE FROM delivery_alert WHERE place = 0",
+            vec!["delivery msg_1: the last of its 1 alerts has place 1"],
+        ),
+        (
+            "DELETE FROM delivery WHERE number = 1",
+            vec!["a row of table delivery_alert belongs to no delivery"; 2],
+        ),
+    ] {
+        let path = directory.path().join("tampered.db");
+        fs::copy(&sound, &path).unwrap();
+        tamper(&path, sql);
+        assert_eq!(check(&path).unwrap().violations, expected, "{sql}");
+    }
+}
+
+#[tokio::test]
 async fn a_truncated_ledger_is_refused_and_reported() {
     let directory = tempfile::tempdir().unwrap();
     let path = sound(directory.path()).await;
@@ -185,6 +250,14 @@ async fn a_backup_of_a_ledger_in_use_is_whole_and_sound() {
     // More than one step has to copy.
     let filler = (0..15_000).map(|number| ("acme".into(), format!("{number:0200}").into()));
     ledger.register(filler.collect()).await.unwrap();
+    let changes = changes(
+        vec![alert(key("a", ""))],
+        vec![delivery("msg_1", "ops", &[key("a", "")])],
+    );
+    ledger
+        .record_alerts(changes.clone(), noon(0))
+        .await
+        .unwrap();
     // Part of it is still in the log, and the exporter goes on writing between the steps.
     let writing = ledger.clone();
     let handle = tokio::runtime::Handle::current();
@@ -225,5 +298,9 @@ async fn a_backup_of_a_ledger_in_use_is_whole_and_sound() {
     let restored = open(&copy);
     assert_eq!(restored.instance(), ledger.instance());
     assert_eq!(totals(&restored, agent).await.known_days, 620);
+    let memory = restored.alert_memory().await.unwrap();
+    assert_eq!(memory.alerts, changes.changed);
+    let waiting = restored.deliveries(9).await.unwrap();
+    assert_eq!(waiting[0].delivery, changes.deliveries[0]);
     restored.close().await;
 }

@@ -1,9 +1,12 @@
 //! What the ledger promises, each promise against a real file.
 
+mod alerts;
 mod damage;
 mod model;
 mod opening;
+mod outbox;
 mod promises;
+mod versions;
 
 use std::path::Path;
 use std::sync::Arc;

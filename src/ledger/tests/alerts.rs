@@ -1,0 +1,453 @@
+//! What is remembered of alerts, and what is to be told of them.
+
+use std::path::PathBuf;
+
+use chrono::TimeDelta;
+
+use super::*;
+
+/// The alert of the rule `rule` that is about the budget's period beginning at [`day`] 0.
+pub(super) fn key(rule: &str, threshold: &str) -> AlertKey {
+    AlertKey {
+        rule: rule.into(),
+        subject: "all".into(),
+        period: (!threshold.is_empty()).then(|| day(0)),
+        threshold: threshold.into(),
+    }
+}
+
+/// An alert that fires since noon of [`day`] 0, of which `ops` was told.
+pub(super) fn alert(key: AlertKey) -> Alert {
+    Alert {
+        key,
+        state: AlertState::Firing,
+        since: noon(0),
+        fired_at: Some(noon(0)),
+        limit_credits: 5000.0,
+        hooks: vec!["ops".to_owned()],
+        notice: "{\"title\":\"half is used\"}".to_owned(),
+    }
+}
+
+pub(super) fn delivery(id: &str, hook: &str, alerts: &[AlertKey]) -> Delivery {
+    Delivery {
+        id: id.into(),
+        hook: hook.into(),
+        target: String::new(),
+        alerts: alerts.to_vec(),
+        notification: "{\"alerts\":[]}".to_owned(),
+        created: noon(0),
+    }
+}
+
+pub(super) fn changes(changed: Vec<Alert>, deliveries: Vec<Delivery>) -> AlertChanges {
+    AlertChanges {
+        changed,
+        deliveries,
+        ..AlertChanges::default()
+    }
+}
+
+fn new() -> (tempfile::TempDir, PathBuf, Ledger) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    let ledger = open(&path);
+    (directory, path, ledger)
+}
+
+async fn alerts(ledger: &Ledger) -> Vec<Alert> {
+    ledger.alert_memory().await.unwrap().alerts
+}
+
+/// The ids of the deliveries that are due for `hook`.
+async fn due(ledger: &Ledger, hook: &str, now: DateTime<Utc>) -> Vec<String> {
+    let records = ledger.due_deliveries(hook, now, 99).await.unwrap();
+    let ids = records.iter().map(|record| record.delivery.id.to_string());
+    ids.collect()
+}
+
+#[tokio::test]
+async fn alerts_are_remembered_whole_and_in_the_order_of_their_keys() {
+    let (_directory, path, ledger) = new();
+    let pending = Alert {
+        state: AlertState::Pending,
+        fired_at: None,
+        hooks: vec![],
+        notice: String::new(),
+        ..alert(key("a", ""))
+    };
+    let resolved = Alert {
+        state: AlertState::Resolved,
+        since: noon(3),
+        hooks: vec!["ops".to_owned(), "chat \"quoted\"".to_owned()],
+        ..alert(key("a", "used 1"))
+    };
+    let mut other_subject = alert(key("a", ""));
+    other_subject.key.subject = "beta/support".into();
+    let expected = vec![
+        pending,
+        resolved,
+        other_subject,
+        alert(key("b", "used 0.5")),
+    ];
+    let first = AlertChanges {
+        watched: vec![("b".into(), noon(1)), ("a".into(), noon(2))],
+        ..changes(expected.iter().rev().cloned().collect(), vec![])
+    };
+    ledger.record_alerts(first, noon(3)).await.unwrap();
+    ledger.close().await;
+    let ledger = open(&path);
+    let memory = ledger.alert_memory().await.unwrap();
+    assert_eq!(memory.alerts, expected);
+    assert!(expected.is_sorted_by_key(|alert| &alert.key));
+    let watched = [("a".into(), noon(2)), ("b".into(), noon(1))];
+    assert_eq!(memory.watched, watched.into());
+
+    // What comes again replaces what was there; since when a rule is watched stays.
+    let moved = Alert {
+        state: AlertState::Resolved,
+        ..alert(key("b", "used 0.5"))
+    };
+    let second = AlertChanges {
+        watched: vec![("a".into(), noon(9))],
+        forgotten: vec![key("a", ""), key("never", "there")],
+        ..changes(vec![moved.clone()], vec![])
+    };
+    ledger.record_alerts(second, noon(3)).await.unwrap();
+    let memory = ledger.alert_memory().await.unwrap();
+    assert_eq!(memory.watched[&Arc::from("a")], noon(2));
+    let expected = [expected[1].clone(), expected[2].clone(), moved];
+    assert_eq!(memory.alerts, expected);
+    ledger.close().await;
+    assert_eq!(check(&path).unwrap().violations, [""; 0]);
+}
+
+#[tokio::test]
+async fn an_evaluation_is_kept_whole_or_not_at_all() {
+    let (_directory, path, ledger) = new();
+    let told = delivery("msg_1", "ops", &[key("a", "")]);
+    let first = changes(vec![alert(key("a", ""))], vec![told]);
+    ledger.record_alerts(first, noon(0)).await.unwrap();
+    // The id is taken, which is only found out at the end.
+    let twice = delivery("msg_1", "ops", &[key("b", "")]);
+    let second = AlertChanges {
+        watched: vec![("b".into(), noon(0))],
+        forgotten: vec![key("a", "")],
+        ..changes(
+            vec![alert(key("b", ""))],
+            vec![delivery("msg_2", "ops", &[]), twice],
+        )
+    };
+    let refused = ledger.record_alerts(second, noon(0)).await.unwrap_err();
+    assert!(refused.to_string().contains("UNIQUE"), "{refused}");
+    let memory = ledger.alert_memory().await.unwrap();
+    assert_eq!(memory.alerts, [alert(key("a", ""))]);
+    assert_eq!(memory.watched.len(), 0);
+    assert_eq!(due(&ledger, "ops", noon(0)).await, ["msg_1"]);
+    ledger.close().await;
+    assert_eq!(check(&path).unwrap().violations, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_is_long_over_is_forgotten_and_nothing_else() {
+    let (_directory, path, ledger) = new();
+    let over = |rule: &str, since: i32, period: Option<i32>| {
+        let mut over = alert(key(rule, "used 1"));
+        over.state = AlertState::Resolved;
+        over.since = noon(since);
+        over.key.period = period.map(day);
+        over
+    };
+    let first = changes(
+        vec![
+            over("forgotten", 30, Some(0)),
+            over("resolved later", 50, Some(0)),
+            over("a later period", 30, Some(40)),
+            over("no period", 30, None),
+            alert(key("still firing", "used 1")),
+        ],
+        ["delivered", "pending", "given up"]
+            .map(|id| delivery(id, "ops", &[key("forgotten", "used 1"), key("b", "")]))
+            .into(),
+    );
+    ledger.record_alerts(first, noon(50)).await.unwrap();
+    let attempt = |id: &'static str, attempt, at| ledger.record_attempt(id.into(), attempt, at);
+    let answer = "200 OK".to_owned();
+    attempt("delivered", Attempt::Delivered { answer }, noon(1))
+        .await
+        .unwrap();
+    let error = "500".to_owned();
+    attempt("given up", Attempt::GivenUp { error }, noon(2))
+        .await
+        .unwrap();
+
+    let count = || async { ledger.deliveries(99).await.unwrap().len() };
+    let pass = |now| ledger.record_alerts(AlertChanges::default(), now);
+    pass(noon(91)).await.unwrap();
+    assert_eq!(count().await, 3, "90 days are not yet more than 90 days");
+    pass(noon(91) + TimeDelta::seconds(1)).await.unwrap();
+    assert_eq!(count().await, 2);
+    assert_eq!(alerts(&ledger).await.len(), 5);
+    pass(noon(440)).await.unwrap();
+    let left = alerts(&ledger).await;
+    let left: Vec<&str> = left.iter().map(|alert| &*alert.key.rule).collect();
+    assert_eq!(
+        left,
+        [
+            "a later period",
+            "no period",
+            "resolved later",
+            "still firing"
+        ]
+    );
+    assert_eq!(due(&ledger, "ops", noon(440)).await, ["pending"]);
+    ledger.close().await;
+    // No link of a forgotten delivery is left behind, and those of others are all there.
+    assert_eq!(check(&path).unwrap().violations, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_hook_is_reminded_of_what_it_was_told() {
+    let (_directory, _path, ledger) = new();
+    let resolved = |rule: &str, at: DateTime<Utc>| Alert {
+        state: AlertState::Resolved,
+        since: at,
+        ..alert(key(rule, ""))
+    };
+    let start = noon(9);
+    let others = Alert {
+        hooks: vec!["op".to_owned(), "ops2".to_owned()],
+        ..alert(key("others", ""))
+    };
+    let pending = Alert {
+        state: AlertState::Pending,
+        ..alert(key("pending", ""))
+    };
+    let fresh = alert(key("fresh", "used 1"));
+    let first = changes(
+        vec![
+            alert(key("fires", "")),
+            resolved("just over", start),
+            resolved("long over", start - TimeDelta::milliseconds(1)),
+            others,
+            pending,
+            fresh.clone(),
+        ],
+        vec![delivery("msg_1", "ops", std::slice::from_ref(&fresh.key))],
+    );
+    ledger.record_alerts(first, noon(9)).await.unwrap();
+    let told = || async {
+        let told = ledger.alerts_of_hook("ops", start).await.unwrap();
+        let told = told.iter().map(|alert| alert.key.rule.to_string());
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(told().await, ["fires", "just over"]);
+    // Once its delivery was tried, it may have arrived.
+    let failed = Attempt::Failed {
+        error: "timed out".to_owned(),
+        next: noon(10),
+    };
+    ledger
+        .record_attempt("msg_1".into(), failed, noon(9))
+        .await
+        .unwrap();
+    assert_eq!(told().await, ["fires", "fresh", "just over"]);
+}
+
+#[tokio::test]
+async fn an_attempt_is_noted_with_what_it_came_to() {
+    let (_directory, path, ledger) = new();
+    let ids = ["a", "b", "c", "d"];
+    let first = changes(vec![], ids.map(|id| delivery(id, "ops", &[])).into());
+    ledger.record_alerts(first, noon(0)).await.unwrap();
+    let text = |text: &str| text.to_owned();
+    for (id, attempt) in [
+        (
+            "a",
+            Attempt::Failed {
+                error: text("503"),
+                next: noon(2),
+            },
+        ),
+        (
+            "a",
+            Attempt::Delivered {
+                answer: text("204"),
+            },
+        ),
+        ("a", Attempt::GivenUp { error: text("no") }),
+        ("b", Attempt::Postponed { until: noon(5) }),
+        (
+            "c",
+            Attempt::Failed {
+                error: text("503"),
+                next: noon(2),
+            },
+        ),
+        ("d", Attempt::GivenUp { error: text("no") }),
+    ] {
+        ledger
+            .record_attempt(id.into(), attempt, noon(1))
+            .await
+            .unwrap();
+    }
+    let records = ledger.deliveries(99).await.unwrap();
+    let shown = records.iter().rev().map(|record| {
+        let result = record.result.as_deref();
+        (record.state, record.attempts, record.at, result)
+    });
+    let expected = [
+        (DeliveryState::Delivered, 2, noon(1), Some("204")),
+        (DeliveryState::Pending, 0, noon(5), None),
+        (DeliveryState::Pending, 1, noon(2), Some("503")),
+        (DeliveryState::GivenUp, 1, noon(1), Some("no")),
+    ];
+    assert_eq!(shown.collect::<Vec<_>>(), expected);
+    assert_eq!(ledger.deliveries(1).await.unwrap(), records[..1]);
+    let backlog = Backlog {
+        hook: "ops".into(),
+        pending: 2,
+        oldest: noon(0),
+    };
+    assert_eq!(ledger.backlogs().await.unwrap(), [backlog]);
+    let unknown = Attempt::Postponed { until: noon(5) };
+    let unknown = ledger.record_attempt("z".into(), unknown, noon(1)).await;
+    assert_eq!(
+        unknown.unwrap_err().to_string(),
+        format!("ledger {} has no delivery z", path.display())
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_due_for_a_disabled_hook_until_it_is_tried_again() {
+    let (_directory, path, ledger) = new();
+    let first = changes(
+        vec![],
+        vec![
+            delivery("a", "ops", &[]),
+            delivery("b", "chat", &[]),
+            delivery("c", "ops", &[]),
+        ],
+    );
+    ledger.record_alerts(first, noon(0)).await.unwrap();
+    let disabled = |hook: &str, reason: &str| DisabledHook {
+        hook: hook.into(),
+        at: noon(1),
+        reason: reason.to_owned(),
+    };
+    for disabled in [
+        disabled("ops", "410"),
+        disabled("ops", "410 Gone"),
+        disabled("idle", "410"),
+    ] {
+        ledger.disable_hook(disabled).await.unwrap();
+    }
+    let expected = [disabled("idle", "410"), disabled("ops", "410 Gone")];
+    assert_eq!(ledger.disabled_hooks().await.unwrap(), expected);
+    assert_eq!(due(&ledger, "ops", noon(9)).await, [""; 0]);
+    assert_eq!(due(&ledger, "chat", noon(9)).await, ["b"]);
+    assert_eq!(ledger.backlogs().await.unwrap().len(), 2, "it still waits");
+
+    assert_eq!(
+        retry(&path, Which::Delivery("c".to_owned()), noon(2)).unwrap(),
+        1
+    );
+    assert_eq!(due(&ledger, "ops", noon(9)).await, ["a", "c"]);
+    assert_eq!(ledger.disabled_hooks().await.unwrap(), expected[..1]);
+    assert_eq!(retry(&path, Which::All, noon(2)).unwrap(), 3);
+    assert_eq!(ledger.disabled_hooks().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn deliveries_are_tried_again_from_beside_an_open_ledger() {
+    let (_directory, path, ledger) = new();
+    let ids = ["waits", "given up", "delivered"];
+    let first = changes(vec![], ids.map(|id| delivery(id, "ops", &[])).into());
+    ledger.record_alerts(first, noon(0)).await.unwrap();
+    let text = "503".to_owned();
+    for (id, attempt) in [
+        (
+            "waits",
+            Attempt::Failed {
+                error: text.clone(),
+                next: noon(8),
+            },
+        ),
+        (
+            "given up",
+            Attempt::GivenUp {
+                error: text.clone(),
+            },
+        ),
+        ("delivered", Attempt::Delivered { answer: text }),
+    ] {
+        ledger
+            .record_attempt(id.into(), attempt, noon(1))
+            .await
+            .unwrap();
+    }
+    let one = |id: &str| retry(&path, Which::Delivery(id.to_owned()), noon(2));
+    let shown = path.display();
+    assert_eq!(
+        one("delivered").unwrap_err().to_string(),
+        format!("ledger {shown}: delivery delivered was delivered, there is nothing to retry")
+    );
+    assert_eq!(
+        one("lost").unwrap_err().to_string(),
+        format!("ledger {shown} has no delivery lost")
+    );
+    assert_eq!(due(&ledger, "ops", noon(2)).await, [""; 0]);
+    assert_eq!(one("given up").unwrap(), 1);
+    assert_eq!(due(&ledger, "ops", noon(2)).await, ["given up"]);
+    assert_eq!(retry(&path, Which::All, noon(3)).unwrap(), 2);
+    let records = ledger.due_deliveries("ops", noon(3), 9).await.unwrap();
+    let shown = records
+        .iter()
+        .map(|record| (&*record.delivery.id, record.attempts, record.at));
+    assert_eq!(
+        shown.collect::<Vec<_>>(),
+        [("waits", 1, noon(3)), ("given up", 0, noon(2))]
+    );
+    // The ledger goes on writing as if nobody had been there.
+    register(&ledger, &["support"]).await;
+    ledger.close().await;
+    assert_eq!(check(&path).unwrap().violations, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_was_recorded_outlives_a_process_that_is_killed() {
+    let (directory, _path, ledger) = new();
+    let told = delivery("msg_1", "ops", &[key("a", "")]);
+    let first = changes(vec![alert(key("a", ""))], vec![told.clone()]);
+    ledger.record_alerts(first, noon(0)).await.unwrap();
+    let disabled = DisabledHook {
+        hook: "chat".into(),
+        at: noon(1),
+        reason: "410 Gone".to_owned(),
+    };
+    ledger.disable_hook(disabled.clone()).await.unwrap();
+    let failed = Attempt::Failed {
+        error: "503".to_owned(),
+        next: noon(2),
+    };
+    ledger
+        .record_attempt("msg_1".into(), failed, noon(1))
+        .await
+        .unwrap();
+    // As a kill leaves it: nobody has closed it, and all of it is still in the log beside the file.
+    let left = directory.path().join("left.db");
+    for suffix in ["", "-wal"] {
+        let name = |name: &str| directory.path().join(format!("{name}.db{suffix}"));
+        std::fs::copy(name("ledger"), name("left")).unwrap();
+    }
+    ledger.close().await;
+
+    let ledger = open(&left);
+    assert_eq!(alerts(&ledger).await, [alert(key("a", ""))]);
+    assert_eq!(ledger.disabled_hooks().await.unwrap(), [disabled]);
+    let records = ledger.deliveries(9).await.unwrap();
+    assert_eq!(records[0].delivery, told);
+    assert_eq!((records[0].attempts, records[0].at), (1, noon(2)));
+    ledger.close().await;
+    assert_eq!(check(&left).unwrap().violations, [""; 0]);
+}

@@ -1,0 +1,260 @@
+//! The order of the outbox, by random histories against a model that looks at everything each time.
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+use proptest::prelude::*;
+
+use super::alerts::{changes, delivery, key};
+use super::*;
+
+const HOOKS: [&str; 2] = ["chat", "ops"];
+
+#[derive(Debug, Clone)]
+enum Op {
+    /// A delivery to a hook and a target about some of a few alerts.
+    Add(usize, usize, BTreeSet<u8>),
+    /// What becomes of the first one that is due for a hook.
+    Deliver(usize),
+    Fail(usize, i64),
+    GiveUp(usize),
+    Postpone(usize, i64),
+    Disable(usize),
+    RetryAll,
+    /// One of those that are there, whatever became of it.
+    Retry(usize),
+    /// Seconds pass; a negative number is a clock that was set back.
+    Advance(i64),
+    Reopen,
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let alerts = prop::collection::btree_set(0..4_u8, 0..3);
+    let op = prop_oneof![
+        8 => (0..2_usize, 0..2_usize, alerts)
+            .prop_map(|(hook, target, alerts)| Op::Add(hook, target, alerts)),
+        4 => (0..2_usize).prop_map(Op::Deliver),
+        4 => (0..2_usize, 1..20_i64).prop_map(|(hook, wait)| Op::Fail(hook, wait)),
+        1 => (0..2_usize).prop_map(Op::GiveUp),
+        2 => (0..2_usize, 1..20_i64).prop_map(|(hook, wait)| Op::Postpone(hook, wait)),
+        1 => (0..2_usize).prop_map(Op::Disable),
+        1 => Just(Op::RetryAll),
+        1 => (0..40_usize).prop_map(Op::Retry),
+        4 => (-3..15_i64).prop_map(Op::Advance),
+        1 => Just(Op::Reopen),
+    ];
+    prop::collection::vec(op, 1..50)
+}
+
+#[derive(Debug, Default)]
+struct Model {
+    /// Oldest first.
+    records: Vec<DeliveryRecord>,
+    disabled: BTreeSet<&'static str>,
+}
+
+impl Model {
+    fn due(&self, hook: &str, now: DateTime<Utc>) -> Vec<DeliveryRecord> {
+        let pending = |record: &DeliveryRecord| record.state == DeliveryState::Pending;
+        let waits = |(index, record): &(usize, &DeliveryRecord)| {
+            self.records[..*index].iter().any(|older| {
+                pending(older)
+                    && older.delivery.hook == record.delivery.hook
+                    && older.delivery.target == record.delivery.target
+                    && (older.delivery.alerts.iter())
+                        .any(|alert| record.delivery.alerts.contains(alert))
+            })
+        };
+        (self.records.iter().enumerate())
+            .filter(|_| !self.disabled.contains(hook))
+            .filter(|(_, record)| &*record.delivery.hook == hook)
+            .filter(|(_, record)| pending(record) && record.at <= now)
+            .filter(|candidate| !waits(candidate))
+            .map(|(_, record)| record.clone())
+            .collect()
+    }
+
+    fn note(&mut self, id: &str, attempt: &Attempt, at: DateTime<Utc>) {
+        let mut records = self.records.iter_mut();
+        let record = records.find(|record| &*record.delivery.id == id).unwrap();
+        let (state, at, result) = match attempt {
+            Attempt::Delivered { answer } => (DeliveryState::Delivered, at, answer),
+            Attempt::Failed { error, next } => (DeliveryState::Pending, *next, error),
+            Attempt::GivenUp { error } => (DeliveryState::GivenUp, at, error),
+            Attempt::Postponed { until } => {
+                record.at = *until;
+                return;
+            }
+        };
+        record.attempts += 1;
+        record.result = Some(result.clone());
+        (record.state, record.at) = (state, at);
+    }
+
+    /// Has what `chosen` says tried again. Says how many that are.
+    fn retry(&mut self, chosen: impl Fn(&str) -> bool, now: DateTime<Utc>) -> usize {
+        let mut count = 0;
+        for record in &mut self.records {
+            if record.state == DeliveryState::Delivered || !chosen(&record.delivery.id) {
+                continue;
+            }
+            count += 1;
+            self.disabled.retain(|hook| *hook != &*record.delivery.hook);
+            if record.state == DeliveryState::GivenUp {
+                (record.state, record.attempts, record.at) = (DeliveryState::Pending, 0, now);
+            }
+            record.at = record.at.min(now);
+        }
+        count
+    }
+
+    fn backlogs(&self) -> Vec<Backlog> {
+        let backlog = |hook: &&str| {
+            let pending = self.records.iter().filter(|record| {
+                record.state == DeliveryState::Pending && &*record.delivery.hook == *hook
+            });
+            Some(Backlog {
+                hook: (*hook).into(),
+                pending: pending.clone().count() as u64,
+                oldest: pending.map(|record| record.delivery.created).min()?,
+            })
+        };
+        HOOKS.iter().filter_map(backlog).collect()
+    }
+}
+
+struct Scene {
+    path: std::path::PathBuf,
+    ledger: Ledger,
+    model: Model,
+    now: DateTime<Utc>,
+}
+
+impl Scene {
+    async fn add(&mut self, hook: usize, target: usize, alerts: &BTreeSet<u8>) {
+        let keys: Vec<_> = alerts
+            .iter()
+            .map(|&number| match number {
+                // The same but for the period, so that its absence is a value like others.
+                0 => key("a", ""),
+                1 => AlertKey {
+                    period: Some(day(3)),
+                    ..key("a", "")
+                },
+                number => key("a", &format!("used {number}")),
+            })
+            .collect();
+        let id = format!("msg_{}", self.model.records.len());
+        let delivery = Delivery {
+            target: format!("+{target}"),
+            created: self.now,
+            ..delivery(&id, HOOKS[hook], &keys)
+        };
+        let changes = changes(vec![], vec![delivery.clone()]);
+        self.ledger.record_alerts(changes, self.now).await.unwrap();
+        self.model.records.push(DeliveryRecord {
+            at: delivery.created,
+            delivery,
+            state: DeliveryState::Pending,
+            attempts: 0,
+            result: None,
+        });
+    }
+
+    async fn attempt(&mut self, hook: usize, attempt: Attempt) {
+        let due = self.ledger.due_deliveries(HOOKS[hook], self.now, 1).await;
+        if let Some(record) = due.unwrap().pop() {
+            let id = record.delivery.id;
+            let noted = (self.ledger).record_attempt(Arc::clone(&id), attempt.clone(), self.now);
+            noted.await.unwrap();
+            self.model.note(&id, &attempt, self.now);
+        }
+    }
+
+    async fn apply(&mut self, op: Op) {
+        let after = |seconds| self.now + TimeDelta::seconds(seconds);
+        let text = || "an answer".to_owned();
+        match op {
+            Op::Add(hook, target, alerts) => self.add(hook, target, &alerts).await,
+            Op::Deliver(hook) => {
+                let attempt = Attempt::Delivered { answer: text() };
+                self.attempt(hook, attempt).await;
+            }
+            Op::Fail(hook, wait) => {
+                let next = after(wait);
+                let error = text();
+                self.attempt(hook, Attempt::Failed { error, next }).await;
+            }
+            Op::GiveUp(hook) => self.attempt(hook, Attempt::GivenUp { error: text() }).await,
+            Op::Postpone(hook, wait) => {
+                let until = after(wait);
+                self.attempt(hook, Attempt::Postponed { until }).await;
+            }
+            Op::Disable(hook) => {
+                let disabled = DisabledHook {
+                    hook: HOOKS[hook].into(),
+                    at: self.now,
+                    reason: text(),
+                };
+                self.ledger.disable_hook(disabled).await.unwrap();
+                self.model.disabled.insert(HOOKS[hook]);
+            }
+            Op::RetryAll => {
+                let expected = self.model.retry(|_| true, self.now);
+                self.model.disabled.clear();
+                let made = retry(&self.path, Which::All, self.now).unwrap();
+                assert_eq!(made, expected);
+            }
+            Op::Retry(number) => {
+                let wanted = format!("msg_{number}");
+                let expected = self.model.retry(|id| id == wanted, self.now);
+                let made = retry(&self.path, Which::Delivery(wanted), self.now);
+                assert_eq!(made.unwrap_or(0), expected);
+            }
+            Op::Advance(seconds) => self.now = after(seconds),
+            Op::Reopen => {
+                self.ledger.close().await;
+                self.ledger = open(&self.path);
+            }
+        }
+    }
+
+    async fn compare(&self) {
+        for hook in HOOKS {
+            let due = self.ledger.due_deliveries(hook, self.now, 99).await;
+            assert_eq!(due.unwrap(), self.model.due(hook, self.now));
+        }
+        let mut all = self.ledger.deliveries(99).await.unwrap();
+        all.reverse();
+        assert_eq!(all, self.model.records);
+        let backlogs = self.ledger.backlogs().await.unwrap();
+        assert_eq!(backlogs, self.model.backlogs());
+    }
+}
+
+async fn live_through(ops: Vec<Op>) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    let mut scene = Scene {
+        ledger: open(&path),
+        path,
+        model: Model::default(),
+        now: noon(0),
+    };
+    for op in ops {
+        scene.apply(op).await;
+        scene.compare().await;
+    }
+    scene.ledger.close().await;
+    assert_eq!(check(&scene.path).unwrap().violations, [""; 0]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_outbox_gives_out_what_a_naive_model_gives_out(ops in ops()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(live_through(ops));
+    }
+}

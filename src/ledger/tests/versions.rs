@@ -1,0 +1,121 @@
+//! Files of older versions, and looking at a ledger that somebody else may have open.
+
+use std::path::PathBuf;
+
+use super::alerts::{alert, changes, delivery, key};
+use super::*;
+
+/// A file as an older version has left it.
+fn version_1(directory: &Path) -> PathBuf {
+    let path = directory.join("ledger.db");
+    let connection = Connection::open(&path).unwrap();
+    let script = include_str!("../../../tests/fixtures/ledger/version-1.sql");
+    connection.execute_batch(script).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn a_ledger_of_version_1_loses_nothing_and_can_hold_alerts() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = version_1(directory.path());
+    let report = check(&path).unwrap();
+    assert_eq!((report.agents, report.days, report.revisions), (2, 4, 1));
+    assert_eq!(report.violations, [""; 0]);
+
+    let ledger = open(&path);
+    assert_eq!(ledger.instance(), 4_242_424_242_424_242);
+    let agents = register(&ledger, &["support", "sales"]).await;
+    let support = Totals {
+        frontier: Some(day(2)),
+        frontier_credits: 7.0,
+        high_water_credits: Some(8.0),
+        known_days: 3,
+        known_through: Some(day(2)),
+        revised_down: 1,
+        last_success: Some(noon(4)),
+        ..Totals::default()
+    };
+    assert_eq!(totals(&ledger, agents[0]).await, support);
+    assert_eq!(
+        totals(&ledger, agents[1]).await.last_failure,
+        Some(noon(10))
+    );
+    let days = ledger.usage(agents[0], day(0), day(9)).await.unwrap();
+    let credits: Vec<f64> = days.iter().map(|usage| usage.credits).collect();
+    assert_eq!(credits, [1.0, 2.0, 4.0]);
+    assert_eq!(ledger.revisions(agents[0]).await.unwrap()[0].old, 5.0);
+    let listed = ledger.list("acme".into(), ListSource::File).await.unwrap();
+    assert_eq!(listed[0].name.as_deref(), Some("Support"));
+
+    assert_eq!(ledger.alert_memory().await.unwrap(), AlertMemory::default());
+    let told = delivery("msg_1", "ops", &[key("a", "")]);
+    let changes = changes(vec![alert(key("a", ""))], vec![told.clone()]);
+    ledger
+        .record_alerts(changes.clone(), noon(0))
+        .await
+        .unwrap();
+    ledger.close().await;
+
+    // The second start finds it as the first one has left it.
+    let ledger = open(&path);
+    let memory = ledger.alert_memory().await.unwrap();
+    assert_eq!(memory.alerts, changes.changed);
+    let due = ledger.due_deliveries("ops", noon(0), 9).await.unwrap();
+    assert_eq!(due[0].delivery, told);
+    ledger.close().await;
+    assert_eq!(check(&path).unwrap().violations, [""; 0]);
+}
+
+#[test]
+fn who_only_looks_at_an_older_ledger_is_told_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = version_1(directory.path());
+    let expected = format!(
+        "ledger {} has schema version 1, 2 is needed: start the exporter once, which brings it up to date",
+        path.display()
+    );
+    assert_eq!(View::open(&path).unwrap_err().to_string(), expected);
+    let refusal = retry(&path, Which::All, noon(0)).unwrap_err();
+    assert_eq!(refusal.to_string(), expected);
+}
+
+#[test]
+fn what_is_not_there_is_neither_looked_at_nor_created() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    let expected = format!("ledger {} does not exist", path.display());
+    assert_eq!(View::open(&path).unwrap_err().to_string(), expected);
+    let refusal = retry(&path, Which::All, noon(0)).unwrap_err();
+    assert_eq!(refusal.to_string(), expected);
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_view_beside_an_open_ledger_sees_each_commit_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    let ledger = open(&path);
+    let view = View::open(&path).unwrap();
+    let identity = |id: &str| ("acme".into(), id.into());
+    let asked = vec![identity("sales"), identity("support")];
+    assert_eq!(view.numbers(asked.clone()).await.unwrap(), [None, None]);
+    assert_eq!(view.history_start().await.unwrap(), day(0));
+
+    let support = register(&ledger, &["support"]).await[0];
+    ledger
+        .commit(answer(support, 0, &[1.0, 2.0], 5))
+        .await
+        .unwrap();
+    let told = delivery("msg_1", "ops", &[key("a", "")]);
+    let changes = changes(vec![alert(key("a", ""))], vec![told.clone()]);
+    ledger
+        .record_alerts(changes.clone(), noon(0))
+        .await
+        .unwrap();
+    assert_eq!(view.numbers(asked).await.unwrap(), [None, Some(support)]);
+    assert_eq!(view.usage(support, day(0), day(9)).await.unwrap().len(), 2);
+    assert_eq!(view.alert_memory().await.unwrap().alerts, changes.changed);
+    assert_eq!(view.deliveries(9).await.unwrap()[0].delivery, told);
+    ledger.close().await;
+    assert_eq!(view.deliveries(9).await.unwrap().len(), 1);
+}
