@@ -12,11 +12,13 @@ mod exec;
 mod quiet;
 mod target;
 mod template;
+#[cfg(test)]
+mod tests;
 mod webhook;
 mod whatsapp;
 
 pub use deliver::{Deliverer, Hooks};
-pub use quiet::QuietHours;
+pub use quiet::{QuietHours, QuietHoursError};
 pub use template::{Preset, Template, TemplateError};
 
 use std::path::PathBuf;
@@ -25,8 +27,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::alert::{Notification, Route};
+use crate::alert::{Notification, Route, Status};
 use crate::secret::SecretSource;
+
+/// The most characters of an alert's title where it stands for a message: what people still read in
+/// a list of e-mails.
+const TITLE_CHARACTERS: usize = 200;
 
 /// One `[[hook]]`.
 #[derive(Debug, Clone)]
@@ -147,6 +153,61 @@ pub struct SendError {
     pub retry_after: Option<Duration>,
     /// The receiver wants nothing any more: HTTP 410.
     pub gone: bool,
+}
+
+impl Message {
+    /// What programs are sent: a [`Notification`] and the delivery's id.
+    fn json(&self) -> serde_json::Value {
+        let Notification { test, alerts } = &self.notification;
+        serde_json::json!({ "id": &*self.id, "test": test, "alerts": alerts })
+    }
+
+    /// What is told, in a line: the worst alert's title, how many more there are, and whether it is
+    /// only a trial.
+    fn title(&self) -> String {
+        let Notification { test, alerts } = &self.notification;
+        let trial = if *test { "[test] " } else { "" };
+        let worst = alerts.first().map_or("", |notice| &notice.title);
+        let worst = one_line(worst, TITLE_CHARACTERS);
+        let more = match alerts.len() {
+            0 | 1 => String::new(),
+            count => format!(" (and {} more)", count - 1),
+        };
+        format!("{trial}{worst}{more}")
+    }
+
+    /// Whether anything in it fires, or all of it is over.
+    fn status(&self) -> Status {
+        let mut alerts = self.notification.alerts.iter();
+        if alerts.all(|notice| notice.status == Status::Resolved) {
+            Status::Resolved
+        } else {
+            Status::Firing
+        }
+    }
+}
+
+impl SendError {
+    /// A failure that says nothing of when to come again.
+    fn new(text: String) -> Self {
+        Self {
+            text,
+            retry_after: None,
+            gone: false,
+        }
+    }
+}
+
+/// `text` as one line without control characters and with single spaces, cut to `limit` characters.
+fn one_line(text: &str, limit: usize) -> String {
+    let words = text.split(|letter: char| letter.is_whitespace() || letter.is_control());
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    let line = words.join(" ");
+    if line.chars().count() <= limit {
+        return line;
+    }
+    let kept: String = line.chars().take(limit.saturating_sub(1)).collect();
+    format!("{}…", kept.trim_end())
 }
 
 impl Settings {

@@ -1,0 +1,83 @@
+//! Messages as all hooks use them.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::*;
+use crate::alert::{Figures, Notice, Severity};
+
+/// A message that tells of one alert per title, each with a text of its own.
+pub(super) fn message(titles: &[&str]) -> Message {
+    let notice = |title: &&str| Notice {
+        status: Status::Firing,
+        rule: "cx-month".to_owned(),
+        kind: "budget".to_owned(),
+        subject: "all".to_owned(),
+        severity: Severity::Warning,
+        key: "cx-month/all/2026-11-01/0.8".to_owned(),
+        title: (*title).to_owned(),
+        text: format!("{title}.\nUsed: 4,012 of 5,000 credits."),
+        started_at: at("2026-11-23T00:12:00Z"),
+        resolved_at: None,
+        url: None,
+        labels: BTreeMap::new(),
+        figures: Figures::default(),
+    };
+    Message {
+        id: "msg_27UH4WbU6Z5A5EzD8u03UvzRbpk".into(),
+        created: at("2026-11-23T00:12:00Z"),
+        now: at("2026-11-23T00:17:00Z"),
+        target: String::new(),
+        notification: Notification {
+            test: false,
+            alerts: titles.iter().map(notice).collect(),
+        },
+    }
+}
+
+pub(super) fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_title_is_one_line_that_counts_the_rest_and_marks_a_trial() {
+    let title = |titles: &[&str], test| {
+        let mut message = message(titles);
+        message.notification.test = test;
+        message.title()
+    };
+    for (titles, test, expected) in [
+        (&["cx-month is at 80 %"][..], false, "cx-month is at 80 %"),
+        (&["one", "two", "three"], false, "one (and 2 more)"),
+        (&["one"], true, "[test] one"),
+        (
+            &["a\r\nBcc: x@example.com\t\u{85}\0b"],
+            false,
+            "a Bcc: x@example.com b",
+        ),
+    ] {
+        assert_eq!(title(titles, test), expected);
+    }
+    let long = title(&[&"ü".repeat(500)], false);
+    assert_eq!(long, format!("{}…", "ü".repeat(TITLE_CHARACTERS - 1)));
+}
+
+#[test]
+fn a_message_fires_as_long_as_one_of_its_alerts_does() {
+    let mut message = message(&["one", "two"]);
+    message.notification.alerts[0].status = Status::Resolved;
+    assert_eq!(message.status(), Status::Firing);
+    message.notification.alerts[1].status = Status::Resolved;
+    assert_eq!(message.status(), Status::Resolved);
+}
+
+#[test]
+fn programs_are_sent_the_notification_with_its_id() {
+    let message = message(&["one"]);
+    let mut sent = message.json();
+    assert_eq!(sent["id"], json!("msg_27UH4WbU6Z5A5EzD8u03UvzRbpk"));
+    sent.as_object_mut().unwrap().remove("id");
+    let read: Notification = serde_json::from_value(sent).unwrap();
+    assert_eq!(read, message.notification);
+}
