@@ -1,6 +1,6 @@
 //! Hours in which a hook is to be quiet, in a named time zone.
 
-use chrono::{DateTime, NaiveTime, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
 /// From one time of day to another, perhaps past midnight.
@@ -9,6 +9,20 @@ pub struct QuietHours {
     from: NaiveTime,
     to: NaiveTime,
     time_zone: Tz,
+}
+
+/// Why texts are no quiet hours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QuietHoursError {
+    /// They are not two times of day.
+    #[error("quiet hours `{0}` are not two times of day such as `22:00-07:00`")]
+    Form(String),
+    /// Nobody could tell whether that is never or always.
+    #[error("quiet hours `{0}` begin and end at the same time")]
+    Empty(String),
+    /// There is no such time zone.
+    #[error("`{0}` is not a time zone such as `Europe/Amsterdam`")]
+    TimeZone(String),
 }
 
 impl QuietHours {
@@ -22,10 +36,82 @@ impl QuietHours {
         })
     }
 
+    /// From texts such as `22:00-07:00` and `Europe/Amsterdam`.
+    ///
+    /// # Errors
+    /// One of them is not what it should be; the error shows which.
+    pub fn parse(hours: &str, time_zone: &str) -> Result<Self, QuietHoursError> {
+        let (from, to) = hours
+            .split_once('-')
+            .and_then(|(from, to)| Some((time_of_day(from)?, time_of_day(to)?)))
+            .ok_or_else(|| QuietHoursError::Form(hours.to_owned()))?;
+        let time_zone = time_zone
+            .parse()
+            .map_err(|_| QuietHoursError::TimeZone(time_zone.to_owned()))?;
+        Self::new(from, to, time_zone).ok_or_else(|| QuietHoursError::Empty(hours.to_owned()))
+    }
+
     /// When the quiet that `now` lies in is over; none if it is not quiet.
+    ///
+    /// A clock that is put back is taken to stand still until it has caught up with itself, so that
+    /// nobody is disturbed by an hour that comes twice. What lies in an hour that is skipped happens
+    /// at its end. So quiet lasts no longer than the hours say, and an hour if clocks are put back.
     #[must_use]
-    pub fn until(&self, _now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let _ = (self.from, self.to, self.time_zone);
-        todo!()
+    pub fn until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let today = now.with_timezone(&self.time_zone).date_naive();
+        // What began yesterday may last until today; and a clock that was put back over midnight
+        // shows the day before the one that has begun.
+        [today.pred_opt()?, today, today.succ_opt()?]
+            .into_iter()
+            .filter_map(|day| self.quiet_of(day))
+            .find_map(|(start, end)| (start <= now && now < end).then_some(end))
+    }
+
+    /// Start and end of the quiet that begins on `day`.
+    fn quiet_of(&self, day: NaiveDate) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        let (last_ended, ends) = if self.from < self.to {
+            (day.checked_sub_days(Days::new(1))?, day)
+        } else {
+            (day, day.checked_add_days(Days::new(1))?)
+        };
+        let last_end = self.instant(last_ended.and_time(self.to))?;
+        let mut start = self.instant(day.and_time(self.from))?;
+        if start == last_end {
+            // All of the time to speak in was skipped: it is granted afterwards, or what waits
+            // would wait for another day.
+            let open = self.from - self.to;
+            start += if open < TimeDelta::zero() {
+                open + TimeDelta::days(1)
+            } else {
+                open
+            };
+        }
+        Some((start, self.instant(ends.and_time(self.to))?))
+    }
+
+    /// When the clocks of the time zone first show `local` or, where they skip it, something later.
+    fn instant(&self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
+        // No time zone has ever skipped more than a day.
+        (0..=24 * 60).find_map(|minutes| {
+            let local = local.checked_add_signed(TimeDelta::minutes(minutes))?;
+            let found = self.time_zone.from_local_datetime(&local).earliest()?;
+            Some(found.to_utc())
+        })
     }
 }
+
+/// A time such as `07:00`; `24:00` is the midnight at the end of a day.
+fn time_of_day(text: &str) -> Option<NaiveTime> {
+    let (hour, minute) = text.trim().split_once(':')?;
+    let number = |digits: &str| -> Option<u32> {
+        let sound = digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_digit());
+        sound.then(|| digits.parse().ok())?
+    };
+    match (number(hour)?, number(minute)?) {
+        (24, 0) => Some(NaiveTime::MIN),
+        (hour, minute) => NaiveTime::from_hms_opt(hour, minute, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests;
