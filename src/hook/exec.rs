@@ -1,1 +1,247 @@
-//! HOOKS: exec.
+//! Programs on this machine as hooks.
+//!
+//! A program is started for each message, without a shell, in `/`, in a process group of its own, and
+//! with an environment that holds nothing of the exporter's own, which may hold API keys. It reads the
+//! message from its standard input as JSON and says by its exit status whether that is done. When it
+//! has ended or is given up, what is left of its group is killed.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::pin::pin;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::pipe;
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::time::timeout;
+
+use super::{Message, SendError};
+use crate::alert::Status;
+use crate::flowgent::error::{QUOTE_BYTES, printable};
+
+/// What a program is given of the exporter's own environment.
+const INHERITED: [&str; 3] = ["PATH", "LANG", "TZ"];
+/// How many lines of a program's output are logged.
+const LOGGED_LINES: usize = 20;
+/// How much of a line is kept: with all lines that are logged, less than 16 KiB.
+const LINE_BYTES: usize = 800;
+/// How long the output is read after the program has ended: only what has left its process group can
+/// still hold it open then, and nobody waits for that.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A hook that starts a program.
+#[derive(Debug)]
+pub(super) struct Exec {
+    hook: Arc<str>,
+    command: Vec<String>,
+}
+
+impl Exec {
+    /// The hook of that name, which starts `command`: a program and its arguments.
+    pub(super) fn new(hook: Arc<str>, command: Vec<String>) -> Self {
+        Self { hook, command }
+    }
+
+    /// Runs the program with `message` and says how it ended. Dropping this kills it.
+    ///
+    /// # Errors
+    /// It could not be started, or said that it failed.
+    pub(super) async fn send(&self, message: &Message) -> Result<String, SendError> {
+        let program = self.command.first().map_or("", String::as_str);
+        let (mut running, stdin, output) = self.start(message).map_err(|error| {
+            let text = format!("cannot start `{program}`: {error}");
+            SendError::new(printable(&text, QUOTE_BYTES))
+        })?;
+        let mut heard = Heard::of(&self.hook, &message.id);
+        let status = {
+            let mut talk = pin!(async {
+                tokio::join!(feed(stdin, message), heard.listen(output));
+            });
+            let (status, talked) = tokio::select! {
+                status = running.child.wait() => (status, false),
+                () = &mut talk => (running.child.wait().await, true),
+            };
+            running.kill_group();
+            if !talked {
+                let _ = timeout(LAST_WORDS, talk).await;
+            }
+            status
+        };
+        let last_line = heard.last_line();
+        let failed = |end: String| SendError::new(format!("`{program}` {end}{last_line}"));
+        let status = status.map_err(|error| failed(format!("cannot be waited for: {error}")))?;
+        if status.success() {
+            Ok(format!("{}{last_line}", describe(status)))
+        } else {
+            Err(failed(describe(status)))
+        }
+    }
+
+    /// Starts the program: what runs, its standard input, and all that it says.
+    fn start(
+        &self,
+        message: &Message,
+    ) -> io::Result<(Running, Option<ChildStdin>, pipe::Receiver)> {
+        let [program, arguments @ ..] = &self.command[..] else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        // One pipe for both outputs, so that their lines come in the order in which they were written.
+        let (receiver, sender) = io::pipe()?;
+        let receiver = pipe::Receiver::from_owned_fd(OwnedFd::from(receiver))?;
+        let status = match message.status() {
+            Status::Firing => "firing",
+            Status::Resolved => "resolved",
+        };
+        let inherited = INHERITED.map(|name| (name, std::env::var_os(name)));
+        let mut child = Command::new(program)
+            .args(arguments)
+            .current_dir("/")
+            .env_clear()
+            .envs(
+                inherited
+                    .iter()
+                    .filter_map(|(name, value)| Some((name, value.as_ref()?))),
+            )
+            .env("FLOWGENT_DELIVERY_ID", &*message.id)
+            .env("FLOWGENT_STATUS", status)
+            .env("FLOWGENT_TITLE", message.title())
+            .stdin(Stdio::piped())
+            .stdout(sender.try_clone()?)
+            .stderr(sender)
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        // The group of a child that leads one has the child's number.
+        let group = child
+            .id()
+            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let stdin = child.stdin.take();
+        Ok((Running { child, group }, stdin, receiver))
+    }
+}
+
+/// A program that runs, with its children. When this is dropped, they do so no longer; tokio then
+/// collects the exit status, so that nothing is left of it.
+struct Running {
+    child: Child,
+    group: Option<Pid>,
+}
+
+impl Running {
+    /// Kills what is left of the group, once: its number may mean another one later.
+    fn kill_group(&mut self) {
+        if let Some(group) = self.group.take() {
+            // It fails if nobody is left, which is as good.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill_group();
+    }
+}
+
+/// Writes `message` and closes the input.
+async fn feed(stdin: Option<ChildStdin>, message: &Message) {
+    if let Some(mut stdin) = stdin {
+        // A program need not read it: whether it is content is for its exit status to say.
+        let _ = stdin.write_all(message.json().to_string().as_bytes()).await;
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exited with status {code}"),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) => status.to_string(),
+    }
+}
+
+/// What a program has said: logged line by line, so that it is there when the program is given up,
+/// and bounded, however much it is.
+struct Heard<'a> {
+    hook: &'a str,
+    delivery: &'a str,
+    /// The beginning of the line that has not ended.
+    line: Vec<u8>,
+    /// The beginning of the last one that has.
+    last: Vec<u8>,
+    lines: usize,
+}
+
+impl<'a> Heard<'a> {
+    fn of(hook: &'a str, delivery: &'a str) -> Self {
+        Self {
+            hook,
+            delivery,
+            line: Vec::new(),
+            last: Vec::new(),
+            lines: 0,
+        }
+    }
+
+    /// Listens until everybody who could say something has closed the pipe.
+    async fn listen(&mut self, mut output: pipe::Receiver) {
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = output.read(&mut bytes).await {
+            self.hear(&bytes[..count]);
+        }
+    }
+
+    fn hear(&mut self, bytes: &[u8]) {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let room = LINE_BYTES - self.line.len();
+            self.line.extend(&part[..part.len().min(room)]);
+            if part.ends_with(b"\n") {
+                self.end_line();
+            }
+        }
+    }
+
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        if line.trim_ascii().is_empty() {
+            return;
+        }
+        self.lines += 1;
+        self.last = line;
+        if self.lines <= LOGGED_LINES {
+            tracing::info!(
+                hook = self.hook,
+                delivery = self.delivery,
+                line = shown(&self.last, LINE_BYTES),
+                "the hook's program says"
+            );
+        }
+    }
+
+    /// The end of a sentence that shows the last line, if there was any.
+    fn last_line(&mut self) -> String {
+        self.end_line();
+        if self.lines > LOGGED_LINES {
+            tracing::info!(
+                hook = self.hook,
+                delivery = self.delivery,
+                lines = self.lines - LOGGED_LINES,
+                "the hook's program said more than is logged"
+            );
+        }
+        match self.lines {
+            0 => String::new(),
+            _ => format!(": {}", shown(&self.last, QUOTE_BYTES)),
+        }
+    }
+}
+
+fn shown(line: &[u8], limit: usize) -> String {
+    printable(String::from_utf8_lossy(line).trim(), limit)
+}
+
+#[cfg(test)]
+mod tests;
