@@ -30,6 +30,19 @@ impl Secret {
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
+
+    /// Whether a foreign text holds the secret: as it is, escaped as in JSON, or in other case.
+    #[must_use]
+    pub fn is_in(&self, text: &[u8]) -> bool {
+        let text = text.to_ascii_lowercase();
+        let secret = self.expose().to_ascii_lowercase();
+        let escaped = secret.replace('\\', r"\\").replace('"', r#"\""#);
+        let slashes = escaped.replace('/', r"\/");
+        [secret, escaped, slashes].iter().any(|form| {
+            text.windows(form.len().max(1))
+                .any(|part| part == form.as_bytes())
+        })
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -58,5 +71,22 @@ mod tests {
             "Secret(…) Some(Secret(…))"
         );
         assert_eq!(secret.expose(), "canary-secret");
+    }
+
+    #[test]
+    fn a_secret_is_found_in_every_form_in_which_it_may_come_back() {
+        let odd = Secret::new(r#"te/st"k\ey"#);
+        for text in [
+            r#"a te/st"k\ey b"#,
+            r#"TE/ST"K\EY"#,
+            r#""te/st\"k\\ey""#,
+            r#""te\/st\"k\\ey""#,
+        ] {
+            assert!(odd.is_in(text.as_bytes()), "{text}");
+        }
+        for text in ["", "te/st", r#"te/st"key"#] {
+            assert!(!odd.is_in(text.as_bytes()), "{text}");
+        }
+        assert!(!Secret::new("").is_in(b"anything"));
     }
 }

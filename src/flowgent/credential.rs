@@ -35,15 +35,9 @@ impl Credential {
         self.header.clone()
     }
 
-    /// Whether a server's text holds the key, as it is, escaped as in JSON, or in other case.
+    /// Whether a server's text holds the key, in one of the forms in which it may come back.
     pub(super) fn is_in(&self, text: &[u8]) -> bool {
-        let text = text.to_ascii_lowercase();
-        let key = self.secret.expose().to_ascii_lowercase();
-        let escaped = key.replace('\\', r"\\").replace('"', r#"\""#);
-        let slashes = escaped.replace('/', r"\/");
-        [key, escaped, slashes]
-            .iter()
-            .any(|form| text.windows(form.len()).any(|part| part == form.as_bytes()))
+        self.secret.is_in(text)
     }
 
     /// What an error may show of a server's text: a short, escaped piece, and nothing if the text
@@ -77,10 +71,6 @@ mod tests {
             );
         }
         assert_eq!(plain.quote(b"test-key-\xff"), "test-key-\u{fffd}");
-        let odd = credential(r#"te/st"k\ey"#);
-        for text in [r#"te/st"k\ey"#, r#""te/st\"k\\ey""#, r#""te\/st\"k\\ey""#] {
-            assert!(odd.is_in(text.as_bytes()), "{text}");
-        }
     }
 
     #[test]

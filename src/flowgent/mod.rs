@@ -6,7 +6,7 @@ pub mod error;
 pub mod listing;
 pub mod pace;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod transport;
 pub mod wire;
 

@@ -1,5 +1,7 @@
 //! HTTP underneath the calls: one pool of connections for all accounts, and answers that cannot be too
 //! large. Redirects are not followed, so that a key goes to the configured host and to no other.
+//!
+//! Hooks that speak HTTP are built on the same ground.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -7,7 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::header::{ACCEPT, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Certificate, Response, redirect, retry};
+use reqwest::{Certificate, ClientBuilder, Response, redirect, retry};
 use rustls::RootCertStore;
 use url::{Host, Url};
 
@@ -59,22 +61,12 @@ impl HttpClient {
     /// # Errors
     /// The certificate authorities cannot be read or there are none.
     pub fn new(settings: &Settings) -> Result<Self, HttpClientError> {
-        // Fails only if one is installed already, which is then as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let accept = (ACCEPT, HeaderValue::from_static("application/json"));
-        // Over HTTP/1.1 a request that times out takes its connection with it; over HTTP/2 all that
-        // follow would be sent into the same dead one. Idle connections are not limited: there are
-        // never more of them than the accounts' concurrency.
-        let builder = reqwest::Client::builder()
-            .user_agent(concat!("flowgent-exporter/", env!("CARGO_PKG_VERSION")))
+        // Idle connections are not limited: there are never more of them than the accounts'
+        // concurrency.
+        let builder = client_builder(&settings.roots)?
             .default_headers(HeaderMap::from_iter([accept]))
-            .http1_only()
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .referer(false)
-            .gzip(true)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tls_certs_only(certificates(&settings.roots)?);
+            .gzip(true);
         let builder = if is_loopback(&settings.base_url) {
             builder.no_proxy()
         } else {
@@ -86,6 +78,26 @@ impl HttpClient {
             timeout: settings.timeout,
         })
     }
+}
+
+/// What all clients have in common: no redirect is followed, nothing is asked twice, connecting is
+/// bounded, and only `roots` are trusted.
+///
+/// # Errors
+/// The certificate authorities cannot be read or there are none.
+pub(crate) fn client_builder(roots: &Roots) -> Result<ClientBuilder, HttpClientError> {
+    // Fails only if one is installed already, which is then as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // Over HTTP/1.1 a request that times out takes its connection with it; over HTTP/2 all that follow
+    // would be sent into the same dead one.
+    Ok(reqwest::Client::builder()
+        .user_agent(concat!("flowgent-exporter/", env!("CARGO_PKG_VERSION")))
+        .http1_only()
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .referer(false)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tls_certs_only(certificates(roots)?))
 }
 
 /// Whether a URL points to the machine itself, so that plain HTTP is safe and no proxy is of use.
@@ -143,7 +155,7 @@ fn certificates(roots: &Roots) -> Result<Vec<Certificate>, HttpClientError> {
 ///
 /// The limit holds for every byte that is kept, whatever the length that was announced and however
 /// well the body was compressed; a longer one is given up and its connection closed.
-pub(super) async fn body(response: &mut Response, limit: usize) -> Result<Vec<u8>, ApiError> {
+pub(crate) async fn body(response: &mut Response, limit: usize) -> Result<Vec<u8>, ApiError> {
     let announced = response.content_length().unwrap_or(0);
     let too_large = |seen| ApiError::TooLarge { seen, limit };
     let Some(capacity) = usize::try_from(announced).ok().filter(|n| *n <= limit) else {
@@ -160,7 +172,7 @@ pub(super) async fn body(response: &mut Response, limit: usize) -> Result<Vec<u8
 }
 
 /// An error below HTTP, told by its first cause: the layers above it only say that they met it.
-pub(super) fn broken(error: reqwest::Error) -> ApiError {
+pub(crate) fn broken(error: reqwest::Error) -> ApiError {
     let connecting = error.is_connect();
     let error = error.without_url();
     let mut cause: &dyn Error = &error;
@@ -182,7 +194,7 @@ pub(super) fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
 
 /// How long the server wants to be left alone: seconds, or a date, which is taken relative to the
 /// server's own clock where it tells the time, else to `now`.
-pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
@@ -198,7 +210,7 @@ fn http_date(headers: &HeaderMap, name: &HeaderName) -> Option<DateTime<Utc>> {
 }
 
 /// The host that a redirect points to.
-pub(super) fn redirect_host(response: &Response) -> Option<String> {
+pub(crate) fn redirect_host(response: &Response) -> Option<String> {
     let location = response.headers().get(LOCATION)?.to_str().ok()?;
     let target = response.url().join(location).ok()?;
     target.host_str().map(str::to_owned)

@@ -4,8 +4,8 @@ mod calls;
 mod errors;
 mod faults;
 mod fixtures;
-mod server;
-mod tls;
+pub(crate) mod server;
+pub(crate) mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 /// What is done with one connection after its request was read.
 #[derive(Debug, Clone)]
-pub(super) enum Act {
+pub(crate) enum Act {
     /// These bytes, then the end.
     Send(Vec<u8>),
     /// These bytes, then nothing for ever.
@@ -22,14 +22,14 @@ pub(super) enum Act {
 
 /// A server that is gone when its acts are over, so that no client can wait for it.
 #[derive(Debug)]
-pub(super) struct Server {
-    pub(super) url: String,
+pub(crate) struct Server {
+    pub(crate) url: String,
     requests: UnboundedReceiver<String>,
     task: JoinHandle<()>,
 }
 
 impl Server {
-    pub(super) async fn start(acts: Vec<Act>) -> Self {
+    pub(crate) async fn start(acts: Vec<Act>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/api/public/", listener.local_addr().unwrap());
         let (tell, requests) = unbounded_channel();
@@ -73,17 +73,17 @@ impl Server {
     }
 
     /// A server that sends the same answer so many times.
-    pub(super) async fn repeating(answer: Vec<u8>, times: usize) -> Self {
+    pub(crate) async fn repeating(answer: Vec<u8>, times: usize) -> Self {
         Self::start(vec![Act::Send(answer); times]).await
     }
 
     /// The next request: head and body.
-    pub(super) async fn request(&mut self) -> String {
+    pub(crate) async fn request(&mut self) -> String {
         self.requests.recv().await.unwrap()
     }
 
     /// How many requests came that nobody has looked at yet.
-    pub(super) fn unseen(&self) -> usize {
+    pub(crate) fn unseen(&self) -> usize {
         self.requests.len()
     }
 }
@@ -95,7 +95,7 @@ impl Drop for Server {
 }
 
 /// Reads one request, with as much of a body as it announces.
-pub(super) async fn request(stream: &mut (impl AsyncRead + Unpin)) -> String {
+pub(crate) async fn request(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut read = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&read).into_owned();
@@ -113,7 +113,7 @@ pub(super) async fn request(stream: &mut (impl AsyncRead + Unpin)) -> String {
 }
 
 /// An answer with a body and its length; `headers` are lines that end in `\r\n`.
-pub(super) fn answer(status: u16, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn answer(status: u16, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let mut answer = format!(
         "HTTP/1.1 {status} Any\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
@@ -125,6 +125,6 @@ pub(super) fn answer(status: u16, headers: &str, body: impl AsRef<[u8]>) -> Vec<
 }
 
 /// The head of an answer whose body follows in chunks.
-pub(super) fn chunked_head() -> Vec<u8> {
+pub(crate) fn chunked_head() -> Vec<u8> {
     b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec()
 }

@@ -16,11 +16,11 @@ use super::server::{answer, request};
 use super::*;
 
 /// A server that answers well to everyone who trusts its certificate.
-struct TlsServer {
-    url: String,
+pub(crate) struct TlsServer {
+    pub(crate) url: String,
     /// The certificate of the authority that vouches for it.
-    ca: NamedTempFile,
-    requests: UnboundedReceiver<String>,
+    pub(crate) ca: NamedTempFile,
+    pub(crate) requests: UnboundedReceiver<String>,
 }
 
 /// An authority's certificate as PEM, and a server's certificate and key for `host` that it signed.
@@ -38,7 +38,7 @@ fn certificates(host: &str) -> (String, CertificateDer<'static>, PrivateKeyDer<'
 
 impl TlsServer {
     /// Starts one whose certificate is for `host`.
-    async fn start(host: &str) -> Self {
+    pub(crate) async fn start(host: &str) -> Self {
         let (pem, certificate, key) = certificates(host);
         let mut ca = NamedTempFile::new().unwrap();
         ca.write_all(pem.as_bytes()).unwrap();
