@@ -9,7 +9,11 @@ mod alertmanager;
 mod deliver;
 mod email;
 mod exec;
+mod post;
+mod preset;
 mod quiet;
+mod signature;
+mod summary;
 mod target;
 mod template;
 #[cfg(test)]

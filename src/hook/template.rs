@@ -1,10 +1,52 @@
 //! What is sent in a form that the receiver wants: templates of users, and presets.
+//!
+//! A template is one of [minijinja](https://docs.rs/minijinja). It sees
+//!
+//! | name | what it is |
+//! |---|---|
+//! | `id` | the delivery's id |
+//! | `test` | whether nothing has happened |
+//! | `status` | `firing`, `resolved`, or `mixed` |
+//! | `title` | the alert's title, or how many there are |
+//! | `text` | what is told of all alerts |
+//! | `alerts` | the alerts, each a [`Notice`] with its figures |
+//!
+//! and, besides minijinja's own, the filters `credits` (`12345.5` gives `12,345.5`), `percent` (`0.8` gives
+//! `80%`) and `day` (`2026-11-27` or an instant gives `27 Nov 2026`). JSON is written with `tojson`.
+//!
+//! What a notice does not have, such as figures that say nothing about the kind of rule, may be asked for
+//! with `if`; to print it, or anything else that does not exist, is an error.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDate};
+use minijinja::value::Serde;
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
+use serde::Serialize;
+
+use super::Message;
+use super::preset;
+use super::summary::{Summary, line};
+use crate::alert::Notice;
+use crate::flowgent::error::{QUOTE_BYTES, printable};
+
+/// What rendering may cost: an instruction costs one, and so do 64 bytes of data.
+const FUEL: u64 = 1_000_000;
+/// The most bytes that a template may give.
+const OUTPUT_BYTES: usize = 256 << 10;
+/// The name of the only template of an environment.
+const NAME: &str = "template";
 
 /// A template that compiles.
 #[derive(Debug, Clone)]
-pub struct Template {
-    // HOOKS
-    _source: String,
+pub struct Template(Form);
+
+#[derive(Debug, Clone)]
+enum Form {
+    Source(Arc<Environment<'static>>),
+    Preset(Preset),
 }
 
 /// A template for a well-known receiver.
@@ -20,7 +62,7 @@ pub enum Preset {
     PagerDuty,
 }
 
-/// Why a text is no template.
+/// Why a text is no template, or why a template gives nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct TemplateError {
@@ -30,18 +72,184 @@ pub struct TemplateError {
     pub line: usize,
 }
 
+/// The names of what a template sees.
+const NAMES: [&str; 6] = ["id", "test", "status", "title", "text", "alerts"];
+
+/// What a template sees.
+#[derive(Debug, Serialize)]
+struct Context<'a> {
+    id: &'a str,
+    test: bool,
+    status: &'static str,
+    title: &'a str,
+    text: &'a str,
+    alerts: &'a [Notice],
+}
+
 impl Template {
     /// Compiles `source`.
     ///
     /// # Errors
-    /// It does not compile.
-    pub fn new(_source: &str) -> Result<Self, TemplateError> {
-        todo!()
+    /// It does not compile, or asks for what no template sees.
+    pub fn new(source: &str) -> Result<Self, TemplateError> {
+        let mut environment = Environment::new();
+        // Its errors would quote what is rendered.
+        environment.set_debug(false);
+        environment.set_fuel(Some(FUEL));
+        environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+        environment.add_filter("credits", credits);
+        environment.add_filter("percent", percent);
+        environment.add_filter("day", day);
+        environment
+            .add_template_owned(NAME, source.to_owned())
+            .and_then(|()| environment.get_template(NAME))
+            .map_err(|error| TemplateError::of(&error))
+            .map(|template| template.undeclared_variables(false))
+            .and_then(|names| known(source, names, &environment))?;
+        Ok(Self(Form::Source(Arc::new(environment))))
     }
 
     /// The template of a preset.
     #[must_use]
-    pub fn preset(_preset: Preset) -> Self {
-        todo!()
+    pub fn preset(preset: Preset) -> Self {
+        Self(Form::Preset(preset))
     }
+
+    /// What it makes of `message`.
+    ///
+    /// # Errors
+    /// It asks for something that does not exist, takes too long or gives too much.
+    pub(super) fn render(&self, message: &Message) -> Result<String, TemplateError> {
+        match &self.0 {
+            Form::Source(environment) => render(environment, message),
+            Form::Preset(preset) => preset::render(*preset, message),
+        }
+    }
+
+    /// Whether the receiver takes only one alert at a time.
+    pub(super) fn takes_one_alert(&self) -> bool {
+        matches!(self.0, Form::Preset(Preset::PagerDuty))
+    }
+}
+
+/// Refuses those of `names`, which `source` uses, that nobody gives it: a misspelt one would only show
+/// once there is something to tell.
+fn known(
+    source: &str,
+    names: HashSet<String>,
+    environment: &Environment<'_>,
+) -> Result<(), TemplateError> {
+    let globals: HashSet<&str> = environment.globals().map(|(name, _)| name).collect();
+    let is_known = |name: &str| NAMES.contains(&name) || globals.contains(name);
+    // The first one in the alphabet, so that the error is always the same.
+    let unknown = names.into_iter().filter(|name| !is_known(name)).min();
+    unknown.map_or(Ok(()), |name| {
+        let is_in = |text: &str| text.contains(&name);
+        Err(TemplateError {
+            message: format!("`{name}` is none of {}", NAMES.join(", ")),
+            line: source.lines().position(is_in).unwrap_or(0) + 1,
+        })
+    })
+}
+
+fn render(environment: &Environment<'_>, message: &Message) -> Result<String, TemplateError> {
+    let summary = Summary::of(&message.notification);
+    let context = Serde(Context {
+        id: &message.id,
+        test: message.notification.test,
+        status: summary.status,
+        title: &summary.title,
+        text: &summary.text,
+        alerts: &message.notification.alerts,
+    });
+    let mut output = Output::default();
+    let rendered = environment
+        .get_template(NAME)
+        .and_then(|template| template.render_captured_to(context, &mut output).map(drop));
+    rendered.map_err(|error| match output.is_full {
+        true => TemplateError {
+            message: format!("it gives more than {OUTPUT_BYTES} bytes"),
+            line: 1,
+        },
+        false => TemplateError::of(&error),
+    })?;
+    // Templates and values are texts, and so is whatever they give.
+    Ok(String::from_utf8_lossy(&output.bytes).into_owned())
+}
+
+/// Takes what a template gives, up to the limit.
+#[derive(Debug, Default)]
+struct Output {
+    bytes: Vec<u8>,
+    is_full: bool,
+}
+
+impl io::Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > OUTPUT_BYTES {
+            self.is_full = true;
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl TemplateError {
+    fn of(error: &Error) -> Self {
+        let text = match error.detail() {
+            Some(detail) => format!("{}: {detail}", error.kind()),
+            None => error.kind().to_string(),
+        };
+        Self {
+            message: printable(&line(&text), QUOTE_BYTES),
+            line: error.line().unwrap_or(1),
+        }
+    }
+}
+
+/// A number with separators between its thousands and at most two decimals.
+fn credits(number: f64) -> String {
+    let text = decimals(number, 2);
+    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let (sign, digits) = whole.split_at(usize::from(whole.starts_with('-')));
+    let mut shown = sign.to_owned();
+    for (place, digit) in digits.chars().enumerate() {
+        let left = digits.len() - place;
+        if place > 0 && left.is_multiple_of(3) && number.is_finite() {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown + rest
+}
+
+/// A share in percent, with at most one decimal.
+fn percent(ratio: f64) -> String {
+    format!("{}%", decimals(ratio * 100.0, 1))
+}
+
+/// A number with so many decimals, without those at the end that are zero.
+fn decimals(number: f64, most: usize) -> String {
+    let text = format!("{number:.most$}");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+/// The day of a date or an instant as people write it.
+fn day(text: &str) -> Result<String, Error> {
+    let date = text.parse::<NaiveDate>().or_else(|_| {
+        DateTime::parse_from_rfc3339(text).map(|instant| instant.to_utc().date_naive())
+    });
+    let date = date.map_err(|_| {
+        let reason = "`day` takes a date, such as 2026-11-27, or an instant";
+        Error::new(ErrorKind::InvalidOperation, reason)
+    })?;
+    Ok(date.format("%-d %b %Y").to_string())
 }

@@ -1,1 +1,218 @@
-//! HOOKS: webhook.
+//! Webhooks by the Standard Webhooks: a POST with an id that stays the same over all tries, the time of
+//! the try, and a signature by each secret.
+
+use std::borrow::Cow;
+
+use reqwest::header::{HeaderMap, HeaderValue};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::post::{Place, Poster, Refusal};
+use super::signature::SigningKey;
+use super::target::failed;
+use super::template::{Template, TemplateError};
+use super::{Message, SendError, Settings};
+use crate::alert::{Notice, Notification};
+use crate::flowgent::error::{QUOTE_BYTES, printable};
+use crate::secret::{Secret, SecretSource};
+
+/// An HTTP endpoint. Its URL and secrets are read at each try, so that they can be exchanged.
+#[derive(Debug)]
+pub(super) struct Webhook {
+    settings: Settings,
+    url: SecretSource,
+    secrets: Vec<SecretSource>,
+    template: Option<Template>,
+    content_type: String,
+    routing_key: Option<SecretSource>,
+}
+
+/// What is sent where no template says otherwise.
+#[derive(Debug, Serialize)]
+struct Plain<'a> {
+    id: &'a str,
+    test: bool,
+    alerts: &'a [Notice],
+    /// Why this is sent although there is a template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template_error: Option<&'a str>,
+}
+
+/// The body of a request.
+#[derive(Debug)]
+struct Body {
+    text: String,
+    content_type: String,
+    template_error: Option<String>,
+}
+
+impl Webhook {
+    /// The endpoint that `settings` are about. Nothing is read or connected to yet.
+    pub(super) fn new(
+        settings: &Settings,
+        url: &SecretSource,
+        secrets: &[SecretSource],
+        template: Option<&Template>,
+        content_type: &str,
+        routing_key: Option<&SecretSource>,
+    ) -> Self {
+        Self {
+            settings: settings.clone(),
+            url: url.clone(),
+            secrets: secrets.to_vec(),
+            template: template.cloned(),
+            content_type: content_type.to_owned(),
+            routing_key: routing_key.cloned(),
+        }
+    }
+
+    /// Sends `message` once; returns what the receiver answered, such as `200 OK`.
+    ///
+    /// # Errors
+    /// It was not taken, or something that is needed for sending it cannot be read.
+    pub(super) async fn send(&self, message: &Message) -> Result<String, SendError> {
+        let mut place = Place::secret(&self.url)?;
+        let keys = self.signing_keys(&mut place)?;
+        let routing_key = match &self.routing_key {
+            None => None,
+            Some(source) => {
+                let key = source.read().map_err(|error| failed(error.to_string()))?;
+                place.guard(key.expose());
+                Some(key)
+            }
+        };
+        let poster = Poster::new(&self.settings)?;
+        let mut answer = String::new();
+        for part in self.parts(message) {
+            let body = self.body(&part, routing_key.as_ref());
+            let headers = headers(&part, &body, &keys)?;
+            answer = poster
+                .post(&place, headers, body.text.into_bytes(), part.now)
+                .await
+                .map_err(|Refusal { error, .. }| error)?;
+            if let Some(error) = body.template_error {
+                tracing::warn!(
+                    hook = &*self.settings.name,
+                    delivery = &*part.id,
+                    error,
+                    "template failed, plain JSON was sent instead"
+                );
+                answer += &format!(", but the template failed, so plain JSON was sent: {error}");
+            }
+        }
+        Ok(answer)
+    }
+
+    fn signing_keys(&self, place: &mut Place) -> Result<Vec<SigningKey>, SendError> {
+        self.secrets
+            .iter()
+            .map(|source| {
+                let secret = source.read().map_err(|error| failed(error.to_string()))?;
+                place.guard(secret.expose());
+                place.guard(secret.expose().trim_start_matches("whsec_"));
+                SigningKey::new(&secret).map_err(|error| failed(format!("{source}: {error}")))
+            })
+            .collect()
+    }
+
+    /// The message, or one for each alert where the receiver takes only one at a time. All have the
+    /// same id: such a receiver goes by the keys of the alerts.
+    fn parts<'a>(&self, message: &'a Message) -> Vec<Cow<'a, Message>> {
+        let alerts = &message.notification.alerts;
+        let single = self
+            .template
+            .as_ref()
+            .is_some_and(Template::takes_one_alert);
+        if !single || alerts.len() < 2 {
+            return vec![Cow::Borrowed(message)];
+        }
+        let only = |alert: &Notice| Message {
+            notification: Notification {
+                test: message.notification.test,
+                alerts: vec![alert.clone()],
+            },
+            ..message.clone()
+        };
+        alerts.iter().map(|alert| Cow::Owned(only(alert))).collect()
+    }
+
+    /// What the template gives, or plain JSON if it gives nothing of use: somebody must be told.
+    fn body(&self, message: &Message, routing_key: Option<&Secret>) -> Body {
+        let rendered = match &self.template {
+            None => Ok(plain(message, None)),
+            Some(template) => template
+                .render(message)
+                .map_err(|TemplateError { message, line }| format!("line {line}: {message}"))
+                .and_then(|text| self.checked(text, routing_key)),
+        };
+        match rendered {
+            Ok(text) => Body {
+                text,
+                content_type: self.content_type.clone(),
+                template_error: None,
+            },
+            Err(error) => Body {
+                text: plain(message, Some(&error)),
+                content_type: "application/json".to_owned(),
+                template_error: Some(error),
+            },
+        }
+    }
+
+    /// What a template gave, if it is what it is said to be, with the routing key.
+    fn checked(&self, text: String, routing_key: Option<&Secret>) -> Result<String, String> {
+        let no_json = |error: serde_json::Error| {
+            let error = printable(&error.to_string(), QUOTE_BYTES);
+            format!("the template gives no JSON: {error}")
+        };
+        if let Some(key) = routing_key {
+            let mut event: Map<String, Value> = serde_json::from_str(&text).map_err(no_json)?;
+            event.insert("routing_key".to_owned(), key.expose().into());
+            return Ok(Value::Object(event).to_string());
+        }
+        if is_json(&self.content_type) {
+            serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(no_json)?;
+        }
+        Ok(text)
+    }
+}
+
+fn headers(message: &Message, body: &Body, keys: &[SigningKey]) -> Result<HeaderMap, SendError> {
+    let timestamp = message.now.timestamp();
+    let signatures: Vec<String> = keys
+        .iter()
+        .map(|key| key.sign(&message.id, timestamp, body.text.as_bytes()))
+        .collect();
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("content-type", body.content_type.as_str()),
+        ("webhook-id", &message.id),
+        ("webhook-timestamp", &timestamp.to_string()),
+        ("webhook-signature", &signatures.join(" ")),
+    ] {
+        if !value.is_empty() {
+            let value = HeaderValue::from_str(value)
+                .map_err(|_| failed(format!("`{value}` does not fit into the header {name}")))?;
+            headers.insert(name, value);
+        }
+    }
+    Ok(headers)
+}
+
+fn plain(message: &Message, template_error: Option<&str>) -> String {
+    let Notification { test, alerts } = &message.notification;
+    let plain = Plain {
+        id: &message.id,
+        test: *test,
+        alerts,
+        template_error,
+    };
+    serde_json::to_string(&plain).expect("all its maps have texts as their keys")
+}
+
+/// Whether a media type is one of JSON.
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let essence = essence.to_ascii_lowercase();
+    essence.ends_with("/json") || essence.ends_with("+json")
+}

@@ -1,0 +1,259 @@
+//! HTTP as hooks speak it: straight to the receiver, without proxies and redirects, and with errors that
+//! hold neither a secret nor more of the URL than its scheme, host and port.
+
+use std::error::Error;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
+use percent_encoding::{percent_decode, percent_decode_str};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Response, StatusCode};
+use tokio::time::timeout;
+use url::Url;
+
+use super::target::{self, Resolver, failed};
+use super::{SendError, Settings};
+use crate::flowgent::Roots;
+use crate::flowgent::error::{QUOTE_BYTES, printable};
+use crate::flowgent::transport;
+use crate::secret::{Secret, SecretSource};
+
+/// The most bytes that are read of the body of an error.
+const BODY_LIMIT: usize = 64 << 10;
+/// Shorter parts of a URL's path and query, such as `services`, are no tokens.
+const TOKEN_LETTERS: usize = 8;
+
+/// The connections of one try.
+#[derive(Debug)]
+pub(super) struct Poster {
+    http: reqwest::Client,
+    allow_private: bool,
+    patience: Duration,
+}
+
+/// Where something is posted, with everything about it that nobody may read: it has no [`Debug`].
+pub(super) struct Place {
+    url: Url,
+    guarded: Vec<Secret>,
+    headers: HeaderMap,
+}
+
+/// An answer that is no success, or none at all.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// The answer's status, if one came.
+    pub(super) status: Option<StatusCode>,
+    /// What happened.
+    pub(super) error: SendError,
+}
+
+impl Poster {
+    /// Connections as `settings` say. The file of certificates is read each time, so that it can be
+    /// exchanged.
+    ///
+    /// # Errors
+    /// That file cannot be read or holds no certificate.
+    pub(super) fn new(settings: &Settings) -> Result<Self, SendError> {
+        let roots = settings.ca_file.clone().map_or(Roots::Bundled, Roots::File);
+        let resolver = Resolver {
+            allow_private: settings.allow_private,
+        };
+        let http = transport::client_builder(&roots)
+            .map_err(|error| failed(chain(&error)))?
+            .no_proxy()
+            .no_gzip()
+            .dns_resolver(resolver)
+            .build()
+            .map_err(|error| failed(chain(&error)))?;
+        Ok(Self {
+            http,
+            allow_private: settings.allow_private,
+            // An error is worth telling even if its body never ends.
+            patience: settings.timeout / 2,
+        })
+    }
+
+    /// Posts `body` once and returns the status, such as `200 OK`, if that is a success. Nothing of a
+    /// success's body is read: what has been taken must not fail any more.
+    ///
+    /// # Errors
+    /// What came instead.
+    pub(super) async fn post(
+        &self,
+        place: &Place,
+        headers: HeaderMap,
+        body: Vec<u8>,
+        now: DateTime<Utc>,
+    ) -> Result<String, Refusal> {
+        let silent = |text: String| Refusal {
+            status: None,
+            error: failed(format!("{}: {text}", place.origin())),
+        };
+        target::check_literal(&place.url, self.allow_private)
+            .map_err(|error| silent(error.to_string()))?;
+        let request = self
+            .http
+            .post(place.url.clone())
+            .headers(place.headers.clone())
+            .headers(headers)
+            .body(body);
+        let response = request
+            .send()
+            .await
+            .map_err(|error| silent(transport::broken(error).to_string()))?;
+        if response.status().is_success() {
+            return Ok(status_line(response.status()));
+        }
+        Err(self.refusal(place, response, now).await)
+    }
+
+    async fn refusal(&self, place: &Place, mut response: Response, now: DateTime<Utc>) -> Refusal {
+        let status = response.status();
+        let mut text = format!("{}: {}", place.origin(), status_line(status));
+        if status.is_redirection() {
+            let host = transport::redirect_host(&response)
+                .map_or_else(|| "nowhere".to_owned(), |host| place.quote(host.as_bytes()));
+            text += &format!(", a redirect to {host}, which is not followed");
+        } else {
+            // Half a body could hold half a secret: it is all or nothing.
+            let body = timeout(self.patience, transport::body(&mut response, BODY_LIMIT)).await;
+            let body = body.map_or_else(|_| Vec::new(), Result::unwrap_or_default);
+            if !body.trim_ascii().is_empty() {
+                text += &format!(": {}", place.quote(body.trim_ascii()));
+            }
+        }
+        let retry_after = match status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                transport::retry_after(response.headers(), now)
+            }
+            _ => None,
+        };
+        Refusal {
+            status: Some(status),
+            error: SendError {
+                text,
+                retry_after,
+                gone: status == StatusCode::GONE,
+            },
+        }
+    }
+}
+
+impl Place {
+    /// The place that a secret URL leads to.
+    ///
+    /// # Errors
+    /// The URL cannot be read, or is none of HTTP.
+    pub(super) fn secret(source: &SecretSource) -> Result<Self, SendError> {
+        let text = source.read().map_err(|error| failed(error.to_string()))?;
+        let url = Url::parse(text.expose())
+            .map_err(|error| failed(format!("{source} holds no URL: {error}")))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(failed(format!(
+                "the URL in {source} is neither http nor https"
+            )));
+        }
+        let mut place = Self::new(url);
+        let path = place.url.path_segments().into_iter().flatten();
+        let query = place.url.query_pairs();
+        let parts: Vec<String> = path
+            .map(str::to_owned)
+            .chain(query.flat_map(|(name, value)| [name.into_owned(), value.into_owned()]))
+            .filter(|part| part.len() >= TOKEN_LETTERS)
+            .chain(place.url.password().map(str::to_owned))
+            .collect();
+        for part in &parts {
+            place.guard(&percent_decode_str(part).decode_utf8_lossy());
+            place.guard(part);
+        }
+        Ok(place)
+    }
+
+    /// A place whose URL is no secret.
+    pub(super) fn new(url: Url) -> Self {
+        Self {
+            url,
+            guarded: Vec::new(),
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// What the place is called in errors and logs: scheme, host and port.
+    pub(super) fn origin(&self) -> String {
+        self.url.origin().ascii_serialization()
+    }
+
+    /// Sees to it that no error shows `secret`.
+    pub(super) fn guard(&mut self, secret: &str) {
+        let secret = Secret::new(secret);
+        if !secret.is_empty() {
+            self.guarded.push(secret);
+        }
+    }
+
+    /// Proves to the receiver who sends, with a user and a password.
+    ///
+    /// # Errors
+    /// The password cannot be read.
+    pub(super) fn log_in(&mut self, user: &str, password: &SecretSource) -> Result<(), SendError> {
+        let password = password.read().map_err(|error| failed(error.to_string()))?;
+        let both = STANDARD.encode(format!("{user}:{}", password.expose()));
+        self.guard(password.expose());
+        self.authorize("Basic", &both)
+    }
+
+    /// Proves to the receiver who sends, with a token.
+    ///
+    /// # Errors
+    /// The token cannot be read.
+    pub(super) fn bear(&mut self, token: &SecretSource) -> Result<(), SendError> {
+        let token = token.read().map_err(|error| failed(error.to_string()))?;
+        self.authorize("Bearer", token.expose())
+    }
+
+    fn authorize(&mut self, scheme: &str, credential: &str) -> Result<(), SendError> {
+        self.guard(credential);
+        let mut header =
+            HeaderValue::from_str(&format!("{scheme} {credential}")).map_err(|_| {
+                failed(format!(
+                    "the {scheme} credential does not fit into a header"
+                ))
+            })?;
+        header.set_sensitive(true);
+        self.headers.insert(AUTHORIZATION, header);
+        Ok(())
+    }
+
+    /// What an error may show of the receiver's text: a short, escaped piece, and nothing if the text
+    /// holds a secret.
+    fn quote(&self, text: &[u8]) -> String {
+        let decoded: Vec<u8> = percent_decode(text).collect();
+        let held = |secret: &Secret| secret.is_in(text) || secret.is_in(&decoded);
+        if self.guarded.iter().any(held) {
+            return "[withheld: it holds a secret]".to_owned();
+        }
+        // No letter gets shorter by being shown, so that the rest cannot matter.
+        let start = &text[..text.len().min(QUOTE_BYTES + 4)];
+        printable(&String::from_utf8_lossy(start), QUOTE_BYTES)
+    }
+}
+
+fn status_line(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(reason) => format!("{} {reason}", status.as_u16()),
+        None => status.as_u16().to_string(),
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text += &format!(": {cause}");
+        next = cause.source();
+    }
+    text
+}
