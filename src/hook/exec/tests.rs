@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 
 use super::*;
-use crate::hook::tests::message;
+use crate::hook::tests::message::message;
 
 /// A hook that has a shell run `script`, which finds `argument` in `$0`.
 fn script(script: &str, argument: &Path) -> Exec {

@@ -1,6 +1,7 @@
 //! Hooks that speak HTTP, against servers on the loopback interface, and what they send.
 
 mod alertmanager;
+pub(super) mod message;
 mod preset;
 mod template;
 mod webhook;
@@ -19,7 +20,7 @@ use crate::secret::SecretSource;
 /// The time of every try.
 const NOW: &str = "2026-11-23T12:00:00Z";
 
-fn at(text: &str) -> DateTime<Utc> {
+pub(in crate::hook) fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::*;
-use crate::alert::{Figures, Notice, Severity};
+use super::super::{Message, TITLE_CHARACTERS};
+use super::at;
+use crate::alert::{Figures, Notice, Notification, Severity, Status};
 
 /// A message that tells of one alert per title, each with a text of its own.
-pub(super) fn message(titles: &[&str]) -> Message {
+pub(in crate::hook) fn message(titles: &[&str]) -> Message {
     let notice = |title: &&str| Notice {
         status: Status::Firing,
         rule: "cx-month".to_owned(),
@@ -34,10 +35,6 @@ pub(super) fn message(titles: &[&str]) -> Message {
             alerts: titles.iter().map(notice).collect(),
         },
     }
-}
-
-pub(super) fn at(text: &str) -> DateTime<Utc> {
-    text.parse().unwrap()
 }
 
 #[test]
