@@ -1,16 +1,32 @@
 //! Runs the evaluations and keeps what comes of them.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
 
-use super::Settings;
-use crate::clock::SharedClock;
-use crate::exposition::Exposition;
-use crate::ledger::{AgentNumber, Ledger, LedgerError, Member};
-use crate::telemetry::Telemetry;
+use super::deliveries::deliveries;
+use super::machine::{self, Step, Told};
+use super::{Check, Facts, Settings, Status, judge, observe};
+use crate::clock::{self, SharedClock};
+use crate::day::Day;
+use crate::exposition::{AlertSeries, BudgetSeries, Exposition};
+use crate::ledger::{
+    AgentNumber, Alert, AlertChanges, AlertKey, AlertMemory, AlertState, Ledger, LedgerError,
+    Member,
+};
+use crate::telemetry::{Telemetry, seconds};
+
+/// How often the clock is looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// How long agents may change before the rules are evaluated though the sync goes on.
+const PATIENCE: TimeDelta = TimeDelta::minutes(15);
+/// How long it rests when the ledger could not be read or written.
+const REST_AFTER_ERROR: Duration = Duration::from_secs(10);
 
 /// Which keys and agents FlowGent refused the last time that it was asked. What is not there is not
 /// known.
@@ -25,65 +41,385 @@ pub struct Access {
 /// Tells a running [`Engine`] what has happened.
 #[derive(Debug, Default)]
 pub struct Signals {
-    // ALERTER
-    _agents: HashSet<AgentNumber>,
+    pending: Mutex<Pending>,
+    notify: Notify,
+}
+
+/// What has happened since the engine last looked.
+#[derive(Debug, Default)]
+struct Pending {
+    members: Option<Arc<[Member]>>,
+    settings: Option<Settings>,
+    access: Access,
+    /// An evaluation is due now.
+    is_urgent: bool,
+    /// One is due before long.
+    is_changed: bool,
 }
 
 impl Signals {
     /// All agents, as of now.
-    pub fn members(&self, _members: Arc<[Member]>) {
-        todo!()
+    pub fn members(&self, members: Arc<[Member]>) {
+        let mut pending = self.pending();
+        pending.is_changed = true;
+        pending.members = Some(members);
+        drop(pending);
+        self.notify.notify_one();
     }
 
     /// Something that a rule may be about has changed in the ledger.
     pub fn changed(&self) {
-        todo!()
+        // Nobody is woken: this happens at every window, and the clock is looked at anyway.
+        self.pending().is_changed = true;
     }
 
     /// A sync has ended, and this is what it has seen of keys and agents: what is not in it stays as
     /// it was.
-    pub fn synced(&self, _access: Access) {
-        todo!()
+    pub fn synced(&self, access: Access) {
+        let mut pending = self.pending();
+        pending.access.merge(access);
+        pending.is_urgent = true;
+        drop(pending);
+        self.notify.notify_one();
     }
 
     /// Other rules and hooks from now on.
-    pub fn configure(&self, _settings: Settings) {
-        todo!()
+    pub fn configure(&self, settings: Settings) {
+        let mut pending = self.pending();
+        pending.settings = Some(settings);
+        pending.is_urgent = true;
+        drop(pending);
+        self.notify.notify_one();
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Access {
+    /// Takes over what `newer` says.
+    fn merge(&mut self, newer: Self) {
+        self.key_refused.extend(newer.key_refused);
+        self.agent_refused.extend(newer.agent_refused);
     }
 }
 
 /// Evaluates the rules. See the [module](super).
 pub struct Engine {
-    // ALERTER
-    _ledger: Ledger,
+    settings: Arc<Settings>,
+    ledger: Ledger,
+    exposition: Arc<Exposition>,
+    clock: SharedClock,
+    telemetry: Telemetry,
+    signals: Arc<Signals>,
+    outbox: Arc<Notify>,
+    random: fastrand::Rng,
+    /// None until somebody has said who there is.
+    members: Option<Arc<[Member]>>,
+    access: Arc<Access>,
+    /// What the ledger remembers; none if that must be read first.
+    memory: Option<Arc<Memory>>,
+    /// When the rules were last evaluated.
+    evaluated: Option<DateTime<Utc>>,
+    /// When something changes though nothing else does.
+    next: Option<DateTime<Utc>>,
+}
+
+/// What is remembered of alerts, by their keys.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Memory {
+    pub(super) alerts: BTreeMap<AlertKey, Alert>,
+    pub(super) watched: HashMap<Arc<str>, DateTime<Utc>>,
+}
+
+/// What an evaluation has come to, before any of it is kept.
+struct Verdict {
+    step: Step,
+    /// How the budgets stand, and every subject of every rule, in the order of the rules.
+    budgets: Vec<BudgetSeries>,
+    subjects: Vec<(Arc<str>, Arc<str>)>,
 }
 
 impl Engine {
     /// An engine that has evaluated nothing yet. `outbox` is notified whenever something is to be sent.
     #[must_use]
     pub fn new(
-        _settings: Settings,
-        _ledger: Ledger,
-        _exposition: Arc<Exposition>,
-        _clock: SharedClock,
-        _telemetry: Telemetry,
-        _signals: Arc<Signals>,
-        _outbox: Arc<Notify>,
+        settings: Settings,
+        ledger: Ledger,
+        exposition: Arc<Exposition>,
+        clock: SharedClock,
+        telemetry: Telemetry,
+        signals: Arc<Signals>,
+        outbox: Arc<Notify>,
     ) -> Self {
-        todo!()
+        Self {
+            settings: Arc::new(settings),
+            ledger,
+            exposition,
+            clock,
+            telemetry,
+            signals,
+            outbox,
+            random: fastrand::Rng::new(),
+            members: None,
+            access: Arc::default(),
+            memory: None,
+            evaluated: None,
+            next: None,
+        }
     }
 
     /// Evaluates all rules as of now, keeps what has changed, and publishes the series of budgets and
-    /// alerts.
+    /// alerts. Does nothing as long as nobody has said who the agents are.
     ///
     /// # Errors
     /// The ledger could not be read or written; then nothing has changed.
     pub async fn evaluate(&mut self) -> Result<(), LedgerError> {
-        todo!()
+        self.take_over();
+        let Some(members) = self.members.clone() else {
+            return Ok(());
+        };
+        let started = clock::instant();
+        // As exact as it is kept, so that what is remembered is what will be read again.
+        let now = self.clock.now().trunc_subsecs(3);
+        let today = Day::of(now);
+        let memory = match &self.memory {
+            Some(memory) => Arc::clone(memory),
+            None => Arc::new(Memory::from(self.ledger.alert_memory().await?)),
+        };
+        let facts = observe(
+            &self.ledger,
+            &members,
+            &self.settings,
+            &memory.watched,
+            Arc::clone(&self.access),
+            today,
+        )
+        .await?;
+        let verdict = self.decide(facts, Arc::clone(&memory), now).await;
+        let memory = self.keep(verdict.step, memory, now).await?;
+        let alerts = alert_series(verdict.subjects, &memory);
+        self.exposition
+            .publish_alerts(today, &verdict.budgets, &alerts);
+        self.memory = Some(memory);
+        self.evaluated = Some(now);
+        let took = started.elapsed().as_secs_f64();
+        self.telemetry.alert_evaluation_duration.observe(took);
+        self.telemetry
+            .alert_last_evaluation_timestamp
+            .set(seconds(now));
+        Ok(())
+    }
+
+    /// Takes over what the signals have brought.
+    fn take_over(&mut self) {
+        let Pending {
+            members,
+            settings,
+            access,
+            is_urgent: _,
+            is_changed: _,
+        } = std::mem::take(&mut *self.signals.pending());
+        self.members = members.or_else(|| self.members.take());
+        if let Some(settings) = settings {
+            self.settings = Arc::new(settings);
+        }
+        Arc::make_mut(&mut self.access).merge(access);
+    }
+
+    /// Judges the facts, away from the async threads: there may be very many.
+    async fn decide(&self, facts: Facts, memory: Arc<Memory>, now: DateTime<Utc>) -> Verdict {
+        let settings = Arc::clone(&self.settings);
+        let deciding = tokio::task::spawn_blocking(move || decide(&settings, &facts, &memory, now));
+        match deciding.await {
+            Ok(verdict) => verdict,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+
+    /// Keeps what has changed with what is to be told of it. Returns what is remembered from then on.
+    async fn keep(
+        &mut self,
+        step: Step,
+        mut memory: Arc<Memory>,
+        now: DateTime<Utc>,
+    ) -> Result<Arc<Memory>, LedgerError> {
+        let Step {
+            changed,
+            forgotten,
+            told,
+            next,
+        } = step;
+        let new = self.settings.rules.iter().map(|rule| &rule.name);
+        let new = new.filter(|name| !memory.watched.contains_key(*name));
+        let changes = AlertChanges {
+            watched: new.map(|name| (Arc::clone(name), now)).collect(),
+            changed,
+            forgotten,
+            deliveries: Vec::new(),
+        };
+        let deliveries = deliveries(&told, &self.settings.routes, now, &mut self.random);
+        // The ledger tidies up when something is recorded, so once a day something is.
+        let is_new_day = self.evaluated.map(Day::of) != Some(Day::of(now));
+        if is_new_day || changes != AlertChanges::default() {
+            let is_outgoing = !deliveries.is_empty();
+            let recorded = AlertChanges {
+                deliveries,
+                ..changes.clone()
+            };
+            // If that fails, nobody knows what is kept, and all is read again.
+            self.memory = None;
+            self.ledger.record_alerts(recorded, now).await?;
+            Arc::make_mut(&mut memory).apply(changes);
+            if is_outgoing {
+                self.outbox.notify_one();
+            }
+            told.iter().for_each(log);
+        }
+        self.next = next;
+        Ok(memory)
     }
 
     /// Evaluates whenever there is a reason to, until `stop` is cancelled.
-    pub async fn run(self, _stop: CancellationToken) {
-        todo!()
+    pub async fn run(mut self, stop: CancellationToken) {
+        // An error that lasts is told once, not at every try.
+        let mut told = None;
+        let mut is_retry = false;
+        while !stop.is_cancelled() {
+            let rest = if !is_retry && !self.is_due() {
+                TICK
+            } else {
+                match self.evaluate().await {
+                    Ok(()) => {
+                        told = None;
+                        is_retry = false;
+                        continue;
+                    }
+                    Err(error) => {
+                        is_retry = true;
+                        let error = error.to_string();
+                        if told.as_ref() != Some(&error) {
+                            error!("cannot evaluate the rules: {error}");
+                            told = Some(error);
+                        }
+                        REST_AFTER_ERROR
+                    }
+                }
+            };
+            let notified = async {
+                self.signals.notify.notified().await;
+                if is_retry {
+                    std::future::pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = notified => {}
+                () = tokio::time::sleep(rest) => {}
+            }
+        }
     }
+
+    /// Whether there is a reason to evaluate the rules now.
+    fn is_due(&self) -> bool {
+        let pending = self.signals.pending();
+        let Some(evaluated) = self.evaluated else {
+            return pending.members.is_some() || self.members.is_some();
+        };
+        let now = self.clock.now();
+        let is_other = |members: &Arc<[Member]>| {
+            !self
+                .members
+                .as_ref()
+                .is_some_and(|known| Arc::ptr_eq(known, members))
+        };
+        // The clock may have been set back.
+        let waited = now.signed_duration_since(evaluated).abs();
+        pending.is_urgent
+            || pending.members.as_ref().is_some_and(is_other)
+            || (pending.is_changed && waited >= PATIENCE)
+            || Day::of(now) != Day::of(evaluated)
+            || self.next.is_some_and(|next| next <= now)
+    }
+}
+
+impl Memory {
+    /// Takes over what the ledger has kept.
+    pub(super) fn apply(&mut self, changes: AlertChanges) {
+        let AlertChanges {
+            watched,
+            changed,
+            forgotten,
+            deliveries: _,
+        } = changes;
+        self.watched.extend(watched);
+        self.alerts
+            .extend(changed.into_iter().map(|alert| (alert.key.clone(), alert)));
+        for key in forgotten {
+            self.alerts.remove(&key);
+        }
+    }
+}
+
+impl From<AlertMemory> for Memory {
+    fn from(memory: AlertMemory) -> Self {
+        let alerts = memory.alerts.into_iter();
+        Self {
+            alerts: alerts.map(|alert| (alert.key.clone(), alert)).collect(),
+            watched: memory.watched,
+        }
+    }
+}
+
+fn decide(settings: &Settings, facts: &Facts, memory: &Memory, now: DateTime<Utc>) -> Verdict {
+    let observations = judge(&settings.rules, facts);
+    let step = machine::step(&memory.alerts, &observations, settings, now);
+    let budgets = settings.rules.iter().filter_map(|rule| {
+        let standing = facts.budgets.get(&rule.name)?.last()?.clone();
+        matches!(rule.check, Check::Budget { .. }).then(|| BudgetSeries {
+            name: Arc::clone(&rule.name),
+            standing,
+        })
+    });
+    let keys = observations.into_iter().map(|observation| observation.key);
+    let mut subjects: Vec<_> = keys.map(|key| (key.rule, key.subject)).collect();
+    // The observations of a subject stand together.
+    subjects.dedup();
+    Verdict {
+        step,
+        budgets: budgets.collect(),
+        subjects,
+    }
+}
+
+/// Which subjects fire.
+fn alert_series(subjects: Vec<(Arc<str>, Arc<str>)>, memory: &Memory) -> Vec<AlertSeries> {
+    let firing: HashSet<(&str, &str)> = memory
+        .alerts
+        .values()
+        .filter(|alert| alert.state == AlertState::Firing)
+        .map(|alert| (&*alert.key.rule, &*alert.key.subject))
+        .collect();
+    let series = |(rule, subject): (Arc<str>, Arc<str>)| AlertSeries {
+        firing: firing.contains(&(&*rule, &*subject)),
+        rule,
+        subject,
+    };
+    subjects.into_iter().map(series).collect()
+}
+
+fn log(told: &Told) {
+    let notice = &told.notice;
+    let status = match notice.status {
+        Status::Firing => "fires",
+        Status::Resolved => "is resolved",
+    };
+    info!(
+        rule = notice.rule,
+        subject = notice.subject,
+        severity = notice.severity.as_str(),
+        "an alert {status}: {}",
+        notice.title
+    );
 }

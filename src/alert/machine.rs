@@ -1,1 +1,316 @@
 //! Pure: alerts and observations in, alerts and what is to be told out.
+//!
+//! An alert fires when its condition is met, and is over when it is not met any more. What cannot be
+//! said changes nothing. Within a period a threshold fires once; thresholds that are crossed together
+//! are told of by the highest, and the others are only marked as firing.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::message::{self, Ending};
+use super::{Check, Condition, Finding, Measure, Notice, Observation, Rule, Settings, Threshold};
+use crate::ledger::{Alert, AlertKey, AlertState};
+
+/// An alert of a period that is not the current one any more is over, but not before it has fired for
+/// so long: one that fires for a late day is to be seen.
+const MIN_FIRING: TimeDelta = TimeDelta::hours(24);
+/// How long it is remembered that an alert was there. It outlasts every period that begins anew.
+const MEMORY: TimeDelta = TimeDelta::days(45);
+
+/// What one evaluation comes to.
+#[derive(Debug, Default)]
+pub(super) struct Step {
+    /// Alerts in their new state.
+    pub(super) changed: Vec<Alert>,
+    /// Alerts to be forgotten.
+    pub(super) forgotten: Vec<AlertKey>,
+    /// What is to be told.
+    pub(super) told: Vec<Told>,
+    /// When something changes though nothing else does.
+    pub(super) next: Option<DateTime<Utc>>,
+}
+
+/// Something to be told.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    /// The alert.
+    pub(super) key: AlertKey,
+    /// What is told of it.
+    pub(super) notice: Notice,
+    /// The hooks that are told. Empty if the rule has none.
+    pub(super) hooks: Vec<String>,
+}
+
+/// What becomes of `alerts` by these observations of the rules in `settings`.
+pub(super) fn step(
+    alerts: &BTreeMap<AlertKey, Alert>,
+    observations: &[Observation<'_>],
+    settings: &Settings,
+    now: DateTime<Utc>,
+) -> Step {
+    let mut machine = Machine {
+        alerts,
+        hooks: settings.routes.iter().map(|route| &*route.hook).collect(),
+        url: settings.dashboard_url.as_deref(),
+        now,
+        step: Step::default(),
+    };
+    let together = |a: &Observation<'_>, b: &Observation<'_>| {
+        (&a.key.rule, &a.key.subject, a.key.period) == (&b.key.rule, &b.key.subject, b.key.period)
+    };
+    for observations in observations.chunk_by(together) {
+        match observations {
+            [observation] if observation.key.period.is_none() => machine.single(observation),
+            thresholds => machine.thresholds(thresholds),
+        }
+    }
+    let seen = observations
+        .iter()
+        .map(|observation| &observation.key)
+        .collect();
+    let rules = settings
+        .rules
+        .iter()
+        .map(|rule| (&*rule.name, rule))
+        .collect();
+    machine.unseen(&seen, &rules);
+    machine.step
+}
+
+struct Machine<'a> {
+    alerts: &'a BTreeMap<AlertKey, Alert>,
+    /// The hooks that there are.
+    hooks: HashSet<&'a str>,
+    url: Option<&'a str>,
+    now: DateTime<Utc>,
+    step: Step,
+}
+
+impl Machine<'_> {
+    /// An alert that stands for itself.
+    fn single(&mut self, observation: &Observation<'_>) {
+        let alert = self.alerts.get(&observation.key);
+        let state = alert.map(|alert| alert.state);
+        match (observation.condition, alert, state) {
+            (Condition::Met, _, Some(AlertState::Firing))
+            | (Condition::Held | Condition::Unknown, ..) => {}
+            (Condition::Met, ..) => {
+                let pending = alert.filter(|alert| alert.state == AlertState::Pending);
+                match self.fires_at(observation, pending.map_or(self.now, |alert| alert.since)) {
+                    Some(at) if self.now < at => {
+                        self.wake(at);
+                        if pending.is_none() {
+                            self.pend(observation);
+                        }
+                    }
+                    _ => self.fire(observation, true),
+                }
+            }
+            (Condition::NotMet, Some(alert), Some(AlertState::Firing)) => {
+                self.resolve(alert, Some(observation), Ending::Quiet);
+            }
+            (Condition::NotMet, Some(alert), Some(AlertState::Pending)) => self.forget(alert),
+            (Condition::NotMet, Some(alert), Some(AlertState::Resolved)) => self.fade(alert),
+            (Condition::NotMet, ..) => {}
+        }
+    }
+
+    /// When a condition that has been met since `since` is to fire; none if at once.
+    fn fires_at(
+        &self,
+        observation: &Observation<'_>,
+        since: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
+        let (Finding::MissingData(_, Some(day)), Check::MissingData { longer_than, .. }) =
+            (&observation.finding, &observation.rule.check)
+        else {
+            return None;
+        };
+        // Longer than that, if only by the smallest time that is kept.
+        let at = TimeDelta::from_std(*longer_than)
+            .ok()
+            .and_then(|longer| longer.checked_add(&TimeDelta::milliseconds(1)))
+            .and_then(|longer| day.end().max(since).checked_add_signed(longer));
+        Some(at.unwrap_or(DateTime::<Utc>::MAX_UTC))
+    }
+
+    /// The thresholds of a budget in one period.
+    fn thresholds(&mut self, observations: &[Observation<'_>]) {
+        let mut firing = Vec::new();
+        let mut crossed = Vec::new();
+        for observation in observations {
+            let Finding::Budget {
+                threshold,
+                is_current,
+                ..
+            } = observation.finding
+            else {
+                continue;
+            };
+            let alert = self.alerts.get(&observation.key);
+            match alert {
+                Some(alert) if alert.state == AlertState::Firing => {
+                    if !self.ends(alert, observation, is_current) {
+                        firing.push(threshold);
+                    }
+                }
+                _ if observation.condition != Condition::Met => {}
+                Some(alert) if is_latched(alert, observation, is_current) => {}
+                _ => crossed.push((threshold, observation)),
+            }
+        }
+        let (covered, mut open): (Vec<_>, Vec<_>) = crossed
+            .into_iter()
+            .partition(|(threshold, _)| firing.iter().any(|other| covers(other, threshold)));
+        open.sort_by(|(a, _), (b, _)| highest_first(a, b));
+        let silent = covered.iter().chain(open.iter().skip(1));
+        silent.for_each(|(_, observation)| self.fire(observation, false));
+        if let Some((_, highest)) = open.first() {
+            self.fire(highest, true);
+        }
+    }
+
+    /// Resolves an alert that fires, if it is time to. Says whether it was.
+    fn ends(&mut self, alert: &Alert, observation: &Observation<'_>, is_current: bool) -> bool {
+        let ending = if observation.condition == Condition::NotMet {
+            Ending::Quiet
+        } else if !is_current && self.has_fired_long_enough(alert) {
+            Ending::PeriodOver
+        } else {
+            return false;
+        };
+        self.resolve(alert, Some(observation), ending);
+        true
+    }
+
+    /// Whether an alert whose period is over may end. If not, it will be time later.
+    fn has_fired_long_enough(&mut self, alert: &Alert) -> bool {
+        let until = fired_at(alert) + MIN_FIRING;
+        if self.now < until {
+            self.wake(until);
+        }
+        self.now >= until
+    }
+
+    /// Alerts that no observation is about: their rule, their subject or their threshold is gone, or
+    /// their period is not looked at any more.
+    fn unseen(&mut self, seen: &HashSet<&AlertKey>, rules: &HashMap<&str, &Rule>) {
+        let alerts = self.alerts;
+        for alert in alerts.values().filter(|alert| !seen.contains(&alert.key)) {
+            let is_of_period = alert.key.period.is_some() && rules.contains_key(&*alert.key.rule);
+            match alert.state {
+                AlertState::Pending => self.forget(alert),
+                AlertState::Resolved => self.fade(alert),
+                AlertState::Firing if !is_of_period => self.resolve(alert, None, Ending::Gone),
+                AlertState::Firing => {
+                    if self.has_fired_long_enough(alert) {
+                        self.resolve(alert, None, Ending::PeriodOver);
+                    }
+                }
+            }
+        }
+    }
+
+    fn pend(&mut self, observation: &Observation<'_>) {
+        self.step.changed.push(Alert {
+            key: observation.key.clone(),
+            state: AlertState::Pending,
+            since: self.now,
+            fired_at: None,
+            limit_credits: observation.limit_credits(),
+            hooks: Vec::new(),
+            // There may be one per agent, and most of them never fire.
+            notice: String::new(),
+        });
+    }
+
+    /// Lets an alert fire, and tells of it unless a higher threshold is told of in its place.
+    fn fire(&mut self, observation: &Observation<'_>, is_told: bool) {
+        let notice = message::firing(observation, self.url, self.now);
+        let hooks: Vec<String> = observation
+            .rule
+            .hooks
+            .iter()
+            .filter(|hook| is_told && self.hooks.contains(&***hook))
+            .map(|hook| hook.to_string())
+            .collect();
+        self.step.changed.push(Alert {
+            key: observation.key.clone(),
+            state: AlertState::Firing,
+            since: self.now,
+            fired_at: Some(self.now),
+            limit_credits: observation.limit_credits(),
+            hooks: hooks.clone(),
+            notice: message::json(&notice),
+        });
+        if is_told {
+            self.tell(&observation.key, notice, hooks);
+        }
+    }
+
+    /// Ends an alert that fires, and tells those who were told that it did.
+    fn resolve(&mut self, alert: &Alert, observation: Option<&Observation<'_>>, ending: Ending) {
+        let notice = message::resolved(alert, observation, ending, self.now);
+        let still_there = |hook: &&String| self.hooks.contains(hook.as_str());
+        let hooks: Vec<String> = alert.hooks.iter().filter(still_there).cloned().collect();
+        self.step.changed.push(Alert {
+            state: AlertState::Resolved,
+            since: self.now,
+            notice: message::json(&notice),
+            ..alert.clone()
+        });
+        if !hooks.is_empty() {
+            self.tell(&alert.key, notice, hooks);
+        }
+    }
+
+    fn tell(&mut self, key: &AlertKey, notice: Notice, hooks: Vec<String>) {
+        self.step.told.push(Told {
+            key: key.clone(),
+            notice,
+            hooks,
+        });
+    }
+
+    fn forget(&mut self, alert: &Alert) {
+        self.step.forgotten.push(alert.key.clone());
+    }
+
+    /// Forgets an alert that has been over for long.
+    fn fade(&mut self, alert: &Alert) {
+        if self.now.signed_duration_since(alert.since) > MEMORY {
+            self.forget(alert);
+        }
+    }
+
+    fn wake(&mut self, at: DateTime<Utc>) {
+        self.step.next = Some(self.step.next.map_or(at, |next| next.min(at)));
+    }
+}
+
+/// Whether an alert that is over may not fire again: in its period, against the same limit, once is
+/// enough. A limit that is changed later says nothing about a period that has passed.
+fn is_latched(alert: &Alert, observation: &Observation<'_>, is_current: bool) -> bool {
+    !is_current || alert.limit_credits == observation.limit_credits()
+}
+
+/// Whether someone who knows that `higher` is reached learns nothing new from `lower`.
+fn covers(higher: &Threshold, lower: &Threshold) -> bool {
+    let says_more = higher.measure == Measure::Used || higher.measure == lower.measure;
+    says_more && higher.ratio >= lower.ratio
+}
+
+/// The order of thresholds that are crossed together, highest first: what is used comes before what is
+/// expected.
+fn highest_first(a: &Threshold, b: &Threshold) -> Ordering {
+    let is_expected = |threshold: &Threshold| threshold.measure == Measure::Forecast;
+    let ratios = b.ratio.total_cmp(&a.ratio);
+    ratios.then(is_expected(a).cmp(&is_expected(b)))
+}
+
+/// When an alert that fires began to.
+pub(super) fn fired_at(alert: &Alert) -> DateTime<Utc> {
+    alert.fired_at.unwrap_or(alert.since)
+}

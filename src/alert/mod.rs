@@ -8,6 +8,7 @@
 //! An alert is identified by its rule, its subject, its period and its threshold, and by no value and no
 //! day, so that one that lasts stays one.
 
+mod deliveries;
 mod engine;
 mod judge;
 mod machine;
@@ -15,9 +16,12 @@ mod message;
 mod notice;
 mod observe;
 mod rule;
+#[cfg(test)]
+mod tests;
+mod words;
 
 pub use engine::{Access, Engine, Signals};
-pub use judge::{Condition, Observation, judge};
+pub use judge::{Condition, Finding, Observation, Whose, judge};
 pub use notice::{Figures, Notice, Notification, Share, Status};
 pub use observe::{AgentFacts, Facts, observe};
 pub use rule::{Check, Measure, Per, Rule, Severity, Span, Threshold};
@@ -40,6 +44,8 @@ pub struct Route {
 /// What to look for and whom to tell.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
+    /// The names of all accounts, also of those whose agents nobody knows yet.
+    pub accounts: Vec<Arc<str>>,
     /// Budgets and rules, each with a name of its own.
     pub rules: Vec<Rule>,
     /// The hooks.

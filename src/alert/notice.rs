@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Severity;
+use crate::day::Day;
 
 /// One message to one receiver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -123,4 +124,62 @@ pub struct Share {
     pub agent: String,
     /// Credits that it used.
     pub credits: f64,
+}
+
+impl Notification {
+    /// A message to try a hook with, marked as such: it looks like one of a budget, and nothing in it
+    /// has happened.
+    #[must_use]
+    pub fn sample(url: Option<&str>, now: DateTime<Utc>) -> Self {
+        let today = Day::of(now);
+        let (first, last) = (today.plus(-10), today.plus(9));
+        let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let share = |agent: &str, credits| Share {
+            account: "example".to_owned(),
+            agent: agent.to_owned(),
+            credits,
+        };
+        let notice = Notice {
+            status: Status::Firing,
+            rule: "example".to_owned(),
+            kind: "budget".to_owned(),
+            subject: "all".to_owned(),
+            severity: Severity::Info,
+            key: format!("example/all/{first}/used 0.8"),
+            title: "Test: budget example: 4,012 of 5,000 credits used (80%)".to_owned(),
+            text: "This is a test: nothing has happened, and the figures are made up.\nAn alert \
+                   says here how much of a budget is used, where that leads, and by whom."
+                .to_owned(),
+            started_at: now,
+            resolved_at: None,
+            url: url.map(str::to_owned),
+            labels: BTreeMap::from([
+                label("rule", "example"),
+                label("budget", "example"),
+                label("measure", "used"),
+                label("threshold", "0.8"),
+            ]),
+            figures: Figures {
+                used_credits: Some(4_012.0),
+                limit_credits: Some(5_000.0),
+                used_ratio: Some(0.8024),
+                threshold_ratio: Some(0.8),
+                measure: Some("used".to_owned()),
+                first_day: Some(first.to_string()),
+                last_day: Some(last.to_string()),
+                missing_days: Some(0),
+                pace_credits_per_day: Some(401.2),
+                forecast_credits: Some(8_024.0),
+                forecast_low_credits: Some(7_800.0),
+                forecast_high_credits: Some(8_250.0),
+                exhausted_at: Some(today.plus(2).start()),
+                top: vec![share("support", 2_600.0), share("sales", 1_412.0)],
+                ..Figures::default()
+            },
+        };
+        Self {
+            test: true,
+            alerts: vec![notice],
+        }
+    }
 }

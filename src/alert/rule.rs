@@ -1,9 +1,11 @@
 //! What is looked for: budgets and other rules.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::budget::Cycle;
+use crate::day::Day;
 use crate::roster::Matcher;
 
 /// A budget or another rule.
@@ -153,6 +155,54 @@ impl Span {
             Self::Previous7Days => "previous_7_days",
             Self::Previous30Days => "previous_30_days",
             Self::MonthToDate => "month_to_date",
+        }
+    }
+}
+
+impl Span {
+    /// Its first and its last day, as of the day `today`. On the first of a month, none of its days is
+    /// over: the last one then lies before the first.
+    #[must_use]
+    pub fn days(self, today: Day) -> (Day, Day) {
+        let first = match self {
+            Self::PreviousDay => today.previous(),
+            Self::Previous7Days => today.plus(-7),
+            Self::Previous30Days => today.plus(-30),
+            Self::MonthToDate => today.month_start(),
+        };
+        (first, today.previous())
+    }
+}
+
+impl Measure {
+    /// Its word in the config, in keys and in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Used => "used",
+            Self::Forecast => "forecast",
+        }
+    }
+}
+
+impl fmt::Display for Threshold {
+    /// As in an alert's key: `used 0.8`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.measure.as_str(), self.ratio)
+    }
+}
+
+impl Check {
+    /// The kind of rule that it makes, as in the config.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Budget { .. } => "budget",
+            Self::Usage { .. } => "usage",
+            Self::Spike { .. } => "spike",
+            Self::MissingData { .. } => "missing_data",
+            Self::KeyRefused { .. } => "key_refused",
+            Self::AgentRefused { .. } => "agent_refused",
         }
     }
 }

@@ -1,0 +1,164 @@
+//! How a budget stands, in words.
+
+use chrono::TimeDelta;
+
+use super::super::judge::is_over;
+use super::super::words::{count, credits, date, dates, number, percent, sentence};
+use super::super::{Check, Measure, Observation, Threshold};
+use super::figures::ratio;
+use super::top_line;
+use crate::budget::{Cycle, Standing};
+use crate::day::Day;
+
+/// How it stands, line by line.
+pub(super) fn lines(observation: &Observation<'_>, standing: &Standing) -> Vec<String> {
+    let today = observation.today;
+    let top = standing
+        .top
+        .iter()
+        .map(|(member, credits)| (&member.agent, *credits));
+    let missing = match standing.missing_days {
+        0 => None,
+        1 => Some("1 agent-day is not known yet, so it may be more.".to_owned()),
+        days => Some(format!(
+            "{} agent-days are not known yet, so it may be more.",
+            number(days.into())
+        )),
+    };
+    [used_line(standing, today)]
+        .into_iter()
+        .chain(missing)
+        .chain(outlook(observation, standing))
+        .chain(top_line(top, standing.used_credits))
+        .collect()
+}
+
+/// How much of a budget was used since when, and when its period ends.
+fn used_line(standing: &Standing, today: Day) -> String {
+    let period = standing.period;
+    let last = period.end.map_or(today, |end| end.min(today)).previous();
+    // A period that is still to begin has no days yet.
+    let days = dates(period.start.min(last), last, today);
+    let ending = match period.end {
+        None => "; the period has no end".to_owned(),
+        Some(_) if is_over(standing, today) && period.start == last => String::new(),
+        Some(_) if is_over(standing, today) => ", the whole period".to_owned(),
+        Some(end) => format!("; the period ends on {}", date(end.previous(), today)),
+    };
+    format!("{} {days}{ending}.", sentence(&used(standing)))
+}
+
+/// How much of a budget is used: `4,012 of 5,000 credits used (80%)`.
+pub(super) fn used(standing: &Standing) -> String {
+    amount(standing.used_credits, standing.limit_credits, "used")
+}
+
+/// How much of a budget is used, or expected by when, as the threshold measures it.
+pub(super) fn measured(standing: &Standing, threshold: &Threshold, today: Day) -> String {
+    match threshold.measure {
+        Measure::Used => used(standing),
+        Measure::Forecast => {
+            let expected = standing.forecast.map(|forecast| forecast.expected_credits);
+            let amount = amount(expected, standing.limit_credits, "expected");
+            let end = standing.period.end.map(|end| date(end.previous(), today));
+            end.map_or_else(|| amount.clone(), |end| format!("{amount} by {end}"))
+        }
+    }
+}
+
+fn amount(value: Option<f64>, limit: f64, participle: &str) -> String {
+    match value {
+        Some(value) => {
+            let share = ratio(Some(value), limit).map(|ratio| format!(" ({})", percent(ratio)));
+            let (value, limit) = (number(value), credits(limit));
+            format!(
+                "{value} of {limit} {participle}{}",
+                share.unwrap_or_default()
+            )
+        }
+        None => format!("an unknown part of {} {participle}", credits(limit)),
+    }
+}
+
+/// Whether all of it is known to be used.
+fn is_exhausted(standing: &Standing) -> bool {
+    standing
+        .used_credits
+        .is_some_and(|used| used >= standing.limit_credits)
+}
+
+/// When a budget was exhausted, or is expected to be.
+fn exhausted_on(standing: &Standing) -> Option<Day> {
+    // What is exhausted at midnight is exhausted by the day that ends then.
+    let at = standing.exhausted_at? - TimeDelta::milliseconds(1);
+    Some(Day::of(at))
+}
+
+/// When a budget is expected to be exhausted: `exhausted on 27 Nov, three days before the period ends`.
+pub(super) fn exhaustion(standing: &Standing, today: Day) -> Option<String> {
+    let day = exhausted_on(standing).filter(|_| !is_exhausted(standing))?;
+    let on = format!("exhausted on {}", date(day, today));
+    let Some(last) = standing.period.end.map(Day::previous) else {
+        return Some(on);
+    };
+    Some(match u32::try_from(last.since(day)) {
+        Ok(0) if last != standing.period.start => format!("{on}, the last day of the period"),
+        Ok(days @ 1..) => {
+            let days = count(days, "day", "days");
+            format!("{on}, {days} before the period ends")
+        }
+        _ => on,
+    })
+}
+
+/// When it was exhausted, the pace, and where that leads.
+fn outlook(observation: &Observation<'_>, standing: &Standing) -> Option<String> {
+    let today = observation.today;
+    let past = exhausted_on(standing)
+        .filter(|_| is_exhausted(standing))
+        .map(|day| format!("The budget was exhausted on {}.", date(day, today)));
+    let future = (!is_over(standing, today)).then(|| future(observation, standing));
+    let outlook: Vec<String> = past.into_iter().chain(future).collect();
+    (!outlook.is_empty()).then(|| outlook.join(" "))
+}
+
+/// The pace, and where it leads.
+fn future(observation: &Observation<'_>, standing: &Standing) -> String {
+    let end = match observation.rule.check {
+        Check::Budget {
+            cycle: Cycle::Week, ..
+        } => "week",
+        Check::Budget {
+            cycle: Cycle::Month { anchor_day: 1 },
+            ..
+        } => "month",
+        _ => "period",
+    };
+    let pace = standing.pace_credits_per_day.map_or_else(
+        || "At".to_owned(),
+        |pace| format!("The pace is {} a day: at", credits(pace)),
+    );
+    let expected = standing.forecast.map(|forecast| {
+        let (low, high) = (number(forecast.low_credits), number(forecast.high_credits));
+        let within = if forecast.expected_credits < standing.limit_credits {
+            ", within the budget"
+        } else {
+            ""
+        };
+        let expected = number(forecast.expected_credits);
+        (format!("{expected} ({low} to {high})"), within)
+    });
+    match (exhaustion(standing, observation.today), expected) {
+        (Some(exhaustion), Some((expected, _))) => {
+            format!("{pace} this pace {exhaustion}; {expected} expected by the end of the {end}.")
+        }
+        (Some(exhaustion), None) => format!("{pace} this pace {exhaustion}."),
+        (None, Some((expected, within))) => {
+            format!("{pace} this pace {expected} by the end of the {end}{within}.")
+        }
+        (None, None) => match standing.pace_credits_per_day {
+            Some(pace) => format!("The pace is {} a day.", credits(pace)),
+            None => "There is no forecast: too few days are known.".to_owned(),
+        },
+    }
+}

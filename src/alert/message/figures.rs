@@ -1,0 +1,87 @@
+//! The figures that the words are made of.
+
+use super::super::{Figures, Finding, Observation, Share, Threshold};
+use crate::budget::Standing;
+use crate::roster::Agent;
+
+/// The figures that the words are made of.
+pub(super) fn of(observation: &Observation<'_>) -> Figures {
+    let today = observation.today;
+    match &observation.finding {
+        Finding::Budget {
+            standing,
+            threshold,
+            ..
+        } => budget_figures(standing, threshold),
+        Finding::Usage {
+            span,
+            used_credits,
+            top,
+            ..
+        } => {
+            let (first, last) = span.days(today);
+            Figures {
+                used_credits: *used_credits,
+                limit_credits: Some(observation.limit_credits()),
+                used_ratio: ratio(*used_credits, observation.limit_credits()),
+                first_day: Some(first.to_string()),
+                last_day: Some(last.to_string()),
+                top: top
+                    .iter()
+                    .map(|(agent, credits)| share(agent, *credits))
+                    .collect(),
+                ..Figures::default()
+            }
+        }
+        Finding::Spike(facts) => Figures {
+            used_credits: facts.previous_day_credits,
+            usual_credits: facts.usual_credits,
+            first_day: Some(today.previous().to_string()),
+            last_day: Some(today.previous().to_string()),
+            ..Figures::default()
+        },
+        Finding::MissingData(facts, since) => Figures {
+            missing_days: Some(facts.missing_days),
+            missing_since: since.map(|day| day.to_string()),
+            ..Figures::default()
+        },
+        Finding::KeyRefused(_) | Finding::AgentRefused(_) => Figures::default(),
+    }
+}
+
+fn budget_figures(standing: &Standing, threshold: &Threshold) -> Figures {
+    let forecast = standing.forecast;
+    let top = standing.top.iter();
+    Figures {
+        used_credits: standing.used_credits,
+        limit_credits: Some(standing.limit_credits),
+        used_ratio: ratio(standing.used_credits, standing.limit_credits),
+        threshold_ratio: Some(threshold.ratio),
+        measure: Some(threshold.measure.as_str().to_owned()),
+        first_day: Some(standing.period.start.to_string()),
+        last_day: standing.period.end.map(|end| end.previous().to_string()),
+        missing_days: Some(standing.missing_days),
+        missing_since: None,
+        pace_credits_per_day: standing.pace_credits_per_day,
+        forecast_credits: forecast.map(|forecast| forecast.expected_credits),
+        forecast_low_credits: forecast.map(|forecast| forecast.low_credits),
+        forecast_high_credits: forecast.map(|forecast| forecast.high_credits),
+        exhausted_at: standing.exhausted_at,
+        usual_credits: None,
+        top: top
+            .map(|(member, credits)| share(&member.agent, *credits))
+            .collect(),
+    }
+}
+
+fn share(agent: &Agent, credits: f64) -> Share {
+    Share {
+        account: agent.account.to_string(),
+        agent: agent.name.to_string(),
+        credits,
+    }
+}
+
+pub(super) fn ratio(used: Option<f64>, limit: f64) -> Option<f64> {
+    used.filter(|_| limit > 0.0).map(|used| used / limit)
+}

@@ -1,0 +1,183 @@
+//! Tests of the room, and the world that they share.
+
+mod deliveries;
+mod judge;
+mod machine;
+mod message;
+mod properties;
+mod stages;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::*;
+use crate::budget::{Cycle, Period, Standing};
+use crate::day::{Day, TRACKING_START};
+use crate::forecast::Forecast;
+use crate::ledger::{Ledger, Member};
+use crate::roster::{Agent, Matcher, Pattern};
+use crate::telemetry::Telemetry;
+use crate::window::plan::Policy;
+
+const MONTH: Cycle = Cycle::Month { anchor_day: 1 };
+
+fn day(text: &str) -> Day {
+    text.parse().unwrap()
+}
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn agent(account: &str, name: &str) -> Agent {
+    Agent {
+        account: account.into(),
+        id: format!("id-{name}").into(),
+        name: name.into(),
+        labels: Arc::new([("team".to_owned(), "cx".to_owned())].into()),
+    }
+}
+
+/// These agents with the numbers that a ledger gives them.
+async fn register(ledger: &Ledger, agents: &[(&str, &str)]) -> Arc<[Member]> {
+    let agents = agents.iter().map(|(account, name)| agent(account, name));
+    let agents: Vec<Agent> = agents.collect();
+    let identity = |agent: &Agent| (Arc::clone(&agent.account), Arc::clone(&agent.id));
+    let numbers = ledger.register(agents.iter().map(identity).collect()).await;
+    let members = agents.into_iter().zip(numbers.unwrap());
+    members
+        .map(|(agent, number)| Member { agent, number })
+        .collect()
+}
+
+fn open(folder: &tempfile::TempDir) -> Ledger {
+    let policy = Policy {
+        history_start: TRACKING_START,
+        settle_days: 3,
+    };
+    Ledger::open(&folder.path().join("ledger.db"), policy, &Telemetry::new()).unwrap()
+}
+
+/// These agents as members of some ledger.
+fn members(agents: &[(&str, &str)]) -> Arc<[Member]> {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(register(&open(&folder), agents))
+}
+
+/// A rule about all agents that tells the hook `ops`.
+fn rule(name: &str, check: Check) -> Rule {
+    Rule {
+        name: name.into(),
+        matcher: Matcher::default(),
+        check,
+        hooks: vec!["ops".into()],
+    }
+}
+
+fn used(ratio: f64) -> Threshold {
+    Threshold {
+        measure: Measure::Used,
+        ratio,
+        severity: Severity::Warning,
+    }
+}
+
+fn expected(ratio: f64) -> Threshold {
+    Threshold {
+        measure: Measure::Forecast,
+        ..used(ratio)
+    }
+}
+
+fn budget(name: &str, cycle: Cycle, limit_credits: f64, thresholds: &[Threshold]) -> Rule {
+    let check = Check::Budget {
+        limit_credits,
+        cycle,
+        thresholds: thresholds.to_vec(),
+    };
+    rule(name, check)
+}
+
+fn route(hook: &str) -> Route {
+    Route {
+        hook: hook.into(),
+        group: true,
+        send_resolved: true,
+        targets: vec![String::new()],
+    }
+}
+
+fn settings(rules: Vec<Rule>) -> Settings {
+    Settings {
+        accounts: vec!["acme".into()],
+        rules,
+        routes: vec![route("ops")],
+        dashboard_url: None,
+    }
+}
+
+/// Facts without an agent.
+fn facts(today: &str) -> Facts {
+    Facts {
+        today: day(today),
+        accounts: BTreeSet::new(),
+        agents: Vec::new(),
+        budgets: HashMap::new(),
+        watched_from: HashMap::new(),
+        access: Arc::default(),
+    }
+}
+
+/// A budget of 5,000 credits in November 2026.
+fn november(used_credits: f64) -> Standing {
+    Standing {
+        period: Period {
+            start: day("2026-11-01"),
+            end: Some(day("2026-12-01")),
+        },
+        limit_credits: 5_000.0,
+        used_credits: Some(used_credits),
+        missing_days: 0,
+        forecast: None,
+        exhausted_at: None,
+        pace_credits_per_day: None,
+        top: Vec::new(),
+        agents: 3,
+    }
+}
+
+fn forecast(expected_credits: f64) -> Option<Forecast> {
+    Some(Forecast {
+        expected_credits,
+        low_credits: expected_credits - 150.0,
+        high_credits: expected_credits + 150.0,
+    })
+}
+
+fn usage_rule(span: Span, per: Per) -> Check {
+    Check::Usage {
+        span,
+        per,
+        over_credits: 1_000.0,
+        hysteresis: 0.1,
+        severity: Severity::Warning,
+    }
+}
+
+const SPIKE: Check = Check::Spike {
+    factor: 3.0,
+    floor_credits: 100.0,
+    severity: Severity::Warning,
+};
+
+const MISSING: Check = Check::MissingData {
+    longer_than: Duration::from_secs(6 * 3600),
+    severity: Severity::Warning,
+};
