@@ -9,7 +9,7 @@ use super::{Access, Check, Rule, Settings, Span};
 use crate::budget::{Cycle, Period, Standing, Tally};
 use crate::day::{Day, Usage};
 use crate::forecast::{PATTERN_DAYS, Pattern};
-use crate::ledger::{Ledger, LedgerError, Member};
+use crate::ledger::{LedgerError, Member, View};
 use crate::roster::{Agent, Matcher};
 use crate::series::{self, Totals};
 
@@ -75,7 +75,7 @@ pub struct Facts {
 /// # Errors
 /// The ledger could not be read.
 pub async fn observe(
-    ledger: &Ledger,
+    ledger: &View,
     members: &Arc<[Member]>,
     settings: &Settings,
     watched: &HashMap<Arc<str>, DateTime<Utc>>,

@@ -1,5 +1,6 @@
 //! What a person types: arguments, commands, and what is printed.
 
+mod alerts;
 mod check;
 mod demo;
 mod ledger;
@@ -125,6 +126,9 @@ enum Command {
     /// Check or copy the ledger, also while the exporter runs.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// List, explain, try and repeat alerts, also while the exporter runs.
+    #[command(subcommand)]
+    Alerts(alerts::AlertsCommand),
     /// Run a simulated FlowGent API to try a client on.
     Simulate(simulate::SimulateArguments),
     /// Print completions for a shell.
@@ -166,6 +170,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(Command::Check(arguments)) => block_on(check::check(&common, &arguments)),
         Some(Command::Sync(arguments)) => block_on(sync::sync(&common, &arguments)),
         Some(Command::Ledger(command)) => ledger::run(&common, &command),
+        Some(Command::Alerts(command)) => block_on(alerts::run(&common, command)),
         Some(Command::Simulate(arguments)) => block_on(simulate::simulate(&arguments)),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();

@@ -1,0 +1,143 @@
+//! `alerts`: what fires, what waits to be sent, and why.
+
+mod list;
+mod why;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{Common, Failure, count, load, print};
+use crate::alert::Notification;
+use crate::clock::{Clock, SharedClock, SystemClock};
+use crate::day::Day;
+use crate::flowgent::transport::HttpClient;
+use crate::hook::{self, Hooks};
+use crate::ledger::{self, Which};
+
+/// What `alerts` does.
+#[derive(Debug, Subcommand)]
+pub(super) enum AlertsCommand {
+    /// List what fires and what waits to be sent.
+    List {
+        /// As a table or as JSON.
+        #[arg(
+            long,
+            value_enum,
+            default_value_t = Format::Table,
+            value_name = "FORMAT",
+            hide_possible_values = true
+        )]
+        format: Format,
+        /// Also list what is over, and the last deliveries that have ended.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Send a marked sample to a hook and show the answer.
+    Test {
+        /// The hook's name.
+        hook: String,
+    },
+    /// Send again what has failed, also while the exporter runs.
+    Retry(RetryArguments),
+    /// Evaluate a rule or budget against the ledger and show each figure that it uses.
+    Why {
+        /// The name of the rule or budget.
+        rule: String,
+        /// As if it were that day, YYYY-MM-DD; the newest day that counts is the one before.
+        #[arg(long, value_name = "DAY")]
+        on: Option<Day>,
+    },
+}
+
+/// What is sent again.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct RetryArguments {
+    /// The delivery's id, as `alerts list` shows it.
+    id: Option<String>,
+    /// Everything that was not delivered.
+    #[arg(long)]
+    all: bool,
+}
+
+/// How a list is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Table,
+    Json,
+}
+
+/// Does it.
+pub(super) async fn run(common: &Common, command: AlertsCommand) -> Result<(), Failure> {
+    match command {
+        AlertsCommand::List { format, all } => list::list(common, format, all).await,
+        AlertsCommand::Test { hook } => test(common, &hook).await,
+        AlertsCommand::Retry(arguments) => retry(common, arguments),
+        AlertsCommand::Why { rule, on } => why::why(common, &rule, on).await,
+    }
+}
+
+async fn test(common: &Common, name: &str) -> Result<(), Failure> {
+    let config = load(common)?;
+    let mut names = config.hooks.iter().map(|hook| &*hook.name);
+    if !names.clone().any(|hook| hook == name) {
+        let known = names.by_ref().collect::<Vec<_>>();
+        return Err(unknown("hook", name, &known));
+    }
+    let clock: SharedClock = std::sync::Arc::new(SystemClock);
+    let hooks = Hooks {
+        settings: config
+            .hooks
+            .iter()
+            .filter(|hook| &*hook.name == name)
+            .cloned()
+            .collect(),
+        accounts: config.accounts.clone(),
+        api: config.api.clone(),
+        http: HttpClient::new(&config.api)?,
+    };
+    let sample = Notification::sample(config.alerts.dashboard_url.as_deref(), clock.now());
+    let mut failed = false;
+    for (target, result) in hook::test(hooks, &sample, &clock).await {
+        let receiver = if target.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{name}, {target}")
+        };
+        match result {
+            Ok(answer) => print(format_args!("{receiver}: sent, the answer is: {answer}\n"))?,
+            Err(error) => {
+                failed = true;
+                print(format_args!("{receiver}: failed: {error}\n"))?;
+            }
+        }
+    }
+    if failed { Err(Failure::Told) } else { Ok(()) }
+}
+
+fn retry(common: &Common, arguments: RetryArguments) -> Result<(), Failure> {
+    let config = load(common)?;
+    let which = arguments.id.map_or(Which::All, Which::Delivery);
+    let retried = ledger::retry(&config.storage.path, which, SystemClock.now())?;
+    print(match retried {
+        0 => "nothing has failed\n".to_owned(),
+        _ => format!(
+            "{} to be sent now, by the exporter that runs or at its next start\n",
+            count(retried, "delivery")
+        ),
+    })
+}
+
+/// The refusal of a name that the config does not have.
+fn unknown(thing: &str, name: &str, known: &[&str]) -> Failure {
+    let near = known
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(known, name), known))
+        .min()
+        .filter(|(distance, _)| *distance <= 2)
+        .map(|(_, known)| format!("\n\n  tip: a similar name exists: {known}"));
+    let tip = near.unwrap_or_else(|| match known {
+        [] => format!("\n\n  tip: there is no {thing} in it"),
+        known => format!("\n\n  tip: there are: {}", known.join(", ")),
+    });
+    Failure::Usage(format!("error: the config has no {thing} `{name}`{tip}"))
+}

@@ -1,0 +1,187 @@
+//! `alerts list`: the alerts and deliveries that the ledger remembers.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+use super::super::{Common, Failure, load, print, table};
+use super::Format;
+use crate::alert::Notice;
+use crate::ledger::{
+    Alert, AlertKey, AlertState, DeliveryRecord, DeliveryState, DisabledHook, View,
+};
+
+/// How many deliveries are looked at.
+const DELIVERIES: usize = 1000;
+
+pub(super) async fn list(common: &Common, format: Format, all: bool) -> Result<(), Failure> {
+    let config = load(common)?;
+    let path = config.storage.path.clone();
+    let view = tokio::task::spawn_blocking(move || View::open(&path)).await??;
+    let mut alerts = view.alert_memory().await?.alerts;
+    alerts.retain(|alert| all || alert.state != AlertState::Resolved);
+    let mut deliveries = view.deliveries(DELIVERIES).await?;
+    deliveries.retain(|record| all || record.state != DeliveryState::Delivered);
+    let disabled = view.disabled_hooks().await?;
+    match format {
+        Format::Json => {
+            let alerts: Vec<Value> = alerts.iter().map(alert_json).collect();
+            let deliveries: Vec<Value> = deliveries.iter().map(delivery_json).collect();
+            let disabled: Vec<Value> = disabled.iter().map(disabled_json).collect();
+            let all = json!({
+                "alerts": alerts, "deliveries": deliveries, "disabled_hooks": disabled,
+            });
+            print(format_args!("{all:#}\n"))
+        }
+        Format::Table => {
+            print(alerts_table(&alerts))?;
+            print(deliveries_table(&deliveries))?;
+            for DisabledHook { hook, at, reason } in &disabled {
+                let at = time(*at);
+                print(format_args!(
+                    "\nhook {hook} is sent nothing since {at}: {reason}\n"
+                ))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn alerts_table(alerts: &[Alert]) -> String {
+    if alerts.is_empty() {
+        return "no alert fires\n".to_owned();
+    }
+    let header = [
+        "rule",
+        "subject",
+        "period",
+        "threshold",
+        "state",
+        "since (UTC)",
+        "told",
+    ];
+    let mut table = table(header, &[]);
+    for alert in alerts {
+        let AlertKey {
+            rule,
+            subject,
+            period,
+            threshold,
+        } = &alert.key;
+        let period = period.map_or("-".to_owned(), |day| day.to_string());
+        let threshold = if threshold.is_empty() { "-" } else { threshold };
+        let told = if alert.hooks.is_empty() {
+            "-".to_owned()
+        } else {
+            alert.hooks.join(", ")
+        };
+        let (state, since) = (alert.state.as_str(), time(alert.since));
+        table.add_row([rule, subject, &*period, threshold, state, &since, &told]);
+    }
+    format!("{}\n", table.trim_fmt())
+}
+
+fn deliveries_table(deliveries: &[DeliveryRecord]) -> String {
+    if deliveries.is_empty() {
+        return "\nnothing waits to be sent\n".to_owned();
+    }
+    let header = [
+        "delivery",
+        "hook",
+        "state",
+        "tries",
+        "due or ended (UTC)",
+        "last result",
+    ];
+    let mut table = table(header, &[3]);
+    for record in deliveries {
+        let delivery = &record.delivery;
+        table.add_row([
+            &*delivery.id,
+            &*hook(record),
+            record.state.as_str(),
+            &record.attempts.to_string(),
+            &time(record.at),
+            record.result.as_deref().unwrap_or("-"),
+        ]);
+    }
+    format!("\n{}\n", table.trim_fmt())
+}
+
+/// The hook, and which of its receivers.
+fn hook(record: &DeliveryRecord) -> String {
+    let delivery = &record.delivery;
+    match delivery.target.as_str() {
+        "" => delivery.hook.to_string(),
+        target => format!("{}, {target}", delivery.hook),
+    }
+}
+
+fn time(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+fn key_json(key: &AlertKey) -> Value {
+    let AlertKey {
+        rule,
+        subject,
+        period,
+        threshold,
+    } = key;
+    json!({
+        "rule": &**rule,
+        "subject": &**subject,
+        "period": period.map(|day| day.to_string()),
+        "threshold": (!threshold.is_empty()).then_some(&**threshold),
+    })
+}
+
+fn alert_json(alert: &Alert) -> Value {
+    let Alert {
+        key,
+        state,
+        since,
+        fired_at,
+        limit_credits: _,
+        hooks,
+        notice,
+    } = alert;
+    let mut json = key_json(key);
+    json["state"] = state.as_str().into();
+    json["since"] = instant(*since).into();
+    json["fired_at"] = fired_at.map(instant).into();
+    json["hooks"] = json!(hooks);
+    json["notice"] =
+        serde_json::from_str::<Notice>(notice).map_or(Value::Null, |notice| json!(notice));
+    json
+}
+
+fn delivery_json(record: &DeliveryRecord) -> Value {
+    let DeliveryRecord {
+        delivery,
+        state,
+        attempts,
+        at,
+        result,
+    } = record;
+    json!({
+        "id": &*delivery.id,
+        "hook": &*delivery.hook,
+        "target": delivery.target,
+        "state": state.as_str(),
+        "attempts": attempts,
+        "created": instant(delivery.created),
+        "due": (*state == DeliveryState::Pending).then(|| instant(*at)),
+        "ended": (*state != DeliveryState::Pending).then(|| instant(*at)),
+        "result": result,
+        "alerts": delivery.alerts.iter().map(key_json).collect::<Vec<_>>(),
+    })
+}
+
+fn disabled_json(disabled: &DisabledHook) -> Value {
+    let DisabledHook { hook, at, reason } = disabled;
+    json!({ "hook": &**hook, "at": instant(*at), "reason": reason })
+}

@@ -1,0 +1,176 @@
+//! `alerts why`: a rule, the figures that it uses, and what it makes of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::super::{Common, Failure, load, print};
+use super::unknown;
+use crate::alert::{self, Access, Condition, Figures, Observation, Rule, Settings};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::day::Day;
+use crate::ledger::{AlertMemory, LedgerError, ListSource, Member, View};
+use crate::roster;
+
+pub(super) async fn why(common: &Common, name: &str, on: Option<Day>) -> Result<(), Failure> {
+    let config = load(common)?;
+    let rules = &config.alerts.rules;
+    let Some(rule) = rules.iter().find(|rule| &*rule.name == name) else {
+        let known: Vec<&str> = rules.iter().map(|rule| &*rule.name).collect();
+        return Err(unknown("rule or budget", name, &known));
+    };
+    let settings = Settings {
+        rules: vec![rule.clone()],
+        ..config.alerts.clone()
+    };
+    let path = config.storage.path.clone();
+    let view = tokio::task::spawn_blocking(move || View::open(&path)).await??;
+    let members = members(&config, &view).await?;
+    let memory = view.alert_memory().await?;
+    let today = on.unwrap_or_else(|| SystemClock.today());
+    // On another day than today, nothing is forgiven for having been there before.
+    let always = HashMap::from([(Arc::clone(&rule.name), config.policy.history_start.start())]);
+    let watched = if on.is_some() {
+        &always
+    } else {
+        &memory.watched
+    };
+    // What FlowGent refuses is known to a running exporter alone; alerts of it are remembered.
+    let access = Arc::new(Access::default());
+    let facts = alert::observe(&view, &members, &settings, watched, access, today).await?;
+    let observations = alert::judge(&settings.rules, &facts);
+    print(heading(rule, today))?;
+    if observations.is_empty() {
+        return print("it is about nobody: no agent matches\n");
+    }
+    let mut rest = observations.as_slice();
+    while let Some(first) = rest.first() {
+        let is_like = |other: &Observation<'_>| {
+            (&other.key.subject, other.key.period) == (&first.key.subject, first.key.period)
+        };
+        let alike = rest.iter().take_while(|other| is_like(other)).count();
+        let (these, others) = rest.split_at(alike);
+        print(subject(these, &memory, on.is_none()))?;
+        rest = others;
+    }
+    Ok(())
+}
+
+/// All agents that the ledger knows, of the config and of the lists that were kept last.
+async fn members(config: &Config, view: &View) -> Result<Arc<[Member]>, LedgerError> {
+    let mut members = Vec::new();
+    for account in &config.accounts {
+        let from_file = view
+            .list(Arc::clone(&account.name), ListSource::File)
+            .await?;
+        let listed = view
+            .list(Arc::clone(&account.name), ListSource::Flowgent)
+            .await?;
+        let agents = roster::resolve(account, from_file, listed).agents;
+        let identities = agents
+            .iter()
+            .map(|agent| (Arc::clone(&agent.account), Arc::clone(&agent.id)));
+        let numbers = view.numbers(identities.collect()).await?;
+        let known = agents.into_iter().zip(numbers);
+        members.extend(known.filter_map(|(agent, number)| {
+            Some(Member {
+                agent,
+                number: number?,
+            })
+        }));
+    }
+    Ok(members.into())
+}
+
+fn heading(rule: &Rule, today: Day) -> String {
+    let matcher = rule.matcher.to_string();
+    let whom = if matcher.is_empty() {
+        "all agents"
+    } else {
+        &matcher
+    };
+    let hooks: Vec<&str> = rule.hooks.iter().map(|hook| &**hook).collect();
+    let told = if hooks.is_empty() {
+        "nobody".to_owned()
+    } else {
+        hooks.join(", ")
+    };
+    format!(
+        "{} ({}) on {today}, when the newest day is {}\nabout {whom}; tells {told}\n",
+        rule.name,
+        rule.check.kind(),
+        today.previous()
+    )
+}
+
+/// What is known of one subject, and what each threshold makes of it.
+fn subject(observations: &[Observation<'_>], memory: &AlertMemory, has_state: bool) -> String {
+    let Some(first) = observations.first() else {
+        return String::new();
+    };
+    let period = first
+        .key
+        .period
+        .map_or(String::new(), |day| format!(", period from {day}"));
+    let mut lines = named(first.notice(None, SystemClock.now()).figures);
+    for observation in observations {
+        let threshold = &observation.key.threshold;
+        let title = if threshold.is_empty() {
+            "condition"
+        } else {
+            threshold
+        };
+        let mut verdict = words(observation.condition).to_owned();
+        let alert = memory.alerts.iter();
+        let mut alert = alert.filter(|alert| has_state && alert.key == observation.key);
+        if let Some(alert) = alert.next() {
+            let since = alert.since.format("%Y-%m-%d %H:%M:%S");
+            verdict += &format!("; {} since {since} UTC", alert.state.as_str());
+        }
+        lines.push((title.to_owned(), verdict));
+    }
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let lines = lines.into_iter();
+    let lines: String = lines
+        .map(|(name, value)| format!("  {name:width$}  {value}\n"))
+        .collect();
+    format!("\n{}{period}\n{lines}", first.key.subject)
+}
+
+/// The figures that are there, by their names, but for those of a single threshold.
+fn named(figures: Figures) -> Vec<(String, String)> {
+    let shared = Figures {
+        threshold_ratio: None,
+        measure: None,
+        ..figures
+    };
+    let Ok(Value::Object(figures)) = serde_json::to_value(shared) else {
+        return Vec::new();
+    };
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        Value::Array(shares) => {
+            let share = |share: &Value| {
+                let text = |name: &str| share[name].as_str().unwrap_or_default().to_owned();
+                format!("{}/{} {}", text("account"), text("agent"), share["credits"])
+            };
+            shares.iter().map(share).collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_string(),
+    };
+    figures
+        .into_iter()
+        .map(|(name, value)| (name, text(value)))
+        .collect()
+}
+
+const fn words(condition: Condition) -> &'static str {
+    match condition {
+        Condition::Met => "met",
+        Condition::Held => "not met, but close enough to keep on firing",
+        Condition::NotMet => "not met",
+        Condition::Unknown => "cannot be said: not all that it needs is known",
+    }
+}
