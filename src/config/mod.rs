@@ -4,8 +4,10 @@
 //! Every problem is reported at its place, all of them at once. An API key is never in the file, only
 //! the place where it is; a key that someone wrote into the file after all is refused and never shown.
 
+mod check;
 mod diagnostics;
 mod file;
+mod nearest;
 mod parse;
 mod places;
 mod rules;
@@ -89,7 +91,7 @@ impl Config {
     /// Every problem in it with its place.
     pub fn parse(text: &str, path: &Path, today: Day) -> Result<Self, ConfigError> {
         let parse::Parsed { file, secrets } = parse::parse(text);
-        file.and_then(|file| validate::validate(file, path, today))
+        file.and_then(|file| validate::validate(file, text, path, today))
             .map_err(|findings| ConfigError::Invalid(Problems::new(path, text, &secrets, findings)))
     }
 }

@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue, Deserializer, Error};
 
 use super::diagnostics::{Fault, Finding};
 use super::file::{ConfigFile, KEYS};
+use super::nearest::nearest;
 use super::secrets;
 use crate::roster::printable;
 
@@ -194,29 +195,6 @@ fn expected_keys(message: &str) -> Vec<&str> {
         .collect()
 }
 
-/// The known key that was probably meant.
-fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
-    let key = key.to_lowercase().replace('-', "_");
-    // One mistake in three letters: more would suggest what nobody meant.
-    let near = |candidate: &str| {
-        let mistakes = strsim::damerau_levenshtein(&key, candidate);
-        (mistakes * 3 <= candidate.len().max(key.len())).then_some(mistakes)
-    };
-    let by_spelling = known
-        .iter()
-        .filter_map(|candidate| near(candidate).map(|mistakes| (mistakes, *candidate)))
-        .min();
-    let by_beginning = || {
-        known
-            .iter()
-            .filter(|candidate| candidate.len().min(key.len()) >= 3)
-            .find(|candidate| candidate.starts_with(&key) || key.starts_with(**candidate))
-    };
-    by_spelling
-        .map(|(_, candidate)| candidate)
-        .or_else(|| by_beginning().copied())
-}
-
 fn wrong_type(entry: &Entry<'_>, message: &str) -> Fault {
     let key = printable(&entry.key);
     let expected = message
@@ -269,23 +247,6 @@ fn full_key(entry: &Entry<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_near_key_is_suggested_and_a_far_one_is_not() {
-        let known = ["base_url", "timeout", "requests_per_second", "concurrency"];
-        for (key, near) in [
-            ("base_uri", Some("base_url")),
-            ("BASE-URL", Some("base_url")),
-            ("timout", Some("timeout")),
-            ("timeout_seconds", Some("timeout")),
-            ("requests", Some("requests_per_second")),
-            ("retries", None),
-            ("url", None),
-            ("", None),
-        ] {
-            assert_eq!(nearest(key, &known), near, "{key}");
-        }
-    }
 
     #[test]
     fn the_list_of_keys_is_what_the_structs_know() {

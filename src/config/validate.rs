@@ -1,16 +1,17 @@
 //! [`ConfigFile`] → [`Config`]: every value by its rule, every rule that holds between values, and the
-//! files that are named. All findings are collected; the default stands in for a bad value until then.
+//! files that are named.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toml::Spanned;
 
+use super::check::{Check, place, title};
 use super::diagnostics::{Fault, Finding};
 use super::file::{self, ConfigFile, Labels, Section, Text};
-use super::places::{certificates, key_file, key_variable, resolve_path};
+use super::places::{API_KEY, certificates, resolve_path};
 use super::{Config, rules};
 use crate::day::Day;
 use crate::flowgent::transport::is_loopback;
@@ -33,8 +34,13 @@ const DEFAULT_TIMEOUT: &str = "30s";
 const DEFAULT_REQUESTS_PER_SECOND: f64 = 5.0;
 const DEFAULT_CONCURRENCY: i64 = 4;
 
-/// Checks `file`, which stood at `path`, as on the day `today`.
-pub(super) fn validate(file: ConfigFile, path: &Path, today: Day) -> Result<Config, Vec<Finding>> {
+/// Checks `file`, which is written as `text` at `path`, as on the day `today`.
+pub(super) fn validate(
+    file: ConfigFile,
+    text: &str,
+    path: &Path,
+    today: Day,
+) -> Result<Config, Vec<Finding>> {
     let ConfigFile {
         server,
         storage,
@@ -42,13 +48,7 @@ pub(super) fn validate(file: ConfigFile, path: &Path, today: Day) -> Result<Conf
         api,
         account,
     } = file;
-    let mut check = Check {
-        folder: path.parent().unwrap_or(Path::new("")),
-        today,
-        owners: HashMap::new(),
-        findings: Vec::new(),
-        warnings: Vec::new(),
-    };
+    let mut check = Check::new(text, path, today);
     let server = check.server(server.table);
     let storage = check.storage(storage.table);
     let (schedule, policy) = check.schedule(schedule.table);
@@ -71,57 +71,7 @@ pub(super) fn validate(file: ConfigFile, path: &Path, today: Day) -> Result<Conf
     })
 }
 
-struct Check<'a> {
-    /// What relative paths start from.
-    folder: &'a Path,
-    today: Day,
-    /// The account of each agent so far, by the agent's identifier.
-    owners: HashMap<Arc<str>, Arc<str>>,
-    findings: Vec<Finding>,
-    warnings: Vec<String>,
-}
-
 impl Check<'_> {
-    fn refuse(&mut self, place: Range<usize>, fault: Fault) {
-        self.findings.push(Finding { place, fault });
-    }
-
-    /// The value by its rule, the default if it is left out; a broken rule is noted.
-    fn value<T, M>(
-        &mut self,
-        written: Option<Spanned<T>>,
-        default: T,
-        rule: impl Fn(&T) -> Result<M, Fault>,
-    ) -> M {
-        if let Some(written) = written {
-            match rule(written.get_ref()) {
-                Ok(meaning) => return meaning,
-                Err(fault) => self.refuse(written.span(), fault),
-            }
-        }
-        match rule(&default) {
-            Ok(meaning) => meaning,
-            Err(fault) => unreachable!("a default breaks its own rule: {}", fault.message),
-        }
-    }
-
-    fn text<M>(
-        &mut self,
-        written: Option<Text>,
-        default: &str,
-        rule: impl Fn(&str) -> Result<M, Fault>,
-    ) -> M {
-        self.value(written, default.to_owned(), |text| rule(text))
-    }
-
-    /// The path that is written, unless it was left out or refused.
-    fn path(&mut self, written: Option<Text>) -> Option<PathBuf> {
-        let written = written?;
-        resolve_path(self.folder, written.get_ref())
-            .map_err(|fault| self.refuse(written.span(), fault))
-            .ok()
-    }
-
     fn server(&mut self, server: file::Server) -> http::Settings {
         let file::Server {
             listen,
@@ -224,11 +174,7 @@ impl Check<'_> {
     }
 
     fn roots(&mut self, ca: Option<Text>, ca_file: Option<Text>) -> Roots {
-        if let (Some(_), Some(file)) = (&ca, &ca_file) {
-            let fault =
-                Fault::new("`ca` and `ca_file` exclude each other").help("keep one of them");
-            self.refuse(file.span(), fault);
-        }
+        self.exclusive(("ca", place(&ca)), ("ca_file", place(&ca_file)));
         let Some(file) = ca_file else {
             return self.text(ca, "bundled", |text| match text {
                 "bundled" => Ok(Roots::Bundled),
@@ -256,19 +202,10 @@ impl Check<'_> {
             // At the end of the file: there it could be added.
             self.refuse(usize::MAX..usize::MAX, fault);
         }
-        let mut names = HashSet::new();
-        for name in sections
+        let names = sections
             .iter()
-            .filter_map(|section| section.table.name.as_ref())
-        {
-            if !names.insert(name.get_ref().clone()) {
-                let fault = Fault::new(format!(
-                    "another account is called `{}` already",
-                    printable(name.get_ref())
-                ));
-                self.refuse(name.span(), fault);
-            }
-        }
+            .filter_map(|section| section.table.name.as_ref());
+        self.refuse_repeated_names("account", names);
         sections
             .into_iter()
             .filter_map(|section| self.account(section))
@@ -286,9 +223,7 @@ impl Check<'_> {
             agents_file,
             agent,
         } = table;
-        let title = name.as_ref().map_or("this account".to_owned(), |name| {
-            format!("account `{}`", printable(name.get_ref()))
-        });
+        let title = title("account", name.as_ref());
         let name = self.required(name, "account", "name", &span, roster::check_name);
         let api_key = self.api_key(api_key_file, api_key_env, &title, &span);
         let labels = self.labels(labels);
@@ -326,31 +261,6 @@ impl Check<'_> {
         Some(path)
     }
 
-    /// A text that must be there and be a name.
-    fn required(
-        &mut self,
-        written: Option<Text>,
-        owner: &str,
-        key: &str,
-        header: &Range<usize>,
-        rule: fn(&str) -> Result<(), roster::NameError>,
-    ) -> Option<String> {
-        let Some(written) = written else {
-            let fault = Fault::new(format!("this {owner} has no `{key}`"))
-                .help(format!("add `{key} = \"…\"`"));
-            self.refuse(header.clone(), fault);
-            return None;
-        };
-        if let Err(error) = rule(written.get_ref()) {
-            self.refuse(
-                written.span(),
-                Fault::new(format!("the {owner}'s {key} {error}")),
-            );
-            return None;
-        }
-        Some(written.into_inner())
-    }
-
     fn api_key(
         &mut self,
         file: Option<Text>,
@@ -358,31 +268,12 @@ impl Check<'_> {
         account: &str,
         header: &Range<usize>,
     ) -> Option<SecretSource> {
-        let (written, source) = match (file, variable) {
-            (None, None) => {
-                let fault = Fault::new(format!("{account} has no API key"))
-                    .help("add `api_key_file = \"…\"` or `api_key_env = \"…\"`");
-                self.refuse(header.clone(), fault);
-                return None;
-            }
-            (Some(_), Some(variable)) => {
-                let fault = Fault::new("`api_key_file` and `api_key_env` exclude each other")
-                    .help("keep one of them");
-                self.refuse(variable.span(), fault);
-                return None;
-            }
-            (Some(file), None) => {
-                let source = key_file(self.folder, file.get_ref());
-                (file, source)
-            }
-            (None, Some(variable)) => {
-                let source = key_variable(variable.get_ref());
-                (variable, source)
-            }
-        };
-        source
-            .map_err(|fault| self.refuse(written.span(), fault))
-            .ok()
+        if file.is_none() && variable.is_none() {
+            let fault = Fault::new(format!("{account} has no API key"))
+                .help("add `api_key_file = \"…\"` or `api_key_env = \"…\"`");
+            self.refuse(header.clone(), fault);
+        }
+        self.secret(&API_KEY, file, variable, |_| Ok(()))
     }
 
     fn labels(&mut self, written: Labels) -> BTreeMap<String, String> {
