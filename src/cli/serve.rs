@@ -21,7 +21,7 @@ pub(super) async fn serve(common: &Common, arguments: &ServeArguments) -> Result
     let read_config: ReadConfig = Arc::new(move || {
         let mut config = Config::load(&path, SystemClock.today())?;
         if !arguments.listen.is_empty() {
-            config.server.listen.clone_from(&arguments.listen);
+            config.listen_on(arguments.listen.clone());
         }
         if let Some(path) = &arguments.telemetry_path {
             config.server.telemetry_path.clone_from(path);

@@ -2,6 +2,14 @@
 //! of them are good is decided in [`super::validate`]. Every key may be left out here, so that a
 //! missing one is reported by a rule that knows what to do about it.
 
+mod alerting;
+mod hooks;
+
+pub(super) use alerting::{
+    Alerts, Budget, Condition, Conditions, Regex, Rule, Threshold, Thresholds,
+};
+pub(super) use hooks::Hook;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -37,6 +45,18 @@ pub(super) struct ConfigFile {
     /// `[[account]]`: the organisations.
     #[serde(default)]
     pub(super) account: Vec<Section<Account>>,
+    /// `[alerts]`: what is common to all alerts.
+    #[serde(default)]
+    pub(super) alerts: Section<Alerts>,
+    /// `[[budget]]`: credits that may be used in a period.
+    #[serde(default)]
+    pub(super) budget: Vec<Section<Budget>>,
+    /// `[[rule]]`: what else is looked for.
+    #[serde(default)]
+    pub(super) rule: Vec<Section<Rule>>,
+    /// `[[hook]]`: who is told.
+    #[serde(default)]
+    pub(super) hook: Vec<Section<Hook>>,
 }
 
 /// `[server]`.
@@ -127,34 +147,89 @@ pub(super) struct Agent {
 }
 
 /// Every key that the structs above know, so that a line of a broken file can be told from a secret.
-pub(super) const KEYS: [&str; 27] = [
+pub(super) const KEYS: [&str; 82] = [
     "account",
     "agent",
     "agents_file",
+    "alerts",
     "allow_http",
+    "allow_private",
+    "anchor_day",
     "api",
     "api_key_env",
     "api_key_file",
+    "at",
     "base_url",
+    "bearer_token_env",
+    "bearer_token_file",
+    "budget",
     "ca",
     "ca_file",
+    "command",
     "concurrency",
+    "content_type",
+    "credits",
     "cron",
+    "dashboard_url",
     "discover",
+    "encryption",
+    "factor",
+    "floor",
+    "forecast_thresholds",
+    "from",
+    "group",
     "history_start",
+    "hook",
+    "hooks",
+    "host",
+    "hysteresis",
     "id",
     "jitter",
+    "kind",
     "labels",
+    "language",
     "listen",
+    "longer_than",
+    "match",
     "name",
+    "over",
+    "parameters",
+    "password_env",
+    "password_file",
     "path",
+    "per",
+    "period",
+    "port",
+    "preset",
+    "quiet_hours",
+    "recipients",
+    "regex",
     "requests_per_second",
+    "routing_key_env",
+    "routing_key_file",
+    "rule",
     "schedule",
+    "secret_envs",
+    "secret_files",
+    "send_resolved",
     "server",
     "settle_days",
+    "severity",
+    "span",
+    "start",
     "storage",
     "telemetry_path",
+    "template",
+    "template_file",
+    "template_name",
+    "thresholds",
+    "time_zone",
     "timeout",
+    "to",
+    "url_env",
+    "url_file",
+    "urls",
+    "username",
 ];
 
 /// A table and the place of its header. Unlike a plain derived struct it cannot be written as an

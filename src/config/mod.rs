@@ -4,21 +4,26 @@
 //! Every problem is reported at its place, all of them at once. An API key is never in the file, only
 //! the place where it is; a key that someone wrote into the file after all is refused and never shown.
 
+mod alerting;
 mod check;
 mod diagnostics;
 mod file;
+mod hooks;
+mod kinds;
 mod nearest;
 mod parse;
 mod places;
 mod rules;
 mod secrets;
 mod validate;
+mod world;
 
 pub use diagnostics::{ConfigError, Problems};
 pub use rules::check_telemetry_path;
 
 use std::fs::File;
 use std::io::Read;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::day::Day;
@@ -83,6 +88,16 @@ impl Config {
                 .count(),
         })?;
         Self::parse(text, path, today)
+    }
+
+    /// Listens on `addresses` instead of those that are written. The page that messages link to follows,
+    /// unless it is another.
+    pub fn listen_on(&mut self, addresses: Vec<SocketAddr>) {
+        let page = &mut self.alerts.dashboard_url;
+        if *page == alerting::own_page(&self.server.listen) {
+            *page = alerting::own_page(&addresses);
+        }
+        self.server.listen = addresses;
     }
 
     /// Checks `text` as if it stood in the file at `path`; see [`Config::load`].

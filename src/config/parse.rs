@@ -161,11 +161,18 @@ fn type_at(value: &Spanned<DeValue<'_>>, place: &Range<usize>) -> Option<&'stati
 }
 
 fn unknown_key(entry: &Entry<'_>, message: &str) -> Fault {
-    if secrets::is_secret_name(&entry.key) {
-        return Fault::new("a key or another secret must not stand in the config file").help(
-            "put the API key into a file and name it by `api_key_file`, \
-             or into an environment variable and name that by `api_key_env`",
-        );
+    let in_hook = entry.table.starts_with("[[hook]]");
+    if secrets::is_secret_name(&entry.key) || (in_hook && secrets::is_url_name(&entry.key)) {
+        let fault = Fault::new("a key or another secret must not stand in the config file");
+        let (what, [file, variable]) = if in_hook {
+            ("it", secrets::keys_instead(&entry.key))
+        } else {
+            ("the API key", ["api_key_file", "api_key_env"])
+        };
+        return fault.help(format!(
+            "put {what} into a file and name it by `{file}`, \
+             or into an environment variable and name that by `{variable}`"
+        ));
     }
     let key = printable(&entry.key);
     let fault = match (entry.table.as_str(), entry.found) {
@@ -219,8 +226,8 @@ fn wrong_type(entry: &Entry<'_>, message: &str) -> Fault {
     if found == expected {
         return Fault::new(format!("`{key}` is out of range"));
     }
-    let inside = match (&entry.value.get_ref(), expected) {
-        (DeValue::Array(_), "a string") if found != "an array" => "each element of ",
+    let inside = match entry.value.get_ref() {
+        DeValue::Array(_) if found != "an array" => "each element of ",
         _ => "",
     };
     let fault = Fault::new(format!("{inside}`{key}` must be {expected}, not {found}"));
@@ -260,6 +267,12 @@ mod tests {
             "api._ = 1",
             "account = [{ _ = 1 }]",
             "account = [{ agent = [{ _ = 1 }] }]",
+            "alerts._ = 1",
+            "budget = [{ _ = 1 }]",
+            "budget = [{ match = { team = { _ = 1 } } }]",
+            "budget = [{ thresholds = [{ _ = 1 }] }]",
+            "rule = [{ _ = 1 }]",
+            "hook = [{ _ = 1 }]",
         ] {
             let error = toml::from_str::<ConfigFile>(text).err().unwrap();
             let (_, list) = error.message().rsplit_once("`, expected ").unwrap();

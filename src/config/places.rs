@@ -1,6 +1,9 @@
 //! The files and variables that a config names: found and looked into, so that a mistake shows now
 //! and not at the first sync.
 
+use std::fs::{File, Metadata};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::CertificateDer;
@@ -8,7 +11,11 @@ use rustls::pki_types::pem::PemObject;
 
 use super::diagnostics::Fault;
 use super::secrets;
+use crate::roster::printable;
 use crate::secret::{Secret, SecretSource};
+
+/// The most bytes that the file of a template may have.
+const MAX_TEMPLATE_BYTES: u64 = 256 * 1024;
 
 /// The path as seen from the config file's folder.
 pub(super) fn resolve_path(folder: &Path, text: &str) -> Result<PathBuf, Fault> {
@@ -35,6 +42,36 @@ pub(super) const API_KEY: SecretKeys = SecretKeys {
     file: "api_key_file",
     variable: "api_key_env",
     what: "key",
+};
+
+pub(super) const URL: SecretKeys = SecretKeys {
+    file: "url_file",
+    variable: "url_env",
+    what: "URL",
+};
+
+pub(super) const SIGNING_SECRET: SecretKeys = SecretKeys {
+    file: "secret_files",
+    variable: "secret_envs",
+    what: "secret",
+};
+
+pub(super) const ROUTING_KEY: SecretKeys = SecretKeys {
+    file: "routing_key_file",
+    variable: "routing_key_env",
+    what: "routing key",
+};
+
+pub(super) const BEARER_TOKEN: SecretKeys = SecretKeys {
+    file: "bearer_token_file",
+    variable: "bearer_token_env",
+    what: "token",
+};
+
+pub(super) const PASSWORD: SecretKeys = SecretKeys {
+    file: "password_file",
+    variable: "password_env",
+    what: "password",
 };
 
 type Found = (SecretSource, Secret);
@@ -90,6 +127,66 @@ pub(super) fn secret_variable(text: &str, keys: &SecretKeys) -> Result<Found, Fa
         ))
         .help(help)),
     }
+}
+
+/// The text of a template's file.
+pub(super) fn template_text(path: &Path) -> Result<String, Fault> {
+    let shown = path.display();
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_TEMPLATE_BYTES + 1).read_to_string(&mut text))
+        .map_err(|error| Fault::new(format!("cannot read template `{shown}`: {error}")))?;
+    if text.len() as u64 > MAX_TEMPLATE_BYTES {
+        return Err(Fault::new(format!(
+            "template `{shown}` is larger than {MAX_TEMPLATE_BYTES} bytes"
+        )));
+    }
+    Ok(text)
+}
+
+/// A program that can be started: by its whole path, or by its name if it is on the `PATH`.
+pub(super) fn program(text: &str) -> Result<(), Fault> {
+    let path = Path::new(text);
+    if path.is_absolute() {
+        return match path.metadata() {
+            Ok(found) if is_program(&found) => Ok(()),
+            Ok(_) => Err(Fault::new(format!(
+                "`{}` is not an executable file",
+                printable(text)
+            ))),
+            Err(error) => Err(Fault::new(format!(
+                "cannot find program `{}`: {error}",
+                printable(text)
+            ))),
+        };
+    }
+    if text.contains(char::is_whitespace) {
+        return Err(Fault::new("a program has no name with a space in it")
+            .help("write each argument by itself: `command = [\"program\", \"argument\"]`"));
+    }
+    let shown = printable(text);
+    if text.is_empty() || text.contains('/') {
+        return Err(Fault::new(format!(
+            "`{shown}` is neither a whole path nor a program's name"
+        ))
+        .help("write the path from `/` on, or the name of a program on the PATH"));
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&folders)
+        .filter_map(|folder| folder.join(text).metadata().ok())
+        .any(|found| is_program(&found));
+    if found {
+        Ok(())
+    } else {
+        Err(
+            Fault::new(format!("there is no program `{shown}` on the PATH"))
+                .help("write its whole path"),
+        )
+    }
+}
+
+fn is_program(found: &Metadata) -> bool {
+    found.is_file() && found.permissions().mode() & 0o111 != 0
 }
 
 /// The path if the file holds at least one certificate.

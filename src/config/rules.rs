@@ -1,6 +1,9 @@
 //! The rules for single values: pure, text or number in, meaning out. Each knows what to tell the
 //! person who broke it.
 
+pub(super) mod alerting;
+pub(super) mod hooks;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -110,17 +113,21 @@ pub(super) fn jitter(text: &str) -> Checked<Duration> {
 }
 
 pub(super) fn timeout(text: &str) -> Checked<Duration> {
-    let timeout = duration(text)?;
-    let [least, most] = TIMEOUTS;
-    if !(least..=most).contains(&timeout) {
+    duration_between("timeout", text, TIMEOUTS)
+}
+
+/// A duration from `least` to `most`; the message calls it by its key.
+fn duration_between(key: &str, text: &str, [least, most]: [Duration; 2]) -> Checked<Duration> {
+    let duration = duration(text)?;
+    if !(least..=most).contains(&duration) {
         return Err(Fault::new(format!(
-            "timeout {} is not between {} and {}",
-            humantime::format_duration(timeout),
+            "{key} {} is not between {} and {}",
+            humantime::format_duration(duration),
             humantime::format_duration(least),
             humantime::format_duration(most)
         )));
     }
-    Ok(timeout)
+    Ok(duration)
 }
 
 pub(super) fn settle_days(days: i64) -> Checked<i32> {

@@ -20,28 +20,105 @@ const SECRET_WORDS: [&str; 9] = [
     "token",
 ];
 
-/// Keys of which a part of the value may be secret, though they are no secrets themselves.
-const DELICATE_KEYS: [&str; 3] = ["api_key_env", "api_key_file", "base_url"];
+/// Keys that name the file of a secret, or several.
+const FILE_KEYS: [&str; 6] = [
+    "api_key_file",
+    "bearer_token_file",
+    "password_file",
+    "routing_key_file",
+    "secret_files",
+    "url_file",
+];
+
+/// Keys that name the environment variable of a secret, or several.
+const VARIABLE_KEYS: [&str; 6] = [
+    "api_key_env",
+    "bearer_token_env",
+    "password_env",
+    "routing_key_env",
+    "secret_envs",
+    "url_env",
+];
+
+/// Keys of URLs and hosts: user and password stand before an @, keys in queries and fragments.
+const URL_KEYS: [&str; 4] = ["base_url", "dashboard_url", "host", "urls"];
+
+/// The key of a program's arguments, which people give tokens to.
+const COMMAND_KEY: &str = "command";
 
 /// How files that hold a key are called.
-const KEY_FILE_ENDS: [&str; 5] = [".key", ".pem", ".secret", ".token", ".txt"];
+const KEY_FILE_ENDS: [&str; 7] = [
+    ".key",
+    ".password",
+    ".pem",
+    ".secret",
+    ".token",
+    ".txt",
+    ".url",
+];
 
 /// Whether an unknown key looks as if its value were a secret.
 pub(super) fn is_secret_name(key: &str) -> bool {
-    let word: String = key
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|character| character.to_ascii_lowercase())
-        .collect();
+    let word = bare(key);
     // A key of the file with a slip in it is no secret's name.
-    let slip_of = |known: &str| strsim::damerau_levenshtein(&word, known) <= 2;
-    if KEYS.contains(&key) || ["apikeyfile", "apikeyenv"].into_iter().any(slip_of) {
+    if KEYS.contains(&key)
+        || FILE_KEYS
+            .into_iter()
+            .chain(VARIABLE_KEYS)
+            .any(slip_of(&word))
+    {
         return false;
     }
     SECRET_WORDS.into_iter().any(|secret| {
         word.contains(secret)
             || (secret.len() > 4 && strsim::damerau_levenshtein(&word, secret) <= 2)
     })
+}
+
+/// Whether an unknown key looks as if its value were the URL of a webhook, which is one secret as a whole.
+pub(super) fn is_url_name(key: &str) -> bool {
+    let word = bare(key);
+    let url = word.ends_with("url") || word.ends_with("uri") || word.contains("webhook");
+    // A slip in the key of a URL that is no secret is told as such.
+    let other = ["base_url", "dashboard_url", "url_env", "url_file"];
+    url && !KEYS.contains(&key) && !other.into_iter().any(slip_of(&word))
+}
+
+/// How a hook names a secret of that name instead: the keys for a file and for a variable.
+pub(super) fn keys_instead(key: &str) -> [&'static str; 2] {
+    let word = bare(key);
+    let has = |part: &str| word.contains(part);
+    if has("pass") {
+        ["password_file", "password_env"]
+    } else if has("routing") || has("integration") {
+        ["routing_key_file", "routing_key_env"]
+    } else if has("token") || has("bearer") || has("authorization") {
+        ["bearer_token_file", "bearer_token_env"]
+    } else if is_url_name(key) {
+        ["url_file", "url_env"]
+    } else {
+        ["secret_files", "secret_envs"]
+    }
+}
+
+/// A key without case and punctuation.
+fn bare(key: &str) -> String {
+    key.chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|character| character.to_ascii_lowercase())
+        .collect()
+}
+
+/// Whether `word` is a known key with a slip in it.
+fn slip_of(word: &str) -> impl Fn(&str) -> bool {
+    |known| strsim::damerau_levenshtein(word, &bare(known)) <= 2
+}
+
+fn is_delicate(key: &str) -> bool {
+    key == COMMAND_KEY
+        || [&FILE_KEYS[..], &VARIABLE_KEYS, &URL_KEYS]
+            .into_iter()
+            .any(|keys| keys.contains(&key))
 }
 
 /// Whether this is certainly the name of a file and not a key that was pasted in its place.
@@ -139,11 +216,16 @@ fn comments(text: &str, mut texts: Vec<Range<usize>>, secrets: &mut Vec<Range<us
 
 fn collect(text: &str, table: &DeTable<'_>, secrets: &mut Vec<Range<usize>>) {
     for (key, value) in table {
-        if hides(key.get_ref(), value.get_ref()) {
-            of_value(text, value, secrets);
-            continue;
-        }
         match value.get_ref() {
+            DeValue::Array(elements) if is_delicate(key.get_ref()) => {
+                for (place, element) in elements.iter().enumerate() {
+                    let argument = key.get_ref() == COMMAND_KEY && place > 0;
+                    if argument || hides(key.get_ref(), element.get_ref()) {
+                        of_value(text, element, secrets);
+                    }
+                }
+            }
+            inner if hides(key.get_ref(), inner) => of_value(text, value, secrets),
             DeValue::Table(inner) => collect(text, inner, secrets),
             DeValue::Array(elements) => {
                 for inner in elements.iter().filter_map(|e| e.get_ref().as_table()) {
@@ -156,14 +238,15 @@ fn collect(text: &str, table: &DeTable<'_>, secrets: &mut Vec<Range<usize>>) {
 }
 
 fn hides(key: &str, value: &DeValue<'_>) -> bool {
-    match (key, value.as_str()) {
-        ("api_key_file", Some(value)) => !looks_like_path(value),
-        ("api_key_env", Some(value)) => !looks_like_variable(value),
+    match value.as_str() {
         // Neither text nor in its place: it may be anything.
-        (key, None) if DELICATE_KEYS.contains(&key) => true,
-        // User and password stand before an @, keys in queries and fragments.
-        ("base_url", Some(value)) => value.contains(['@', '?', '#']),
-        _ => is_secret_name(key),
+        None if is_delicate(key) => true,
+        Some(value) if FILE_KEYS.contains(&key) => !looks_like_path(value),
+        Some(value) if VARIABLE_KEYS.contains(&key) => !looks_like_variable(value),
+        Some(value) if URL_KEYS.contains(&key) => value.contains(['@', '?', '#']),
+        // A whole line for a shell, with its arguments.
+        Some(value) if key == COMMAND_KEY => value.contains(char::is_whitespace),
+        _ => is_secret_name(key) || is_url_name(key),
     }
 }
 
@@ -218,7 +301,7 @@ fn shown_length(line: &str) -> usize {
     }
     match line.split_once('=') {
         Some((key, value)) if KEYS.contains(&key.trim()) => {
-            if value.contains('=') || DELICATE_KEYS.contains(&key.trim()) {
+            if value.contains('=') || is_delicate(key.trim()) {
                 line.len() - value.trim_start().len()
             } else {
                 line.len()
@@ -229,135 +312,4 @@ fn shown_length(line: &str) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn names_of_secrets_are_known_in_many_spellings() {
-        for name in [
-            "api_key",
-            "apikey",
-            "api-key",
-            "API_KEY",
-            "ApiKey",
-            "apikye",
-            "key",
-            "token",
-            "tokn",
-            "secret",
-            "secert",
-            "password",
-            "authorization",
-            "bearer",
-            "flowgent_api_key",
-        ] {
-            assert!(is_secret_name(name), "{name}");
-        }
-        for name in KEYS.into_iter().chain([
-            "api_key_flie",
-            "api_key_files",
-            "apikeyenv",
-            "nmae",
-            "labls",
-            "agents",
-        ]) {
-            assert!(!is_secret_name(name), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_pasted_key_looks_like_neither_a_file_nor_a_variable() {
-        for key in [
-            "fg3kD9a0Zq",
-            "66a72b17cb034397ab2a1eef13847737",
-            "sk-canary",
-            "AB12CD34",
-            "",
-        ] {
-            assert!(!looks_like_path(key) && !looks_like_variable(key), "{key}");
-        }
-        assert!(looks_like_variable("ACME_KEY") && looks_like_variable("KEY2_ACME"));
-    }
-
-    #[test]
-    fn a_mistyped_path_is_still_a_path() {
-        for path in [
-            "acme.key",
-            "acme-2.key",
-            "keys/acme.token",
-            "../files/no-such.key",
-            "/etc/flowgent-exporter/acme.key",
-            "/etc/flowgent-exprter/Acme_EU.kye",
-            "/run/secrets/acme_api_key",
-            "./secrets/acme",
-            "../files",
-            "/home/acme/.config/flowgent.d/key",
-        ] {
-            assert!(looks_like_path(path), "{path}");
-        }
-        for unclear in [
-            "acme",
-            "/acme",
-            "//acme",
-            ".key",
-            "keys/acme",
-            "acme.live",
-            "acme.key=",
-            "/etc/keys/c2VjcmV0",
-            "/etc/keys/été.key",
-        ] {
-            assert!(!looks_like_path(unclear), "{unclear}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_key_of_a_usual_alphabet_looks_like_a_path_or_a_variable(
-            key in prop_oneof![
-                "[A-Za-z0-9+/]{20,64}={0,2}",
-                "/[A-Za-z0-9+/]{20,64}",
-                "[A-Za-z0-9_-]{20,64}",
-                "(sk|fg)[-_.](live|test)[-_.][A-Za-z0-9]{20,64}",
-                "eyJ[A-Za-z0-9_-]{10,20}[.]eyJ[A-Za-z0-9_-]{10,20}[.][A-Za-z0-9_-]{10,20}",
-                "[a-z0-9]{10,30}[.][a-z0-9]{10,30}",
-                "[0-9a-f]{32,64}",
-                "[A-Z2-7]{32,64}",
-            ],
-        ) {
-            prop_assert!(!looks_like_path(&key) && !looks_like_variable(&key), "{}", key);
-        }
-    }
-
-    #[test]
-    fn comments_are_hidden_but_not_what_looks_like_one() {
-        let text =
-            "# one\nname = \"a#b\" # two\n'x#y' = '''\n# no\n''' #\nlist = [ # three\n 1 ] # four";
-        let mut secrets = in_table(text, DeTable::parse(text).unwrap().get_ref());
-        secrets.sort_by_key(|place| place.start);
-        let hidden: Vec<_> = secrets.into_iter().map(|place| &text[place]).collect();
-        assert_eq!(hidden, [" one", " two", "", " three", " four"]);
-    }
-
-    #[test]
-    fn of_broken_toml_only_what_is_known_is_shown() {
-        let shown = |line: &str| line[..shown_length(line)].to_owned();
-        for line in [
-            "[server",
-            "[[account.agent]",
-            "timeout = 30s",
-            " listen = [127.0.0.1:1]",
-        ] {
-            assert_eq!(shown(line), line);
-        }
-        assert_eq!(shown("api_key_file = canary"), "api_key_file = ");
-        assert_eq!(shown("base_url = canary"), "base_url = ");
-        assert_eq!(shown("account = [{ api_key = \"canary\" ]"), "account = ");
-        assert_eq!(shown("api_key = canary"), "");
-        assert_eq!(shown("  canary"), "  ");
-        assert_eq!(shown("[\"canary\"]"), "");
-        assert_eq!(shown("Y2FuYXJ5PQ=="), "");
-        assert_eq!(shown("# api_key = canary"), "");
-    }
-}
+mod tests;

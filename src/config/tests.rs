@@ -1,3 +1,6 @@
+mod alerting;
+mod hooks;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
@@ -174,6 +177,8 @@ fn what_is_written_is_what_is_meant() {
         SecretSource::Environment("CARGO_PKG_NAME".to_owned())
     );
     assert!(globex.discover && globex.agents.is_empty());
+    assert_eq!(config.alerts.rules.len(), 8);
+    assert_eq!(config.hooks.len(), 8);
 }
 
 #[test]
@@ -200,10 +205,21 @@ fn a_key_file_that_is_there_is_named_whatever_it_is_called() {
     assert!(said.contains("kQ7x2` is empty"), "{said}");
 }
 
-/// The example with its files in a folder of this test's, and the commented-out account if asked for.
+/// The example with its files in a folder of this test's, and all that is commented out if asked for.
 fn example(folder: &Path, with_comments: bool) -> String {
-    fs::write(folder.join("acme.key"), "test-key-acme\n").unwrap();
-    fs::write(folder.join("agents.json"), "[]").unwrap();
+    for (file, content) in [
+        ("acme.key", "test-key-acme\n"),
+        ("agents.json", "[]"),
+        ("ops.url", "https://hooks.example/ops"),
+        ("ops.secret", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
+        ("slack.url", "https://hooks.example/slack"),
+        ("own.url", "https://hooks.example/own"),
+        ("pagerduty.key", "test-routing-key"),
+        ("alertmanager.token", "test-token"),
+        ("smtp.password", "test-password"),
+    ] {
+        fs::write(folder.join(file), content).unwrap();
+    }
     let text = fs::read_to_string("deploy/config.toml")
         .unwrap()
         .replace("/etc/flowgent-exporter", &folder.display().to_string())
@@ -235,7 +251,27 @@ fn the_example_shows_the_defaults() {
     assert_eq!(config.policy, defaults.policy);
     assert_eq!(config.api, defaults.api);
     assert_eq!(config.warnings, [""; 0]);
-    assert_eq!(parse(&example(folder.path(), true)).accounts.len(), 2);
+}
+
+#[test]
+fn the_example_is_good_with_all_that_is_commented_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = example(folder.path(), true);
+    let config = Config::parse(&text, &folder.path().join("config.toml"), today())
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.warnings, [""; 0]);
+    assert_eq!(config.accounts.len(), 2);
+    // Each section that is written is there: none has stayed a comment.
+    assert_eq!(config.hooks.len(), text.matches("[[hook]]").count());
+    assert_eq!(
+        config.alerts.rules.len(),
+        text.matches("[[budget]]").count() + text.matches("[[rule]]").count()
+    );
+    assert!(config.hooks.len() >= 8 && config.alerts.rules.len() >= 7);
+    assert_eq!(
+        config.alerts.dashboard_url.as_deref(),
+        Some("https://grafana.example.org/d/credits")
+    );
 }
 
 #[test]
@@ -243,7 +279,12 @@ fn the_example_shows_every_key() {
     let text = fs::read_to_string("deploy/config.toml").unwrap();
     for key in file::KEYS {
         let shown = [format!("{key} = "), format!("[{key}]"), format!(".{key}]")];
-        assert!(shown.iter().any(|form| text.contains(form)), "{key}");
+        let stands_alone = |form: &String| {
+            text.match_indices(form.as_str()).any(|(at, _)| {
+                !text[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_')
+            })
+        };
+        assert!(shown.iter().any(stands_alone), "{key}");
     }
 }
 

@@ -12,6 +12,7 @@ use super::check::{Check, place, title};
 use super::diagnostics::{Fault, Finding};
 use super::file::{self, ConfigFile, Labels, Section, Text};
 use super::places::{API_KEY, certificates, resolve_path};
+use super::world::World;
 use super::{Config, rules};
 use crate::day::Day;
 use crate::flowgent::transport::is_loopback;
@@ -20,7 +21,7 @@ use crate::roster::{self, AccountSettings, Agent, printable};
 use crate::secret::SecretSource;
 use crate::sync::schedule;
 use crate::window::plan::Policy;
-use crate::{http, ledger};
+use crate::{alert, hook, http, ledger};
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:13569";
 const DEFAULT_TELEMETRY_PATH: &str = "/metrics";
@@ -47,13 +48,28 @@ pub(super) fn validate(
         schedule,
         api,
         account,
+        alerts,
+        budget,
+        rule,
+        hook,
     } = file;
+    let names = |names: Vec<Option<&Text>>| -> Vec<String> {
+        let names = names.into_iter().flatten();
+        names.map(|name| name.get_ref().clone()).collect()
+    };
+    let account_names = names(account.iter().map(|one| one.table.name.as_ref()).collect());
+    let hook_names = names(hook.iter().map(|one| one.table.name.as_ref()).collect());
     let mut check = Check::new(text, path, today);
     let server = check.server(server.table);
     let storage = check.storage(storage.table);
     let (schedule, policy) = check.schedule(schedule.table);
     let api = check.api(api.table);
     let accounts = check.accounts(account);
+    let world = World::new(&accounts, account_names, hook_names, policy.history_start);
+    let dashboard_url = check.dashboard_url(alerts.table, &server.listen);
+    let rules = check.alert_rules(budget, rule, &world);
+    let hooks = check.hooks(hook, &world);
+    check.look_for_unused_hooks(&hooks, &rules);
     if !check.findings.is_empty() {
         return Err(check.findings);
     }
@@ -65,8 +81,12 @@ pub(super) fn validate(
         policy,
         api,
         accounts,
-        alerts: crate::alert::Settings::default(),
-        hooks: Vec::new(),
+        alerts: alert::Settings {
+            rules,
+            routes: hooks.iter().map(hook::Settings::route).collect(),
+            dashboard_url,
+        },
+        hooks,
         warnings: check.warnings,
     })
 }

@@ -64,8 +64,8 @@ pub struct Settings {
 pub enum Kind {
     /// An HTTP endpoint.
     Webhook {
-        /// Its URL, which often holds a token.
-        url: SecretSource,
+        /// Its URL.
+        url: Endpoint,
         /// Secrets that messages are signed with, all of them: so that one can be rotated.
         secrets: Vec<SecretSource>,
         /// What is sent; without one, a [`Notification`] and its id as JSON.
@@ -121,6 +121,15 @@ pub enum Kind {
     },
 }
 
+/// The URL of a webhook.
+#[derive(Debug, Clone)]
+pub enum Endpoint {
+    /// It often holds a token, so it is read like a secret.
+    Secret(SecretSource),
+    /// It is the same for everyone.
+    Public(url::Url),
+}
+
 /// How a connection to a mail server is secured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encryption {
@@ -128,7 +137,7 @@ pub enum Encryption {
     StartTls,
     /// TLS from the first byte.
     Tls,
-    /// None: only to this machine.
+    /// None: only where a hook may lead to private addresses.
     None,
 }
 

@@ -1,0 +1,439 @@
+//! The rules for single values of `[[hook]]`. What is read from a secret's place is never shown, nor
+//! what may hold a password or a token.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::NaiveTime;
+use chrono_tz::{TZ_VARIANTS, Tz};
+use lettre::message::Mailbox;
+use url::{Host, Url};
+
+use super::{Checked, duration_between};
+use crate::config::diagnostics::Fault;
+use crate::config::nearest::nearest;
+use crate::roster::printable;
+
+/// The shortest and the longest time that one try may be given.
+const TIMEOUTS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(120)];
+
+/// How a secret of Standard Webhooks begins, and how many bytes it may stand for.
+const SECRET_PREFIX: &str = "whsec_";
+const SECRET_BYTES: [usize; 2] = [24, 64];
+
+/// How many digits a phone number with its country code has, by E.164.
+const PHONE_DIGITS: [usize; 2] = [7, 15];
+
+pub(in crate::config) fn timeout(text: &str) -> Checked<Duration> {
+    duration_between("timeout", text, TIMEOUTS)
+}
+
+/// Two times of day, from the first up to the second.
+pub(in crate::config) fn quiet_hours(text: &str) -> Checked<(NaiveTime, NaiveTime)> {
+    let time = |text: &str| match text.trim() {
+        "24:00" => Some(NaiveTime::MIN),
+        text => NaiveTime::parse_from_str(text, "%H:%M").ok(),
+    };
+    let times = text
+        .split_once('-')
+        .and_then(|(from, to)| Some((time(from)?, time(to)?)));
+    let shown = printable(text);
+    match times {
+        None => Err(
+            Fault::new(format!("`{shown}` is not from one time of day to another"))
+                .help("write both as hours and minutes, such as `22:00-07:00`"),
+        ),
+        Some((from, to)) if from == to => Err(Fault::new(format!(
+            "`{shown}` ends when it begins: no hour of the day is quiet"
+        ))),
+        Some(times) => Ok(times),
+    }
+}
+
+pub(in crate::config) fn time_zone(text: &str) -> Checked<Tz> {
+    text.parse().map_err(|_| {
+        let known: Vec<_> = TZ_VARIANTS.iter().map(|zone| zone.name()).collect();
+        let fault = Fault::new(format!("`{}` is not a time zone", printable(text)));
+        match nearest(text, &known) {
+            Some(near) => fault.help(format!("did you mean `{near}`?")),
+            None => fault.help("write its name, such as `Europe/Berlin`, or `UTC`"),
+        }
+    })
+}
+
+/// The URL of a webhook, which was read from a secret's place.
+pub(in crate::config) fn webhook_url(text: &str, allow_private: bool) -> Checked<()> {
+    let url = Url::parse(text)
+        .map_err(|error| Fault::new(format!("what is found there is not a URL: {error}")))?;
+    reachable(&url, allow_private)
+}
+
+/// The base URL of an Alertmanager, ending in a slash.
+pub(in crate::config) fn alertmanager_url(text: &str, allow_private: bool) -> Checked<Url> {
+    let mut url = Url::parse(text).map_err(|error| {
+        Fault::new(format!("not a URL: {error}"))
+            .help("write it whole, such as `http://alertmanager:9093/`")
+    })?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(
+            Fault::new("a URL with a user or a password is not accepted")
+                .help("write `username = \"…\"` and `password_file = \"…\"`"),
+        );
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Fault::new(
+            "a base URL has no query and no fragment: paths are appended to it",
+        ));
+    }
+    reachable(&url, allow_private)?;
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
+}
+
+/// Whether a hook may lead there, as far as the URL alone can say. No message repeats it.
+fn reachable(url: &Url, allow_private: bool) -> Checked<()> {
+    if !matches!(url.scheme(), "https" | "http") {
+        return Err(Fault::new("the URL is neither http nor https"));
+    }
+    if allow_private {
+        return Ok(());
+    }
+    if url.host().is_some_and(|host| is_private(&host)) {
+        return Err(private("the URL"));
+    }
+    if url.scheme() == "http" {
+        return Err(
+            Fault::new("plain http would tell your figures to everyone on the way")
+                .help("use https, or set `allow_private = true` if the way there is safe"),
+        );
+    }
+    Ok(())
+}
+
+fn private(what: &str) -> Fault {
+    Fault::new(format!(
+        "{what} leads to this machine or into a private network"
+    ))
+    .help("set `allow_private = true` if it may")
+}
+
+/// Whether an address, not a name that is still to be resolved, is not of the public internet.
+fn is_private<S: AsRef<str>>(host: &Host<S>) -> bool {
+    let address = match host {
+        Host::Domain(name) => return name.as_ref() == "localhost",
+        Host::Ipv4(address) => IpAddr::V4(*address),
+        Host::Ipv6(address) => IpAddr::V6(*address).to_canonical(),
+    };
+    match address {
+        IpAddr::V4(address) => {
+            address.is_loopback()
+                || address.is_private()
+                || address.is_link_local()
+                || address.is_unspecified()
+        }
+        IpAddr::V6(address) => {
+            address.is_loopback()
+                || address.is_unique_local()
+                || address.is_unicast_link_local()
+                || address.is_unspecified()
+        }
+    }
+}
+
+/// A secret of Standard Webhooks.
+pub(in crate::config) fn signing_secret(text: &str) -> Checked<()> {
+    let help = "a webhook secret is `whsec_` and 24 to 64 bytes in base64";
+    let Some(encoded) = text.strip_prefix(SECRET_PREFIX) else {
+        return Err(
+            Fault::new(format!("the secret does not begin with `{SECRET_PREFIX}`")).help(help),
+        );
+    };
+    let bytes = STANDARD.decode(encoded).map_err(|_| {
+        Fault::new(format!(
+            "what follows `{SECRET_PREFIX}` in the secret is not base64"
+        ))
+        .help(help)
+    })?;
+    let [least, most] = SECRET_BYTES;
+    if !(least..=most).contains(&bytes.len()) {
+        return Err(Fault::new(format!(
+            "the secret is {} bytes long, not between {least} and {most}",
+            bytes.len()
+        ))
+        .help(help));
+    }
+    Ok(())
+}
+
+pub(in crate::config) fn content_type(text: &str) -> Checked<String> {
+    let typed = text.split_once('/').is_some_and(|(kind, rest)| {
+        let token = |part: &str| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&byte))
+        };
+        token(kind) && token(rest.split(';').next().unwrap_or_default().trim_end())
+    });
+    if typed && text.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) {
+        Ok(text.to_owned())
+    } else {
+        Err(
+            Fault::new(format!("`{}` is not a media type", printable(text)))
+                .help("write a type and a subtype, such as `application/json`"),
+        )
+    }
+}
+
+/// The digits of a phone number.
+pub(in crate::config) fn phone_number(text: &str) -> Checked<String> {
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    let [least, most] = PHONE_DIGITS;
+    if digits.bytes().all(|byte| byte.is_ascii_digit())
+        && (least..=most).contains(&digits.len())
+        && !digits.starts_with('0')
+    {
+        return Ok(digits.to_owned());
+    }
+    Err(
+        Fault::new(format!("`{}` is not a phone number", printable(text))).help(format!(
+            "write the country code and {least} to {most} digits in all, such as `+31612345678`"
+        )),
+    )
+}
+
+/// The name of a WhatsApp template.
+pub(in crate::config) fn template_name(text: &str) -> Checked<String> {
+    let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    if (1..=512).contains(&text.len()) && text.bytes().all(known) {
+        Ok(text.to_owned())
+    } else {
+        Err(
+            Fault::new(format!("`{}` is not a template's name", printable(text)))
+                .help("WhatsApp's templates are called by small letters, digits and underscores"),
+        )
+    }
+}
+
+/// The language of a WhatsApp template.
+pub(in crate::config) fn language(text: &str) -> Checked<String> {
+    let good = (2..=16).contains(&text.len())
+        && text.bytes().take(2).all(|byte| byte.is_ascii_alphabetic())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err(
+            Fault::new(format!("`{}` is not a language code", printable(text)))
+                .help("write it as WhatsApp does, such as `en` or `en_US`"),
+        )
+    }
+}
+
+/// A mail server: a name or an address.
+pub(in crate::config) fn host(text: &str, allow_private: bool) -> Checked<String> {
+    if text.contains('@') {
+        return Err(
+            Fault::new("a host with a user or a password is not accepted")
+                .help("write `username = \"…\"` and `password_file = \"…\"`"),
+        );
+    }
+    let host = match text.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => Host::Ipv4(address),
+        Ok(IpAddr::V6(address)) => Host::Ipv6(address),
+        Err(_) => Host::parse(text).map_err(|error| {
+            let shown = printable(text);
+            let fault = Fault::new(format!("`{shown}` is not a host: {error}"));
+            match text.rsplit_once(':') {
+                Some((_, port)) if port.parse::<u16>().is_ok() => {
+                    fault.help(format!("write the port by itself: `port = {port}`"))
+                }
+                _ => fault,
+            }
+        })?,
+    };
+    if !allow_private && is_private(&host) {
+        return Err(private("the host"));
+    }
+    Ok(text.to_owned())
+}
+
+pub(in crate::config) fn port(port: i64) -> Checked<u16> {
+    u16::try_from(port)
+        .ok()
+        .filter(|port| *port > 0)
+        .ok_or_else(|| Fault::new(format!("port {port} is not between 1 and {}", u16::MAX)))
+}
+
+pub(in crate::config) fn mailbox(text: &str) -> Checked<Mailbox> {
+    text.parse().map_err(|_| {
+        Fault::new(format!("`{}` is not an e-mail address", printable(text)))
+            .help("write `ops@example.org` or `Operations <ops@example.org>`")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quiet_hours_may_pass_midnight() {
+        let hours = |text| quiet_hours(text).map(|(from, to)| format!("{from} {to}"));
+        for (written, meant) in [
+            ("22:00-07:00", "22:00:00 07:00:00"),
+            ("8:05 - 9:30", "08:05:00 09:30:00"),
+            ("18:00-24:00", "18:00:00 00:00:00"),
+            ("00:00-06:00", "00:00:00 06:00:00"),
+        ] {
+            assert_eq!(hours(written).unwrap(), meant);
+        }
+        for bad in [
+            "",
+            "22:00",
+            "22-7",
+            "22:00-",
+            "22:00-25:00",
+            "07:00-07:00",
+            "00:00-24:00",
+            "a-b",
+        ] {
+            assert!(hours(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_time_zone_is_known_by_its_name() {
+        assert_eq!(time_zone("Europe/Berlin").unwrap(), Tz::Europe__Berlin);
+        assert_eq!(time_zone("UTC").unwrap(), Tz::UTC);
+        let help = |text| time_zone(text).unwrap_err().help.unwrap();
+        assert_eq!(help("europe/berlin"), "did you mean `Europe/Berlin`?");
+        assert_eq!(help("Amerika/New_York"), "did you mean `America/New_York`?");
+        assert!(help("+02:00").starts_with("write its name"));
+    }
+
+    #[test]
+    fn only_a_hook_that_may_leads_inside_or_through_plain_http() {
+        for outside in ["https://hooks.example/x?token=1", "https://1.1.1.1/"] {
+            assert!(webhook_url(outside, false).is_ok(), "{outside}");
+        }
+        for inside in [
+            "http://hooks.example/canary",
+            "http://localhost/canary",
+            "https://localhost/canary",
+            "https://127.0.0.1/canary",
+            "https://10.1.2.3/canary",
+            "https://169.254.169.254/canary",
+            "https://[::1]/canary",
+            "https://[fe80::1]/canary",
+            "https://[fd00::1]/canary",
+            "https://[::ffff:10.0.0.1]/canary",
+            "https://0.0.0.0/canary",
+            "https://2130706433/canary",
+        ] {
+            let fault = webhook_url(inside, false).unwrap_err();
+            assert!(!format!("{fault:?}").contains("canary"), "{inside}");
+            assert!(webhook_url(inside, true).is_ok(), "{inside}");
+        }
+        for never in ["canary", "ftp://canary/", "file:///canary", ""] {
+            let fault = webhook_url(never, true).unwrap_err();
+            assert!(!format!("{fault:?}").contains("canary"), "{never}");
+        }
+    }
+
+    #[test]
+    fn an_alertmanager_is_named_by_its_base() {
+        let base = |url| alertmanager_url(url, true).map(|url| url.to_string());
+        assert_eq!(base("http://am:9093").unwrap(), "http://am:9093/");
+        assert_eq!(base("https://am/prefix").unwrap(), "https://am/prefix/");
+        for bad in [
+            "am:9093",
+            "http://u:canary@am/",
+            "http://am/?canary",
+            "http://am/#canary",
+        ] {
+            let fault = alertmanager_url(bad, true).unwrap_err();
+            assert!(!format!("{fault:?}").contains("canary"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_signing_secret_has_a_prefix_and_a_fair_length() {
+        let secret = |bytes: usize| format!("whsec_{}", STANDARD.encode(vec![7; bytes]));
+        assert!(signing_secret(&secret(24)).is_ok() && signing_secret(&secret(64)).is_ok());
+        for bad in [
+            secret(23),
+            secret(65),
+            secret(24).replace("whsec_", ""),
+            "whsec_canary".to_owned(),
+            "whsec_".to_owned(),
+            "whsk_canary".to_owned(),
+        ] {
+            let fault = signing_secret(&bad).unwrap_err();
+            assert!(!format!("{fault:?}").contains("canary"), "{bad}");
+            assert!(!format!("{fault:?}").contains("BwcH"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn phone_numbers_have_their_country_code() {
+        assert_eq!(phone_number("+31612345678").unwrap(), "31612345678");
+        assert_eq!(phone_number("31612345678").unwrap(), "31612345678");
+        for bad in [
+            "",
+            "+",
+            "123456",
+            "1234567890123456",
+            "0612345678",
+            "+31 6 12345678",
+            "++31612345678",
+            "٣١٦١٢٣٤٥٦٧٨",
+        ] {
+            assert!(phone_number(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_for_a_mail_server_is_a_host() {
+        for good in ["smtp.example.org", "192.0.2.1", "2001:db8::1", "mail"] {
+            assert_eq!(host(good, false).unwrap(), good);
+        }
+        for inside in ["localhost", "127.0.0.1", "::1", "10.0.0.1"] {
+            assert!(host(inside, false).is_err() && host(inside, true).is_ok());
+        }
+        for bad in ["", "a b", "smtp.example.org:587", "https://x", "u:p@h"] {
+            assert!(host(bad, true).is_err(), "{bad}");
+        }
+        assert!(port(1).is_ok() && port(65_535).is_ok());
+        assert!(port(0).is_err() && port(65_536).is_err() && port(-1).is_err());
+    }
+
+    #[test]
+    fn words_of_other_systems_have_their_forms() {
+        for good in ["en", "en_US", "fil", "zh_CN"] {
+            assert!(language(good).is_ok(), "{good}");
+        }
+        for bad in ["", "e", "the English language", "en-US", "_US"] {
+            assert!(language(bad).is_err(), "{bad}");
+        }
+        assert!(template_name("credits_low_2").is_ok());
+        assert!(template_name("").is_err() && template_name("Credits Low").is_err());
+        for good in ["application/json", "text/plain; charset=utf-8"] {
+            assert!(content_type(good).is_ok(), "{good}");
+        }
+        for bad in ["json", "/", "a/", "a b/c", "a/b\n", "", "a/b;ü"] {
+            assert!(content_type(bad).is_err(), "{bad}");
+        }
+        for good in ["ops@example.org", "Operations <ops@example.org>"] {
+            assert!(mailbox(good).is_ok(), "{good}");
+        }
+        for bad in ["ops", "ops@", "a@example.org, b@example.org", ""] {
+            assert!(mailbox(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,257 @@
+use crate::alert::{Check, Measure, Per, Rule, Severity, Span, Threshold};
+use crate::budget::Cycle;
+
+use super::*;
+
+/// An account with one agent, and what is added to it.
+fn with_agent(added: &str) -> Config {
+    let text = format!(
+        "[[account]]\nname = \"acme\"\napi_key_file = \"../files/acme.key\"\n\
+         labels = {{ region = \"eu\" }}\n\
+         [[account.agent]]\nid = \"a1\"\nname = \"support\"\nlabels = {{ team = \"cx\" }}\n{added}"
+    );
+    let path = format!("{FIXTURES}/good/text.toml");
+    Config::parse(&text, Path::new(&path), today()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn the_rule(added: &str) -> Rule {
+    let [rule] = &with_agent(added).alerts.rules[..] else {
+        panic!("{added}");
+    };
+    rule.clone()
+}
+
+fn budget(added: &str) -> Rule {
+    the_rule(&format!(
+        "[[budget]]\nname = \"b\"\ncredits = 5000\n{added}"
+    ))
+}
+
+/// The thresholds as text: measure, ratio, severity.
+fn shown(thresholds: &[Threshold]) -> Vec<String> {
+    thresholds
+        .iter()
+        .map(|threshold| {
+            let measure = match threshold.measure {
+                Measure::Used => "used",
+                Measure::Forecast => "forecast",
+            };
+            format!(
+                "{measure} {} {}",
+                threshold.ratio,
+                threshold.severity.as_str()
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_budget_has_the_documented_defaults() {
+    let usual = [
+        "used 0.5 warning",
+        "used 0.8 warning",
+        "used 1 critical",
+        "forecast 1 warning",
+    ];
+    let history_start: Day = "2025-05-28".parse().unwrap();
+    for (period, expected, thresholds) in [
+        ("day", Cycle::Day, &usual[..]),
+        ("week", Cycle::Week, &usual),
+        ("month", Cycle::Month { anchor_day: 1 }, &usual),
+        (
+            "total",
+            Cycle::Total {
+                start: history_start,
+            },
+            &usual[..3],
+        ),
+    ] {
+        let rule = budget(&format!("period = \"{period}\"\n"));
+        assert!(rule.hooks.is_empty() && rule.matcher.to_string().is_empty());
+        let Check::Budget {
+            limit_credits,
+            cycle,
+            thresholds: found,
+        } = rule.check
+        else {
+            panic!("{period} is no budget");
+        };
+        assert_eq!((limit_credits, cycle), (5000.0, expected));
+        assert_eq!(shown(&found), thresholds, "{period}");
+    }
+}
+
+#[test]
+fn rules_have_the_documented_defaults() {
+    let rule = |kind: &str| the_rule(&format!("[[rule]]\nname = \"r\"\nkind = {kind}\n")).check;
+    let Check::Usage {
+        span: Span::PreviousDay,
+        per: Per::Agent,
+        over_credits,
+        hysteresis,
+        severity: Severity::Warning,
+    } = rule("\"usage\"\nover = 100")
+    else {
+        panic!("usage");
+    };
+    assert_eq!((over_credits, hysteresis), (100.0, 0.1));
+    let Check::Spike {
+        factor,
+        floor_credits,
+        severity: Severity::Warning,
+    } = rule("\"spike\"")
+    else {
+        panic!("spike");
+    };
+    assert_eq!((factor, floor_credits), (3.0, 10.0));
+    let Check::MissingData {
+        longer_than,
+        severity: Severity::Warning,
+    } = rule("\"missing_data\"")
+    else {
+        panic!("missing_data");
+    };
+    assert_eq!(longer_than, Duration::from_secs(36 * 3600));
+    assert!(matches!(
+        rule("\"key_refused\""),
+        Check::KeyRefused {
+            severity: Severity::Critical
+        }
+    ));
+    assert!(matches!(
+        rule("\"agent_refused\""),
+        Check::AgentRefused {
+            severity: Severity::Warning
+        }
+    ));
+}
+
+#[test]
+fn budgets_and_rules_are_as_they_are_written() {
+    let config = load("full");
+    assert_eq!(
+        config.alerts.dashboard_url.as_deref(),
+        Some("https://grafana.example/d/credits?orgId=1")
+    );
+    let rules = &config.alerts.rules;
+    let named = |name: &str| rules.iter().find(|rule| *rule.name == *name).unwrap();
+    let month = named("cx-month");
+    assert_eq!(month.matcher.to_string(), "agent=~\"sup.*\",team=\"cx\"");
+    let hooks: Vec<_> = month.hooks.iter().map(|hook| &**hook).collect();
+    assert_eq!(hooks, ["ops", "chat", "pager"]);
+    let Check::Budget {
+        cycle: Cycle::Month { anchor_day: 31 },
+        thresholds,
+        ..
+    } = &month.check
+    else {
+        panic!("{month:?}");
+    };
+    assert_eq!(
+        shown(thresholds),
+        [
+            "used 0.5 warning",
+            "used 0.9 critical",
+            "used 1.5 critical",
+            "forecast 1 info",
+            "forecast 2 warning",
+        ]
+    );
+    let start: Day = "2027-01-01".parse().unwrap();
+    assert!(matches!(
+        &named("prepaid").check,
+        Check::Budget { cycle: Cycle::Total { start: found }, thresholds, .. }
+            if *found == start && thresholds.len() == 3
+    ));
+    let silent = named("silent");
+    assert_eq!(
+        silent.matcher.to_string(),
+        "account in [\"acme\", \"globex\"]"
+    );
+    assert!(matches!(&silent.check, Check::Budget { thresholds, .. } if thresholds.len() == 1));
+    assert!(matches!(
+        named("usage").check,
+        Check::Usage {
+            span: Span::MonthToDate,
+            per: Per::Total,
+            over_credits: 250.5,
+            hysteresis: 0.0,
+            severity: Severity::Critical,
+        }
+    ));
+    assert!(matches!(
+        named("missing-data").check,
+        Check::MissingData { longer_than, severity: Severity::Info }
+            if longer_than == Duration::from_secs(2 * 24 * 3600)
+    ));
+}
+
+#[test]
+fn a_matcher_that_matches_nothing_is_a_warning_if_that_can_be_said() {
+    let discovering =
+        "[[account]]\nname = \"globex\"\napi_key_file = \"../files/acme.key\"\ndiscover = true\n";
+    let listing = "[[account]]\nname = \"globex\"\napi_key_file = \"../files/acme.key\"\nagents_file = \"../files/agents.json\"\n";
+    let nobody = |shown: &str| vec![format!("rule `r` matches no agent: {shown}")];
+    let unknown = |rest: &str| {
+        vec![format!(
+            "rule `r` matches by `taem`, which is a label of no agent{rest}"
+        )]
+    };
+    for (matcher, more, expected) in [
+        ("{}", "", vec![]),
+        ("{ team = \"cx\", region = \"eu\" }", "", vec![]),
+        ("{ agent_id = \"a1\" }", "", vec![]),
+        ("{ agent = \"sales\" }", "", nobody("agent=\"sales\"")),
+        ("{ agent = \"sales\" }", discovering, vec![]),
+        ("{ agent = \"sales\" }", listing, vec![]),
+        (
+            "{ agent = \"sales\", account = \"acme\" }",
+            discovering,
+            nobody("account=\"acme\",agent=\"sales\""),
+        ),
+        (
+            "{ account = \"initech\" }",
+            discovering,
+            nobody("account=\"initech\""),
+        ),
+        ("{ team = \"\" }", "", nobody("team=\"\"")),
+        ("{ taem = \"cx\" }", "", unknown("; did you mean `team`?")),
+        (
+            "{ taem = \"cx\" }",
+            discovering,
+            unknown("; did you mean `team`?"),
+        ),
+        ("{ taem = \"cx\" }", listing, vec![]),
+    ] {
+        let rule = format!("{more}[[rule]]\nname = \"r\"\nkind = \"spike\"\nmatch = {matcher}\n");
+        assert_eq!(with_agent(&rule).warnings, expected, "{matcher} {more}");
+    }
+}
+
+#[test]
+fn messages_link_to_the_exporter_itself_unless_told_otherwise() {
+    for (listen, page) in [
+        ("\"127.0.0.1:13569\"", "http://127.0.0.1:13569/"),
+        (
+            "\"0.0.0.0:9000\", \"127.0.0.1:1\"",
+            "http://localhost:9000/",
+        ),
+        ("\"[::]:9000\"", "http://localhost:9000/"),
+        ("\"[::1]:9000\"", "http://[::1]:9000/"),
+    ] {
+        let mut config = with_agent(&format!("[server]\nlisten = [{listen}]\n"));
+        assert_eq!(config.alerts.dashboard_url.as_deref(), Some(page));
+        config.listen_on(vec!["192.0.2.1:80".parse().unwrap()]);
+        assert_eq!(
+            config.alerts.dashboard_url.as_deref(),
+            Some("http://192.0.2.1:80/")
+        );
+    }
+    let mut config =
+        with_agent("[alerts]\ndashboard_url = \"https://grafana.example/d/credits\"\n");
+    config.listen_on(vec!["192.0.2.1:80".parse().unwrap()]);
+    assert_eq!(
+        config.alerts.dashboard_url.as_deref(),
+        Some("https://grafana.example/d/credits")
+    );
+}
