@@ -80,12 +80,16 @@ pub(super) fn validate(
         schedule,
         policy,
         api,
-        accounts,
         alerts: alert::Settings {
+            accounts: accounts
+                .iter()
+                .map(|account| Arc::clone(&account.name))
+                .collect(),
             rules,
             routes: hooks.iter().map(hook::Settings::route).collect(),
             dashboard_url,
         },
+        accounts,
         hooks,
         warnings: check.warnings,
     })
