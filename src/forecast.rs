@@ -23,8 +23,8 @@
 //! where 1.28 is the normal distribution's factor for 80 %, m is for what the days do by themselves, and
 //! m² / 7 is for the level that they lie around. That is not better known than from one week, since it
 //! moves on while they pass. The bounds are s below and above what is expected, but never below what is
-//! known to be used. They aim at holding four times out of five; on simulated agents they hold 80 to 90 %
-//! of the time, and 70 to 85 % while few days are known.
+//! known to be used. They aim at holding four times out of five. On simulated agents they hold 84 to 88 %
+//! of the time, and 74 to 83 % while only one to three weeks are known.
 //!
 //! For several agents, the residuals of each day are added up before they are squared, so that agents
 //! who stray together widen the bounds and agents who stray by themselves make up for each other.
