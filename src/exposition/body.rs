@@ -1,6 +1,6 @@
 //! The series of all agents, rendered and compressed once per change of the data or the day.
 //!
-//! At 100,000 agents this is 1.5 million lines, which are never all there as text: each family is
+//! At 100,000 agents this is 1.6 million lines, which are never all there as text: each family is
 //! written agent by agent into a small buffer and compressed from there.
 
 use std::num::NonZeroUsize;
