@@ -167,7 +167,7 @@ fn a_template_that_goes_wrong_says_where_and_never_runs_away() {
         ),
         (
             "{% include 'other' %}",
-            "template not found: template \"other\" does not exist",
+            "template not found: tried to include non-existing template 'other'",
             1,
         ),
     ] {
