@@ -1,1 +1,216 @@
-//! HOOKS: email.
+//! E-mail by SMTP.
+//!
+//! A message goes to all recipients at once, over a connection of its own. Its Message-ID follows from
+//! the delivery's id, so that mail systems tell a repetition.
+
+mod server;
+#[cfg(test)]
+mod tests;
+
+pub(super) use server::Server;
+
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, SinglePart};
+use lettre::transport::smtp;
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter};
+use server::{SHOWN_BYTES, told};
+use tokio::time::timeout;
+
+use super::{Message, SendError};
+use crate::alert::Notice;
+use crate::flowgent::error::printable;
+use crate::secret::{Secret, SecretSource};
+
+/// How long a server may take to say goodbye once it has taken the message.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// A hook that sends e-mail.
+#[derive(Debug)]
+pub(super) struct Email {
+    server: Server,
+    credentials: Option<(String, SecretSource)>,
+    from: Mailbox,
+    to: Vec<Mailbox>,
+}
+
+/// A user and a password as they were read for one try.
+struct Login<'a> {
+    user: &'a str,
+    password: Secret,
+}
+
+impl Email {
+    /// A hook that writes to all of `to` by way of `server`, which it logs in to if there are
+    /// `credentials`: a user and a password.
+    pub(super) fn new(
+        server: Server,
+        credentials: Option<(String, SecretSource)>,
+        from: Mailbox,
+        to: Vec<Mailbox>,
+    ) -> Self {
+        Self {
+            server,
+            credentials,
+            from,
+            to,
+        }
+    }
+
+    /// Sends `message` and says what the server answered. If the server takes it for some of the
+    /// recipients only, they get it, and the answer names the others.
+    ///
+    /// # Errors
+    /// The server could not be reached or trusted, or took the message for nobody.
+    pub(super) async fn send(&self, message: &Message) -> Result<String, SendError> {
+        let mail = self.compose(message)?;
+        let login = match &self.credentials {
+            None => None,
+            Some((user, password)) => Some(Login {
+                user,
+                password: password
+                    .read()
+                    .map_err(|error| SendError::new(error.to_string()))?,
+            }),
+        };
+        let mut connection = self.server.connect().await?;
+        let sent = self.converse(&mut connection, login.as_ref(), &mail).await;
+        // Some servers repeat what they do not understand.
+        let shown = |text: String| match login.as_ref().is_some_and(|login| login.is_in(&text)) {
+            true => "its answer is withheld: it holds the password".to_owned(),
+            false => text,
+        };
+        let (answer, refused) = match sent {
+            Ok(sent) => sent,
+            Err(text) => return Err(self.server.failed(&shown(text))),
+        };
+        // The message is on its way, whatever the server says now.
+        let _ = timeout(GOODBYE, connection.quit()).await;
+        if refused.is_empty() {
+            return Ok(printable(&shown(answer), SHOWN_BYTES));
+        }
+        let refused = printable(&shown(refused.join(", ")), SHOWN_BYTES);
+        tracing::warn!(
+            delivery = &*message.id,
+            refused,
+            "an e-mail did not reach all recipients"
+        );
+        Ok(format!("taken, but not for {refused}"))
+    }
+
+    /// The message as it is sent.
+    fn compose(&self, message: &Message) -> Result<lettre::Message, SendError> {
+        let mut mail = lettre::Message::builder()
+            .from(self.from.clone())
+            .subject(message.title())
+            .date(SystemTime::from(message.created))
+            .message_id(Some(format!("<{}@flowgent-exporter>", message.id)))
+            // Answering machines leave alone what says this (RFC 3834).
+            .raw_header(HeaderValue::new(
+                HeaderName::new_from_ascii_str("Auto-Submitted"),
+                "auto-generated".to_owned(),
+            ))
+            .raw_header(HeaderValue::new(
+                HeaderName::new_from_ascii_str("X-Flowgent-Delivery"),
+                message.id.to_string(),
+            ));
+        for recipient in &self.to {
+            mail = mail.to(recipient.clone());
+        }
+        let alerts: Vec<String> = message.notification.alerts.iter().map(text).collect();
+        // A part rather than a body: only that comes with a MIME-Version.
+        mail.singlepart(SinglePart::plain(alerts.join("\n\n")))
+            .map_err(|error| SendError::new(format!("cannot write the e-mail: {error}")))
+    }
+
+    /// Hands `mail` over: the server's answer, and who it was refused for; or why nobody gets it.
+    async fn converse(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        login: Option<&Login<'_>>,
+        mail: &lettre::Message,
+    ) -> Result<(String, Vec<String>), String> {
+        if let Some(Login { user, password }) = login {
+            let credentials = Credentials::new((*user).to_owned(), password.expose().to_owned());
+            let done = connection.auth(DEFAULT_MECHANISMS, &credentials).await;
+            done.map_err(|error| format!("login: {}", told(&error)))?;
+        }
+        let bytes = mail.formatted();
+        let mut parameters = Vec::new();
+        // All but addresses is written in ASCII.
+        if !bytes.is_ascii() {
+            if !connection
+                .server_info()
+                .supports_feature(Extension::SmtpUtfEight)
+            {
+                return Err("it takes no addresses beyond ASCII".to_owned());
+            }
+            parameters.push(MailParameter::SmtpUtfEight);
+            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+        }
+        let failed = |to: &str, error: smtp::Error| format!("{to}: {}", told(&error));
+        let sender = Mail::new(Some(self.from.email.clone()), parameters);
+        connection
+            .command(sender)
+            .await
+            .map_err(|error| failed("MAIL", error))?;
+        let mut refused = Vec::new();
+        for recipient in &self.to {
+            let address = &recipient.email;
+            let command = Rcpt::new(address.clone(), Vec::new());
+            match connection.command(command).await {
+                Ok(_) => {}
+                Err(error) if error.status().is_some() => {
+                    refused.push(format!("{address}: {}", told(&error)));
+                }
+                Err(error) => return Err(failed("RCPT", error)),
+            }
+        }
+        if refused.len() == self.to.len() {
+            return Err(format!("refused for {}", refused.join(", ")));
+        }
+        connection
+            .command(Data)
+            .await
+            .map_err(|error| failed("DATA", error))?;
+        let taken = connection
+            .message(&bytes)
+            .await
+            .map_err(|error| failed("message", error))?;
+        let words: Vec<&str> = taken.message().collect();
+        let answer = format!("{} {}", taken.code(), words.join(" "));
+        Ok((answer, refused))
+    }
+}
+
+impl Login<'_> {
+    /// Whether a server's words hold the password, as it is or as it was sent.
+    fn is_in(&self, text: &str) -> bool {
+        let password = self.password.expose();
+        let plain = format!("\0{}\0{password}", self.user);
+        let text = text.to_ascii_lowercase();
+        let forms = [
+            password.to_owned(),
+            BASE64_STANDARD.encode(password),
+            BASE64_STANDARD.encode(plain),
+        ];
+        forms
+            .iter()
+            .any(|form| text.contains(&form.to_ascii_lowercase()))
+    }
+}
+
+/// What is told of one alert, with its link if the text does not have it.
+fn text(notice: &Notice) -> String {
+    let text = notice.text.trim_end();
+    match &notice.url {
+        Some(url) if !text.contains(url.as_str()) => format!("{text}\n{url}"),
+        _ => text.to_owned(),
+    }
+}

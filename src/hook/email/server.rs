@@ -1,0 +1,287 @@
+//! A connection to a mail server: to an address that was checked, and secured as configured before
+//! anything is said that matters.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use lettre::transport::smtp;
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
+use lettre::transport::smtp::commands::{Ehlo, Starttls};
+use lettre::transport::smtp::extension::{ClientId, Extension, ServerInfo};
+use lettre::transport::smtp::response::Response;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use crate::flowgent::error::printable;
+use crate::hook::target::resolve;
+use crate::hook::{Encryption, SendError, one_line};
+
+/// The longest that connecting to one of several addresses may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most bytes that a server may say in all: honest ones need about a thousand.
+const ANSWER_BYTES: usize = 64 << 10;
+/// The most bytes of a server's words that are shown, and of what is said of them.
+pub(super) const SHOWN_BYTES: usize = 300;
+
+/// A mail server.
+#[derive(Debug)]
+pub(in crate::hook) struct Server {
+    /// Its name or address.
+    pub(in crate::hook) host: String,
+    /// Its port.
+    pub(in crate::hook) port: u16,
+    /// How connections to it are secured.
+    pub(in crate::hook) encryption: Encryption,
+    /// Whether it may have a private address.
+    pub(in crate::hook) allow_private: bool,
+    /// Certificates that are trusted instead of the usual ones.
+    pub(in crate::hook) ca_file: Option<PathBuf>,
+}
+
+impl Server {
+    /// A connection on which the server has been greeted.
+    pub(super) async fn connect(&self) -> Result<AsyncSmtpConnection, SendError> {
+        let addresses = resolve(&self.host, self.port, self.allow_private).await?;
+        if self.encryption == Encryption::None
+            && let Some(other) = addresses.iter().find(|found| !is_this_machine(found))
+        {
+            let address = other.ip();
+            return Err(self.failed(&format!(
+                "{address} is another machine, which nothing is sent to without TLS"
+            )));
+        }
+        let (mut stream, peer) = self.dial(&addresses).await?;
+        let hello = ClientId::default();
+        let connected = match self.encryption {
+            Encryption::None => {
+                let stream = Bounded::new(stream, peer, Vec::new());
+                AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await
+            }
+            Encryption::Tls => {
+                let stream = Bounded::new(self.secure(stream).await?, peer, Vec::new());
+                AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await
+            }
+            Encryption::StartTls => {
+                let greeting = start_tls(&mut stream, &hello)
+                    .await
+                    .map_err(|reason| self.failed(&reason))?;
+                let stream = Bounded::new(self.secure(stream).await?, peer, greeting);
+                AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await
+            }
+        };
+        connected.map_err(|error| self.failed(&format!("greeting: {}", told(&error))))
+    }
+
+    /// A failure of this server, whose words may be of any length and form.
+    pub(super) fn failed(&self, what: &str) -> SendError {
+        let what = printable(&one_line(what, SHOWN_BYTES), SHOWN_BYTES);
+        SendError::new(format!("{}:{}: {what}", self.host, self.port))
+    }
+
+    /// Connects to the first address that takes the connection.
+    async fn dial(&self, addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), SendError> {
+        let mut last = "it has no address".to_owned();
+        for address in addresses {
+            match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => return Ok((stream, *address)),
+                Ok(Err(error)) => last = format!("{}: {error}", address.ip()),
+                Err(_) => last = format!("{}: no answer in {CONNECT_TIMEOUT:?}", address.ip()),
+            }
+        }
+        Err(self.failed(&format!("cannot connect: {last}")))
+    }
+
+    /// TLS over `stream`, with a server that proves to be the host.
+    async fn secure<S>(&self, stream: S) -> Result<tokio_rustls::client::TlsStream<S>, SendError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let name = ServerName::try_from(self.host.clone())
+            .map_err(|_| self.failed("the host is no name that a certificate could be for"))?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| self.failed(&format!("TLS: {error}")))?
+            .with_root_certificates(self.roots()?)
+            .with_no_client_auth();
+        let connector = TlsConnector::from(Arc::new(config));
+        let connected = connector.connect(name, stream).await;
+        connected.map_err(|error| self.failed(&format!("TLS: {error}")))
+    }
+
+    /// Who is trusted to vouch for the server. A file is read at every try, as secrets are.
+    fn roots(&self) -> Result<RootCertStore, SendError> {
+        let mut roots = RootCertStore::empty();
+        let Some(path) = &self.ca_file else {
+            roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.to_vec());
+            return Ok(roots);
+        };
+        let unusable = |reason: String| {
+            let path = path.display();
+            self.failed(&format!("cannot read certificates from {path}: {reason}"))
+        };
+        let found =
+            CertificateDer::pem_file_iter(path).map_err(|error| unusable(error.to_string()))?;
+        for certificate in found {
+            let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
+            roots
+                .add(certificate)
+                .map_err(|error| unusable(error.to_string()))?;
+        }
+        if roots.is_empty() {
+            return Err(unusable("there is none".to_owned()));
+        }
+        Ok(roots)
+    }
+}
+
+fn is_this_machine(address: &SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
+/// What an error of SMTP says: the server's code and words, or what went wrong without them.
+pub(super) fn told(error: &smtp::Error) -> String {
+    let words =
+        std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    match error.status() {
+        Some(code) => format!("{code} {words}"),
+        None if error.is_response() => format!("no answer in SMTP: {words}"),
+        None => words,
+    }
+}
+
+/// Talks to the server in the clear up to where TLS begins, and gives back its greeting.
+///
+/// Nothing is read beyond the answer to STARTTLS: what somebody between put there, to be taken for
+/// the server's own words afterwards, is then no TLS and ends the connection.
+async fn start_tls(stream: &mut TcpStream, hello: &ClientId) -> Result<Vec<u8>, String> {
+    let greeting = expect(stream, 220, "greeting").await?;
+    say(stream, &Ehlo::new(hello.clone()).to_string()).await?;
+    let offers = expect(stream, 250, "EHLO").await?;
+    let offers = parse(&offers)
+        .and_then(|offers| ServerInfo::from_response(&offers).ok())
+        .is_some_and(|server| server.supports_feature(Extension::StartTls));
+    if !offers {
+        return Err("STARTTLS is not offered, and nothing is sent without it".to_owned());
+    }
+    say(stream, &Starttls.to_string()).await?;
+    expect(stream, 220, "STARTTLS").await?;
+    Ok(greeting)
+}
+
+async fn say(stream: &mut TcpStream, command: &str) -> Result<(), String> {
+    let written = stream.write_all(command.as_bytes()).await;
+    written.map_err(|error| error.to_string())
+}
+
+/// Reads an answer of perhaps several lines, which must have that code. It is read byte by byte.
+async fn expect(stream: &mut TcpStream, code: u16, to: &str) -> Result<Vec<u8>, String> {
+    let mut answer = Vec::new();
+    let mut start = 0;
+    loop {
+        let byte = stream.read_u8().await;
+        answer.push(byte.map_err(|error| format!("{to}: {error}"))?);
+        if answer.len() == ANSWER_BYTES {
+            return Err(format!("{to}: the answer has {ANSWER_BYTES} bytes or more"));
+        }
+        if answer.ends_with(b"\n") {
+            if answer.get(start + 3) != Some(&b'-') {
+                break;
+            }
+            start = answer.len();
+        }
+    }
+    if parse(&answer).is_some_and(|answer| answer.has_code(code)) {
+        return Ok(answer);
+    }
+    Err(format!("{to}: {}", String::from_utf8_lossy(&answer)))
+}
+
+fn parse(answer: &[u8]) -> Option<Response> {
+    std::str::from_utf8(answer).ok()?.parse().ok()
+}
+
+/// A connection whose server cannot say more than it needs to: lettre reads lines of any length.
+///
+/// It begins with a greeting that was read already, if there is one.
+#[derive(Debug)]
+struct Bounded<S> {
+    stream: S,
+    peer: SocketAddr,
+    greeting: Vec<u8>,
+    /// Bytes that the server may still say.
+    left: usize,
+}
+
+impl<S> Bounded<S> {
+    fn new(stream: S, peer: SocketAddr, greeting: Vec<u8>) -> Self {
+        Self {
+            stream,
+            peer,
+            greeting,
+            left: ANSWER_BYTES,
+        }
+    }
+}
+
+impl<S> AsyncTokioStream for Bounded<S>
+where
+    S: AsyncRead + AsyncWrite + Send + Sync + Unpin + std::fmt::Debug,
+{
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.peer)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.greeting.is_empty() {
+            let count = this.greeting.len().min(buffer.remaining());
+            buffer.put_slice(&this.greeting[..count]);
+            this.greeting.drain(..count);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        let count = buffer.filled().len() - before;
+        let Some(left) = this.left.checked_sub(count) else {
+            let text = format!("the answers have more than {ANSWER_BYTES} bytes");
+            return Poll::Ready(Err(io::Error::other(text)));
+        };
+        this.left = left;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,465 @@
+//! E-mail to a mail server on this machine.
+
+mod office;
+
+use std::fs;
+
+use office::{HOST, Manners, Office};
+use tempfile::TempDir;
+
+use super::*;
+use crate::hook::Encryption;
+use crate::hook::tests::message;
+
+const PASSWORD: &str = "canary-password";
+
+fn mailbox(text: &str) -> Mailbox {
+    text.parse().unwrap()
+}
+
+/// A file with the password.
+fn password() -> (TempDir, SecretSource) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("password");
+    fs::write(&path, format!("{PASSWORD}\n")).unwrap();
+    (folder, SecretSource::File(path))
+}
+
+fn hook(server: Server, credentials: Option<(String, SecretSource)>) -> Email {
+    let to = ["Ops <ops@example.com>", "lead@example.com"];
+    Email::new(
+        server,
+        credentials,
+        mailbox("FlowGent <alerts@example.com>"),
+        to.map(mailbox).into(),
+    )
+}
+
+/// What comes of sending a message by an office of such manners, with a login or without, and what
+/// the office heard.
+async fn send(manners: Manners, login: bool) -> (Result<String, String>, Vec<String>) {
+    let mut office = Office::open(manners).await;
+    let (_folder, source) = password();
+    let credentials = login.then(|| ("ops".to_owned(), source));
+    let hook = hook(office.server(), credentials);
+    let answer = hook.send(&message(&["cx-month is at 80 %"])).await;
+    let own = format!("{HOST}:{}: ", office.port);
+    let answer = answer.map_err(|error| error.text.replace(&own, ""));
+    (answer, office.hear_all().await)
+}
+
+/// The same without a login.
+async fn refused(
+    encryption: Encryption,
+    answers: &'static [(&'static str, &'static str)],
+) -> String {
+    let manners = Manners {
+        encryption,
+        answers,
+        ..Manners::default()
+    };
+    send(manners, false).await.0.unwrap_err()
+}
+
+/// The commands of a delivery, but for the message.
+fn commands(heard: &[String]) -> Vec<&str> {
+    let lines = heard.iter().map(String::as_str);
+    lines.filter(|line| !line.contains('\n')).collect()
+}
+
+#[tokio::test]
+async fn each_way_of_securing_it_logs_in_and_delivers() {
+    let envelope = [
+        "MAIL FROM:<alerts@example.com>",
+        "RCPT TO:<ops@example.com>",
+        "RCPT TO:<lead@example.com>",
+        "DATA",
+        "QUIT",
+    ];
+    // The base64 of a user and the password.
+    let plain = ["AUTH PLAIN AG9wcwBjYW5hcnktcGFzc3dvcmQ="];
+    let login = ["AUTH LOGIN", "b3Bz", "Y2FuYXJ5LXBhc3N3b3Jk"];
+    for (encryption, offers, before, auth) in [
+        (
+            Encryption::None,
+            &["AUTH LOGIN"][..],
+            &["EHLO"][..],
+            &plain[..],
+        ),
+        (
+            Encryption::Tls,
+            &["AUTH LOGIN PLAIN"],
+            &["(TLS)", "EHLO"],
+            &plain,
+        ),
+        (Encryption::Tls, &["AUTH LOGIN"], &["(TLS)", "EHLO"], &login),
+        (
+            Encryption::StartTls,
+            &["AUTH PLAIN"],
+            &["EHLO", "STARTTLS", "(TLS)", "EHLO"],
+            &plain,
+        ),
+    ] {
+        let manners = Manners {
+            encryption,
+            offers,
+            ..Manners::default()
+        };
+        let (answer, heard) = send(manners, true).await;
+        assert_eq!(
+            answer.as_deref(),
+            Ok("250 2.0.0 queued as 7"),
+            "{encryption:?}"
+        );
+        assert_eq!(commands(&heard), [before, auth, &envelope].concat());
+    }
+}
+
+#[tokio::test]
+async fn a_message_says_what_people_and_mail_systems_need() {
+    let mut office = Office::open(Manners::default()).await;
+    let mut message = message(&[
+        "cx-month: 80 % of 5 000 credits\r\nBcc: spy@example.com",
+        "Zweitens",
+    ]);
+    message.notification.alerts[0].text = "Verbraucht: 4\u{202f}012.\n.\nDrei Agenten.".to_owned();
+    message.notification.alerts[0].url = Some("https://dash.example/".to_owned());
+    message.notification.alerts[1].text = "Siehe https://dash.example/".to_owned();
+    message.notification.alerts[1].url = Some("https://dash.example/".to_owned());
+    let hook = Email::new(
+        office.server(),
+        None,
+        mailbox("\"Jörg, Wächter\" <alerts@example.com>"),
+        vec![mailbox("ops@example.com")],
+    );
+    hook.send(&message).await.unwrap();
+    let heard = office.hear_all().await;
+    let mail = heard.iter().find(|line| line.contains('\n')).unwrap();
+    let expected = [
+        "From: =?utf-8?b?SsO2cmcsIFfDpGNodGVy?= <alerts@example.com>",
+        "Subject: cx-month: 80 % of 5 000 credits Bcc: spy@example.com (and 1 more)",
+        "Date: Mon, 23 Nov 2026 00:12:00 +0000",
+        "Message-ID: <msg_27UH4WbU6Z5A5EzD8u03UvzRbpk@flowgent-exporter>",
+        "Auto-Submitted: auto-generated",
+        "X-Flowgent-Delivery: msg_27UH4WbU6Z5A5EzD8u03UvzRbpk",
+        "To: ops@example.com",
+        "MIME-Version: 1.0",
+        "Content-Type: text/plain; charset=utf-8",
+        "Content-Transfer-Encoding: quoted-printable",
+        "",
+        "Verbraucht: 4=E2=80=AF012.",
+        "..",
+        "Drei Agenten.",
+        "https://dash.example/",
+        "",
+        "Siehe https://dash.example/",
+        "",
+        ".",
+        "",
+    ];
+    assert_eq!(mail.split("\r\n").collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn nothing_is_said_to_a_server_that_does_not_prove_who_it_is() {
+    for (encryption, heard) in [
+        (Encryption::Tls, &[][..]),
+        (Encryption::StartTls, &["EHLO", "STARTTLS"]),
+    ] {
+        let manners = Manners {
+            encryption,
+            certificate: "mail.example",
+            ..Manners::default()
+        };
+        let (answer, said) = send(manners, true).await;
+        let error = answer.unwrap_err();
+        assert!(
+            error.starts_with("TLS: invalid peer certificate: certificate not valid for name"),
+            "{error}"
+        );
+        assert_eq!(commands(&said), heard);
+
+        let mut office = Office::open(Manners {
+            encryption,
+            ..Manners::default()
+        })
+        .await;
+        let stranger = Server {
+            ca_file: None,
+            ..office.server()
+        };
+        let error = hook(stranger, None)
+            .send(&message(&["one"]))
+            .await
+            .unwrap_err();
+        assert!(
+            error
+                .text
+                .ends_with("TLS: invalid peer certificate: UnknownIssuer"),
+            "{error}"
+        );
+        assert_eq!(commands(&office.hear_all().await), heard);
+    }
+}
+
+#[tokio::test]
+async fn starttls_is_not_done_without() {
+    let manners = Manners {
+        encryption: Encryption::StartTls,
+        answers: &[("EHLO", "250-mail.test\r\n250 AUTH PLAIN")],
+        ..Manners::default()
+    };
+    let (answer, heard) = send(manners, true).await;
+    let expected = "STARTTLS is not offered, and nothing is sent without it";
+    assert_eq!(answer, Err(expected.to_owned()));
+    assert_eq!(commands(&heard), ["EHLO"]);
+}
+
+#[tokio::test]
+async fn what_somebody_puts_before_tls_is_not_taken_for_the_servers_words() {
+    let error = refused(
+        Encryption::StartTls,
+        &[("STARTTLS", "220 go ahead\r\n250 ok")],
+    )
+    .await;
+    assert!(error.starts_with("TLS: "), "{error}");
+}
+
+#[tokio::test]
+async fn every_refusal_is_told_by_its_place_code_and_words() {
+    for (answers, expected) in [
+        (&[("", "421 too busy")][..], "greeting: 421 too busy"),
+        (&[("EHLO", "502 what")], "greeting: 502 what"),
+        (
+            &[("AUTH", "535-5.7.8 no\r\n535 go away")],
+            "login: 535 5.7.8 no go away",
+        ),
+        (
+            &[("MAIL", "550 unknown sender")],
+            "MAIL: 550 unknown sender",
+        ),
+        (
+            &[("RCPT", "451 greylisted")],
+            "refused for ops@example.com: 451 greylisted, lead@example.com: 451 greylisted",
+        ),
+        (&[("DATA", "554 no")], "DATA: 554 no"),
+        (
+            &[(".", "552 \u{1b}[31m too\tlarge")],
+            "message: 552 [31m too large",
+        ),
+        (
+            &[(".", "hello")],
+            "message: no answer in SMTP: error Tag at: hello",
+        ),
+    ] {
+        let manners = Manners {
+            answers,
+            ..Manners::default()
+        };
+        let error = send(manners, true).await.0.unwrap_err();
+        assert_eq!(error, expected);
+    }
+    let error = refused(Encryption::StartTls, &[("", "554 no")]).await;
+    assert_eq!(error, "greeting: 554 no");
+    let error = refused(Encryption::StartTls, &[("STARTTLS", "454 not now")]).await;
+    assert_eq!(error, "STARTTLS: 454 not now");
+}
+
+#[tokio::test]
+async fn those_who_can_be_reached_are_though_others_cannot() {
+    let manners = Manners {
+        answers: &[("RCPT TO:<ops@", "550 no such user")],
+        ..Manners::default()
+    };
+    let (answer, heard) = send(manners, false).await;
+    let expected = "taken, but not for ops@example.com: 550 no such user";
+    assert_eq!(answer.as_deref(), Ok(expected));
+    assert!(heard.iter().any(|line| line.contains("Subject: ")));
+}
+
+#[tokio::test]
+async fn a_password_that_a_server_repeats_is_shown_nowhere() {
+    for answers in [
+        &[("AUTH", "535 canary-password is wrong")][..],
+        &[(
+            "AUTH",
+            "501 what is AUTH PLAIN AG9wcwBjYW5hcnktcGFzc3dvcmQ=",
+        )],
+        &[("RCPT", "550 Y2FuYXJ5LXBhc3N3b3Jk")],
+        &[(".", "250 CANARY-PASSWORD")],
+        &[("RCPT TO:<ops@", "550 canary-password")],
+    ] {
+        let manners = Manners {
+            answers,
+            ..Manners::default()
+        };
+        let (Ok(text) | Err(text)) = send(manners, true).await.0;
+        assert!(
+            text.ends_with("its answer is withheld: it holds the password"),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_read_before_anybody_is_called() {
+    let office = Office::open(Manners::default()).await;
+    let source = SecretSource::File("/nonexistent/password".into());
+    let hook = hook(office.server(), Some(("ops".to_owned(), source)));
+    let error = hook.send(&message(&["one"])).await.unwrap_err();
+    let expected =
+        "cannot read file `/nonexistent/password`: No such file or directory (os error 2)";
+    assert_eq!(error.text, expected);
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_is_left_when_it_is_given_up() {
+    for (encryption, answers) in [
+        (Encryption::None, &[("", "")][..]),
+        (Encryption::StartTls, &[("", "")]),
+        (Encryption::StartTls, &[("STARTTLS", "")]),
+        (Encryption::None, &[("EHLO", "")]),
+        (Encryption::Tls, &[("MAIL", "")]),
+        (Encryption::Tls, &[(".", "")]),
+    ] {
+        let mut office = Office::open(Manners {
+            encryption,
+            answers,
+            ..Manners::default()
+        })
+        .await;
+        let hook = hook(office.server(), None);
+        let message = message(&["one"]);
+        tokio::select! {
+            answer = hook.send(&message) => panic!("{answer:?}"),
+            () = async { while office.hear().await != "(silence)" {} } => {}
+        }
+        // The connection is closed.
+        while office.hear().await != "(end)" {}
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_was_taken_is_sent_even_if_nobody_says_goodbye() {
+    let manners = Manners {
+        answers: &[("QUIT", "")],
+        ..Manners::default()
+    };
+    let (answer, _) = send(manners, false).await;
+    assert_eq!(answer.as_deref(), Ok("250 2.0.0 queued as 7"));
+}
+
+#[tokio::test]
+async fn a_server_that_talks_without_end_is_not_listened_to() {
+    for (encryption, place, expected) in [
+        (
+            Encryption::StartTls,
+            &[("", "(flood)")],
+            "greeting: the answer has 65536 bytes or more",
+        ),
+        (
+            Encryption::None,
+            &[("", "(flood)")],
+            "greeting: the answers have more than 65536 bytes",
+        ),
+        (
+            Encryption::Tls,
+            &[("RCPT", "(flood)")],
+            "RCPT: the answers have more than 65536 bytes",
+        ),
+    ] {
+        assert_eq!(refused(encryption, place).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn nothing_goes_to_another_machine_in_the_clear() {
+    let server = Server {
+        host: "192.0.2.1".to_owned(),
+        port: 25,
+        encryption: Encryption::None,
+        allow_private: true,
+        ca_file: None,
+    };
+    let error = hook(server, None)
+        .send(&message(&["one"]))
+        .await
+        .unwrap_err();
+    let expected =
+        "192.0.2.1:25: 192.0.2.1 is another machine, which nothing is sent to without TLS";
+    assert_eq!(error.text, expected);
+}
+
+#[tokio::test]
+async fn addresses_are_checked_before_anybody_is_called() {
+    let office = Office::open(Manners::default()).await;
+    let server = Server {
+        allow_private: false,
+        ..office.server()
+    };
+    let error = hook(server, None)
+        .send(&message(&["one"]))
+        .await
+        .unwrap_err();
+    assert!(error.text.contains(HOST), "{error}");
+}
+
+#[tokio::test]
+async fn letters_beyond_ascii_in_addresses_need_a_server_that_takes_them() {
+    for (offers, expected) in [
+        (&[][..], None),
+        (
+            &["SMTPUTF8", "8BITMIME"],
+            Some("MAIL FROM:<wächter@example.com> SMTPUTF8 BODY=8BITMIME"),
+        ),
+    ] {
+        let mut office = Office::open(Manners {
+            encryption: Encryption::Tls,
+            offers,
+            ..Manners::default()
+        })
+        .await;
+        let hook = Email::new(
+            office.server(),
+            None,
+            mailbox("wächter@example.com"),
+            vec![mailbox("ops@example.com")],
+        );
+        let answer = hook.send(&message(&["one"])).await;
+        let heard = office.hear_all().await;
+        let mail = commands(&heard)
+            .into_iter()
+            .find(|line| line.starts_with("MAIL"));
+        assert_eq!(mail, expected);
+        assert_eq!(answer.is_ok(), expected.is_some());
+    }
+}
+
+#[tokio::test]
+async fn certificates_that_cannot_be_read_are_named() {
+    let office = Office::open(Manners {
+        encryption: Encryption::Tls,
+        ..Manners::default()
+    })
+    .await;
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    for (path, reason) in [
+        (empty.path(), "there is none"),
+        (std::path::Path::new("/nonexistent.pem"), ""),
+    ] {
+        let server = Server {
+            ca_file: Some(path.to_owned()),
+            ..office.server()
+        };
+        let error = hook(server, None)
+            .send(&message(&["one"]))
+            .await
+            .unwrap_err();
+        let expected = format!(
+            "{HOST}:{}: cannot read certificates from {}: {reason}",
+            office.port,
+            path.display()
+        );
+        assert!(error.text.starts_with(&expected), "{error}");
+    }
+}
