@@ -12,7 +12,7 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use prometheus::{
     CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, Opts, Registry,
+    IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 /// Bounds for a request to FlowGent, in seconds; the default timeout is 30 s.
@@ -22,6 +22,9 @@ const LEDGER_BUCKETS: &[f64] = &[0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 
 
 /// How a sync ended: the values of the label `outcome` of `flowgent_exporter_syncs_total`.
 pub const SYNC_OUTCOMES: [&str; 3] = ["complete", "incomplete", "failed"];
+
+/// What became of a try: the values of the label `outcome` of `flowgent_hook_deliveries_total`.
+pub const DELIVERY_OUTCOMES: [&str; 3] = ["delivered", "failed", "given_up"];
 
 /// The instruments, cloned freely; all clones count into the same series.
 #[derive(Debug, Clone)]
@@ -63,6 +66,18 @@ pub struct Telemetry {
     pub ledger_size: IntGauge,
     /// Seconds per ledger transaction, by `transaction`.
     pub ledger_transaction_duration: HistogramVec,
+    /// Seconds per evaluation of the rules.
+    pub alert_evaluation_duration: Histogram,
+    /// When the rules were last evaluated.
+    pub alert_last_evaluation_timestamp: Gauge,
+    /// Tries to deliver by `hook` and `outcome`, see [`DELIVERY_OUTCOMES`].
+    pub hook_deliveries: IntCounterVec,
+    /// Deliveries that are still to be taken, by `hook`.
+    pub hook_pending_deliveries: IntGaugeVec,
+    /// When the oldest of them was put into the outbox, by `hook`; 0 without any.
+    pub hook_oldest_pending_timestamp: GaugeVec,
+    /// 1 for a hook that wants nothing any more, by `hook`.
+    pub hook_disabled: IntGaugeVec,
     /// Requests that were served, by `handler` and `code`.
     pub http_requests: IntCounterVec,
     /// Open connections of clients.
@@ -170,6 +185,45 @@ impl Telemetry {
                 &["transaction"],
                 LEDGER_BUCKETS,
             ),
+            alert_evaluation_duration: maker.register(Histogram::with_opts(
+                HistogramOpts::new(
+                    name("alert_evaluation_duration_seconds"),
+                    "Time that an evaluation of all rules took.",
+                )
+                .buckets(LEDGER_BUCKETS.to_vec()),
+            )),
+            alert_last_evaluation_timestamp: maker.gauge(
+                "alert_last_evaluation_timestamp_seconds",
+                "When the rules were last evaluated.",
+            ),
+            hook_deliveries: maker.register(IntCounterVec::new(
+                Opts::new(
+                    "flowgent_hook_deliveries_total",
+                    "Tries to deliver to a hook, by outcome; a failed one is tried again, one that is given up is not.",
+                ),
+                &["hook", "outcome"],
+            )),
+            hook_pending_deliveries: maker.register(IntGaugeVec::new(
+                Opts::new(
+                    "flowgent_hook_pending_deliveries",
+                    "Deliveries that the hook has not taken yet.",
+                ),
+                &["hook"],
+            )),
+            hook_oldest_pending_timestamp: maker.register(GaugeVec::new(
+                Opts::new(
+                    "flowgent_hook_oldest_pending_timestamp_seconds",
+                    "Since when the oldest pending delivery waits, 0 when nothing is pending.",
+                ),
+                &["hook"],
+            )),
+            hook_disabled: maker.register(IntGaugeVec::new(
+                Opts::new(
+                    "flowgent_hook_disabled",
+                    "1 if the hook has answered that it wants nothing any more, until its deliveries are retried, else 0.",
+                ),
+                &["hook"],
+            )),
             http_requests: maker.counters(
                 "http_requests_total",
                 "Requests that were served, by handler and status code.",
@@ -210,6 +264,30 @@ impl Telemetry {
     #[must_use]
     pub fn gather(&self) -> Vec<MetricFamily> {
         self.registry.gather()
+    }
+
+    /// Shows `hook`, at zero if it was not there before.
+    pub fn hook_added(&self, hook: &str) {
+        for outcome in DELIVERY_OUTCOMES {
+            self.hook_deliveries.with_label_values(&[hook, outcome]);
+        }
+        self.hook_pending_deliveries.with_label_values(&[hook]);
+        self.hook_oldest_pending_timestamp
+            .with_label_values(&[hook]);
+        self.hook_disabled.with_label_values(&[hook]);
+    }
+
+    /// Shows `hook` no longer.
+    pub fn hook_removed(&self, hook: &str) {
+        // An error means that it was not shown.
+        for outcome in DELIVERY_OUTCOMES {
+            let _ = self.hook_deliveries.remove_label_values(&[hook, outcome]);
+        }
+        let _ = self.hook_pending_deliveries.remove_label_values(&[hook]);
+        let _ = self
+            .hook_oldest_pending_timestamp
+            .remove_label_values(&[hook]);
+        let _ = self.hook_disabled.remove_label_values(&[hook]);
     }
 
     /// Notes that the config was tried to be read at `now`, and whether that succeeded.

@@ -1,22 +1,34 @@
 //! Outbox → hooks: one worker per hook, which sends what is due and notes what came of it.
+//!
+//! A message is sent at least once: it is noted only after the receiver has answered, and until then it
+//! is in the ledger. What is told of one alert is told in order, which is the ledger's to see to; hooks
+//! know nothing of each other.
 
+#[cfg(test)]
+pub(super) mod tests;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinError;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::Settings;
+use super::worker::{Memory, TICK, Worker};
+use super::{Sender, Settings};
 use crate::clock::SharedClock;
 use crate::flowgent;
 use crate::flowgent::transport::HttpClient;
 use crate::ledger::{Ledger, LedgerError};
 use crate::roster::AccountSettings;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{self, Telemetry};
 
 /// The hooks, and what those that send through FlowGent need.
 #[derive(Debug, Clone)]
 pub struct Hooks {
-    /// The hooks.
+    /// The hooks, each with a name of its own.
     pub settings: Vec<Settings>,
     /// The accounts whose agents WhatsApp hooks send with.
     pub accounts: Vec<AccountSettings>,
@@ -26,29 +38,149 @@ pub struct Hooks {
     pub http: HttpClient,
 }
 
+/// How a hook comes to its sender.
+type MakeSender = Arc<dyn Fn(&Settings, &Arc<Hooks>) -> Sender + Send + Sync>;
+
 /// Runs a worker for each hook.
 pub struct Deliverer {
-    // LEDGER
-    _ledger: Ledger,
+    hooks: Arc<Hooks>,
+    make_sender: MakeSender,
+    ledger: Ledger,
+    clock: SharedClock,
+    telemetry: Telemetry,
+}
+
+/// A worker that works, or finishes its last try.
+struct Running {
+    stop: CancellationToken,
+    task: AbortOnDropHandle<Memory>,
 }
 
 impl Deliverer {
     /// A deliverer to `hooks`.
     #[must_use]
-    pub fn new(_hooks: Hooks, _ledger: Ledger, _clock: SharedClock, _telemetry: Telemetry) -> Self {
-        todo!()
+    pub fn new(hooks: Hooks, ledger: Ledger, clock: SharedClock, telemetry: Telemetry) -> Self {
+        Self::with_senders(hooks, Arc::new(Sender::new), ledger, clock, telemetry)
+    }
+
+    fn with_senders(
+        hooks: Hooks,
+        make_sender: MakeSender,
+        ledger: Ledger,
+        clock: SharedClock,
+        telemetry: Telemetry,
+    ) -> Self {
+        for settings in &hooks.settings {
+            telemetry.hook_added(&settings.name);
+        }
+        Self {
+            hooks: Arc::new(hooks),
+            make_sender,
+            ledger,
+            clock,
+            telemetry,
+        }
     }
 
     /// Sends what is due, until `stop` is cancelled; `outbox` tells when there is something new.
     /// `reloads` brings other hooks: a try that is under way is finished first, so that nothing is sent
     /// twice because of a reload.
+    ///
+    /// # Panics
+    /// If a worker does, since nothing would be sent to its hook from then on.
     pub async fn run(
-        self,
-        _outbox: Arc<Notify>,
-        _reloads: mpsc::Receiver<Hooks>,
-        _stop: CancellationToken,
+        mut self,
+        outbox: Arc<Notify>,
+        mut reloads: mpsc::Receiver<Hooks>,
+        stop: CancellationToken,
     ) {
-        todo!()
+        // A notification wakes one waiter; this hands it on to every worker.
+        let (wake, _) = watch::channel(());
+        let mut workers = HashMap::new();
+        let mut retired = HashMap::new();
+        self.employ(&mut workers, &mut retired, &wake);
+        loop {
+            self.show().await;
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = outbox.notified() => {
+                    wake.send_replace(());
+                }
+                Some(hooks) = reloads.recv() => {
+                    self.hooks = Arc::new(hooks);
+                    self.dismiss(&mut workers, &mut retired);
+                    self.employ(&mut workers, &mut retired, &wake);
+                }
+                () = sleep(TICK) => {}
+            }
+            // None ends by itself, unless it panics.
+            let ended = |_: &Arc<str>, worker: &mut Running| worker.task.is_finished();
+            if let Some((_, worker)) = workers.extract_if(ended).next() {
+                result(worker.task.await);
+            }
+        }
+        for worker in workers.values() {
+            worker.stop.cancel();
+        }
+        for task in workers
+            .into_values()
+            .map(|worker| worker.task)
+            .chain(retired.into_values())
+        {
+            result(task.await);
+        }
+    }
+
+    /// Starts a worker for each hook that has none. One that follows another waits for it.
+    fn employ(
+        &self,
+        workers: &mut HashMap<Arc<str>, Running>,
+        retired: &mut HashMap<Arc<str>, AbortOnDropHandle<Memory>>,
+        wake: &watch::Sender<()>,
+    ) {
+        for settings in &self.hooks.settings {
+            let name = Arc::clone(&settings.name);
+            let predecessor = retired.remove(&name);
+            let worker = self.worker(settings);
+            let telemetry = self.telemetry.clone();
+            let outbox = wake.subscribe();
+            let stop = CancellationToken::new();
+            let stopped = stop.clone();
+            let task = tokio::spawn(async move {
+                let memory = match predecessor {
+                    Some(task) => result(task.await),
+                    None => Memory::default(),
+                };
+                telemetry.hook_added(&worker.name());
+                worker.following(memory).run(outbox, stopped).await
+            });
+            let task = AbortOnDropHandle::new(task);
+            workers.insert(name, Running { stop, task });
+        }
+    }
+
+    /// Tells all workers to end. Their tasks end with what they have to hand on; the series of a hook
+    /// that is gone end with them.
+    fn dismiss(
+        &self,
+        workers: &mut HashMap<Arc<str>, Running>,
+        retired: &mut HashMap<Arc<str>, AbortOnDropHandle<Memory>>,
+    ) {
+        for (name, Running { stop, task }) in workers.drain() {
+            stop.cancel();
+            let stays = self.hooks.settings.iter().any(|hook| hook.name == name);
+            let task = if stays {
+                task
+            } else {
+                let (telemetry, name) = (self.telemetry.clone(), Arc::clone(&name));
+                AbortOnDropHandle::new(tokio::spawn(async move {
+                    let memory = result(task.await);
+                    telemetry.hook_removed(&name);
+                    memory
+                }))
+            };
+            retired.insert(name, task);
+        }
     }
 
     /// Sends once whatever is due now, to all hooks, and returns when all is noted: for those who
@@ -57,6 +189,59 @@ impl Deliverer {
     /// # Errors
     /// The ledger could not be read or written.
     pub async fn deliver_due(&self) -> Result<usize, LedgerError> {
-        todo!()
+        let mut tries = 0;
+        for settings in &self.hooks.settings {
+            let mut worker = self.worker(settings);
+            tries += worker.deliver(&CancellationToken::new()).await?;
+        }
+        self.show().await;
+        Ok(tries)
     }
+
+    fn worker(&self, settings: &Settings) -> Worker {
+        Worker::new(
+            settings,
+            (self.make_sender)(settings, &self.hooks),
+            self.ledger.clone(),
+            Arc::clone(&self.clock),
+            self.telemetry.clone(),
+        )
+    }
+
+    /// Shows what waits for each hook, as long as the ledger can be read: the workers say if not.
+    async fn show(&self) {
+        let (backlogs, disabled) =
+            tokio::join!(self.ledger.backlogs(), self.ledger.disabled_hooks());
+        let (Ok(backlogs), Ok(disabled)) = (backlogs, disabled) else {
+            return;
+        };
+        for Settings { name, .. } in &self.hooks.settings {
+            let backlog = backlogs.iter().find(|backlog| backlog.hook == *name);
+            let pending = backlog.map_or(0, |backlog| backlog.pending);
+            let oldest = backlog.map_or(0.0, |backlog| telemetry::seconds(backlog.oldest));
+            let disabled = disabled.iter().any(|disabled| disabled.hook == *name);
+            let telemetry = &self.telemetry;
+            telemetry
+                .hook_pending_deliveries
+                .with_label_values(&[name])
+                .set(pending.cast_signed());
+            telemetry
+                .hook_oldest_pending_timestamp
+                .with_label_values(&[name])
+                .set(oldest);
+            telemetry
+                .hook_disabled
+                .with_label_values(&[name])
+                .set(disabled.into());
+        }
+    }
+}
+
+/// What a task has left behind.
+fn result(ended: Result<Memory, JoinError>) -> Memory {
+    ended.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        // It was aborted, because everything is.
+        Err(_) => Memory::default(),
+    })
 }

@@ -12,6 +12,8 @@ mod exec;
 mod post;
 mod preset;
 mod quiet;
+mod schedule;
+mod sender;
 mod signature;
 mod summary;
 mod target;
@@ -20,9 +22,11 @@ mod template;
 mod tests;
 mod webhook;
 mod whatsapp;
+mod worker;
 
 pub use deliver::{Deliverer, Hooks};
 pub use quiet::{QuietHours, QuietHoursError};
+pub use sender::Sender;
 pub use template::{Preset, Template, TemplateError};
 
 use std::path::PathBuf;
@@ -224,6 +228,13 @@ fn one_line(text: &str, limit: usize) -> String {
 }
 
 impl Settings {
+    /// Whether the receiver forgets what it was told unless it is told again and again, as an
+    /// Alertmanager does.
+    #[must_use]
+    pub fn forgets(&self) -> bool {
+        matches!(self.kind, Kind::Alertmanager { .. })
+    }
+
     /// How it wants to be told.
     #[must_use]
     pub fn route(&self) -> Route {

@@ -29,6 +29,7 @@ const OF_HOOK: &str = "
     FROM alert
     WHERE (state = 'firing' OR state = 'resolved' AND since_ms >= ?2)
         AND EXISTS (SELECT 1 FROM json_each(alert.hooks) WHERE value = ?1)
+        AND NOT EXISTS (SELECT 1 FROM disabled_hook WHERE disabled_hook.hook = ?1)
         AND NOT EXISTS (
             SELECT 1 FROM delivery_alert AS told
             JOIN delivery ON delivery.number = told.delivery

@@ -26,7 +26,7 @@ mod retry;
 mod schema;
 mod standing;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod usage;
 mod view;
 mod writer;

@@ -167,7 +167,8 @@ impl View {
 
     /// The alerts that `hook` is told of which fire, or are over since `resolved_since`, ordered by
     /// their keys: what a receiver is to be reminded of that forgets. One that is still to be told for
-    /// the first time is not among them, since its delivery may have to wait.
+    /// the first time is not among them, since its delivery may have to wait. None for a hook that wants
+    /// nothing any more.
     ///
     /// # Errors
     /// The file could not be read.

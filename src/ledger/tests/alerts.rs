@@ -252,6 +252,13 @@ async fn a_hook_is_reminded_of_what_it_was_told() {
         .await
         .unwrap();
     assert_eq!(told().await, ["fires", "fresh", "just over"]);
+    let disabled = DisabledHook {
+        hook: "ops".into(),
+        at: noon(9),
+        reason: "410 Gone".to_owned(),
+    };
+    ledger.disable_hook(disabled).await.unwrap();
+    assert_eq!(told().await, [""; 0]);
 }
 
 #[tokio::test]

@@ -67,6 +67,16 @@ async fn totals(ledger: &Ledger, agent: AgentNumber) -> Totals {
     snapshot.await.unwrap()[0]
 }
 
+/// Lets the file have so many pages, or as many as it has if those are more.
+pub(crate) async fn limit_pages(ledger: &Ledger, pages: i64) {
+    let limit = ledger.writer.run("limit", move |connection| {
+        let pages = connection
+            .pragma_update_and_check(None, "max_page_count", pages, |row| row.get::<_, i64>(0))?;
+        Ok(pages)
+    });
+    limit.await.unwrap();
+}
+
 /// Changes the file behind the ledger's back.
 fn tamper(path: &Path, sql: &str) {
     let connection = Connection::open(path).unwrap();

@@ -248,17 +248,8 @@ async fn jobs_share_a_transaction_and_only_the_guilty_one_fails() {
 #[tokio::test]
 async fn a_full_disk_fails_the_commit_and_nothing_else() {
     let (_directory, path, ledger, agent) = new().await;
-    let limit = |pages: i64| {
-        ledger.writer.run("limit", move |connection| {
-            let pages =
-                connection.pragma_update_and_check(None, "max_page_count", pages, |row| {
-                    row.get::<_, i64>(0)
-                })?;
-            Ok(pages)
-        })
-    };
     // Less than what is there makes SQLite keep what is there, and nothing more.
-    limit(1).await.unwrap();
+    limit_pages(&ledger, 1).await;
     let credits = [0.1; 31];
     let mut kept = Vec::new();
     let refused = loop {
@@ -281,7 +272,7 @@ async fn a_full_disk_fails_the_commit_and_nothing_else() {
     let known = |kept: usize| u32::try_from(kept * 31).unwrap();
     assert_eq!(totals(&ledger, agent).await.known_days, known(kept.len()));
 
-    limit(1 << 20).await.unwrap();
+    limit_pages(&ledger, 1 << 20).await;
     let number = i32::try_from(kept.len()).unwrap();
     let retried = ledger
         .commit(answer(agent, number * 31, &credits, 5000))

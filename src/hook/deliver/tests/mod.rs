@@ -1,0 +1,286 @@
+//! The deliverer with receivers that do what a test says, over a real ledger.
+
+mod deliveries;
+mod workers;
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::*;
+use crate::clock::{self, Clock, ManualClock};
+use crate::day::TRACKING_START;
+use crate::flowgent::Roots;
+use crate::hook::{Kind, Message, SendError};
+use crate::ledger::{Alert, AlertChanges, AlertKey, Delivery, DeliveryRecord, DeliveryState};
+use crate::window::plan::Policy;
+
+const POLICY: Policy = Policy {
+    history_start: TRACKING_START,
+    settle_days: 3,
+};
+
+/// What a receiver does with one try.
+enum Reply {
+    Take,
+    /// Takes it with so long an answer.
+    TakeSaying(usize),
+    Fail,
+    FailFor(Duration),
+    Gone,
+    Hang,
+    Panic,
+    /// Takes it when it is let go.
+    Hold(oneshot::Receiver<()>),
+    /// Takes it, and time has passed meanwhile.
+    TakeSlowly(TimeDelta),
+}
+
+/// A try as a receiver has seen it.
+#[derive(Debug, Clone, PartialEq)]
+struct Seen {
+    hook: String,
+    /// What stood in the hook's settings, by which one generation of them is told from another.
+    mark: String,
+    id: String,
+    target: String,
+    at: DateTime<Utc>,
+    instant: Instant,
+}
+
+/// Plays the receiver of one hook.
+pub(crate) struct Script {
+    hook: String,
+    mark: String,
+    stage: Arc<Stage>,
+}
+
+/// What all receivers share.
+struct Stage {
+    clock: Arc<ManualClock>,
+    /// What each hook does next; it takes what comes after.
+    replies: Mutex<HashMap<String, VecDeque<Reply>>>,
+    seen: mpsc::UnboundedSender<Seen>,
+}
+
+impl Script {
+    pub(crate) async fn send(&self, message: &Message) -> Result<String, SendError> {
+        self.see(&message.id, &message.target, message.now);
+        let failure = |retry_after, gone| SendError {
+            text: "503 Service Unavailable".to_owned(),
+            retry_after,
+            gone,
+        };
+        match self.reply() {
+            Reply::Take => {}
+            Reply::TakeSaying(length) => return Ok("x".repeat(length)),
+            Reply::Fail => return Err(failure(None, false)),
+            Reply::FailFor(wish) => return Err(failure(Some(wish), false)),
+            Reply::Gone => return Err(failure(None, true)),
+            Reply::Hang => std::future::pending().await,
+            Reply::Panic => panic!("on purpose"),
+            Reply::Hold(release) => release.await.unwrap(),
+            Reply::TakeSlowly(took) => self.stage.clock.advance(took),
+        }
+        Ok("200 OK".to_owned())
+    }
+
+    /// Shows the rules of the alerts instead of a delivery's id.
+    pub(crate) async fn resend(
+        &self,
+        alerts: &[Alert],
+        now: DateTime<Utc>,
+    ) -> Result<String, SendError> {
+        let rules: Vec<&str> = alerts.iter().map(|alert| &*alert.key.rule).collect();
+        self.see(&rules.join(" "), "resent", now);
+        Ok("200 OK".to_owned())
+    }
+
+    fn reply(&self) -> Reply {
+        let mut replies = self.stage.replies.lock().unwrap();
+        let reply = replies.get_mut(&self.hook).and_then(VecDeque::pop_front);
+        reply.unwrap_or(Reply::Take)
+    }
+
+    fn see(&self, id: &str, target: &str, at: DateTime<Utc>) {
+        let seen = Seen {
+            hook: self.hook.clone(),
+            mark: self.mark.clone(),
+            id: id.to_owned(),
+            target: target.to_owned(),
+            at,
+            instant: clock::instant(),
+        };
+        // A test that has seen enough looks no more.
+        let _ = self.stage.seen.send(seen);
+    }
+}
+
+fn settings(name: &str) -> Settings {
+    Settings {
+        name: name.into(),
+        kind: Kind::Exec {
+            command: vec!["first".to_owned()],
+        },
+        send_resolved: true,
+        group: false,
+        quiet_hours: None,
+        timeout: Duration::from_secs(30),
+        allow_private: false,
+        ca_file: None,
+    }
+}
+
+fn hooks(settings: Vec<Settings>) -> Hooks {
+    let api = flowgent::Settings {
+        base_url: "http://127.0.0.1:1/".parse().unwrap(),
+        timeout: Duration::from_secs(1),
+        requests_per_second: 1.0,
+        concurrency: 1,
+        roots: Roots::Bundled,
+    };
+    Hooks {
+        settings,
+        accounts: vec![],
+        http: HttpClient::new(&api).unwrap(),
+        api,
+    }
+}
+
+struct Scene {
+    path: PathBuf,
+    ledger: Ledger,
+    clock: Arc<ManualClock>,
+    telemetry: Telemetry,
+    stage: Arc<Stage>,
+    seen: mpsc::UnboundedReceiver<Seen>,
+    /// How many deliveries there have been, which their ids count.
+    count: usize,
+    _folder: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let telemetry = Telemetry::new();
+        let ledger = Ledger::open(&path, POLICY, &telemetry).unwrap();
+        let clock = ManualClock::at(TRACKING_START.start() + TimeDelta::hours(12));
+        let (sender, seen) = mpsc::unbounded_channel();
+        let stage = Arc::new(Stage {
+            clock: Arc::clone(&clock),
+            replies: Mutex::default(),
+            seen: sender,
+        });
+        Self {
+            path,
+            ledger,
+            clock,
+            telemetry,
+            stage,
+            seen,
+            count: 0,
+            _folder: folder,
+        }
+    }
+
+    fn deliverer(&self, settings: Vec<Settings>) -> Deliverer {
+        let stage = Arc::clone(&self.stage);
+        let make = move |settings: &Settings, _: &Arc<Hooks>| {
+            let mark = match &settings.kind {
+                Kind::Exec { command } => command.join(" "),
+                _ => String::new(),
+            };
+            let script = Script {
+                hook: settings.name.to_string(),
+                mark,
+                stage: Arc::clone(&stage),
+            };
+            Sender::scripted(settings, &Arc::new(script))
+        };
+        Deliverer::with_senders(
+            hooks(settings),
+            Arc::new(make),
+            self.ledger.clone(),
+            Arc::clone(&self.clock) as SharedClock,
+            self.telemetry.clone(),
+        )
+    }
+
+    /// What `hook` does with its next tries.
+    fn script(&self, hook: &str, replies: impl IntoIterator<Item = Reply>) {
+        let mut all = self.stage.replies.lock().unwrap();
+        all.entry(hook.to_owned()).or_default().extend(replies);
+    }
+
+    /// Puts a delivery about the alert of `rule` into the outbox, and says which.
+    async fn put(&mut self, hook: &str, rule: &str) -> String {
+        let message = "{\"alerts\":[]}";
+        self.put_message(hook, rule, message).await
+    }
+
+    async fn put_message(&mut self, hook: &str, rule: &str, message: &str) -> String {
+        self.count += 1;
+        let id = format!("msg_{}", self.count);
+        let key = AlertKey {
+            rule: rule.into(),
+            subject: "all".into(),
+            period: None,
+            threshold: "".into(),
+        };
+        let now = self.clock.now();
+        let changes = AlertChanges {
+            deliveries: vec![Delivery {
+                id: id.as_str().into(),
+                hook: hook.into(),
+                target: "+49".to_owned(),
+                alerts: vec![key],
+                notification: message.to_owned(),
+                created: now,
+            }],
+            ..AlertChanges::default()
+        };
+        self.ledger.record_alerts(changes, now).await.unwrap();
+        id
+    }
+
+    async fn record(&self, id: &str) -> DeliveryRecord {
+        let records = self.ledger.deliveries(99).await.unwrap();
+        let mut records = records.into_iter();
+        records.find(|record| &*record.delivery.id == id).unwrap()
+    }
+
+    /// The ids of the tries so far.
+    fn tries(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.seen.try_recv().ok())
+            .map(|seen| seen.id)
+            .collect()
+    }
+
+    /// How many tries to `hook` came to that.
+    fn counted(&self, hook: &str, outcome: &str) -> u64 {
+        self.telemetry
+            .hook_deliveries
+            .with_label_values(&[hook, outcome])
+            .get()
+    }
+
+    /// The value of every series of a family, by the hook.
+    fn gauges(&self, family: &str) -> Vec<(String, f64)> {
+        let families = self.telemetry.gather();
+        let family = families
+            .iter()
+            .find(|candidate| candidate.name() == format!("flowgent_hook_{family}"));
+        let metrics = family.map_or(&[][..], |family| family.get_metric());
+        let value = |metric: &prometheus::proto::Metric| {
+            let hook = metric.get_label()[0].value().to_owned();
+            (hook, metric.get_gauge().get_value())
+        };
+        metrics.iter().map(value).collect()
+    }
+}

@@ -1,0 +1,80 @@
+//! Pure: when a delivery that failed is tried again. The waits are those of Standard Webhooks
+//! (<https://www.standardwebhooks.com>), which reach over more than three days.
+
+use std::time::Duration;
+
+/// The wait after the first failure, after the second, and so on; after the last of these comes the last
+/// try.
+const WAITS: [Duration; 9] = [
+    Duration::from_secs(5),
+    Duration::from_secs(5 * 60),
+    Duration::from_secs(30 * 60),
+    Duration::from_secs(2 * 3600),
+    Duration::from_secs(5 * 3600),
+    Duration::from_secs(10 * 3600),
+    Duration::from_secs(14 * 3600),
+    Duration::from_secs(20 * 3600),
+    Duration::from_secs(24 * 3600),
+];
+/// The longest time that a receiver is left alone for because it asks to be.
+const LONGEST_WISH: Duration = Duration::from_secs(24 * 3600);
+
+/// How long to wait after `failures` failed tries, the last of which said `retry_after`; none if that
+/// was the last one. Up to a tenth is added, evenly if `random` is uniform over all of `u64`, so that
+/// what failed together does not come back together.
+pub(super) fn wait(failures: u32, retry_after: Option<Duration>, random: u64) -> Option<Duration> {
+    let index = usize::try_from(failures.checked_sub(1)?).ok()?;
+    let wait = *WAITS.get(index)?;
+    let added = (wait.as_nanos() / 10 * u128::from(random)) >> 64;
+    let wait = wait + Duration::from_nanos(u64::try_from(added).unwrap_or(0));
+    Some(retry_after.map_or(wait, |wish| wait.max(wish.min(LONGEST_WISH))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_ten_tries_in_all() {
+        let minutes = |failures| wait(failures, None, 0).map(|wait| wait.as_secs_f64() / 60.0);
+        let expected = [
+            1.0 / 12.0,
+            5.0,
+            30.0,
+            120.0,
+            300.0,
+            600.0,
+            840.0,
+            1200.0,
+            1440.0,
+        ];
+        for (failures, expected) in (1..).zip(expected) {
+            assert_eq!(minutes(failures), Some(expected));
+        }
+        assert_eq!(minutes(10), None);
+        assert_eq!(minutes(u32::MAX), None);
+    }
+
+    #[test]
+    fn at_most_a_tenth_is_added() {
+        let seconds = |random| wait(2, None, random).unwrap().as_secs_f64();
+        assert_eq!(seconds(0), 300.0);
+        assert_eq!(seconds(1 << 63), 315.0);
+        assert!((329.999..330.0).contains(&seconds(u64::MAX)));
+        assert!(wait(9, None, u64::MAX).unwrap() < Duration::from_secs(95_040));
+    }
+
+    #[test]
+    fn the_receiver_may_ask_for_more_but_neither_for_less_nor_for_more_than_a_day() {
+        let seconds = |wish| {
+            wait(2, Some(Duration::from_secs(wish)), 0)
+                .unwrap()
+                .as_secs()
+        };
+        assert_eq!(seconds(0), 300);
+        assert_eq!(seconds(299), 300);
+        assert_eq!(seconds(301), 301);
+        assert_eq!(seconds(u64::MAX), 86_400);
+        assert_eq!(wait(10, Some(Duration::from_secs(5)), 0), None);
+    }
+}

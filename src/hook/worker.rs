@@ -1,0 +1,332 @@
+//! What one hook is sent: what is due for it, one after the other, each noted before the next.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::try_join_all;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use super::sender::Sender;
+use super::{Message, QuietHours, SendError, Settings, schedule};
+use crate::clock::{self, SharedClock};
+use crate::ledger::{Attempt, DeliveryRecord, DisabledHook, Ledger, LedgerError};
+use crate::telemetry::Telemetry;
+
+/// How often the outbox is looked at: what waits for a time, or was made due from outside, is announced
+/// by nobody.
+pub(super) const TICK: Duration = Duration::from_secs(1);
+/// How long it rests when the ledger could not be read or written.
+const REST_AFTER_ERROR: Duration = Duration::from_secs(10);
+/// How many deliveries are read at a time.
+const AT_A_TIME: usize = 64;
+/// How often a receiver that forgets is reminded.
+const RESEND_INTERVAL: Duration = Duration::from_secs(60);
+/// For how long it is reminded that something is over.
+const RESOLVED_RESENT: TimeDelta = TimeDelta::minutes(15);
+
+/// Sends to one hook.
+pub(super) struct Worker {
+    name: Arc<str>,
+    quiet_hours: Option<QuietHours>,
+    forgets: bool,
+    sender: Sender,
+    ledger: Ledger,
+    clock: SharedClock,
+    telemetry: Telemetry,
+    memory: Memory,
+}
+
+/// What a worker knows and the ledger does not. It goes on to the one that comes after it.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// What the ledger could not take yet. As long as there is something, nothing more is sent, or it
+    /// would be sent again and again.
+    unrecorded: VecDeque<Note>,
+    /// Whether the last try failed, which is told once.
+    failing: bool,
+    /// What was last said about the ledger, which is said again only when it changes.
+    told: Option<String>,
+    /// When the receiver is to be reminded.
+    resend_at: Option<Instant>,
+}
+
+/// Something for the ledger.
+#[derive(Debug, Clone)]
+enum Note {
+    Attempt {
+        id: Arc<str>,
+        attempt: Attempt,
+        at: DateTime<Utc>,
+    },
+    Disabled(DisabledHook),
+}
+
+impl Worker {
+    pub(super) fn new(
+        settings: &Settings,
+        sender: Sender,
+        ledger: Ledger,
+        clock: SharedClock,
+        telemetry: Telemetry,
+    ) -> Self {
+        Self {
+            name: Arc::clone(&settings.name),
+            quiet_hours: settings.quiet_hours,
+            forgets: settings.forgets(),
+            sender,
+            ledger,
+            clock,
+            telemetry,
+            memory: Memory::default(),
+        }
+    }
+
+    /// The hook's name.
+    pub(super) fn name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
+    /// Goes on where the one before it has ended.
+    pub(super) fn following(mut self, memory: Memory) -> Self {
+        self.memory = memory;
+        self
+    }
+
+    /// Sends what is due whenever `outbox` changes and every second, until `stop` is cancelled; a try
+    /// that is under way then is finished and noted.
+    pub(super) async fn run(
+        mut self,
+        mut outbox: watch::Receiver<()>,
+        stop: CancellationToken,
+    ) -> Memory {
+        while !stop.is_cancelled() {
+            let rest = match self.turn(&stop).await {
+                Ok(()) => {
+                    self.memory.told = None;
+                    TICK
+                }
+                Err(error) => {
+                    self.complain(&error);
+                    REST_AFTER_ERROR
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                Ok(()) = outbox.changed() => {}
+                () = sleep(rest) => {}
+            }
+        }
+        // The last chance: whoever follows in another process knows only what is in the ledger.
+        if let Err(error) = self.record().await {
+            self.complain(&error);
+        }
+        self.memory
+    }
+
+    async fn turn(&mut self, stop: &CancellationToken) -> Result<(), LedgerError> {
+        self.record().await?;
+        self.remind().await?;
+        self.deliver(stop).await?;
+        Ok(())
+    }
+
+    fn complain(&mut self, error: &LedgerError) {
+        let error = error.to_string();
+        if self.memory.told.as_ref() != Some(&error) {
+            let waiting = self.memory.unrecorded.len();
+            error!(hook = %self.name, waiting, "cannot read or note what is to be delivered: {error}");
+            self.memory.told = Some(error);
+        }
+    }
+
+    /// Sends what is due until nothing is, and says how many tries that took.
+    pub(super) async fn deliver(&mut self, stop: &CancellationToken) -> Result<usize, LedgerError> {
+        let mut tries = 0;
+        loop {
+            let now = self.clock.now();
+            let mut due = VecDeque::from(
+                self.ledger
+                    .due_deliveries(&self.name, now, AT_A_TIME)
+                    .await?,
+            );
+            if due.is_empty() {
+                return Ok(tries);
+            }
+            while let Some(record) = due.pop_front() {
+                if stop.is_cancelled() {
+                    return Ok(tries);
+                }
+                let now = self.clock.now();
+                if let Some(until) = self.quiet_hours.and_then(|hours| hours.until(now)) {
+                    due.push_front(record);
+                    self.postpone(due, until, now).await?;
+                    break;
+                }
+                tries += 1;
+                let enabled = self.attempt(record, now).await;
+                self.record().await?;
+                if !enabled {
+                    return Ok(tries);
+                }
+                self.remind().await?;
+            }
+        }
+    }
+
+    /// Puts deliveries off, all of them in few transactions.
+    async fn postpone(
+        &self,
+        deliveries: impl IntoIterator<Item = DeliveryRecord>,
+        until: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<(), LedgerError> {
+        let postponed = deliveries.into_iter().map(|record| {
+            let attempt = Attempt::Postponed { until };
+            self.ledger.record_attempt(record.delivery.id, attempt, now)
+        });
+        try_join_all(postponed).await.map(|_| ())
+    }
+
+    /// Tries a delivery once, and has noted what came of it. False if the hook wants nothing any more.
+    async fn attempt(&mut self, record: DeliveryRecord, now: DateTime<Utc>) -> bool {
+        let delivery = record.delivery;
+        let notification = match serde_json::from_str(&delivery.notification) {
+            Ok(notification) => notification,
+            Err(error) => {
+                let error = format!("its message cannot be read: {error}");
+                self.give_up(delivery.id, error);
+                return true;
+            }
+        };
+        let message = Message {
+            id: Arc::clone(&delivery.id),
+            created: delivery.created,
+            now,
+            target: delivery.target,
+            notification,
+        };
+        let outcome = self.sender.send(message).await;
+        self.heard(&outcome);
+        match outcome {
+            Ok(answer) => {
+                debug!(hook = %self.name, delivery = %delivery.id, answer, "delivered");
+                self.note(delivery.id, Attempt::Delivered { answer }, "delivered");
+                true
+            }
+            Err(error) if error.gone => {
+                self.disable(delivery.id, error.text);
+                false
+            }
+            Err(error) => {
+                self.failed(delivery.id, record.attempts, error);
+                true
+            }
+        }
+    }
+
+    fn failed(&mut self, id: Arc<str>, attempts: u32, error: SendError) {
+        let failures = attempts.saturating_add(1);
+        let Some(wait) = schedule::wait(failures, error.retry_after, fastrand::u64(..)) else {
+            let text = format!("{failures} tries have failed, the last one with: {error}");
+            return self.give_up(id, text);
+        };
+        debug!(hook = %self.name, delivery = %id, failures, "not delivered: {error}");
+        let next = self.clock.now() + wait;
+        let error = error.text;
+        self.note(id, Attempt::Failed { error, next }, "failed");
+    }
+
+    fn give_up(&mut self, id: Arc<str>, error: String) {
+        error!(
+            hook = %self.name, delivery = %id,
+            "delivery given up, `alerts retry {id}` has it tried again: {error}"
+        );
+        self.note(id, Attempt::GivenUp { error }, "given_up");
+    }
+
+    /// The delivery stays, due as soon as somebody enables the hook.
+    fn disable(&mut self, id: Arc<str>, reason: String) {
+        warn!(
+            hook = %self.name,
+            "the hook wants nothing any more, so nothing is sent to it until `alerts retry` is used: {reason}"
+        );
+        let at = self.clock.now();
+        self.memory
+            .unrecorded
+            .push_back(Note::Disabled(DisabledHook {
+                hook: Arc::clone(&self.name),
+                at,
+                reason: reason.clone(),
+            }));
+        let error = reason;
+        self.note(id, Attempt::Failed { error, next: at }, "failed");
+    }
+
+    fn note(&mut self, id: Arc<str>, attempt: Attempt, outcome: &str) {
+        self.telemetry
+            .hook_deliveries
+            .with_label_values(&[&*self.name, outcome])
+            .inc();
+        let at = self.clock.now();
+        let note = Note::Attempt { id, attempt, at };
+        self.memory.unrecorded.push_back(note);
+    }
+
+    /// Says when a hook begins to fail, and when it works again.
+    fn heard(&mut self, outcome: &Result<String, SendError>) {
+        match outcome {
+            Ok(_) if self.memory.failing => {
+                info!(hook = %self.name, "the hook works again");
+                self.memory.failing = false;
+            }
+            Err(error) if !error.gone && !self.memory.failing => {
+                warn!(hook = %self.name, "the hook has failed, and is tried again: {error}");
+                self.memory.failing = true;
+            }
+            _ => {}
+        }
+    }
+
+    /// Has the ledger take what it has not taken yet, in the order in which it happened.
+    async fn record(&mut self) -> Result<(), LedgerError> {
+        while let Some(note) = self.memory.unrecorded.front().cloned() {
+            let recorded = match note {
+                Note::Disabled(disabled) => self.ledger.disable_hook(disabled).await,
+                Note::Attempt { id, attempt, at } => {
+                    self.ledger.record_attempt(id, attempt, at).await
+                }
+            };
+            match recorded {
+                // Somebody has put another file in place of the ledger: there is nothing to note.
+                Err(error @ LedgerError::UnknownDelivery { .. }) => {
+                    warn!(hook = %self.name, "a try cannot be noted: {error}");
+                }
+                recorded => recorded?,
+            }
+            self.memory.unrecorded.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Reminds a receiver that forgets, once a minute and also between two tries, which may take long.
+    async fn remind(&mut self) -> Result<(), LedgerError> {
+        let instant = clock::instant();
+        if !self.forgets || self.memory.resend_at.is_some_and(|at| instant < at) {
+            return Ok(());
+        }
+        self.memory.resend_at = Some(instant + RESEND_INTERVAL);
+        let now = self.clock.now();
+        let since = now - RESOLVED_RESENT;
+        let alerts = self.ledger.alerts_of_hook(&self.name, since).await?;
+        if !alerts.is_empty() {
+            let outcome = self.sender.resend(alerts, now).await;
+            self.heard(&outcome);
+        }
+        Ok(())
+    }
+}
