@@ -86,10 +86,6 @@ pub struct Telemetry {
     pub http_connections_evicted: IntCounter,
     /// Seconds per rendering of the usage series.
     pub render_duration: Histogram,
-    /// Seconds per evaluation of the rules.
-    pub alert_evaluation_duration: Histogram,
-    /// When the rules were last evaluated.
-    pub alert_last_evaluation_timestamp: Gauge,
 }
 
 impl Telemetry {
@@ -241,17 +237,6 @@ impl Telemetry {
                 )
                 .buckets(LEDGER_BUCKETS.to_vec()),
             )),
-            alert_evaluation_duration: maker.register(Histogram::with_opts(
-                HistogramOpts::new(
-                    name("alert_evaluation_duration_seconds"),
-                    "Time to evaluate the rules and to keep what came of it.",
-                )
-                .buckets(LEDGER_BUCKETS.to_vec()),
-            )),
-            alert_last_evaluation_timestamp: maker.gauge(
-                "alert_last_evaluation_timestamp_seconds",
-                "When the rules were last evaluated.",
-            ),
             registry: Arc::new(registry),
         };
         for outcome in SYNC_OUTCOMES {

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Common, Failure, count, load, print};
 use crate::alert::Notification;
-use crate::clock::{Clock, SharedClock, SystemClock};
+use crate::clock::{Clock, SystemClock};
 use crate::day::Day;
 use crate::flowgent::transport::HttpClient;
 use crate::hook::{self, Hooks};
@@ -83,7 +83,7 @@ async fn test(common: &Common, name: &str) -> Result<(), Failure> {
         let known = names.by_ref().collect::<Vec<_>>();
         return Err(unknown("hook", name, &known));
     }
-    let clock: SharedClock = std::sync::Arc::new(SystemClock);
+    let now = SystemClock.now();
     let hooks = Hooks {
         settings: config
             .hooks
@@ -95,9 +95,9 @@ async fn test(common: &Common, name: &str) -> Result<(), Failure> {
         api: config.api.clone(),
         http: HttpClient::new(&config.api)?,
     };
-    let sample = Notification::sample(config.alerts.dashboard_url.as_deref(), clock.now());
+    let sample = Notification::sample(config.alerts.dashboard_url.as_deref(), now);
     let mut failed = false;
-    for (target, result) in hook::test(hooks, &sample, &clock).await {
+    for (target, result) in hook::test(&hooks, &sample, now).await {
         let receiver = if target.is_empty() {
             name.to_owned()
         } else {

@@ -39,7 +39,7 @@ pub struct Hooks {
 }
 
 /// How a hook comes to its sender.
-type MakeSender = Arc<dyn Fn(&Settings, &Arc<Hooks>) -> Sender + Send + Sync>;
+type MakeSender = Arc<dyn Fn(&Settings, &Hooks) -> Sender + Send + Sync>;
 
 /// Runs a worker for each hook.
 pub struct Deliverer {

@@ -20,6 +20,7 @@ mod target;
 mod template;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod webhook;
 mod whatsapp;
 mod worker;
@@ -28,6 +29,7 @@ pub use deliver::{Deliverer, Hooks};
 pub use quiet::{QuietHours, QuietHoursError};
 pub use sender::Sender;
 pub use template::{Preset, Template, TemplateError};
+pub use trial::test;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,15 +1,19 @@
 //! One way to send for all kinds of hooks: bounded in time, and with nothing that happens inside ever
 //! reaching another hook.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::alertmanager::Alertmanager;
 #[cfg(test)]
 use super::deliver::tests::Script;
+use super::email::{Email, Server};
+use super::exec::Exec;
+use super::webhook::Webhook;
+use super::whatsapp::Whatsapp;
 use super::{Hooks, Kind, Message, SendError, Settings};
 use crate::ledger::Alert;
 
@@ -17,7 +21,7 @@ use crate::ledger::Alert;
 ///
 /// What it needs is looked up at each try: a secret that has changed is used from then on, and one that
 /// cannot be read fails that try alone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Sender {
     way: Way,
     timeout: Duration,
@@ -25,26 +29,22 @@ pub struct Sender {
 
 #[derive(Clone)]
 enum Way {
-    Hook(Arc<Hook>),
+    Webhook(Arc<Webhook>),
+    Alertmanager(Arc<Alertmanager>),
+    Whatsapp(Arc<Whatsapp>),
+    Email(Arc<Email>),
+    Exec(Arc<Exec>),
     #[cfg(test)]
     Script(Arc<Script>),
-}
-
-struct Hook {
-    settings: Settings,
-    hooks: Arc<Hooks>,
 }
 
 impl Sender {
     /// A sender to the hook of `settings`, which may need what else there is in `hooks`.
     #[must_use]
-    pub fn new(settings: &Settings, hooks: &Arc<Hooks>) -> Self {
+    pub fn new(settings: &Settings, hooks: &Hooks) -> Self {
         Self {
             timeout: settings.timeout,
-            way: Way::Hook(Arc::new(Hook {
-                settings: settings.clone(),
-                hooks: Arc::clone(hooks),
-            })),
+            way: Way::new(settings, hooks),
         }
     }
 
@@ -106,9 +106,65 @@ impl Sender {
 }
 
 impl Way {
+    fn new(settings: &Settings, hooks: &Hooks) -> Self {
+        match &settings.kind {
+            Kind::Webhook {
+                url,
+                secrets,
+                template,
+                content_type,
+                routing_key,
+            } => Self::Webhook(Arc::new(Webhook::new(
+                settings,
+                url,
+                secrets,
+                template.as_ref(),
+                content_type,
+                routing_key.as_ref(),
+            ))),
+            Kind::Alertmanager {
+                urls,
+                basic_auth,
+                bearer_token,
+            } => Self::Alertmanager(Arc::new(Alertmanager::new(
+                settings,
+                urls,
+                basic_auth.as_ref(),
+                bearer_token.as_ref(),
+            ))),
+            Kind::Whatsapp { .. } => todo!(),
+            Kind::Email {
+                host,
+                port,
+                encryption,
+                credentials,
+                from,
+                to,
+            } => {
+                let server = Server {
+                    host: host.clone(),
+                    port: *port,
+                    encryption: *encryption,
+                    allow_private: settings.allow_private,
+                    ca_file: settings.ca_file.clone(),
+                };
+                let (credentials, from, to) = (credentials.clone(), from.clone(), to.clone());
+                Self::Email(Arc::new(Email::new(server, credentials, from, to)))
+            }
+            Kind::Exec { command } => {
+                let name = Arc::clone(&settings.name);
+                Self::Exec(Arc::new(Exec::new(name, command.clone())))
+            }
+        }
+    }
+
     async fn send(&self, message: &Message) -> Result<String, SendError> {
         match self {
-            Self::Hook(hook) => hook.send(message).await,
+            Self::Webhook(hook) => hook.send(message).await,
+            Self::Alertmanager(hook) => hook.send(message).await,
+            Self::Whatsapp(hook) => hook.send(message).await,
+            Self::Email(hook) => hook.send(message).await,
+            Self::Exec(hook) => hook.send(message).await,
             #[cfg(test)]
             Self::Script(script) => script.send(message).await,
         }
@@ -116,48 +172,15 @@ impl Way {
 
     async fn resend(&self, alerts: &[Alert], now: DateTime<Utc>) -> Result<String, SendError> {
         match self {
-            Self::Hook(hook) => hook.resend(alerts, now).await,
+            Self::Alertmanager(hook) => {
+                let count = hook.resend(alerts, now).await?;
+                Ok(format!("{count} alerts"))
+            }
+            Self::Webhook(_) | Self::Whatsapp(_) | Self::Email(_) | Self::Exec(_) => {
+                Ok("nothing to do".to_owned())
+            }
             #[cfg(test)]
             Self::Script(script) => script.resend(alerts, now).await,
-        }
-    }
-}
-
-impl Hook {
-    async fn send(&self, _message: &Message) -> Result<String, SendError> {
-        let _ = &self.hooks;
-        match &self.settings.kind {
-            Kind::Webhook { .. } => todo!("Webhook::new(&self.settings)?.send(message).await"),
-            Kind::Alertmanager { .. } => {
-                todo!("Alertmanager::new(&self.settings)?.send(message).await")
-            }
-            Kind::Whatsapp { .. } => {
-                todo!("Whatsapp::new(&self.settings, &self.hooks)?.send(message).await")
-            }
-            Kind::Email { .. } => todo!("Email::new(&self.settings)?.send(message).await"),
-            Kind::Exec { .. } => todo!("Exec::new(&self.settings)?.send(message).await"),
-        }
-    }
-
-    async fn resend(&self, _alerts: &[Alert], _now: DateTime<Utc>) -> Result<String, SendError> {
-        match &self.settings.kind {
-            Kind::Alertmanager { .. } => {
-                todo!("Alertmanager::new(&self.settings)?.resend(alerts, now).await")
-            }
-            Kind::Webhook { .. }
-            | Kind::Whatsapp { .. }
-            | Kind::Email { .. }
-            | Kind::Exec { .. } => Ok("nothing to do".to_owned()),
-        }
-    }
-}
-
-impl fmt::Debug for Way {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Hook(hook) => write!(f, "Hook({})", hook.settings.name),
-            #[cfg(test)]
-            Self::Script(_) => f.write_str("Script"),
         }
     }
 }

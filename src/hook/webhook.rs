@@ -11,7 +11,7 @@ use super::post::{Place, Poster, Refusal};
 use super::signature::SigningKey;
 use super::target::failed;
 use super::template::{Template, TemplateError};
-use super::{Message, SendError, Settings};
+use super::{Endpoint, Message, SendError, Settings};
 use crate::alert::{Notice, Notification};
 use crate::flowgent::error::{QUOTE_BYTES, printable};
 use crate::secret::{Secret, SecretSource};
@@ -20,7 +20,7 @@ use crate::secret::{Secret, SecretSource};
 #[derive(Debug)]
 pub(super) struct Webhook {
     settings: Settings,
-    url: SecretSource,
+    url: Endpoint,
     secrets: Vec<SecretSource>,
     template: Option<Template>,
     content_type: String,
@@ -50,7 +50,7 @@ impl Webhook {
     /// The endpoint that `settings` are about. Nothing is read or connected to yet.
     pub(super) fn new(
         settings: &Settings,
-        url: &SecretSource,
+        url: &Endpoint,
         secrets: &[SecretSource],
         template: Option<&Template>,
         content_type: &str,
@@ -71,7 +71,10 @@ impl Webhook {
     /// # Errors
     /// It was not taken, or something that is needed for sending it cannot be read.
     pub(super) async fn send(&self, message: &Message) -> Result<String, SendError> {
-        let mut place = Place::secret(&self.url)?;
+        let mut place = match &self.url {
+            Endpoint::Secret(source) => Place::secret(source)?,
+            Endpoint::Public(url) => Place::new(url.clone()),
+        };
         let keys = self.signing_keys(&mut place)?;
         let routing_key = match &self.routing_key {
             None => None,

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::hook::Encryption;
-use crate::hook::tests::message;
+use crate::hook::tests::message::message;
 
 const PASSWORD: &str = "canary-password";
 
