@@ -134,15 +134,7 @@ impl Alertmanager {
             .iter()
             .filter(|alert| alert.hooks.iter().any(|hook| **hook == *self.settings.name));
         let alerts = settled(told.filter_map(|alert| self.again(alert, now)));
-        let mut memory = self.memory();
-        memory.firing = alerts
-            .iter()
-            .filter(|alert| alert.is_firing)
-            .map(|alert| (alert.labels.clone(), alert.key.clone()))
-            .collect();
-        let keys: HashSet<&str> = alerts.iter().map(|alert| &*alert.key).collect();
-        memory.refused.retain(|key| keys.contains(&**key));
-        drop(memory);
+        self.remember_only(&alerts);
         if !alerts.is_empty() {
             self.post_to_all(&alerts, now).await?;
         }
@@ -172,6 +164,18 @@ impl Alertmanager {
             AlertState::Pending | AlertState::Firing => None,
         };
         Some(Posted::of(&notice, resolved, now))
+    }
+
+    /// Remembers those of `alerts` that fire, and none that is not among them.
+    fn remember_only(&self, alerts: &[Posted]) {
+        let mut memory = self.memory();
+        memory.firing = alerts
+            .iter()
+            .filter(|alert| alert.is_firing)
+            .map(|alert| (alert.labels.clone(), alert.key.clone()))
+            .collect();
+        let keys: HashSet<&str> = alerts.iter().map(|alert| &*alert.key).collect();
+        memory.refused.retain(|key| keys.contains(&**key));
     }
 
     /// Leaves out what is over but fires for another period, and remembers what fires.

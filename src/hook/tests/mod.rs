@@ -13,7 +13,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tempfile::NamedTempFile;
 
-use super::{Kind, Message, Settings};
+use super::{Endpoint, Kind, Message, Settings};
 use crate::alert::{Figures, Notice, Notification, Severity, Share, Status};
 use crate::secret::SecretSource;
 
@@ -50,6 +50,11 @@ impl SecretFile {
 
     fn source(&self) -> SecretSource {
         SecretSource::File(self.0.path().to_owned())
+    }
+
+    /// It as the place of a URL.
+    fn endpoint(&self) -> Endpoint {
+        Endpoint::Secret(self.source())
     }
 }
 

@@ -20,7 +20,14 @@ const TOKEN: &str = "canary-token-0123";
 /// A webhook to `url`, which is read from a file that is gone once the other half is dropped.
 fn webhook(settings: &Settings, url: &str) -> (Webhook, SecretFile) {
     let url = SecretFile::new(url);
-    let webhook = Webhook::new(settings, &url.source(), &[], None, "application/json", None);
+    let webhook = Webhook::new(
+        settings,
+        &url.endpoint(),
+        &[],
+        None,
+        "application/json",
+        None,
+    );
     (webhook, url)
 }
 
@@ -58,7 +65,7 @@ async fn a_message_is_json_signed_by_every_secret() {
     let secrets = [SECRET, OTHER_SECRET].map(SecretFile::new);
     let webhook = Webhook::new(
         &settings(),
-        &url.source(),
+        &url.endpoint(),
         &secrets.each_ref().map(SecretFile::source),
         None,
         "application/json",
@@ -312,7 +319,14 @@ async fn unusable_secrets_are_named_by_their_place_and_not_shown() {
     ] {
         let [url, secret] = [url, secret].map(SecretFile::new);
         let (url, secrets) = (url.source(), [secret.source()]);
-        let webhook = Webhook::new(&settings(), &url, &secrets, None, "application/json", None);
+        let webhook = Webhook::new(
+            &settings(),
+            &Endpoint::Secret(url.clone()),
+            &secrets,
+            None,
+            "application/json",
+            None,
+        );
         let error = webhook.send(&message(vec![firing()])).await.unwrap_err();
         let text = error.text.replace(&url.to_string(), "URL");
         let text = text.replace(&secrets[0].to_string(), "SECRET");
@@ -320,7 +334,14 @@ async fn unusable_secrets_are_named_by_their_place_and_not_shown() {
         assert!(!format!("{webhook:?}").contains("canary"));
     }
     let missing = SecretSource::File("no-such-folder/url".into());
-    let webhook = Webhook::new(&settings(), &missing, &[], None, "application/json", None);
+    let webhook = Webhook::new(
+        &settings(),
+        &Endpoint::Secret(missing),
+        &[],
+        None,
+        "application/json",
+        None,
+    );
     let error = webhook.send(&message(vec![firing()])).await.unwrap_err();
     assert!(
         error
@@ -361,7 +382,7 @@ async fn a_template_that_fails_is_replaced_by_plain_json_that_says_so() {
         let url = (url.source(), url);
         let webhook = Webhook::new(
             &settings(),
-            &url.0,
+            &Endpoint::Secret(url.0.clone()),
             &[],
             Some(&template),
             content_type,
@@ -392,7 +413,7 @@ async fn a_template_is_sent_in_its_own_media_type() {
     let template = Template::new("{{ title }} \"").unwrap();
     let webhook = Webhook::new(
         &settings(),
-        &url.source(),
+        &url.endpoint(),
         &[],
         Some(&template),
         "text/plain",
@@ -417,7 +438,7 @@ async fn pager_duty_gets_one_event_per_alert_with_its_key_which_no_error_shows()
     let url = SecretFile::new(&server.url);
     let webhook = Webhook::new(
         &settings(),
-        &url.source(),
+        &url.endpoint(),
         &[],
         Some(&Template::preset(Preset::PagerDuty)),
         "application/json",

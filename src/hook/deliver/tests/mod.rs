@@ -191,7 +191,7 @@ impl Scene {
 
     fn deliverer(&self, settings: Vec<Settings>) -> Deliverer {
         let stage = Arc::clone(&self.stage);
-        let make = move |settings: &Settings, _: &Arc<Hooks>| {
+        let make = move |settings: &Settings, _: &Hooks| {
             let mark = match &settings.kind {
                 Kind::Exec { command } => command.join(" "),
                 _ => String::new(),
