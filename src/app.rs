@@ -161,9 +161,8 @@ impl App {
         );
         parts.spawn(engine.run(stop.clone()));
         let (hook_reloads, other_hooks) = mpsc::channel(1);
-        let hooks = hooks(&config, http);
-        let deliverer =
-            Deliverer::new(hooks, ledger.clone(), Arc::clone(&clock), telemetry.clone());
+        let hooks = hooks(&config, http, Arc::clone(&clock), telemetry.clone());
+        let deliverer = Deliverer::new(hooks, ledger.clone());
         parts.spawn(deliverer.run(outbox, other_hooks, stop.clone()));
 
         let wake = Arc::new(Notify::new());
@@ -259,7 +258,8 @@ impl App {
             syncer,
             schedule: config.schedule.clone(),
         };
-        let hooks = hooks(&config, http);
+        let (clock, telemetry) = (Arc::clone(&self.clock), self.telemetry.clone());
+        let hooks = hooks(&config, http, clock, telemetry);
         let sent = [
             self.reloads.send(reload).await.is_ok(),
             self.hook_reloads.send(hooks).await.is_ok(),
@@ -363,12 +363,13 @@ pub fn syncer(
 }
 
 /// The hooks as `config` says.
-fn hooks(config: &Config, http: HttpClient) -> Hooks {
+fn hooks(config: &Config, http: HttpClient, clock: SharedClock, telemetry: Telemetry) -> Hooks {
     Hooks {
         settings: config.hooks.clone(),
-        accounts: config.accounts.clone(),
         api: config.api.clone(),
         http,
+        clock,
+        telemetry,
     }
 }
 

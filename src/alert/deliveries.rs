@@ -1,5 +1,6 @@
 //! Pure: what is to be told becomes messages to the receivers of each hook.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -23,7 +24,7 @@ pub(super) fn deliveries(
     random: &mut fastrand::Rng,
 ) -> Vec<Delivery> {
     let mut told: Vec<&Told> = told.iter().collect();
-    told.sort_by(|a, b| badness(&b.notice).cmp(&badness(&a.notice)));
+    told.sort_by_key(|told| Reverse(badness(&told.notice)));
     let mut deliveries = Vec::new();
     for route in routes {
         let is_for_it = |told: &&&Told| {

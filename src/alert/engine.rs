@@ -60,10 +60,7 @@ struct Pending {
 impl Signals {
     /// All agents, as of now.
     pub fn members(&self, members: Arc<[Member]>) {
-        let mut pending = self.pending();
-        pending.is_changed = true;
-        pending.members = Some(members);
-        drop(pending);
+        self.pending().members = Some(members);
         self.notify.notify_one();
     }
 
@@ -322,7 +319,7 @@ impl Engine {
     }
 
     /// Whether there is a reason to evaluate the rules now.
-    fn is_due(&self) -> bool {
+    pub(super) fn is_due(&self) -> bool {
         let pending = self.signals.pending();
         let Some(evaluated) = self.evaluated else {
             return pending.members.is_some() || self.members.is_some();

@@ -5,12 +5,13 @@
 //! are told of by the highest, and the others are only marked as firing.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::message::{self, Ending};
-use super::{Check, Condition, Finding, Measure, Notice, Observation, Rule, Settings, Threshold};
+use super::{Check, Condition, Finding, Measure, Notice, Observation, Settings, Threshold};
+use crate::day::Day;
 use crate::ledger::{Alert, AlertKey, AlertState};
 
 /// An alert of a period that is not the current one any more is over, but not before it has fired for
@@ -66,16 +67,13 @@ pub(super) fn step(
             thresholds => machine.thresholds(thresholds),
         }
     }
-    let seen = observations
-        .iter()
-        .map(|observation| &observation.key)
-        .collect();
-    let rules = settings
-        .rules
-        .iter()
-        .map(|rule| (&*rule.name, rule))
-        .collect();
-    machine.unseen(&seen, &rules);
+    let keys = || observations.iter().map(|observation| &observation.key);
+    let seen: HashSet<&AlertKey> = keys().collect();
+    let periods = keys().map(|key| (&*key.rule, key.period)).collect();
+    let rules = settings.rules.iter().map(|rule| &*rule.name).collect();
+    for alert in alerts.values().filter(|alert| !seen.contains(&alert.key)) {
+        machine.unseen(alert, &periods, &rules);
+    }
     machine.step
 }
 
@@ -194,20 +192,24 @@ impl Machine<'_> {
         self.now >= until
     }
 
-    /// Alerts that no observation is about: their rule, their subject or their threshold is gone, or
-    /// their period is not looked at any more.
-    fn unseen(&mut self, seen: &HashSet<&AlertKey>, rules: &HashMap<&str, &Rule>) {
-        let alerts = self.alerts;
-        for alert in alerts.values().filter(|alert| !seen.contains(&alert.key)) {
-            let is_of_period = alert.key.period.is_some() && rules.contains_key(&*alert.key.rule);
-            match alert.state {
-                AlertState::Pending => self.forget(alert),
-                AlertState::Resolved => self.fade(alert),
-                AlertState::Firing if !is_of_period => self.resolve(alert, None, Ending::Gone),
-                AlertState::Firing => {
-                    if self.has_fired_long_enough(alert) {
-                        self.resolve(alert, None, Ending::PeriodOver);
-                    }
+    /// An alert that no observation is about: its rule, its subject or its threshold is gone, or its
+    /// period is not looked at any more.
+    fn unseen(
+        &mut self,
+        alert: &Alert,
+        periods: &HashSet<(&str, Option<Day>)>,
+        rules: &HashSet<&str>,
+    ) {
+        let AlertKey { rule, period, .. } = &alert.key;
+        let is_of_past =
+            period.is_some() && rules.contains(&**rule) && !periods.contains(&(&**rule, *period));
+        match alert.state {
+            AlertState::Pending => self.forget(alert),
+            AlertState::Resolved => self.fade(alert),
+            AlertState::Firing if !is_of_past => self.resolve(alert, None, Ending::Gone),
+            AlertState::Firing => {
+                if self.has_fired_long_enough(alert) {
+                    self.resolve(alert, None, Ending::PeriodOver);
                 }
             }
         }

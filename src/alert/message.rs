@@ -183,7 +183,7 @@ fn firing_title(observation: &Observation<'_>) -> String {
         },
         Finding::KeyRefused(account) => format!("{name}: the key of account {account} is refused"),
         Finding::AgentRefused(facts) => format!(
-            "{name}: {subject} is not an agent of account {}, says FlowGent",
+            "{name}: {subject} is not of account {}, says FlowGent",
             facts.member.agent.account
         ),
     }
@@ -200,19 +200,14 @@ fn ending_title(observation: &Observation<'_>, ending: Ending) -> String {
             ..
         } => {
             let end = standing.period.end.filter(|_| ending == Ending::PeriodOver);
-            match (end, threshold.measure) {
-                (Some(end), _) => format!(
+            match end {
+                Some(end) => format!(
                     "budget {name}, its period ended on {} with {}",
                     date(end.previous(), today),
                     budget::used(standing)
                 ),
-                (None, Measure::Used) => format!(
+                None => format!(
                     "budget {name} is below {} again, {}",
-                    exact_percent(threshold.ratio),
-                    budget::used(standing)
-                ),
-                (None, Measure::Forecast) => format!(
-                    "budget {name} is expected to stay below {}, {}",
                     exact_percent(threshold.ratio),
                     budget::measured(standing, threshold, today)
                 ),
@@ -225,8 +220,10 @@ fn ending_title(observation: &Observation<'_>, ending: Ending) -> String {
         ),
         Finding::Spike(facts) => format!("{name}: {subject} used {}", spike(facts, today)),
         Finding::MissingData(..) => format!("{name}: the days of {subject} are known"),
-        Finding::KeyRefused(account) => format!("{name}: the key of account {account} is accepted"),
-        Finding::AgentRefused(_) => format!("{name}: {subject} is an agent of its account again"),
+        Finding::KeyRefused(account) => {
+            format!("{name}: the key of account {account} is accepted again")
+        }
+        Finding::AgentRefused(_) => format!("{name}: {subject} is accepted again"),
     }
 }
 
@@ -309,7 +306,7 @@ fn lines(observation: &Observation<'_>) -> Vec<String> {
                     .to_owned(),
             ],
             None => vec![format!(
-                "No day of {subject} that has passed since is missing."
+                "Every day of {subject} that the rule looks at is known."
             )],
         },
         Finding::KeyRefused(account) => key_lines(observation, account),

@@ -1,8 +1,8 @@
 //! Decides what people are told, and when.
 //!
 //! After every sync, at every new day and after a reload, the [`Engine`] reads what the rules are about
-//! from the ledger ([`observe`]), asks each rule what it sees ([`judge`], pure), and moves every alert
-//! along its life ([`machine`], pure): inactive, pending, firing, resolved. What has changed and what is
+//! from the ledger ([`observe()`]), asks each rule what it sees ([`judge()`], pure), and moves every alert
+//! along its life (`machine`, pure): inactive, pending, firing, resolved. What has changed and what is
 //! to be told of it go into the ledger in one transaction; only then is anything sent, by others.
 //!
 //! An alert is identified by its rule, its subject, its period and its threshold, and by no value and no

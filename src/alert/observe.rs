@@ -246,7 +246,6 @@ impl Gatherer {
         recent: &[Usage],
     ) -> AgentFacts {
         let figures = series::figures(totals, recent, history_start, self.today);
-        let recent = &recent[..recent.partition_point(|usage| usage.day < self.today)];
         let mut pattern = None;
         for book in &mut self.books {
             if !book.matcher.matches(&member.agent) {

@@ -3,6 +3,8 @@
 mod list;
 mod why;
 
+use std::sync::Arc;
+
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Common, Failure, count, load, print};
@@ -12,6 +14,7 @@ use crate::day::Day;
 use crate::flowgent::transport::HttpClient;
 use crate::hook::{self, Hooks};
 use crate::ledger::{self, Which};
+use crate::telemetry::Telemetry;
 
 /// What `alerts` does.
 #[derive(Debug, Subcommand)]
@@ -91,9 +94,10 @@ async fn test(common: &Common, name: &str) -> Result<(), Failure> {
             .filter(|hook| &*hook.name == name)
             .cloned()
             .collect(),
-        accounts: config.accounts.clone(),
         api: config.api.clone(),
         http: HttpClient::new(&config.api)?,
+        clock: Arc::new(SystemClock),
+        telemetry: Telemetry::new(),
     };
     let sample = Notification::sample(config.alerts.dashboard_url.as_deref(), now);
     let mut failed = false;

@@ -1,6 +1,7 @@
 //! What each kind of `[[hook]]` has of its own.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use toml::Spanned;
 use url::Url;
@@ -299,9 +300,12 @@ impl Check<'_> {
             .iter()
             .filter_map(|text| self.template(text))
             .collect();
+        let account = account?;
+        let account = world.accounts.iter().find(|known| *known.name == account)?;
         Some(Nature {
             kind: hook::Kind::Whatsapp {
-                account: account?.into(),
+                account: Arc::clone(&account.name),
+                api_key: account.api_key.clone(),
                 agent_id: agent_id?.into(),
                 template_name: template_name?,
                 language: language?,

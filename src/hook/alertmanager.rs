@@ -166,18 +166,6 @@ impl Alertmanager {
         Some(Posted::of(&notice, resolved, now))
     }
 
-    /// Remembers those of `alerts` that fire, and none that is not among them.
-    fn remember_only(&self, alerts: &[Posted]) {
-        let mut memory = self.memory();
-        memory.firing = alerts
-            .iter()
-            .filter(|alert| alert.is_firing)
-            .map(|alert| (alert.labels.clone(), alert.key.clone()))
-            .collect();
-        let keys: HashSet<&str> = alerts.iter().map(|alert| &*alert.key).collect();
-        memory.refused.retain(|key| keys.contains(&**key));
-    }
-
     /// Leaves out what is over but fires for another period, and remembers what fires.
     fn remember(&self, alerts: Vec<Posted>) -> Vec<Posted> {
         let firing = &mut self.memory().firing;
@@ -197,6 +185,18 @@ impl Alertmanager {
                 !is_other
             })
             .collect()
+    }
+
+    /// Remembers of what fires, and of what is refused, only what is among `alerts`.
+    fn remember_only(&self, alerts: &[Posted]) {
+        let mut memory = self.memory();
+        memory.firing = alerts
+            .iter()
+            .filter(|alert| alert.is_firing)
+            .map(|alert| (alert.labels.clone(), alert.key.clone()))
+            .collect();
+        let keys: HashSet<&str> = alerts.iter().map(|alert| &*alert.key).collect();
+        memory.refused.retain(|key| keys.contains(&**key));
     }
 
     /// Posts `alerts` to all at once, so that one that hangs holds up no other.

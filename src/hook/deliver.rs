@@ -22,7 +22,6 @@ use crate::clock::SharedClock;
 use crate::flowgent;
 use crate::flowgent::transport::HttpClient;
 use crate::ledger::{Ledger, LedgerError};
-use crate::roster::AccountSettings;
 use crate::telemetry::{self, Telemetry};
 
 /// The hooks, and what those that send through FlowGent need.
@@ -30,12 +29,14 @@ use crate::telemetry::{self, Telemetry};
 pub struct Hooks {
     /// The hooks, each with a name of its own.
     pub settings: Vec<Settings>,
-    /// The accounts whose agents WhatsApp hooks send with.
-    pub accounts: Vec<AccountSettings>,
     /// The API of FlowGent.
     pub api: flowgent::Settings,
     /// Connections to it.
     pub http: HttpClient,
+    /// What tells the time.
+    pub clock: SharedClock,
+    /// What counts the tries.
+    pub telemetry: Telemetry,
 }
 
 /// How a hook comes to its sender.
@@ -46,8 +47,6 @@ pub struct Deliverer {
     hooks: Arc<Hooks>,
     make_sender: MakeSender,
     ledger: Ledger,
-    clock: SharedClock,
-    telemetry: Telemetry,
 }
 
 /// A worker that works, or finishes its last try.
@@ -59,26 +58,18 @@ struct Running {
 impl Deliverer {
     /// A deliverer to `hooks`.
     #[must_use]
-    pub fn new(hooks: Hooks, ledger: Ledger, clock: SharedClock, telemetry: Telemetry) -> Self {
-        Self::with_senders(hooks, Arc::new(Sender::new), ledger, clock, telemetry)
+    pub fn new(hooks: Hooks, ledger: Ledger) -> Self {
+        Self::with_senders(hooks, Arc::new(Sender::new), ledger)
     }
 
-    fn with_senders(
-        hooks: Hooks,
-        make_sender: MakeSender,
-        ledger: Ledger,
-        clock: SharedClock,
-        telemetry: Telemetry,
-    ) -> Self {
+    fn with_senders(hooks: Hooks, make_sender: MakeSender, ledger: Ledger) -> Self {
         for settings in &hooks.settings {
-            telemetry.hook_added(&settings.name);
+            hooks.telemetry.hook_added(&settings.name);
         }
         Self {
             hooks: Arc::new(hooks),
             make_sender,
             ledger,
-            clock,
-            telemetry,
         }
     }
 
@@ -142,7 +133,7 @@ impl Deliverer {
             let name = Arc::clone(&settings.name);
             let predecessor = retired.remove(&name);
             let worker = self.worker(settings);
-            let telemetry = self.telemetry.clone();
+            let telemetry = self.hooks.telemetry.clone();
             let outbox = wake.subscribe();
             let stop = CancellationToken::new();
             let stopped = stop.clone();
@@ -172,7 +163,7 @@ impl Deliverer {
             let task = if stays {
                 task
             } else {
-                let (telemetry, name) = (self.telemetry.clone(), Arc::clone(&name));
+                let (telemetry, name) = (self.hooks.telemetry.clone(), Arc::clone(&name));
                 AbortOnDropHandle::new(tokio::spawn(async move {
                     let memory = result(task.await);
                     telemetry.hook_removed(&name);
@@ -203,8 +194,8 @@ impl Deliverer {
             settings,
             (self.make_sender)(settings, &self.hooks),
             self.ledger.clone(),
-            Arc::clone(&self.clock),
-            self.telemetry.clone(),
+            Arc::clone(&self.hooks.clock),
+            self.hooks.telemetry.clone(),
         )
     }
 
@@ -220,7 +211,7 @@ impl Deliverer {
             let pending = backlog.map_or(0, |backlog| backlog.pending);
             let oldest = backlog.map_or(0.0, |backlog| telemetry::seconds(backlog.oldest));
             let disabled = disabled.iter().any(|disabled| disabled.hook == *name);
-            let telemetry = &self.telemetry;
+            let telemetry = &self.hooks.telemetry;
             telemetry
                 .hook_pending_deliveries
                 .with_label_values(&[name])

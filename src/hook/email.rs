@@ -82,9 +82,12 @@ impl Email {
         let mut connection = self.server.connect().await?;
         let sent = self.converse(&mut connection, login.as_ref(), &mail).await;
         // Some servers repeat what they do not understand.
-        let shown = |text: String| match login.as_ref().is_some_and(|login| login.is_in(&text)) {
-            true => "its answer is withheld: it holds the password".to_owned(),
-            false => text,
+        let shown = |text: String| {
+            if login.as_ref().is_some_and(|login| login.is_in(&text)) {
+                "its answer is withheld: it holds the password".to_owned()
+            } else {
+                text
+            }
         };
         let (answer, refused) = match sent {
             Ok(sent) => sent,

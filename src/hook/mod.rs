@@ -1,7 +1,7 @@
 //! Hooks: where alerts are sent, and how.
 //!
 //! What is to be sent is in the ledger's outbox. Each hook has a worker of its own that takes what is due
-//! for it, sends it, and notes what came of it ([`deliver`]), so one that hangs or fails holds up no
+//! for it, sends it, and notes what came of it ([`Deliverer`]), so one that hangs or fails holds up no
 //! other. A message may be sent twice, if the program is killed between its sending and its being noted;
 //! it then has the same delivery id, by which receivers tell a repetition.
 
@@ -94,6 +94,8 @@ pub enum Kind {
     Whatsapp {
         /// The account that the agent belongs to.
         account: Arc<str>,
+        /// The account's key.
+        api_key: SecretSource,
         /// The agent's id.
         agent_id: Arc<str>,
         /// Name of the template.
@@ -181,18 +183,16 @@ impl Message {
         serde_json::json!({ "id": &*self.id, "test": test, "alerts": alerts })
     }
 
-    /// What is told, in a line: the worst alert's title, how many more there are, and whether it is
-    /// only a trial.
+    /// What is told, in a line: the worst alert's title, and how many more there are.
     fn title(&self) -> String {
-        let Notification { test, alerts } = &self.notification;
-        let trial = if *test { "[test] " } else { "" };
+        let alerts = &self.notification.alerts;
         let worst = alerts.first().map_or("", |notice| &notice.title);
         let worst = one_line(worst, TITLE_CHARACTERS);
         let more = match alerts.len() {
             0 | 1 => String::new(),
             count => format!(" (and {} more)", count - 1),
         };
-        format!("{trial}{worst}{more}")
+        format!("{worst}{more}")
     }
 
     /// Whether anything in it fires, or all of it is over.

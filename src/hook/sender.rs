@@ -13,7 +13,7 @@ use super::deliver::tests::Script;
 use super::email::{Email, Server};
 use super::exec::Exec;
 use super::webhook::Webhook;
-use super::whatsapp::Whatsapp;
+use super::whatsapp::{Outgoing, Whatsapp};
 use super::{Hooks, Kind, Message, SendError, Settings};
 use crate::ledger::Alert;
 
@@ -132,7 +132,25 @@ impl Way {
                 basic_auth.as_ref(),
                 bearer_token.as_ref(),
             ))),
-            Kind::Whatsapp { .. } => todo!(),
+            Kind::Whatsapp {
+                account,
+                api_key,
+                agent_id,
+                template_name,
+                language,
+                parameters,
+                recipients: _,
+            } => {
+                let outgoing = Outgoing {
+                    account: Arc::clone(account),
+                    api_key: api_key.clone(),
+                    agent_id: Arc::clone(agent_id),
+                    template_name: template_name.clone(),
+                    language: language.clone(),
+                    parameters: parameters.clone(),
+                };
+                Self::Whatsapp(Arc::new(Whatsapp::new(outgoing, hooks)))
+            }
             Kind::Email {
                 host,
                 port,

@@ -43,11 +43,6 @@ impl Summary {
                 (count, texts.collect::<Vec<_>>().join("\n\n"))
             }
         };
-        let title = if notification.test {
-            format!("Test: {title}")
-        } else {
-            title
-        };
         Self {
             status,
             title,

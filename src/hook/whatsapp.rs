@@ -1,9 +1,128 @@
-//! HOOKS: whatsapp.
+//! WhatsApp templates, sent by one of FlowGent's agents.
+//!
+//! A template is approved by WhatsApp beforehand and says what never changes; what does are its
+//! parameters. FlowGent does not tell a repetition: a try whose answer was lost may be read twice.
 
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{Hooks, Message, SendError, Template, one_line};
+use crate::flowgent::client::Client;
+use crate::flowgent::error::{ApiError, QUOTE_BYTES, printable};
+use crate::flowgent::wire::TemplateRequest;
+use crate::secret::SecretSource;
+
+/// The most characters of a parameter: WhatsApp's limit for the whole text of a template.
+const PARAMETER_CHARACTERS: usize = 1024;
+/// What stands for a parameter that says nothing: WhatsApp refuses one that is empty.
+const NOTHING: &str = "-";
+
+/// A hook that sends a WhatsApp template.
 #[derive(Debug)]
-pub(super) struct Whatsapp;
+pub(super) struct Whatsapp {
+    client: Client,
+    outgoing: Outgoing,
+}
+
+/// What is sent, but for the recipient and the values of parameters.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    /// The account of the agent that sends it.
+    pub(super) account: Arc<str>,
+    /// The account's key.
+    pub(super) api_key: SecretSource,
+    /// The agent's id.
+    pub(super) agent_id: Arc<str>,
+    /// Name of the template.
+    pub(super) template_name: String,
+    /// Its language, such as `en_US`.
+    pub(super) language: String,
+    /// What its parameters say, in their order.
+    pub(super) parameters: Vec<Template>,
+}
+
 impl Whatsapp {
-    pub(super) async fn send(&self, _message: &super::Message) -> Result<String, super::SendError> {
-        todo!()
+    /// A hook that sends `outgoing` by the API of `hooks`.
+    pub(super) fn new(outgoing: Outgoing, hooks: &Hooks) -> Self {
+        let Hooks {
+            api,
+            http,
+            clock,
+            telemetry,
+            ..
+        } = hooks;
+        let account = Arc::clone(&outgoing.account);
+        Self {
+            client: Client::new(http, api, account, telemetry, Arc::clone(clock)),
+            outgoing,
+        }
+    }
+
+    /// Sends the template to the message's target and says what WhatsApp knows it by.
+    ///
+    /// # Errors
+    /// There is no key, or FlowGent did not take it.
+    pub(super) async fn send(&self, message: &Message) -> Result<String, SendError> {
+        let key = self
+            .outgoing
+            .api_key
+            .read()
+            .map_err(|error| SendError::new(error.to_string()))?;
+        self.client
+            .set_key(key)
+            .map_err(|error| self.failed(&error))?;
+        let (parameters, remarks) = self.parameters(message);
+        let request = TemplateRequest {
+            recipient_phone_number: message.target.clone(),
+            template_name: self.outgoing.template_name.clone(),
+            language: self.outgoing.language.clone(),
+            customer_name: None,
+            parameters: if parameters.is_empty() {
+                Vec::new()
+            } else {
+                vec![json!({ "type": "body", "parameters": parameters })]
+            },
+        };
+        let sent = self.client.send_template(&self.outgoing.agent_id, &request);
+        let answer = sent.await.map_err(|error| self.failed(&error))?;
+        Ok(match answer.messages.first() {
+            Some(sent) => format!("sent as {}{remarks}", printable(&sent.id, QUOTE_BYTES)),
+            None => format!("taken, without saying as what{remarks}"),
+        })
+    }
+
+    /// The parameters as the Cloud API formats them, and what is to be said of them. One that cannot
+    /// be rendered says the message's title instead: what is told matters more than its form.
+    fn parameters(&self, message: &Message) -> (Vec<serde_json::Value>, String) {
+        let mut remarks = String::new();
+        let parameters = self.outgoing.parameters.iter().enumerate();
+        let parameters = parameters.map(|(place, template)| {
+            let text = template.render(message).unwrap_or_else(|error| {
+                let number = place + 1;
+                let reason = printable(&error.to_string(), QUOTE_BYTES);
+                remarks += &format!(", with the title as parameter {number}: {reason}");
+                message.title()
+            });
+            // WhatsApp refuses line breaks, tabs and more than four spaces in a row.
+            let text = match one_line(&text, PARAMETER_CHARACTERS) {
+                text if text.is_empty() => NOTHING.to_owned(),
+                text => text,
+            };
+            json!({ "type": "text", "text": text })
+        });
+        (parameters.collect(), remarks)
+    }
+
+    fn failed(&self, error: &ApiError) -> SendError {
+        let agent = &self.outgoing.agent_id;
+        SendError {
+            text: format!("WhatsApp template of agent {agent}: {error}"),
+            retry_after: error.retry_after(),
+            gone: false,
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@
 //! is ever there without the other.
 //!
 //! Others may look at the file meanwhile, in this process or another one ([`View`]), and have
-//! deliveries tried again ([`retry`]).
+//! deliveries tried again ([`retry()`]).
 //!
 //! SQL is written in this room and nowhere else.
 
@@ -344,7 +344,7 @@ impl Ledger {
     }
 
     /// Notes that a hook wants nothing any more: from now on nothing is due for it. What waits for it
-    /// goes on waiting, until somebody has it [tried again](retry).
+    /// goes on waiting, until somebody has it [tried again](retry()).
     ///
     /// # Errors
     /// The file could not be read or written.

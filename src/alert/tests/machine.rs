@@ -1,1 +1,385 @@
+//! The lives of alerts, step by step.
 
+use super::*;
+
+const NOW: &str = "2026-11-23T00:12:00Z";
+
+/// November's budget `cx` on 23 November.
+fn on(today: &str, standing: Standing) -> Facts {
+    let mut facts = facts(today);
+    facts.budgets.insert("cx".into(), vec![standing]);
+    facts
+}
+
+fn cx(thresholds: &[Threshold]) -> Stage {
+    Stage::new(settings(vec![budget("cx", MONTH, 5_000.0, thresholds)]))
+}
+
+#[test]
+fn of_thresholds_crossed_together_the_highest_is_told_and_the_others_are_marked() {
+    let mut stage = cx(&[used(0.5), used(0.8), used(1.0), expected(1.0)]);
+    let standing = Standing {
+        forecast: forecast(6_000.0),
+        ..november(4_100.0)
+    };
+    assert_eq!(
+        stage.told(&on("2026-11-23", standing), NOW),
+        ["+cx/all/2026-11-01/forecast 1"]
+    );
+    assert_eq!(
+        stage.all(AlertState::Firing),
+        ["all forecast 1", "all used 0.5", "all used 0.8"]
+    );
+    assert_eq!(
+        stage.told(&on("2026-11-24", november(5_000.0)), NOW),
+        ["+cx/all/2026-11-01/used 1"]
+    );
+    // Of what was marked, nobody is told that it is over.
+    assert_eq!(
+        stage.told(&on("2026-11-24", november(10.0)), NOW),
+        ["-cx/all/2026-11-01/used 1"]
+    );
+    assert_eq!(stage.all(AlertState::Firing), ["all forecast 1"]);
+}
+
+#[test]
+fn of_equal_thresholds_what_is_used_is_told_rather_than_what_is_expected() {
+    let standing = Standing {
+        forecast: forecast(6_000.0),
+        ..november(5_100.0)
+    };
+    for thresholds in [[used(1.0), expected(1.0)], [expected(1.0), used(1.0)]] {
+        let told = cx(&thresholds).told(&on("2026-11-23", standing.clone()), NOW);
+        assert_eq!(told, ["+cx/all/2026-11-01/used 1"]);
+    }
+}
+
+#[test]
+fn a_threshold_below_one_that_fires_is_marked_silently() {
+    // what fires, what is crossed then -> whether that is told
+    let table = [
+        (used(1.0), expected(1.0), false),
+        (used(1.0), expected(1.1), true),
+        (used(0.8), used(0.5), false),
+        (expected(1.0), expected(0.9), false),
+        (expected(1.0), used(1.0), true),
+        (expected(1.0), used(0.8), true),
+    ];
+    for (first, second, is_told) in table {
+        let standing = Standing {
+            forecast: forecast(6_000.0),
+            ..november(5_100.0)
+        };
+        let facts = on("2026-11-23", standing);
+        let mut stage = cx(&[first]);
+        assert_eq!(stage.told(&facts, NOW).len(), 1);
+        stage.settings = settings(vec![budget("cx", MONTH, 5_000.0, &[first, second])]);
+        let told = stage.told(&facts, NOW);
+        assert_eq!(!told.is_empty(), is_told, "{second} while {first} fires");
+        assert_eq!(stage.all(AlertState::Firing).len(), 2);
+    }
+}
+
+#[test]
+fn a_threshold_fires_once_in_a_period_unless_the_limit_changes() {
+    let mut stage = cx(&[used(0.8)]);
+    let (above, below) = (
+        on("2026-11-23", november(4_100.0)),
+        on("2026-11-23", november(3_900.0)),
+    );
+    assert_eq!(stage.told(&above, NOW), ["+cx/all/2026-11-01/used 0.8"]);
+    assert!(stage.told(&above, NOW).is_empty());
+    assert_eq!(stage.told(&below, NOW), ["-cx/all/2026-11-01/used 0.8"]);
+    assert!(stage.told(&above, NOW).is_empty(), "it has fired before");
+    let tighter = Standing {
+        limit_credits: 4_500.0,
+        ..november(4_100.0)
+    };
+    let tighter = on("2026-11-23", tighter);
+    assert_eq!(stage.told(&tighter, NOW), ["+cx/all/2026-11-01/used 0.8"]);
+    assert_eq!(stage.told(&below, NOW), ["-cx/all/2026-11-01/used 0.8"]);
+}
+
+#[test]
+fn what_cannot_be_said_changes_nothing() {
+    let unknown = Standing {
+        missing_days: 2,
+        ..november(3_000.0)
+    };
+    let nothing = Standing {
+        used_credits: None,
+        missing_days: 60,
+        ..november(0.0)
+    };
+    let mut stage = cx(&[used(0.8), expected(1.0)]);
+    assert!(
+        stage
+            .told(&on("2026-11-23", unknown.clone()), NOW)
+            .is_empty()
+    );
+    assert!(stage.memory.alerts.is_empty());
+    assert_eq!(
+        stage.told(&on("2026-11-23", november(4_100.0)), NOW).len(),
+        1
+    );
+    assert!(stage.told(&on("2026-11-23", unknown), NOW).is_empty());
+    assert!(stage.told(&on("2026-11-23", nothing), NOW).is_empty());
+    assert_eq!(stage.all(AlertState::Firing), ["all used 0.8"]);
+}
+
+#[test]
+fn a_period_that_is_over_ends_what_fires_after_a_day_at_least() {
+    let december = Standing {
+        period: Period {
+            start: day("2026-12-01"),
+            end: Some(day("2027-01-01")),
+        },
+        ..november(10.0)
+    };
+    let both = |today, used| {
+        let mut facts = facts(today);
+        facts
+            .budgets
+            .insert("cx".into(), vec![november(used), december.clone()]);
+        facts
+    };
+    // It fires for a late day of a period that has ended.
+    let mut stage = cx(&[used(0.8)]);
+    let late = both("2026-12-03", 4_100.0);
+    assert_eq!(
+        stage.told(&late, "2026-12-03T06:00:00Z"),
+        ["+cx/all/2026-11-01/used 0.8"]
+    );
+    let step = stage.step(&late, at("2026-12-04T05:59:59Z"));
+    assert!(step.told.is_empty());
+    assert_eq!(step.next, Some(at("2026-12-04T06:00:00Z")));
+    let told = stage.told(&late, "2026-12-04T06:00:00Z");
+    assert_eq!(told, ["-cx/all/2026-11-01/used 0.8"]);
+    // Another limit says nothing about a period that has passed.
+    let mut tighter = late.clone();
+    tighter.budgets.get_mut("cx").unwrap()[0].limit_credits = 4_000.0;
+    assert!(stage.told(&tighter, "2026-12-04T07:00:00Z").is_empty());
+    assert!(stage.told(&late, "2026-12-05T00:00:00Z").is_empty());
+
+    // One that is not looked at any more ends in the same way.
+    let mut stage = cx(&[used(0.8)]);
+    stage.told(&on("2026-11-30", november(4_100.0)), "2026-11-30T23:00:00Z");
+    let alone = on("2026-12-20", december.clone());
+    assert!(stage.told(&alone, "2026-12-01T22:00:00Z").is_empty());
+    let step = stage.step(&alone, at("2026-12-20T00:00:00Z"));
+    assert_eq!(step.told.len(), 1);
+    assert_eq!(
+        step.told[0].notice.title,
+        "Resolved: budget cx, its period is over"
+    );
+}
+
+#[test]
+fn usage_within_the_hysteresis_neither_fires_nor_ends() {
+    let mut stage = Stage::new(settings(vec![rule(
+        "heavy",
+        usage_rule(Span::PreviousDay, Per::Total),
+    )]));
+    let mut facts = facts("2026-11-23");
+    facts.agents = members(&[("acme", "support")])
+        .iter()
+        .map(AgentFacts::unread)
+        .collect();
+    // credits -> what is told
+    let table: [(Option<f64>, &[&str]); 9] = [
+        (Some(950.0), &[]),
+        (Some(1_050.0), &["+heavy/all"]),
+        (Some(990.0), &[]),
+        (Some(1_050.0), &[]),
+        (None, &[]),
+        (Some(900.0), &["-heavy/all"]),
+        (Some(990.0), &[]),
+        (None, &[]),
+        (Some(1_001.0), &["+heavy/all"]),
+    ];
+    for (place, (credits, expected)) in table.into_iter().enumerate() {
+        facts.agents[0].previous_day_credits = credits;
+        assert_eq!(stage.told(&facts, NOW), expected, "step {place}");
+    }
+}
+
+/// One agent without the days from `oldest` on, as a rule sees it that has always been watched.
+fn without(oldest: Option<&str>) -> Facts {
+    let mut facts = facts("2026-11-23");
+    facts.agents = members(&[("acme", "support")])
+        .iter()
+        .map(AgentFacts::unread)
+        .collect();
+    facts.agents[0].missing_since = oldest.map(day);
+    facts.watched_from.insert("stale".into(), TRACKING_START);
+    facts
+}
+
+#[test]
+fn missing_data_is_pending_until_it_has_been_over_and_seen_for_long_enough() {
+    let mut stage = Stage::new(settings(vec![rule("stale", MISSING)]));
+    let missing = without(Some("2026-11-22"));
+    let step = stage.step(&missing, at("2026-11-23T00:00:00Z"));
+    assert_eq!(step.next, Some(at("2026-11-23T06:00:00.001Z")));
+    assert_eq!(stage.all(AlertState::Pending), ["acme/support "]);
+    stage.restart();
+    assert!(stage.told(&missing, "2026-11-23T06:00:00Z").is_empty());
+    assert_eq!(
+        stage.told(&missing, "2026-11-23T06:00:00.001Z"),
+        ["+stale/acme/support"]
+    );
+    assert!(stage.told(&missing, "2026-11-23T12:00:00Z").is_empty());
+    assert_eq!(
+        stage.told(&without(None), "2026-11-23T13:00:00Z"),
+        ["-stale/acme/support"]
+    );
+}
+
+#[test]
+fn data_that_has_long_been_missing_when_it_is_first_seen_is_pending_from_then_on() {
+    let mut stage = Stage::new(settings(vec![rule("stale", MISSING)]));
+    let missing = without(Some("2026-11-01"));
+    assert!(stage.told(&missing, "2026-11-23T09:00:00Z").is_empty());
+    assert!(stage.told(&missing, "2026-11-23T15:00:00Z").is_empty());
+    assert_eq!(stage.told(&missing, "2026-11-23T15:01:00Z").len(), 1);
+}
+
+#[test]
+fn what_is_pending_and_then_is_not_so_is_forgotten() {
+    let mut stage = Stage::new(settings(vec![rule("stale", MISSING)]));
+    stage.told(&without(Some("2026-11-22")), "2026-11-23T00:00:00Z");
+    assert!(
+        stage
+            .told(&without(None), "2026-11-23T00:12:00Z")
+            .is_empty()
+    );
+    assert!(stage.memory.alerts.is_empty());
+    stage.told(&without(Some("2026-11-22")), "2026-11-23T00:00:00Z");
+    assert!(
+        stage
+            .told(&facts("2026-11-23"), "2026-11-23T12:00:00Z")
+            .is_empty()
+    );
+    assert!(stage.memory.alerts.is_empty(), "its agent is gone");
+}
+
+#[test]
+fn a_duration_beyond_the_calendar_is_never_over() {
+    let check = Check::MissingData {
+        longer_than: Duration::MAX,
+        severity: Severity::Warning,
+    };
+    let mut stage = Stage::new(settings(vec![rule("stale", check)]));
+    let missing = without(Some("2026-11-01"));
+    assert!(stage.told(&missing, "2026-11-23T09:00:00Z").is_empty());
+    assert!(stage.told(&missing, "2999-11-23T09:00:00Z").is_empty());
+}
+
+#[test]
+fn what_fires_ends_with_its_rule_its_threshold_or_its_subject() {
+    let mut facts = facts("2026-11-23");
+    let agents = members(&[("acme", "support"), ("acme", "sales")]);
+    facts.agents = agents.iter().map(AgentFacts::unread).collect();
+    facts
+        .agents
+        .iter_mut()
+        .for_each(|agent| agent.previous_day_credits = Some(2_000.0));
+    facts.budgets.insert("cx".into(), vec![november(4_100.0)]);
+    let heavy = rule("heavy", usage_rule(Span::PreviousDay, Per::Agent));
+    let cx = |thresholds: &[Threshold]| budget("cx", MONTH, 5_000.0, thresholds);
+    let both = cx(&[used(0.8), expected(1.0)]);
+    let mut stage = Stage::new(settings(vec![both, heavy.clone()]));
+    assert_eq!(stage.told(&facts, NOW).len(), 3);
+
+    facts.agents.pop();
+    let step = stage.step(&facts, at(NOW));
+    assert_eq!(step.told.len(), 1);
+    assert_eq!(
+        step.told[0].notice.title,
+        "Resolved: heavy: acme/sales is not watched any more"
+    );
+    stage.settings = settings(vec![cx(&[expected(1.0)]), heavy]);
+    assert_eq!(stage.told(&facts, NOW), ["-cx/all/2026-11-01/used 0.8"]);
+    stage.settings = settings(vec![cx(&[expected(1.0)])]);
+    assert_eq!(stage.told(&facts, NOW), ["-heavy/acme/support"]);
+}
+
+#[test]
+fn those_are_told_of_the_end_who_were_told_of_the_beginning_and_are_still_there() {
+    let mut heavy = rule("heavy", usage_rule(Span::PreviousDay, Per::Total));
+    heavy.hooks = ["ops", "chat", "nowhere"].map(Arc::from).to_vec();
+    let mut facts = facts("2026-11-23");
+    facts.agents = members(&[("acme", "support")])
+        .iter()
+        .map(AgentFacts::unread)
+        .collect();
+    facts.agents[0].previous_day_credits = Some(2_000.0);
+    let mut stage = Stage::new(settings(vec![heavy.clone()]));
+    stage.settings.routes = vec![route("ops"), route("chat"), route("new")];
+    let step = stage.step(&facts, at(NOW));
+    assert_eq!(step.told[0].hooks, ["ops", "chat"]);
+
+    heavy.hooks.push("new".into());
+    stage.settings.rules = vec![heavy];
+    stage.settings.routes = vec![route("chat"), route("new")];
+    facts.agents[0].previous_day_credits = Some(0.0);
+    let step = stage.step(&facts, at(NOW));
+    assert_eq!(step.told[0].hooks, ["chat"]);
+}
+
+#[test]
+fn the_end_bears_the_identity_of_the_beginning() {
+    let mut facts = facts("2026-11-23");
+    facts.access = Arc::new(Access {
+        key_refused: [("acme".into(), true)].into(),
+        ..Access::default()
+    });
+    facts.accounts.insert("acme".into());
+    let severe = |severity| rule("keys", Check::KeyRefused { severity });
+    let mut stage = Stage::new(settings(vec![severe(Severity::Critical)]));
+    let fired = stage.step(&facts, at(NOW)).told.remove(0).notice;
+    // The rule is another one when it ends.
+    stage.settings.rules = vec![severe(Severity::Info)];
+    facts.access = Arc::new(Access {
+        key_refused: [("acme".into(), false)].into(),
+        ..Access::default()
+    });
+    let ended = stage
+        .step(&facts, at("2026-11-24T00:00:00Z"))
+        .told
+        .remove(0)
+        .notice;
+    assert_eq!((ended.key, ended.labels), (fired.key, fired.labels));
+    assert_eq!(
+        (ended.severity, ended.kind),
+        (Severity::Critical, fired.kind)
+    );
+    assert_eq!(ended.started_at, at(NOW));
+    assert_eq!(ended.resolved_at, Some(at("2026-11-24T00:00:00Z")));
+    assert_eq!(ended.status, Status::Resolved);
+}
+
+#[test]
+fn what_was_over_long_ago_is_forgotten_but_what_may_fire_again_too_early_is_not() {
+    let mut facts = facts("2026-11-23");
+    facts.agents = members(&[("acme", "support")])
+        .iter()
+        .map(AgentFacts::unread)
+        .collect();
+    facts.agents[0].previous_day_credits = Some(2_000.0);
+    facts.budgets.insert("cx".into(), vec![november(4_100.0)]);
+    let heavy = rule("heavy", usage_rule(Span::PreviousDay, Per::Agent));
+    let cx = budget("cx", MONTH, 5_000.0, &[used(0.8)]);
+    let mut stage = Stage::new(settings(vec![cx, heavy]));
+    stage.told(&facts, NOW);
+    facts.agents[0].previous_day_credits = Some(0.0);
+    facts.budgets.insert("cx".into(), vec![november(0.0)]);
+    assert_eq!(stage.told(&facts, NOW).len(), 2);
+    stage.told(&facts, "2027-01-07T00:00:00Z");
+    assert_eq!(stage.all(AlertState::Resolved).len(), 2);
+    stage.told(&facts, "2027-01-08T00:00:00Z");
+    assert_eq!(stage.all(AlertState::Resolved), ["all used 0.8"]);
+    facts.budgets.clear();
+    stage.told(&facts, "2027-01-08T00:00:00Z");
+    assert!(stage.memory.alerts.is_empty());
+}

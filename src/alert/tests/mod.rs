@@ -1,24 +1,27 @@
 //! Tests of the room, and the world that they share.
 
 mod deliveries;
+mod engine;
 mod judge;
 mod machine;
 mod message;
+mod observe;
 mod properties;
-mod stages;
 mod words;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::engine::Memory;
+use super::machine::{Step, step};
 use super::*;
 use crate::budget::{Cycle, Period, Standing};
 use crate::day::{Day, TRACKING_START};
 use crate::forecast::Forecast;
-use crate::ledger::{Ledger, Member};
+use crate::ledger::{AlertChanges, AlertMemory, AlertState, Ledger, Member};
 use crate::roster::{Agent, Matcher, Pattern};
 use crate::telemetry::Telemetry;
 use crate::window::plan::Policy;
@@ -181,3 +184,60 @@ const MISSING: Check = Check::MissingData {
     longer_than: Duration::from_secs(6 * 3600),
     severity: Severity::Warning,
 };
+
+/// Remembers alerts from one evaluation to the next, as the engine does.
+struct Stage {
+    settings: Settings,
+    memory: Memory,
+}
+
+impl Stage {
+    fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            memory: Memory::default(),
+        }
+    }
+
+    fn step(&mut self, facts: &Facts, now: DateTime<Utc>) -> Step {
+        let observations = judge(&self.settings.rules, facts);
+        let step = step(&self.memory.alerts, &observations, &self.settings, now);
+        self.memory.apply(AlertChanges {
+            changed: step.changed.clone(),
+            forgotten: step.forgotten.clone(),
+            ..AlertChanges::default()
+        });
+        step
+    }
+
+    /// What is told: the identity of each alert, and whether it fires.
+    fn told(&mut self, facts: &Facts, now: &str) -> Vec<String> {
+        let step = self.step(facts, at(now));
+        let shown = step.told.iter().map(|told| {
+            let sign = match told.notice.status {
+                Status::Firing => '+',
+                Status::Resolved => '-',
+            };
+            format!("{sign}{}", told.notice.key)
+        });
+        shown.collect()
+    }
+
+    /// Alerts in this state, as the text of their subjects and thresholds.
+    fn all(&self, state: AlertState) -> Vec<String> {
+        let alerts = self.memory.alerts.values();
+        let alerts = alerts.filter(|alert| alert.state == state);
+        alerts
+            .map(|alert| format!("{} {}", alert.key.subject, alert.key.threshold))
+            .collect()
+    }
+
+    /// Forgets all but what the ledger keeps.
+    fn restart(&mut self) {
+        let memory = std::mem::take(&mut self.memory);
+        self.memory = Memory::from(AlertMemory {
+            alerts: memory.alerts.into_values().collect(),
+            watched: memory.watched,
+        });
+    }
+}

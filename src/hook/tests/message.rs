@@ -38,25 +38,15 @@ pub(in crate::hook) fn message(titles: &[&str]) -> Message {
 }
 
 #[test]
-fn a_title_is_one_line_that_counts_the_rest_and_marks_a_trial() {
-    let title = |titles: &[&str], test| {
-        let mut message = message(titles);
-        message.notification.test = test;
-        message.title()
-    };
-    for (titles, test, expected) in [
-        (&["cx-month is at 80 %"][..], false, "cx-month is at 80 %"),
-        (&["one", "two", "three"], false, "one (and 2 more)"),
-        (&["one"], true, "[test] one"),
-        (
-            &["a\r\nBcc: x@example.com\t\u{85}\0b"],
-            false,
-            "a Bcc: x@example.com b",
-        ),
+fn a_title_is_one_line_that_counts_the_rest() {
+    for (titles, expected) in [
+        (&["cx-month is at 80 %"][..], "cx-month is at 80 %"),
+        (&["one", "two", "three"], "one (and 2 more)"),
+        (&["a\r\nBcc: x@example.com\t\u{85}\0b"], "a Bcc: x@example.com b"),
     ] {
-        assert_eq!(title(titles, test), expected);
+        assert_eq!(message(titles).title(), expected);
     }
-    let long = title(&[&"ü".repeat(500)], false);
+    let long = message(&[&"ü".repeat(500)]).title();
     assert_eq!(long, format!("{}…", "ü".repeat(TITLE_CHARACTERS - 1)));
 }
 

@@ -291,10 +291,12 @@ fn a_trial_is_marked_in_every_chat() {
         Preset::Teams,
         Preset::PagerDuty,
     ] {
-        let mut trial = message(vec![firing()]);
-        trial.notification.test = true;
+        let trial = Message {
+            notification: Notification::sample(None, at(NOW)),
+            ..message(vec![])
+        };
         let text = Template::preset(preset).render(&trial).unwrap();
-        assert!(text.contains("\"Test: Budget cx-month has used"), "{text}");
+        assert!(text.contains("\"Test: budget example"), "{text}");
     }
 }
 

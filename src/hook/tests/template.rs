@@ -54,13 +54,6 @@ fn a_template_sees_what_it_is_promised() {
 #[test]
 fn several_alerts_have_one_title_one_status_and_one_text() {
     let source = "{{ status }}|{{ title }}|{{ text }}";
-    let mut sample = message(vec![firing()]);
-    sample.notification.test = true;
-    let template = Template::new("{{ title }}").unwrap();
-    assert_eq!(
-        template.render(&sample).unwrap(),
-        "Test: Budget cx-month has used 80% of its credits"
-    );
     let mixed = rendered(source, vec![firing(), resolved()]).unwrap();
     let expected = "mixed|2 alerts: 1 firing, 1 resolved|Budget cx-month has used 80% of its \
                     credits\n4,020 of 5,000 credits used.\nExhausted on 27 Nov.\n\n\
@@ -186,4 +179,6 @@ fn a_template_that_goes_wrong_says_where_and_never_runs_away() {
 fn a_template_may_give_all_that_fits() {
     let source = "{% for i in range(26214) %}0123456789{% endfor %}0123";
     assert_eq!(rendered(source, vec![firing()]).unwrap().len(), 262_144);
+    let error = rendered(&format!("{source}!"), vec![firing()]).unwrap_err();
+    assert_eq!(error.to_string(), "it gives more than 262144 bytes");
 }

@@ -10,7 +10,7 @@ mod servers;
 
 pub use exporter::{Exporter, command, run};
 pub use judge::DAY_BOUND;
-pub use receiver::{Habit, Received, Receiver};
+pub use receiver::{Habit, Receiver};
 pub use scrape::Scrape;
 pub use servers::{Alertmanager, MailServer};
 

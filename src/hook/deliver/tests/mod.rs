@@ -136,7 +136,7 @@ fn settings(name: &str) -> Settings {
     }
 }
 
-fn hooks(settings: Vec<Settings>) -> Hooks {
+fn hooks(settings: Vec<Settings>, clock: SharedClock, telemetry: Telemetry) -> Hooks {
     let api = flowgent::Settings {
         base_url: "http://127.0.0.1:1/".parse().unwrap(),
         timeout: Duration::from_secs(1),
@@ -146,9 +146,10 @@ fn hooks(settings: Vec<Settings>) -> Hooks {
     };
     Hooks {
         settings,
-        accounts: vec![],
         http: HttpClient::new(&api).unwrap(),
         api,
+        clock,
+        telemetry,
     }
 }
 
@@ -203,13 +204,11 @@ impl Scene {
             };
             Sender::scripted(settings, &Arc::new(script))
         };
-        Deliverer::with_senders(
-            hooks(settings),
-            Arc::new(make),
-            self.ledger.clone(),
-            Arc::clone(&self.clock) as SharedClock,
-            self.telemetry.clone(),
-        )
+        Deliverer::with_senders(self.hooks(settings), Arc::new(make), self.ledger.clone())
+    }
+
+    fn hooks(&self, settings: Vec<Settings>) -> Hooks {
+        hooks(settings, self.clock.clone(), self.telemetry.clone())
     }
 
     /// What `hook` does with its next tries.

@@ -1,0 +1,341 @@
+//! The engine on a real ledger.
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::clock::{Clock, ManualClock, SharedClock};
+use crate::day::Usage;
+use crate::exposition::Exposition;
+use crate::ledger::{DeliveryRecord, Fetched};
+use crate::window::Window;
+
+const NOON: &str = "2026-11-23T12:00:00Z";
+
+struct Scene {
+    engine: Engine,
+    signals: Arc<Signals>,
+    outbox: Arc<Notify>,
+    clock: Arc<ManualClock>,
+    telemetry: Telemetry,
+    ledger: Ledger,
+    members: Arc<[Member]>,
+    settings: Settings,
+    _folder: tempfile::TempDir,
+}
+
+impl Scene {
+    /// An engine for these rules that knows who there is: one agent, of which nothing is known.
+    async fn new(rules: Vec<Rule>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = open(&folder);
+        let members = register(&ledger, &[("acme", "support")]).await;
+        let (telemetry, clock) = (Telemetry::new(), ManualClock::at(at(NOON)));
+        let (signals, outbox) = (Arc::default(), Arc::new(Notify::new()));
+        let settings = settings(rules);
+        let engine = engine(&settings, &ledger, &clock, &telemetry, &signals, &outbox);
+        signals.members(Arc::clone(&members));
+        Self {
+            engine,
+            signals,
+            outbox,
+            clock,
+            telemetry,
+            ledger,
+            members,
+            settings,
+            _folder: folder,
+        }
+    }
+
+    /// The same after a restart of the program.
+    fn restart(&mut self) {
+        self.signals = Arc::default();
+        self.engine = engine(
+            &self.settings,
+            &self.ledger,
+            &self.clock,
+            &self.telemetry,
+            &self.signals,
+            &self.outbox,
+        );
+        self.signals.members(Arc::clone(&self.members));
+    }
+
+    /// Keeps the same credits for the days `first` through `last`.
+    async fn commit(&self, first: &str, last: &str, credits: f64) {
+        let (first, last) = (day(first), day(last));
+        let usage = |day| Usage { day, credits };
+        let fetched = Fetched {
+            agent: self.members[0].number,
+            window: Window::new(first, last, last.next()).unwrap(),
+            rows: first.through(last).map(usage).collect(),
+            at: self.clock.today().start(),
+        };
+        self.ledger.commit(fetched).await.unwrap();
+    }
+
+    /// Evaluates at that time.
+    async fn evaluate_at(&mut self, now: &str) {
+        self.clock.set(at(now));
+        self.engine.evaluate().await.unwrap();
+    }
+
+    /// What is in the outbox.
+    async fn outbox(&self) -> Vec<DeliveryRecord> {
+        let later = self.clock.now() + chrono::TimeDelta::days(1000);
+        self.ledger.due_deliveries("ops", later, 100).await.unwrap()
+    }
+
+    async fn alerts(&self) -> Vec<(String, AlertState)> {
+        let memory = self.ledger.alert_memory().await.unwrap();
+        let alerts = memory.alerts.into_iter();
+        alerts
+            .map(|alert| (alert.key.subject.to_string(), alert.state))
+            .collect()
+    }
+
+    fn evaluations(&self) -> u64 {
+        self.telemetry.alert_evaluation_duration.get_sample_count()
+    }
+
+    /// Whether somebody was told to look into the outbox.
+    fn is_notified(&self) -> bool {
+        use futures_util::FutureExt;
+        self.outbox.notified().now_or_never().is_some()
+    }
+}
+
+fn engine(
+    settings: &Settings,
+    ledger: &Ledger,
+    clock: &Arc<ManualClock>,
+    telemetry: &Telemetry,
+    signals: &Arc<Signals>,
+    outbox: &Arc<Notify>,
+) -> Engine {
+    Engine::new(
+        settings.clone(),
+        ledger.clone(),
+        Arc::new(Exposition::new(telemetry.clone())),
+        Arc::clone(clock) as SharedClock,
+        telemetry.clone(),
+        Arc::clone(signals),
+        Arc::clone(outbox),
+    )
+}
+
+fn heavy() -> Rule {
+    rule("heavy", usage_rule(Span::PreviousDay, Per::Agent))
+}
+
+#[tokio::test]
+async fn what_fires_is_in_the_outbox_once_even_after_a_restart() {
+    let mut scene = Scene::new(vec![heavy()]).await;
+    scene.engine.evaluate().await.unwrap();
+    assert!(scene.outbox().await.is_empty());
+    scene.commit("2026-11-22", "2026-11-22", 2_000.0).await;
+    scene.engine.evaluate().await.unwrap();
+    let outbox = scene.outbox().await;
+    assert_eq!(outbox.len(), 1);
+    assert!(scene.is_notified());
+    let notification: Notification =
+        serde_json::from_str(&outbox[0].delivery.notification).unwrap();
+    assert_eq!(notification.alerts[0].key, "heavy/acme/support");
+    assert_eq!(notification.alerts[0].started_at, at(NOON));
+
+    for _ in 0..3 {
+        scene.restart();
+        scene.evaluate_at("2026-11-23T13:00:00Z").await;
+    }
+    assert_eq!(scene.outbox().await, outbox);
+    assert!(!scene.is_notified());
+    assert_eq!(
+        scene.alerts().await,
+        [("acme/support".to_owned(), AlertState::Firing)]
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_evaluated_before_anybody_knows_who_there_is() {
+    let mut scene = Scene::new(vec![heavy()]).await;
+    scene.commit("2026-11-22", "2026-11-22", 2_000.0).await;
+    scene.engine.evaluate().await.unwrap();
+    scene.signals = Arc::default();
+    let (settings, clock) = (&scene.settings, &scene.clock);
+    let (signals, outbox) = (&scene.signals, &scene.outbox);
+    let mut fresh = engine(
+        settings,
+        &scene.ledger,
+        clock,
+        &scene.telemetry,
+        signals,
+        outbox,
+    );
+    fresh.evaluate().await.unwrap();
+    // Otherwise its agent would be gone, and what fires would be over.
+    assert_eq!(
+        scene.alerts().await,
+        [("acme/support".to_owned(), AlertState::Firing)]
+    );
+    assert_eq!(scene.evaluations(), 1);
+}
+
+#[tokio::test]
+async fn a_first_start_tells_nothing_of_the_past() {
+    let budget = budget("cx", MONTH, 100.0, &[used(0.5), used(1.0)]);
+    let mut scene = Scene::new(vec![rule("stale", MISSING), budget, heavy()]).await;
+    // Nothing is known for days, while the history is being filled.
+    for now in [
+        "2026-12-03T10:00:00Z",
+        "2026-12-03T20:00:00Z",
+        "2026-12-04T00:00:00Z",
+        "2026-12-04T05:00:00Z",
+    ] {
+        scene.evaluate_at(now).await;
+    }
+    assert!(scene.outbox().await.is_empty());
+    // November was far over the budget, and its days come now.
+    scene.commit("2026-11-01", "2026-11-30", 50.0).await;
+    scene.evaluate_at("2026-12-04T05:30:00Z").await;
+    assert!(scene.outbox().await.is_empty());
+    // Only what has passed since is missing.
+    scene.commit("2026-12-01", "2026-12-02", 1.0).await;
+    scene.evaluate_at("2026-12-04T06:00:01Z").await;
+    let outbox = scene.outbox().await;
+    assert_eq!(outbox.len(), 1);
+    let notification: Notification =
+        serde_json::from_str(&outbox[0].delivery.notification).unwrap();
+    let figures = &notification.alerts[0].figures;
+    assert_eq!(figures.missing_since.as_deref(), Some("2026-12-03"));
+}
+
+#[tokio::test]
+async fn if_the_ledger_cannot_keep_it_nothing_has_changed_and_nobody_is_told() {
+    let mut scene = Scene::new(vec![heavy()]).await;
+    scene.engine.evaluate().await.unwrap();
+    scene.commit("2026-11-22", "2026-11-22", 2_000.0).await;
+    scene.ledger.close().await;
+    assert!(scene.engine.evaluate().await.is_err());
+    assert!(!scene.is_notified());
+    scene.ledger = open(&scene._folder);
+    assert!(scene.alerts().await.is_empty());
+    scene.restart();
+    scene.engine.evaluate().await.unwrap();
+    assert_eq!(scene.outbox().await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_sync_saw_of_keys_is_added_to_what_others_saw() {
+    let severity = Severity::Critical;
+    let mut scene = Scene::new(vec![rule("keys", Check::KeyRefused { severity })]).await;
+    scene.settings.accounts = ["acme", "globex"].map(Arc::from).to_vec();
+    scene.signals.configure(scene.settings.clone());
+    let seen = |refused: &[(&str, bool)]| Access {
+        key_refused: refused
+            .iter()
+            .map(|(name, refused)| ((*name).into(), *refused))
+            .collect(),
+        ..Access::default()
+    };
+    let firing = |subject: &str| (subject.to_owned(), AlertState::Firing);
+    scene
+        .signals
+        .synced(seen(&[("acme", true), ("globex", true)]));
+    scene.engine.evaluate().await.unwrap();
+    assert_eq!(scene.alerts().await, [firing("acme"), firing("globex")]);
+    scene.signals.synced(seen(&[("globex", false)]));
+    scene.engine.evaluate().await.unwrap();
+    let ended = ("globex".to_owned(), AlertState::Resolved);
+    assert_eq!(scene.alerts().await, [firing("acme"), ended.clone()]);
+    // What the first sync saw still holds for a rule that is new.
+    let also = rule("also", Check::KeyRefused { severity });
+    scene.settings.rules.push(also);
+    scene.signals.configure(scene.settings.clone());
+    scene.engine.evaluate().await.unwrap();
+    assert_eq!(scene.alerts().await[0], firing("acme"));
+    assert_eq!(scene.alerts().await.len(), 3);
+    // After a restart nobody knows, until the next sync.
+    scene.restart();
+    scene.engine.evaluate().await.unwrap();
+    assert_eq!(
+        scene.alerts().await,
+        [firing("acme"), firing("acme"), ended]
+    );
+}
+
+#[tokio::test]
+async fn there_is_a_reason_to_evaluate_when_something_has_happened() {
+    let mut scene = Scene::new(vec![rule("stale", MISSING)]).await;
+    assert!(scene.engine.is_due(), "at the start");
+    scene.evaluate_at(NOON).await;
+    assert!(!scene.engine.is_due());
+
+    scene.signals.members(Arc::clone(&scene.members));
+    assert!(!scene.engine.is_due(), "the same agents");
+    scene
+        .signals
+        .members(scene.members.iter().cloned().collect());
+    assert!(scene.engine.is_due(), "other agents");
+    scene.evaluate_at(NOON).await;
+
+    scene.signals.changed();
+    scene.clock.set(at("2026-11-23T12:14:59Z"));
+    assert!(!scene.engine.is_due(), "a sync goes on");
+    scene.clock.set(at("2026-11-23T12:15:00Z"));
+    assert!(scene.engine.is_due(), "it has gone on for long");
+    scene.evaluate_at("2026-11-23T12:15:00Z").await;
+    scene.clock.set(at("2026-11-23T23:59:59Z"));
+    assert!(!scene.engine.is_due(), "nothing has changed for hours");
+
+    scene.signals.synced(Access::default());
+    assert!(scene.engine.is_due(), "a sync has ended");
+    scene.evaluate_at("2026-11-23T23:59:59Z").await;
+    scene.signals.configure(scene.settings.clone());
+    assert!(scene.engine.is_due(), "the rules are others");
+    scene.evaluate_at("2026-11-23T23:59:59Z").await;
+
+    scene.clock.set(at("2026-11-24T00:00:00Z"));
+    assert!(scene.engine.is_due(), "a day has begun");
+    // The day that is missing now is told of in six hours.
+    scene.evaluate_at("2026-11-24T00:00:00Z").await;
+    scene.clock.set(at("2026-11-24T06:00:00Z"));
+    assert!(!scene.engine.is_due());
+    scene.clock.set(at("2026-11-24T06:00:00.001Z"));
+    assert!(scene.engine.is_due(), "what is pending is to fire");
+    scene.evaluate_at("2026-11-24T06:00:00.001Z").await;
+    assert_eq!(scene.outbox().await.len(), 1);
+    assert!(!scene.engine.is_due());
+
+    scene.signals.changed();
+    scene.clock.set(at("2026-11-24T05:00:00Z"));
+    assert!(scene.engine.is_due(), "the clock was set back");
+}
+
+#[tokio::test]
+async fn a_running_engine_evaluates_by_itself_until_it_is_stopped() {
+    let scene = Scene::new(vec![heavy()]).await;
+    scene.commit("2026-11-22", "2026-11-22", 2_000.0).await;
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(scene.engine.run(stop.clone()));
+    scene.outbox.notified().await;
+    let later = scene.clock.now();
+    assert_eq!(
+        scene
+            .ledger
+            .due_deliveries("ops", later, 100)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+
+    let mut settings = scene.settings.clone();
+    settings.rules.clear();
+    scene.signals.configure(settings);
+    scene.outbox.notified().await;
+    let memory = scene.ledger.alert_memory().await.unwrap();
+    assert_eq!(memory.alerts[0].state, AlertState::Resolved);
+    stop.cancel();
+    running.await.unwrap();
+}

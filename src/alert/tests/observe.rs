@@ -1,0 +1,267 @@
+//! What is read from a ledger.
+
+use super::*;
+use crate::day::Usage;
+use crate::ledger::Fetched;
+use crate::window::Window;
+
+const TODAY: &str = "2026-11-23";
+
+/// A ledger and the agents in it.
+struct Scene {
+    ledger: Ledger,
+    members: Arc<[Member]>,
+    _folder: tempfile::TempDir,
+}
+
+impl Scene {
+    async fn new(agents: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = open(&folder);
+        Self {
+            members: register(&ledger, agents).await,
+            ledger,
+            _folder: folder,
+        }
+    }
+
+    /// Keeps the credits of the days `first` through `last` of an agent, but for those that are none.
+    async fn commit(
+        &self,
+        agent: usize,
+        first: &str,
+        last: &str,
+        credits: impl Fn(Day) -> Option<f64>,
+    ) {
+        let days: Vec<Day> = day(first).through(day(last)).collect();
+        for days in days.chunks(31) {
+            let rows = days.iter().filter_map(|day| {
+                let credits = credits(*day)?;
+                Some(Usage { day: *day, credits })
+            });
+            let today = days[days.len() - 1].next();
+            let fetched = Fetched {
+                agent: self.members[agent].number,
+                window: Window::new(days[0], days[days.len() - 1], today).unwrap(),
+                rows: rows.collect(),
+                at: today.start(),
+            };
+            self.ledger.commit(fetched).await.unwrap();
+        }
+    }
+
+    /// What is known for `rules` that have all been watched since `watched`.
+    async fn facts(&self, rules: Vec<Rule>, watched: &str, today: &str) -> Facts {
+        let since = rules
+            .iter()
+            .map(|rule| (Arc::clone(&rule.name), at(watched)));
+        let since = since.collect();
+        let settings = settings(rules);
+        let (members, access) = (&self.members, Arc::default());
+        observe(&self.ledger, members, &settings, &since, access, day(today))
+            .await
+            .unwrap()
+    }
+}
+
+const LONG_AGO: &str = "2025-06-01T00:00:00Z";
+
+#[tokio::test]
+async fn an_agent_has_the_figures_of_its_spans_and_what_is_usual() {
+    let scene = Scene::new(&[("acme", "support"), ("acme", "sales")]).await;
+    // 22 November is a Sunday, and on Sundays more is used from week to week.
+    let credits = |of: Day| {
+        let weeks = (day("2026-11-22").since(of) + 6) / 7;
+        let is_sunday = day("2026-11-22").since(of) % 7 == 0;
+        Some(if is_sunday {
+            100.0 - f64::from(weeks)
+        } else {
+            1.0
+        })
+    };
+    scene.commit(0, "2025-05-28", "2026-11-22", credits).await;
+    let rules = vec![rule("heavy", usage_rule(Span::PreviousDay, Per::Agent))];
+    let facts = scene.facts(rules, LONG_AGO, TODAY).await;
+    let [support, sales] = &facts.agents[..] else {
+        panic!("there are two agents");
+    };
+    assert_eq!(support.previous_day_credits, Some(100.0));
+    assert_eq!(support.previous_7_days_credits, Some(106.0));
+    assert_eq!(
+        support.month_to_date_credits,
+        Some(100.0 + 99.0 + 98.0 + 97.0 + 18.0)
+    );
+    assert_eq!(
+        support.usual_credits,
+        Some(95.5),
+        "the middle of 92 through 99"
+    );
+    assert_eq!((support.missing_since, support.missing_days), (None, 0));
+    assert_eq!(sales.previous_day_credits, None);
+    assert_eq!(sales.usual_credits, None);
+    assert_eq!(sales.missing_since, Some(TRACKING_START));
+    assert_eq!(sales.missing_days as i32, day(TODAY).since(TRACKING_START));
+}
+
+#[tokio::test]
+async fn what_is_usual_is_the_median_of_at_least_three_days() {
+    // which of the weeks before are known -> the median of their numbers
+    let table: [(&[i32], Option<f64>); 5] = [
+        (&[1, 2], None),
+        (&[1, 2, 8], Some(2.0)),
+        (&[1, 2, 4, 8], Some(3.0)),
+        (&[1, 2, 9], None),
+        (&[2, 3, 4, 5, 6, 7, 8], Some(5.0)),
+    ];
+    for (known, usual) in table {
+        let scene = Scene::new(&[("acme", "support")]).await;
+        let credits = |of: Day| {
+            let days = day("2026-11-22").since(of);
+            let is_known = days % 7 == 0 && known.contains(&(days / 7));
+            is_known.then(|| f64::from(days / 7))
+        };
+        scene.commit(0, "2026-09-01", "2026-11-22", credits).await;
+        let facts = scene
+            .facts(vec![rule("spikes", SPIKE)], LONG_AGO, TODAY)
+            .await;
+        assert_eq!(facts.agents[0].usual_credits, usual, "{known:?}");
+    }
+}
+
+#[tokio::test]
+async fn missing_days_are_found_behind_the_frontier_and_behind_an_older_gap() {
+    let scene = Scene::new(&[("acme", "whole"), ("acme", "late"), ("acme", "gaps")]).await;
+    let known = |_| Some(1.0);
+    scene.commit(0, "2025-05-28", "2026-11-22", known).await;
+    scene.commit(1, "2025-05-28", "2026-11-20", known).await;
+    scene.commit(2, "2025-06-28", "2026-11-20", known).await;
+    let facts = scene
+        .facts(vec![rule("stale", MISSING)], LONG_AGO, TODAY)
+        .await;
+    let missing = |place: usize, from: &str| facts.agents[place].missing_from(day(from));
+    assert_eq!(missing(0, "2025-05-28"), None);
+    assert_eq!(missing(1, "2025-05-28"), Some(day("2026-11-21")));
+    assert_eq!(missing(2, "2025-05-28"), Some(TRACKING_START));
+    assert_eq!(missing(2, "2026-01-01"), Some(day("2026-11-21")));
+    assert_eq!(missing(2, "2026-11-22"), Some(day("2026-11-22")));
+    assert_eq!(facts.watched_from["stale"], day("2025-06-01"));
+}
+
+#[tokio::test]
+async fn days_from_today_on_are_not_looked_at() {
+    let scene = Scene::new(&[("acme", "support")]).await;
+    scene
+        .commit(0, "2025-05-28", "2026-11-22", |_| Some(10.0))
+        .await;
+    let rules = vec![
+        rule("spikes", SPIKE),
+        budget("cx", MONTH, 5_000.0, &[used(0.8)]),
+    ];
+    let facts = scene.facts(rules, LONG_AGO, "2026-10-05").await;
+    assert_eq!(facts.today, day("2026-10-05"));
+    assert_eq!(facts.agents[0].month_to_date_credits, Some(40.0));
+    assert_eq!(facts.agents[0].missing_since, None);
+    let standing = facts.budgets["cx"].last().unwrap();
+    assert_eq!(standing.used_credits, Some(40.0));
+    assert_eq!(standing.missing_days, 0);
+}
+
+#[tokio::test]
+async fn a_budget_is_of_its_agents_and_of_all_its_days() {
+    let scene = Scene::new(&[("acme", "support"), ("acme", "sales"), ("globex", "legal")]).await;
+    scene
+        .commit(0, "2025-05-28", "2026-11-22", |_| Some(10.0))
+        .await;
+    scene
+        .commit(1, "2025-05-28", "2026-11-21", |_| Some(1.0))
+        .await;
+    scene
+        .commit(2, "2025-05-28", "2026-11-22", |_| Some(500.0))
+        .await;
+    let acme = Matcher::new(vec![(
+        "account".to_owned(),
+        Pattern::Equals("acme".to_owned()),
+    )]);
+    let start = day("2026-01-01");
+    let of_acme = |name, cycle| Rule {
+        matcher: acme.clone(),
+        ..budget(name, cycle, 5_000.0, &[used(0.8)])
+    };
+    let rules = vec![
+        of_acme("month", MONTH),
+        of_acme("ever", Cycle::Total { start }),
+    ];
+    let facts = scene.facts(rules, LONG_AGO, TODAY).await;
+    let month = facts.budgets["month"].last().unwrap();
+    assert_eq!(month.used_credits, Some(220.0 + 21.0));
+    assert_eq!((month.missing_days, month.agents), (1, 2));
+    assert_eq!(&*month.top[0].0.agent.name, "support");
+    let ever = &facts.budgets["ever"];
+    let days = f64::from(day(TODAY).since(start));
+    assert_eq!(ever.len(), 1);
+    assert_eq!(ever[0].used_credits, Some(days * 11.0 - 1.0));
+}
+
+#[tokio::test]
+async fn periods_are_looked_at_for_a_week_after_their_end_unless_they_ended_before_the_watch() {
+    let scene = Scene::new(&[("acme", "support")]).await;
+    // cycle, watched since, today -> the first days of the periods
+    let table: [(Cycle, &str, &str, &[&str]); 8] = [
+        (MONTH, LONG_AGO, "2026-11-23", &["2026-11-01"]),
+        (MONTH, LONG_AGO, "2026-12-01", &["2026-11-01"]),
+        (MONTH, LONG_AGO, "2026-12-02", &["2026-11-01", "2026-12-01"]),
+        (MONTH, LONG_AGO, "2026-12-08", &["2026-11-01", "2026-12-01"]),
+        (MONTH, LONG_AGO, "2026-12-09", &["2026-12-01"]),
+        (MONTH, "2026-12-01T00:10:00Z", "2026-12-03", &["2026-12-01"]),
+        (
+            MONTH,
+            "2026-11-30T23:50:00Z",
+            "2026-12-03",
+            &["2026-11-01", "2026-12-01"],
+        ),
+        (
+            Cycle::Day,
+            "2026-11-19T12:00:00Z",
+            "2026-11-23",
+            &["2026-11-19", "2026-11-20", "2026-11-21", "2026-11-22"],
+        ),
+    ];
+    for (cycle, watched, today, expected) in table {
+        let rules = vec![budget("cx", cycle, 5_000.0, &[used(0.8)])];
+        let facts = scene.facts(rules, watched, today).await;
+        let starts = facts.budgets["cx"]
+            .iter()
+            .map(|standing| standing.period.start);
+        let expected: Vec<Day> = expected.iter().copied().map(day).collect();
+        assert_eq!(
+            starts.collect::<Vec<_>>(),
+            expected,
+            "{cycle:?} {watched} {today}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_no_rule_looks_at_is_known_only_by_name() {
+    let scene = Scene::new(&[("acme", "support"), ("globex", "legal")]).await;
+    scene
+        .commit(0, "2025-05-28", "2026-11-22", |_| Some(10.0))
+        .await;
+    scene
+        .commit(1, "2025-05-28", "2026-11-22", |_| Some(10.0))
+        .await;
+    let globex = Rule {
+        matcher: Matcher::new(vec![(
+            "account".to_owned(),
+            Pattern::Equals("globex".to_owned()),
+        )]),
+        ..rule("spikes", SPIKE)
+    };
+    let severity = Severity::Critical;
+    let rules = vec![globex, rule("keys", Check::KeyRefused { severity })];
+    let facts = scene.facts(rules, LONG_AGO, TODAY).await;
+    let figures = facts.agents.iter().map(|agent| agent.previous_day_credits);
+    assert_eq!(figures.collect::<Vec<_>>(), [None, Some(10.0)]);
+    assert_eq!(&*facts.agents[0].subject, "acme/support");
+    assert!(facts.accounts.contains("acme"));
+}
