@@ -93,7 +93,12 @@ impl Server {
         let mut last = "it has no address".to_owned();
         for address in addresses {
             match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => return Ok((stream, *address)),
+                Ok(Ok(stream)) => {
+                    // Commands are short and each waits for its answer. A delay is all that it costs
+                    // where this cannot be had.
+                    let _ = stream.set_nodelay(true);
+                    return Ok((stream, *address));
+                }
                 Ok(Err(error)) => last = format!("{}: {error}", address.ip()),
                 Err(_) => last = format!("{}: no answer in {CONNECT_TIMEOUT:?}", address.ip()),
             }

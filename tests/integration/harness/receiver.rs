@@ -15,7 +15,6 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::wait_for;
@@ -86,7 +85,6 @@ pub struct Receiver {
 struct Shared {
     habit: Mutex<Habit>,
     received: Mutex<Vec<Received>>,
-    arrival: Notify,
 }
 
 impl Receiver {
@@ -97,7 +95,6 @@ impl Receiver {
         let shared = Arc::new(Shared {
             habit: Mutex::new(Habit::Status(200)),
             received: Mutex::default(),
-            arrival: Notify::new(),
         });
         let server = tokio::spawn(serve(listener, Arc::clone(&shared)));
         Self {
@@ -105,6 +102,11 @@ impl Receiver {
             shared,
             server,
         }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Its URL; the path holds what a token would be.
@@ -125,11 +127,6 @@ impl Receiver {
     /// Forgets what came.
     pub fn forget(&self) {
         self.shared.received.lock().unwrap().clear();
-    }
-
-    /// Waits until something arrives that has not been waited for yet.
-    pub async fn arrival(&self) {
-        self.shared.arrival.notified().await;
     }
 
     /// Waits until so many different deliveries have come.
@@ -182,7 +179,6 @@ async fn answer(
             .collect(),
         body,
     });
-    shared.arrival.notify_one();
     let habit = *shared.habit.lock().unwrap();
     let (status, body) = match habit {
         Habit::Status(status) => (status, Full::new(Bytes::from_static(b"noted")).boxed()),
