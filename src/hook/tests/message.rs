@@ -42,7 +42,10 @@ fn a_title_is_one_line_that_counts_the_rest() {
     for (titles, expected) in [
         (&["cx-month is at 80 %"][..], "cx-month is at 80 %"),
         (&["one", "two", "three"], "one (and 2 more)"),
-        (&["a\r\nBcc: x@example.com\t\u{85}\0b"], "a Bcc: x@example.com b"),
+        (
+            &["a\r\nBcc: x@example.com\t\u{85}\0b"],
+            "a Bcc: x@example.com b",
+        ),
     ] {
         assert_eq!(message(titles).title(), expected);
     }

@@ -28,8 +28,8 @@ const ROUNDS: usize = 200;
 trait Witness {
     fn seen(&self) -> impl Future<Output = Vec<String>>;
 
-    /// Whether to keep the sender waiting for an answer.
-    fn hold(&self, _hold: bool) {}
+    /// Keeps the sender of what comes of `rule` waiting for an answer, or nobody.
+    fn hold(&self, _rule: Option<&str>) {}
 
     /// The port that it listens at.
     fn port(&self) -> Option<u16> {
@@ -147,11 +147,11 @@ async fn kill_again_and_again(kind: &str, scene: &Scene, hook: &str, witness: &i
         let rule = rule(round);
         let before = witness.seen().await;
         let instant = fastrand::u8(..4);
-        witness.hold(instant == 2);
+        witness.hold((instant == 2).then_some(&*rule));
         let exporter = scene.start().await;
         let mut ticks = tokio::time::interval(Duration::from_micros(500));
         match instant {
-            0 => tokio::time::sleep(Duration::from_millis(fastrand::u64(..30))).await,
+            0 => tokio::time::sleep(Duration::from_micros(fastrand::u64(..5_000))).await,
             1 => {
                 while !outbox.deliveries().contains_key(&rule) {
                     ticks.tick().await;
@@ -178,7 +178,7 @@ async fn kill_again_and_again(kind: &str, scene: &Scene, hook: &str, witness: &i
             }
         }
         exporter.kill().await;
-        witness.hold(false);
+        witness.hold(None);
         if let Some(port) = witness.port() {
             settle(port).await;
         }
@@ -250,11 +250,10 @@ impl Witness for Receiver {
         ids.map(|one| one.id()).collect()
     }
 
-    fn hold(&self, hold: bool) {
-        self.set_habit(if hold {
-            Habit::Silence
-        } else {
-            Habit::Status(200)
+    fn hold(&self, rule: Option<&str>) {
+        self.set_habit(match rule {
+            Some(_) => Habit::Silence,
+            None => Habit::Status(200),
         });
     }
 
@@ -284,6 +283,13 @@ impl Witness for Alerts {
             .filter(|one| one.path.ends_with("/api/v2/alerts"));
         let alerts = alerts.flat_map(|one| one.json().as_array().unwrap().clone());
         alerts.map(|alert| name(&alert)).collect()
+    }
+
+    fn hold(&self, rule: Option<&str>) {
+        self.0.set_habit(match rule {
+            Some(rule) => Habit::SilenceAt(rule.to_owned()),
+            None => Habit::Status(200),
+        });
     }
 
     fn port(&self) -> Option<u16> {
@@ -377,9 +383,9 @@ impl Witness for Program<'_> {
         told.filter_map(Result::ok).map(id).collect()
     }
 
-    fn hold(&self, hold: bool) {
+    fn hold(&self, rule: Option<&str>) {
         let path = self.0.path("hold");
-        if hold {
+        if rule.is_some() {
             fs::write(path, "").unwrap();
             return;
         }
@@ -470,8 +476,8 @@ impl Witness for Post {
         mails.iter().map(id).collect()
     }
 
-    fn hold(&self, hold: bool) {
-        self.is_held.store(hold, Ordering::SeqCst);
+    fn hold(&self, rule: Option<&str>) {
+        self.is_held.store(rule.is_some(), Ordering::SeqCst);
     }
 
     fn port(&self) -> Option<u16> {

@@ -20,12 +20,14 @@ use tokio::task::JoinHandle;
 use super::wait_for;
 
 /// How a receiver answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Habit {
     /// With that status.
     Status(u16),
     /// Never, though it has read everything.
     Silence,
+    /// Never where the body holds that text, else with 200.
+    SilenceAt(String),
     /// With a body that never ends, a byte at a time.
     Drip,
 }
@@ -172,6 +174,12 @@ async fn answer(
     let body = body.collect().await?.to_bytes();
     let text = |value: &hyper::header::HeaderValue| value.to_str().unwrap().to_owned();
     let headers = head.headers.iter();
+    let habit = shared.habit.lock().unwrap().clone();
+    let is_silent = match &habit {
+        Habit::Silence => true,
+        Habit::SilenceAt(text) => String::from_utf8_lossy(&body).contains(text),
+        Habit::Status(_) | Habit::Drip => false,
+    };
     shared.received.lock().unwrap().push(Received {
         path: head.uri.path().to_owned(),
         headers: headers
@@ -179,11 +187,14 @@ async fn answer(
             .collect(),
         body,
     });
-    let habit = *shared.habit.lock().unwrap();
+    if is_silent {
+        std::future::pending::<()>().await;
+    }
+    let noted = Full::new(Bytes::from_static(b"noted")).boxed();
     let (status, body) = match habit {
-        Habit::Status(status) => (status, Full::new(Bytes::from_static(b"noted")).boxed()),
-        Habit::Silence => std::future::pending().await,
+        Habit::Status(status) => (status, noted),
         Habit::Drip => (200, Drip::default().boxed()),
+        Habit::Silence | Habit::SilenceAt(_) => (200, noted),
     };
     Ok(Response::builder().status(status).body(body).unwrap())
 }
