@@ -28,7 +28,7 @@ use crate::sync::{Event, Observer, Report, Syncer};
 use crate::telemetry::Telemetry;
 
 /// How long the parts may take to end when the program is told to: a little longer than each gives
-/// to what is under way.
+/// to what is under way. A hook may be given longer: what is broken off would be sent again.
 const DRAIN: Duration = Duration::from_secs(15);
 
 /// Reads the config: at the start, and again at every reload. May block.
@@ -295,10 +295,13 @@ impl App {
                 }
             }
         };
-        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        let hooks = self.config.hooks.iter();
+        let hooks = hooks.map(|hook| hook.timeout + Duration::from_secs(1));
+        let patience = hooks.fold(DRAIN, Duration::max);
+        if tokio::time::timeout(patience, drained).await.is_err() {
             warn!(
                 "what was under way was given up after {} s",
-                DRAIN.as_secs()
+                patience.as_secs()
             );
             self.parts.shutdown().await;
         }
