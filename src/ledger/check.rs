@@ -151,7 +151,7 @@ fn inspect_alerts(connection: &Connection, report: &mut Report) -> Result<(), Fa
         ("alert", alert::memory(connection).map(|_| ())),
         (
             "delivery",
-            outbox::newest(connection, usize::MAX).map(|_| ()),
+            outbox::newest(connection, true, usize::MAX).map(|_| ()),
         ),
         ("disabled_hook", outbox::disabled(connection).map(|_| ())),
     ] {

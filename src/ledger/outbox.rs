@@ -38,7 +38,7 @@ const DUE: &str = "
     ORDER BY number LIMIT ?3";
 const NEWEST: &str = "
     SELECT number, id, hook, target, state, attempts, created_ms, at_ms, result, notification
-    FROM delivery ORDER BY number DESC LIMIT ?1";
+    FROM delivery WHERE ?1 OR state <> 'delivered' ORDER BY number DESC LIMIT ?2";
 const ALERTS: &str = "
     SELECT rule, subject, period, threshold FROM delivery_alert
     WHERE delivery = ?1 ORDER BY place";
@@ -218,10 +218,14 @@ pub(super) fn due(
     with_alerts(connection, rows)
 }
 
-/// The newest deliveries, newest first.
-pub(super) fn newest(connection: &Connection, limit: usize) -> Result<Vec<DeliveryRecord>, Fault> {
+/// The newest deliveries, newest first: all, or but those that were delivered.
+pub(super) fn newest(
+    connection: &Connection,
+    all: bool,
+    limit: usize,
+) -> Result<Vec<DeliveryRecord>, Fault> {
     let mut statement = connection.prepare_cached(NEWEST)?;
-    let rows = statement.query_map([at_most(limit)], numbered)?;
+    let rows = statement.query_map((all, at_most(limit)), numbered)?;
     with_alerts(connection, rows)
 }
 

@@ -205,14 +205,18 @@ impl View {
             .await
     }
 
-    /// The newest deliveries, newest first, at most `limit`.
+    /// The newest deliveries, newest first, at most `limit`: all, or but those that were delivered.
     ///
     /// # Errors
     /// The file could not be read.
-    pub async fn deliveries(&self, limit: usize) -> Result<Vec<DeliveryRecord>, LedgerError> {
+    pub async fn deliveries(
+        &self,
+        all: bool,
+        limit: usize,
+    ) -> Result<Vec<DeliveryRecord>, LedgerError> {
         self.reader
             .run(DELIVERIES, move |connection| {
-                outbox::newest(connection, limit)
+                outbox::newest(connection, all, limit)
             })
             .await
     }

@@ -10,7 +10,7 @@ use crate::ledger::{
     Alert, AlertKey, AlertState, DeliveryRecord, DeliveryState, DisabledHook, View,
 };
 
-/// How many deliveries are looked at.
+/// The most deliveries that are shown.
 const DELIVERIES: usize = 1000;
 
 pub(super) async fn list(common: &Common, format: Format, all: bool) -> Result<(), Failure> {
@@ -19,8 +19,7 @@ pub(super) async fn list(common: &Common, format: Format, all: bool) -> Result<(
     let view = tokio::task::spawn_blocking(move || View::open(&path)).await??;
     let mut alerts = view.alert_memory().await?.alerts;
     alerts.retain(|alert| all || alert.state != AlertState::Resolved);
-    let mut deliveries = view.deliveries(DELIVERIES).await?;
-    deliveries.retain(|record| all || record.state != DeliveryState::Delivered);
+    let deliveries = view.deliveries(all, DELIVERIES).await?;
     let disabled = view.disabled_hooks().await?;
     match format {
         Format::Json => {

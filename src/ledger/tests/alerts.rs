@@ -181,7 +181,7 @@ async fn what_is_long_over_is_forgotten_and_nothing_else() {
         .await
         .unwrap();
 
-    let count = || async { ledger.deliveries(99).await.unwrap().len() };
+    let count = || async { ledger.deliveries(true, 99).await.unwrap().len() };
     let pass = |now| ledger.record_alerts(AlertChanges::default(), now);
     pass(noon(91)).await.unwrap();
     assert_eq!(count().await, 3, "90 days are not yet more than 90 days");
@@ -298,7 +298,7 @@ async fn an_attempt_is_noted_with_what_it_came_to() {
             .await
             .unwrap();
     }
-    let records = ledger.deliveries(99).await.unwrap();
+    let records = ledger.deliveries(true, 99).await.unwrap();
     let shown = records.iter().rev().map(|record| {
         let result = record.result.as_deref();
         (record.state, record.attempts, record.at, result)
@@ -310,7 +310,9 @@ async fn an_attempt_is_noted_with_what_it_came_to() {
         (DeliveryState::GivenUp, 1, noon(1), Some("no")),
     ];
     assert_eq!(shown.collect::<Vec<_>>(), expected);
-    assert_eq!(ledger.deliveries(1).await.unwrap(), records[..1]);
+    assert_eq!(ledger.deliveries(true, 1).await.unwrap(), records[..1]);
+    // However many came after it: `a` alone was delivered, and is the oldest.
+    assert_eq!(ledger.deliveries(false, 99).await.unwrap(), records[..3]);
     let backlog = Backlog {
         hook: "ops".into(),
         pending: 2,
@@ -452,7 +454,7 @@ async fn what_was_recorded_outlives_a_process_that_is_killed() {
     let ledger = open(&left);
     assert_eq!(alerts(&ledger).await, [alert(key("a", ""))]);
     assert_eq!(ledger.disabled_hooks().await.unwrap(), [disabled]);
-    let records = ledger.deliveries(9).await.unwrap();
+    let records = ledger.deliveries(true, 9).await.unwrap();
     assert_eq!(records[0].delivery, told);
     assert_eq!((records[0].attempts, records[0].at), (1, noon(2)));
     ledger.close().await;

@@ -300,7 +300,7 @@ async fn a_backup_of_a_ledger_in_use_is_whole_and_sound() {
     assert_eq!(totals(&restored, agent).await.known_days, 620);
     let memory = restored.alert_memory().await.unwrap();
     assert_eq!(memory.alerts, changes.changed);
-    let waiting = restored.deliveries(9).await.unwrap();
+    let waiting = restored.deliveries(true, 9).await.unwrap();
     assert_eq!(waiting[0].delivery, changes.deliveries[0]);
     restored.close().await;
 }

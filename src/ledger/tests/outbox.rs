@@ -224,7 +224,7 @@ impl Scene {
             let due = self.ledger.due_deliveries(hook, self.now, 99).await;
             assert_eq!(due.unwrap(), self.model.due(hook, self.now));
         }
-        let mut all = self.ledger.deliveries(99).await.unwrap();
+        let mut all = self.ledger.deliveries(true, 99).await.unwrap();
         all.reverse();
         assert_eq!(all, self.model.records);
         let backlogs = self.ledger.backlogs().await.unwrap();

@@ -115,7 +115,7 @@ async fn a_view_beside_an_open_ledger_sees_each_commit_at_once() {
     assert_eq!(view.numbers(asked).await.unwrap(), [None, Some(support)]);
     assert_eq!(view.usage(support, day(0), day(9)).await.unwrap().len(), 2);
     assert_eq!(view.alert_memory().await.unwrap().alerts, changes.changed);
-    assert_eq!(view.deliveries(9).await.unwrap()[0].delivery, told);
+    assert_eq!(view.deliveries(true, 9).await.unwrap()[0].delivery, told);
     ledger.close().await;
-    assert_eq!(view.deliveries(9).await.unwrap().len(), 1);
+    assert_eq!(view.deliveries(true, 9).await.unwrap().len(), 1);
 }

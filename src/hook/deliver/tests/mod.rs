@@ -249,7 +249,7 @@ impl Scene {
     }
 
     async fn record(&self, id: &str) -> DeliveryRecord {
-        let records = self.ledger.deliveries(99).await.unwrap();
+        let records = self.ledger.deliveries(true, 99).await.unwrap();
         let mut records = records.into_iter();
         records.find(|record| &*record.delivery.id == id).unwrap()
     }
