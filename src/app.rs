@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -13,7 +13,7 @@ use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::alert::{Access, Engine, Signals};
+use crate::alert::{self, Access, Engine, Signals};
 use crate::clock::SharedClock;
 use crate::config::{Config, ConfigError};
 use crate::exposition::Exposition;
@@ -79,6 +79,7 @@ pub struct App {
     ledger: Ledger,
     changes: Arc<Changes>,
     signals: Arc<Signals>,
+    observer: Option<Observer>,
     addresses: Vec<SocketAddr>,
     /// The server, the publisher, the worker, the engine and the deliverer, which end only when they
     /// are told to.
@@ -134,10 +135,10 @@ impl App {
         let ledger = open_ledger(&config, &telemetry).await?;
         let changes = Arc::new(Changes::default());
         let signals = Arc::new(Signals::default());
-        let observer = link(&changes, &signals, observer);
+        let linked = link(&changes, &signals, observer.clone(), None);
         let http = HttpClient::new(&config.api)?;
         let syncer = syncer(&config, &http, &ledger, &clock, &telemetry);
-        observer(Event::Members(syncer.known_members().await?));
+        linked(Event::Members(syncer.known_members().await?));
         let mut publisher = Publisher::new(
             ledger.clone(),
             Arc::clone(&exposition),
@@ -174,7 +175,7 @@ impl App {
             ledger.instance(),
             Arc::clone(&clock),
             telemetry.clone(),
-            observer,
+            linked,
         );
         parts.spawn(worker.run(Arc::clone(&wake), reload_requests, stop.clone()));
         let stop = guard.disarm();
@@ -186,6 +187,7 @@ impl App {
             ledger,
             changes,
             signals,
+            observer,
             addresses,
             parts,
             reloads,
@@ -254,9 +256,16 @@ impl App {
         }
         self.changes.observe_everything();
         std::mem::replace(&mut self.cron, cron).stop().await;
+        let (changes, signals) = (&self.changes, &self.signals);
         let reload = Reload {
             syncer,
             schedule: config.schedule.clone(),
+            observer: link(
+                changes,
+                signals,
+                self.observer.clone(),
+                Some(config.alerts.clone()),
+            ),
         };
         let (clock, telemetry) = (Arc::clone(&self.clock), self.telemetry.clone());
         let hooks = hooks(&config, http, clock, telemetry);
@@ -267,7 +276,6 @@ impl App {
         if sent.contains(&false) {
             debug!("a part has ended, and so will the program");
         }
-        self.signals.configure(config.alerts.clone());
         for key in needs_restart(&self.config, &config) {
             warn!("config: {key} has changed, which takes effect at the next start");
         }
@@ -376,13 +384,26 @@ fn hooks(config: &Config, http: HttpClient, clock: SharedClock, telemetry: Telem
     }
 }
 
-/// Tells `changes`, `signals` and `observer` what happens in syncs.
-fn link(changes: &Arc<Changes>, signals: &Arc<Signals>, observer: Option<Observer>) -> Observer {
+/// Tells `changes`, `signals` and `observer` what happens in syncs. Rules that are new come into force
+/// with the first list of agents, which is of the same config.
+fn link(
+    changes: &Arc<Changes>,
+    signals: &Arc<Signals>,
+    observer: Option<Observer>,
+    rules: Option<alert::Settings>,
+) -> Observer {
     let (changes, signals) = (Arc::clone(changes), Arc::clone(signals));
+    let rules = Mutex::new(rules);
     Arc::new(move |event| {
         changes.observe(&event);
         match &event {
-            Event::Members(members) => signals.members(Arc::clone(members)),
+            Event::Members(members) => {
+                let rules = rules.lock().unwrap_or_else(PoisonError::into_inner).take();
+                match rules {
+                    Some(rules) => signals.configure(rules, Arc::clone(members)),
+                    None => signals.members(Arc::clone(members)),
+                }
+            }
             Event::Committed(_) | Event::Failed(_) => signals.changed(),
             Event::Ended(report) => {
                 signals.synced(report.as_deref().map(access).unwrap_or_default())
@@ -411,6 +432,9 @@ fn access(report: &Report) -> Access {
                     .insert(Arc::clone(&problem.account), true);
             }
             "access_denied" => {
+                // FlowGent has looked at the key before it said that.
+                let account = Arc::clone(&problem.account);
+                access.key_refused.entry(account).or_insert(false);
                 let refused = problem.agents.iter();
                 let number = |index: &usize| report.members[*index].member.number;
                 access

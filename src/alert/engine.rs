@@ -80,10 +80,12 @@ impl Signals {
         self.notify.notify_one();
     }
 
-    /// Other rules and hooks from now on.
-    pub fn configure(&self, settings: Settings) {
+    /// Other rules and hooks from now on, and the agents that they are about: rules are never judged by
+    /// the agents of another config.
+    pub fn configure(&self, settings: Settings, members: Arc<[Member]>) {
         let mut pending = self.pending();
         pending.settings = Some(settings);
+        pending.members = Some(members);
         pending.is_urgent = true;
         drop(pending);
         self.notify.notify_one();

@@ -21,12 +21,13 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// A new config for a running worker. What is under way ends early, and a sync by the new config
 /// follows at once.
-#[derive(Debug)]
 pub struct Reload {
     /// Does the syncs from now on.
     pub syncer: Syncer,
     /// When they happen.
     pub schedule: schedule::Settings,
+    /// Who is told what happens in them.
+    pub observer: Observer,
 }
 
 /// Runs syncs by the schedule.
@@ -95,6 +96,7 @@ impl Worker {
 
     fn reload(&mut self, reload: Reload) -> Trigger {
         self.syncer = reload.syncer.following(&self.syncer);
+        self.observer = reload.observer;
         self.schedule
             .reconfigure(&reload.schedule, self.instance, self.clock.now());
         Trigger::Reload

@@ -48,6 +48,11 @@ impl Scene {
         }
     }
 
+    fn configure(&self, settings: Settings) {
+        let members = Arc::clone(&self.members);
+        self.signals.configure(settings, members);
+    }
+
     /// The same after a restart of the program.
     fn restart(&mut self) {
         self.signals = Arc::default();
@@ -230,7 +235,7 @@ async fn what_a_sync_saw_of_keys_is_added_to_what_others_saw() {
     let severity = Severity::Critical;
     let mut scene = Scene::new(vec![rule("keys", Check::KeyRefused { severity })]).await;
     scene.settings.accounts = ["acme", "globex"].map(Arc::from).to_vec();
-    scene.signals.configure(scene.settings.clone());
+    scene.configure(scene.settings.clone());
     let seen = |refused: &[(&str, bool)]| Access {
         key_refused: refused
             .iter()
@@ -251,7 +256,7 @@ async fn what_a_sync_saw_of_keys_is_added_to_what_others_saw() {
     // What the first sync saw still holds for a rule that is new.
     let also = rule("also", Check::KeyRefused { severity });
     scene.settings.rules.push(also);
-    scene.signals.configure(scene.settings.clone());
+    scene.configure(scene.settings.clone());
     scene.engine.evaluate().await.unwrap();
     assert_eq!(scene.alerts().await[0], firing("acme"));
     assert_eq!(scene.alerts().await.len(), 3);
@@ -291,7 +296,7 @@ async fn there_is_a_reason_to_evaluate_when_something_has_happened() {
     scene.signals.synced(Access::default());
     assert!(scene.engine.is_due(), "a sync has ended");
     scene.evaluate_at("2026-11-23T23:59:59Z").await;
-    scene.signals.configure(scene.settings.clone());
+    scene.configure(scene.settings.clone());
     assert!(scene.engine.is_due(), "the rules are others");
     scene.evaluate_at("2026-11-23T23:59:59Z").await;
 
@@ -332,7 +337,9 @@ async fn a_running_engine_evaluates_by_itself_until_it_is_stopped() {
 
     let mut settings = scene.settings.clone();
     settings.rules.clear();
-    scene.signals.configure(settings);
+    scene
+        .signals
+        .configure(settings, Arc::clone(&scene.members));
     scene.outbox.notified().await;
     let memory = scene.ledger.alert_memory().await.unwrap();
     assert_eq!(memory.alerts[0].state, AlertState::Resolved);

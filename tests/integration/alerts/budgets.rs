@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use flowgent_exporter::day::Day;
+use flowgent_exporter::simulator::{Fault, Rule, Scope, Times};
 
 use super::{SECRET_BYTES, configure, wait_until_told, webhook};
 use crate::harness::{Receiver, Scene, day};
@@ -162,4 +163,52 @@ async fn a_period_with_missing_days_is_told_of_by_what_is_known_and_says_so() {
     let missing = "flowgent_budget_missing_days{budget=\"all-month\"}";
     assert_eq!(scrape.get(missing), Some(19.0));
     exporter.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_limits_are_not_held_against_agents_that_left_with_the_old_ones() {
+    let scene = Scene::new("2026-03-20T09:00:00");
+    let receiver = Receiver::start().await;
+    let hook = webhook(&scene, "ops", &receiver, "");
+    let agents = scene.simulator.world().agents("acme").to_vec();
+    let month = |agents: &[_]| -> f64 {
+        let used = |agent| scene.sum(agent, day("2026-03-01"), day("2026-03-19"));
+        agents.iter().map(used).sum()
+    };
+    let (gone, left) = agents.split_first().unwrap();
+    assert!(month(std::slice::from_ref(gone)) > 1.0);
+    // The listing of globex keeps the new agents of acme waiting while its answers fail.
+    let globex = scene.config_account("globex", &[]) + "discover = true\n";
+    let write = |agents: &[_], credits| {
+        let acme = scene.config_account("acme", agents);
+        let budget = format!(
+            "[[budget]]\nname = \"acme-month\"\ncredits = {credits}\nperiod = \"month\"\n\
+             match = {{ account = \"acme\" }}\nforecast_thresholds = []\nthresholds = [1.0]\n\
+             hooks = [\"ops\"]\n"
+        );
+        let config = scene.config_head("") + &acme + &globex + &budget + &hook;
+        scene.write("config.toml", &config);
+    };
+    write(&agents, month(&agents) + 1.0);
+    let exporter = scene.start().await;
+    exporter.wait_for_log("outcome=complete").await;
+
+    scene.simulator.faults().add(Rule {
+        fault: Fault::Status(500, None),
+        scope: Scope::Account("globex".into()),
+        times: Times::Count(1),
+    });
+    write(left, month(left) + 1.0);
+    exporter.signal("HUP").await;
+    exporter
+        .wait_for_log("trigger=reload outcome=complete")
+        .await;
+    let limit = "flowgent_budget_limit_credits{budget=\"acme-month\"}";
+    exporter
+        .wait_until("the new limit", |scrape| {
+            scrape.get(limit) == Some(month(left) + 1.0)
+        })
+        .await;
+    exporter.stop().await;
+    assert_eq!(receiver.received().len(), 0);
 }
