@@ -159,3 +159,33 @@ async fn data_that_is_missing_for_longer_than_it_may_be_is_told_once_and_so_is_i
     assert_eq!(told(&receiver).len(), 4);
     exporter.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_good_again_once_flowgent_refuses_an_agent_by_it() {
+    let scene = Scene::new("2026-03-02T09:00:00");
+    let receiver = Receiver::start().await;
+    let mut shop = scene.agent("globex", "shop");
+    shop.id = "not-of-globex".into();
+    let rule = "[[rule]]\nname = \"key\"\nkind = \"key_refused\"\nhooks = [\"ops\"]\n";
+    let account = scene.config_account("globex", &[shop]);
+    let hook = webhook(&scene, "ops", &receiver, "");
+    scene.write(
+        "config.toml",
+        &(scene.config_head("") + &account + rule + &hook),
+    );
+    let key = std::fs::read_to_string(scene.path("globex.key")).unwrap();
+    scene.write("globex.key", "test-key-nobody");
+    let exporter = scene.start().await;
+    receiver.wait_for_deliveries(1).await;
+    scene.write("globex.key", &key);
+    exporter.signal("HUP").await;
+    receiver.wait_for_deliveries(2).await;
+    assert_eq!(
+        told(&receiver),
+        [
+            entry("key", "globex", "firing"),
+            entry("key", "globex", "resolved"),
+        ]
+    );
+    exporter.stop().await;
+}
