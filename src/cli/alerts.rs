@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Common, Failure, count, load, print};
+use super::{Common, Failure, load, print};
 use crate::alert::Notification;
 use crate::clock::{Clock, SystemClock};
 use crate::day::Day;
@@ -122,13 +122,14 @@ fn retry(common: &Common, arguments: RetryArguments) -> Result<(), Failure> {
     let config = load(common)?;
     let which = arguments.id.map_or(Which::All, Which::Delivery);
     let retried = ledger::retry(&config.storage.path, which, SystemClock.now())?;
-    print(match retried {
-        0 => "nothing has failed\n".to_owned(),
-        _ => format!(
-            "{} to be sent now, by the exporter that runs or at its next start\n",
-            count(retried, "delivery")
-        ),
-    })
+    let these = match retried {
+        0 => return print("nothing is left to be sent\n"),
+        1 => "1 delivery is".to_owned(),
+        _ => format!("{retried} deliveries are"),
+    };
+    print(format_args!(
+        "{these} to be sent now, by the exporter that runs or at its next start\n"
+    ))
 }
 
 /// The refusal of a name that the config does not have.
