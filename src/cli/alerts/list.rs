@@ -1,5 +1,7 @@
 //! `alerts list`: the alerts and deliveries that the ledger remembers.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
@@ -56,7 +58,7 @@ fn alerts_table(alerts: &[Alert]) -> String {
         "threshold",
         "state",
         "since (UTC)",
-        "told",
+        "hooks",
     ];
     let mut table = table(header, &[]);
     for alert in alerts {
@@ -68,13 +70,13 @@ fn alerts_table(alerts: &[Alert]) -> String {
         } = &alert.key;
         let period = period.map_or("-".to_owned(), |day| day.to_string());
         let threshold = if threshold.is_empty() { "-" } else { threshold };
-        let told = if alert.hooks.is_empty() {
+        let hooks = if alert.hooks.is_empty() {
             "-".to_owned()
         } else {
             alert.hooks.join(", ")
         };
         let (state, since) = (alert.state.as_str(), time(alert.since));
-        table.add_row([rule, subject, &*period, threshold, state, &since, &told]);
+        table.add_row([rule, subject, &*period, threshold, state, &since, &hooks]);
     }
     format!("{}\n", table.trim_fmt())
 }
@@ -86,17 +88,19 @@ fn deliveries_table(deliveries: &[DeliveryRecord]) -> String {
     let header = [
         "delivery",
         "hook",
+        "rules",
         "state",
         "tries",
         "due or ended (UTC)",
         "last result",
     ];
-    let mut table = table(header, &[3]);
+    let mut table = table(header, &[4]);
     for record in deliveries {
         let delivery = &record.delivery;
         table.add_row([
             &*delivery.id,
             &*hook(record),
+            &rules(record),
             record.state.as_str(),
             &record.attempts.to_string(),
             &time(record.at),
@@ -113,6 +117,13 @@ fn hook(record: &DeliveryRecord) -> String {
         "" => delivery.hook.to_string(),
         target => format!("{}, {target}", delivery.hook),
     }
+}
+
+/// The rules that it tells of, each once.
+fn rules(record: &DeliveryRecord) -> String {
+    let alerts = record.delivery.alerts.iter();
+    let rules: BTreeSet<&str> = alerts.map(|key| &*key.rule).collect();
+    Vec::from_iter(rules).join(", ")
 }
 
 fn time(at: DateTime<Utc>) -> String {
