@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::Value;
+use chrono::SecondsFormat;
 
 use super::super::{Common, Failure, load, print};
 use super::unknown;
-use crate::alert::{self, Access, Condition, Figures, Observation, Rule, Settings};
+use crate::alert::{
+    self, Access, Check, Condition, Figures, Finding, Observation, Rule, Settings, Share,
+};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::day::Day;
@@ -98,11 +100,40 @@ fn heading(rule: &Rule, today: Day) -> String {
         hooks.join(", ")
     };
     format!(
-        "{} ({}) on {today}, when the newest day is {}\nabout {whom}; tells {told}\n",
+        "{} ({}) on {today}, when the newest day is {}\nabout {whom}; tells {told}\n{}",
         rule.name,
         rule.check.kind(),
-        today.previous()
+        today.previous(),
+        wanted(&rule.check)
     )
+}
+
+/// What it takes to fire, in a line; none of a budget, whose thresholds have a line each.
+fn wanted(check: &Check) -> String {
+    match check {
+        Check::Budget { .. } => String::new(),
+        Check::Usage {
+            over_credits,
+            hysteresis,
+            ..
+        } => {
+            let held_credits = over_credits * (1.0 - hysteresis);
+            format!("fires above {over_credits} credits, is over at {held_credits} or less\n")
+        }
+        Check::Spike {
+            factor,
+            floor_credits,
+            ..
+        } => format!("fires above {factor} times the usual and above {floor_credits} credits\n"),
+        Check::MissingData { longer_than, .. } => {
+            let longer_than = humantime::format_duration(*longer_than);
+            format!("fires once a day is missing for longer than {longer_than}\n")
+        }
+        Check::KeyRefused { .. } | Check::AgentRefused { .. } => {
+            "fires while FlowGent refuses, which only a running exporter knows: `check --live` asks\n"
+                .to_owned()
+        }
+    }
 }
 
 /// What is known of one subject, and what each threshold makes of it.
@@ -116,11 +147,12 @@ fn subject(observations: &[Observation<'_>], memory: &AlertMemory, has_state: bo
         .map_or(String::new(), |day| format!(", period from {day}"));
     let mut lines = named(first.notice(None, SystemClock.now()).figures);
     for observation in observations {
-        let threshold = &observation.key.threshold;
-        let title = if threshold.is_empty() {
-            "condition"
-        } else {
-            threshold
+        let title = match observation.finding {
+            Finding::Budget { threshold, .. } => {
+                let credits = threshold.ratio * observation.limit_credits();
+                format!("{threshold} ({credits} credits)")
+            }
+            _ => "condition".to_owned(),
         };
         let mut verdict = words(observation.condition).to_owned();
         let alert = memory.alerts.iter();
@@ -129,7 +161,7 @@ fn subject(observations: &[Observation<'_>], memory: &AlertMemory, has_state: bo
             let since = alert.since.format("%Y-%m-%d %H:%M:%S");
             verdict += &format!("; {} since {since} UTC", alert.state.as_str());
         }
-        lines.push((title.to_owned(), verdict));
+        lines.push((title, verdict));
     }
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let lines = lines.into_iter();
@@ -139,31 +171,49 @@ fn subject(observations: &[Observation<'_>], memory: &AlertMemory, has_state: bo
     format!("\n{}{period}\n{lines}", first.key.subject)
 }
 
-/// The figures that are there, by their names, but for those of a single threshold.
+/// The figures that are there, by their names in JSON, but for those of a single threshold.
 fn named(figures: Figures) -> Vec<(String, String)> {
-    let shared = Figures {
-        threshold_ratio: None,
-        measure: None,
-        ..figures
-    };
-    let Ok(Value::Object(figures)) = serde_json::to_value(shared) else {
-        return Vec::new();
-    };
-    let text = |value: Value| match value {
-        Value::String(text) => text,
-        Value::Array(shares) => {
-            let share = |share: &Value| {
-                let text = |name: &str| share[name].as_str().unwrap_or_default().to_owned();
-                format!("{}/{} {}", text("account"), text("agent"), share["credits"])
-            };
-            shares.iter().map(share).collect::<Vec<_>>().join(", ")
-        }
-        other => other.to_string(),
-    };
-    figures
-        .into_iter()
-        .map(|(name, value)| (name, text(value)))
-        .collect()
+    let Figures {
+        used_credits,
+        limit_credits,
+        used_ratio,
+        threshold_ratio: _,
+        measure: _,
+        first_day,
+        last_day,
+        missing_days,
+        missing_since,
+        pace_credits_per_day,
+        forecast_credits,
+        forecast_low_credits,
+        forecast_high_credits,
+        exhausted_at,
+        usual_credits,
+        top,
+    } = figures;
+    let number = |figure: Option<f64>| figure.map(|figure| figure.to_string());
+    let share = |share: &Share| format!("{}/{} {}", share.account, share.agent, share.credits);
+    let top: Vec<String> = top.iter().map(share).collect();
+    let exhausted_at = exhausted_at.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
+    [
+        ("first_day", first_day),
+        ("last_day", last_day),
+        ("missing_days", missing_days.map(|days| days.to_string())),
+        ("missing_since", missing_since),
+        ("limit_credits", number(limit_credits)),
+        ("used_credits", number(used_credits)),
+        ("used_ratio", number(used_ratio)),
+        ("usual_credits", number(usual_credits)),
+        ("pace_credits_per_day", number(pace_credits_per_day)),
+        ("forecast_credits", number(forecast_credits)),
+        ("forecast_low_credits", number(forecast_low_credits)),
+        ("forecast_high_credits", number(forecast_high_credits)),
+        ("exhausted_at", exhausted_at),
+        ("top", Some(top.join(", ")).filter(|top| !top.is_empty())),
+    ]
+    .into_iter()
+    .filter_map(|(name, figure)| Some((name.to_owned(), figure?)))
+    .collect()
 }
 
 const fn words(condition: Condition) -> &'static str {
