@@ -11,7 +11,7 @@ use super::AgentNumber;
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// There is nothing at the path.
-    #[error("ledger {path} does not exist")]
+    #[error("ledger {path} does not exist: the exporter makes it at its first start")]
     Missing {
         /// The ledger's file.
         path: PathBuf,

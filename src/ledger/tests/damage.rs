@@ -228,7 +228,10 @@ async fn damage_anywhere_is_reported_or_harmless_but_never_a_panic() {
 fn what_is_not_there_is_neither_checked_nor_copied_nor_created() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ledger.db");
-    let expected = format!("ledger {} does not exist", path.display());
+    let expected = format!(
+        "ledger {} does not exist: the exporter makes it at its first start",
+        path.display()
+    );
     assert_eq!(check(&path).unwrap_err().to_string(), expected);
     let copy = directory.path().join("copy.db");
     let error = backup(&path, &copy, |_| {}).unwrap_err();

@@ -83,7 +83,10 @@ fn who_only_looks_at_an_older_ledger_is_told_what_to_do() {
 fn what_is_not_there_is_neither_looked_at_nor_created() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ledger.db");
-    let expected = format!("ledger {} does not exist", path.display());
+    let expected = format!(
+        "ledger {} does not exist: the exporter makes it at its first start",
+        path.display()
+    );
     assert_eq!(View::open(&path).unwrap_err().to_string(), expected);
     let refusal = retry(&path, Which::All, noon(0)).unwrap_err();
     assert_eq!(refusal.to_string(), expected);

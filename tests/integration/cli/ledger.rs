@@ -53,9 +53,10 @@ async fn an_exporter_goes_on_from_a_backup_without_asking_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_ledger_is_told_and_left_alone() {
     let scene = Scene::new(NOW);
-    ran(&scene, &["ledger", "check"])
-        .await
-        .assert_refused(1, "error: ledger ledger.db does not exist\n");
+    ran(&scene, &["ledger", "check"]).await.assert_refused(
+        1,
+        "error: ledger ledger.db does not exist: the exporter makes it at its first start\n",
+    );
     assert!(!scene.path("ledger.db").exists());
     let config = fs::read(scene.path("config.toml")).unwrap();
     ran(&scene, &["ledger", "check", "config.toml"])
