@@ -56,8 +56,8 @@ const DEFAULT_CONFIG: &str = "/etc/flowgent-exporter/config.toml";
     version,
     about = "Prometheus exporter and usage monitor for AI agents on FlowGent",
     after_help = "It polls each agent's daily credit usage, keeps every day since 28 May 2025 in a \
-        local ledger, and serves it to Prometheus. Without a command it serves; `demo` shows it at \
-        work without any set-up.\n\n\
+        local ledger, serves it to Prometheus, and tells people before their budgets are used up. \
+        Without a command it serves; `demo` shows it at work without any set-up.\n\n\
         Exit codes: 0 good, 1 failed, 2 wrong usage or config."
 )]
 pub struct Arguments {

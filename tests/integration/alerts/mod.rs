@@ -10,12 +10,12 @@ use crate::harness::{Exporter, Receiver, Scene};
 
 /// The secret of [`webhook`], and the bytes in it.
 const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
-const SECRET_BYTES: [u8; 24] = [
+pub const SECRET_BYTES: [u8; 24] = [
     0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23,
 ];
 
 /// The config of a signed webhook `name` that leads to `receiver`; `more` goes on in it.
-fn webhook(scene: &Scene, name: &str, receiver: &Receiver, more: &str) -> String {
+pub fn webhook(scene: &Scene, name: &str, receiver: &Receiver, more: &str) -> String {
     scene.write(&format!("{name}.url"), &receiver.url());
     scene.write(&format!("{name}.secret"), SECRET);
     format!(
@@ -25,13 +25,13 @@ fn webhook(scene: &Scene, name: &str, receiver: &Receiver, more: &str) -> String
 }
 
 /// Writes the config of all accounts with `alerting` after it.
-fn configure(scene: &Scene, alerting: &str) {
+pub fn configure(scene: &Scene, alerting: &str) {
     let config = format!("{}\n{alerting}", scene.config(""));
     scene.write("config.toml", &config);
 }
 
 /// Waits until the rules have been evaluated after the last sync, and nothing is left to be sent.
-async fn wait_until_told(exporter: &Exporter, scene: &Scene) {
+pub async fn wait_until_told(exporter: &Exporter, scene: &Scene) {
     exporter.wait_until_whole(scene).await;
     let evaluated = "flowgent_exporter_alert_last_evaluation_timestamp_seconds";
     let synced = "flowgent_exporter_sync_last_end_timestamp_seconds";

@@ -49,7 +49,7 @@ fn the_help_of_every_command_is_as_agreed() {
 
 #[test]
 fn a_wrong_command_line_is_told_what_is_wrong_with_it() {
-    let cases: [(&str, &[&str]); 11] = [
+    let cases: [(&str, &[&str]); 19] = [
         ("mistyped-command", &["chekc"]),
         ("mistyped-flag", &["--web.listen-adress", "127.0.0.1:1"]),
         ("mistyped-flag-of-command", &["check", "--lvie"]),
@@ -66,6 +66,20 @@ fn a_wrong_command_line_is_told_what_is_wrong_with_it() {
             "unknown-fault",
             &["simulate", "--fault", "429", "--fault", "brimstone"],
         ),
+        ("no-alerts-command", &["alerts"]),
+        ("mistyped-alerts-command", &["alerts", "lsit"]),
+        (
+            "mistyped-flag-of-alerts-command",
+            &["alerts", "why", "cx", "--onn", "2026-02-01"],
+        ),
+        ("bad-list-format", &["alerts", "list", "--format", "xml"]),
+        ("no-hook-to-test", &["alerts", "test"]),
+        ("nothing-to-retry", &["alerts", "retry"]),
+        (
+            "retry-of-one-and-all",
+            &["alerts", "retry", "msg_1", "--all"],
+        ),
+        ("bad-day", &["alerts", "why", "cx", "--on", "2026-02-30"]),
         ("bad-share-of-fault", &["simulate", "--fault", "429=2"]),
     ];
     let texts = cases.map(|(name, arguments)| {
