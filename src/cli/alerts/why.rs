@@ -117,7 +117,7 @@ fn wanted(check: &Check) -> String {
             hysteresis,
             ..
         } => {
-            let held_credits = over_credits * (1.0 - hysteresis);
+            let held_credits = number(over_credits * (1.0 - hysteresis));
             format!("fires above {over_credits} credits, is over at {held_credits} or less\n")
         }
         Check::Spike {
@@ -149,7 +149,7 @@ fn subject(observations: &[Observation<'_>], memory: &AlertMemory, has_state: bo
     for observation in observations {
         let title = match observation.finding {
             Finding::Budget { threshold, .. } => {
-                let credits = threshold.ratio * observation.limit_credits();
+                let credits = number(threshold.ratio * observation.limit_credits());
                 format!("{threshold} ({credits} credits)")
             }
             _ => "condition".to_owned(),
@@ -191,8 +191,15 @@ fn named(figures: Figures) -> Vec<(String, String)> {
         usual_credits,
         top,
     } = figures;
-    let number = |figure: Option<f64>| figure.map(|figure| figure.to_string());
-    let share = |share: &Share| format!("{}/{} {}", share.account, share.agent, share.credits);
+    let number = |figure: Option<f64>| figure.map(number);
+    let share = |share: &Share| {
+        format!(
+            "{}/{} {}",
+            share.account,
+            share.agent,
+            self::number(share.credits)
+        )
+    };
     let top: Vec<String> = top.iter().map(share).collect();
     let exhausted_at = exhausted_at.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
     [
@@ -214,6 +221,12 @@ fn named(figures: Figures) -> Vec<(String, String)> {
     .into_iter()
     .filter_map(|(name, figure)| Some((name.to_owned(), figure?)))
     .collect()
+}
+
+/// A figure to the millionth: what products of floats leave in their last digits tells nobody anything.
+fn number(figure: f64) -> String {
+    let text = format!("{figure:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 const fn words(condition: Condition) -> &'static str {

@@ -1,5 +1,6 @@
 //! What a person sees: help, errors, tables, and exit codes.
 
+mod alerts;
 mod check;
 mod demo;
 mod help;
