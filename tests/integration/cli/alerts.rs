@@ -367,7 +367,9 @@ async fn a_delivery_that_was_given_up_is_sent_again_with_the_same_id() {
         printed(&scene, &["alerts", "retry", id]).await,
         "1 delivery is to be sent now, by the exporter that runs or at its next start\n"
     );
-    assert_eq!(ids(&listed(&scene).await, "pending"), [id]);
+    let list = listed(&scene).await;
+    assert_eq!(ids(&list, "pending"), [id]);
+    assert_eq!(list["deliveries"][0]["attempts"], 0);
     receiver.forget();
     receiver.set_habit(Habit::Status(200));
     let exporter = scene.start().await;

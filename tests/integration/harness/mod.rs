@@ -7,12 +7,14 @@ mod judge;
 mod receiver;
 mod scrape;
 mod servers;
+mod team;
 
 pub use exporter::{Exporter, command, run};
 pub use judge::DAY_BOUND;
 pub use receiver::{Habit, Receiver};
 pub use scrape::Scrape;
 pub use servers::{Alertmanager, MailServer};
+pub use team::Team;
 
 use std::fs;
 use std::net::SocketAddr;
