@@ -4,6 +4,8 @@
 //! of Python's client both accept a series twice, and the former also an empty body and families in
 //! pieces. So the bodies are checked here first.
 
+mod alerting;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener};

@@ -1,0 +1,310 @@
+//! What is served of budgets, rules and hooks.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use flowgent_exporter::day::Day;
+use tokio::process::Command;
+
+use super::{NOW, OPENMETRICS, body, families, piped};
+use crate::alerts::{configure, wait_until_told, webhook};
+use crate::harness::{Exporter, Receiver, Scene, Scrape, Team, day};
+
+/// A rule of every kind, none of which fires.
+const RULES: &str = "\
+[[rule]]
+name = \"busy\"
+kind = \"usage\"
+over = 1e9
+match = { agent = \"support\" }
+hooks = [\"ops\"]
+[[rule]]
+name = \"busy-account\"
+kind = \"usage\"
+over = 1e9
+per = \"account\"
+span = \"month_to_date\"
+hooks = [\"chat\"]
+[[rule]]
+name = \"spike\"
+kind = \"spike\"
+floor = 1e9
+match = { account = \"globex\" }
+hooks = [\"mail\"]
+[[rule]]
+name = \"missing-data\"
+kind = \"missing_data\"
+match = { agent = [\"legal\", \"shop\"] }
+hooks = [\"phone\"]
+[[rule]]
+name = \"key-refused\"
+kind = \"key_refused\"
+hooks = [\"pager\", \"alertmanager\"]
+[[rule]]
+name = \"agent-refused\"
+kind = \"agent_refused\"
+match = { account = \"acme\" }
+hooks = [\"program\"]
+";
+
+/// A hook of every kind and with every preset that has a way of its own. What matters is that none is
+/// sent anything.
+fn hooks(scene: &Scene, receiver: &Receiver) -> String {
+    scene.write("routing.key", "0123456789abcdef0123456789abcdef");
+    let mut hooks = webhook(scene, "ops", receiver, "");
+    hooks += &webhook(scene, "chat", receiver, "preset = \"slack\"");
+    hooks += &webhook(
+        scene,
+        "pager",
+        receiver,
+        "preset = \"pagerduty\"\nrouting_key_file = \"routing.key\"",
+    );
+    hooks += &format!(
+        "[[hook]]\nname = \"alertmanager\"\nkind = \"alertmanager\"\nurls = [\"{}\"]\nallow_private = true\n",
+        receiver.url().replace("/token-canary/in", "")
+    );
+    hooks += "[[hook]]\nname = \"phone\"\nkind = \"whatsapp\"\naccount = \"acme\"\nagent = \"sales\"\n\
+              template_name = \"usage_alert\"\nlanguage = \"en_US\"\nrecipients = [\"31612345678\"]\n\
+              [[hook]]\nname = \"mail\"\nkind = \"email\"\nhost = \"127.0.0.1\"\nencryption = \"none\"\n\
+              allow_private = true\nfrom = \"usage@example.com\"\nto = [\"ops@example.com\"]\n\
+              [[hook]]\nname = \"program\"\nkind = \"exec\"\ncommand = [\"/usr/bin/false\"]\n";
+    hooks
+}
+
+/// A budget of acme's agents, without thresholds that are reached.
+struct Budget {
+    name: &'static str,
+    /// As it stands in the config.
+    period: &'static str,
+    first: Day,
+    end: Option<Day>,
+    limit: f64,
+}
+
+/// A budget with periods of each kind; the month's and the total's are used up by what is expected.
+fn budgets(team: &Team<'_>) -> [Budget; 4] {
+    let (today, first) = (team.today, day("2026-02-15"));
+    let (month, total) = (day("2026-03-15"), day("2026-01-01"));
+    let used = |first| team.used(first, today.previous());
+    let (_, expected, _) = team.forecast(first, month);
+    let limit = f64::midpoint(used(first), expected).round();
+    assert!(used(first) < limit && limit < expected);
+    let budget = |name, period, first, end, limit| Budget {
+        name,
+        period,
+        first,
+        end,
+        limit,
+    };
+    [
+        budget(
+            "day",
+            "period = \"day\"",
+            today.previous(),
+            Some(today),
+            1e6,
+        ),
+        budget(
+            "week",
+            "period = \"week\"",
+            day("2026-03-09"),
+            Some(day("2026-03-16")),
+            1e6,
+        ),
+        budget(
+            "month",
+            "period = \"month\"\nanchor_day = 15",
+            first,
+            Some(month),
+            limit,
+        ),
+        budget(
+            "total",
+            "period = \"total\"\nstart = \"2026-01-01\"",
+            total,
+            None,
+            (used(total) * 1.5).round(),
+        ),
+    ]
+}
+
+fn team(scene: &Scene) -> Team<'_> {
+    Team {
+        scene,
+        agents: ["support", "sales", "legal"]
+            .map(|name| scene.agent("acme", name))
+            .into(),
+        today: scene.today(),
+    }
+}
+
+/// An exporter that has evaluated all its rules once, of which none fires, and its first scrape.
+async fn start(scene: &Scene, receiver: &Receiver) -> (Exporter, Scrape) {
+    let mut alerting = RULES.to_owned() + &hooks(scene, receiver);
+    for Budget {
+        name,
+        period,
+        limit,
+        ..
+    } in budgets(&team(scene))
+    {
+        let forecast = if name == "total" { "" } else { "10" };
+        alerting += &format!(
+            "[[budget]]\nname = \"{name}\"\ncredits = {limit}\n{period}\n\
+             match = {{ account = \"acme\" }}\nthresholds = [1]\nforecast_thresholds = [{forecast}]\n\
+             hooks = [\"ops\"]\n"
+        );
+    }
+    configure(scene, &alerting);
+    let exporter = scene.start().await;
+    let first = exporter.scrape().await;
+    wait_until_told(&exporter, scene).await;
+    (exporter, first)
+}
+
+/// Whether a line is of a family that is about forecasts, budgets, alerts or hooks.
+fn is_of_alerting(line: &str) -> bool {
+    let rest = line
+        .strip_prefix("# ")
+        .map_or(line, |comment| &comment[5..]);
+    [
+        "flowgent_agent_forecast_",
+        "flowgent_budget_",
+        "flowgent_alert_",
+        "flowgent_hook_",
+        "flowgent_exporter_alert_",
+    ]
+    .iter()
+    .any(|family| rest.starts_with(family))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_series_of_budgets_alerts_and_hooks_is_there_before_anything_fires() {
+    let scene = Scene::new(NOW);
+    let receiver = Receiver::start().await;
+    let (exporter, first) = start(&scene, &receiver).await;
+    let text = body(&exporter, "").await;
+    let (all, samples) = families(&text);
+    let lines = text.lines().filter(|line| is_of_alerting(line));
+    // With their values left out, of which another test is.
+    let listed: String = lines
+        .map(|line| {
+            let shown = line.strip_prefix('#').map_or_else(
+                || line.rsplit_once(' ').unwrap().0.to_owned(),
+                |_| line.to_owned(),
+            );
+            shown + "\n"
+        })
+        .collect();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/exposition");
+    let expected = std::fs::read_to_string(fixtures.join("alerting.txt")).unwrap_or_default();
+    assert_eq!(listed, expected, "{listed}");
+
+    // Without budgets, rules and hooks there are the same families but for theirs.
+    let plain = std::fs::read_to_string(fixtures.join("families.txt")).unwrap();
+    let mut others = all.clone();
+    others.retain(|name, _| !is_of_alerting(name));
+    let plain: BTreeMap<String, String> = plain
+        .lines()
+        .filter(|line| !is_of_alerting(line))
+        .map(|line| line.split_once(' ').unwrap())
+        .map(|(name, kind)| (name.to_owned(), kind.to_owned()))
+        .collect();
+    assert_eq!(others, plain);
+    let (open, open_samples) = families(&body(&exporter, OPENMETRICS).await);
+    assert_eq!((open.len(), open_samples), (all.len(), samples));
+
+    // All that counts or waits is zero, from the first scrape on.
+    let scrape = Scrape::parse(text);
+    assert_eq!(receiver.received().len(), 0);
+    for prefix in ["flowgent_hook_", "flowgent_alert_firing"] {
+        let series = scrape.starting_with(prefix);
+        assert!(series.len() >= 12, "{series:?}");
+        for (series, value) in series {
+            assert_eq!(value, 0.0, "{series}");
+        }
+    }
+    let of_hooks = first.starting_with("flowgent_hook_");
+    assert_eq!(of_hooks, scrape.starting_with("flowgent_hook_"));
+    for series in first.starting_with("flowgent_exporter_alert_").keys() {
+        assert!(scrape.get(series).is_some(), "{series}");
+    }
+    exporter.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_served_of_budgets_is_the_truth() {
+    let scene = Scene::new(NOW);
+    let receiver = Receiver::start().await;
+    let (exporter, _) = start(&scene, &receiver).await;
+    let scrape = exporter.scrape().await;
+    let team = team(&scene);
+    let seconds = |at: DateTime<Utc>| at.timestamp_millis() as f64 / 1000.0;
+    let mut exhausted = 0;
+    for Budget {
+        name,
+        first,
+        end,
+        limit,
+        ..
+    } in budgets(&team)
+    {
+        let used = team.used(first, team.today.previous());
+        let forecast = end.map(|end| team.forecast(first, end));
+        // A total is looked ahead for a year.
+        let last = end.unwrap_or(team.today.plus(365));
+        let exhausted_at = team.exhausted_at(first, last, limit);
+        exhausted += usize::from(exhausted_at.is_some());
+        let expected = [
+            ("limit_credits", Some(limit)),
+            ("used_credits", Some(used)),
+            ("used_ratio", Some(used / limit)),
+            ("missing_days", Some(0.0)),
+            ("forecast_low_credits", forecast.map(|forecast| forecast.0)),
+            ("forecast_credits", forecast.map(|forecast| forecast.1)),
+            ("forecast_high_credits", forecast.map(|forecast| forecast.2)),
+            (
+                "period_start_timestamp_seconds",
+                Some(seconds(first.start())),
+            ),
+            (
+                "period_end_timestamp_seconds",
+                end.map(|end| seconds(end.start())),
+            ),
+            ("exhausted_timestamp_seconds", exhausted_at.map(seconds)),
+        ];
+        for (family, expected) in expected {
+            let found = scrape.get(&format!("flowgent_budget_{family}{{budget=\"{name}\"}}"));
+            let is_close = match (found, expected) {
+                (Some(found), Some(expected)) => (found - expected).abs() <= 1e-9 * expected,
+                (found, expected) => found == expected,
+            };
+            assert!(is_close, "{name} {family}: {found:?} and not {expected:?}");
+        }
+    }
+    assert_eq!(exhausted, 2, "the month and the total");
+    exporter.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn promtool_finds_no_more_fault_with_budgets_alerts_and_hooks() {
+    // It takes days for a duration, as it does those of agents.
+    let scene = Scene::new(NOW);
+    let receiver = Receiver::start().await;
+    let (exporter, _) = start(&scene, &receiver).await;
+    let text = body(&exporter, "").await;
+    let alerting: String = text
+        .lines()
+        .filter(|line| is_of_alerting(line))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    assert!(alerting.lines().count() > 100, "{alerting}");
+    let mut promtool = Command::new("promtool");
+    let (_, told) = piped(promtool.args(["check", "metrics"]), &alerting).await;
+    assert_eq!(
+        told,
+        "flowgent_budget_missing_days use base unit \"seconds\" instead of \"days\"\n"
+    );
+    exporter.stop().await;
+}
