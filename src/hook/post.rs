@@ -161,6 +161,7 @@ impl Place {
         let parts: Vec<String> = path
             .map(str::to_owned)
             .chain(query.flat_map(|(name, value)| [name.into_owned(), value.into_owned()]))
+            .chain([place.url.username().to_owned()])
             .filter(|part| part.len() >= TOKEN_LETTERS)
             .chain(place.url.password().map(str::to_owned))
             .collect();
@@ -168,7 +169,18 @@ impl Place {
             place.guard(&percent_decode_str(part).decode_utf8_lossy());
             place.guard(part);
         }
+        place.guard_login();
         Ok(place)
+    }
+
+    /// Sees to it that no error shows the user and the password in the URL as they are sent.
+    fn guard_login(&mut self) {
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let user = decoded(self.url.username());
+        let password = decoded(self.url.password().unwrap_or_default());
+        if !user.is_empty() || !password.is_empty() {
+            self.guard(&STANDARD.encode(format!("{user}:{password}")));
+        }
     }
 
     /// A place whose URL is no secret.
