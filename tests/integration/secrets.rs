@@ -1,5 +1,7 @@
 //! No key is ever shown, whatever goes wrong with it and whoever sends it back.
 
+mod hooks;
+
 use std::fs;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -47,6 +47,7 @@ pub fn command(scene: &Scene) -> Command {
         .env("FAKETIME_NO_CACHE", "1")
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
         .env("TZ", "UTC")
+        .envs(scene.environment.iter().map(|(name, value)| (name, value)))
         .args(["--config.file", "config.toml"])
         .stdin(Stdio::null())
         .kill_on_drop(true);

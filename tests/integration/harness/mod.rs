@@ -37,6 +37,8 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 /// A FlowGent, a folder to run exporters in, and the time in both.
 pub struct Scene {
     pub simulator: Simulator,
+    /// Variables that programs find in their environment here.
+    pub environment: Vec<(&'static str, String)>,
     clock: Arc<ManualClock>,
     folder: TempDir,
 }
@@ -56,6 +58,7 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let scene = Self {
             simulator,
+            environment: Vec::new(),
             clock,
             folder,
         };
