@@ -143,13 +143,22 @@ async fn echo_http(mut stream: TcpStream) -> std::io::Result<()> {
     let line = head
         .replace("\r\n", " ")
         .replace(|letter: char| !(' '..='~').contains(&letter), "");
+    // Only the beginning of it would be shown, so what nobody may see comes first.
+    let words = head.split_whitespace().chain(body.split('"'));
+    let secrets: Vec<&str> = words
+        .clone()
+        .zip(words.skip(1))
+        .filter(|(before, word)| *before == "Basic" || word.to_lowercase().contains("canary"))
+        .map(|(_, word)| word)
+        .collect();
     let answer = format!(
-        "HTTP/1.1 {}\r\n{}\r\nConnection: close\r\n\r\n{head}{body}",
+        "HTTP/1.1 {}\r\n{}\r\nConnection: close\r\n\r\n{} {head}{body}",
         status.replace("ECHO", &line),
         header.replace(
             "ECHO",
             path.trim_start_matches('/').split('/').next().unwrap()
         ),
+        secrets.join(" "),
     );
     stream.write_all(answer.as_bytes()).await
 }
@@ -174,8 +183,8 @@ async fn echo_smtp(stream: TcpStream) -> std::io::Result<()> {
 }
 
 /// The names of all hooks in [`hooks`].
-const HOOKS: [&str; 16] = [
-    "query", "user", "taken", "failing", "unknown", "refusing", "moved", "busy", "gone",
+const HOOKS: [&str; 17] = [
+    "plain", "query", "user", "taken", "failing", "unknown", "refusing", "moved", "busy", "gone",
     "variable", "pager", "broken", "basic", "bearer", "mail", "phone",
 ];
 
@@ -201,15 +210,18 @@ fn hooks(scene: &mut Scene, http: SocketAddr, smtp: SocketAddr) -> String {
              secret_files = [\"signing.secret\"]\nallow_private = true\n"
         );
     }
+    // One without a token, so that what is guarded is the key.
+    scene.write("short.url", &format!("http://{http}/v2"));
     scene.write("query.url", &format!("http://{http}/?key={QUERY_CANARY}"));
     scene.write("user.url", &format!("http://ops:{USER_CANARY}@{http}/"));
     let others = [
+        ("plain", "webhook\"\nurl_file = \"plain.url", ""),
         ("query", "webhook\"\nurl_file = \"query.url", ""),
         ("user", "webhook\"\nurl_file = \"user.url", ""),
         ("variable", "webhook\"\nurl_env = \"OPS_URL", ""),
         (
             "pager",
-            "webhook\"\npreset = \"pagerduty\"\nurl_file = \"plain.url",
+            "webhook\"\npreset = \"pagerduty\"\nurl_file = \"short.url",
             "routing_key_file = \"routing.key\"",
         ),
         // It compiles, and gives nothing.
@@ -386,7 +398,12 @@ async fn places_of_secrets_that_go_bad_do_not_have_what_is_found_there_shown() {
         scene.write(file, &good);
     }
     for (file, _, canary) in SECRETS {
-        scene.write(file, &twice(canary));
+        let bad = match file {
+            "signing.secret" => format!("whsec_{canary}"),
+            "plain.url" => format!("http://[{canary}]/"),
+            _ => twice(canary),
+        };
+        scene.write(file, &bad);
     }
 
     // All of them are bad now, and the exporter that runs tries again: each says so.
