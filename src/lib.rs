@@ -1,9 +1,9 @@
 //! Prometheus exporter and usage monitor for AI agents on FlowGent.
 //!
 //! FlowGent tells, per agent, the credits used on each UTC day, up to yesterday, at most 31 days per
-//! request. The figures come late and are revised. This crate keeps every day in a local ledger and
-//! shows it to Prometheus. The modules stand in the order of that way, and each uses only those before
-//! it:
+//! request. The figures come late and are revised. This crate keeps every day in a local ledger, shows it
+//! to Prometheus, and tells people before their credits are gone. The modules stand in the order of that
+//! way, and each uses only those before it:
 //!
 //! A UTC day is a value ([`day`]), and so is the time ([`clock`]). What nobody may see is a [`secret`]; how
 //! long to wait before trying again is a [`backoff`]; what the exporter tells of itself is its
@@ -16,10 +16,13 @@
 //!
 //! What is believed is committed to the [`ledger`], window by window, with its revisions. From a
 //! ledger's sums and recent days, [`series`] computes figures, each there only if every day it covers
-//! is known, and [`exposition`] renders them for Prometheus, compressed once per change.
+//! is known; [`forecast`] says what the days to come may bring, and [`budget`] how that stands against
+//! what may be used. All of it [`exposition`] renders for Prometheus, compressed once per change.
 //!
 //! A [`sync`] is one pass over all agents along this way; its schedule says when. After it, [`publish`]
-//! keeps what is served in step with the ledger, and [`http`] serves it.
+//! keeps what is served in step with the ledger, for [`http`] to serve. An [`alert`] is what people are to
+//! be told then: it stands in the ledger before anybody hears of it, and a [`hook`] sends it until it is
+//! taken.
 //!
 //! The [`simulator`] is a FlowGent to try all this on. The [`config`] says what to do, checked whole;
 //! [`app`] puts the parts together and drains them in the end; [`logging`] and [`cli`] are what a
