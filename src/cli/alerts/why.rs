@@ -23,6 +23,14 @@ pub(super) async fn why(common: &Common, name: &str, on: Option<Day>) -> Result<
         let known: Vec<&str> = rules.iter().map(|rule| &*rule.name).collect();
         return Err(unknown("rule or budget", name, &known));
     };
+    let today = SystemClock.today();
+    // The day after the first one of interest: there is something to go by.
+    let first = config.policy.history_start.plus(1);
+    if let Some(day) = on.filter(|day| !(first..=today).contains(day)) {
+        return Err(Failure::Usage(format!(
+            "error: --on {day} is not among the days that anything is known of: {first} through {today}"
+        )));
+    }
     let settings = Settings {
         rules: vec![rule.clone()],
         ..config.alerts.clone()
@@ -31,7 +39,7 @@ pub(super) async fn why(common: &Common, name: &str, on: Option<Day>) -> Result<
     let view = tokio::task::spawn_blocking(move || View::open(&path)).await??;
     let members = members(&config, &view).await?;
     let memory = view.alert_memory().await?;
-    let today = on.unwrap_or_else(|| SystemClock.today());
+    let today = on.unwrap_or(today);
     // On another day than today, nothing is forgiven for having been there before.
     let always = HashMap::from([(Arc::clone(&rule.name), config.policy.history_start.start())]);
     let watched = if on.is_some() {

@@ -92,11 +92,13 @@ async fn what_the_config_or_the_ledger_does_not_have_is_named() {
     }
     assert!(!scene.path("ledger.db").exists());
     ran(&scene, &["sync"]).await;
-    let cases: [(&str, i32, &[&str]); 5] = [
+    let cases: [(&str, i32, &[&str]); 7] = [
         ("hook-mistyped", 2, &["test", "osp"]),
         ("hook-unknown", 2, &["test", "everyone"]),
         ("rule-mistyped", 2, &["why", "buzy"]),
         ("rule-unknown", 2, &["why", "ops", "--on", "2026-03-01"]),
+        ("day-too-early", 2, &["why", "busy", "--on", "2025-05-28"]),
+        ("day-to-come", 2, &["why", "busy", "--on", "2026-03-11"]),
         (
             "delivery-unknown",
             1,
