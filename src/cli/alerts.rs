@@ -10,10 +10,11 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::{Common, Failure, load, print};
 use crate::alert::Notification;
 use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
 use crate::day::Day;
 use crate::flowgent::transport::HttpClient;
 use crate::hook::{self, Hooks};
-use crate::ledger::{self, Which};
+use crate::ledger::{self, LedgerError, View, Which};
 use crate::telemetry::Telemetry;
 
 /// What `alerts` does.
@@ -115,7 +116,26 @@ async fn test(common: &Common, name: &str) -> Result<(), Failure> {
             }
         }
     }
-    if failed { Err(Failure::Told) } else { Ok(()) }
+    if failed {
+        return Err(Failure::Told);
+    }
+    if is_disabled(&config, name).await? {
+        print(format_args!(
+            "but the exporter sends nothing to it until `alerts retry` is used: it once wanted nothing any more\n"
+        ))?;
+    }
+    Ok(())
+}
+
+/// Whether the ledger, if there is one already, says that the hook wants nothing any more.
+async fn is_disabled(config: &Config, name: &str) -> Result<bool, LedgerError> {
+    let path = config.storage.path.clone();
+    let opened = tokio::task::spawn_blocking(move || View::open(&path)).await;
+    let Ok(Ok(view)) = opened else {
+        return Ok(false);
+    };
+    let disabled = view.disabled_hooks().await?;
+    Ok(disabled.iter().any(|disabled| &*disabled.hook == name))
 }
 
 fn retry(common: &Common, arguments: RetryArguments) -> Result<(), Failure> {

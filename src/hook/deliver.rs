@@ -10,18 +10,20 @@ pub(super) mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use chrono::SecondsFormat;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinError;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::warn;
 
 use super::worker::{Memory, TICK, Worker};
 use super::{Sender, Settings};
 use crate::clock::SharedClock;
 use crate::flowgent;
 use crate::flowgent::transport::HttpClient;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{DisabledHook, Ledger, LedgerError};
 use crate::telemetry::{self, Telemetry};
 
 /// The hooks, and what those that send through FlowGent need.
@@ -90,6 +92,7 @@ impl Deliverer {
         let mut workers = HashMap::new();
         let mut retired = HashMap::new();
         self.employ(&mut workers, &mut retired, &wake);
+        self.remind().await;
         loop {
             self.show().await;
             tokio::select! {
@@ -101,6 +104,7 @@ impl Deliverer {
                     self.hooks = Arc::new(hooks);
                     self.dismiss(&mut workers, &mut retired);
                     self.employ(&mut workers, &mut retired, &wake);
+                    self.remind().await;
                 }
                 () = sleep(TICK) => {}
             }
@@ -119,6 +123,20 @@ impl Deliverer {
             .chain(retired.into_values())
         {
             result(task.await);
+        }
+    }
+
+    /// Says which hooks want nothing any more: a new URL alone changes nothing about that.
+    async fn remind(&self) {
+        let disabled = self.ledger.disabled_hooks().await.unwrap_or_default();
+        for DisabledHook { hook, at, reason } in disabled {
+            if self.hooks.settings.iter().any(|known| known.name == hook) {
+                warn!(
+                    hook = %hook,
+                    since = %at.to_rfc3339_opts(SecondsFormat::Secs, true),
+                    "nothing is sent to the hook until `alerts retry` is used: {reason}"
+                );
+            }
         }
     }
 

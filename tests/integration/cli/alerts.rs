@@ -210,6 +210,14 @@ async fn a_hook_that_wants_nothing_any_more_is_listed_with_what_it_said() {
     let table = printed(&scene, &["alerts", "list"]).await;
     let line = format!("\nhook ops is sent nothing since 2026-03-10 09:00:00: {reason}\n");
     assert!(table.ends_with(&line), "{table}");
+    // That it answers again changes nothing by itself, which a trial says.
+    gone.set_habit(Habit::Status(200));
+    let told = printed(&scene, &["alerts", "test", "ops"]).await;
+    let last = told.lines().last().unwrap();
+    assert!(
+        last.starts_with("but the exporter sends nothing to it until `alerts retry`"),
+        "{told}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
