@@ -11,13 +11,14 @@ use tracing::{error, info};
 
 use super::deliveries::deliveries;
 use super::machine::{self, Step, Told};
+use super::observe::watched_since;
 use super::{Check, Facts, Settings, Status, judge, observe};
 use crate::clock::{self, SharedClock};
 use crate::day::Day;
 use crate::exposition::{AlertSeries, BudgetSeries, Exposition};
 use crate::ledger::{
     AgentNumber, Alert, AlertChanges, AlertKey, AlertMemory, AlertState, Ledger, LedgerError,
-    Member,
+    Member, Watched,
 };
 use crate::telemetry::{Telemetry, seconds};
 
@@ -129,7 +130,7 @@ pub struct Engine {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Memory {
     pub(super) alerts: BTreeMap<AlertKey, Alert>,
-    pub(super) watched: HashMap<Arc<str>, DateTime<Utc>>,
+    pub(super) watched: HashMap<Arc<str>, Watched>,
 }
 
 /// What an evaluation has come to, before any of it is kept.
@@ -250,10 +251,8 @@ impl Engine {
             told,
             next,
         } = step;
-        let new = self.settings.rules.iter().map(|rule| &rule.name);
-        let new = new.filter(|name| !memory.watched.contains_key(*name));
         let changes = AlertChanges {
-            watched: new.map(|name| (Arc::clone(name), now)).collect(),
+            watched: unwatched(&self.settings, &memory, now),
             changed,
             forgotten,
             deliveries: Vec::new(),
@@ -369,6 +368,20 @@ impl From<AlertMemory> for Memory {
             watched: memory.watched,
         }
     }
+}
+
+/// The rules that are new or other ones than before, which are watched from `now` on.
+fn unwatched(settings: &Settings, memory: &Memory, now: DateTime<Utc>) -> Vec<(Arc<str>, Watched)> {
+    let rules = settings.rules.iter();
+    let new = rules.filter(|rule| watched_since(rule, &memory.watched).is_none());
+    let watched = new.map(|rule| {
+        let watched = Watched {
+            since: now,
+            definition: rule.definition(),
+        };
+        (Arc::clone(&rule.name), watched)
+    });
+    watched.collect()
 }
 
 fn decide(settings: &Settings, facts: &Facts, memory: &Memory, now: DateTime<Utc>) -> Verdict {

@@ -9,7 +9,7 @@ use super::{Access, Check, Rule, Settings, Span};
 use crate::budget::{Cycle, Period, Standing, Tally};
 use crate::day::{Day, Usage};
 use crate::forecast::{PATTERN_DAYS, Pattern};
-use crate::ledger::{LedgerError, Member, View};
+use crate::ledger::{LedgerError, Member, View, Watched};
 use crate::roster::{Agent, Matcher};
 use crate::series::{self, Totals};
 
@@ -63,14 +63,14 @@ pub struct Facts {
     /// How each budget stands in the periods that are looked at, oldest first, by the budget's name.
     /// The last one is the current one.
     pub budgets: HashMap<Arc<str>, Vec<Standing>>,
-    /// The first day that was still to end when a rule was first watched, by the rule's name.
+    /// The first day that was still to end when a rule was first watched as it is, by the rule's name.
     pub watched_from: HashMap<Arc<str>, Day>,
     /// Which keys and agents FlowGent refuses.
     pub access: Arc<Access>,
 }
 
-/// Reads what the rules are about, as of the day `today`. A rule that is not among the `watched` is
-/// watched from that day on.
+/// Reads what the rules are about, as of the day `today`. A rule that is not among the `watched`, or
+/// was another one then, is watched from that day on.
 ///
 /// # Errors
 /// The ledger could not be read.
@@ -78,7 +78,7 @@ pub async fn observe(
     ledger: &View,
     members: &Arc<[Member]>,
     settings: &Settings,
-    watched: &HashMap<Arc<str>, DateTime<Utc>>,
+    watched: &HashMap<Arc<str>, Watched>,
     access: Arc<Access>,
     today: Day,
 ) -> Result<Facts, LedgerError> {
@@ -86,7 +86,7 @@ pub async fn observe(
         .rules
         .iter()
         .map(|rule| {
-            let from = watched.get(&rule.name).map_or(today, |at| Day::of(*at));
+            let from = watched_since(rule, watched).map_or(today, Day::of);
             (Arc::clone(&rule.name), from)
         })
         .collect();
@@ -132,6 +132,16 @@ pub async fn observe(
         watched_from,
         access,
     })
+}
+
+/// Since when `rule` is watched as it is; none if it never was.
+pub(super) fn watched_since(
+    rule: &Rule,
+    watched: &HashMap<Arc<str>, Watched>,
+) -> Option<DateTime<Utc>> {
+    let watched = watched.get(&rule.name);
+    let same = watched.filter(|watched| watched.definition == rule.definition());
+    same.map(|watched| watched.since)
 }
 
 /// The first day that is wanted of each agent that any is wanted of, with its place among `members`;

@@ -192,6 +192,46 @@ impl fmt::Display for Threshold {
     }
 }
 
+impl Rule {
+    /// What decides when it fires, as a text that stays the same until that changes. Who is told is no
+    /// part of it. Budgets and missing data are written out, since they look at the past; of the others,
+    /// which see no more than what is there now, their kind and their agents are enough.
+    #[must_use]
+    pub fn definition(&self) -> String {
+        let about = format!("{} {{{}}}", self.check.kind(), self.matcher);
+        match &self.check {
+            Check::Budget {
+                limit_credits,
+                cycle,
+                thresholds,
+            } => {
+                let threshold =
+                    |threshold: &Threshold| format!("{threshold} {}", threshold.severity.as_str());
+                let thresholds: Vec<String> = thresholds.iter().map(threshold).collect();
+                let thresholds = thresholds.join(", ");
+                let cycle = words(*cycle);
+                format!("{about}: {limit_credits} credits {cycle}: {thresholds}")
+            }
+            Check::MissingData { longer_than, .. } => {
+                format!("{about}: longer than {} s", longer_than.as_secs_f64())
+            }
+            Check::Usage { .. }
+            | Check::Spike { .. }
+            | Check::KeyRefused { .. }
+            | Check::AgentRefused { .. } => about,
+        }
+    }
+}
+
+fn words(cycle: Cycle) -> String {
+    match cycle {
+        Cycle::Day => "a day".to_owned(),
+        Cycle::Week => "a week".to_owned(),
+        Cycle::Month { anchor_day } => format!("a month from day {anchor_day}"),
+        Cycle::Total { start } => format!("from {start} on"),
+    }
+}
+
 impl Check {
     /// The kind of rule that it makes, as in the config.
     #[must_use]

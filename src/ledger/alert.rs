@@ -1,4 +1,4 @@
-//! The alerts that are remembered, and since when each rule has been watched: every statement that
+//! The alerts that are remembered, and since when each rule is watched as it is: every statement that
 //! touches these tables.
 //!
 //! Each function runs inside a transaction that its caller has begun.
@@ -46,10 +46,12 @@ const FORGET: &str = "
 /// A budget without end has one period for ever, hence the look at when it was over.
 const FORGET_RESOLVED: &str =
     "DELETE FROM alert WHERE state = 'resolved' AND since_ms < ?1 AND period < ?2";
-const WATCHED: &str = "SELECT rule, since_ms FROM watched";
-/// A rule has been watched since the first time.
+const WATCHED: &str = "SELECT rule, since_ms, definition FROM watched";
+/// A rule has been watched since the first time that it was as it is.
 const WATCH: &str = "
-    INSERT INTO watched (rule, since_ms) VALUES (?1, ?2) ON CONFLICT (rule) DO NOTHING";
+    INSERT INTO watched (rule, since_ms, definition) VALUES (?1, ?2, ?3)
+    ON CONFLICT (rule) DO UPDATE SET since_ms = excluded.since_ms, definition = excluded.definition
+        WHERE definition <> excluded.definition";
 
 /// What tells an alert from all others. It holds neither a value nor the day of one, so that it stays
 /// the same for as long as something lasts.
@@ -97,11 +99,20 @@ pub struct Alert {
     pub notice: String,
 }
 
+/// Since when a rule is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    /// Since then, as it is. What ended before is none of its concern.
+    pub since: DateTime<Utc>,
+    /// What decides when it fires: a rule with another definition is another rule.
+    pub definition: String,
+}
+
 /// What an evaluation changes, all in one transaction.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AlertChanges {
     /// Rules that are watched from now on.
-    pub watched: Vec<(Arc<str>, DateTime<Utc>)>,
+    pub watched: Vec<(Arc<str>, Watched)>,
     /// Alerts in their new state.
     pub changed: Vec<Alert>,
     /// Alerts to be forgotten.
@@ -127,8 +138,8 @@ impl AlertState {
 pub struct AlertMemory {
     /// All alerts, ordered by their keys.
     pub alerts: Vec<Alert>,
-    /// Since when each rule has been watched. A rule that is gone stays here.
-    pub watched: HashMap<Arc<str>, DateTime<Utc>>,
+    /// Since when each rule is watched. A rule that is gone stays here.
+    pub watched: HashMap<Arc<str>, Watched>,
 }
 
 impl FromStr for AlertState {
@@ -147,7 +158,11 @@ pub(super) fn memory(connection: &Connection) -> Result<AlertMemory, Fault> {
     let mut alerts = connection.prepare_cached(ALERTS)?;
     let alerts = alerts.query_map([], alert)?;
     let mut watched = connection.prepare_cached(WATCHED)?;
-    let watched = watched.query_map([], |row| Ok((row.get(0)?, instant(row, 1)?)))?;
+    let watched = watched.query_map([], |row| {
+        let since = instant(row, 1)?;
+        let definition = row.get(2)?;
+        Ok((row.get(0)?, Watched { since, definition }))
+    })?;
     Ok(AlertMemory {
         alerts: alerts.collect::<rusqlite::Result<_>>()?,
         watched: watched.collect::<rusqlite::Result<_>>()?,
@@ -179,8 +194,8 @@ pub(super) fn record(
         deliveries,
     } = changes;
     let mut watch = connection.prepare_cached(WATCH)?;
-    for (rule, since) in watched {
-        watch.execute((rule, since.timestamp_millis()))?;
+    for (rule, Watched { since, definition }) in watched {
+        watch.execute((rule, since.timestamp_millis(), definition))?;
     }
     let mut forget = connection.prepare_cached(FORGET)?;
     for key in forgotten

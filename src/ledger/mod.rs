@@ -38,7 +38,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-pub use alert::{Alert, AlertChanges, AlertKey, AlertMemory, AlertState};
+pub use alert::{Alert, AlertChanges, AlertKey, AlertMemory, AlertState, Watched};
 pub use backup::{BackupProgress, backup};
 pub use check::{Report, check};
 pub use error::LedgerError;

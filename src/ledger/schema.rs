@@ -77,7 +77,8 @@ const BEGINNING: &str = "
 const ALERTS: &str = "
     CREATE TABLE watched (
         rule TEXT PRIMARY KEY,
-        since_ms INTEGER NOT NULL
+        since_ms INTEGER NOT NULL,
+        definition TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE alert (
         number INTEGER PRIMARY KEY,

@@ -216,6 +216,34 @@ async fn a_first_start_tells_nothing_of_the_past() {
 }
 
 #[tokio::test]
+async fn a_budget_that_is_changed_tells_nothing_of_periods_that_it_was_not_meant_for() {
+    let week = |limit| budget("cx", Cycle::Week, limit, &[used(0.5), used(0.8)]);
+    let mut scene = Scene::new(vec![week(60_000.0)]).await;
+    scene.evaluate_at("2026-11-20T12:00:00Z").await;
+    scene.commit("2026-11-16", "2026-11-22", 2_750.0).await;
+    scene.evaluate_at("2026-11-24T12:00:00Z").await;
+    assert!(scene.outbox().await.is_empty(), "32 % of 60,000");
+
+    scene.settings.rules = vec![week(20_000.0)];
+    scene.signals.configure(scene.settings.clone());
+    scene.evaluate_at("2026-11-24T13:00:00Z").await;
+    scene.restart();
+    scene.evaluate_at("2026-11-25T13:00:00Z").await;
+    assert!(scene.outbox().await.is_empty(), "last week's 96 %");
+
+    // The week in which it was changed is told of even if its days come late.
+    scene.commit("2026-11-23", "2026-11-29", 2_750.0).await;
+    scene.evaluate_at("2026-12-01T12:00:00Z").await;
+    let outbox = scene.outbox().await;
+    let told: Vec<_> = outbox
+        .iter()
+        .flat_map(|record| &record.delivery.alerts)
+        .collect();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].period, Some(day("2026-11-23")));
+}
+
+#[tokio::test]
 async fn if_the_ledger_cannot_keep_it_nothing_has_changed_and_nobody_is_told() {
     let mut scene = Scene::new(vec![heavy()]).await;
     scene.engine.evaluate().await.unwrap();

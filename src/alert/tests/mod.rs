@@ -7,6 +7,7 @@ mod machine;
 mod message;
 mod observe;
 mod properties;
+mod rule;
 mod words;
 
 use std::collections::{BTreeSet, HashMap};
@@ -21,7 +22,7 @@ use super::*;
 use crate::budget::{Cycle, Period, Standing};
 use crate::day::{Day, TRACKING_START};
 use crate::forecast::Forecast;
-use crate::ledger::{AlertChanges, AlertMemory, AlertState, Ledger, Member};
+use crate::ledger::{AlertChanges, AlertMemory, AlertState, Ledger, Member, Watched};
 use crate::roster::{Agent, Matcher, Pattern};
 use crate::telemetry::Telemetry;
 use crate::window::plan::Policy;
@@ -124,6 +125,18 @@ fn settings(rules: Vec<Rule>) -> Settings {
         routes: vec![route("ops")],
         dashboard_url: None,
     }
+}
+
+/// These rules, watched as they are since then.
+fn watched(rules: &[Rule], since: &str) -> HashMap<Arc<str>, Watched> {
+    let watched = rules.iter().map(|rule| {
+        let watched = Watched {
+            since: at(since),
+            definition: rule.definition(),
+        };
+        (Arc::clone(&rule.name), watched)
+    });
+    watched.collect()
 }
 
 /// Facts without an agent.

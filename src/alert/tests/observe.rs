@@ -52,15 +52,27 @@ impl Scene {
 
     /// What is known for `rules` that have all been watched since `watched`.
     async fn facts(&self, rules: Vec<Rule>, watched: &str, today: &str) -> Facts {
-        let since = rules
-            .iter()
-            .map(|rule| (Arc::clone(&rule.name), at(watched)));
-        let since = since.collect();
+        let watched = super::watched(&rules, watched);
+        self.facts_of(rules, &watched, today).await
+    }
+
+    async fn facts_of(
+        &self,
+        rules: Vec<Rule>,
+        watched: &HashMap<Arc<str>, Watched>,
+        today: &str,
+    ) -> Facts {
         let settings = settings(rules);
         let (members, access) = (&self.members, Arc::default());
-        observe(&self.ledger, members, &settings, &since, access, day(today))
-            .await
-            .unwrap()
+        let facts = observe(
+            &self.ledger,
+            members,
+            &settings,
+            watched,
+            access,
+            day(today),
+        );
+        facts.await.unwrap()
     }
 }
 
@@ -238,6 +250,18 @@ async fn periods_are_looked_at_for_a_week_after_their_end_unless_they_ended_befo
             expected,
             "{cycle:?} {watched} {today}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_rule_that_was_another_one_before_is_watched_from_today_on() {
+    let scene = Scene::new(&[("acme", "support")]).await;
+    let before = vec![budget("cx", MONTH, 5_000.0, &[used(0.8)])];
+    let watched = watched(&before, LONG_AGO);
+    for (limit, first) in [(5_000.0, "2026-11-01"), (2_000.0, "2026-12-01")] {
+        let rules = vec![budget("cx", MONTH, limit, &[used(0.8)])];
+        let facts = scene.facts_of(rules, &watched, "2026-12-03").await;
+        assert_eq!(facts.budgets["cx"][0].period.start, day(first), "{limit}");
     }
 }
 

@@ -13,7 +13,7 @@ use crate::alert::{
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::day::Day;
-use crate::ledger::{AlertMemory, LedgerError, ListSource, Member, View};
+use crate::ledger::{AlertMemory, LedgerError, ListSource, Member, View, Watched};
 use crate::roster;
 
 pub(super) async fn why(common: &Common, name: &str, on: Option<Day>) -> Result<(), Failure> {
@@ -41,7 +41,11 @@ pub(super) async fn why(common: &Common, name: &str, on: Option<Day>) -> Result<
     let memory = view.alert_memory().await?;
     let today = on.unwrap_or(today);
     // On another day than today, nothing is forgiven for having been there before.
-    let always = HashMap::from([(Arc::clone(&rule.name), config.policy.history_start.start())]);
+    let always = Watched {
+        since: config.policy.history_start.start(),
+        definition: rule.definition(),
+    };
+    let always = HashMap::from([(Arc::clone(&rule.name), always)]);
     let watched = if on.is_some() {
         &always
     } else {

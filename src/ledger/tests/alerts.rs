@@ -48,6 +48,15 @@ pub(super) fn changes(changed: Vec<Alert>, deliveries: Vec<Delivery>) -> AlertCh
     }
 }
 
+/// A rule with that definition, watched since [`noon`] of that day.
+fn watched(rule: &str, since: i32, definition: &str) -> (Arc<str>, Watched) {
+    let watched = Watched {
+        since: noon(since),
+        definition: definition.to_owned(),
+    };
+    (rule.into(), watched)
+}
+
 fn new() -> (tempfile::TempDir, PathBuf, Ledger) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ledger.db");
@@ -91,7 +100,11 @@ async fn alerts_are_remembered_whole_and_in_the_order_of_their_keys() {
         alert(key("b", "used 0.5")),
     ];
     let first = AlertChanges {
-        watched: vec![("b".into(), noon(1)), ("a".into(), noon(2))],
+        watched: vec![
+            watched("b", 1, "day"),
+            watched("a", 2, "day"),
+            watched("c", 2, "day"),
+        ],
         ..changes(expected.iter().rev().cloned().collect(), vec![])
     };
     ledger.record_alerts(first, noon(3)).await.unwrap();
@@ -100,22 +113,31 @@ async fn alerts_are_remembered_whole_and_in_the_order_of_their_keys() {
     let memory = ledger.alert_memory().await.unwrap();
     assert_eq!(memory.alerts, expected);
     assert!(expected.is_sorted_by_key(|alert| &alert.key));
-    let watched = [("a".into(), noon(2)), ("b".into(), noon(1))];
-    assert_eq!(memory.watched, watched.into());
+    let known = [
+        watched("a", 2, "day"),
+        watched("b", 1, "day"),
+        watched("c", 2, "day"),
+    ];
+    assert_eq!(memory.watched, known.into());
 
-    // What comes again replaces what was there; since when a rule is watched stays.
+    // What comes again replaces what was there; since when a rule is watched stays if it is the same.
     let moved = Alert {
         state: AlertState::Resolved,
         ..alert(key("b", "used 0.5"))
     };
     let second = AlertChanges {
-        watched: vec![("a".into(), noon(9))],
+        watched: vec![watched("a", 9, "day"), watched("c", 9, "week")],
         forgotten: vec![key("a", ""), key("never", "there")],
         ..changes(vec![moved.clone()], vec![])
     };
     ledger.record_alerts(second, noon(3)).await.unwrap();
     let memory = ledger.alert_memory().await.unwrap();
-    assert_eq!(memory.watched[&Arc::from("a")], noon(2));
+    let known = [
+        watched("a", 2, "day"),
+        watched("b", 1, "day"),
+        watched("c", 9, "week"),
+    ];
+    assert_eq!(memory.watched, known.into());
     let expected = [expected[1].clone(), expected[2].clone(), moved];
     assert_eq!(memory.alerts, expected);
     ledger.close().await;
@@ -131,7 +153,7 @@ async fn an_evaluation_is_kept_whole_or_not_at_all() {
     // The id is taken, which is only found out at the end.
     let twice = delivery("msg_1", "ops", &[key("b", "")]);
     let second = AlertChanges {
-        watched: vec![("b".into(), noon(0))],
+        watched: vec![watched("b", 0, "day")],
         forgotten: vec![key("a", "")],
         ..changes(
             vec![alert(key("b", ""))],
