@@ -211,13 +211,17 @@ impl Check<'_> {
         used: Option<Thresholds>,
         forecast: Option<Thresholds>,
     ) -> Vec<Threshold> {
-        let total = period == Some(Period::Total);
-        if let Some(list) = forecast
-            .as_ref()
-            .filter(|list| total && !list.get_ref().is_empty())
+        let unforeseeable = match period {
+            Some(Period::Day) => {
+                Some("a day is over once it is known: nothing is left to forecast")
+            }
+            Some(Period::Total) => Some("a total has no end that could be forecast"),
+            Some(Period::Week | Period::Month) | None => None,
+        };
+        if let (Some(reason), Some(list)) = (unforeseeable, &forecast)
+            && !list.get_ref().is_empty()
         {
-            let fault = Fault::new("a total has no end that could be forecast")
-                .help("leave `forecast_thresholds` out");
+            let fault = Fault::new(reason).help("leave `forecast_thresholds` out");
             self.refuse(list.span(), fault);
         }
         let empty = |written: &Option<Thresholds>, default: usize| {
@@ -226,7 +230,7 @@ impl Check<'_> {
                 .map_or(default, |list| list.get_ref().len())
                 == 0
         };
-        let forecasts: &[f64] = if total {
+        let forecasts: &[f64] = if unforeseeable.is_some() {
             &[]
         } else {
             &DEFAULT_FORECAST_THRESHOLDS
