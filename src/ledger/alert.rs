@@ -221,6 +221,7 @@ pub(super) fn record(
         ])?;
     }
     outbox::add(connection, deliveries)?;
+    outbox::give_up_waiting(connection, now)?;
     outbox::forget_ended(connection, now - DELIVERIES_KEPT)?;
     let oldest = now - RESOLVED_KEPT;
     connection

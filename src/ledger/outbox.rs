@@ -6,13 +6,16 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::AlertKey;
 use super::alert::{key, params_of};
 use super::error::Fault;
 use super::schema::{instant, unreadable};
+
+/// How long a delivery waits for a hook that takes nothing: what is older is no news to anyone.
+const LONGEST_WAIT: TimeDelta = TimeDelta::days(30);
 
 const ADD: &str = "
     INSERT INTO delivery (id, hook, target, state, attempts, created_ms, at_ms, notification)
@@ -57,15 +60,16 @@ const DISABLE: &str = "
 const DISABLED: &str = "SELECT hook, at_ms, reason FROM disabled_hook ORDER BY hook";
 const ENABLE: &str = "DELETE FROM disabled_hook WHERE hook = ?1";
 const ENABLE_ALL: &str = "DELETE FROM disabled_hook";
-/// What is due already keeps its time, which says since when.
 const RETRY: &str = "
-    UPDATE delivery SET state = 'pending', at_ms = iif(state = 'pending', min(at_ms, ?2), ?2),
-        attempts = iif(state = 'pending', attempts, 0)
+    UPDATE delivery SET state = 'pending', at_ms = ?2, attempts = iif(state = 'pending', attempts, 0)
     WHERE id = ?1";
 const RETRY_ALL: &str = "
-    UPDATE delivery SET state = 'pending', at_ms = iif(state = 'pending', min(at_ms, ?1), ?1),
-        attempts = iif(state = 'pending', attempts, 0)
+    UPDATE delivery SET state = 'pending', at_ms = ?1, attempts = iif(state = 'pending', attempts, 0)
     WHERE state IN ('pending', 'given_up')";
+/// While its hook is served, no delivery is due for long: each try gives it another time.
+const GIVE_UP: &str = "
+    UPDATE delivery SET state = 'given_up', at_ms = ?1, result = 'waited for 30 days'
+    WHERE state = 'pending' AND at_ms < ?2";
 const FORGET_ALERTS: &str = "
     DELETE FROM delivery_alert WHERE delivery IN
         (SELECT number FROM delivery WHERE state <> 'pending' AND at_ms < ?1)";
@@ -95,7 +99,7 @@ pub enum DeliveryState {
     Pending,
     /// The receiver has taken it.
     Delivered,
-    /// All tries have failed.
+    /// All tries have failed, or there was none for long.
     GivenUp,
 }
 
@@ -367,6 +371,13 @@ pub(super) fn retry(connection: &Connection, id: &str, now: DateTime<Utc>) -> Re
     connection
         .prepare_cached(RETRY)?
         .execute((id, now.timestamp_millis()))?;
+    Ok(())
+}
+
+/// Gives up at `now` what has been due for too long: its hook is disabled, gone or has another name.
+pub(super) fn give_up_waiting(connection: &Connection, now: DateTime<Utc>) -> Result<(), Fault> {
+    let instants = [now, now - LONGEST_WAIT].map(|instant| instant.timestamp_millis());
+    connection.prepare_cached(GIVE_UP)?.execute(instants)?;
     Ok(())
 }
 

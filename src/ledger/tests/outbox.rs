@@ -25,6 +25,9 @@ enum Op {
     Retry(usize),
     /// Seconds pass; a negative number is a clock that was set back.
     Advance(i64),
+    Wait(i64),
+    /// An evaluation that brings nothing.
+    Tidy,
     Reopen,
 }
 
@@ -41,6 +44,8 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => Just(Op::RetryAll),
         1 => (0..40_usize).prop_map(Op::Retry),
         4 => (-3..15_i64).prop_map(Op::Advance),
+        1 => (10..70_i64).prop_map(Op::Wait),
+        1 => Just(Op::Tidy),
         1 => Just(Op::Reopen),
     ];
     prop::collection::vec(op, 1..50)
@@ -101,11 +106,24 @@ impl Model {
             count += 1;
             self.disabled.retain(|hook| *hook != &*record.delivery.hook);
             if record.state == DeliveryState::GivenUp {
-                (record.state, record.attempts, record.at) = (DeliveryState::Pending, 0, now);
+                (record.state, record.attempts) = (DeliveryState::Pending, 0);
             }
-            record.at = record.at.min(now);
+            record.at = now;
         }
         count
+    }
+
+    /// Gives up what nobody has tried for 30 days, and forgets what ended 90 days ago.
+    fn tidy(&mut self, now: DateTime<Utc>) {
+        let before = |days| now - TimeDelta::days(days);
+        for record in &mut self.records {
+            if record.state == DeliveryState::Pending && record.at < before(30) {
+                (record.state, record.at) = (DeliveryState::GivenUp, now);
+                record.result = Some("waited for 30 days".to_owned());
+            }
+        }
+        self.records
+            .retain(|record| record.state == DeliveryState::Pending || record.at >= before(90));
     }
 
     fn backlogs(&self) -> Vec<Backlog> {
@@ -127,6 +145,8 @@ struct Scene {
     path: std::path::PathBuf,
     ledger: Ledger,
     model: Model,
+    /// How many deliveries there ever were.
+    added: usize,
     now: DateTime<Utc>,
 }
 
@@ -144,7 +164,8 @@ impl Scene {
                 number => key("a", &format!("used {number}")),
             })
             .collect();
-        let id = format!("msg_{}", self.model.records.len());
+        let id = format!("msg_{}", self.added);
+        self.added += 1;
         let delivery = Delivery {
             target: format!("+{target}"),
             created: self.now,
@@ -159,6 +180,7 @@ impl Scene {
             attempts: 0,
             result: None,
         });
+        self.model.tidy(self.now);
     }
 
     async fn attempt(&mut self, hook: usize, attempt: Attempt) {
@@ -212,6 +234,12 @@ impl Scene {
                 assert_eq!(made.unwrap_or(0), expected);
             }
             Op::Advance(seconds) => self.now = after(seconds),
+            Op::Wait(days) => self.now += TimeDelta::days(days),
+            Op::Tidy => {
+                let nothing = AlertChanges::default();
+                self.ledger.record_alerts(nothing, self.now).await.unwrap();
+                self.model.tidy(self.now);
+            }
             Op::Reopen => {
                 self.ledger.close().await;
                 self.ledger = open(&self.path);
@@ -239,6 +267,7 @@ async fn live_through(ops: Vec<Op>) {
         ledger: open(&path),
         path,
         model: Model::default(),
+        added: 0,
         now: noon(0),
     };
     for op in ops {
