@@ -58,7 +58,7 @@ pub(super) enum AlertsCommand {
 pub(super) struct RetryArguments {
     /// The delivery's id, as `alerts list` shows it.
     id: Option<String>,
-    /// Everything that was not delivered.
+    /// Everything of the last 30 days that was not delivered and is not out of date.
     #[arg(long)]
     all: bool,
 }
@@ -141,14 +141,17 @@ async fn is_disabled(config: &Config, name: &str) -> Result<bool, LedgerError> {
 fn retry(common: &Common, arguments: RetryArguments) -> Result<(), Failure> {
     let config = load(common)?;
     let which = arguments.id.map_or(Which::All, Which::Delivery);
-    let retried = ledger::retry(&config.storage.path, which, SystemClock.now())?;
+    let hooks: Vec<&str> = config.hooks.iter().map(|hook| &*hook.name).collect();
+    let retried = ledger::retry(&config.storage.path, which, &hooks, SystemClock.now())?;
     let these = match retried {
-        0 => return print("nothing is left to be sent\n"),
+        0 => return print("there is nothing to send again
+"),
         1 => "1 delivery is".to_owned(),
         _ => format!("{retried} deliveries are"),
     };
     print(format_args!(
-        "{these} to be sent now, by the exporter that runs or at its next start\n"
+        "{these} to be sent now, by the exporter that runs or at its next start
+"
     ))
 }
 

@@ -147,6 +147,14 @@ pub enum LedgerError {
         /// The delivery's id.
         id: String,
     },
+    /// A delivery is to a hook that is not there any more.
+    #[error("hook `{hook}` of delivery `{id}` is not in the config")]
+    UnknownHook {
+        /// The hook's name.
+        hook: String,
+        /// The delivery's id.
+        id: String,
+    },
     /// A defect of this program; the ledger itself is sound and open.
     #[error("ledger {path}: transaction {transaction} panicked: {message}")]
     Panicked {
@@ -192,6 +200,8 @@ pub(super) enum Fault {
     UnknownDelivery(String),
     /// The delivery of that id was delivered.
     AlreadyDelivered(String),
+    /// The delivery of that id is to a hook that is not there any more.
+    UnknownHook { hook: String, id: String },
     /// The transaction of that name panicked with that message.
     Panicked(&'static str, String),
 }
@@ -210,6 +220,7 @@ impl Fault {
             Self::UnknownAgent(agent) => LedgerError::UnknownAgent { path, agent },
             Self::UnknownDelivery(id) => LedgerError::UnknownDelivery { path, id },
             Self::AlreadyDelivered(id) => LedgerError::AlreadyDelivered { path, id },
+            Self::UnknownHook { hook, id } => LedgerError::UnknownHook { hook, id },
             Self::Panicked(transaction, message) => LedgerError::Panicked {
                 path,
                 transaction,

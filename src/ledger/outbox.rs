@@ -14,7 +14,8 @@ use super::alert::{key, params_of};
 use super::error::Fault;
 use super::schema::{instant, unreadable};
 
-/// How long a delivery waits for a hook that takes nothing: what is older is no news to anyone.
+/// How long a delivery waits for a hook that takes nothing, and how old one may be that is sent again
+/// with all others: what is older is no news to anyone.
 const LONGEST_WAIT: TimeDelta = TimeDelta::days(30);
 
 const ADD: &str = "
@@ -59,13 +60,28 @@ const DISABLE: &str = "
     ON CONFLICT (hook) DO UPDATE SET at_ms = excluded.at_ms, reason = excluded.reason";
 const DISABLED: &str = "SELECT hook, at_ms, reason FROM disabled_hook ORDER BY hook";
 const ENABLE: &str = "DELETE FROM disabled_hook WHERE hook = ?1";
-const ENABLE_ALL: &str = "DELETE FROM disabled_hook";
+const ENABLE_ALL: &str =
+    "DELETE FROM disabled_hook WHERE hook IN (SELECT value FROM json_each(?1))";
 const RETRY: &str = "
     UPDATE delivery SET state = 'pending', at_ms = ?2, attempts = iif(state = 'pending', attempts, 0)
     WHERE id = ?1";
+/// Not what was given up and is out of date: a receiver that was told later that an alert is over must
+/// not be told now that it fires. A message stays of use as long as one of its alerts has no newer one.
 const RETRY_ALL: &str = "
-    UPDATE delivery SET state = 'pending', at_ms = ?1, attempts = iif(state = 'pending', attempts, 0)
-    WHERE state IN ('pending', 'given_up')";
+    UPDATE delivery AS mine
+    SET state = 'pending', at_ms = ?2, attempts = iif(state = 'pending', attempts, 0)
+    WHERE hook IN (SELECT value FROM json_each(?1))
+        AND (state = 'pending' OR state = 'given_up' AND created_ms >= ?3 AND (
+            NOT EXISTS (SELECT 1 FROM delivery_alert WHERE delivery = mine.number)
+            OR EXISTS (
+                SELECT 1 FROM delivery_alert AS told
+                WHERE told.delivery = mine.number AND NOT EXISTS (
+                    SELECT 1 FROM delivery_alert AS later
+                    CROSS JOIN delivery AS newer ON newer.number = later.delivery
+                    WHERE later.rule = told.rule AND later.subject = told.subject
+                        AND later.threshold = told.threshold AND later.period IS told.period
+                        AND later.delivery > mine.number AND newer.state = 'delivered'
+                        AND newer.hook = mine.hook AND newer.target = mine.target))))";
 /// While its hook is served, no delivery is due for long: each try gives it another time.
 const GIVE_UP: &str = "
     UPDATE delivery SET state = 'given_up', at_ms = ?1, result = 'waited for 30 days'
@@ -353,19 +369,37 @@ pub(super) fn disabled(connection: &Connection) -> Result<Vec<DisabledHook>, Fau
     Ok(disabled.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Makes everything that is not delivered due at `now`, and enables every hook. Says how much that is.
-pub(super) fn retry_all(connection: &Connection, now: DateTime<Utc>) -> Result<usize, Fault> {
-    connection.prepare_cached(ENABLE_ALL)?.execute([])?;
-    Ok(connection
-        .prepare_cached(RETRY_ALL)?
-        .execute([now.timestamp_millis()])?)
+/// Makes what was not delivered to `hooks` due at `now`, unless it is out of date, and enables them.
+/// Says how much that is.
+pub(super) fn retry_all(
+    connection: &Connection,
+    hooks: &[&str],
+    now: DateTime<Utc>,
+) -> Result<usize, Fault> {
+    let hooks = serde_json::to_string(hooks).expect("a list of texts is always JSON");
+    connection.prepare_cached(ENABLE_ALL)?.execute([&hooks])?;
+    let oldest = now - LONGEST_WAIT;
+    Ok(connection.prepare_cached(RETRY_ALL)?.execute((
+        hooks,
+        now.timestamp_millis(),
+        oldest.timestamp_millis(),
+    ))?)
 }
 
-/// Makes the delivery `id` due at `now`, and enables its hook.
-pub(super) fn retry(connection: &Connection, id: &str, now: DateTime<Utc>) -> Result<(), Fault> {
+/// Makes the delivery `id` to one of `hooks` due at `now`, and enables its hook.
+pub(super) fn retry(
+    connection: &Connection,
+    id: &str,
+    hooks: &[&str],
+    now: DateTime<Utc>,
+) -> Result<(), Fault> {
     let (hook, state) = state(connection, id)?;
     if state == DeliveryState::Delivered {
         return Err(Fault::AlreadyDelivered(id.to_owned()));
+    }
+    if !hooks.contains(&hook.as_str()) {
+        let id = id.to_owned();
+        return Err(Fault::UnknownHook { hook, id });
     }
     connection.prepare_cached(ENABLE)?.execute([hook])?;
     connection

@@ -13,30 +13,36 @@ use super::{outbox, schema};
 /// Which deliveries are to be tried again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Which {
-    /// All that were not delivered.
+    /// All that were not delivered, but for those that are out of date: that are older than 30 days, or
+    /// about alerts of which something newer was delivered to the same receiver.
     All,
-    /// The one of that id.
+    /// The one of that id, in any case.
     Delivery(String),
 }
 
-/// Makes deliveries due at `now` that wait for their next try, in the ledger at `path`; those that were
-/// given up are tried from the start again. Enables the hooks that they are for, or with
-/// [`Which::All`] every hook. Says how many deliveries that makes. Blocks.
+/// Makes deliveries to `hooks`, which are those that there are, due at `now`, in the ledger at `path`;
+/// those that were given up are tried from the start again. Enables the hooks that they are for, or with
+/// [`Which::All`] all of `hooks`. Says how many deliveries that makes. Blocks.
 ///
 /// A delivery that shares an alert with an older pending one still waits for that one.
 ///
 /// # Errors
-/// There is no ledger of this version at `path`, no such delivery, or it was delivered; or the file
-/// could not be written.
-pub fn retry(path: &Path, which: Which, now: DateTime<Utc>) -> Result<usize, LedgerError> {
+/// There is no ledger of this version at `path`, no such delivery, it was delivered, or is to none of
+/// `hooks`; or the file could not be written.
+pub fn retry(
+    path: &Path,
+    which: Which,
+    hooks: &[&str],
+    now: DateTime<Utc>,
+) -> Result<usize, LedgerError> {
     let place = Place::existing(path)?;
     let mut connection = place.open_writer()?;
     let found = schema::version(&connection, &place)?;
     schema::must_be_current(found, &place)?;
     place.configure_writer(&connection)?;
     in_transaction(&mut connection, |connection| match &which {
-        Which::All => outbox::retry_all(connection, now),
-        Which::Delivery(id) => outbox::retry(connection, id, now).map(|()| 1),
+        Which::All => outbox::retry_all(connection, hooks, now),
+        Which::Delivery(id) => outbox::retry(connection, id, hooks, now).map(|()| 1),
     })
     .map_err(|fault| fault.at(path))
 }

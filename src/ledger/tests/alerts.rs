@@ -57,7 +57,7 @@ fn watched(rule: &str, since: i32, definition: &str) -> (Arc<str>, Watched) {
     (rule.into(), watched)
 }
 
-fn new() -> (tempfile::TempDir, PathBuf, Ledger) {
+pub(super) fn new() -> (tempfile::TempDir, PathBuf, Ledger) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ledger.db");
     let ledger = open(&path);
@@ -69,7 +69,7 @@ async fn alerts(ledger: &Ledger) -> Vec<Alert> {
 }
 
 /// The ids of the deliveries that are due for `hook`.
-async fn due(ledger: &Ledger, hook: &str, now: DateTime<Utc>) -> Vec<String> {
+pub(super) async fn due(ledger: &Ledger, hook: &str, now: DateTime<Utc>) -> Vec<String> {
     let records = ledger.due_deliveries(hook, now, 99).await.unwrap();
     let ids = records.iter().map(|record| record.delivery.id.to_string());
     ids.collect()
@@ -362,102 +362,6 @@ async fn an_attempt_is_noted_with_what_it_came_to() {
         unknown.unwrap_err().to_string(),
         format!("ledger {} has no delivery z", path.display())
     );
-}
-
-#[tokio::test]
-async fn nothing_is_due_for_a_disabled_hook_until_it_is_tried_again() {
-    let (_directory, path, ledger) = new();
-    let first = changes(
-        vec![],
-        vec![
-            delivery("a", "ops", &[]),
-            delivery("b", "chat", &[]),
-            delivery("c", "ops", &[]),
-        ],
-    );
-    ledger.record_alerts(first, noon(0)).await.unwrap();
-    let disabled = |hook: &str, reason: &str| DisabledHook {
-        hook: hook.into(),
-        at: noon(1),
-        reason: reason.to_owned(),
-    };
-    for disabled in [
-        disabled("ops", "410"),
-        disabled("ops", "410 Gone"),
-        disabled("idle", "410"),
-    ] {
-        ledger.disable_hook(disabled).await.unwrap();
-    }
-    let expected = [disabled("idle", "410"), disabled("ops", "410 Gone")];
-    assert_eq!(ledger.disabled_hooks().await.unwrap(), expected);
-    assert_eq!(due(&ledger, "ops", noon(9)).await, [""; 0]);
-    assert_eq!(due(&ledger, "chat", noon(9)).await, ["b"]);
-    assert_eq!(ledger.backlogs().await.unwrap().len(), 2, "it still waits");
-
-    assert_eq!(
-        retry(&path, Which::Delivery("c".to_owned()), noon(2)).unwrap(),
-        1
-    );
-    assert_eq!(due(&ledger, "ops", noon(9)).await, ["a", "c"]);
-    assert_eq!(ledger.disabled_hooks().await.unwrap(), expected[..1]);
-    assert_eq!(retry(&path, Which::All, noon(2)).unwrap(), 3);
-    assert_eq!(ledger.disabled_hooks().await.unwrap(), []);
-}
-
-#[tokio::test]
-async fn deliveries_are_tried_again_from_beside_an_open_ledger() {
-    let (_directory, path, ledger) = new();
-    let ids = ["waits", "given up", "delivered"];
-    let first = changes(vec![], ids.map(|id| delivery(id, "ops", &[])).into());
-    ledger.record_alerts(first, noon(0)).await.unwrap();
-    let text = "503".to_owned();
-    for (id, attempt) in [
-        (
-            "waits",
-            Attempt::Failed {
-                error: text.clone(),
-                next: noon(8),
-            },
-        ),
-        (
-            "given up",
-            Attempt::GivenUp {
-                error: text.clone(),
-            },
-        ),
-        ("delivered", Attempt::Delivered { answer: text }),
-    ] {
-        ledger
-            .record_attempt(id.into(), attempt, noon(1))
-            .await
-            .unwrap();
-    }
-    let one = |id: &str| retry(&path, Which::Delivery(id.to_owned()), noon(2));
-    let shown = path.display();
-    assert_eq!(
-        one("delivered").unwrap_err().to_string(),
-        format!("ledger {shown}: delivery delivered was delivered, there is nothing to retry")
-    );
-    assert_eq!(
-        one("lost").unwrap_err().to_string(),
-        format!("ledger {shown} has no delivery lost")
-    );
-    assert_eq!(due(&ledger, "ops", noon(2)).await, [""; 0]);
-    assert_eq!(one("given up").unwrap(), 1);
-    assert_eq!(due(&ledger, "ops", noon(2)).await, ["given up"]);
-    assert_eq!(retry(&path, Which::All, noon(3)).unwrap(), 2);
-    let records = ledger.due_deliveries("ops", noon(3), 9).await.unwrap();
-    let shown = records
-        .iter()
-        .map(|record| (&*record.delivery.id, record.attempts, record.at));
-    assert_eq!(
-        shown.collect::<Vec<_>>(),
-        [("waits", 1, noon(3)), ("given up", 0, noon(3))]
-    );
-    // The ledger goes on writing as if nobody had been there.
-    register(&ledger, &["support"]).await;
-    ledger.close().await;
-    assert_eq!(check(&path).unwrap().violations, [""; 0]);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod model;
 mod opening;
 mod outbox;
 mod promises;
+mod retry;
 mod versions;
 
 use std::path::Path;

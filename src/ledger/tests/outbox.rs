@@ -20,7 +20,8 @@ enum Op {
     GiveUp(usize),
     Postpone(usize, i64),
     Disable(usize),
-    RetryAll,
+    /// If one of the hooks is in the config, or both are.
+    RetryAll(usize),
     /// One of those that are there, whatever became of it.
     Retry(usize),
     /// Seconds pass; a negative number is a clock that was set back.
@@ -41,7 +42,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => (0..2_usize).prop_map(Op::GiveUp),
         2 => (0..2_usize, 1..20_i64).prop_map(|(hook, wait)| Op::Postpone(hook, wait)),
         1 => (0..2_usize).prop_map(Op::Disable),
-        1 => Just(Op::RetryAll),
+        1 => (1..3_usize).prop_map(Op::RetryAll),
         1 => (0..40_usize).prop_map(Op::Retry),
         4 => (-3..15_i64).prop_map(Op::Advance),
         1 => (10..70_i64).prop_map(Op::Wait),
@@ -96,11 +97,38 @@ impl Model {
         (record.state, record.at) = (state, at);
     }
 
+    /// The ids of what is out of date: it is old, or newer news of all that it says was delivered.
+    fn outdated(&self, now: DateTime<Utc>) -> BTreeSet<Arc<str>> {
+        let is_outdated = |(index, record): &(usize, &DeliveryRecord)| {
+            let Delivery {
+                alerts,
+                hook,
+                target,
+                created,
+                ..
+            } = &record.delivery;
+            let overtaken = |alert: &AlertKey| {
+                self.records[index + 1..].iter().any(|newer| {
+                    newer.state == DeliveryState::Delivered
+                        && (&newer.delivery.hook, &newer.delivery.target) == (hook, target)
+                        && newer.delivery.alerts.contains(alert)
+                })
+            };
+            record.state == DeliveryState::GivenUp
+                && (*created < now - TimeDelta::days(30)
+                    || !alerts.is_empty() && alerts.iter().all(overtaken))
+        };
+        let outdated = self.records.iter().enumerate().filter(is_outdated);
+        outdated
+            .map(|(_, record)| Arc::clone(&record.delivery.id))
+            .collect()
+    }
+
     /// Has what `chosen` says tried again. Says how many that are.
-    fn retry(&mut self, chosen: impl Fn(&str) -> bool, now: DateTime<Utc>) -> usize {
+    fn retry(&mut self, chosen: impl Fn(&DeliveryRecord) -> bool, now: DateTime<Utc>) -> usize {
         let mut count = 0;
         for record in &mut self.records {
-            if record.state == DeliveryState::Delivered || !chosen(&record.delivery.id) {
+            if record.state == DeliveryState::Delivered || !chosen(record) {
                 continue;
             }
             count += 1;
@@ -221,16 +249,22 @@ impl Scene {
                 self.ledger.disable_hook(disabled).await.unwrap();
                 self.model.disabled.insert(HOOKS[hook]);
             }
-            Op::RetryAll => {
-                let expected = self.model.retry(|_| true, self.now);
-                self.model.disabled.clear();
-                let made = retry(&self.path, Which::All, self.now).unwrap();
+            Op::RetryAll(number) => {
+                let hooks = &HOOKS[..number];
+                let outdated = self.model.outdated(self.now);
+                let is_meant = |record: &DeliveryRecord| {
+                    let Delivery { id, hook, .. } = &record.delivery;
+                    hooks.contains(&&**hook) && !outdated.contains(id)
+                };
+                let expected = self.model.retry(is_meant, self.now);
+                self.model.disabled.retain(|hook| !hooks.contains(hook));
+                let made = retry(&self.path, Which::All, hooks, self.now).unwrap();
                 assert_eq!(made, expected);
             }
             Op::Retry(number) => {
                 let wanted = format!("msg_{number}");
-                let expected = self.model.retry(|id| id == wanted, self.now);
-                let made = retry(&self.path, Which::Delivery(wanted), self.now);
+                let expected = (self.model).retry(|record| *record.delivery.id == wanted, self.now);
+                let made = retry(&self.path, Which::Delivery(wanted), &HOOKS, self.now);
                 assert_eq!(made.unwrap_or(0), expected);
             }
             Op::Advance(seconds) => self.now = after(seconds),

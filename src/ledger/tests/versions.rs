@@ -75,7 +75,7 @@ fn who_only_looks_at_an_older_ledger_is_told_what_to_do() {
         path.display()
     );
     assert_eq!(View::open(&path).unwrap_err().to_string(), expected);
-    let refusal = retry(&path, Which::All, noon(0)).unwrap_err();
+    let refusal = retry(&path, Which::All, &[], noon(0)).unwrap_err();
     assert_eq!(refusal.to_string(), expected);
 }
 
@@ -88,7 +88,7 @@ fn what_is_not_there_is_neither_looked_at_nor_created() {
         path.display()
     );
     assert_eq!(View::open(&path).unwrap_err().to_string(), expected);
-    let refusal = retry(&path, Which::All, noon(0)).unwrap_err();
+    let refusal = retry(&path, Which::All, &[], noon(0)).unwrap_err();
     assert_eq!(refusal.to_string(), expected);
     assert!(!path.exists());
 }

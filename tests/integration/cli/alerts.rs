@@ -134,7 +134,7 @@ async fn where_nothing_has_happened_nothing_is_listed() {
     assert_eq!(listed(&scene).await, nothing);
     assert_eq!(
         printed(&scene, &["alerts", "retry", "--all"]).await,
-        "nothing is left to be sent\n"
+        "there is nothing to send again\n"
     );
 }
 
@@ -396,7 +396,7 @@ async fn a_delivery_that_was_given_up_is_sent_again_with_the_same_id() {
         .assert_refused(1, &delivered);
     assert_eq!(
         printed(&scene, &["alerts", "retry", "--all"]).await,
-        "nothing is left to be sent\n"
+        "there is nothing to send again\n"
     );
     exporter.stop().await;
     assert_eq!(receiver.received().len(), 1);

@@ -50,7 +50,7 @@ async fn a_delivery_is_tried_ten_times_by_the_schedule_and_then_given_up() {
     assert_eq!(["delivered", "failed", "given_up"].map(counted), [0, 9, 1]);
 
     let now = scene.clock.now();
-    retry(&scene.path, Which::Delivery(id.clone()), now).unwrap();
+    retry(&scene.path, Which::Delivery(id.clone()), &["ops"], now).unwrap();
     scene.script("ops", [Reply::Fail]);
     assert_eq!(deliverer.deliver_due().await.unwrap(), 1);
     scene.clock.advance(TimeDelta::seconds(6));
@@ -114,7 +114,7 @@ async fn a_hook_that_is_gone_is_sent_nothing_until_it_is_enabled() {
     assert_eq!(oldest, [chat(0.0), ops(noon)]);
 
     let now = scene.clock.now();
-    retry(&scene.path, Which::Delivery(third.clone()), now).unwrap();
+    retry(&scene.path, Which::Delivery(third.clone()), &["ops"], now).unwrap();
     assert_eq!(deliverer.deliver_due().await.unwrap(), 3);
     assert_eq!(scene.tries(), [first, second, third]);
     assert_eq!(scene.gauges("disabled"), [chat(0.0), ops(0.0)]);
