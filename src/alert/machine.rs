@@ -2,7 +2,7 @@
 //!
 //! An alert fires when its condition is met, and is over when it is not met any more. What cannot be
 //! said changes nothing. Within a period a threshold fires once; thresholds that are crossed together
-//! are told of by the highest, and the others are only marked as firing.
+//! are told of by the worst and highest, and the others are only marked as firing.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
@@ -298,18 +298,20 @@ fn is_latched(alert: &Alert, observation: &Observation<'_>, is_current: bool) ->
     !is_current || alert.limit_credits == observation.limit_credits()
 }
 
-/// Whether someone who knows that `higher` is reached learns nothing new from `lower`.
+/// Whether someone who knows that `higher` is reached learns nothing new from `lower`, and nothing worse.
 fn covers(higher: &Threshold, lower: &Threshold) -> bool {
     let says_more = higher.measure == Measure::Used || higher.measure == lower.measure;
-    says_more && higher.ratio >= lower.ratio
+    says_more && higher.ratio >= lower.ratio && higher.severity >= lower.severity
 }
 
-/// The order of thresholds that are crossed together, highest first: what is used comes before what is
-/// expected.
+/// The order of thresholds that are crossed together, highest first: the worst one, of those the
+/// largest share, and of that what is used before what is expected.
 fn highest_first(a: &Threshold, b: &Threshold) -> Ordering {
     let is_expected = |threshold: &Threshold| threshold.measure == Measure::Forecast;
+    let severities = b.severity.cmp(&a.severity);
     let ratios = b.ratio.total_cmp(&a.ratio);
-    ratios.then(is_expected(a).cmp(&is_expected(b)))
+    let measures = is_expected(a).cmp(&is_expected(b));
+    severities.then(ratios).then(measures)
 }
 
 /// When an alert that fires began to.

@@ -55,6 +55,38 @@ fn of_equal_thresholds_what_is_used_is_told_rather_than_what_is_expected() {
 }
 
 #[test]
+fn of_thresholds_crossed_together_the_worst_is_told() {
+    let standing = Standing {
+        forecast: forecast(10_500.0),
+        ..november(5_100.0)
+    };
+    let info = |threshold| Threshold {
+        severity: Severity::Info,
+        ..threshold
+    };
+    // what is crossed -> what is told
+    let table = [
+        (vec![expected(1.0), critical(used(0.2))], "used 0.2"),
+        (vec![expected(2.0), critical(used(1.0))], "used 1"),
+        (vec![used(1.0), critical(expected(0.9))], "forecast 0.9"),
+        (vec![used(1.0), info(expected(2.0))], "used 1"),
+        (
+            vec![critical(used(0.2)), critical(expected(2.0)), used(1.0)],
+            "forecast 2",
+        ),
+        (vec![critical(expected(1.0)), critical(used(1.0))], "used 1"),
+    ];
+    for (thresholds, expected) in table {
+        let mut stage = cx(&thresholds);
+        assert_eq!(
+            stage.told(&on("2026-11-23", standing.clone()), NOW),
+            [format!("+cx/all/2026-11-01/{expected}")]
+        );
+        assert_eq!(stage.all(AlertState::Firing).len(), thresholds.len());
+    }
+}
+
+#[test]
 fn a_threshold_below_one_that_fires_is_marked_silently() {
     // what fires, what is crossed then -> whether that is told
     let table = [
@@ -64,6 +96,13 @@ fn a_threshold_below_one_that_fires_is_marked_silently() {
         (expected(1.0), expected(0.9), false),
         (expected(1.0), used(1.0), true),
         (expected(1.0), used(0.8), true),
+        (used(1.0), critical(used(0.5)), true),
+        (used(1.0), critical(expected(1.0)), true),
+        (expected(1.0), critical(expected(0.9)), true),
+        (critical(used(1.0)), used(0.5), false),
+        (critical(used(0.8)), used(1.0), true),
+        (critical(expected(1.0)), expected(0.9), false),
+        (critical(expected(1.0)), used(0.8), true),
     ];
     for (first, second, is_told) in table {
         let standing = Standing {

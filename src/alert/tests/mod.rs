@@ -100,6 +100,13 @@ fn expected(ratio: f64) -> Threshold {
     }
 }
 
+fn critical(threshold: Threshold) -> Threshold {
+    Threshold {
+        severity: Severity::Critical,
+        ..threshold
+    }
+}
+
 fn budget(name: &str, cycle: Cycle, limit_credits: f64, thresholds: &[Threshold]) -> Rule {
     let check = Check::Budget {
         limit_credits,
