@@ -1,7 +1,7 @@
 //! Pure: alerts and observations in, alerts and what is to be told out.
 //!
 //! An alert fires when its condition is met, and is over when it is not met any more. What cannot be
-//! said changes nothing. Within a period a threshold fires once; thresholds that are crossed together
+//! said changes nothing. Within a period a threshold is told once; thresholds that are crossed together
 //! are told of by the worst and highest, and the others are only marked as firing.
 
 use std::cmp::Ordering;
@@ -155,7 +155,11 @@ impl Machine<'_> {
                     }
                 }
                 _ if observation.condition != Condition::Met => {}
-                Some(alert) if is_latched(alert, observation, is_current) => {}
+                Some(_) if !is_current => {}
+                Some(alert) if is_latched(alert, observation) => {
+                    self.fire(observation, false);
+                    firing.push(threshold);
+                }
                 _ => crossed.push((threshold, observation)),
             }
         }
@@ -228,7 +232,7 @@ impl Machine<'_> {
         });
     }
 
-    /// Lets an alert fire, and tells of it unless a higher threshold is told of in its place.
+    /// Lets an alert fire, and tells of it if it is to be told.
     fn fire(&mut self, observation: &Observation<'_>, is_told: bool) {
         let notice = message::firing(observation, self.url, self.now);
         let hooks: Vec<String> = observation
@@ -260,6 +264,12 @@ impl Machine<'_> {
         self.step.changed.push(Alert {
             state: AlertState::Resolved,
             since: self.now,
+            // No limit is 0: if it comes back, it is told anew.
+            limit_credits: if ending == Ending::Gone {
+                0.0
+            } else {
+                alert.limit_credits
+            },
             notice: message::json(&notice),
             ..alert.clone()
         });
@@ -292,10 +302,10 @@ impl Machine<'_> {
     }
 }
 
-/// Whether an alert that is over may not fire again: in its period, against the same limit, once is
-/// enough. A limit that is changed later says nothing about a period that has passed.
-fn is_latched(alert: &Alert, observation: &Observation<'_>, is_current: bool) -> bool {
-    !is_current || alert.limit_credits == observation.limit_credits()
+/// Whether an alert that is over is not to be told of again: in its period, against the same limit, once
+/// is enough.
+fn is_latched(alert: &Alert, observation: &Observation<'_>) -> bool {
+    alert.limit_credits == observation.limit_credits()
 }
 
 /// Whether someone who knows that `higher` is reached learns nothing new from `lower`, and nothing worse.

@@ -90,10 +90,11 @@ pub struct Alert {
     /// When it fired, if it ever did.
     pub fired_at: Option<DateTime<Utc>>,
     /// What the value was measured against when it fired, in credits: with another limit, a threshold
-    /// may fire again within its period. 0 for rules without a limit.
+    /// may be told again within its period. 0 for rules without a limit, and for what is over because
+    /// it was gone from the config, so that it is told again if it comes back.
     pub limit_credits: f64,
     /// The hooks that were told that it fires, and are to be told when it resolves. Empty if a higher
-    /// threshold was told of in its place.
+    /// threshold was told of in its place, or if it was told earlier in its period.
     pub hooks: Vec<String>,
     /// What was last told of it, or would have been, as JSON.
     pub notice: String,

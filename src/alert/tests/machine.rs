@@ -120,7 +120,7 @@ fn a_threshold_below_one_that_fires_is_marked_silently() {
 }
 
 #[test]
-fn a_threshold_fires_once_in_a_period_unless_the_limit_changes() {
+fn a_threshold_is_told_once_in_a_period_unless_the_limit_changes() {
     let mut stage = cx(&[used(0.8)]);
     let (above, below) = (
         on("2026-11-23", november(4_100.0)),
@@ -129,7 +129,8 @@ fn a_threshold_fires_once_in_a_period_unless_the_limit_changes() {
     assert_eq!(stage.told(&above, NOW), ["+cx/all/2026-11-01/used 0.8"]);
     assert!(stage.told(&above, NOW).is_empty());
     assert_eq!(stage.told(&below, NOW), ["-cx/all/2026-11-01/used 0.8"]);
-    assert!(stage.told(&above, NOW).is_empty(), "it has fired before");
+    assert!(stage.told(&above, NOW).is_empty(), "it was told before");
+    assert!(stage.told(&below, NOW).is_empty(), "nobody was told");
     let tighter = Standing {
         limit_credits: 4_500.0,
         ..november(4_100.0)
@@ -137,6 +138,50 @@ fn a_threshold_fires_once_in_a_period_unless_the_limit_changes() {
     let tighter = on("2026-11-23", tighter);
     assert_eq!(stage.told(&tighter, NOW), ["+cx/all/2026-11-01/used 0.8"]);
     assert_eq!(stage.told(&below, NOW), ["-cx/all/2026-11-01/used 0.8"]);
+}
+
+#[test]
+fn a_threshold_that_is_crossed_again_in_its_period_fires_though_nobody_is_told() {
+    let mut stage = cx(&[used(0.8)]);
+    let (above, below) = (
+        on("2026-11-23", november(4_100.0)),
+        on("2026-11-23", november(3_900.0)),
+    );
+    stage.told(&above, NOW);
+    stage.told(&below, NOW);
+    assert!(stage.told(&above, "2026-11-23T06:00:00Z").is_empty());
+    assert_eq!(stage.all(AlertState::Firing), ["all used 0.8"]);
+    let alert = stage.memory.alerts.values().next().unwrap();
+    assert!(alert.hooks.is_empty());
+    assert_eq!(alert.fired_at, Some(at("2026-11-23T06:00:00Z")));
+    // It covers what it would cover, had it fired for the first time.
+    stage.told(&below, NOW);
+    let thresholds = [used(0.8), expected(0.8)];
+    stage.settings = settings(vec![budget("cx", MONTH, 5_000.0, &thresholds)]);
+    let both = Standing {
+        forecast: forecast(4_100.0),
+        ..november(4_100.0)
+    };
+    assert!(stage.told(&on("2026-11-23", both), NOW).is_empty());
+    assert_eq!(stage.all(AlertState::Firing).len(), 2);
+}
+
+#[test]
+fn what_was_gone_from_the_config_is_told_anew_when_it_comes_back() {
+    let facts = on("2026-11-23", november(4_100.0));
+    let mut stage = cx(&[used(0.8)]);
+    let config = stage.settings.clone();
+    let without_threshold = settings(vec![budget("cx", MONTH, 5_000.0, &[used(1.0)])]);
+    assert_eq!(stage.told(&facts, NOW), ["+cx/all/2026-11-01/used 0.8"]);
+    for gone in [settings(vec![]), without_threshold] {
+        stage.settings = gone;
+        assert_eq!(stage.told(&facts, NOW), ["-cx/all/2026-11-01/used 0.8"]);
+        assert!(stage.told(&facts, NOW).is_empty());
+        stage.restart();
+        stage.settings = config.clone();
+        assert_eq!(stage.told(&facts, NOW), ["+cx/all/2026-11-01/used 0.8"]);
+        assert!(stage.told(&facts, NOW).is_empty());
+    }
 }
 
 #[test]

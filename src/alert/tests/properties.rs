@@ -1,6 +1,6 @@
-//! Years of random usage, revisions, outages, restarts and changes of the limit. Whatever comes, each
-//! threshold fires once in its period, nothing fires or ends without a reason, and those who were told of
-//! a beginning are told of one end.
+//! Years of random usage, revisions, outages, restarts and changes of the config. Whatever comes, each
+//! threshold is told once in its period, fires for as long as that is the current one and it is reached,
+//! nothing fires or ends without a reason, and those who were told of a beginning are told of one end.
 //!
 //! Each case is drawn from its number as a seed, so that a failure names the one number that repeats it.
 
@@ -17,6 +17,23 @@ const START: &str = "2026-01-01";
 const DAYS: i32 = 400;
 const CASES: u64 = 16;
 
+/// Those of the budget.
+const THRESHOLDS: [Threshold; 5] = [
+    threshold(Measure::Used, 0.5, Severity::Warning),
+    threshold(Measure::Used, 0.8, Severity::Critical),
+    threshold(Measure::Used, 1.0, Severity::Warning),
+    threshold(Measure::Forecast, 0.9, Severity::Info),
+    threshold(Measure::Forecast, 1.0, Severity::Warning),
+];
+
+const fn threshold(measure: Measure, ratio: f64, severity: Severity) -> Threshold {
+    Threshold {
+        measure,
+        ratio,
+        severity,
+    }
+}
+
 /// What happens to one agent, its budget and its rules.
 struct World {
     random: Rng,
@@ -29,6 +46,8 @@ struct World {
     limit_credits: f64,
     /// How often the limit has changed.
     limit_changes: u32,
+    /// Whether the budget is in the config.
+    has_budget: bool,
 }
 
 /// What was seen of an alert.
@@ -36,8 +55,8 @@ struct World {
 struct Life {
     /// When it last fired, and whether that was told.
     firing: Option<(DateTime<Utc>, bool)>,
-    /// The limit's changes at which it fired.
-    fired: Vec<u32>,
+    /// The limit's changes at which it fired, since the budget was last gone.
+    fired: BTreeSet<u32>,
 }
 
 impl World {
@@ -54,22 +73,20 @@ impl World {
             outage_until: now,
             limit_credits: 0.0,
             limit_changes: 0,
+            has_budget: true,
         }
     }
 
     fn settings(&self) -> Settings {
-        let thresholds = [
-            used(0.5),
-            used(0.8),
-            used(1.0),
-            expected(0.9),
-            expected(1.0),
-        ];
-        settings(vec![
-            budget("cx", self.cycle, self.limit_credits, &thresholds),
+        let mut rules = vec![
             rule("heavy", usage_rule(Span::PreviousDay, Per::Agent)),
             rule("stale", MISSING),
-        ])
+        ];
+        if self.has_budget {
+            let budget = budget("cx", self.cycle, self.limit_credits, &THRESHOLDS);
+            rules.push(budget);
+        }
+        settings(rules)
     }
 
     /// Lets some time pass, in which something may happen.
@@ -100,6 +117,9 @@ impl World {
             };
             self.limit_credits = days * (500.0 + 500.0 * random.f64());
             self.limit_changes += 1;
+        }
+        if random.u16(..if self.has_budget { 300 } else { 5 }) == 0 {
+            self.has_budget = !self.has_budget;
         }
     }
 
@@ -194,6 +214,11 @@ impl World {
         }
     }
 
+    fn is_current(&self, facts: &Facts, key: &AlertKey) -> bool {
+        let current = self.period_of(facts.today.previous());
+        key.period == Some(current.start)
+    }
+
     /// Whether there is a reason for this alert, which fired at `fired`, to end.
     fn is_over(&self, facts: &Facts, key: &AlertKey, fired: DateTime<Utc>) -> bool {
         let agent = &facts.agents[0];
@@ -202,6 +227,7 @@ impl World {
                 .previous_day_credits
                 .is_some_and(|credits| credits <= 900.0),
             "stale" => agent.missing_since.is_none(),
+            _ if !self.has_budget => true,
             _ => {
                 let current = self.period_of(facts.today.previous());
                 let has_passed = key.period.unwrap() < current.start;
@@ -221,6 +247,7 @@ fn check(world: &World, facts: &Facts, step: &Step, lives: &mut HashMap<AlertKey
         let twice = told.insert(&notice.key, notice.notice.status);
         assert_eq!(twice, None, "told twice: {:?}", notice.key);
     }
+    let mut began = Vec::new();
     for Alert { key, state, .. } in &step.changed {
         let life = lives.entry(key.clone()).or_default();
         let told = told.remove(key);
@@ -230,12 +257,14 @@ fn check(world: &World, facts: &Facts, step: &Step, lives: &mut HashMap<AlertKey
                 assert!(world.is_met(facts, key), "no reason to fire: {key:?}");
                 assert!(life.firing.is_none(), "it fires already: {key:?}");
                 life.firing = Some((world.now, told == Some(Status::Firing)));
-                let before = life.fired.contains(&world.limit_changes);
-                assert!(
-                    key.period.is_none() || !before,
-                    "it has fired before: {key:?}"
-                );
-                life.fired.push(world.limit_changes);
+                if key.period.is_none() {
+                    assert_eq!(told, Some(Status::Firing), "{key:?}");
+                } else if life.fired.insert(world.limit_changes) {
+                    began.push(key);
+                } else {
+                    assert_eq!(told, None, "it was told before: {key:?}");
+                    assert!(world.is_current(facts, key), "it was over: {key:?}");
+                }
             }
             AlertState::Resolved => {
                 let (fired, was_told) = life.firing.take().expect("it fired");
@@ -244,10 +273,19 @@ fn check(world: &World, facts: &Facts, step: &Step, lives: &mut HashMap<AlertKey
                     "no reason to end: {key:?}"
                 );
                 assert_eq!(told == Some(Status::Resolved), was_told, "{key:?}");
+                if !world.has_budget {
+                    life.fired.clear();
+                }
             }
         }
     }
     assert!(told.is_empty(), "told without a change: {told:?}");
+    for key in began {
+        assert_known(key, step, lives);
+    }
+    if world.has_budget {
+        assert_true(world, facts, lives);
+    }
     let mut periods = BTreeSet::new();
     for told in &step.told {
         let fires = told.notice.status == Status::Firing && told.key.period.is_some();
@@ -258,8 +296,45 @@ fn check(world: &World, facts: &Facts, step: &Step, lives: &mut HashMap<AlertKey
     }
 }
 
+/// Who was not told that this threshold of the budget is reached was told of one that is as bad.
+fn assert_known(key: &AlertKey, step: &Step, lives: &HashMap<AlertKey, Life>) {
+    let is_told = step.told.iter().any(|told| told.key == *key);
+    let others = lives.iter().filter(|(other, life)| {
+        life.firing.is_some() && other.period == key.period && *other != key
+    });
+    let worst = others.map(|(other, _)| severity(other)).max();
+    let is_worst = worst.is_none_or(|worst| severity(key) > worst);
+    assert!(is_told || !is_worst, "nobody knows of {key:?}");
+}
+
+/// Every threshold that is reached in the current period fires.
+fn assert_true(world: &World, facts: &Facts, lives: &HashMap<AlertKey, Life>) {
+    let current = world.period_of(facts.today.previous());
+    for threshold in THRESHOLDS {
+        let key = AlertKey {
+            rule: "cx".into(),
+            subject: "all".into(),
+            period: Some(current.start),
+            threshold: threshold.to_string().into(),
+        };
+        // What was expected of days that are over makes nothing begin.
+        let is_past = threshold.measure == Measure::Forecast
+            && current.end.is_some_and(|end| end <= facts.today);
+        let fires = lives.get(&key).is_some_and(|life| life.firing.is_some());
+        let is_met = world.is_met(facts, &key);
+        assert!(fires || is_past || !is_met, "it is reached: {key:?}");
+    }
+}
+
+/// How bad it is that this threshold of the budget is reached.
+fn severity(key: &AlertKey) -> Severity {
+    let mut thresholds = THRESHOLDS.iter();
+    let threshold = thresholds.find(|threshold| *threshold.to_string() == *key.threshold);
+    threshold.unwrap().severity
+}
+
 #[test]
-fn whatever_comes_each_threshold_fires_once_and_what_fires_ends_once() {
+fn whatever_comes_each_threshold_is_told_once_and_what_fires_ends_once() {
     let agent = members(&[("acme", "support")])[0].clone();
     let (mut fired, mut ended) = (0, 0);
     for case in 0..CASES {
