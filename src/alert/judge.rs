@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::{
-    AgentFacts, Check, Facts, Measure, Notice, Per, Rule, Severity, Span, Threshold, message,
+    AgentFacts, Check, Facts, Known, Measure, Notice, Per, Rule, Severity, Span, Threshold, message,
 };
 use crate::budget::Standing;
 use crate::day::Day;
@@ -69,8 +69,10 @@ pub enum Finding<'a> {
         span: Span,
         /// Whose.
         whose: Whose<'a>,
-        /// Credits used; absent if a day is not known.
+        /// Credits known to be used; absent if nothing is known.
         used_credits: Option<f64>,
+        /// Days of agents that are not known: if there are any, more may be used than is known.
+        missing_days: u32,
         /// Those who used most of it, if it is of several.
         top: Vec<(&'a Agent, f64)>,
     },
@@ -124,11 +126,17 @@ impl<'a> Judge<'a> {
                 let held_credits = over_credits * (1.0 - hysteresis);
                 let sums = self.sums(*span, *per).into_iter();
                 sums.map(|sum| {
-                    let condition = over(sum.credits, *over_credits, held_credits);
+                    // Nobody has used nothing.
+                    let known = sum.known.unwrap_or(Known {
+                        credits: Some(0.0),
+                        missing_days: 0,
+                    });
+                    let condition = over(known, *over_credits, held_credits);
                     let finding = Finding::Usage {
                         span: *span,
                         whose: sum.whose,
-                        used_credits: sum.credits,
+                        used_credits: known.credits,
+                        missing_days: known.missing_days,
                         top: sum.top,
                     };
                     self.observation(sum.whose.subject(), condition, *severity, finding)
@@ -240,18 +248,18 @@ impl<'a> Judge<'a> {
         let mut agents = Vec::new();
         let mut all = Sum::of(Whose::All);
         for agent in self.agents() {
-            let credits = agent.span_credits(span);
+            let known = agent.known(span);
             let account = &agent.member.agent.account;
             match per {
                 Per::Agent => agents.push(Sum {
-                    credits,
+                    known: Some(known),
                     ..Sum::of(Whose::Agent(agent))
                 }),
                 Per::Account => accounts
                     .entry(account)
                     .or_insert_with(|| Sum::of(Whose::Account(account)))
-                    .add(agent, credits),
-                Per::Total => all.add(agent, credits),
+                    .add(agent, known),
+                Per::Total => all.add(agent, known),
             }
         }
         match per {
@@ -288,8 +296,8 @@ impl<'a> Judge<'a> {
 /// Credits of one agent, or of several.
 struct Sum<'a> {
     whose: Whose<'a>,
-    /// Absent if a day is not known.
-    credits: Option<f64>,
+    /// None if it is of nobody.
+    known: Option<Known>,
     /// Those of several who used most, descending.
     top: Vec<(&'a Agent, f64)>,
 }
@@ -298,17 +306,14 @@ impl<'a> Sum<'a> {
     const fn of(whose: Whose<'a>) -> Self {
         Self {
             whose,
-            credits: Some(0.0),
+            known: None,
             top: Vec::new(),
         }
     }
 
-    fn add(&mut self, agent: &'a AgentFacts, credits: Option<f64>) {
-        self.credits = self
-            .credits
-            .zip(credits)
-            .map(|(sum, credits)| sum + credits);
-        if let Some(credits) = credits.filter(|credits| *credits > 0.0) {
+    fn add(&mut self, agent: &'a AgentFacts, known: Known) {
+        self.known = Some(self.known.map_or(known, |sum| sum.plus(known)));
+        if let Some(credits) = known.credits.filter(|credits| *credits > 0.0) {
             let place = self.top.partition_point(|(_, other)| *other >= credits);
             self.top.insert(place, (&agent.member.agent, credits));
             self.top.truncate(TOP);
@@ -327,10 +332,12 @@ impl Whose<'_> {
 }
 
 /// Whether more than `over_credits` are used, or still more than what holds an alert that fires.
-fn over(used: Option<f64>, over_credits: f64, held_credits: f64) -> Condition {
-    match used {
-        None => Condition::Unknown,
+/// Missing days may add to what is known, and take nothing away.
+fn over(known: Known, over_credits: f64, held_credits: f64) -> Condition {
+    match known.credits {
         Some(used) if used > over_credits => Condition::Met,
+        None => Condition::Unknown,
+        Some(_) if known.missing_days > 0 => Condition::Unknown,
         Some(used) if used > held_credits => Condition::Held,
         Some(_) => Condition::NotMet,
     }

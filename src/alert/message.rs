@@ -267,7 +267,10 @@ fn lines(observation: &Observation<'_>) -> Vec<String> {
     match &observation.finding {
         Finding::Budget { standing, .. } => budget::lines(observation, standing),
         Finding::Usage {
-            used_credits, top, ..
+            used_credits,
+            missing_days,
+            top,
+            ..
         } => {
             let top = top.iter().map(|(agent, credits)| (*agent, *credits));
             let line = format!(
@@ -278,6 +281,7 @@ fn lines(observation: &Observation<'_>) -> Vec<String> {
             );
             [line]
                 .into_iter()
+                .chain(missing_line(*missing_days))
                 .chain(top_line(top, *used_credits))
                 .collect()
         }
@@ -384,6 +388,18 @@ fn reason(observation: &Observation<'_>) -> Option<String> {
             humantime::format_duration(*longer_than)
         )),
         _ => None,
+    }
+}
+
+/// That days are missing, if any are.
+fn missing_line(missing_days: u32) -> Option<String> {
+    match missing_days {
+        0 => None,
+        1 => Some("1 agent-day is not known yet, so it may be more.".to_owned()),
+        days => Some(format!(
+            "{} agent-days are not known yet, so it may be more.",
+            number(days.into())
+        )),
     }
 }
 

@@ -23,7 +23,7 @@ mod words;
 pub use engine::{Access, Engine, Signals};
 pub use judge::{Condition, Finding, Observation, Whose, judge};
 pub use notice::{Figures, Notice, Notification, Share, Status};
-pub use observe::{AgentFacts, Facts, observe};
+pub use observe::{AgentFacts, Facts, Known, observe};
 pub use rule::{Check, Measure, Per, Rule, Severity, Span, Threshold};
 
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Access, Check, Rule, Settings, Span};
 use crate::budget::{Cycle, Period, Standing, Tally};
-use crate::day::{Day, Usage};
+use crate::day::{Day, TRACKING_START, Usage};
 use crate::forecast::{PATTERN_DAYS, Pattern};
 use crate::ledger::{LedgerError, Member, View, Watched};
 use crate::roster::{Agent, Matcher};
@@ -24,22 +24,21 @@ const RECENT_DAYS: i32 = 57;
 /// What is usual on a day of the week is not said from fewer days than this.
 const MIN_USUAL_DAYS: usize = 3;
 
-/// What is known of one agent. Figures are absent if a day that they cover is not known, and all of
-/// them are if no rule asks for them.
+/// What is known of one agent. Nothing is if no rule asks for it.
 #[derive(Debug, Clone)]
 pub struct AgentFacts {
     /// The agent.
     pub member: Member,
     /// It as the subject of an alert: `acme/support`.
     pub subject: Arc<str>,
-    /// Credits used yesterday.
+    /// Credits used yesterday; absent if that is not known.
     pub previous_day_credits: Option<f64>,
-    /// Credits used on the 7 days that end with yesterday.
-    pub previous_7_days_credits: Option<f64>,
-    /// Credits used on the 30 days that end with yesterday.
-    pub previous_30_days_credits: Option<f64>,
-    /// Credits used on the complete days of this month.
-    pub month_to_date_credits: Option<f64>,
+    /// What was used on the 7 days that end with yesterday.
+    pub previous_7_days: Known,
+    /// What was used on the 30 days that end with yesterday.
+    pub previous_30_days: Known,
+    /// What was used on the complete days of this month.
+    pub month_to_date: Known,
     /// The median of yesterday's day of the week over the eight weeks before; absent if fewer than
     /// three of those days are known.
     pub usual_credits: Option<f64>,
@@ -49,6 +48,16 @@ pub struct AgentFacts {
     pub missing_since: Option<Day>,
     /// Those of them that lie in the last eight weeks, ascending.
     pub missing_recently: Vec<Day>,
+}
+
+/// What is known of the use on some days.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Known {
+    /// Credits known to be used: all of them if no day is missing, else a lower bound. None if nothing
+    /// at all is known.
+    pub credits: Option<f64>,
+    /// Days that are not known.
+    pub missing_days: u32,
 }
 
 /// Everything that the rules are asked about, as of one UTC day.
@@ -268,11 +277,12 @@ impl Gatherer {
             }
         }
         let oldest = totals.frontier.map_or(history_start, Day::next);
+        let known = |span: Span| Known::of(recent, history_start, span.days(self.today));
         AgentFacts {
             previous_day_credits: figures.previous_day_credits,
-            previous_7_days_credits: figures.previous_7_days_credits,
-            previous_30_days_credits: figures.previous_30_days_credits,
-            month_to_date_credits: figures.month_to_date_credits,
+            previous_7_days: known(Span::Previous7Days),
+            previous_30_days: known(Span::Previous30Days),
+            month_to_date: known(Span::MonthToDate),
             usual_credits: usual_credits(recent, self.today),
             #[allow(
                 clippy::cast_possible_truncation,
@@ -287,6 +297,37 @@ impl Gatherer {
     }
 }
 
+impl Known {
+    /// What is known of the days `first` through `last`, from an agent's known days, ascending. Days
+    /// before `history_start` are not missing: nobody asks for them.
+    fn of(recent: &[Usage], history_start: Day, (first, last): (Day, Day)) -> Self {
+        let recent = &recent[..recent.partition_point(|usage| usage.day <= last)];
+        let recent = &recent[recent.partition_point(|usage| usage.day < first)..];
+        let asked_from = first.max(history_start).max(TRACKING_START);
+        let asked_days = u32::try_from(last.next().since(asked_from)).unwrap_or(0);
+        let unasked = recent.partition_point(|usage| usage.day < asked_from);
+        let known_days = u32::try_from(recent.len() - unasked).unwrap_or(u32::MAX);
+        let missing_days = asked_days.saturating_sub(known_days);
+        let credits = recent.iter().fold(0.0, |sum, usage| sum + usage.credits);
+        Self {
+            credits: (missing_days == 0 || !recent.is_empty()).then_some(credits),
+            missing_days,
+        }
+    }
+
+    /// The same of these days and of others.
+    pub(super) fn plus(self, other: Self) -> Self {
+        let credits = self.credits.zip(other.credits);
+        Self {
+            credits: credits
+                .map(|(one, other)| one + other)
+                .or(self.credits)
+                .or(other.credits),
+            missing_days: self.missing_days.saturating_add(other.missing_days),
+        }
+    }
+}
+
 impl AgentFacts {
     /// An agent that nothing was read of.
     #[must_use]
@@ -295,9 +336,9 @@ impl AgentFacts {
             subject: subject(&member.agent),
             member: member.clone(),
             previous_day_credits: None,
-            previous_7_days_credits: None,
-            previous_30_days_credits: None,
-            month_to_date_credits: None,
+            previous_7_days: Known::default(),
+            previous_30_days: Known::default(),
+            month_to_date: Known::default(),
             usual_credits: None,
             missing_days: 0,
             missing_since: None,
@@ -305,14 +346,17 @@ impl AgentFacts {
         }
     }
 
-    /// Credits used on the days of `span`.
+    /// What was used on the days of `span`.
     #[must_use]
-    pub fn span_credits(&self, span: Span) -> Option<f64> {
+    pub fn known(&self, span: Span) -> Known {
         match span {
-            Span::PreviousDay => self.previous_day_credits,
-            Span::Previous7Days => self.previous_7_days_credits,
-            Span::Previous30Days => self.previous_30_days_credits,
-            Span::MonthToDate => self.month_to_date_credits,
+            Span::PreviousDay => Known {
+                credits: self.previous_day_credits,
+                missing_days: u32::from(self.previous_day_credits.is_none()),
+            },
+            Span::Previous7Days => self.previous_7_days,
+            Span::Previous30Days => self.previous_30_days,
+            Span::MonthToDate => self.month_to_date,
         }
     }
 

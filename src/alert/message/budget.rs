@@ -6,7 +6,7 @@ use super::super::judge::is_over;
 use super::super::words::{count, credits, date, dates, number, percent, sentence};
 use super::super::{Check, Measure, Observation, Threshold};
 use super::figures::ratio;
-use super::top_line;
+use super::{missing_line, top_line};
 use crate::budget::{Cycle, Standing};
 use crate::day::Day;
 
@@ -17,17 +17,9 @@ pub(super) fn lines(observation: &Observation<'_>, standing: &Standing) -> Vec<S
         .top
         .iter()
         .map(|(member, credits)| (&member.agent, *credits));
-    let missing = match standing.missing_days {
-        0 => None,
-        1 => Some("1 agent-day is not known yet, so it may be more.".to_owned()),
-        days => Some(format!(
-            "{} agent-days are not known yet, so it may be more.",
-            number(days.into())
-        )),
-    };
     [used_line(standing, today)]
         .into_iter()
-        .chain(missing)
+        .chain(missing_line(standing.missing_days))
         .chain(outlook(observation, standing))
         .chain(top_line(top, standing.used_credits))
         .collect()

@@ -16,6 +16,7 @@ pub(super) fn of(observation: &Observation<'_>) -> Figures {
         Finding::Usage {
             span,
             used_credits,
+            missing_days,
             top,
             ..
         } => {
@@ -26,6 +27,7 @@ pub(super) fn of(observation: &Observation<'_>) -> Figures {
                 used_ratio: ratio(*used_credits, observation.limit_credits()),
                 first_day: Some(first.to_string()),
                 last_day: Some(last.to_string()),
+                missing_days: Some(*missing_days),
                 top: top
                     .iter()
                     .map(|(agent, credits)| share(agent, *credits))

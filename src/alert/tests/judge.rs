@@ -4,7 +4,7 @@ use super::super::Condition::{Held, Met, NotMet, Unknown};
 use super::*;
 
 /// Agents of which nothing is known yet.
-fn known(agents: &[(&str, &str)]) -> Vec<AgentFacts> {
+fn unread(agents: &[(&str, &str)]) -> Vec<AgentFacts> {
     members(agents).iter().map(AgentFacts::unread).collect()
 }
 
@@ -117,31 +117,41 @@ fn a_budget_has_an_observation_per_period_and_threshold() {
 
 #[test]
 fn usage_is_over_only_below_the_hysteresis() {
+    // Credits and missing days of a week.
     let table = [
-        (Some(1_000.1), Met),
-        (Some(1_000.0), Held),
-        (Some(900.1), Held),
-        (Some(900.0), NotMet),
-        (None, Unknown),
+        (Some(1_000.1), 0, Met),
+        (Some(1_000.0), 0, Held),
+        (Some(900.1), 0, Held),
+        (Some(900.0), 0, NotMet),
+        (Some(1_000.1), 6, Met),
+        (Some(1_000.0), 1, Unknown),
+        (Some(10.0), 1, Unknown),
+        (None, 7, Unknown),
     ];
     let rule = rule("heavy", usage_rule(Span::Previous7Days, Per::Agent));
     let mut facts = facts("2026-11-23");
-    facts.agents = known(&[("acme", "support")]);
-    for (credits, expected) in table {
-        facts.agents[0].previous_7_days_credits = credits;
-        assert_eq!(one(&rule, &facts), expected, "{credits:?}");
+    facts.agents = unread(&[("acme", "support")]);
+    for (credits, missing_days, expected) in table {
+        facts.agents[0].previous_7_days = Known {
+            credits,
+            missing_days,
+        };
+        let condition = one(&rule, &facts);
+        assert_eq!(condition, expected, "{credits:?} {missing_days}");
     }
 }
 
 #[test]
-fn usage_is_added_up_by_agent_account_or_all_and_unknown_if_one_of_them_is() {
+fn usage_is_added_up_by_agent_account_or_all_and_what_is_known_is_enough_to_be_over() {
     let agents = [("acme", "support"), ("acme", "sales"), ("globex", "legal")];
     let mut facts = facts("2026-11-23");
-    facts.agents = known(&agents);
-    let credits = [Some(600.0), Some(700.0), None];
-    for (facts, credits) in facts.agents.iter_mut().zip(credits) {
-        facts.previous_day_credits = credits;
-    }
+    facts.agents = unread(&agents);
+    let mut found = |per, credits: [Option<f64>; 3]| {
+        for (facts, credits) in facts.agents.iter_mut().zip(credits) {
+            facts.previous_day_credits = credits;
+        }
+        conditions(&rule("heavy", usage_rule(Span::PreviousDay, per)), &facts)
+    };
     let table: [(Per, &[(&str, Condition)]); 3] = [
         (
             Per::Agent,
@@ -152,19 +162,23 @@ fn usage_is_added_up_by_agent_account_or_all_and_unknown_if_one_of_them_is() {
             ],
         ),
         (Per::Account, &[("acme", Met), ("globex", Unknown)]),
-        (Per::Total, &[("all", Unknown)]),
+        (Per::Total, &[("all", Met)]),
     ];
     for (per, expected) in table {
-        let rule = rule("heavy", usage_rule(Span::PreviousDay, per));
         let expected = expected
             .iter()
             .map(|(subject, condition)| (subject.to_string(), *condition));
         assert_eq!(
-            conditions(&rule, &facts),
+            found(per, [Some(600.0), Some(700.0), None]),
             expected.collect::<Vec<_>>(),
             "{per:?}"
         );
     }
+    let all = |condition| vec![("all".to_owned(), condition)];
+    let some = [Some(600.0), None, Some(10.0)];
+    assert_eq!(found(Per::Total, some), all(Unknown));
+    assert_eq!(found(Per::Total, [None; 3]), all(Unknown));
+    assert_eq!(found(Per::Total, [Some(200.0); 3]), all(NotMet));
     let nobody = rule("heavy", usage_rule(Span::PreviousDay, Per::Total));
     facts.agents.clear();
     assert_eq!(
@@ -184,7 +198,7 @@ fn a_sum_knows_who_used_most() {
         ("acme", "e"),
     ];
     let mut facts = facts("2026-11-23");
-    facts.agents = known(&agents);
+    facts.agents = unread(&agents);
     for (facts, credits) in facts.agents.iter_mut().zip([5.0, 0.0, 7.0, 1.0, 5.0]) {
         facts.previous_day_credits = Some(credits);
     }
@@ -210,7 +224,7 @@ fn a_spike_is_beyond_the_factor_and_the_floor() {
     ];
     let rule = rule("spikes", SPIKE);
     let mut facts = facts("2026-11-23");
-    facts.agents = known(&[("acme", "support")]);
+    facts.agents = unread(&[("acme", "support")]);
     for (previous, usual, expected) in table {
         facts.agents[0].previous_day_credits = previous;
         facts.agents[0].usual_credits = usual;
@@ -251,7 +265,7 @@ fn days_that_had_passed_when_a_rule_was_first_watched_are_not_missing_to_it() {
     ];
     let rule = rule("stale", MISSING);
     let mut facts = facts("2026-11-23");
-    facts.agents = known(&[("acme", "support")]);
+    facts.agents = unread(&[("acme", "support")]);
     for (oldest, recently, watched_from, expected) in table {
         facts.agents[0].missing_since = oldest.map(day);
         facts.agents[0].missing_recently = recently.into_iter().map(day).collect();
@@ -277,7 +291,7 @@ fn days_that_had_passed_when_a_rule_was_first_watched_are_not_missing_to_it() {
 #[test]
 fn a_key_is_of_every_account_that_the_rule_may_be_about() {
     let mut facts = facts("2026-11-23");
-    facts.agents = known(&[("acme", "support"), ("globex", "legal")]);
+    facts.agents = unread(&[("acme", "support"), ("globex", "legal")]);
     facts.accounts = ["acme", "empty", "globex"].map(Arc::from).into();
     facts.access = Arc::new(Access {
         key_refused: [("acme".into(), true), ("globex".into(), false)].into(),
@@ -310,7 +324,7 @@ fn a_key_is_of_every_account_that_the_rule_may_be_about() {
 #[test]
 fn an_agent_is_refused_if_flowgent_said_so() {
     let mut facts = facts("2026-11-23");
-    facts.agents = known(&[("acme", "a"), ("acme", "b"), ("acme", "c")]);
+    facts.agents = unread(&[("acme", "a"), ("acme", "b"), ("acme", "c")]);
     let number = |place: usize| facts.agents[place].member.number;
     facts.access = Arc::new(Access {
         agent_refused: [(number(0), true), (number(1), false)].into(),
@@ -329,8 +343,8 @@ fn an_agent_is_refused_if_flowgent_said_so() {
 
 #[test]
 fn two_agents_are_never_one_subject() {
-    let facts = known(&[("a/b", "c"), ("a", "b/c"), ("a\\/b", "d"), ("a\\", "b/d")]);
+    let facts = unread(&[("a/b", "c"), ("a", "b/c"), ("a\\/b", "d"), ("a\\", "b/d")]);
     let subjects: Vec<&str> = facts.iter().map(|facts| &*facts.subject).collect();
     assert_eq!(subjects, ["a\\/b/c", "a/b/c", "a\\\\\\/b/d", "a\\\\/b/d"]);
-    assert_eq!(&*known(&[("acme", "support")])[0].subject, "acme/support");
+    assert_eq!(&*unread(&[("acme", "support")])[0].subject, "acme/support");
 }

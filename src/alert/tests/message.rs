@@ -9,14 +9,14 @@ const NOW: &str = "2026-11-23T00:12:00Z";
 /// Three agents that used these credits on every span.
 fn agents(credits: [f64; 3]) -> Vec<AgentFacts> {
     let members = members(&[("acme", "support"), ("acme", "sales"), ("globex", "legal")]);
-    let known = |(member, credits): (&Member, f64)| AgentFacts {
+    let read = |(member, credits): (&Member, f64)| AgentFacts {
         previous_day_credits: Some(credits),
-        previous_7_days_credits: Some(credits),
-        previous_30_days_credits: Some(credits),
-        month_to_date_credits: Some(credits),
+        previous_7_days: known(credits),
+        previous_30_days: known(credits),
+        month_to_date: known(credits),
         ..AgentFacts::unread(member)
     };
-    members.iter().zip(credits).map(known).collect()
+    members.iter().zip(credits).map(read).collect()
 }
 
 /// The title and the text of what `rule` tells of its first subject when it fires, without its link.
@@ -250,7 +250,21 @@ fn of_rules() -> Vec<(&'static str, String)> {
         ]
     });
     let gone = ends(&rules[0].1, &bad, Ending::Gone);
-    messages.chain([("agent gone", gone)]).collect()
+    let mut late = bad.clone();
+    late.agents[0].previous_7_days.missing_days = 1;
+    let week_of_an_agent = rule("heavy", usage_rule(Span::Previous7Days, Per::Agent));
+    let of_an_agent = fires(&week_of_an_agent, &late);
+    late.agents[1].previous_30_days = Known {
+        credits: None,
+        missing_days: 30,
+    };
+    let of_all = fires(&rules[2].1, &late);
+    let more = [
+        ("agent gone", gone),
+        ("usage of an agent, a day missing", of_an_agent),
+        ("usage of all, days missing", of_all),
+    ];
+    messages.chain(more).collect()
 }
 
 #[test]
@@ -348,6 +362,24 @@ fn a_notice_has_the_figures_of_its_text_and_reads_back_from_json() {
     );
     let read: Notice = serde_json::from_str(&message::json(&notice)).unwrap();
     assert_eq!(read, notice);
+
+    let rules = [rule("heavy", usage_rule(Span::PreviousDay, Per::Total))];
+    let mut facts = on("2026-11-23", fast());
+    facts.agents = agents([1_200.0, 0.0, 0.0]);
+    facts.agents[2].previous_day_credits = None;
+    let notice = judge(&rules, &facts)[0].notice(None, at(NOW));
+    assert_eq!(
+        serde_json::to_value(&notice.figures).unwrap(),
+        serde_json::json!({
+            "used_credits": 1200.0,
+            "limit_credits": 1000.0,
+            "used_ratio": 1.2,
+            "first_day": "2026-11-22",
+            "last_day": "2026-11-22",
+            "missing_days": 1,
+            "top": [share("support", "acme", 1200.0)],
+        })
+    );
 }
 
 #[test]

@@ -184,6 +184,14 @@ fn forecast(expected_credits: f64) -> Option<Forecast> {
     })
 }
 
+/// These credits, of all days.
+fn known(credits: f64) -> Known {
+    Known {
+        credits: Some(credits),
+        missing_days: 0,
+    }
+}
+
 fn usage_rule(span: Span, per: Per) -> Check {
     Check::Usage {
         span,

@@ -98,10 +98,10 @@ async fn an_agent_has_the_figures_of_its_spans_and_what_is_usual() {
         panic!("there are two agents");
     };
     assert_eq!(support.previous_day_credits, Some(100.0));
-    assert_eq!(support.previous_7_days_credits, Some(106.0));
+    assert_eq!(support.previous_7_days, known(106.0));
     assert_eq!(
-        support.month_to_date_credits,
-        Some(100.0 + 99.0 + 98.0 + 97.0 + 18.0)
+        support.month_to_date,
+        known(100.0 + 99.0 + 98.0 + 97.0 + 18.0)
     );
     assert_eq!(
         support.usual_credits,
@@ -113,6 +113,36 @@ async fn an_agent_has_the_figures_of_its_spans_and_what_is_usual() {
     assert_eq!(sales.usual_credits, None);
     assert_eq!(sales.missing_since, Some(TRACKING_START));
     assert_eq!(sales.missing_days as i32, day(TODAY).since(TRACKING_START));
+}
+
+#[tokio::test]
+async fn of_a_span_with_missing_days_the_others_are_known() {
+    let scene = Scene::new(&[("acme", "support"), ("acme", "sales")]).await;
+    let gaps = ["2026-11-22", "2026-11-15", "2026-10-24"].map(day);
+    let credits = |of: Day| (!gaps.contains(&of)).then_some(1.0);
+    scene.commit(0, "2026-10-01", "2026-11-22", credits).await;
+    let rules = vec![rule("heavy", usage_rule(Span::PreviousDay, Per::Agent))];
+    let facts = scene.facts(rules, LONG_AGO, TODAY).await;
+    let known = |agent: usize, span| {
+        let known = facts.agents[agent].known(span);
+        (known.credits, known.missing_days)
+    };
+    assert_eq!(known(0, Span::PreviousDay), (None, 1));
+    assert_eq!(known(0, Span::Previous7Days), (Some(6.0), 1));
+    assert_eq!(known(0, Span::Previous30Days), (Some(27.0), 3));
+    assert_eq!(known(0, Span::MonthToDate), (Some(20.0), 2));
+    assert_eq!(known(1, Span::Previous7Days), (None, 7));
+    assert_eq!(known(1, Span::MonthToDate), (None, 22));
+
+    // Nobody asks for days before the history start.
+    let scene = Scene::new(&[("acme", "support")]).await;
+    scene
+        .commit(0, "2025-05-28", "2025-05-29", |_| Some(1.0))
+        .await;
+    let rules = vec![rule("heavy", usage_rule(Span::PreviousDay, Per::Agent))];
+    let facts = scene.facts(rules, LONG_AGO, "2025-05-30").await;
+    let week = facts.agents[0].known(Span::Previous7Days);
+    assert_eq!((week.credits, week.missing_days), (Some(2.0), 0));
 }
 
 #[tokio::test]
@@ -171,7 +201,7 @@ async fn days_from_today_on_are_not_looked_at() {
     ];
     let facts = scene.facts(rules, LONG_AGO, "2026-10-05").await;
     assert_eq!(facts.today, day("2026-10-05"));
-    assert_eq!(facts.agents[0].month_to_date_credits, Some(40.0));
+    assert_eq!(facts.agents[0].month_to_date, known(40.0));
     assert_eq!(facts.agents[0].missing_since, None);
     let standing = facts.budgets["cx"].last().unwrap();
     assert_eq!(standing.used_credits, Some(40.0));
