@@ -1,7 +1,8 @@
 //! E-mail by SMTP.
 //!
-//! A message goes to all recipients at once, over a connection of its own. Its Message-ID follows from
-//! the delivery's id, so that mail systems tell a repetition.
+//! Each recipient gets a message of its own, over a connection of its own, so that one who is refused for
+//! the time being is tried again and nobody else hears it twice. Its Message-ID follows from the
+//! delivery's id, so that mail systems tell a repetition.
 
 mod server;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use lettre::Address;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, SinglePart};
 use lettre::transport::smtp;
@@ -47,8 +49,8 @@ struct Login<'a> {
 }
 
 impl Email {
-    /// A hook that writes to all of `to` by way of `server`, which it logs in to if there are
-    /// `credentials`: a user and a password.
+    /// A hook that writes by way of `server`, which it logs in to if there are `credentials`: a user and
+    /// a password. Of `to` it takes the names that recipients are addressed with.
     pub(super) fn new(
         server: Server,
         credentials: Option<(String, SecretSource)>,
@@ -63,13 +65,13 @@ impl Email {
         }
     }
 
-    /// Sends `message` and says what the server answered. If the server takes it for some of the
-    /// recipients only, they get it, and the answer names the others.
+    /// Sends `message` to its target and says what the server answered.
     ///
     /// # Errors
-    /// The server could not be reached or trusted, or took the message for nobody.
+    /// The server could not be reached or trusted, or did not take the message.
     pub(super) async fn send(&self, message: &Message) -> Result<String, SendError> {
-        let mail = self.compose(message)?;
+        let recipient = self.recipient(&message.target)?;
+        let mail = self.compose(message, &recipient)?;
         let login = match &self.credentials {
             None => None,
             Some((user, password)) => Some(Login {
@@ -80,7 +82,9 @@ impl Email {
             }),
         };
         let mut connection = self.server.connect().await?;
-        let sent = self.converse(&mut connection, login.as_ref(), &mail).await;
+        let sent = self
+            .converse(&mut connection, login.as_ref(), &recipient, &mail)
+            .await;
         // Some servers repeat what they do not understand.
         let shown = |text: String| {
             if login.as_ref().is_some_and(|login| login.is_in(&text)) {
@@ -89,27 +93,34 @@ impl Email {
                 text
             }
         };
-        let (answer, refused) = match sent {
-            Ok(sent) => sent,
+        let answer = match sent {
+            Ok(answer) => answer,
             Err(text) => return Err(self.server.failed(&shown(text))),
         };
         // The message is on its way, whatever the server says now.
         let _ = timeout(GOODBYE, connection.quit()).await;
-        if refused.is_empty() {
-            return Ok(printable(&shown(answer), SHOWN_BYTES));
-        }
-        let refused = printable(&shown(refused.join(", ")), SHOWN_BYTES);
-        tracing::warn!(
-            delivery = &*message.id,
-            refused,
-            "an e-mail did not reach all recipients"
-        );
-        Ok(format!("taken, but not for {refused}"))
+        Ok(printable(&shown(answer), SHOWN_BYTES))
+    }
+
+    /// Whom `target`, an address, is to be written to. It may have left the config since.
+    fn recipient(&self, target: &str) -> Result<Mailbox, SendError> {
+        let address: Address = target.parse().map_err(|error| {
+            let target = printable(target, SHOWN_BYTES);
+            SendError::new(format!("`{target}` is no address: {error}"))
+        })?;
+        let known = self.to.iter().find(|mailbox| mailbox.email == address);
+        Ok(known
+            .cloned()
+            .unwrap_or_else(|| Mailbox::new(None, address)))
     }
 
     /// The message as it is sent.
-    fn compose(&self, message: &Message) -> Result<lettre::Message, SendError> {
-        let mut mail = lettre::Message::builder()
+    fn compose(
+        &self,
+        message: &Message,
+        recipient: &Mailbox,
+    ) -> Result<lettre::Message, SendError> {
+        let mail = lettre::Message::builder()
             .from(self.from.clone())
             .subject(message.title())
             .date(SystemTime::from(message.created))
@@ -122,23 +133,22 @@ impl Email {
             .raw_header(HeaderValue::new(
                 HeaderName::new_from_ascii_str("X-Flowgent-Delivery"),
                 message.id.to_string(),
-            ));
-        for recipient in &self.to {
-            mail = mail.to(recipient.clone());
-        }
+            ))
+            .to(recipient.clone());
         let alerts: Vec<String> = message.notification.alerts.iter().map(text).collect();
         // A part rather than a body: only that comes with a MIME-Version.
         mail.singlepart(SinglePart::plain(alerts.join("\n\n")))
             .map_err(|error| SendError::new(format!("cannot write the e-mail: {error}")))
     }
 
-    /// Hands `mail` over: the server's answer, and who it was refused for; or why nobody gets it.
+    /// Hands `mail` over: the server's answer, or why it was not taken.
     async fn converse(
         &self,
         connection: &mut AsyncSmtpConnection,
         login: Option<&Login<'_>>,
+        recipient: &Mailbox,
         mail: &lettre::Message,
-    ) -> Result<(String, Vec<String>), String> {
+    ) -> Result<String, String> {
         if let Some(Login { user, password }) = login {
             let credentials = Credentials::new((*user).to_owned(), password.expose().to_owned());
             let done = connection.auth(DEFAULT_MECHANISMS, &credentials).await;
@@ -163,21 +173,10 @@ impl Email {
             .command(sender)
             .await
             .map_err(|error| failed("MAIL", error))?;
-        let mut refused = Vec::new();
-        for recipient in &self.to {
-            let address = &recipient.email;
-            let command = Rcpt::new(address.clone(), Vec::new());
-            match connection.command(command).await {
-                Ok(_) => {}
-                Err(error) if error.status().is_some() => {
-                    refused.push(format!("{address}: {}", told(&error)));
-                }
-                Err(error) => return Err(failed("RCPT", error)),
-            }
-        }
-        if refused.len() == self.to.len() {
-            return Err(format!("refused for {}", refused.join(", ")));
-        }
+        connection
+            .command(Rcpt::new(recipient.email.clone(), Vec::new()))
+            .await
+            .map_err(|error| failed("RCPT", error))?;
         connection
             .command(Data)
             .await
@@ -187,8 +186,7 @@ impl Email {
             .await
             .map_err(|error| failed("message", error))?;
         let words: Vec<&str> = taken.message().collect();
-        let answer = format!("{} {}", taken.code(), words.join(" "));
-        Ok((answer, refused))
+        Ok(format!("{} {}", taken.code(), words.join(" ")))
     }
 }
 

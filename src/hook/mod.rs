@@ -119,7 +119,7 @@ pub enum Kind {
         credentials: Option<(String, SecretSource)>,
         /// The sender.
         from: lettre::message::Mailbox,
-        /// The recipients.
+        /// The recipients; each gets a message of its own.
         to: Vec<lettre::message::Mailbox>,
     },
     /// A program on this machine.
@@ -246,6 +246,10 @@ impl Settings {
             send_resolved: self.send_resolved,
             targets: match &self.kind {
                 Kind::Whatsapp { recipients, .. } => recipients.clone(),
+                Kind::Email { to, .. } => {
+                    let addresses = to.iter().map(|mailbox| mailbox.email.to_string());
+                    addresses.collect()
+                }
                 _ => vec![String::new()],
             },
         }

@@ -25,7 +25,7 @@ pub(in crate::hook) fn at(text: &str) -> DateTime<Utc> {
 }
 
 /// A hook that may reach this machine, and that no test makes wait for long.
-fn settings() -> Settings {
+pub(in crate::hook) fn settings() -> Settings {
     Settings {
         name: "ops".into(),
         kind: Kind::Exec { command: vec![] },

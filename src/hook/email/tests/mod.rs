@@ -8,13 +8,21 @@ use office::{HOST, Manners, Office};
 use tempfile::TempDir;
 
 use super::*;
-use crate::hook::Encryption;
-use crate::hook::tests::message::message;
+use crate::hook::tests::{message, settings};
+use crate::hook::{Encryption, Kind};
 
 const PASSWORD: &str = "canary-password";
 
 fn mailbox(text: &str) -> Mailbox {
     text.parse().unwrap()
+}
+
+/// A message for the first recipient.
+fn message(titles: &[&str]) -> Message {
+    Message {
+        target: "ops@example.com".to_owned(),
+        ..message::message(titles)
+    }
 }
 
 /// A file with the password.
@@ -83,7 +91,6 @@ async fn each_way_of_securing_it_logs_in_and_delivers() {
     let envelope = [
         "MAIL FROM:<alerts@example.com>",
         "RCPT TO:<ops@example.com>",
-        "RCPT TO:<lead@example.com>",
         "DATA",
         "QUIT",
     ];
@@ -141,7 +148,7 @@ async fn a_message_says_what_people_and_mail_systems_need() {
         office.server(),
         None,
         mailbox("\"Jörg, Wächter\" <alerts@example.com>"),
-        vec![mailbox("ops@example.com")],
+        vec![mailbox("Ops <ops@example.com>")],
     );
     hook.send(&message).await.unwrap();
     let heard = office.hear_all().await;
@@ -153,7 +160,7 @@ async fn a_message_says_what_people_and_mail_systems_need() {
         "Message-ID: <msg_27UH4WbU6Z5A5EzD8u03UvzRbpk@flowgent-exporter>",
         "Auto-Submitted: auto-generated",
         "X-Flowgent-Delivery: msg_27UH4WbU6Z5A5EzD8u03UvzRbpk",
-        "To: ops@example.com",
+        "To: Ops <ops@example.com>",
         "MIME-Version: 1.0",
         "Content-Type: text/plain; charset=utf-8",
         "Content-Transfer-Encoding: quoted-printable",
@@ -249,10 +256,7 @@ async fn every_refusal_is_told_by_its_place_code_and_words() {
             &[("MAIL", "550 unknown sender")],
             "MAIL: 550 unknown sender",
         ),
-        (
-            &[("RCPT", "451 greylisted")],
-            "refused for ops@example.com: 451 greylisted, lead@example.com: 451 greylisted",
-        ),
+        (&[("RCPT", "451 greylisted")], "RCPT: 451 greylisted"),
         (&[("DATA", "554 no")], "DATA: 554 no"),
         (
             &[(".", "552 \u{1b}[31m too\tlarge")],
@@ -277,15 +281,68 @@ async fn every_refusal_is_told_by_its_place_code_and_words() {
 }
 
 #[tokio::test]
-async fn those_who_can_be_reached_are_though_others_cannot() {
-    let manners = Manners {
-        answers: &[("RCPT TO:<ops@", "550 no such user")],
+async fn a_recipient_who_is_refused_for_now_fails_alone_and_can_be_tried_again() {
+    let mut office = Office::open(Manners {
+        answers: &[("RCPT TO:<ops@", "451 greylisted")],
         ..Manners::default()
+    })
+    .await;
+    let to = ["Ops <ops@example.com>", "lead@example.com"].map(mailbox);
+    let hook = Email::new(office.server(), None, mailbox("a@example.com"), to.into());
+    let targets = targets(&hook);
+    assert_eq!(targets, ["ops@example.com", "lead@example.com"]);
+    let mut answers = Vec::new();
+    for target in targets {
+        let message = Message {
+            target,
+            ..message(&["one"])
+        };
+        answers.push(hook.send(&message).await.map_err(|error| error.text));
+        let mails = office.hear_all().await;
+        let mails = mails.iter().filter(|line| line.contains("Subject: "));
+        assert_eq!(mails.count(), usize::from(answers.len() == 2));
+    }
+    let refused = format!("{HOST}:{}: RCPT: 451 greylisted", office.port);
+    let taken = "250 2.0.0 queued as 7".to_owned();
+    assert_eq!(answers, [Err(refused), Ok(taken)]);
+}
+
+/// The targets of a hook of such recipients.
+fn targets(hook: &Email) -> Vec<String> {
+    let mut settings = settings();
+    settings.kind = Kind::Email {
+        host: HOST.to_owned(),
+        port: 25,
+        encryption: Encryption::None,
+        credentials: None,
+        from: hook.from.clone(),
+        to: hook.to.clone(),
     };
-    let (answer, heard) = send(manners, false).await;
-    let expected = "taken, but not for ops@example.com: 550 no such user";
-    assert_eq!(answer.as_deref(), Ok(expected));
-    assert!(heard.iter().any(|line| line.contains("Subject: ")));
+    settings.route().targets
+}
+
+#[tokio::test]
+async fn who_has_left_the_config_gets_what_was_put_for_them() {
+    let mut office = Office::open(Manners::default()).await;
+    let hook = hook(office.server(), None);
+    let gone = Message {
+        target: "gone@example.com".to_owned(),
+        ..message(&["one"])
+    };
+    hook.send(&gone).await.unwrap();
+    let heard = office.hear_all().await;
+    assert!(commands(&heard).contains(&"RCPT TO:<gone@example.com>"));
+    assert!(
+        heard
+            .iter()
+            .any(|line| line.contains("To: gone@example.com\r\n"))
+    );
+    let nobody = Message {
+        target: String::new(),
+        ..message(&["one"])
+    };
+    let error = hook.send(&nobody).await.unwrap_err();
+    assert!(error.text.starts_with("`` is no address: "), "{error}");
 }
 
 #[tokio::test]
@@ -298,7 +355,6 @@ async fn a_password_that_a_server_repeats_is_shown_nowhere() {
         )],
         &[("RCPT", "550 Y2FuYXJ5LXBhc3N3b3Jk")],
         &[(".", "250 CANARY-PASSWORD")],
-        &[("RCPT TO:<ops@", "550 canary-password")],
     ] {
         let manners = Manners {
             answers,
