@@ -344,7 +344,7 @@ impl Check<'_> {
             && !owner.allow_private
         {
             let fault = Fault::new("without encryption your figures can be read on the way").help(
-                "use `starttls` or `tls`, or set `allow_private = true` if the way there is safe",
+                "use `starttls` or `tls`, or set `allow_private = true` if its address is not public",
             );
             self.refuse(place, fault);
         }

@@ -145,7 +145,7 @@ pub enum Encryption {
     StartTls,
     /// TLS from the first byte.
     Tls,
-    /// None: only where a hook may lead to private addresses.
+    /// None: only where a hook may lead to private addresses, and only to those.
     None,
 }
 

@@ -128,7 +128,7 @@ fn allowed(
 }
 
 /// What an address is if it is not a public one.
-fn not_public(address: IpAddr) -> Option<&'static str> {
+pub(super) fn not_public(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(address) => not_public_v4(address),
         IpAddr::V6(address) => not_public_v6(address),

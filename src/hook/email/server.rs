@@ -2,7 +2,7 @@
 //! anything is said that matters.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::flowgent::error::printable;
-use crate::hook::target::resolve;
+use crate::hook::target::{not_public, resolve};
 use crate::hook::{Encryption, SendError, one_line};
 
 /// The longest that connecting to one of several addresses may take.
@@ -53,11 +53,10 @@ impl Server {
     pub(super) async fn connect(&self) -> Result<AsyncSmtpConnection, SendError> {
         let addresses = resolve(&self.host, self.port, self.allow_private).await?;
         if self.encryption == Encryption::None
-            && let Some(other) = addresses.iter().find(|found| !is_this_machine(found))
+            && let Some(address) = public(&addresses)
         {
-            let address = other.ip();
             return Err(self.failed(&format!(
-                "{address} is another machine, which nothing is sent to without TLS"
+                "{address} is a public address, which nothing is sent to without TLS"
             )));
         }
         let (mut stream, peer) = self.dial(&addresses).await?;
@@ -150,8 +149,10 @@ impl Server {
     }
 }
 
-fn is_this_machine(address: &SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
+/// The first public one of `addresses`, to which the way is open to anybody.
+pub(super) fn public(addresses: &[SocketAddr]) -> Option<IpAddr> {
+    let mut addresses = addresses.iter().map(SocketAddr::ip);
+    addresses.find(|address| not_public(*address).is_none())
 }
 
 /// What an error of SMTP says: the server's code and words, or what went wrong without them.

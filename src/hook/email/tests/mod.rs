@@ -3,10 +3,12 @@
 mod office;
 
 use std::fs;
+use std::net::SocketAddr;
 
 use office::{HOST, Manners, Office};
 use tempfile::TempDir;
 
+use super::server::public;
 use super::*;
 use crate::hook::tests::{message, settings};
 use crate::hook::{Encryption, Kind};
@@ -43,10 +45,10 @@ fn hook(server: Server, credentials: Option<(String, SecretSource)>) -> Email {
     )
 }
 
-/// Another machine, talked to in the clear.
+/// A public address, talked to in the clear.
 fn elsewhere() -> Server {
     Server {
-        host: "192.0.2.1".to_owned(),
+        host: "9.9.9.9".to_owned(),
         port: 25,
         encryption: Encryption::None,
         allow_private: true,
@@ -439,14 +441,28 @@ async fn a_server_that_talks_without_end_is_not_listened_to() {
 }
 
 #[tokio::test]
-async fn nothing_goes_to_another_machine_in_the_clear() {
+async fn nothing_goes_to_a_public_address_in_the_clear() {
     let error = hook(elsewhere(), None)
         .send(&message(&["one"]))
         .await
         .unwrap_err();
-    let expected =
-        "192.0.2.1:25: 192.0.2.1 is another machine, which nothing is sent to without TLS";
+    let expected = "9.9.9.9:25: 9.9.9.9 is a public address, which nothing is sent to without TLS";
     assert_eq!(error.text, expected);
+}
+
+#[test]
+fn private_networks_may_be_crossed_in_the_clear() {
+    let socket = |address: &&str| SocketAddr::new(address.parse().unwrap(), 25);
+    for (addresses, expected) in [
+        (&["127.0.0.1", "::1", "10.0.0.1", "192.168.1.5"][..], None),
+        (&["169.254.7.7", "fe80::1", "fd00::1", "100.64.0.1"], None),
+        (&["10.0.0.1", "9.9.9.9"], Some("9.9.9.9")),
+        (&["2606:4700::1111"], Some("2606:4700::1111")),
+    ] {
+        let addresses: Vec<SocketAddr> = addresses.iter().map(socket).collect();
+        let found = public(&addresses).map(|address| address.to_string());
+        assert_eq!(found.as_deref(), expected);
+    }
 }
 
 #[tokio::test]
