@@ -6,6 +6,7 @@
 use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use url::{Host, Url};
 
 use super::summary::{Summary, colour, facts, line, link, shorten, verbatim};
 use super::{Message, Preset, TemplateError};
@@ -72,7 +73,7 @@ fn slack(message: &Message) -> Value {
         text += &shorten(alert.text.trim(), left, slack_escape);
         let mut context = shorten(&facts(alert), FACTS_LETTERS, slack_escape);
         if let Some(url) = short_link(alert) {
-            let url = url.replace('|', "%7C").replace('&', "&amp;");
+            let url = url.as_str().replace('|', "%7C").replace('&', "&amp;");
             context += &format!(" · <{url}|open>");
         }
         let mut blocks = Vec::new();
@@ -113,16 +114,24 @@ fn discord(message: &Message) -> Value {
             false => layout.heading.clone(),
         };
         let title = shorten(&title, 200, discord_escape);
-        let left = share - FACTS_LETTERS - title.encode_utf16().count();
+        let left = (share - FACTS_LETTERS - title.encode_utf16().count()).min(4_096);
+        let mut text = shorten(alert.text.trim(), left, discord_escape);
+        let url = short_link(alert);
+        if let Some(url) = url.as_ref().filter(|url| !is_linked_by_discord(url)) {
+            let link = format!("\n<{url}>");
+            if (text.encode_utf16().count() + link.len()) <= left {
+                text += &link;
+            }
+        }
         let mut embed = json!({
             "title": title,
-            "description": shorten(alert.text.trim(), left.min(4_096), discord_escape),
+            "description": text,
             "color": colour(alert),
             // Footers know no markup.
             "footer": {"text": shorten(&facts(alert), FACTS_LETTERS, verbatim)},
         });
-        if let Some(url) = short_link(alert) {
-            embed["url"] = url.into();
+        if let Some(url) = url.filter(is_linked_by_discord) {
+            embed["url"] = url.as_str().into();
         }
         embed
     });
@@ -134,6 +143,15 @@ fn discord(message: &Message) -> Value {
         body["content"] = shorten(&layout.heading, 2_000, discord_escape).into();
     }
     body
+}
+
+/// Whether Discord takes it as the link of an embed. It refuses a message with a link to a host that is
+/// neither an address nor a name with a dot, such as `localhost`.
+fn is_linked_by_discord(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name.trim_end_matches('.').contains('.'),
+        host => host.is_some(),
+    }
 }
 
 fn discord_escape(letter: char, shown: &mut String) {
@@ -183,7 +201,7 @@ fn teams(message: &Message) -> Value {
         "body": body,
     });
     if let Some(url) = layout.alerts.iter().find_map(short_link) {
-        card["actions"] = json!([{"type": "Action.OpenUrl", "title": "Open", "url": url}]);
+        card["actions"] = json!([{"type": "Action.OpenUrl", "title": "Open", "url": url.as_str()}]);
     }
     let contents = json!({
         "contentType": "application/vnd.microsoft.card.adaptive",
@@ -249,8 +267,8 @@ fn pager_duty(message: &Message) -> Result<Value, TemplateError> {
         },
     });
     if let Some(url) = short_link(alert) {
-        event["links"] = json!([{"href": url, "text": "Open"}]);
-        event["client_url"] = url.into();
+        event["links"] = json!([{"href": url.as_str(), "text": "Open"}]);
+        event["client_url"] = url.as_str().into();
     }
     Ok(event)
 }
@@ -264,7 +282,6 @@ fn dedup_key(key: &str) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn short_link(alert: &Notice) -> Option<String> {
-    let url: String = link(alert)?.into();
-    (url.len() <= LINK_LETTERS).then_some(url)
+fn short_link(alert: &Notice) -> Option<Url> {
+    link(alert).filter(|url| url.as_str().len() <= LINK_LETTERS)
 }

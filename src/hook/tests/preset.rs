@@ -118,6 +118,34 @@ fn discord_gets_embeds_that_ping_nobody() {
 }
 
 #[test]
+fn discord_gets_no_link_that_it_refuses_the_message_for() {
+    let of = |url: &str, text: String| {
+        let alert = Notice {
+            url: Some(url.to_owned()),
+            text,
+            ..firing()
+        };
+        rendered(Preset::Discord, vec![alert])["embeds"][0].clone()
+    };
+    for url in [
+        "http://localhost:13569/",
+        "http://grafana:3000/d/1?a=b",
+        "http://localhost./",
+    ] {
+        let embed = of(url, "Used: 80 %.".to_owned());
+        assert_eq!(embed.get("url"), None, "{url}");
+        assert_eq!(embed["description"], format!("Used: 80 %.\n<{url}>"));
+        let long = of(url, "x".repeat(9_000));
+        assert!(long["description"].as_str().unwrap().ends_with("x…"));
+    }
+    for url in ["http://127.0.0.1:13569/", "http://[::1]/", "http://a.lan/"] {
+        let embed = of(url, "Used: 80 %.".to_owned());
+        assert_eq!(embed["url"], url);
+        assert_eq!(embed["description"], "Used: 80 %.");
+    }
+}
+
+#[test]
 fn teams_gets_a_card_of_plain_lines() {
     let text = |text: &str| {
         json!({"type": "RichTextBlock", "spacing": "Small", "inlines": [
