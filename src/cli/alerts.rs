@@ -144,8 +144,12 @@ fn retry(common: &Common, arguments: RetryArguments) -> Result<(), Failure> {
     let hooks: Vec<&str> = config.hooks.iter().map(|hook| &*hook.name).collect();
     let retried = ledger::retry(&config.storage.path, which, &hooks, SystemClock.now())?;
     let these = match retried {
-        0 => return print("there is nothing to send again
-"),
+        0 => {
+            return print(
+                "there is nothing to send again
+",
+            );
+        }
         1 => "1 delivery is".to_owned(),
         _ => format!("{retried} deliveries are"),
     };

@@ -225,7 +225,7 @@ async fn a_budget_that_is_changed_tells_nothing_of_periods_that_it_was_not_meant
     assert!(scene.outbox().await.is_empty(), "32 % of 60,000");
 
     scene.settings.rules = vec![week(20_000.0)];
-    scene.signals.configure(scene.settings.clone());
+    scene.configure(scene.settings.clone());
     scene.evaluate_at("2026-11-24T13:00:00Z").await;
     scene.restart();
     scene.evaluate_at("2026-11-25T13:00:00Z").await;

@@ -445,9 +445,16 @@ async fn converse(
             Some("DATA") => {
                 write.write_all(b"354 go on\r\n").await?;
                 let mut mail = String::new();
-                while let Some(line) = lines.next_line().await?.filter(|line| line != ".") {
-                    mail += &line;
-                    mail += "\n";
+                loop {
+                    match lines.next_line().await? {
+                        // A mail that breaks off was never sent.
+                        None => return Ok(()),
+                        Some(end) if end == "." => break,
+                        Some(line) => {
+                            mail += &line;
+                            mail += "\n";
+                        }
+                    }
                 }
                 mails.lock().unwrap().push(mail);
                 if is_held.load(Ordering::SeqCst) {

@@ -30,7 +30,7 @@ pub fn configure(scene: &Scene, alerting: &str) {
     scene.write("config.toml", &config);
 }
 
-/// Waits until the rules have been evaluated after the last sync, and there is nothing to send again.
+/// Waits until the rules have been evaluated after the last sync, and nothing is left to be sent.
 pub async fn wait_until_told(exporter: &Exporter, scene: &Scene) {
     exporter.wait_until_whole(scene).await;
     let evaluated = "flowgent_exporter_alert_last_evaluation_timestamp_seconds";

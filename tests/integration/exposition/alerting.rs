@@ -149,7 +149,12 @@ async fn start(scene: &Scene, receiver: &Receiver) -> (Exporter, Scrape) {
         ..
     } in budgets(&team(scene))
     {
-        let forecast = if name == "total" { "" } else { "10" };
+        // What has no end, or is over once it is known, has no forecast to be held to.
+        let forecast = if matches!(name, "total" | "day") {
+            ""
+        } else {
+            "10"
+        };
         alerting += &format!(
             "[[budget]]\nname = \"{name}\"\ncredits = {limit}\n{period}\n\
              match = {{ account = \"acme\" }}\nthresholds = [1]\nforecast_thresholds = [{forecast}]\n\

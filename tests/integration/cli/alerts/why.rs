@@ -229,6 +229,7 @@ async fn a_usage_rule_is_explained_by_each_agents_use_and_by_how_close_that_is()
                 &[
                     ("first_day", first.to_owned()),
                     ("last_day", last.to_owned()),
+                    ("missing_days", "0".to_owned()),
                     ("limit_credits", over.to_string()),
                     ("used_credits", used.to_string()),
                     ("used_ratio", (used / over).to_string()),
