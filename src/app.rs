@@ -386,7 +386,7 @@ fn hooks(config: &Config, http: HttpClient, clock: SharedClock, telemetry: Telem
 
 /// Tells `changes`, `signals` and `observer` what happens in syncs. Rules that are new come into force
 /// with the first list of agents, which is of the same config.
-fn link(
+pub(crate) fn link(
     changes: &Arc<Changes>,
     signals: &Arc<Signals>,
     observer: Option<Observer>,

@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod workers;
+mod year;
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::*;
+use crate::alert::Notice;
 use crate::clock::{self, Clock, ManualClock};
 use crate::day::TRACKING_START;
 use crate::flowgent::Roots;
@@ -49,6 +51,12 @@ struct Seen {
     mark: String,
     id: String,
     target: String,
+    /// When the delivery was put into the outbox.
+    created: DateTime<Utc>,
+    /// What it tells.
+    alerts: Vec<Notice>,
+    /// Whether it takes it, though nobody may hear of that.
+    takes: bool,
     at: DateTime<Utc>,
     instant: Instant,
 }
@@ -70,13 +78,21 @@ struct Stage {
 
 impl Script {
     pub(crate) async fn send(&self, message: &Message) -> Result<String, SendError> {
-        self.see(&message.id, &message.target, message.now);
+        let reply = self.reply();
+        self.see(Seen {
+            id: message.id.to_string(),
+            target: message.target.clone(),
+            created: message.created,
+            alerts: message.notification.alerts.clone(),
+            takes: reply.takes(),
+            ..self.nothing(message.now)
+        });
         let failure = |retry_after, gone| SendError {
             text: "503 Service Unavailable".to_owned(),
             retry_after,
             gone,
         };
-        match self.reply() {
+        match reply {
             Reply::Take => {}
             Reply::TakeSaying(length) => return Ok("x".repeat(length)),
             Reply::Fail => return Err(failure(None, false)),
@@ -97,7 +113,11 @@ impl Script {
         now: DateTime<Utc>,
     ) -> Result<String, SendError> {
         let rules: Vec<&str> = alerts.iter().map(|alert| &*alert.key.rule).collect();
-        self.see(&rules.join(" "), "resent", now);
+        self.see(Seen {
+            id: rules.join(" "),
+            target: "resent".to_owned(),
+            ..self.nothing(now)
+        });
         Ok("200 OK".to_owned())
     }
 
@@ -107,17 +127,33 @@ impl Script {
         reply.unwrap_or(Reply::Take)
     }
 
-    fn see(&self, id: &str, target: &str, at: DateTime<Utc>) {
-        let seen = Seen {
+    /// A try of this hook at `at` that says nothing.
+    fn nothing(&self, at: DateTime<Utc>) -> Seen {
+        Seen {
             hook: self.hook.clone(),
             mark: self.mark.clone(),
-            id: id.to_owned(),
-            target: target.to_owned(),
+            id: String::new(),
+            target: String::new(),
+            created: at,
+            alerts: Vec::new(),
+            takes: true,
             at,
             instant: clock::instant(),
-        };
+        }
+    }
+
+    fn see(&self, seen: Seen) {
         // A test that has seen enough looks no more.
         let _ = self.stage.seen.send(seen);
+    }
+}
+
+impl Reply {
+    fn takes(&self) -> bool {
+        match self {
+            Self::Take | Self::TakeSaying(_) | Self::Hold(_) | Self::TakeSlowly(_) => true,
+            Self::Fail | Self::FailFor(_) | Self::Gone | Self::Hang | Self::Panic => false,
+        }
     }
 }
 
