@@ -54,8 +54,8 @@ pub struct Standing {
     pub used_credits: Option<f64>,
     /// Days of agents that have passed and are not known.
     pub missing_days: u32,
-    /// What is expected by the end of the period; none for a period without an end, without agents,
-    /// or if one of the agents has too few known days.
+    /// What is expected by the end of the period; none for a period without an end, or if no agent has
+    /// enough known days. Of an agent that has too few, no more than what is known is expected.
     pub forecast: Option<Forecast>,
     /// When use reached the limit, or is expected to within the period, interpolated within the day. A
     /// period without end is looked ahead for a year.
@@ -134,7 +134,8 @@ pub struct Tally {
     week: [f64; 7],
     outlook: Outlook,
     agents: usize,
-    agents_without_pattern: usize,
+    /// Whether any agent has a pattern.
+    is_foreseen: bool,
     top: Vec<(Member, f64)>,
 }
 
@@ -163,7 +164,7 @@ impl Tally {
             week: [0.0; 7],
             outlook: Outlook::default(),
             agents: 0,
-            agents_without_pattern: 0,
+            is_foreseen: false,
             top: Vec::with_capacity(TOP + 1),
         }
     }
@@ -193,10 +194,11 @@ impl Tally {
         let missing = missing(asked_from, end, recent);
         let count = u32::try_from(missing.len()).unwrap_or(u32::MAX);
         self.missing_days = self.missing_days.saturating_add(count);
+        // One that has just begun, or whose id is wrong, leaves the forecast to the others.
         let Some(pattern) = pattern else {
-            self.agents_without_pattern += 1;
             return;
         };
+        self.is_foreseen = true;
         for day in &missing {
             self.passed[place(start, *day)].expected += pattern.expected_credits(*day);
         }
@@ -214,16 +216,17 @@ impl Tally {
         let used = self.passed.iter().fold(0.0, |sum, day| sum + day.known);
         // What nobody has asked for is zero, and what is missing is not.
         let is_known = self.is_known || (self.agents > 0 && self.missing_days == 0);
-        let is_foreseen = self.agents > 0 && self.agents_without_pattern == 0;
         let has_end = self.period.end.is_some();
         Standing {
             period: self.period,
             limit_credits,
             used_credits: (self.passed.is_empty() || is_known).then_some(used),
             missing_days: self.missing_days,
-            forecast: (is_foreseen && has_end).then(|| self.outlook.forecast(used)),
-            exhausted_at: self.exhausted_at(limit_credits, is_foreseen),
-            pace_credits_per_day: is_foreseen.then(|| self.week.iter().sum::<f64>() / 7.0),
+            forecast: (self.is_foreseen && has_end).then(|| self.outlook.forecast(used)),
+            exhausted_at: self.exhausted_at(limit_credits),
+            pace_credits_per_day: self
+                .is_foreseen
+                .then(|| self.week.iter().sum::<f64>() / 7.0),
             top: self.top.clone(),
             agents: self.agents,
         }
@@ -238,9 +241,8 @@ impl Tally {
         }
     }
 
-    /// When use, known or expected, adds up to the limit. Days to come count if all of them are
-    /// foreseen.
-    fn exhausted_at(&self, limit_credits: f64, is_foreseen: bool) -> Option<DateTime<Utc>> {
+    /// When use, known or expected, adds up to the limit.
+    fn exhausted_at(&self, limit_credits: f64) -> Option<DateTime<Utc>> {
         let start = self.period.start;
         if limit_credits <= 0.0 {
             return Some(start.start());
@@ -250,7 +252,7 @@ impl Tally {
             Some(end) => end.previous(),
             None => self.passed_end.plus(LOOK_AHEAD_DAYS - 1),
         };
-        let ahead = self.passed_end.through(last).filter(|_| is_foreseen);
+        let ahead = self.passed_end.through(last);
         let ahead = ahead.map(|day| self.week[place(self.passed_end, day) % 7]);
         let mut used = 0.0;
         for (number, credits) in (0..).zip(passed.chain(ahead)) {

@@ -226,24 +226,34 @@ fn nothing_known_is_no_use_at_all_but_on_the_first_day() {
 }
 
 #[test]
-fn an_agent_with_too_few_days_leaves_use_and_takes_the_forecast() {
+fn an_agent_with_too_few_days_leaves_the_forecast_to_the_others() {
+    // The second is known on its last two days, and nothing is known of the third.
     let agents = [
         usage("2026-11-01", &[4.0; 10]),
         usage("2026-11-09", &[4.0; 2]),
+        vec![],
     ];
-    let tally = tally(period(NOVEMBER), "2026-11-11", "2026-11-01", &agents);
-    let standing = tally.standing(100.0);
+    let tally = |agents: &[Vec<Usage>]| tally(period(NOVEMBER), "2026-11-11", "2026-11-01", agents);
+    let standing = tally(&agents).standing(100.0);
     assert_eq!(
         (standing.used_credits, standing.missing_days),
-        (Some(48.0), 8)
+        (Some(48.0), 18)
     );
+    // 48 are used, and the first is expected to use 4 on each of 20 days.
+    assert_eq!(standing.forecast.unwrap().expected_credits, 128.0);
+    assert_eq!(standing.pace_credits_per_day, Some(4.0));
+    assert_eq!(standing.exhausted_at, at("2026-11-24T00:00:00Z"));
+
+    // Without the first, nothing is expected of anybody.
+    let unforeseen = tally(&agents[1..]);
+    let standing = unforeseen.standing(9.0);
     assert_eq!(
         (standing.forecast, standing.pace_credits_per_day),
         (None, None)
     );
     assert_eq!(standing.exhausted_at, None);
     assert_eq!(
-        tally.standing(48.0).exhausted_at,
+        unforeseen.standing(8.0).exhausted_at,
         at("2026-11-11T00:00:00Z")
     );
     let nobody = Tally::new(period(NOVEMBER), day("2026-11-11")).standing(9.0);
@@ -309,15 +319,17 @@ impl Known {
         Pattern::of(&self.recent(), today)
     }
 
-    /// Credits on a day, and whether they are known; none if nothing can be said.
-    fn on(&self, day: Day, today: Day) -> Option<(f64, bool)> {
+    /// Credits on a day, and whether they are known.
+    fn on(&self, day: Day, today: Day) -> (f64, bool) {
         let known = self.days.get(&day).filter(|_| day < today);
         if let Some(credits) = known {
-            Some((*credits, true))
+            (*credits, true)
         } else if day < today && (day < self.history_start || day < TRACKING_START) {
-            Some((0.0, true))
+            (0.0, true)
         } else {
-            Some((self.pattern(today)?.expected_credits(day), false))
+            let pattern = self.pattern(today);
+            let expected = pattern.map_or(0.0, |pattern| pattern.expected_credits(day));
+            (expected, false)
         }
     }
 }
@@ -333,8 +345,7 @@ struct Naive {
 
 impl Naive {
     fn of(agents: &[Known], period: Period, today: Day, limit: f64) -> Self {
-        let foreseen =
-            !agents.is_empty() && agents.iter().all(|agent| agent.pattern(today).is_some());
+        let foreseen = agents.iter().any(|agent| agent.pattern(today).is_some());
         let mut naive = Self {
             used: 0.0,
             missing: 0,
@@ -346,15 +357,13 @@ impl Naive {
         for day in period.start.through(end.previous()) {
             let before = sum;
             for agent in agents {
-                let credits = agent.on(day, today);
-                if let Some((credits, true)) = credits {
+                let (credits, is_known) = agent.on(day, today);
+                if is_known {
                     naive.used += credits;
                 } else if day < today {
                     naive.missing += 1;
                 }
-                if day < today || foreseen {
-                    sum += credits.map_or(0.0, |(credits, _)| credits);
-                }
+                sum += credits;
             }
             if sum >= limit && naive.exhausted_at.is_none() {
                 let part = (limit - before) / (sum - before);

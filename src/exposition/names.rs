@@ -220,7 +220,8 @@ pub static FAMILIES: [Family; 26] = [
         "Credits expected to be used by the end of the budget's period: those known, and for each \
          other day of an agent the mean of its weekday over the last 8 weeks, or a plain mean of \
          the last 28 or 7 known days if a weekday is known less than twice. Daily figure, cached: \
-         absent if an agent has fewer than 3 known days among the last 56, or the period no end.",
+         absent if no agent has 3 known days among the last 56, or the period no end; an agent with \
+         fewer is not expected to use anything.",
         |standing| standing.forecast.map(|forecast| forecast.expected_credits),
     )
     .of_today(),
