@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use super::observe::escaped;
 use super::words::{count, credits, date, dates, exact_percent, number, percent, sentence};
 use super::{
     AgentFacts, Check, Condition, Figures, Finding, Measure, Notice, Observation, Severity, Span,
@@ -109,9 +110,10 @@ fn remembered(alert: &Alert) -> Notice {
     })
 }
 
-/// An alert's identity as text: `cx-month/all/2026-11-01/used 0.8`.
+/// An alert's identity as text: `cx-month/all/2026-11-01/used 0.8`. A slash in the rule's name is
+/// escaped: two alerts never have one text.
 fn key_text(key: &AlertKey) -> String {
-    let mut text = format!("{}/{}", key.rule, key.subject);
+    let mut text = format!("{}/{}", escaped(&key.rule), key.subject);
     if let Some(period) = key.period {
         text.push_str(&format!("/{period}"));
     }

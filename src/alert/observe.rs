@@ -376,8 +376,12 @@ impl AgentFacts {
 /// An agent as the subject of an alert: `acme/support`. A slash in the account's name is escaped: two
 /// agents never become one subject.
 pub(super) fn subject(agent: &Agent) -> Arc<str> {
-    let account = agent.account.replace('\\', "\\\\").replace('/', "\\/");
-    format!("{account}/{}", agent.name).into()
+    format!("{}/{}", escaped(&agent.account), agent.name).into()
+}
+
+/// A name that a slash comes after, with its own slashes escaped.
+pub(super) fn escaped(name: &str) -> String {
+    name.replace('\\', "\\\\").replace('/', "\\/")
 }
 
 /// The median of yesterday's day of the week over the eight weeks before.

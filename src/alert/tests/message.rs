@@ -331,6 +331,23 @@ fn identity_and_labels_hold_neither_a_value_nor_a_day_of_one() {
 }
 
 #[test]
+fn alerts_of_rules_whose_names_have_slashes_are_told_apart() {
+    let mut facts = facts("2026-11-23");
+    let agents = members(&[("acme", "acme")]);
+    facts.agents = agents.iter().map(AgentFacts::unread).collect();
+    let usage = |name, per| rule(name, usage_rule(Span::PreviousDay, per));
+    let table = [
+        (usage("heavy", Per::Agent), "heavy/acme/acme"),
+        (usage("heavy/acme", Per::Account), "heavy\\/acme/acme"),
+        (usage("heavy\\/acme", Per::Account), "heavy\\\\\\/acme/acme"),
+    ];
+    for (rule, key) in table {
+        let rules = [rule];
+        assert_eq!(judge(&rules, &facts)[0].notice(None, at(NOW)).key, key);
+    }
+}
+
+#[test]
 fn a_notice_has_the_figures_of_its_text_and_reads_back_from_json() {
     let rules = [cx(expected(1.0))];
     let facts = on("2026-11-23", fast());
