@@ -96,10 +96,14 @@ impl Machine<'_> {
             | (Condition::Held | Condition::Unknown, ..) => {}
             (Condition::Met, ..) => {
                 let pending = alert.filter(|alert| alert.state == AlertState::Pending);
-                match self.fires_at(observation, pending.map_or(self.now, |alert| alert.since)) {
+                // A clock that ran ahead was set back: it is pending from now on.
+                let since = pending
+                    .map(|alert| alert.since)
+                    .filter(|at| *at <= self.now);
+                match self.fires_at(observation, since.unwrap_or(self.now)) {
                     Some(at) if self.now < at => {
                         self.wake(at);
-                        if pending.is_none() {
+                        if since.is_none() {
                             self.pend(observation);
                         }
                     }
@@ -189,7 +193,17 @@ impl Machine<'_> {
 
     /// Whether an alert whose period is over may end. If not, it will be time later.
     fn has_fired_long_enough(&mut self, alert: &Alert) -> bool {
-        let until = fired_at(alert) + MIN_FIRING;
+        let mut fired_at = fired_at(alert);
+        if fired_at > self.now {
+            // A clock that ran ahead was set back.
+            fired_at = self.now;
+            self.step.changed.push(Alert {
+                since: fired_at,
+                fired_at: Some(fired_at),
+                ..alert.clone()
+            });
+        }
+        let until = fired_at + MIN_FIRING;
         if self.now < until {
             self.wake(until);
         }

@@ -259,6 +259,29 @@ fn a_period_that_is_over_ends_what_fires_after_a_day_at_least() {
 }
 
 #[test]
+fn what_has_fired_at_a_time_to_come_ends_as_if_it_had_fired_now() {
+    let mut stage = cx(&[used(0.8)]);
+    stage.told(&on("2026-11-30", november(4_100.0)), "2027-11-30T09:00:00Z");
+    let december = Standing {
+        period: Period {
+            start: day("2026-12-01"),
+            end: Some(day("2027-01-01")),
+        },
+        ..november(10.0)
+    };
+    let over = on("2026-12-02", december);
+    for now in ["2026-12-02T09:00:00Z", "2026-12-02T21:00:00Z"] {
+        let step = stage.step(&over, at(now));
+        assert!(step.told.is_empty());
+        assert_eq!(step.next, Some(at("2026-12-03T09:00:00Z")));
+    }
+    assert_eq!(
+        stage.told(&over, "2026-12-03T09:00:00Z"),
+        ["-cx/all/2026-11-01/used 0.8"]
+    );
+}
+
+#[test]
 fn usage_within_the_hysteresis_neither_fires_nor_ends() {
     let mut stage = Stage::new(settings(vec![rule(
         "heavy",
@@ -285,78 +308,6 @@ fn usage_within_the_hysteresis_neither_fires_nor_ends() {
         facts.agents[0].previous_day_credits = credits;
         assert_eq!(stage.told(&facts, NOW), expected, "step {place}");
     }
-}
-
-/// One agent without the days from `oldest` on, as a rule sees it that has always been watched.
-fn without(oldest: Option<&str>) -> Facts {
-    let mut facts = facts("2026-11-23");
-    facts.agents = members(&[("acme", "support")])
-        .iter()
-        .map(AgentFacts::unread)
-        .collect();
-    facts.agents[0].missing_since = oldest.map(day);
-    facts.watched_from.insert("stale".into(), TRACKING_START);
-    facts
-}
-
-#[test]
-fn missing_data_is_pending_until_it_has_been_over_and_seen_for_long_enough() {
-    let mut stage = Stage::new(settings(vec![rule("stale", MISSING)]));
-    let missing = without(Some("2026-11-22"));
-    let step = stage.step(&missing, at("2026-11-23T00:00:00Z"));
-    assert_eq!(step.next, Some(at("2026-11-23T06:00:00.001Z")));
-    assert_eq!(stage.all(AlertState::Pending), ["acme/support "]);
-    stage.restart();
-    assert!(stage.told(&missing, "2026-11-23T06:00:00Z").is_empty());
-    assert_eq!(
-        stage.told(&missing, "2026-11-23T06:00:00.001Z"),
-        ["+stale/acme/support"]
-    );
-    assert!(stage.told(&missing, "2026-11-23T12:00:00Z").is_empty());
-    assert_eq!(
-        stage.told(&without(None), "2026-11-23T13:00:00Z"),
-        ["-stale/acme/support"]
-    );
-}
-
-#[test]
-fn data_that_has_long_been_missing_when_it_is_first_seen_is_pending_from_then_on() {
-    let mut stage = Stage::new(settings(vec![rule("stale", MISSING)]));
-    let missing = without(Some("2026-11-01"));
-    assert!(stage.told(&missing, "2026-11-23T09:00:00Z").is_empty());
-    assert!(stage.told(&missing, "2026-11-23T15:00:00Z").is_empty());
-    assert_eq!(stage.told(&missing, "2026-11-23T15:01:00Z").len(), 1);
-}
-
-#[test]
-fn what_is_pending_and_then_is_not_so_is_forgotten() {
-    let mut stage = Stage::new(settings(vec![rule("stale", MISSING)]));
-    stage.told(&without(Some("2026-11-22")), "2026-11-23T00:00:00Z");
-    assert!(
-        stage
-            .told(&without(None), "2026-11-23T00:12:00Z")
-            .is_empty()
-    );
-    assert!(stage.memory.alerts.is_empty());
-    stage.told(&without(Some("2026-11-22")), "2026-11-23T00:00:00Z");
-    assert!(
-        stage
-            .told(&facts("2026-11-23"), "2026-11-23T12:00:00Z")
-            .is_empty()
-    );
-    assert!(stage.memory.alerts.is_empty(), "its agent is gone");
-}
-
-#[test]
-fn a_duration_beyond_the_calendar_is_never_over() {
-    let check = Check::MissingData {
-        longer_than: Duration::MAX,
-        severity: Severity::Warning,
-    };
-    let mut stage = Stage::new(settings(vec![rule("stale", check)]));
-    let missing = without(Some("2026-11-01"));
-    assert!(stage.told(&missing, "2026-11-23T09:00:00Z").is_empty());
-    assert!(stage.told(&missing, "2999-11-23T09:00:00Z").is_empty());
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod judge;
 mod machine;
 mod message;
 mod observe;
+mod pending;
 mod properties;
 mod rule;
 mod words;
