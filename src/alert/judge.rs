@@ -18,6 +18,8 @@ const ALL: &str = "all";
 /// A forecast that has reached a threshold is over only once it is below this share of it: it moves a
 /// little every day.
 const FORECAST_HYSTERESIS: f64 = 0.95;
+/// By how much, relatively, a value may lie below a share of a limit and still reach it.
+const TOLERANCE: f64 = 1e-9;
 /// How many of those who used most are told.
 const TOP: usize = 3;
 
@@ -366,7 +368,7 @@ fn refused(refused: Option<&bool>) -> Condition {
 /// Whether so much of a budget is used. Missing days may add to what is known, and take nothing away.
 fn used(standing: &Standing, ratio: f64) -> Condition {
     match standing.used_credits {
-        Some(used) if used >= ratio * standing.limit_credits => Condition::Met,
+        Some(used) if reaches(used, ratio, standing.limit_credits) => Condition::Met,
         Some(_) if standing.missing_days == 0 => Condition::NotMet,
         _ => Condition::Unknown,
     }
@@ -378,14 +380,20 @@ fn forecast(standing: &Standing, ratio: f64, today: Day) -> Condition {
     let Some(forecast) = standing.forecast else {
         return Condition::Unknown;
     };
-    let limit_credits = ratio * standing.limit_credits;
-    if forecast.expected_credits < FORECAST_HYSTERESIS * limit_credits {
+    let reaches = |ratio| reaches(forecast.expected_credits, ratio, standing.limit_credits);
+    if !reaches(FORECAST_HYSTERESIS * ratio) {
         Condition::NotMet
-    } else if forecast.expected_credits < limit_credits || is_over(standing, today) {
+    } else if !reaches(ratio) || is_over(standing, today) {
         Condition::Held
     } else {
         Condition::Met
     }
+}
+
+/// Whether so many credits are at least that share of the limit. What a product or a sum of floats has
+/// lost in its last bits is not missing.
+fn reaches(credits: f64, ratio: f64, limit_credits: f64) -> bool {
+    credits >= ratio * limit_credits * (1.0 - TOLERANCE)
 }
 
 /// Whether all days of the period have passed.

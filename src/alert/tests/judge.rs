@@ -77,6 +77,35 @@ fn a_forecast_is_over_only_well_below_its_threshold_and_tells_nothing_of_a_past_
 }
 
 #[test]
+fn a_share_is_reached_although_a_product_of_floats_lies_above_it() {
+    // threshold, credits -> whether so much of 100 is used, and expected
+    let table = [
+        (0.55, 55.0, [Met, Met]),
+        (0.07, 7.0, [Met, Met]),
+        (1.1, 110.0, [Met, Met]),
+        // Ten tenths are a little less than one.
+        (0.01, [0.1; 10].iter().sum(), [Met, Met]),
+        (0.55, 54.999_999, [NotMet, Held]),
+        // 95 % of the share.
+        (0.55, 52.25, [NotMet, Held]),
+        (0.55, 52.249_999, [NotMet, NotMet]),
+    ];
+    for (ratio, credits, conditions_of_both) in table {
+        let rule = budget("cx", MONTH, 100.0, &[used(ratio), expected(ratio)]);
+        let mut facts = facts("2026-11-23");
+        let standing = Standing {
+            limit_credits: 100.0,
+            forecast: forecast(credits),
+            ..november(credits)
+        };
+        facts.budgets.insert("cx".into(), vec![standing]);
+        let found = conditions(&rule, &facts);
+        let found: Vec<Condition> = found.into_iter().map(|(_, condition)| condition).collect();
+        assert_eq!(found, conditions_of_both, "{credits} at {ratio}");
+    }
+}
+
+#[test]
 fn a_budget_has_an_observation_per_period_and_threshold() {
     let rule = budget("cx", MONTH, 5_000.0, &[used(0.5), used(1.0), expected(1.0)]);
     let mut facts = facts("2026-12-03");
