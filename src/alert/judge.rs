@@ -30,6 +30,8 @@ pub enum Condition {
     Met,
     /// It would not be enough to fire, but what fires stays: the value is within the hysteresis.
     Held,
+    /// It was expected of a period that is over: nothing begins to fire for that, but what fires stays.
+    Past,
     /// It is not.
     NotMet,
     /// It cannot be said: a day that the value is of is not known.
@@ -383,8 +385,10 @@ fn forecast(standing: &Standing, ratio: f64, today: Day) -> Condition {
     let reaches = |ratio| reaches(forecast.expected_credits, ratio, standing.limit_credits);
     if !reaches(FORECAST_HYSTERESIS * ratio) {
         Condition::NotMet
-    } else if !reaches(ratio) || is_over(standing, today) {
+    } else if !reaches(ratio) {
         Condition::Held
+    } else if is_over(standing, today) {
+        Condition::Past
     } else {
         Condition::Met
     }

@@ -93,7 +93,7 @@ impl Machine<'_> {
         let state = alert.map(|alert| alert.state);
         match (observation.condition, alert, state) {
             (Condition::Met, _, Some(AlertState::Firing))
-            | (Condition::Held | Condition::Unknown, ..) => {}
+            | (Condition::Held | Condition::Past | Condition::Unknown, ..) => {}
             (Condition::Met, ..) => {
                 let pending = alert.filter(|alert| alert.state == AlertState::Pending);
                 // A clock that ran ahead was set back: it is pending from now on.

@@ -1,6 +1,6 @@
 //! What rules say about facts that are given.
 
-use super::super::Condition::{Held, Met, NotMet, Unknown};
+use super::super::Condition::{Held, Met, NotMet, Past, Unknown};
 use super::*;
 
 /// Agents of which nothing is known yet.
@@ -61,7 +61,8 @@ fn a_forecast_is_over_only_well_below_its_threshold_and_tells_nothing_of_a_past_
         ("2026-11-23", Some(4_749.0), NotMet),
         ("2026-11-23", None, Unknown),
         ("2026-11-30", Some(5_000.0), Met),
-        ("2026-12-01", Some(5_000.0), Held),
+        ("2026-12-01", Some(5_000.0), Past),
+        ("2026-12-01", Some(4_999.0), Held),
         ("2026-12-01", Some(4_000.0), NotMet),
     ];
     let rule = budget("cx", MONTH, 5_000.0, &[expected(1.0)]);

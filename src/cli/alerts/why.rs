@@ -245,6 +245,7 @@ const fn words(condition: Condition) -> &'static str {
     match condition {
         Condition::Met => "met",
         Condition::Held => "not met, but close enough to keep on firing",
+        Condition::Past => "met, but its period is over: would go on firing, but not begin to",
         Condition::NotMet => "not met",
         Condition::Unknown => "cannot be said: not all that it needs is known",
     }
