@@ -5,12 +5,13 @@
 //! are told of by the worst and highest, and the others are only marked as firing.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::message::{self, Ending};
 use super::{Check, Condition, Finding, Measure, Notice, Observation, Settings, Threshold};
+use crate::budget::Cycle;
 use crate::day::Day;
 use crate::ledger::{Alert, AlertKey, AlertState};
 
@@ -70,9 +71,13 @@ pub(super) fn step(
     let keys = || observations.iter().map(|observation| &observation.key);
     let seen: HashSet<&AlertKey> = keys().collect();
     let periods = keys().map(|key| (&*key.rule, key.period)).collect();
-    let rules = settings.rules.iter().map(|rule| &*rule.name).collect();
+    let cycles = settings.rules.iter().filter_map(|rule| match rule.check {
+        Check::Budget { cycle, .. } => Some((&*rule.name, cycle)),
+        _ => None,
+    });
+    let cycles = cycles.collect();
     for alert in alerts.values().filter(|alert| !seen.contains(&alert.key)) {
-        machine.unseen(alert, &periods, &rules);
+        machine.unseen(alert, &periods, &cycles);
     }
     machine.step
 }
@@ -210,17 +215,21 @@ impl Machine<'_> {
         self.now >= until
     }
 
-    /// An alert that no observation is about: its rule, its subject or its threshold is gone, or its
-    /// period is not looked at any more.
+    /// An alert that no observation is about: its rule, its subject, its threshold or its kind of
+    /// period is gone, or its period is not looked at any more.
     fn unseen(
         &mut self,
         alert: &Alert,
         periods: &HashSet<(&str, Option<Day>)>,
-        rules: &HashSet<&str>,
+        cycles: &HashMap<&str, Cycle>,
     ) {
         let AlertKey { rule, period, .. } = &alert.key;
-        let is_of_past =
-            period.is_some() && rules.contains(&**rule) && !periods.contains(&(&**rule, *period));
+        // With another cycle in the config, a period is gone and not over.
+        let is_period = |start| {
+            let cycle = cycles.get(&**rule);
+            cycle.is_some_and(|cycle| cycle.period_of(start).start == start)
+        };
+        let is_of_past = period.is_some_and(is_period) && !periods.contains(&(&**rule, *period));
         match alert.state {
             AlertState::Pending => self.forget(alert),
             AlertState::Resolved => self.fade(alert),

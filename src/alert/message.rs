@@ -27,7 +27,7 @@ pub(super) enum Ending {
     Quiet,
     /// Its budget's period is over.
     PeriodOver,
-    /// Its rule, its threshold or its subject is gone.
+    /// Its rule, its threshold, its kind of period or its subject is gone.
     Gone,
 }
 
@@ -242,7 +242,8 @@ fn unseen(told: &Notice, alert: &Alert, ending: Ending, today: Day) -> (String, 
         ),
         _ => (
             format!("{what} is not watched any more"),
-            "The rule, its threshold or what it was about is gone from the config.".to_owned(),
+            "The rule, its threshold, its period or what it was about is gone from the config."
+                .to_owned(),
         ),
     }
 }

@@ -340,6 +340,39 @@ fn what_fires_ends_with_its_rule_its_threshold_or_its_subject() {
 }
 
 #[test]
+fn what_fires_of_a_period_that_the_budget_does_not_have_any_more_ends_at_once() {
+    // the cycle that the budget has then, its period on 22 November -> whether the old one is gone
+    let total = Cycle::Total {
+        start: day("2026-01-01"),
+    };
+    let late = Cycle::Month { anchor_day: 15 };
+    let table = [
+        (late, "2026-11-15", true),
+        (Cycle::Week, "2026-11-16", true),
+        (total, "2026-01-01", true),
+        // It is December by now.
+        (MONTH, "2026-12-01", false),
+    ];
+    for (cycle, start, is_gone) in table {
+        let mut stage = cx(&[used(0.8)]);
+        stage.told(&on("2026-11-23", november(4_100.0)), NOW);
+        let period = Period {
+            start: day(start),
+            end: None,
+        };
+        let standing = Standing {
+            period,
+            ..november(10.0)
+        };
+        stage.settings = settings(vec![budget("cx", cycle, 5_000.0, &[used(0.8)])]);
+        let step = stage.step(&on("2026-11-23", standing), at(NOW));
+        let titles: Vec<&str> = step.told.iter().map(|told| &*told.notice.title).collect();
+        let gone = ["Resolved: budget cx is not watched any more"];
+        assert_eq!(titles, gone[..usize::from(is_gone)], "{cycle:?}");
+    }
+}
+
+#[test]
 fn those_are_told_of_the_end_who_were_told_of_the_beginning_and_are_still_there() {
     let mut heavy = rule("heavy", usage_rule(Span::PreviousDay, Per::Total));
     heavy.hooks = ["ops", "chat", "nowhere"].map(Arc::from).to_vec();
