@@ -12,18 +12,19 @@ mod scene;
 mod sight;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tokio::sync::oneshot;
 
 use self::config::Edition;
-use self::oracle::Oracle;
+use self::oracle::{Oracle, text};
 use self::scene::{Program, Scene};
 use self::sight::{Known, Sight};
 use super::{Reply, Seen};
 use crate::clock::Clock;
 use crate::day::{Day, TRACKING_START};
-use crate::ledger::{DeliveryState, Which, retry};
+use crate::ledger::{AlertKey, Delivery, DeliveryRecord, DeliveryState, Which, retry};
 use crate::window::plan::Refresh;
 
 /// How long the year is, in days: a little longer than others.
@@ -47,8 +48,14 @@ struct Year {
     unheard: BTreeMap<String, usize>,
     /// Deliveries that had failed for good, until somebody had them tried again.
     given_up: BTreeSet<String>,
+    /// Those of them that are not tried again with all others, since what came later has arrived or
+    /// since they are too old, and what is not told therefore.
+    out_of_date: BTreeMap<String, Vec<Untold>>,
     counts: Counts,
 }
+
+/// An alert that a hook was not told of: when that was decided, the hook and the alert.
+type Untold = (DateTime<Utc>, Arc<str>, String);
 
 /// What has happened, to see that it was worth looking at.
 #[derive(Debug, Default)]
@@ -69,6 +76,7 @@ impl Year {
             tries: Vec::new(),
             unheard: BTreeMap::new(),
             given_up: BTreeSet::new(),
+            out_of_date: BTreeMap::new(),
             counts: Counts::default(),
         }
     }
@@ -204,13 +212,30 @@ impl Year {
 
     async fn retry_all(&mut self, program: &Program) {
         let records = program.ledger.deliveries(true, 100_000).await.unwrap();
-        let given_up = records
-            .into_iter()
-            .filter(|record| record.state == DeliveryState::GivenUp);
-        self.given_up
-            .extend(given_up.map(|record| record.delivery.id.to_string()));
+        for (place, record) in records.iter().enumerate() {
+            if record.state != DeliveryState::GivenUp {
+                continue;
+            }
+            let id = record.delivery.id.to_string();
+            let is_old = self.scene.now() - record.delivery.created > TimeDelta::days(30);
+            if is_old || has_been_overtaken(record, &records[..place]) {
+                let Delivery {
+                    hook,
+                    created,
+                    alerts,
+                    ..
+                } = &record.delivery;
+                let untold = alerts
+                    .iter()
+                    .map(|key| (*created, Arc::clone(hook), text(key)));
+                self.out_of_date.insert(id.clone(), untold.collect());
+            }
+            self.given_up.insert(id);
+        }
         let path = &self.scene.config.storage.path;
-        retry(path, Which::All, self.scene.now()).unwrap();
+        let hooks = self.scene.config.hooks.iter();
+        let hooks: Vec<&str> = hooks.map(|hook| &*hook.name).collect();
+        retry(path, Which::All, &hooks, self.scene.now()).unwrap();
     }
 
     /// Lets the hooks work again, until nothing waits any more.
@@ -227,7 +252,13 @@ impl Year {
         }
         assert_eq!(program.ledger.backlogs().await.unwrap(), []);
         for record in program.ledger.deliveries(true, 100_000).await.unwrap() {
-            assert_eq!(record.state, DeliveryState::Delivered, "{record:?}");
+            let is_out_of_date = self.out_of_date.contains_key(&*record.delivery.id);
+            let expected = if is_out_of_date {
+                DeliveryState::GivenUp
+            } else {
+                DeliveryState::Delivered
+            };
+            assert_eq!(record.state, expected, "{record:?}");
         }
         // The oracle has seen the ledger as it is.
         for member in program.members.iter() {
@@ -241,6 +272,18 @@ impl Year {
         }
         program.ledger.close().await;
     }
+}
+
+/// Whether what was given up says nothing that was not said anew by those who came later, and arrived.
+fn has_been_overtaken(record: &DeliveryRecord, newer: &[DeliveryRecord]) -> bool {
+    let has_arrived = |key: &AlertKey| {
+        newer.iter().any(|newer| {
+            newer.state == DeliveryState::Delivered
+                && newer.delivery.hook == record.delivery.hook
+                && newer.delivery.alerts.contains(key)
+        })
+    };
+    record.delivery.alerts.iter().all(has_arrived)
 }
 
 /// Lives through a year, and sees to it that it was worth it.

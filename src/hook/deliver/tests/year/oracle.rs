@@ -55,12 +55,10 @@ pub(super) struct Oracle {
     pub(super) lines: Vec<Line>,
     /// How many alerts fired without being told.
     pub(super) silent: usize,
-    /// How many thresholds were reached again in their period, and did not fire again.
+    /// The thresholds that were reached again in their period, of which nobody was told again.
     pub(super) latched: BTreeSet<AlertKey>,
     /// How many fired again, against another limit.
     pub(super) again: usize,
-    /// How many said nothing that was not known from one that had fired before.
-    pub(super) covered: usize,
     /// How often a value at the edge kept an alert firing.
     pub(super) held: usize,
     /// How often a budget's missing days did.
@@ -77,14 +75,20 @@ impl Oracle {
             silent: 0,
             latched: BTreeSet::new(),
             again: 0,
-            covered: 0,
             held: 0,
             kept: 0,
         }
     }
 
-    /// Other rules from now on.
+    /// Other rules from now on. One that has changed is looked at anew.
     pub(super) fn configure(&mut self, settings: Settings) {
+        let what = |rule: &Rule| format!("{:?} {:?}", rule.check, rule.matcher);
+        for new in &settings.rules {
+            let mut old = self.settings.rules.iter();
+            if old.any(|old| old.name == new.name && what(old) != what(new)) {
+                self.watched.remove(&new.name);
+            }
+        }
         self.settings = settings;
     }
 
@@ -214,12 +218,18 @@ impl Oracle {
     ) {
         let mut firing = Vec::new();
         let mut reached = Vec::new();
+        let limit = budget.limit_credits;
         for threshold in thresholds {
-            match self.lives.get(&key(threshold)) {
+            match self.lives.get(&key(threshold)).cloned() {
                 Some(Life::Firing(_)) => firing.push(*threshold),
                 _ if budget.verdict(threshold) != Verdict::Yes => {}
-                Some(Life::Over(limit)) if *limit == budget.limit_credits || !is_current => {
+                Some(Life::Over(_)) if !is_current => {
                     self.latched.insert(key(threshold));
+                }
+                Some(Life::Over(told)) if told == limit => {
+                    self.latched.insert(key(threshold));
+                    self.fire(rule, key(threshold), threshold.severity, limit, false, now);
+                    firing.push(*threshold);
                 }
                 Some(Life::Over(_)) => {
                     self.again += 1;
@@ -232,16 +242,19 @@ impl Oracle {
             !firing.iter().any(|other| {
                 let says_as_much =
                     other.measure == Measure::Used || other.measure == threshold.measure;
-                says_as_much && other.ratio >= threshold.ratio
+                says_as_much
+                    && other.ratio >= threshold.ratio
+                    && other.severity >= threshold.severity
             })
         };
-        self.covered += reached.len() - reached.iter().filter(is_news).count();
-        let rank = |threshold: &Threshold| (threshold.ratio, threshold.measure == Measure::Used);
+        let rank = |threshold: &Threshold| {
+            let is_used = threshold.measure == Measure::Used;
+            (threshold.severity, threshold.ratio, is_used)
+        };
         let news = reached.iter().filter(is_news).copied();
         let highest = news.reduce(|a, b| if rank(&a) > rank(&b) { a } else { b });
         for threshold in &reached {
             let is_told = highest == Some(*threshold);
-            let limit = budget.limit_credits;
             let severity = threshold.severity;
             self.fire(rule, key(threshold), severity, limit, is_told, now);
         }
@@ -286,7 +299,11 @@ impl Oracle {
     fn end_where(&mut self, now: DateTime<Utc>, is_gone: impl Fn(&AlertKey) -> bool) {
         for (key, life) in self.lives.clone() {
             match life {
-                Life::Firing(_) if is_gone(&key) => self.end(&key, now),
+                Life::Firing(_) if is_gone(&key) => {
+                    self.end(&key, now);
+                    // If it comes back, it is news.
+                    self.lives.remove(&key);
+                }
                 Life::Waiting(_) if is_gone(&key) => {
                     self.lives.remove(&key);
                 }
@@ -319,7 +336,7 @@ impl Oracle {
 }
 
 /// The identity of an alert as messages show it.
-fn text(key: &AlertKey) -> String {
+pub(super) fn text(key: &AlertKey) -> String {
     let mut text = format!("{}/{}", key.rule, key.subject);
     if let Some(period) = key.period {
         text += &format!("/{period}/{}", key.threshold);

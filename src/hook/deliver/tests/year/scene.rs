@@ -20,7 +20,6 @@ use crate::flowgent::transport::HttpClient;
 use crate::hook::deliver::{Deliverer, Hooks, MakeSender};
 use crate::hook::{Sender, Settings};
 use crate::ledger::{AgentNumber, Ledger, Member};
-use crate::publish::Changes;
 use crate::secret::Secret;
 use crate::simulator::{
     AccountSettings, Fault, Listing, Rule, Scope, Settings as World, Simulator, Times,
@@ -136,7 +135,7 @@ impl Scene {
         let http = HttpClient::new(&self.config.api).unwrap();
         let syncer = app::syncer(&self.config, &http, &ledger, &clock, &telemetry);
         let (signals, outbox) = (Arc::<Signals>::default(), Arc::default());
-        let observer = app::link(&Arc::new(Changes::default()), &signals, None, None);
+        let observer = app::link(&Arc::default(), &signals, None, None);
         let exposition = Arc::new(Exposition::new(telemetry.clone()));
         let engine = Engine::new(
             self.config.alerts.clone(),
@@ -190,7 +189,8 @@ impl Scene {
         let syncer = app::syncer(&self.config, &http, ledger, &clock, &telemetry);
         program.syncer = syncer.following(&program.syncer);
         program.members = program.syncer.known_members().await.unwrap();
-        program.signals.configure(self.config.alerts.clone());
+        let rules = Some(self.config.alerts.clone());
+        program.observer = app::link(&Arc::default(), &program.signals, None, rules);
         (program.observer)(Event::Members(Arc::clone(&program.members)));
         self.read(program).await;
     }

@@ -57,16 +57,11 @@ impl Known<'_> {
         self.days.get(&day).copied().unwrap_or(0.0)
     }
 
-    /// What was used on these days, if all of them are known.
-    fn sum(&self, first: Day, last: Day) -> Option<f64> {
-        let mut sum = 0.0;
-        for day in first.through(last) {
-            if self.misses(day) {
-                return None;
-            }
-            sum += self.credits(day);
-        }
-        Some(sum)
+    /// What is known to be used on these days, and whether that is all.
+    fn sum(&self, first: Day, last: Day) -> (f64, bool) {
+        let days = first.through(last);
+        let is_all = !days.clone().any(|day| self.misses(day));
+        (days.map(|day| self.credits(day)).sum(), is_all)
     }
 
     /// The middle one of the same weekday's figures in the eight weeks before `day`.
@@ -123,7 +118,9 @@ impl Sight<'_> {
                 ..
             } => each(
                 &|known| match (known.sum(yesterday, yesterday), known.usual(yesterday)) {
-                    (Some(used), Some(usual)) => yes(used > factor * usual && used > floor_credits),
+                    ((used, true), Some(usual)) => {
+                        yes(used > factor * usual && used > floor_credits)
+                    }
                     _ => Verdict::Unknown,
                 },
             ),
@@ -165,22 +162,23 @@ impl Sight<'_> {
             Span::Previous30Days => self.today.plus(-30),
             Span::MonthToDate => self.today.plus(1 - self.today.date().day() as i32),
         };
-        let mut sums: BTreeMap<String, Option<f64>> = BTreeMap::new();
+        let mut sums: BTreeMap<String, (f64, bool)> = BTreeMap::new();
         for known in agents {
             let subject = match per {
                 Per::Agent => known.subject(),
                 Per::Account => known.member.agent.account.to_string(),
                 Per::Total => "all".to_owned(),
             };
-            let sum = sums.entry(subject).or_insert(Some(0.0));
-            let credits = known.sum(first, self.today.previous());
-            *sum = sum.zip(credits).map(|(sum, credits)| sum + credits);
+            let sum = sums.entry(subject).or_insert((0.0, true));
+            let (credits, is_all) = known.sum(first, self.today.previous());
+            *sum = (sum.0 + credits, sum.1 && is_all);
         }
-        let verdict = |sum: Option<f64>| match sum {
-            None => Verdict::Unknown,
-            Some(sum) if sum > over_credits => Verdict::Yes,
-            Some(sum) if sum > over_credits * (1.0 - hysteresis) => Verdict::Edge,
-            Some(_) => Verdict::No,
+        // What is missing can only add to it.
+        let verdict = |(sum, is_all): (f64, bool)| match is_all {
+            _ if sum > over_credits => Verdict::Yes,
+            false => Verdict::Unknown,
+            true if sum > over_credits * (1.0 - hysteresis) => Verdict::Edge,
+            true => Verdict::No,
         };
         sums.into_iter()
             .map(|(subject, sum)| (subject, verdict(sum)))
@@ -224,7 +222,7 @@ impl Sight<'_> {
             is_over: end.is_some_and(|end| end <= self.today),
         };
         let mut outlook = Outlook::default();
-        let mut is_foreseen = end.is_some() && !agents.is_empty();
+        let mut is_foreseen = false;
         for known in agents {
             let passed = start.through(end_passed.previous());
             budget.is_known |= passed.clone().any(|day| known.days.contains_key(&day));
@@ -232,9 +230,10 @@ impl Sight<'_> {
             let missing: Vec<Day> = passed.filter(|day| known.misses(*day)).collect();
             budget.missing_days += missing.len();
             let ahead = end_passed.through(end.unwrap_or(end_passed).previous());
-            match known.pattern(self.today) {
-                Some(pattern) => outlook.add(&pattern, missing.into_iter().chain(ahead)),
-                None => is_foreseen = false,
+            // One that is hardly known leaves the forecast to the others.
+            if let Some(pattern) = known.pattern(self.today) {
+                outlook.add(&pattern, missing.into_iter().chain(ahead));
+                is_foreseen = end.is_some();
             }
         }
         let forecast = outlook.forecast(budget.used_credits);
@@ -246,7 +245,7 @@ impl Sight<'_> {
 impl Budget {
     /// Whether the threshold is reached. What is used can only grow while days are missing.
     pub(super) fn verdict(&self, threshold: &Threshold) -> Verdict {
-        let limit = threshold.ratio * self.limit_credits;
+        let limit = threshold.ratio * self.limit_credits * (1.0 - 1e-9);
         match (threshold.measure, self.expected_credits) {
             (Measure::Used, _) => {
                 if self.used_credits >= limit && self.is_known {
