@@ -11,11 +11,9 @@ use rustls::pki_types::pem::PemObject;
 
 use super::diagnostics::Fault;
 use super::secrets;
+use crate::hook::Template;
 use crate::roster::printable;
 use crate::secret::{Secret, SecretSource};
-
-/// The most bytes that the file of a template may have.
-const MAX_TEMPLATE_BYTES: u64 = 256 * 1024;
 
 /// The path as seen from the config file's folder.
 pub(super) fn resolve_path(folder: &Path, text: &str) -> Result<PathBuf, Fault> {
@@ -134,11 +132,15 @@ pub(super) fn template_text(path: &Path) -> Result<String, Fault> {
     let shown = path.display();
     let mut text = String::new();
     File::open(path)
-        .and_then(|file| file.take(MAX_TEMPLATE_BYTES + 1).read_to_string(&mut text))
+        .and_then(|file| {
+            file.take(Template::MAX_BYTES as u64 + 1)
+                .read_to_string(&mut text)
+        })
         .map_err(|error| Fault::new(format!("cannot read template `{shown}`: {error}")))?;
-    if text.len() as u64 > MAX_TEMPLATE_BYTES {
+    if text.len() > Template::MAX_BYTES {
         return Err(Fault::new(format!(
-            "template `{shown}` is larger than {MAX_TEMPLATE_BYTES} bytes"
+            "template `{shown}` is larger than {} bytes",
+            Template::MAX_BYTES
         )));
     }
     Ok(text)

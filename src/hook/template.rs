@@ -14,12 +14,19 @@
 //! and, besides minijinja's own, the filters `credits` (`12345.5` gives `12,345.5`), `percent` (`0.8` gives
 //! `80%`) and `day` (`2026-11-27` or an instant gives `27 Nov 2026`). JSON is written with `tojson`.
 //!
+//! Expressions may be deep, as those of many terms are, and so may be the values that they build: the
+//! engine goes down one call for each level. So the length of a source and the work of rendering are
+//! bounded, and both is done on a stack that suffices for the deepest that these bounds allow. There is
+//! no `namespace`, since only with that a value could hold itself and have no end.
+//!
 //! What a notice does not have, such as figures that say nothing about the kind of rule, may be asked for
 //! with `if`; to print it, or anything else that does not exist, is an error.
 
 use std::collections::HashSet;
 use std::io;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
 use chrono::{DateTime, NaiveDate};
 use minijinja::value::Serde;
@@ -33,7 +40,10 @@ use crate::alert::Notice;
 use crate::flowgent::error::{QUOTE_BYTES, printable};
 
 /// What rendering may cost: an instruction costs one, and so do 64 bytes of data.
-const FUEL: u64 = 1_000_000;
+const FUEL: u64 = 100_000;
+/// The stack for compiling and rendering. The unoptimised engine needs up to 2 KB for each byte of a
+/// source, and up to 2 KB for each unit of fuel. Only what is used of it takes up memory.
+const STACK_BYTES: usize = 256 << 20;
 /// The most bytes that a template may give.
 const OUTPUT_BYTES: usize = 256 << 10;
 /// The name of the only template of an environment.
@@ -87,16 +97,34 @@ struct Context<'a> {
 }
 
 impl Template {
+    /// The most bytes that a source may have.
+    pub const MAX_BYTES: usize = 32 << 10;
+
     /// Compiles `source`.
     ///
     /// # Errors
-    /// It does not compile, or asks for what no template sees.
+    /// It is too long, does not compile, or asks for what no template sees.
     pub fn new(source: &str) -> Result<Self, TemplateError> {
+        if source.len() > Self::MAX_BYTES {
+            return Err(TemplateError {
+                message: format!(
+                    "it has {} bytes, and {} are the most",
+                    source.len(),
+                    Self::MAX_BYTES
+                ),
+                line: 1,
+            });
+        }
+        on_large_stack(|| Self::compile(source))
+    }
+
+    fn compile(source: &str) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
         // Its errors would quote what is rendered.
         environment.set_debug(false);
         environment.set_fuel(Some(FUEL));
         environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+        environment.remove_global("namespace");
         environment.add_filter("credits", credits);
         environment.add_filter("percent", percent);
         environment.add_filter("day", day);
@@ -121,7 +149,7 @@ impl Template {
     /// It asks for something that does not exist, takes too long or gives too much.
     pub(super) fn render(&self, message: &Message) -> Result<String, TemplateError> {
         match &self.0 {
-            Form::Source(environment) => render(environment, message),
+            Form::Source(environment) => on_large_stack(|| render(environment, message)),
             Form::Preset(preset) => preset::render(*preset, message),
         }
     }
@@ -130,6 +158,23 @@ impl Template {
     pub(super) fn takes_one_alert(&self) -> bool {
         matches!(self.0, Form::Preset(Preset::PagerDuty))
     }
+}
+
+/// Does `work` where there is room for what goes deep.
+fn on_large_stack<T: Send>(
+    work: impl FnOnce() -> Result<T, TemplateError> + Send,
+) -> Result<T, TemplateError> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new()
+            .name(NAME.to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, work)
+            .map_err(|error| TemplateError {
+                message: format!("cannot start a thread for it: {error}"),
+                line: 1,
+            })?;
+        thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
 }
 
 /// Refuses those of `names`, which `source` uses, that nobody gives it: a misspelt one would only show

@@ -128,8 +128,7 @@ fn a_text_that_is_no_template_is_refused_with_its_line() {
 #[test]
 fn a_template_that_goes_wrong_says_where_and_never_runs_away() {
     let nested = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}";
-    let double = "{% set ns = namespace(x='0123456789') %}{% for i in range(60) %}\
-                  {% set ns.x = ns.x ~ ns.x %}{% endfor %}";
+    let double = "{% macro twice(x) %}{{ twice(x ~ x) }}{% endmacro %}{{ twice('0123456789') }}";
     let recursive = "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}";
     for (source, message, line) in [
         ("\n\n{{ alerts[0].titel }}", "undefined value", 3),
@@ -151,10 +150,10 @@ fn a_template_that_goes_wrong_says_where_and_never_runs_away() {
         ),
         (nested, "engine ran out of fuel", 1),
         (double, "engine ran out of fuel", 1),
-        (recursive, "", 1),
-        ("{{ 'x' * 9999999999 }}", "", 1),
+        (recursive, "invalid operation: recursion limit exceeded", 1),
+        ("{{ 'x' * 9999999999 }}", "engine ran out of fuel", 1),
         (
-            "\n{% for i in range(30000) %}0123456789{% endfor %}",
+            "\n{% for i in range(3000) %}{{ '0123456789' * 10 }}{% endfor %}",
             "it gives more than 262144 bytes",
             1,
         ),
@@ -177,8 +176,159 @@ fn a_template_that_goes_wrong_says_where_and_never_runs_away() {
 
 #[test]
 fn a_template_may_give_all_that_fits() {
-    let source = "{% for i in range(26214) %}0123456789{% endfor %}0123";
-    assert_eq!(rendered(source, vec![firing()]).unwrap().len(), 262_144);
+    let line = "0123456789".repeat(10);
+    let source = format!(
+        "{{% for i in range(2621) %}}{line}{{% endfor %}}{}",
+        &line[..44]
+    );
+    assert_eq!(rendered(&source, vec![firing()]).unwrap().len(), 262_144);
     let error = rendered(&format!("{source}!"), vec![firing()]).unwrap_err();
     assert_eq!(error.to_string(), "it gives more than 262144 bytes");
+}
+
+/// `piece` as often as it fits into a source, between `before` and `after`.
+fn as_long_as_may_be(before: &str, piece: &str, after: &str) -> String {
+    let room = Template::MAX_BYTES - before.len() - after.len();
+    format!("{before}{}{after}", piece.repeat(room / piece.len()))
+}
+
+/// What comes of a source on a thread with no more stack than others have.
+fn on_a_usual_thread(source: String) -> Result<usize, String> {
+    let work = move || {
+        let template = Template::new(&source).map_err(|error| error.message)?;
+        let rendered = template.render(&message(vec![firing()]));
+        rendered
+            .map(|text| text.len())
+            .map_err(|error| error.message)
+    };
+    let thread = std::thread::Builder::new().stack_size(2 << 20);
+    thread.spawn(work).unwrap().join().unwrap()
+}
+
+#[test]
+fn no_chain_of_operators_is_too_long_for_the_stack() {
+    for (before, piece, after) in [
+        ("{{ title", "~title", " }}"),
+        ("{{ 1", "+1", " }}"),
+        ("{{ test", "+test", " }}"),
+        ("{{ test", " and test", " }}"),
+        ("{{ test", " or test", " }}"),
+        ("{{ title", "**id", " }}"),
+        ("{{ title", "<id", " }}"),
+        ("{{ title", " in id", " }}"),
+        ("{{ title", ".a", " }}"),
+        ("{{ title", "[0]", " }}"),
+        ("{{ title", "[:]", " }}"),
+        ("{{ title", "()", " }}"),
+        ("{{ title", "|e", " }}"),
+        ("{{ title", " is odd", " }}"),
+        ("{{ title", " is not odd", " }}"),
+        ("{{ ", "-", "1 }}"),
+        ("{{ ", " -", "test }}"),
+        ("{{ ", "not ", "test }}"),
+        ("{{ 1", " if 1", " }}"),
+        ("{{ 1", " if 1 else 1", " }}"),
+        ("{% if test %}", "{%elif test%}", "{% endif %}"),
+        (
+            "{% set a=1 %}",
+            "{%set a=[a]%}",
+            "{{ a }}{{ a|tojson }}{{ a == [a] }}",
+        ),
+        ("{% set a=1 %}", "{%set a={1:a}%}", "{{ a }}"),
+        ("{% set a=alerts %}", "{%set a=a|reverse%}", "{{ a }}"),
+        (
+            "{% set a=alerts %}",
+            "{%set a=a[0:]%}",
+            "{% for b in a %}{{ b }}{% endfor %}",
+        ),
+    ] {
+        // Whether it gives something does not matter: that this comes to an end does.
+        let source = as_long_as_may_be(before, piece, after);
+        let outcome = on_a_usual_thread(source);
+        assert!(
+            outcome
+                .as_ref()
+                .map_or_else(|error| !error.is_empty(), |_| true),
+            "{piece}"
+        );
+    }
+}
+
+#[test]
+fn what_is_nested_too_deep_is_refused() {
+    let half = Template::MAX_BYTES / 2;
+    for (open, inside, close) in [
+        ("(", "1", ")"),
+        ("[", "1", "]"),
+        ("{1:", "1", "}"),
+        ("title|default(", "1", ")"),
+        ("title[", "1", "]"),
+        ("not (", "1", ")"),
+    ] {
+        let count = half / open.len().max(close.len()) - 10;
+        let source = format!(
+            "{{{{ {}{inside}{} }}}}",
+            open.repeat(count),
+            close.repeat(count)
+        );
+        let expected = "syntax error: template exceeds maximum recursion limits";
+        assert_eq!(
+            on_a_usual_thread(source),
+            Err(expected.to_owned()),
+            "{open}"
+        );
+    }
+    for (open, close) in [
+        ("{%if test%}", "{%endif%}"),
+        ("{%for a in alerts%}", "{%endfor%}"),
+        ("{%macro a()%}", "{%endmacro%}"),
+        ("{%filter e%}", "{%endfilter%}"),
+        ("{%with%}", "{%endwith%}"),
+        ("{%set a%}", "{%endset%}"),
+    ] {
+        let count = half / open.len().max(close.len());
+        let source = format!("{}{}", open.repeat(count), close.repeat(count));
+        let error = on_a_usual_thread(source).unwrap_err();
+        assert!(error.starts_with("syntax error: "), "{open}: {error}");
+    }
+}
+
+#[test]
+fn no_value_grows_deeper_than_the_stack() {
+    // Each call adds so many levels, and calls another until the fuel is used up.
+    for (open, close) in [("[", "]"), ("{1:", "}"), ("[", "]|list"), ("{1:", "}|list")] {
+        let wrap = |name: &str| format!("{}{name}{}", open.repeat(60), close.repeat(60));
+        let sets = format!("{{% set a={} %}}", wrap("a")).repeat(50);
+        for (calls, last) in [
+            (4, "{{ a }}"),
+            (4, "{{ a|tojson }}"),
+            (4, "{{ a == b }}"),
+            (4, "{{ a < b }}"),
+            (4, "{{ [a,b]|unique|length }}"),
+            (4, "{{ [a,b]|sort|length }}"),
+            (30, ""),
+        ] {
+            let source = format!(
+                "{{% macro m(a, b, n) %}}{sets}{{% if n %}}{{{{ m(a, a, n - 1) }}}}\
+                 {{% else %}}{last}{{% endif %}}{{% endmacro %}}{{{{ m(1, 1, {calls}) }}}}"
+            );
+            let outcome = on_a_usual_thread(source);
+            let out_of_fuel = Err("engine ran out of fuel".to_owned());
+            assert!(
+                outcome.is_ok() || outcome == out_of_fuel,
+                "{last}: {outcome:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_value_can_hold_itself() {
+    let error = Template::new("{% set a = namespace() %}{% set a.b = a %}{{ a }}").unwrap_err();
+    assert!(
+        error.message.starts_with("`namespace` is none of "),
+        "{error}"
+    );
+    let debug = "{% macro m() %}{{ m }}{{ debug() }}{{ m|pprint }}{% endmacro %}{{ m() }}";
+    assert!(on_a_usual_thread(debug.to_owned()).is_ok());
 }
