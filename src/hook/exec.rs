@@ -2,8 +2,8 @@
 //!
 //! A program is started for each message, without a shell, in `/`, in a process group of its own, and
 //! with an environment that holds nothing of the exporter's own, which may hold API keys. It reads the
-//! message from its standard input as JSON and says by its exit status whether that is done. When it
-//! has ended or is given up, what is left of its group is killed.
+//! message from its standard input as a line of JSON and says by its exit status whether that is done.
+//! When it has ended or is given up, what is left of its group is killed.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -147,11 +147,12 @@ impl Drop for Running {
     }
 }
 
-/// Writes `message` and closes the input.
+/// Writes `message` as one line, so that programs can append it to a file, and closes the input.
 async fn feed(stdin: Option<ChildStdin>, message: &Message) {
     if let Some(mut stdin) = stdin {
+        let line = format!("{}\n", message.json());
         // A program need not read it: whether it is content is for its exit status to say.
-        let _ = stdin.write_all(message.json().to_string().as_bytes()).await;
+        let _ = stdin.write_all(line.as_bytes()).await;
     }
 }
 

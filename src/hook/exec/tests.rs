@@ -77,7 +77,12 @@ async fn a_program_gets_the_message_and_nothing_of_the_exporters_environment() {
     assert_eq!(hook.send(&message).await.unwrap(), "exited with status 0");
 
     let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
-    let stdin: serde_json::Value = serde_json::from_str(&read("stdin")).unwrap();
+    let lines = read("stdin");
+    assert!(
+        lines.ends_with("}\n") && lines.lines().count() == 1,
+        "{lines:?}"
+    );
+    let stdin: serde_json::Value = serde_json::from_str(&lines).unwrap();
     assert_eq!(stdin, message.json());
     assert_eq!(read("pwd"), "/\n");
 

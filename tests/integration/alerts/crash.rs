@@ -346,7 +346,7 @@ struct Program<'a>(&'a Scene);
 impl Program<'_> {
     fn write(scene: &Scene) -> String {
         let script = format!(
-            "#!/bin/sh\ncd {}\ntouch told\n{{ cat; echo; }} >> told\n\
+            "#!/bin/sh\ncd {}\ntouch told\ncat >> told\n\
              while [ -e hold ]; do sleep 0.01; done\n",
             scene.folder().display()
         );
