@@ -28,6 +28,7 @@ mod worker;
 pub use deliver::{Deliverer, Hooks};
 pub use quiet::{QuietHours, QuietHoursError};
 pub use sender::Sender;
+pub use signature::{SigningKeyError, check_signing_secret};
 pub use template::{Preset, Template, TemplateError};
 pub use trial::test;
 

@@ -26,7 +26,7 @@ pub(super) struct SigningKey(Zeroizing<Vec<u8>>);
 
 /// Why a secret is no key. The secret itself is not shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum SigningKeyError {
+pub enum SigningKeyError {
     /// It is something else.
     #[error("a signing secret begins with `{PREFIX}`")]
     Prefix,
@@ -36,6 +36,14 @@ pub(super) enum SigningKeyError {
     /// It is too short to be safe, or too long for receivers.
     #[error("the key has {0} bytes, it needs {start} to {end}", start = KEY_BYTES.start(), end = KEY_BYTES.end())]
     Length(usize),
+}
+
+/// Checks that messages can be signed with `secret`.
+///
+/// # Errors
+/// They cannot.
+pub fn check_signing_secret(secret: &Secret) -> Result<(), SigningKeyError> {
+    SigningKey::new(secret).map(|_| ())
 }
 
 impl SigningKey {
