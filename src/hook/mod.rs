@@ -29,6 +29,7 @@ pub use deliver::{Deliverer, Hooks};
 pub use quiet::{QuietHours, QuietHoursError};
 pub use sender::Sender;
 pub use signature::{SigningKeyError, check_signing_secret};
+pub use target::not_public;
 pub use template::{Preset, Template, TemplateError};
 pub use trial::test;
 

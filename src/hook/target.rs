@@ -127,15 +127,16 @@ fn allowed(
     }
 }
 
-/// What an address is if it is not a public one.
-pub(super) fn not_public(address: IpAddr) -> Option<&'static str> {
+/// What an address is if it is not a public one, such as `a private address`.
+#[must_use]
+pub fn not_public(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(address) => not_public_v4(address),
         IpAddr::V6(address) => not_public_v6(address),
     }
 }
 
-/// By IANA's registry of special-purpose IPv4 addresses.
+/// By IANA's registry of special-purpose IPv4 addresses, and one that Azure answers its machines at.
 fn not_public_v4(address: Ipv4Addr) -> Option<&'static str> {
     match address.octets() {
         [0, ..] => Some("an unspecified address"),
@@ -146,6 +147,7 @@ fn not_public_v4(address: Ipv4Addr) -> Option<&'static str> {
         [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => Some("a documentation address"),
         [198, 18 | 19, ..] => Some("a benchmark address"),
         [224..=239, ..] => Some("a multicast address"),
+        [168, 63, 129, 16] => Some("a cloud's internal address"),
         [255, 255, 255, 255] => Some("the broadcast address"),
         [192, 0, 0, _] | [192, 88, 99, _] | [240..=255, ..] => Some("a reserved address"),
         _ => None,
@@ -261,6 +263,10 @@ mod tests {
                 &["224.0.0.1", "239.255.255.255", "ff02::1"],
             ),
             ("the broadcast address", &["255.255.255.255"]),
+            (
+                "a cloud's internal address",
+                &["168.63.129.16", "::ffff:168.63.129.16"],
+            ),
             ("a tunnel's address", &["2001:0:a01:203::1"]),
             (
                 "a reserved address",
@@ -294,6 +300,8 @@ mod tests {
             "100.128.0.0",
             "126.255.255.255",
             "128.0.0.0",
+            "168.63.129.15",
+            "168.63.129.17",
             "169.253.255.255",
             "169.255.0.0",
             "172.15.255.255",

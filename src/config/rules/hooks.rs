@@ -98,8 +98,8 @@ fn reachable(url: &Url, allow_private: bool) -> Checked<()> {
     if allow_private {
         return Ok(());
     }
-    if url.host().is_some_and(|host| is_private(&host)) {
-        return Err(private("the URL"));
+    if let Some(kind) = url.host().and_then(|host| not_public(&host)) {
+        return Err(private("the URL", kind));
     }
     if url.scheme() == "http" {
         return Err(
@@ -110,33 +110,16 @@ fn reachable(url: &Url, allow_private: bool) -> Checked<()> {
     Ok(())
 }
 
-fn private(what: &str) -> Fault {
-    Fault::new(format!(
-        "{what} leads to this machine or into a private network"
-    ))
-    .help("set `allow_private = true` if it may")
+fn private(what: &str, kind: &str) -> Fault {
+    Fault::new(format!("{what} leads to {kind}")).help("set `allow_private = true` if it may")
 }
 
-/// Whether an address, not a name that is still to be resolved, is not of the public internet.
-fn is_private<S: AsRef<str>>(host: &Host<S>) -> bool {
-    let address = match host {
-        Host::Domain(name) => return name.as_ref() == "localhost",
-        Host::Ipv4(address) => IpAddr::V4(*address),
-        Host::Ipv6(address) => IpAddr::V6(*address).to_canonical(),
-    };
-    match address {
-        IpAddr::V4(address) => {
-            address.is_loopback()
-                || address.is_private()
-                || address.is_link_local()
-                || address.is_unspecified()
-        }
-        IpAddr::V6(address) => {
-            address.is_loopback()
-                || address.is_unique_local()
-                || address.is_unicast_link_local()
-                || address.is_unspecified()
-        }
+/// What a host is if it is not of the public internet, as far as can be said before it is resolved.
+fn not_public<S: AsRef<str>>(host: &Host<S>) -> Option<&'static str> {
+    match host {
+        Host::Domain(name) => (name.as_ref() == "localhost").then_some("this machine"),
+        Host::Ipv4(address) => hook::not_public(IpAddr::V4(*address)),
+        Host::Ipv6(address) => hook::not_public(IpAddr::V6(*address)),
     }
 }
 
@@ -237,8 +220,8 @@ pub(in crate::config) fn host(text: &str, allow_private: bool) -> Checked<String
             }
         })?,
     };
-    if !allow_private && is_private(&host) {
-        return Err(private("the host"));
+    if let Some(kind) = not_public(&host).filter(|_| !allow_private) {
+        return Err(private("the host", kind));
     }
     Ok(text.to_owned())
 }
@@ -317,6 +300,9 @@ mod tests {
             "https://[::ffff:10.0.0.1]/canary",
             "https://0.0.0.0/canary",
             "https://2130706433/canary",
+            "https://100.100.100.200/canary",
+            "https://168.63.129.16/canary",
+            "https://[64:ff9b::10.1.2.3]/canary",
         ] {
             let fault = webhook_url(inside, false).unwrap_err();
             assert!(!format!("{fault:?}").contains("canary"), "{inside}");
@@ -385,10 +371,10 @@ mod tests {
 
     #[test]
     fn what_is_written_for_a_mail_server_is_a_host() {
-        for good in ["smtp.example.org", "192.0.2.1", "2001:db8::1", "mail"] {
+        for good in ["smtp.example.org", "9.9.9.9", "2620:fe::fe", "mail"] {
             assert_eq!(host(good, false).unwrap(), good);
         }
-        for inside in ["localhost", "127.0.0.1", "::1", "10.0.0.1"] {
+        for inside in ["localhost", "127.0.0.1", "::1", "10.0.0.1", "100.64.0.1"] {
             assert!(host(inside, false).is_err() && host(inside, true).is_ok());
         }
         for bad in ["", "a b", "smtp.example.org:587", "https://x", "u:p@h"] {
