@@ -17,7 +17,7 @@ const WAITS: [Duration; 9] = [
     Duration::from_secs(24 * 3600),
 ];
 /// The longest time that a receiver is left alone for because it asks to be.
-const LONGEST_WISH: Duration = Duration::from_secs(24 * 3600);
+pub(super) const LONGEST_WISH: Duration = Duration::from_secs(24 * 3600);
 
 /// How long to wait after `failures` failed tries, the last of which said `retry_after`; none if that
 /// was the last one. Up to a tenth is added, evenly if `random` is uniform over all of `u64`, so that

@@ -53,6 +53,8 @@ pub(super) struct Memory {
     told: Option<String>,
     /// When the receiver is to be reminded.
     resend_at: Option<Instant>,
+    /// Until when the receiver has asked to be left alone.
+    paused_until: Option<DateTime<Utc>>,
 }
 
 /// Something for the ledger.
@@ -144,11 +146,15 @@ impl Worker {
         }
     }
 
-    /// Sends what is due until nothing is, and says how many tries that took.
+    /// Sends what is due until nothing is or the receiver asks for a pause, which costs what waits no
+    /// tries. Says how many tries that took.
     pub(super) async fn deliver(&mut self, stop: &CancellationToken) -> Result<usize, LedgerError> {
         let mut tries = 0;
         loop {
             let now = self.clock.now();
+            if self.is_paused(now) {
+                return Ok(tries);
+            }
             let mut due = VecDeque::from(
                 self.ledger
                     .due_deliveries(&self.name, now, AT_A_TIME)
@@ -162,6 +168,9 @@ impl Worker {
                     return Ok(tries);
                 }
                 let now = self.clock.now();
+                if self.is_paused(now) {
+                    return Ok(tries);
+                }
                 if let Some(until) = self.quiet_hours.and_then(|hours| hours.until(now)) {
                     due.push_front(record);
                     self.postpone(due, until, now).await?;
@@ -277,8 +286,29 @@ impl Worker {
         self.memory.unrecorded.push_back(note);
     }
 
-    /// Says when a hook begins to fail, and when it works again.
+    fn is_paused(&self, now: DateTime<Utc>) -> bool {
+        self.memory.paused_until.is_some_and(|until| now < until)
+    }
+
+    /// Leaves the receiver alone for as long as it asks to be.
+    fn pause(&mut self, wish: Duration) {
+        let wish = wish.min(schedule::LONGEST_WISH);
+        info!(
+            hook = %self.name,
+            "the receiver asks to be left alone for {}", humantime::format_duration(wish)
+        );
+        self.memory.paused_until = Some(self.clock.now() + wish);
+    }
+
+    /// Says when a hook begins to fail, and when it works again, and takes the pause that it asks for.
     fn heard(&mut self, outcome: &Result<String, SendError>) {
+        if let Err(SendError {
+            retry_after: Some(wish),
+            ..
+        }) = outcome
+        {
+            self.pause(*wish);
+        }
         match outcome {
             Ok(_) if self.memory.failing => {
                 info!(hook = %self.name, "the hook works again");
@@ -316,6 +346,9 @@ impl Worker {
     /// Reminds a receiver that forgets, once a minute and also between two tries, which may take long.
     async fn remind(&mut self) -> Result<(), LedgerError> {
         let instant = clock::instant();
+        if self.is_paused(self.clock.now()) {
+            return Ok(());
+        }
         if !self.forgets || self.memory.resend_at.is_some_and(|at| instant < at) {
             return Ok(());
         }

@@ -121,6 +121,48 @@ async fn what_becomes_due_is_found_without_a_notification() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_receiver_that_asks_for_a_pause_is_left_alone_with_all_that_waits() {
+    let mut scene = Scene::new();
+    let mut waiting = Vec::new();
+    for rule in ["a", "b", "c"] {
+        waiting.push(scene.put("ops", rule).await);
+    }
+    let elsewhere = scene.put("chat", "a").await;
+    let asks = |seconds| Reply::FailFor(Duration::from_secs(seconds));
+    scene.script("ops", [asks(3600), asks(u64::MAX)]);
+    let work = Work::start(scene.deliverer(vec![settings("ops"), settings("chat")]));
+    scene.delivered(&elsewhere).await;
+    wait_for(async || scene.record(&waiting[0]).await.attempts == 1).await;
+    let mut tries = scene.tries();
+    tries.sort();
+    assert_eq!(tries, [waiting[0].clone(), elsewhere]);
+
+    // Neither time that passes nor what is new ends it.
+    scene.clock.advance(TimeDelta::seconds(3599));
+    waiting.push(scene.put("ops", "d").await);
+    work.outbox.notify_one();
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(scene.tries(), [""; 0]);
+    for id in &waiting[1..] {
+        assert_eq!(scene.record(id).await.attempts, 0);
+    }
+
+    // No pause is longer than the longest rest between two tries.
+    scene.clock.advance(TimeDelta::seconds(1));
+    assert_eq!(scene.next().await.id, waiting[0]);
+    wait_for(async || scene.record(&waiting[0]).await.attempts == 2).await;
+    scene.clock.advance(TimeDelta::seconds(86_399));
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(scene.tries(), [""; 0]);
+    scene.clock.advance(TimeDelta::seconds(1));
+    for id in &waiting {
+        scene.delivered(id).await;
+    }
+    assert_eq!(scene.tries(), waiting);
+    work.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_try_that_cannot_be_noted_is_not_repeated() {
     let mut scene = Scene::new();
     let first = scene.put("ops", "a").await;
