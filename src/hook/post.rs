@@ -2,7 +2,6 @@
 //! hold neither a secret nor more of the URL than its scheme, host and port.
 
 use std::error::Error;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,11 +9,12 @@ use chrono::{DateTime, Utc};
 use percent_encoding::{percent_decode, percent_decode_str};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Response, StatusCode};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::target::{self, Resolver, failed};
 use super::{SendError, Settings};
+use crate::clock;
 use crate::flowgent::Roots;
 use crate::flowgent::error::{QUOTE_BYTES, printable};
 use crate::flowgent::transport;
@@ -22,15 +22,28 @@ use crate::secret::{Secret, SecretSource};
 
 /// The most bytes that are read of the body of an error.
 const BODY_LIMIT: usize = 64 << 10;
+/// The share of a try's time after which no more is read of it: there is some left to tell what was.
+const BODY_SHARE: f64 = 0.7;
 /// Shorter parts of a URL's path and query, such as `services`, are no tokens.
-const TOKEN_LETTERS: usize = 8;
+const TOKEN_LETTERS: usize = 9;
+/// Parts of well-known URLs that are no tokens either, and that receivers may well speak of.
+const WORDS: [&str; 7] = [
+    "workflows",
+    "webhookb2",
+    "IncomingWebhook",
+    "powerautomate",
+    "automations",
+    "integrations",
+    "notifications",
+];
 
 /// The connections of one try.
 #[derive(Debug)]
 pub(super) struct Poster {
     http: reqwest::Client,
     allow_private: bool,
-    patience: Duration,
+    /// Until when the body of an error is read: the error is worth telling even if that never ends.
+    until: Instant,
 }
 
 /// Where something is posted, with everything about it that nobody may read: it has no [`Debug`].
@@ -56,6 +69,7 @@ impl Poster {
     /// # Errors
     /// That file cannot be read or holds no certificate.
     pub(super) fn new(settings: &Settings) -> Result<Self, SendError> {
+        let until = clock::instant() + settings.timeout.mul_f64(BODY_SHARE);
         let roots = settings.ca_file.clone().map_or(Roots::Bundled, Roots::File);
         let resolver = Resolver {
             allow_private: settings.allow_private,
@@ -70,8 +84,7 @@ impl Poster {
         Ok(Self {
             http,
             allow_private: settings.allow_private,
-            // An error is worth telling even if its body never ends.
-            patience: settings.timeout / 2,
+            until,
         })
     }
 
@@ -93,6 +106,10 @@ impl Poster {
         };
         target::check_literal(&place.url, self.allow_private)
             .map_err(|error| silent(error.to_string()))?;
+        if place.url.scheme() == "http" && !self.allow_private {
+            let text = "plain http, which only `allow_private = true` allows";
+            return Err(silent(text.to_owned()));
+        }
         let request = self
             .http
             .post(place.url.clone())
@@ -118,7 +135,7 @@ impl Poster {
             text += &format!(", a redirect to {host}, which is not followed");
         } else {
             // Half a body could hold half a secret: it is all or nothing.
-            let body = timeout(self.patience, transport::body(&mut response, BODY_LIMIT)).await;
+            let body = timeout_at(self.until, transport::body(&mut response, BODY_LIMIT)).await;
             let body = body.map_or_else(|_| Vec::new(), Result::unwrap_or_default);
             if !body.trim_ascii().is_empty() {
                 text += &format!(": {}", place.quote(body.trim_ascii()));
@@ -156,14 +173,20 @@ impl Place {
             )));
         }
         let mut place = Self::new(url);
+        let (user, password) = (place.url.username(), place.url.password());
         let path = place.url.path_segments().into_iter().flatten();
         let query = place.url.query_pairs();
+        let can_be_token =
+            |part: &String| part.len() >= TOKEN_LETTERS && !WORDS.contains(&part.as_str());
         let parts: Vec<String> = path
             .map(str::to_owned)
-            .chain(query.flat_map(|(name, value)| [name.into_owned(), value.into_owned()]))
-            .chain([place.url.username().to_owned()])
-            .filter(|part| part.len() >= TOKEN_LETTERS)
-            .chain(place.url.password().map(str::to_owned))
+            .chain(query.map(|(_, value)| value.into_owned()))
+            .filter(can_be_token)
+            // Without a password, a user is no name but a token.
+            .chain(
+                (password.is_none() || user.len() >= TOKEN_LETTERS).then(|| user.to_owned()),
+            )
+            .chain(password.map(str::to_owned))
             .collect();
         for part in &parts {
             place.guard(&percent_decode_str(part).decode_utf8_lossy());

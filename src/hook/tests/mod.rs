@@ -2,6 +2,7 @@
 
 mod alertmanager;
 pub(super) mod message;
+mod post;
 mod preset;
 mod template;
 mod webhook;

@@ -18,7 +18,7 @@ const OTHER_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const TOKEN: &str = "canary-token-0123";
 
 /// A webhook to `url`, which is read from a file that is gone once the other half is dropped.
-fn webhook(settings: &Settings, url: &str) -> (Webhook, SecretFile) {
+pub(super) fn webhook(settings: &Settings, url: &str) -> (Webhook, SecretFile) {
     let url = SecretFile::new(url);
     let webhook = Webhook::new(
         settings,
@@ -238,7 +238,7 @@ async fn private_targets_are_refused_unless_allowed() {
             "169.254.169.254 leads to a link-local address, 169.254.169.254",
         ),
     ] {
-        let (webhook, _url) = webhook(&strict, &format!("http://{host}:{port}/{TOKEN}"));
+        let (webhook, _url) = webhook(&strict, &format!("https://{host}:{port}/{TOKEN}"));
         let error = webhook.send(&message(vec![firing()])).await.unwrap_err();
         assert!(error.text.contains(text), "{error}");
         assert!(
@@ -249,6 +249,16 @@ async fn private_targets_are_refused_unless_allowed() {
         );
         assert!(!error.text.contains("canary"), "{error}");
     }
+    // A name that would be resolved, if anything were sent there in the clear.
+    let (in_the_clear, _url) = webhook(&strict, &format!("http://hooks.invalid/{TOKEN}"));
+    let error = in_the_clear
+        .send(&message(vec![firing()]))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.text,
+        "http://hooks.invalid: plain http, which only `allow_private = true` allows"
+    );
     assert_eq!(server.unseen(), 0);
     let (webhook, _url) = webhook(&settings(), &format!("http://localhost:{port}/"));
     assert_eq!(
