@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use toml::Spanned;
 use url::Url;
 
@@ -16,7 +17,7 @@ use super::places::{
 };
 use super::rules::hooks as rules;
 use super::world::World;
-use crate::hook::{self, Encryption, Endpoint, Preset, Template};
+use crate::hook::{self, Encryption, Endpoint, Preset, Template, TemplateError};
 use crate::roster::{self, printable};
 use crate::secret::SecretSource;
 
@@ -62,6 +63,11 @@ impl Check<'_> {
         if let (Some(first), Some(second)) = (written.next(), written.next()) {
             self.exclusive(first, second);
         }
+        self.exclusive(
+            ("preset", place(&preset)),
+            ("content_type", place(&content_type)),
+        );
+        let content_type = self.text(content_type, DEFAULT_CONTENT_TYPE, rules::content_type);
         let unknown_preset = preset.is_some();
         let preset = self.optional(preset, |text| super::check::one_of(text, &PRESETS));
         let pagerduty = preset == Some(Preset::PagerDuty);
@@ -85,15 +91,15 @@ impl Check<'_> {
             Some(preset) => Some(Template::preset(preset)),
             None if unknown_preset => None,
             None => self
-                .template_file(template_file)
-                .or(template.and_then(|text| self.template(&text))),
+                .template_file(template_file, &content_type)
+                .or(template.and_then(|text| self.template(&text, Some(&content_type)))),
         };
         Some(Nature {
             kind: hook::Kind::Webhook {
                 url: url?,
                 secrets: self.signing_secrets(secret_files, secret_envs),
                 template,
-                content_type: self.text(content_type, DEFAULT_CONTENT_TYPE, rules::content_type),
+                content_type,
                 routing_key,
             },
             send_resolved: true,
@@ -141,11 +147,11 @@ impl Check<'_> {
         secrets
     }
 
-    fn template_file(&mut self, written: Option<Text>) -> Option<Template> {
-        let folder = self.folder;
+    fn template_file(&mut self, written: Option<Text>, content_type: &str) -> Option<Template> {
+        let (folder, now) = (self.folder, self.today.start());
         self.optional(written, |text| {
             let path = resolve_path(folder, text)?;
-            Template::new(&template_text(&path)?).map_err(|error| {
+            tried(&template_text(&path)?, Some(content_type), now).map_err(|error| {
                 Fault::new(format!(
                     "template `{}`, line {}: {error}",
                     path.display(),
@@ -156,8 +162,8 @@ impl Check<'_> {
     }
 
     /// A template that stands in the config file itself.
-    fn template(&mut self, written: &Text) -> Option<Template> {
-        Template::new(written.get_ref())
+    fn template(&mut self, written: &Text, content_type: Option<&str>) -> Option<Template> {
+        tried(written.get_ref(), content_type, self.today.start())
             .map_err(|error| {
                 let place = self
                     .line_of_text(written, error.line)
@@ -298,7 +304,7 @@ impl Check<'_> {
         let parameters = parameters.map_or(Vec::new(), Spanned::into_inner);
         let parameters = parameters
             .iter()
-            .filter_map(|text| self.template(text))
+            .filter_map(|text| self.template(text, None))
             .collect();
         let account = account?;
         let account = world.accounts.iter().find(|known| *known.name == account)?;
@@ -404,6 +410,18 @@ impl Check<'_> {
             alone: None,
         })
     }
+}
+
+/// A template that compiles, and gives what it should for an example: a misspelt field or filter would
+/// only show once there is something to tell.
+fn tried(
+    source: &str,
+    content_type: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<Template, TemplateError> {
+    let template = Template::new(source)?;
+    hook::check_template(&template, content_type, now)?;
+    Ok(template)
 }
 
 /// The account that is called so.

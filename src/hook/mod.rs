@@ -31,7 +31,7 @@ pub use sender::Sender;
 pub use signature::{SigningKeyError, check_signing_secret};
 pub use target::not_public;
 pub use template::{Preset, Template, TemplateError};
-pub use trial::test;
+pub use trial::{check_template, test};
 
 use std::path::PathBuf;
 use std::sync::Arc;

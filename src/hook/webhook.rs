@@ -164,18 +164,13 @@ impl Webhook {
 
     /// What a template gave, if it is what it is said to be, with the routing key.
     fn checked(&self, text: String, routing_key: Option<&Secret>) -> Result<String, String> {
-        let no_json = |error: serde_json::Error| {
-            let error = printable(&error.to_string(), QUOTE_BYTES);
-            format!("the template gives no JSON: {error}")
-        };
         if let Some(key) = routing_key {
-            let mut event: Map<String, Value> = serde_json::from_str(&text).map_err(no_json)?;
+            let mut event: Map<String, Value> =
+                serde_json::from_str(&text).map_err(|error| no_json(&error))?;
             event.insert("routing_key".to_owned(), key.expose().into());
             return Ok(Value::Object(event).to_string());
         }
-        if is_json(&self.content_type) {
-            serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(no_json)?;
-        }
+        check_json(&text, &self.content_type)?;
         Ok(text)
     }
 }
@@ -211,6 +206,19 @@ fn plain(message: &Message, template_error: Option<&str>) -> String {
         template_error,
     };
     serde_json::to_string(&plain).expect("all its maps have texts as their keys")
+}
+
+/// Refuses what a template gave if it is no JSON and `content_type` is a media type of that.
+pub(super) fn check_json(text: &str, content_type: &str) -> Result<(), String> {
+    if is_json(content_type) {
+        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| no_json(&error))?;
+    }
+    Ok(())
+}
+
+fn no_json(error: &serde_json::Error) -> String {
+    let error = printable(&error.to_string(), QUOTE_BYTES);
+    format!("it gives no JSON: {error}")
 }
 
 /// Whether a media type is one of JSON.

@@ -253,6 +253,23 @@ fn the_caret_points_at_the_line_of_a_template_where_it_can() {
     }
 }
 
+#[test]
+fn a_template_may_use_what_any_kind_of_rule_tells() {
+    for template in [
+        "{{ alerts[0].figures.usual_credits | credits }} {{ alerts[0].labels.agent }}",
+        "{{ alerts[0].figures.missing_since | day }} {{ alerts[0].url }}",
+        "{{ alerts[0].figures.exhausted_at | day }} {{ alerts[0].labels.threshold }}",
+        "{% for a in alerts %}{% if a.resolved_at %}{{ a.resolved_at | day }}{% endif %}{% endfor %}",
+    ] {
+        hook(&format!(
+            "{WEBHOOK}template = \"{template}\"\ncontent_type = \"text/plain\"\n"
+        ));
+    }
+    hook(&format!(
+        "{WEBHOOK}template = '{{\"text\": {{{{ text | tojson }}}}}}'\n"
+    ));
+}
+
 proptest! {
     #[test]
     fn what_is_pasted_into_a_hook_is_never_shown(

@@ -378,12 +378,12 @@ async fn a_template_that_fails_is_replaced_by_plain_json_that_says_so() {
         (
             "{\"text\": \"{{ title }}\"",
             "Application/Json; charset=utf-8",
-            "the template gives no JSON: EOF while parsing an object at line 1 column 54",
+            "it gives no JSON: EOF while parsing an object at line 1 column 54",
         ),
         (
             "{{ title }}",
             "application/cloudevents+json",
-            "the template gives no JSON: expected value at line 1 column 1",
+            "it gives no JSON: expected value at line 1 column 1",
         ),
     ] {
         let mut server = Server::start(vec![Act::Send(answer(200, "", ""))]).await;
