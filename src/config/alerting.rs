@@ -144,6 +144,7 @@ impl Check<'_> {
             start,
             thresholds,
             forecast_thresholds,
+            severity,
             hooks,
         } = table;
         let owner = title("budget", name.as_ref());
@@ -156,7 +157,9 @@ impl Check<'_> {
             one_of(text, &PERIODS)
         });
         let cycle = self.cycle(period, anchor_day, start, world.history_start);
-        let thresholds = self.thresholds(&owner, &header, period, thresholds, forecast_thresholds);
+        let severity = self.optional(severity, |text| one_of(text, &SEVERITIES));
+        let written = (thresholds, forecast_thresholds);
+        let thresholds = self.thresholds(&owner, &header, period, written, severity);
         let hooks = self.hook_names(hooks, world);
         Some(Rule {
             name: name?.into(),
@@ -202,14 +205,14 @@ impl Check<'_> {
         })
     }
 
-    /// The shares that are told of, those of use first.
+    /// The shares that are told of, those of use first, with the `severity` unless they have their own.
     fn thresholds(
         &mut self,
         owner: &str,
         header: &Range<usize>,
         period: Option<Period>,
-        used: Option<Thresholds>,
-        forecast: Option<Thresholds>,
+        (used, forecast): (Option<Thresholds>, Option<Thresholds>),
+        severity: Option<Severity>,
     ) -> Vec<Threshold> {
         let unforeseeable = match period {
             Some(Period::Day) => {
@@ -241,8 +244,8 @@ impl Check<'_> {
                 .help("add one, such as `thresholds = [0.5, 0.8, 1.0]`");
             self.refuse(written.unwrap_or(header.clone()), fault);
         }
-        let mut all = self.shares(used, Measure::Used, &DEFAULT_THRESHOLDS);
-        all.extend(self.shares(forecast, Measure::Forecast, forecasts));
+        let mut all = self.shares(used, Measure::Used, &DEFAULT_THRESHOLDS, severity);
+        all.extend(self.shares(forecast, Measure::Forecast, forecasts, severity));
         all
     }
 
@@ -251,10 +254,12 @@ impl Check<'_> {
         written: Option<Thresholds>,
         measure: Measure,
         default: &[f64],
+        severity: Option<Severity>,
     ) -> Vec<Threshold> {
-        let usual = |ratio: f64| match measure {
-            Measure::Used if ratio >= 1.0 => Severity::Critical,
-            Measure::Used | Measure::Forecast => Severity::Warning,
+        let usual = |ratio: f64| match (severity, measure) {
+            (Some(severity), _) => severity,
+            (None, Measure::Used) if ratio >= 1.0 => Severity::Critical,
+            (None, Measure::Used | Measure::Forecast) => Severity::Warning,
         };
         let threshold = |ratio: f64, severity| Threshold {
             measure,

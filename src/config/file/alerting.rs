@@ -45,6 +45,9 @@ pub(in crate::config) struct Budget {
     pub(in crate::config) thresholds: Option<Thresholds>,
     /// The shares at which expected use is told. Default: 1; none for a total.
     pub(in crate::config) forecast_thresholds: Option<Thresholds>,
+    /// `info`, `warning` or `critical`, of thresholds that do not say. Default: `critical` for use from 1
+    /// on, otherwise `warning`.
+    pub(in crate::config) severity: Option<Text>,
     /// Who is told.
     #[serde(default)]
     pub(in crate::config) hooks: Vec<Text>,

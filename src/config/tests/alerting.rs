@@ -46,6 +46,34 @@ fn shown(thresholds: &[Threshold]) -> Vec<String> {
 }
 
 #[test]
+fn the_severity_of_a_budget_is_that_of_thresholds_without_their_own() {
+    for (written, expected) in [
+        (
+            "",
+            &[
+                "used 0.5 info",
+                "used 0.8 info",
+                "used 1 info",
+                "forecast 1 info",
+            ][..],
+        ),
+        (
+            "thresholds = [0.8, { at = 0.9 }, { at = 1.0, severity = \"critical\" }]\n\
+             forecast_thresholds = []\n",
+            &["used 0.8 info", "used 0.9 info", "used 1 critical"],
+        ),
+    ] {
+        let rule = budget(&format!(
+            "period = \"month\"\nseverity = \"info\"\n{written}"
+        ));
+        let Check::Budget { thresholds, .. } = rule.check else {
+            panic!("{rule:?}");
+        };
+        assert_eq!(shown(&thresholds), expected);
+    }
+}
+
+#[test]
 fn a_budget_has_the_documented_defaults() {
     let usual = [
         "used 0.5 warning",
