@@ -18,7 +18,6 @@ use url::Url;
 
 use super::post::{Place, Poster, Refusal};
 use super::summary::{line, link};
-use super::target::failed;
 use super::{Message, SendError, Settings};
 use crate::alert::{Notice, Status};
 use crate::ledger::{Alert, AlertState};
@@ -213,7 +212,9 @@ impl Alertmanager {
             let origin = place.origin();
             match timeout(limit, post_all(&poster, &place, alerts, now)).await {
                 Ok(result) => self.judge(&origin, alerts.len(), result),
-                Err(_) => Err(failed(format!("{origin}: no answer within {limit:?}"))),
+                Err(_) => Err(SendError::new(format!(
+                    "{origin}: no answer within {limit:?}"
+                ))),
             }
         }))
         .await;
@@ -406,6 +407,6 @@ fn sum_up(results: Vec<Result<String, SendError>>) -> Result<String, SendError> 
     }
     Err(SendError {
         retry_after,
-        ..failed(text)
+        ..SendError::new(text)
     })
 }

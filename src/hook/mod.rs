@@ -26,7 +26,7 @@ mod whatsapp;
 mod worker;
 
 pub use deliver::{Deliverer, Hooks};
-pub use quiet::{QuietHours, QuietHoursError};
+pub use quiet::QuietHours;
 pub use sender::Sender;
 pub use signature::{SigningKeyError, check_signing_secret};
 pub use target::not_public;

@@ -12,7 +12,7 @@ use reqwest::{Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::target::{self, Resolver, failed};
+use super::target::{self, Resolver};
 use super::{SendError, Settings};
 use crate::clock;
 use crate::flowgent::Roots;
@@ -75,12 +75,12 @@ impl Poster {
             allow_private: settings.allow_private,
         };
         let http = transport::client_builder(&roots)
-            .map_err(|error| failed(chain(&error)))?
+            .map_err(|error| SendError::new(chain(&error)))?
             .no_proxy()
             .no_gzip()
             .dns_resolver(resolver)
             .build()
-            .map_err(|error| failed(chain(&error)))?;
+            .map_err(|error| SendError::new(chain(&error)))?;
         Ok(Self {
             http,
             allow_private: settings.allow_private,
@@ -102,7 +102,7 @@ impl Poster {
     ) -> Result<String, Refusal> {
         let silent = |text: String| Refusal {
             status: None,
-            error: failed(format!("{}: {text}", place.origin())),
+            error: SendError::new(format!("{}: {text}", place.origin())),
         };
         target::check_literal(&place.url, self.allow_private)
             .map_err(|error| silent(error.to_string()))?;
@@ -164,11 +164,13 @@ impl Place {
     /// # Errors
     /// The URL cannot be read, or is none of HTTP.
     pub(super) fn secret(source: &SecretSource) -> Result<Self, SendError> {
-        let text = source.read().map_err(|error| failed(error.to_string()))?;
+        let text = source
+            .read()
+            .map_err(|error| SendError::new(error.to_string()))?;
         let url = Url::parse(text.expose())
-            .map_err(|error| failed(format!("{source} holds no URL: {error}")))?;
+            .map_err(|error| SendError::new(format!("{source} holds no URL: {error}")))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(failed(format!(
+            return Err(SendError::new(format!(
                 "the URL in {source} is neither http nor https"
             )));
         }
@@ -233,7 +235,9 @@ impl Place {
     /// # Errors
     /// The password cannot be read.
     pub(super) fn log_in(&mut self, user: &str, password: &SecretSource) -> Result<(), SendError> {
-        let password = password.read().map_err(|error| failed(error.to_string()))?;
+        let password = password
+            .read()
+            .map_err(|error| SendError::new(error.to_string()))?;
         let both = STANDARD.encode(format!("{user}:{}", password.expose()));
         self.guard(password.expose());
         self.authorize("Basic", &both)
@@ -244,7 +248,9 @@ impl Place {
     /// # Errors
     /// The token cannot be read.
     pub(super) fn bear(&mut self, token: &SecretSource) -> Result<(), SendError> {
-        let token = token.read().map_err(|error| failed(error.to_string()))?;
+        let token = token
+            .read()
+            .map_err(|error| SendError::new(error.to_string()))?;
         self.authorize("Bearer", token.expose())
     }
 
@@ -252,7 +258,7 @@ impl Place {
         self.guard(credential);
         let mut header =
             HeaderValue::from_str(&format!("{scheme} {credential}")).map_err(|_| {
-                failed(format!(
+                SendError::new(format!(
                     "the {scheme} credential does not fit into a header"
                 ))
             })?;

@@ -11,20 +11,6 @@ pub struct QuietHours {
     time_zone: Tz,
 }
 
-/// Why texts are no quiet hours.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum QuietHoursError {
-    /// They are not two times of day.
-    #[error("quiet hours `{0}` are not two times of day such as `22:00-07:00`")]
-    Form(String),
-    /// Nobody could tell whether that is never or always.
-    #[error("quiet hours `{0}` begin and end at the same time")]
-    Empty(String),
-    /// There is no such time zone.
-    #[error("`{0}` is not a time zone such as `Europe/Amsterdam`")]
-    TimeZone(String),
-}
-
 impl QuietHours {
     /// From `from` up to `to` in `time_zone`; none if both are the same.
     #[must_use]
@@ -34,21 +20,6 @@ impl QuietHours {
             to,
             time_zone,
         })
-    }
-
-    /// From texts such as `22:00-07:00` and `Europe/Amsterdam`.
-    ///
-    /// # Errors
-    /// One of them is not what it should be; the error shows which.
-    pub fn parse(hours: &str, time_zone: &str) -> Result<Self, QuietHoursError> {
-        let (from, to) = hours
-            .split_once('-')
-            .and_then(|(from, to)| Some((time_of_day(from)?, time_of_day(to)?)))
-            .ok_or_else(|| QuietHoursError::Form(hours.to_owned()))?;
-        let time_zone = time_zone
-            .parse()
-            .map_err(|_| QuietHoursError::TimeZone(time_zone.to_owned()))?;
-        Self::new(from, to, time_zone).ok_or_else(|| QuietHoursError::Empty(hours.to_owned()))
     }
 
     /// When the quiet that `now` lies in is over; none if it is not quiet.
@@ -97,19 +68,6 @@ impl QuietHours {
             let found = self.time_zone.from_local_datetime(&local).earliest()?;
             Some(found.to_utc())
         })
-    }
-}
-
-/// A time such as `07:00`; `24:00` is the midnight at the end of a day.
-fn time_of_day(text: &str) -> Option<NaiveTime> {
-    let (hour, minute) = text.trim().split_once(':')?;
-    let number = |digits: &str| -> Option<u32> {
-        let sound = digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_digit());
-        sound.then(|| digits.parse().ok())?
-    };
-    match (number(hour)?, number(minute)?) {
-        (24, 0) => Some(NaiveTime::MIN),
-        (hour, minute) => NaiveTime::from_hms_opt(hour, minute, 0),
     }
 }
 

@@ -87,17 +87,14 @@ impl Sender {
         &self,
         sending: impl Future<Output = Result<T, SendError>> + Send + 'static,
     ) -> Result<T, SendError> {
-        let failed = |text| SendError {
-            text,
-            retry_after: None,
-            gone: false,
-        };
         // Dropping it ends the sending.
         let sending = AbortOnDropHandle::new(tokio::spawn(sending));
         match tokio::time::timeout(self.timeout, sending).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => Err(failed(format!("the sending itself failed: {error}"))),
-            Err(_) => Err(failed(format!(
+            Ok(Err(error)) => Err(SendError::new(format!(
+                "the sending itself failed: {error}"
+            ))),
+            Err(_) => Err(SendError::new(format!(
                 "no answer within {}",
                 humantime::format_duration(self.timeout)
             ))),

@@ -50,7 +50,7 @@ pub(super) async fn resolve(
 ) -> Result<Vec<SocketAddr>, SendError> {
     lookup(host, port, allow_private)
         .await
-        .map_err(|error| failed(error.to_string()))
+        .map_err(|error| SendError::new(error.to_string()))
 }
 
 /// Checks the host of `url` if it is a literal address: no resolver is ever asked about those.
@@ -182,15 +182,6 @@ fn not_public_v6(address: Ipv6Addr) -> Option<&'static str> {
         [0x2001, 0..=0x1ff, ..] => Some("a reserved address"),
         [0x2000..=0x3fff, ..] => None,
         _ => Some("a reserved address"),
-    }
-}
-
-/// A failure that says nothing about the receiver's wishes.
-pub(super) fn failed(text: String) -> SendError {
-    SendError {
-        text,
-        retry_after: None,
-        gone: false,
     }
 }
 

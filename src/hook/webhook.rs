@@ -9,7 +9,6 @@ use serde_json::{Map, Value};
 
 use super::post::{Place, Poster, Refusal};
 use super::signature::SigningKey;
-use super::target::failed;
 use super::template::{Template, TemplateError};
 use super::{Endpoint, Message, SendError, Settings};
 use crate::alert::{Notice, Notification};
@@ -79,7 +78,9 @@ impl Webhook {
         let routing_key = match &self.routing_key {
             None => None,
             Some(source) => {
-                let key = source.read().map_err(|error| failed(error.to_string()))?;
+                let key = source
+                    .read()
+                    .map_err(|error| SendError::new(error.to_string()))?;
                 place.guard(key.expose());
                 Some(key)
             }
@@ -110,10 +111,13 @@ impl Webhook {
         self.secrets
             .iter()
             .map(|source| {
-                let secret = source.read().map_err(|error| failed(error.to_string()))?;
+                let secret = source
+                    .read()
+                    .map_err(|error| SendError::new(error.to_string()))?;
                 place.guard(secret.expose());
                 place.guard(secret.expose().trim_start_matches("whsec_"));
-                SigningKey::new(&secret).map_err(|error| failed(format!("{source}: {error}")))
+                SigningKey::new(&secret)
+                    .map_err(|error| SendError::new(format!("{source}: {error}")))
             })
             .collect()
     }
@@ -189,8 +193,9 @@ fn headers(message: &Message, body: &Body, keys: &[SigningKey]) -> Result<Header
         ("webhook-signature", &signatures.join(" ")),
     ] {
         if !value.is_empty() {
-            let value = HeaderValue::from_str(value)
-                .map_err(|_| failed(format!("`{value}` does not fit into the header {name}")))?;
+            let value = HeaderValue::from_str(value).map_err(|_| {
+                SendError::new(format!("`{value}` does not fit into the header {name}"))
+            })?;
             headers.insert(name, value);
         }
     }

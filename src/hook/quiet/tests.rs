@@ -18,7 +18,12 @@ const ZONES: [&str; 8] = [
 ];
 
 fn until(hours: &str, time_zone: &str, now: &str) -> Option<String> {
-    let quiet = QuietHours::parse(hours, time_zone).unwrap();
+    let time = |text: &str| match text {
+        "24:00" => NaiveTime::MIN,
+        text => text.parse().unwrap(),
+    };
+    let (from, to) = hours.split_once('-').unwrap();
+    let quiet = QuietHours::new(time(from), time(to), time_zone.parse().unwrap()).unwrap();
     let end = quiet.until(at(now))?;
     Some(end.format("%d %H:%M:%S").to_string())
 }
@@ -80,49 +85,11 @@ fn quiet_that_began_on_a_day_lasts_though_clocks_are_put_back_to_the_day_before(
 }
 
 #[test]
-fn what_is_no_quiet_hours_is_refused_by_name() {
-    for (hours, time_zone, expected) in [
-        (
-            "22-7",
-            "UTC",
-            "quiet hours `22-7` are not two times of day such as `22:00-07:00`",
-        ),
-        (
-            "22:00",
-            "UTC",
-            "quiet hours `22:00` are not two times of day such as `22:00-07:00`",
-        ),
-        (
-            "22:00-7:00",
-            "UTC",
-            "quiet hours `22:00-7:00` are not two times of day such as `22:00-07:00`",
-        ),
-        (
-            "22:00-+7:00",
-            "UTC",
-            "quiet hours `22:00-+7:00` are not two times of day such as `22:00-07:00`",
-        ),
-        (
-            "22:60-25:00",
-            "UTC",
-            "quiet hours `22:60-25:00` are not two times of day such as `22:00-07:00`",
-        ),
-        (
-            "00:00-24:00",
-            "UTC",
-            "quiet hours `00:00-24:00` begin and end at the same time",
-        ),
-        (
-            "22:00-07:00",
-            "Amsterdam",
-            "`Amsterdam` is not a time zone such as `Europe/Amsterdam`",
-        ),
-    ] {
-        let error = QuietHours::parse(hours, time_zone).unwrap_err();
-        assert_eq!(error.to_string(), expected);
-    }
-    let spaced = QuietHours::parse(" 22:00 - 07:00 ", "UTC").unwrap();
-    assert_eq!(spaced, QuietHours::parse("22:00-07:00", "UTC").unwrap());
+fn hours_that_end_when_they_begin_are_none() {
+    assert_eq!(
+        QuietHours::new(NaiveTime::MIN, NaiveTime::MIN, Tz::UTC),
+        None
+    );
 }
 
 /// Looks at a clock on the wall every minute from some hours before `now` on, taking a clock that is
