@@ -91,7 +91,7 @@ impl Deliverer {
         let (wake, _) = watch::channel(());
         let mut workers = HashMap::new();
         let mut retired = HashMap::new();
-        self.employ(&mut workers, &mut retired, &wake);
+        self.employ(&mut workers, &mut retired, &wake, &stop);
         self.remind().await;
         loop {
             self.show().await;
@@ -103,19 +103,16 @@ impl Deliverer {
                 Some(hooks) = reloads.recv() => {
                     self.hooks = Arc::new(hooks);
                     self.dismiss(&mut workers, &mut retired);
-                    self.employ(&mut workers, &mut retired, &wake);
+                    self.employ(&mut workers, &mut retired, &wake, &stop);
                     self.remind().await;
                 }
                 () = sleep(TICK) => {}
             }
-            // None ends by itself, unless it panics.
+            // None ends before it is stopped, unless it panics.
             let ended = |_: &Arc<str>, worker: &mut Running| worker.task.is_finished();
             if let Some((_, worker)) = workers.extract_if(ended).next() {
                 result(worker.task.await);
             }
-        }
-        for worker in workers.values() {
-            worker.stop.cancel();
         }
         for task in workers
             .into_values()
@@ -146,6 +143,7 @@ impl Deliverer {
         workers: &mut HashMap<Arc<str>, Running>,
         retired: &mut HashMap<Arc<str>, AbortOnDropHandle<Memory>>,
         wake: &watch::Sender<()>,
+        stop: &CancellationToken,
     ) {
         for settings in &self.hooks.settings {
             let name = Arc::clone(&settings.name);
@@ -153,7 +151,8 @@ impl Deliverer {
             let worker = self.worker(settings);
             let telemetry = self.hooks.telemetry.clone();
             let outbox = wake.subscribe();
-            let stop = CancellationToken::new();
+            // So that it begins no try while this task waits for the ledger.
+            let stop = stop.child_token();
             let stopped = stop.clone();
             let task = tokio::spawn(async move {
                 let memory = match predecessor {
