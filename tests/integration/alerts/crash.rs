@@ -142,16 +142,18 @@ async fn kill_again_and_again(kind: &str, scene: &Scene, hook: &str, witness: &i
     let outbox = Outbox::open(scene);
     let mut census = Census::default();
     let mut killed_in_flight: HashMap<String, usize> = HashMap::new();
+    let seed = fastrand::u64(..);
+    let mut random = fastrand::Rng::with_seed(seed);
     for round in 0..ROUNDS {
         configure(scene, &(rules(round + 1) + hook));
         let rule = rule(round);
         let before = witness.seen().await;
-        let instant = fastrand::u8(..4);
+        let instant = random.u8(..4);
         witness.hold((instant == 2).then_some(&*rule));
         let exporter = scene.start().await;
         let mut ticks = tokio::time::interval(Duration::from_micros(500));
         match instant {
-            0 => tokio::time::sleep(Duration::from_micros(fastrand::u64(..5_000))).await,
+            0 => tokio::time::sleep(Duration::from_micros(random.u64(..5_000))).await,
             1 => {
                 while !outbox.deliveries().contains_key(&rule) {
                     ticks.tick().await;
@@ -219,11 +221,11 @@ async fn kill_again_and_again(kind: &str, scene: &Scene, hook: &str, witness: &i
         let name = name(rule, id);
         let copies = seen.get(&*name).copied().unwrap_or_default();
         let excuses = killed_in_flight.get(&name).copied().unwrap_or_default();
-        assert!(copies >= 1, "{kind}: {rule} was lost");
+        assert!(copies >= 1, "{kind}, seed {seed}: {rule} was lost");
         if kind != "alertmanager" {
             assert!(
                 copies <= 1 + excuses,
-                "{kind}: {rule} came {copies} times, killed in flight {excuses} times"
+                "{kind}, seed {seed}: {rule} came {copies} times, killed in flight {excuses} times"
             );
         }
         census.copies += usize::from(copies > 1);
@@ -234,10 +236,10 @@ async fn kill_again_and_again(kind: &str, scene: &Scene, hook: &str, witness: &i
         ("before the sending", census.before_send),
         ("before the acknowledgement", census.before_acknowledgement),
     ] {
-        assert!(met > 0, "{kind}: no kill {point}: {census}");
+        assert!(met > 0, "{kind}: no kill {point}, seed {seed}: {census}");
     }
     // Not by a macro, whose output is shown of failed tests only.
-    let line = format!("{kind}: killed {ROUNDS} times, none lost: {census}\n");
+    let line = format!("{kind}: killed {ROUNDS} times, seed {seed}, none lost: {census}\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 

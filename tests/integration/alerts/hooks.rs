@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{SECRET_BYTES, configure, wait_until_told, webhook};
-use crate::harness::{Habit, MailServer, Receiver, Scene, run};
+use crate::harness::{Exporter, Habit, MailServer, Receiver, Scene, run};
 
 /// A rule that fires for one agent at the first evaluation.
 fn firing(name: &str, hooks: &str) -> String {
@@ -125,6 +125,11 @@ async fn a_hook_that_hangs_drips_or_vanishes_is_tried_again_and_holds_up_no_othe
     let received = silent.received();
     assert_eq!(received.len(), 2);
     assert_eq!(received[0].id(), received[1].id());
+    // What was taken is taken, however long the rest of the answer is.
+    let scrape = exporter.scrape().await;
+    assert_eq!(tries(&scrape, "dripping", "delivered"), Some(1.0));
+    assert_eq!(tries(&scrape, "dripping", "failed"), Some(0.0));
+    assert_eq!(dripping.received().len(), 1);
     assert!(!exporter.log().contains("canary"), "{}", exporter.log());
     exporter.stop().await;
 }
@@ -243,6 +248,42 @@ async fn every_other_kind_of_hook_is_told_too() {
     assert_eq!(phones, ["31612345678", "31687654321"]);
     let parameter = &templates[0].template.parameters[0]["parameters"][0]["text"];
     assert_eq!(parameter, title);
+    exporter.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hooks_use_no_proxy_whatever_the_environment_says() {
+    let scene = Scene::new("2026-03-02T09:00:00");
+    let (ops, alertmanager) = (Receiver::start().await, Receiver::start().await);
+    let proxy = Receiver::start().await;
+    let alerting = firing("busy", "\"ops\", \"am\"")
+        + &webhook(&scene, "ops", &ops, "")
+        + &format!(
+            "[[hook]]\nname = \"am\"\nkind = \"alertmanager\"\nurls = [\"{}\"]\n\
+             allow_private = true\n",
+            alertmanager.url()
+        );
+    configure(&scene, &alerting);
+    let place = format!("http://{}/", proxy.address());
+    let names = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+    let small = names.map(str::to_lowercase);
+    let variables: Vec<(&str, &str)> = names
+        .into_iter()
+        .chain(small.iter().map(String::as_str))
+        .map(|name| (name, place.as_str()))
+        .chain([("NO_PROXY", ""), ("no_proxy", "")])
+        .collect();
+    let exporter = Exporter::start_with(&scene, &[], &variables).await;
+    for hook in ["ops", "am"] {
+        exporter
+            .wait_until("the delivery", |scrape| {
+                tries(scrape, hook, "delivered") == Some(1.0)
+            })
+            .await;
+    }
+    assert_eq!(ops.received().len(), 1);
+    assert!(!alertmanager.received().is_empty());
+    assert_eq!(proxy.received().len(), 0);
     exporter.stop().await;
 }
 

@@ -66,8 +66,14 @@ pub async fn run(scene: &Scene, arguments: &[&str]) -> Output {
 impl Exporter {
     /// Starts the program with those arguments, and returns when it listens.
     pub async fn start(scene: &Scene, arguments: &[&str]) -> Self {
+        Self::start_with(scene, arguments, &[]).await
+    }
+
+    /// The same with those environment variables.
+    pub async fn start_with(scene: &Scene, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = command(scene)
             .args(arguments)
+            .envs(variables.iter().copied())
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
