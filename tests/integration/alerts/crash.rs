@@ -142,8 +142,8 @@ async fn kill_again_and_again(kind: &str, scene: &Scene, hook: &str, witness: &i
     let outbox = Outbox::open(scene);
     let mut census = Census::default();
     let mut killed_in_flight: HashMap<String, usize> = HashMap::new();
-    let seed = fastrand::u64(..);
-    let mut random = fastrand::Rng::with_seed(seed);
+    let mut random = fastrand::Rng::new();
+    let seed = random.get_seed();
     for round in 0..ROUNDS {
         configure(scene, &(rules(round + 1) + hook));
         let rule = rule(round);

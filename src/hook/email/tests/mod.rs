@@ -1,6 +1,7 @@
 //! E-mail to a mail server on this machine.
 
 mod office;
+mod recipients;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -10,8 +11,8 @@ use tempfile::TempDir;
 
 use super::server::public;
 use super::*;
-use crate::hook::tests::{message, settings};
-use crate::hook::{Encryption, Kind};
+use crate::hook::Encryption;
+use crate::hook::tests::message;
 
 const PASSWORD: &str = "canary-password";
 
@@ -280,71 +281,6 @@ async fn every_refusal_is_told_by_its_place_code_and_words() {
     assert_eq!(error, "greeting: 554 no");
     let error = refused(Encryption::StartTls, &[("STARTTLS", "454 not now")]).await;
     assert_eq!(error, "STARTTLS: 454 not now");
-}
-
-#[tokio::test]
-async fn a_recipient_who_is_refused_for_now_fails_alone_and_can_be_tried_again() {
-    let mut office = Office::open(Manners {
-        answers: &[("RCPT TO:<ops@", "451 greylisted")],
-        ..Manners::default()
-    })
-    .await;
-    let to = ["Ops <ops@example.com>", "lead@example.com"].map(mailbox);
-    let hook = Email::new(office.server(), None, mailbox("a@example.com"), to.into());
-    let targets = targets(&hook);
-    assert_eq!(targets, ["ops@example.com", "lead@example.com"]);
-    let mut answers = Vec::new();
-    for target in targets {
-        let message = Message {
-            target,
-            ..message(&["one"])
-        };
-        answers.push(hook.send(&message).await.map_err(|error| error.text));
-        let mails = office.hear_all().await;
-        let mails = mails.iter().filter(|line| line.contains("Subject: "));
-        assert_eq!(mails.count(), usize::from(answers.len() == 2));
-    }
-    let refused = format!("{HOST}:{}: RCPT: 451 greylisted", office.port);
-    let taken = "250 2.0.0 queued as 7".to_owned();
-    assert_eq!(answers, [Err(refused), Ok(taken)]);
-}
-
-/// The targets of a hook of such recipients.
-fn targets(hook: &Email) -> Vec<String> {
-    let mut settings = settings();
-    settings.kind = Kind::Email {
-        host: HOST.to_owned(),
-        port: 25,
-        encryption: Encryption::None,
-        credentials: None,
-        from: hook.from.clone(),
-        to: hook.to.clone(),
-    };
-    settings.route().targets
-}
-
-#[tokio::test]
-async fn who_has_left_the_config_gets_what_was_put_for_them() {
-    let mut office = Office::open(Manners::default()).await;
-    let hook = hook(office.server(), None);
-    let gone = Message {
-        target: "gone@example.com".to_owned(),
-        ..message(&["one"])
-    };
-    hook.send(&gone).await.unwrap();
-    let heard = office.hear_all().await;
-    assert!(commands(&heard).contains(&"RCPT TO:<gone@example.com>"));
-    assert!(
-        heard
-            .iter()
-            .any(|line| line.contains("To: gone@example.com\r\n"))
-    );
-    let nobody = Message {
-        target: String::new(),
-        ..message(&["one"])
-    };
-    let error = hook.send(&nobody).await.unwrap_err();
-    assert!(error.text.starts_with("`` is no address: "), "{error}");
 }
 
 #[tokio::test]
