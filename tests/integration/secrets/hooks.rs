@@ -224,11 +224,11 @@ fn hooks(scene: &mut Scene, http: SocketAddr, smtp: SocketAddr) -> String {
             "webhook\"\npreset = \"pagerduty\"\nurl_file = \"short.url",
             "routing_key_file = \"routing.key\"",
         ),
-        // It compiles, and gives nothing.
+        // It fits the sample, and fails for the alert.
         (
             "broken",
             "webhook\"\nurl_file = \"taken.url",
-            "template = \"{{ alerts[0].figures.nothing.of_this }}\"",
+            "template = \"{% if alerts[0].rule == 'busy' %}{{ alerts[0].figures.nothing.of_this }}{% endif %}{}\"",
         ),
         (
             "basic",
