@@ -67,7 +67,7 @@ pub struct Facts {
     pub today: Day,
     /// The names of all accounts in the config.
     pub accounts: BTreeSet<Arc<str>>,
-    /// Every agent.
+    /// Every agent that a rule is about.
     pub agents: Vec<AgentFacts>,
     /// How each budget stands in the periods that are looked at, oldest first, by the budget's name.
     /// The last one is the current one.
@@ -104,7 +104,8 @@ pub async fn observe(
         .iter()
         .filter_map(|rule| Book::of(rule, watched_from[&rule.name], today))
         .collect();
-    let wanted = wanted(members, &settings.rules, &books, today);
+    let members = concerned(members, &settings.rules);
+    let wanted = wanted(&members, &settings.rules, &books, today);
     let gatherer = Arc::new(Mutex::new(Gatherer { today, books }));
     let mut agents: Vec<AgentFacts> = members.iter().map(AgentFacts::unread).collect();
     for wanted in wanted.chunks(AGENTS_AT_A_TIME) {
@@ -118,7 +119,7 @@ pub async fn observe(
             .collect::<Vec<_>>()
             .into_iter();
         let numbers = wanted.iter().map(|(_, place)| members[*place].number);
-        let (members, gatherer) = (Arc::clone(members), Arc::clone(&gatherer));
+        let (members, gatherer) = (Arc::clone(&members), Arc::clone(&gatherer));
         let visit = move |history_start, totals: &Totals, recent: &[Usage]| {
             let member = order.next().map(|place| &members[place])?;
             Some(lock(&gatherer).add(member, history_start, totals, recent))
@@ -151,6 +152,16 @@ pub(super) fn watched_since(
     let watched = watched.get(&rule.name);
     let same = watched.filter(|watched| watched.definition == rule.definition());
     same.map(|watched| watched.since)
+}
+
+/// The agents that any of `rules` is about. There may be very many others, whom nothing is kept of.
+fn concerned(members: &Arc<[Member]>, rules: &[Rule]) -> Arc<[Member]> {
+    let is_concerned =
+        |member: &&Member| rules.iter().any(|rule| rule.matcher.matches(&member.agent));
+    if members.iter().all(|member| is_concerned(&member)) {
+        return Arc::clone(members);
+    }
+    members.iter().filter(is_concerned).cloned().collect()
 }
 
 /// The first day that is wanted of each agent that any is wanted of, with its place among `members`;
