@@ -43,6 +43,9 @@ const DUE: &str = "
 const NEWEST: &str = "
     SELECT number, id, hook, target, state, attempts, created_ms, at_ms, result, notification
     FROM delivery WHERE ?1 OR state <> 'delivered' ORDER BY number DESC LIMIT ?2";
+const ALL: &str = "
+    SELECT number, id, hook, target, state, attempts, created_ms, at_ms, result, notification
+    FROM delivery ORDER BY number";
 const ALERTS: &str = "
     SELECT rule, subject, period, threshold FROM delivery_alert
     WHERE delivery = ?1 ORDER BY place";
@@ -289,6 +292,30 @@ fn with_alerts(
         records.push(record);
     }
     Ok(records)
+}
+
+/// Reads every delivery, one after the other, for there may be very many. `visit` gets the number of
+/// each that cannot be read, and why.
+pub(super) fn each_unreadable(
+    connection: &Connection,
+    mut visit: impl FnMut(i64, rusqlite::Error),
+) -> Result<(), Fault> {
+    let mut all = connection.prepare(ALL)?;
+    let mut alerts = connection.prepare(ALERTS)?;
+    let mut rows = all.query([])?;
+    while let Some(row) = rows.next()? {
+        let number = row.get(0)?;
+        let read = numbered(row).and_then(|_| {
+            let mut keys = alerts.query_map([number], |row| key(row, 0))?;
+            keys.try_for_each(|key| key.map(|_| ()))
+        });
+        match read {
+            // A value that does not belong there spoils one delivery, not the file.
+            Err(error) if error.sqlite_error().is_none() => visit(number, error),
+            read => read?,
+        }
+    }
+    Ok(())
 }
 
 /// Notes what a try of the delivery `id` at `at` came to.

@@ -147,7 +147,18 @@ async fn alerts_and_deliveries_that_cannot_be_are_reported() {
         ),
         (
             "UPDATE delivery SET attempts = -1 WHERE number = 2",
-            vec!["table delivery cannot be read: Integer -1 out of range at index 5"],
+            vec!["delivery number 2 cannot be read: Integer -1 out of range at index 5"],
+        ),
+        (
+            "UPDATE delivery SET state = 'odd'",
+            vec![
+                "delivery number 1 cannot be read: Conversion error from type Text at index: 4, `odd` is no state of a delivery",
+                "delivery number 2 cannot be read: Conversion error from type Text at index: 4, `odd` is no state of a delivery",
+            ],
+        ),
+        (
+            "UPDATE delivery_alert SET period = 3000000000 WHERE place = 1",
+            vec!["delivery number 1 cannot be read: Integer 3000000000 out of range at index 2"],
         ),
         (
             "UPDATE delivery SET notification = 'hello' WHERE number = 2",
