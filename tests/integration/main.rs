@@ -16,6 +16,7 @@ mod faults;
 mod http;
 mod layout;
 mod lifecycle;
+mod readme;
 mod reload;
 mod revisions;
 mod secrets;

@@ -348,6 +348,18 @@ fn alerts_of_rules_whose_names_have_slashes_are_told_apart() {
 }
 
 #[test]
+fn the_example_in_the_readme_has_the_labels_that_are_sent() {
+    let readme = include_str!("../../../README.md");
+    let example = readme.split("```json\n").nth(1).unwrap();
+    let example = example.split("```").next().unwrap();
+    let example: Notification = serde_json::from_str(example).unwrap();
+    let facts = on("2026-11-23", fast());
+    let rules = [cx(used(0.8))];
+    let notice = judge(&rules, &facts)[0].notice(None, at(NOW));
+    assert_eq!(example.alerts[0].labels, notice.labels);
+}
+
+#[test]
 fn a_notice_has_the_figures_of_its_text_and_reads_back_from_json() {
     let rules = [cx(expected(1.0))];
     let facts = on("2026-11-23", fast());
