@@ -194,8 +194,8 @@ impl fmt::Display for Threshold {
 
 impl Rule {
     /// What decides when it fires, as a text that stays the same until that changes. Who is told is no
-    /// part of it. Budgets and missing data are written out, since they look at the past; of the others,
-    /// which see no more than what is there now, their kind and their agents are enough.
+    /// part of it. Budgets are written out, since they look at periods of the past; of the others their
+    /// kind and their agents are enough.
     #[must_use]
     pub fn definition(&self) -> String {
         let about = format!("{} {{{}}}", self.check.kind(), self.matcher);
@@ -212,11 +212,9 @@ impl Rule {
                 let cycle = words(*cycle);
                 format!("{about}: {limit_credits} credits {cycle}: {thresholds}")
             }
-            Check::MissingData { longer_than, .. } => {
-                format!("{about}: longer than {} s", longer_than.as_secs_f64())
-            }
             Check::Usage { .. }
             | Check::Spike { .. }
+            | Check::MissingData { .. }
             | Check::KeyRefused { .. }
             | Check::AgentRefused { .. } => about,
         }
