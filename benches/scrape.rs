@@ -181,6 +181,7 @@ fn serve_agents() -> Result<()> {
     }
     let state = State {
         exposition,
+        board: Arc::default(),
         readiness: Readiness::default(),
         clock,
         telemetry,

@@ -13,15 +13,16 @@ use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::alert::{self, Access, Engine, Signals};
+use crate::alert::{self, Access, Engine, Outlets, Signals};
 use crate::clock::SharedClock;
 use crate::config::{Config, ConfigError};
 use crate::exposition::Exposition;
 use crate::flowgent::transport::{HttpClient, HttpClientError};
 use crate::hook::{Deliverer, Hooks};
 use crate::http::{self, Readiness};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, View};
 use crate::publish::{Changes, Publisher};
+use crate::status::Board;
 use crate::sync::cron::CronTrigger;
 use crate::sync::worker::{Reload, Worker};
 use crate::sync::{Event, Observer, Report, Syncer};
@@ -79,6 +80,7 @@ pub struct App {
     ledger: Ledger,
     changes: Arc<Changes>,
     signals: Arc<Signals>,
+    board: Arc<Board>,
     observer: Option<Observer>,
     addresses: Vec<SocketAddr>,
     /// The server, the publisher, the worker, the engine and the deliverer, which end only when they
@@ -121,8 +123,10 @@ impl App {
             .iter()
             .filter_map(|listener| listener.local_addr().ok())
             .collect();
+        let board = Arc::<Board>::default();
         let state = http::State {
             exposition: Arc::clone(&exposition),
+            board: Arc::clone(&board),
             readiness,
             clock: Arc::clone(&clock),
             telemetry: telemetry.clone(),
@@ -135,13 +139,15 @@ impl App {
         let ledger = open_ledger(&config, &telemetry).await?;
         let changes = Arc::new(Changes::default());
         let signals = Arc::new(Signals::default());
-        let linked = link(&changes, &signals, observer.clone(), None);
+        board.open(View::clone(&ledger));
+        let linked = link(&changes, &signals, &board, observer.clone(), None);
         let http = HttpClient::new(&config.api)?;
         let syncer = syncer(&config, &http, &ledger, &clock, &telemetry);
         linked(Event::Members(syncer.known_members().await?));
         let mut publisher = Publisher::new(
             ledger.clone(),
             Arc::clone(&exposition),
+            Arc::clone(&board),
             Arc::clone(&clock),
             telemetry.clone(),
             Arc::clone(&changes),
@@ -151,14 +157,18 @@ impl App {
         parts.spawn(publisher.run(stop.clone()));
 
         let outbox = Arc::new(Notify::new());
+        let outlets = Outlets {
+            exposition,
+            board: Arc::clone(&board),
+            outbox: Arc::clone(&outbox),
+        };
         let engine = Engine::new(
             config.alerts.clone(),
             ledger.clone(),
-            exposition,
+            outlets,
             Arc::clone(&clock),
             telemetry.clone(),
             Arc::clone(&signals),
-            Arc::clone(&outbox),
         );
         parts.spawn(engine.run(stop.clone()));
         let (hook_reloads, other_hooks) = mpsc::channel(1);
@@ -187,6 +197,7 @@ impl App {
             ledger,
             changes,
             signals,
+            board,
             observer,
             addresses,
             parts,
@@ -256,13 +267,14 @@ impl App {
         }
         self.changes.observe_everything();
         std::mem::replace(&mut self.cron, cron).stop().await;
-        let (changes, signals) = (&self.changes, &self.signals);
+        let (changes, signals, board) = (&self.changes, &self.signals, &self.board);
         let reload = Reload {
             syncer,
             schedule: config.schedule.clone(),
             observer: link(
                 changes,
                 signals,
+                board,
                 self.observer.clone(),
                 Some(config.alerts.clone()),
             ),
@@ -384,18 +396,20 @@ fn hooks(config: &Config, http: HttpClient, clock: SharedClock, telemetry: Telem
     }
 }
 
-/// Tells `changes`, `signals` and `observer` what happens in syncs. Rules that are new come into force
+/// Tells `changes`, `signals`, `board` and `observer` what happens in syncs. Rules that are new come into force
 /// with the first list of agents, which is of the same config.
 pub(crate) fn link(
     changes: &Arc<Changes>,
     signals: &Arc<Signals>,
+    board: &Arc<Board>,
     observer: Option<Observer>,
     rules: Option<alert::Settings>,
 ) -> Observer {
-    let (changes, signals) = (Arc::clone(changes), Arc::clone(signals));
+    let (changes, signals, board) = (Arc::clone(changes), Arc::clone(signals), Arc::clone(board));
     let rules = Mutex::new(rules);
     Arc::new(move |event| {
         changes.observe(&event);
+        board.observe(&event);
         match &event {
             Event::Members(members) => {
                 let rules = rules.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -408,7 +422,7 @@ pub(crate) fn link(
             Event::Ended(report) => {
                 signals.synced(report.as_deref().map(access).unwrap_or_default())
             }
-            Event::Planned(_) | Event::Left(_) => {}
+            Event::Started(_) | Event::Planned(_) | Event::Left(_) | Event::Scheduled(_) => {}
         }
         if let Some(observer) = &observer {
             observer(event);

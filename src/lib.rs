@@ -19,8 +19,9 @@
 //! is known; [`forecast`] says what the days to come may bring, and [`budget`] how that stands against
 //! what may be used. All of it [`exposition`] renders for Prometheus, compressed once per change.
 //!
-//! A [`sync`] is one pass over all agents along this way; its schedule says when. After it, [`publish`]
-//! keeps what is served in step with the ledger, for [`http`] to serve. An [`alert`] is what people are to
+//! A [`sync`] is one pass over all agents along this way; its schedule says when. What is known at any
+//! moment stands in the [`status`]; [`publish`] keeps what is served in step with the ledger, for [`http`]
+//! to serve. An [`alert`] is what people are to
 //! be told then: it stands in the ledger before anybody hears of it, and a [`hook`] sends it until it is
 //! taken.
 //!
@@ -46,6 +47,7 @@ pub mod budget;
 pub mod exposition;
 
 pub mod sync;
+pub mod status;
 pub mod publish;
 pub mod alert;
 pub mod hook;

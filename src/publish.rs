@@ -12,9 +12,10 @@ use tracing::error;
 
 use crate::clock::{self, SharedClock};
 use crate::day::Day;
-use crate::exposition::{AgentSeries, Body, Exposition};
+use crate::exposition::{Body, Exposition};
 use crate::ledger::{AgentNumber, Ledger, LedgerError, Member};
 use crate::series::{self, Figures};
+use crate::status::Board;
 use crate::sync::Event;
 use crate::telemetry::Telemetry;
 
@@ -53,7 +54,11 @@ impl Changes {
             Event::Committed(agent) | Event::Failed(agent) => {
                 self.pending().agents.insert(*agent);
             }
-            Event::Planned(_) | Event::Left(_) | Event::Ended(_) => return,
+            Event::Started(_)
+            | Event::Planned(_)
+            | Event::Left(_)
+            | Event::Ended(_)
+            | Event::Scheduled(_) => return,
         }
         self.notify.notify_one();
     }
@@ -73,12 +78,11 @@ impl Changes {
 pub struct Publisher {
     ledger: Ledger,
     exposition: Arc<Exposition>,
+    board: Arc<Board>,
     clock: SharedClock,
     telemetry: Telemetry,
     changes: Arc<Changes>,
     members: Arc<[Member]>,
-    /// All members with their figures, in the same order, which is the one they are rendered in.
-    series: Vec<AgentSeries>,
     places: HashMap<AgentNumber, usize>,
     /// The day that all figures are of.
     day: Option<Day>,
@@ -90,6 +94,7 @@ impl Publisher {
     pub fn new(
         ledger: Ledger,
         exposition: Arc<Exposition>,
+        board: Arc<Board>,
         clock: SharedClock,
         telemetry: Telemetry,
         changes: Arc<Changes>,
@@ -97,11 +102,11 @@ impl Publisher {
         Self {
             ledger,
             exposition,
+            board,
             clock,
             telemetry,
             changes,
             members: Arc::default(),
-            series: Vec::new(),
             places: HashMap::new(),
             day: None,
         }
@@ -176,17 +181,23 @@ impl Publisher {
         }
         // Until all is read, what is there may be of different days.
         self.day = None;
+        let mut left = places.len();
         for places in places.chunks(AGENTS_AT_A_TIME) {
-            self.compute(places, today).await?;
+            let figures = self.compute(places, today).await?;
+            left -= places.len();
+            let figures = places.iter().copied().zip(figures);
+            self.board.set_figures(today, figures, left == 0);
+        }
+        if places.is_empty() {
+            self.board.set_figures(today, [], true);
         }
         self.day = Some(today);
         Ok(self.render(today).await)
     }
 
-    /// Computes the figures of the agents at `places`.
-    async fn compute(&mut self, places: &[usize], today: Day) -> Result<(), LedgerError> {
-        let figures = self
-            .ledger
+    /// The figures of the agents at `places`.
+    async fn compute(&self, places: &[usize], today: Day) -> Result<Vec<Figures>, LedgerError> {
+        self.ledger
             .snapshot(
                 places
                     .iter()
@@ -197,11 +208,7 @@ impl Publisher {
                     series::figures(totals, recent, history_start, today)
                 },
             )
-            .await?;
-        for (place, figures) in places.iter().zip(figures) {
-            self.series[*place].figures = figures;
-        }
-        Ok(())
+            .await
     }
 
     /// Takes over a list of agents, whose figures are to follow; false if it is the one from before.
@@ -214,29 +221,19 @@ impl Publisher {
         self.places = places
             .map(|(place, member)| (member.number, place))
             .collect();
-        self.series = self
-            .members
-            .iter()
-            .map(|member| AgentSeries {
-                agent: member.agent.clone(),
-                figures: Figures::default(),
-            })
-            .collect();
+        self.board.enrol(Arc::clone(&self.members));
         true
     }
 
-    async fn render(&mut self, today: Day) -> Duration {
+    async fn render(&self, today: Day) -> Duration {
         let started = clock::instant();
-        let series = std::mem::take(&mut self.series);
+        let board = Arc::clone(&self.board);
         let rendering = tokio::task::spawn_blocking(move || {
             let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-            (Body::render(today, &series, threads), series)
+            board.series(|series| Body::render(today, series, threads))
         });
         match rendering.await {
-            Ok((body, series)) => {
-                self.series = series;
-                self.exposition.publish(body);
-            }
+            Ok(body) => self.exposition.publish(body),
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
         let took = started.elapsed();
@@ -286,6 +283,7 @@ mod tests {
             let publisher = Publisher::new(
                 ledger,
                 Arc::new(Exposition::new(telemetry.clone())),
+                Arc::default(),
                 Arc::clone(&clock) as SharedClock,
                 telemetry.clone(),
                 Arc::clone(&changes),

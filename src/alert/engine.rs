@@ -20,6 +20,7 @@ use crate::ledger::{
     AgentNumber, Alert, AlertChanges, AlertKey, AlertMemory, AlertState, Ledger, LedgerError,
     Member, Watched,
 };
+use crate::status::{Alerting, Board};
 use crate::telemetry::{Telemetry, seconds};
 
 /// How often the clock is looked at.
@@ -105,15 +106,25 @@ impl Access {
     }
 }
 
+/// Where what an evaluation comes to is told.
+#[derive(Debug, Clone)]
+pub struct Outlets {
+    /// Serves the series of budgets and alerts.
+    pub exposition: Arc<Exposition>,
+    /// Shows how budgets and alerts stand.
+    pub board: Arc<Board>,
+    /// Is notified whenever something is to be sent.
+    pub outbox: Arc<Notify>,
+}
+
 /// Evaluates the rules. See the [module](super).
 pub struct Engine {
     settings: Arc<Settings>,
     ledger: Ledger,
-    exposition: Arc<Exposition>,
+    outlets: Outlets,
     clock: SharedClock,
     telemetry: Telemetry,
     signals: Arc<Signals>,
-    outbox: Arc<Notify>,
     random: fastrand::Rng,
     /// None until somebody has said who there is.
     members: Option<Arc<[Member]>>,
@@ -142,25 +153,23 @@ struct Verdict {
 }
 
 impl Engine {
-    /// An engine that has evaluated nothing yet. `outbox` is notified whenever something is to be sent.
+    /// An engine that has evaluated nothing yet.
     #[must_use]
     pub fn new(
         settings: Settings,
         ledger: Ledger,
-        exposition: Arc<Exposition>,
+        outlets: Outlets,
         clock: SharedClock,
         telemetry: Telemetry,
         signals: Arc<Signals>,
-        outbox: Arc<Notify>,
     ) -> Self {
         Self {
             settings: Arc::new(settings),
             ledger,
-            exposition,
+            outlets,
             clock,
             telemetry,
             signals,
-            outbox,
             random: fastrand::Rng::new(),
             members: None,
             access: Arc::default(),
@@ -200,8 +209,15 @@ impl Engine {
         let verdict = self.decide(facts, Arc::clone(&memory), now).await;
         let memory = self.keep(verdict.step, memory, now).await?;
         let alerts = alert_series(verdict.subjects, &memory);
-        self.exposition
-            .publish_alerts(today, &verdict.budgets, &alerts);
+        let Outlets {
+            exposition, board, ..
+        } = &self.outlets;
+        exposition.publish_alerts(today, &verdict.budgets, &alerts);
+        board.evaluated(Alerting {
+            evaluated_at: now,
+            budgets: verdict.budgets,
+            alerts,
+        });
         self.memory = Some(memory);
         self.evaluated = Some(now);
         let took = started.elapsed().as_secs_f64();
@@ -271,7 +287,7 @@ impl Engine {
             self.ledger.record_alerts(recorded, now).await?;
             Arc::make_mut(&mut memory).apply(changes);
             if is_outgoing {
-                self.outbox.notify_one();
+                self.outlets.outbox.notify_one();
             }
             told.iter().for_each(log);
         }

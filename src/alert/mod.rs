@@ -20,7 +20,7 @@ mod rule;
 mod tests;
 mod words;
 
-pub use engine::{Access, Engine, Signals};
+pub use engine::{Access, Engine, Outlets, Signals};
 pub use judge::{Condition, Finding, Observation, Whose, judge};
 pub use notice::{Figures, Notice, Notification, Share, Status};
 pub use observe::{AgentFacts, Facts, Known, observe};

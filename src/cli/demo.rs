@@ -16,7 +16,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::day::TRACKING_START;
 use crate::simulator::{Settings, Simulator};
-use crate::sync::{Event, Outcome, Report};
+use crate::sync::{Event, Outcome};
 
 /// The file in the demo's folder that alerts are written to.
 const ALERTS: &str = "alerts.jsonl";
@@ -89,8 +89,11 @@ fn first_sync_observer(filled: oneshot::Sender<Outcome>) -> crate::sync::Observe
     Arc::new(move |event| {
         let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
         let ended = if let Event::Ended(report) = &event {
-            let outcome = report.as_deref().map(Report::outcome);
-            Some(outcome.unwrap_or(Outcome::Failed))
+            Some(
+                report
+                    .as_ref()
+                    .map_or(Outcome::Failed, |report| report.outcome()),
+            )
         } else {
             None
         };

@@ -30,7 +30,7 @@ fn bar() -> Observer {
         Event::Committed(_) => bar.inc(1),
         Event::Left(windows) => bar.inc(windows as u64),
         Event::Ended(_) => bar.finish_and_clear(),
-        Event::Members(..) | Event::Failed(_) => {}
+        Event::Started(_) | Event::Members(..) | Event::Failed(_) | Event::Scheduled(_) => {}
     })
 }
 
@@ -43,7 +43,11 @@ fn lines() -> Observer {
             Event::Planned(windows) => *steps = Tenths::of(windows),
             Event::Committed(_) => steps.advance(1),
             Event::Left(windows) => steps.advance(windows),
-            Event::Ended(_) | Event::Members(..) | Event::Failed(_) => {}
+            Event::Started(_)
+            | Event::Members(..)
+            | Event::Failed(_)
+            | Event::Ended(_)
+            | Event::Scheduled(_) => {}
         }
     })
 }

@@ -46,7 +46,7 @@ pub(super) async fn sync(common: &Common, arguments: &SyncArguments) -> Result<(
     let result = syncer.run(&wanted, &observer, &stop).await;
     ledger.close().await;
     let report = Arc::new(result?);
-    observer(Event::Ended(Some(Arc::clone(&report))));
+    observer(Event::Ended(Ok(Arc::clone(&report))));
     print(summary(&report))?;
     match report.outcome() {
         Outcome::Complete => Ok(()),

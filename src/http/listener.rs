@@ -149,12 +149,14 @@ async fn converse(server: Arc<Server>, stream: TcpStream) {
         tracing::debug!(%error, "cannot turn off delays");
     }
     let service = service_fn(|request: Request<Incoming>| {
-        let answering = slot.answering();
-        let response = respond(&server.state, &request).map(|content| Answer {
-            content,
-            _answering: answering,
-        });
-        std::future::ready(Ok::<Response<Answer>, Infallible>(response))
+        let (server, answering) = (&server, slot.answering());
+        async move {
+            let response = respond(&server.state, &request).await;
+            Ok::<Response<Answer>, Infallible>(response.map(|content| Answer {
+                content,
+                _answering: answering,
+            }))
+        }
     });
     let connection = http1::Builder::new()
         // Without a timer, hyper keeps no timeout and does not say so.

@@ -16,6 +16,7 @@ use super::pages;
 use super::readiness::Readiness;
 use crate::clock::SharedClock;
 use crate::exposition::{Encoding, Exposition, Frames, MediaType};
+use crate::status::Board;
 use crate::telemetry::Telemetry;
 
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -26,6 +27,8 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 pub struct State {
     /// The metrics.
     pub exposition: Arc<Exposition>,
+    /// What is known at this moment.
+    pub board: Arc<Board>,
     /// Whether the exporter is ready.
     pub readiness: Readiness,
     /// Tells which day it is.
@@ -107,7 +110,7 @@ impl Content {
 }
 
 /// Answers `request` and counts it. The content of a request is never read.
-pub(super) fn respond(state: &State, request: &Request<Incoming>) -> Response<Content> {
+pub(super) async fn respond(state: &State, request: &Request<Incoming>) -> Response<Content> {
     let handler = Handler::of(request.uri().path(), &state.telemetry_path);
     let is_head = request.method() == Method::HEAD;
     let mut response = match handler {

@@ -47,6 +47,7 @@ async fn start(limits: Limits, note: &str) -> Running {
     exposition.publish(Body::render(clock.today(), &[series], NonZeroUsize::MIN));
     let state = State {
         exposition: Arc::new(exposition),
+        board: Arc::default(),
         readiness: Readiness::default(),
         clock: Arc::clone(&clock) as _,
         telemetry,

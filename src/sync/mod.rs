@@ -14,6 +14,7 @@ pub mod worker;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chrono::{DateTime, Utc};
 use futures_util::future::{join_all, try_join_all};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,8 @@ pub enum Wanted {
 /// What happens during a sync, for whoever shows it.
 #[derive(Debug, Clone)]
 pub enum Event {
+    /// The sync began, at that time.
+    Started(DateTime<Utc>),
     /// All agents of all accounts, as of now.
     Members(Arc<[Member]>),
     /// So many windows will be asked for.
@@ -56,8 +59,10 @@ pub enum Event {
     Failed(AgentNumber),
     /// So many planned windows are left to a later sync.
     Left(usize),
-    /// The sync is over. Without a report the ledger failed.
-    Ended(Option<Arc<Report>>),
+    /// The sync is over. Without a report the ledger failed, and this is what it said.
+    Ended(Result<Arc<Report>, Arc<str>>),
+    /// The next sync is due then.
+    Scheduled(DateTime<Utc>),
 }
 
 /// Is told every [`Event`] of a sync, from any thread; it must not block.
@@ -152,8 +157,11 @@ impl Syncer {
         self.telemetry
             .sync_last_start_timestamp
             .set(telemetry::seconds(started));
+        observer(Event::Started(started));
         let clock = crate::clock::instant();
         let result = self.pass(wanted, observer, stop).await.map(|mut report| {
+            report.started = started;
+            report.ended = self.clock.now();
             report.took = clock.elapsed();
             report.interrupted = stop.is_cancelled();
             report

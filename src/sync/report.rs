@@ -52,7 +52,11 @@ pub struct Report {
     pub absent_days: usize,
     /// Whether it was told to stop before it was through.
     pub interrupted: bool,
-    /// How long it took.
+    /// When it began.
+    pub started: DateTime<Utc>,
+    /// When it ended.
+    pub ended: DateTime<Utc>,
+    /// How long it took, whatever was done to the clock meanwhile.
     pub took: Duration,
     /// What went wrong, by account and kind.
     pub problems: Vec<Problem>,

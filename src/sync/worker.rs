@@ -137,11 +137,11 @@ impl Worker {
         self.telemetry
             .sync_next_timestamp
             .set(telemetry::seconds(next));
-        let report = match result {
+        let ending = match result {
             Ok(report) => {
                 report.log(trigger, next, &self.problems);
                 self.problems.clone_from(&report.problems);
-                Some(Arc::new(report))
+                Ok(Arc::new(report))
             }
             Err(error) => {
                 error!(
@@ -149,10 +149,11 @@ impl Worker {
                     next = %next.to_rfc3339_opts(SecondsFormat::Secs, true),
                     "sync failed: {error}"
                 );
-                None
+                Err(error.to_string().into())
             }
         };
-        (self.observer)(Event::Ended(report));
+        (self.observer)(Event::Ended(ending));
+        (self.observer)(Event::Scheduled(next));
         pending
     }
 }

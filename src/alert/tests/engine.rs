@@ -122,11 +122,14 @@ fn engine(
     Engine::new(
         settings.clone(),
         ledger.clone(),
-        Arc::new(Exposition::new(telemetry.clone())),
+        Outlets {
+            exposition: Arc::new(Exposition::new(telemetry.clone())),
+            board: Arc::default(),
+            outbox: Arc::clone(outbox),
+        },
         Arc::clone(clock) as SharedClock,
         telemetry.clone(),
         Arc::clone(signals),
-        Arc::clone(outbox),
     )
 }
 

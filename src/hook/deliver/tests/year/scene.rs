@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::{Reply, Script, Seen, Stage};
 use super::config::{Edition, GONE, NEW, config, write_files};
-use crate::alert::{Access, Engine, Signals};
+use crate::alert::{Access, Engine, Outlets, Signals};
 use crate::app;
 use crate::clock::{Clock, ManualClock, SharedClock};
 use crate::config::Config;
@@ -134,17 +134,20 @@ impl Scene {
         let clock: SharedClock = self.clock.clone();
         let http = HttpClient::new(&self.config.api).unwrap();
         let syncer = app::syncer(&self.config, &http, &ledger, &clock, &telemetry);
-        let (signals, outbox) = (Arc::<Signals>::default(), Arc::default());
-        let observer = app::link(&Arc::default(), &signals, None, None);
-        let exposition = Arc::new(Exposition::new(telemetry.clone()));
+        let signals = Arc::<Signals>::default();
+        let observer = app::link(&Arc::default(), &signals, &Arc::default(), None, None);
+        let outlets = Outlets {
+            exposition: Arc::new(Exposition::new(telemetry.clone())),
+            board: Arc::default(),
+            outbox: Arc::default(),
+        };
         let engine = Engine::new(
             self.config.alerts.clone(),
             ledger.clone(),
-            exposition,
+            outlets,
             Arc::clone(&clock),
             telemetry.clone(),
             Arc::clone(&signals),
-            outbox,
         );
         let hooks = Hooks {
             settings: self.config.hooks.clone(),
@@ -190,7 +193,13 @@ impl Scene {
         program.syncer = syncer.following(&program.syncer);
         program.members = program.syncer.known_members().await.unwrap();
         let rules = Some(self.config.alerts.clone());
-        program.observer = app::link(&Arc::default(), &program.signals, None, rules);
+        program.observer = app::link(
+            &Arc::default(),
+            &program.signals,
+            &Arc::default(),
+            None,
+            rules,
+        );
         (program.observer)(Event::Members(Arc::clone(&program.members)));
         self.read(program).await;
     }
@@ -295,7 +304,7 @@ impl Scene {
         let syncer = &program.syncer;
         let report = syncer.run(&wanted, &program.observer, &never).await;
         let report = Arc::new(report.unwrap());
-        (program.observer)(Event::Ended(Some(Arc::clone(&report))));
+        (program.observer)(Event::Ended(Ok(Arc::clone(&report))));
         let Access {
             key_refused,
             agent_refused,

@@ -1,0 +1,330 @@
+//! What the exporter knows at this moment, for whoever shows it to people: one [`Board`] that the parts
+//! write on as they go, and that pages and the API read without waiting for any of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use chrono::{DateTime, Utc};
+
+use crate::day::Day;
+use crate::exposition::{AgentSeries, AlertSeries, BudgetSeries};
+use crate::ledger::{AgentNumber, Member, View};
+use crate::series::Figures;
+use crate::sync::{Event, Outcome, Problem, Report};
+
+/// What is known at this moment. See the [module](self).
+#[derive(Debug, Default)]
+pub struct Board {
+    ledger: OnceLock<View>,
+    agents: RwLock<Roll>,
+    alerting: ArcSwapOption<Alerting>,
+    sync: ArcSwap<SyncStatus>,
+}
+
+/// All agents and their figures, as of one UTC day.
+#[derive(Debug)]
+pub struct Agents {
+    /// The day that the figures are as of.
+    pub today: Day,
+    /// All agents, in the order of their accounts in the config and of their names.
+    pub members: Arc<[Member]>,
+    /// Their figures, in the same order.
+    pub series: Vec<AgentSeries>,
+}
+
+/// [`Agents`] while they may still be of different days.
+#[derive(Debug)]
+struct Roll {
+    agents: Agents,
+    /// Whether all figures are of one day.
+    is_whole: bool,
+}
+
+/// What the last evaluation of the rules came to.
+#[derive(Debug)]
+pub struct Alerting {
+    /// When it was.
+    pub evaluated_at: DateTime<Utc>,
+    /// How the budgets stand, in the order of the config.
+    pub budgets: Vec<BudgetSeries>,
+    /// Every subject of every rule, and whether it fires.
+    pub alerts: Vec<AlertSeries>,
+}
+
+/// What is known of syncs.
+#[derive(Debug, Clone, Default)]
+pub struct SyncStatus {
+    /// When the one began that runs now.
+    pub running_since: Option<DateTime<Utc>>,
+    /// How the last one ended that could be worked through.
+    pub last: Option<Arc<LastSync>>,
+    /// When one last left nothing undone, since the program started.
+    pub last_complete: Option<DateTime<Utc>>,
+    /// Why the last one could not be worked through: what the ledger said.
+    pub error: Option<Arc<str>>,
+    /// When the next one is due.
+    pub next: Option<DateTime<Utc>>,
+}
+
+/// How a sync ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LastSync {
+    /// When it began.
+    pub started: DateTime<Utc>,
+    /// When it ended.
+    pub ended: DateTime<Utc>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Requests that were planned.
+    pub planned: usize,
+    /// Requests whose answers are in the ledger.
+    pub committed: usize,
+    /// Days that the ledger did not know before.
+    pub new_days: usize,
+    /// Known days whose figure changed.
+    pub revised_days: usize,
+    /// Days that FlowGent left out of otherwise sound answers.
+    pub absent_days: usize,
+    /// What went wrong, by account and kind.
+    pub problems: Vec<Problem>,
+    /// Which of the problems each agent met that met one.
+    pub agent_problems: HashMap<AgentNumber, usize>,
+}
+
+impl Board {
+    /// The ledger; none while it is loading.
+    #[must_use]
+    pub fn ledger(&self) -> Option<View> {
+        self.ledger.get().cloned()
+    }
+
+    /// What `look` makes of the agents; none while their figures are computed for the first time, or
+    /// for another day. Must not take long, since figures that change wait for it.
+    pub fn agents<T>(&self, look: impl FnOnce(&Agents) -> T) -> Option<T> {
+        let roll = self.roll();
+        roll.is_whole.then(|| look(&roll.agents))
+    }
+
+    /// What the rules came to; none until they were first evaluated.
+    #[must_use]
+    pub fn alerting(&self) -> Option<Arc<Alerting>> {
+        self.alerting.load_full()
+    }
+
+    /// What is known of syncs.
+    #[must_use]
+    pub fn sync(&self) -> Arc<SyncStatus> {
+        self.sync.load_full()
+    }
+
+    /// The ledger is open from now on.
+    pub fn open(&self, ledger: View) {
+        // A board is of one program, which opens its ledger once.
+        self.ledger.get_or_init(|| ledger);
+    }
+
+    /// These are the agents from now on, and their figures are still to be computed.
+    pub fn enrol(&self, members: Arc<[Member]>) {
+        let series = members.iter().map(|member| AgentSeries {
+            agent: member.agent.clone(),
+            figures: Figures::default(),
+        });
+        let series = series.collect();
+        let mut roll = self.roll_mut();
+        roll.agents.series = series;
+        roll.agents.members = members;
+        roll.is_whole = false;
+    }
+
+    /// Takes over figures as of `today`, by the agents' places. `is_last` says that with them all
+    /// figures are of that day.
+    pub fn set_figures(
+        &self,
+        today: Day,
+        figures: impl IntoIterator<Item = (usize, Figures)>,
+        is_last: bool,
+    ) {
+        let mut roll = self.roll_mut();
+        for (place, figures) in figures {
+            if let Some(series) = roll.agents.series.get_mut(place) {
+                series.figures = figures;
+            }
+        }
+        roll.is_whole = is_last || (roll.is_whole && roll.agents.today == today);
+        roll.agents.today = today;
+    }
+
+    /// What `render` makes of the series, whether they are of one day or not.
+    pub(crate) fn series<T>(&self, render: impl FnOnce(&[AgentSeries]) -> T) -> T {
+        render(&self.roll().agents.series)
+    }
+
+    /// This is what the rules came to.
+    pub fn evaluated(&self, alerting: Alerting) {
+        self.alerting.store(Some(Arc::new(alerting)));
+    }
+
+    /// Notes an event of a sync.
+    pub fn observe(&self, event: &Event) {
+        let status = |change: &dyn Fn(&mut SyncStatus)| {
+            self.sync.rcu(|status| {
+                let mut status = SyncStatus::clone(status);
+                change(&mut status);
+                status
+            });
+        };
+        match event {
+            Event::Started(at) => status(&|status| status.running_since = Some(*at)),
+            Event::Scheduled(next) => status(&|status| status.next = Some(*next)),
+            Event::Ended(Ok(report)) => {
+                let last = Arc::new(LastSync::of(report));
+                status(&|status| {
+                    status.running_since = None;
+                    status.error = None;
+                    if last.outcome == Outcome::Complete {
+                        status.last_complete = Some(last.ended);
+                    }
+                    status.last = Some(Arc::clone(&last));
+                });
+            }
+            Event::Ended(Err(error)) => status(&|status| {
+                status.running_since = None;
+                status.error = Some(Arc::clone(error));
+            }),
+            Event::Members(_)
+            | Event::Planned(_)
+            | Event::Committed(_)
+            | Event::Failed(_)
+            | Event::Left(_) => {}
+        }
+    }
+
+    fn roll(&self) -> RwLockReadGuard<'_, Roll> {
+        self.agents.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn roll_mut(&self) -> RwLockWriteGuard<'_, Roll> {
+        self.agents.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Roll {
+    fn default() -> Self {
+        Self {
+            agents: Agents {
+                today: Day::of(DateTime::UNIX_EPOCH),
+                members: Arc::default(),
+                series: Vec::new(),
+            },
+            is_whole: false,
+        }
+    }
+}
+
+impl LastSync {
+    fn of(report: &Report) -> Self {
+        let mut agent_problems = HashMap::new();
+        for (place, problem) in report.problems.iter().enumerate() {
+            for index in &problem.agents {
+                let number = report.members[*index].member.number;
+                agent_problems.entry(number).or_insert(place);
+            }
+        }
+        Self {
+            started: report.started,
+            ended: report.ended,
+            outcome: report.outcome(),
+            planned: report.planned,
+            committed: report.committed,
+            new_days: report.new_days,
+            revised_days: report.revised_days,
+            absent_days: report.absent_days,
+            problems: report.problems.clone(),
+            agent_problems,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::roster::Agent;
+
+    fn members(names: &[&str]) -> Arc<[Member]> {
+        let member = |(number, name): (i64, &&str)| Member {
+            agent: Agent {
+                account: "acme".into(),
+                id: (*name).into(),
+                name: (*name).into(),
+                labels: Arc::default(),
+            },
+            number: AgentNumber(number),
+        };
+        (1..).zip(names).map(member).collect()
+    }
+
+    fn figures(credits: f64) -> Figures {
+        Figures {
+            previous_day_credits: Some(credits),
+            ..Figures::default()
+        }
+    }
+
+    fn seen(board: &Board) -> Option<(Day, Vec<Option<f64>>)> {
+        let credits = |series: &AgentSeries| series.figures.previous_day_credits;
+        board.agents(|agents| (agents.today, agents.series.iter().map(credits).collect()))
+    }
+
+    #[test]
+    fn figures_of_different_days_are_never_seen_side_by_side() {
+        let board = Board::default();
+        let monday: Day = "2026-11-23".parse().unwrap();
+        assert_eq!(seen(&board), None);
+        board.enrol(members(&["one", "two"]));
+        board.set_figures(monday, [(0, figures(1.0))], false);
+        assert_eq!(seen(&board), None, "the second is not computed");
+        board.set_figures(monday, [(1, figures(2.0))], true);
+        assert_eq!(seen(&board), Some((monday, vec![Some(1.0), Some(2.0)])));
+
+        board.set_figures(monday, [(1, figures(3.0))], false);
+        let changed = Some((monday, vec![Some(1.0), Some(3.0)]));
+        assert_eq!(seen(&board), changed, "of the same day");
+
+        let tuesday = monday.next();
+        board.set_figures(tuesday, [(0, figures(4.0))], false);
+        assert_eq!(seen(&board), None, "one of Tuesday, one of Monday");
+        board.set_figures(tuesday, [(1, figures(5.0))], true);
+        assert_eq!(seen(&board), Some((tuesday, vec![Some(4.0), Some(5.0)])));
+
+        board.enrol(members(&["three"]));
+        assert_eq!(seen(&board), None, "other agents");
+    }
+
+    #[test]
+    fn a_sync_that_the_ledger_ended_leaves_the_one_before_to_be_seen() {
+        let board = Board::default();
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        board.observe(&Event::Started(at(10)));
+        assert_eq!(board.sync().running_since, Some(at(10)));
+        let report = Report {
+            started: at(10),
+            ended: at(20),
+            planned: 1,
+            committed: 1,
+            ..Report::default()
+        };
+        board.observe(&Event::Ended(Ok(Arc::new(report))));
+        board.observe(&Event::Scheduled(at(100)));
+        board.observe(&Event::Started(at(100)));
+        board.observe(&Event::Ended(Err("the disk is full".into())));
+
+        let status = board.sync();
+        assert_eq!(status.running_since, None);
+        assert_eq!(status.last_complete, Some(at(20)));
+        assert_eq!(status.next, Some(at(100)));
+        assert_eq!(status.error.as_deref(), Some("the disk is full"));
+        let last = status.last.as_ref().unwrap();
+        assert_eq!((last.ended, last.outcome), (at(20), Outcome::Complete));
+    }
+}
