@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Common, Failure, load, print};
+use super::{Common, Failure, load, print, view};
 use crate::alert::Notification;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::day::Day;
 use crate::flowgent::transport::HttpClient;
 use crate::hook::{self, Hooks};
-use crate::ledger::{self, LedgerError, View, Which};
+use crate::ledger::{self, LedgerError, Which};
 use crate::telemetry::Telemetry;
 
 /// What `alerts` does.
@@ -129,9 +129,7 @@ async fn test(common: &Common, name: &str) -> Result<(), Failure> {
 
 /// Whether the ledger, if there is one already, says that the hook wants nothing any more.
 async fn is_disabled(config: &Config, name: &str) -> Result<bool, LedgerError> {
-    let path = config.storage.path.clone();
-    let opened = tokio::task::spawn_blocking(move || View::open(&path)).await;
-    let Ok(Ok(view)) = opened else {
+    let Ok(view) = view::open(config).await else {
         return Ok(false);
     };
     let disabled = view.disabled_hooks().await?;

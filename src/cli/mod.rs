@@ -8,6 +8,7 @@ mod progress;
 mod serve;
 mod simulate;
 mod sync;
+mod view;
 
 use std::fmt;
 use std::io::{self, ErrorKind, IsTerminal, Write};

@@ -5,20 +5,17 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use super::super::{Common, Failure, load, print, table};
+use super::super::{Common, Failure, load, print, table, view};
 use super::Format;
 use crate::alert::Notice;
-use crate::ledger::{
-    Alert, AlertKey, AlertState, DeliveryRecord, DeliveryState, DisabledHook, View,
-};
+use crate::ledger::{Alert, AlertKey, AlertState, DeliveryRecord, DeliveryState, DisabledHook};
 
 /// The most deliveries that are shown.
 const DELIVERIES: usize = 1000;
 
 pub(super) async fn list(common: &Common, format: Format, all: bool) -> Result<(), Failure> {
     let config = load(common)?;
-    let path = config.storage.path.clone();
-    let view = tokio::task::spawn_blocking(move || View::open(&path)).await??;
+    let view = view::open(&config).await?;
     let mut alerts = view.alert_memory().await?.alerts;
     alerts.retain(|alert| all || alert.state != AlertState::Resolved);
     let deliveries = view.deliveries(all, DELIVERIES).await?;

@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 use chrono::SecondsFormat;
 
-use super::super::{Common, Failure, load, print};
+use super::super::{Common, Failure, load, print, view};
 use super::unknown;
 use crate::alert::{
     self, Access, Check, Condition, Figures, Finding, Observation, Rule, Settings, Share,
 };
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
 use crate::day::Day;
-use crate::ledger::{AlertMemory, LedgerError, ListSource, Member, View, Watched};
-use crate::roster;
+use crate::ledger::{AlertMemory, Watched};
 
 pub(super) async fn why(common: &Common, name: &str, on: Option<Day>) -> Result<(), Failure> {
     let config = load(common)?;
@@ -35,9 +33,8 @@ pub(super) async fn why(common: &Common, name: &str, on: Option<Day>) -> Result<
         rules: vec![rule.clone()],
         ..config.alerts.clone()
     };
-    let path = config.storage.path.clone();
-    let view = tokio::task::spawn_blocking(move || View::open(&path)).await??;
-    let members = members(&config, &view).await?;
+    let view = view::open(&config).await?;
+    let members = view::members(&config, &view).await?;
     let memory = view.alert_memory().await?;
     let today = on.unwrap_or(today);
     // On another day than today, nothing is forgiven for having been there before.
@@ -70,32 +67,6 @@ pub(super) async fn why(common: &Common, name: &str, on: Option<Day>) -> Result<
         rest = others;
     }
     Ok(())
-}
-
-/// All agents that the ledger knows, of the config and of the lists that were kept last.
-async fn members(config: &Config, view: &View) -> Result<Arc<[Member]>, LedgerError> {
-    let mut members = Vec::new();
-    for account in &config.accounts {
-        let from_file = view
-            .list(Arc::clone(&account.name), ListSource::File)
-            .await?;
-        let listed = view
-            .list(Arc::clone(&account.name), ListSource::Flowgent)
-            .await?;
-        let agents = roster::resolve(account, from_file, listed).agents;
-        let identities = agents
-            .iter()
-            .map(|agent| (Arc::clone(&agent.account), Arc::clone(&agent.id)));
-        let numbers = view.numbers(identities.collect()).await?;
-        let known = agents.into_iter().zip(numbers);
-        members.extend(known.filter_map(|(agent, number)| {
-            Some(Member {
-                agent,
-                number: number?,
-            })
-        }));
-    }
-    Ok(members.into())
 }
 
 fn heading(rule: &Rule, today: Day) -> String {

@@ -1,0 +1,40 @@
+//! The ledger for commands that only look at it, whether an exporter runs or not.
+
+use std::sync::Arc;
+
+use super::Failure;
+use crate::config::Config;
+use crate::ledger::{LedgerError, ListSource, Member, View};
+use crate::roster;
+
+/// The ledger that `config` names.
+pub(super) async fn open(config: &Config) -> Result<View, Failure> {
+    let path = config.storage.path.clone();
+    Ok(tokio::task::spawn_blocking(move || View::open(&path)).await??)
+}
+
+/// All agents that the ledger knows, of the config and of the lists that were kept last.
+pub(super) async fn members(config: &Config, view: &View) -> Result<Arc<[Member]>, LedgerError> {
+    let mut members = Vec::new();
+    for account in &config.accounts {
+        let from_file = view
+            .list(Arc::clone(&account.name), ListSource::File)
+            .await?;
+        let listed = view
+            .list(Arc::clone(&account.name), ListSource::Flowgent)
+            .await?;
+        let agents = roster::resolve(account, from_file, listed).agents;
+        let identities = agents
+            .iter()
+            .map(|agent| (Arc::clone(&agent.account), Arc::clone(&agent.id)));
+        let numbers = view.numbers(identities.collect()).await?;
+        let known = agents.into_iter().zip(numbers);
+        members.extend(known.filter_map(|(agent, number)| {
+            Some(Member {
+                agent,
+                number: number?,
+            })
+        }));
+    }
+    Ok(members.into())
+}
