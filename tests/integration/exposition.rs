@@ -8,19 +8,17 @@ mod alerting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 
 use flate2::bufread::GzDecoder;
+use flowgent_exporter::clock::{Clock, SystemClock};
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
-use url::form_urlencoded::byte_serialize;
+use tokio::process::Command;
 
-use crate::harness::{Exporter, Scene, Scrape, exchange, wait_for};
+use crate::harness::{Exporter, Scene, Scrape, Series, Tsdb, wait_for};
 
 const NOW: &str = "2026-03-10T09:00:00";
 const OPENMETRICS: &str = "Accept: application/openmetrics-text; version=1.0.0\r\n";
@@ -213,94 +211,41 @@ async fn the_gzip_form_says_the_same() {
     }
 }
 
-/// A Prometheus that scrapes one exporter. It is killed when dropped.
-struct Prometheus {
-    address: SocketAddr,
-    _child: Child,
-    _folder: TempDir,
+/// A Prometheus that scrapes one exporter.
+async fn scraping(target: SocketAddr) -> Tsdb {
+    let config = format!(
+        "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
+         scrape_configs:\n\
+         - {{job_name: flowgent, static_configs: [{{targets: ['{target}']}}]}}\n"
+    );
+    let mut prometheus = Tsdb::prometheus(&config, &[]);
+    prometheus.start().await;
+    prometheus
 }
 
-impl Prometheus {
-    /// Starts it, and returns when it is ready.
-    async fn scraping(target: SocketAddr) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let config = format!(
-            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
-             scrape_configs:\n\
-             - {{job_name: flowgent, static_configs: [{{targets: ['{target}']}}]}}\n"
-        );
-        std::fs::write(folder.path().join("prometheus.yml"), config).unwrap();
-        // It does not tell which port it was given, so it gets one that was free a moment ago. Should
-        // somebody else have taken that meanwhile, it ends, and another is tried.
-        for _ in 0..5 {
-            let free = TcpListener::bind("127.0.0.1:0").unwrap();
-            let address = free.local_addr().unwrap();
-            drop(free);
-            let mut child = Command::new("prometheus")
-                .current_dir(folder.path())
-                .arg("--config.file=prometheus.yml")
-                .arg("--storage.tsdb.path=data")
-                .arg(format!("--web.listen-address={address}"))
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .kill_on_drop(true)
-                .spawn()
-                .unwrap_or_else(|error| panic!("prometheus: {error}: tests/run installs it"));
-            let is_ready = wait_for("a Prometheus that is ready", async || {
-                if child.try_wait().unwrap().is_some() {
-                    return Ok(false);
-                }
-                if TcpStream::connect(address).await.is_err() {
-                    return Err("it does not listen".to_owned());
-                }
-                let (head, _) = exchange(address, "GET /-/ready HTTP/1.0\r\n\r\n").await;
-                if head.contains(" 200 ") {
-                    Ok(true)
-                } else {
-                    Err(head)
-                }
-            });
-            if is_ready.await {
-                return Self {
-                    address,
-                    _child: child,
-                    _folder: folder,
-                };
-            }
-        }
-        panic!("prometheus ends on every port");
-    }
+/// The present samples of a query, by their series as an exporter writes it.
+async fn query(prometheus: &Tsdb, query: &str) -> BTreeMap<String, f64> {
+    let found = prometheus.query(query, SystemClock.now()).await;
+    let found = found.unwrap();
+    let samples = found.iter().map(|found| (series(found), found.points[0].1));
+    samples.collect()
+}
 
-    /// The data that its API answers to a GET.
-    async fn api(&self, path: &str) -> Value {
-        // HTTP/1.0, since it would send a long body in chunks otherwise.
-        let request = format!("GET /api/v1/{path} HTTP/1.0\r\n\r\n");
-        let (head, body) = exchange(self.address, &request).await;
-        let mut answer: Value =
-            serde_json::from_slice(&body).unwrap_or_else(|_| panic!("{path}: {head}"));
-        assert_eq!(answer["status"], "success", "{path}: {answer}");
-        answer["data"].take()
-    }
-
-    /// The present samples of a query, by their series as an exporter writes it.
-    async fn query(&self, query: &str) -> BTreeMap<String, f64> {
-        let query: String = byte_serialize(query.as_bytes()).collect();
-        let data = self.api(&format!("query?query={query}")).await;
-        let samples = data["result"].as_array().unwrap().iter().map(|sample| {
-            let value = sample["value"][1].as_str().unwrap();
-            (series(&sample["metric"]), value.parse().unwrap())
-        });
-        samples.collect()
-    }
+/// The data that its API answers.
+async fn api(prometheus: &Tsdb, path: &str) -> Value {
+    let (head, body) = prometheus.get(&format!("/api/v1/{path}")).await;
+    let mut answer: Value =
+        serde_json::from_slice(&body).unwrap_or_else(|_| panic!("{path}: {head}"));
+    assert_eq!(answer["status"], "success", "{path}: {answer}");
+    answer["data"].take()
 }
 
 /// A series as an exporter writes it, without the labels that Prometheus adds. The exporter's order of
 /// labels is that of their names here.
-fn series(metric: &Value) -> String {
-    let labels: BTreeMap<String, String> = serde_json::from_value(metric.clone()).unwrap();
-    let name = &labels["__name__"];
-    let labels: Vec<String> = labels
+fn series(found: &Series) -> String {
+    let name = found.label("__name__");
+    let labels: Vec<String> = found
+        .labels
         .iter()
         .filter(|(key, _)| !["__name__", "instance", "job"].contains(&key.as_str()))
         .map(|(key, value)| {
@@ -311,7 +256,7 @@ fn series(metric: &Value) -> String {
         })
         .collect();
     if labels.is_empty() {
-        name.clone()
+        name.to_owned()
     } else {
         format!("{name}{{{}}}", labels.join(","))
     }
@@ -320,9 +265,9 @@ fn series(metric: &Value) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_prometheus_knows_exactly_what_flowgent_told() {
     let (scene, exporter) = start().await;
-    let prometheus = Prometheus::scraping(exporter.address()).await;
+    let prometheus = scraping(exporter.address()).await;
     wait_for("a first scrape", async || {
-        let up = prometheus.query("up").await;
+        let up = query(&prometheus, "up").await;
         if up.get("up") == Some(&1.0) {
             Ok(())
         } else {
@@ -332,7 +277,7 @@ async fn a_real_prometheus_knows_exactly_what_flowgent_told() {
     .await;
 
     // Every sample of every agent, and nothing else.
-    let found = prometheus.query("{__name__=~\"flowgent_agent_.+\"}").await;
+    let found = query(&prometheus, "{__name__=~\"flowgent_agent_.+\"}").await;
     let served = exporter.scrape().await.starting_with("flowgent_agent_");
     assert!(served.len() > 60, "{served:?}");
     assert_eq!(found, served);
@@ -349,13 +294,11 @@ async fn a_real_prometheus_knows_exactly_what_flowgent_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_prometheus_takes_every_sample_and_asks_for_openmetrics() {
     let (_scene, exporter) = start().await;
-    let prometheus = Prometheus::scraping(exporter.address()).await;
+    let prometheus = scraping(exporter.address()).await;
     wait_for("as many samples scraped as are served", async || {
-        let scraped = prometheus.query("scrape_samples_scraped").await;
+        let scraped = query(&prometheus, "scrape_samples_scraped").await;
         let (_, served) = families(&body(&exporter, "").await);
-        let taken = prometheus
-            .query("scrape_samples_post_metric_relabeling")
-            .await;
+        let taken = query(&prometheus, "scrape_samples_post_metric_relabeling").await;
         let served = f64::from(u32::try_from(served).unwrap());
         if scraped.values().eq([&served]) && taken.values().eq([&served]) {
             Ok(())
@@ -365,7 +308,7 @@ async fn a_real_prometheus_takes_every_sample_and_asks_for_openmetrics() {
     })
     .await;
 
-    let targets = prometheus.api("targets").await;
+    let targets = api(&prometheus, "targets").await;
     let target = &targets["activeTargets"][0];
     assert_eq!(
         (&target["health"], &target["lastError"]),
@@ -374,15 +317,15 @@ async fn a_real_prometheus_takes_every_sample_and_asks_for_openmetrics() {
 
     // Only OpenMetrics names a counter without `_total`.
     let counter = "flowgent_agent_used_credits";
-    let metadata = prometheus
-        .api(&format!("targets/metadata?metric={counter}"))
-        .await;
+    let metadata = api(&prometheus, &format!("targets/metadata?metric={counter}")).await;
     assert_eq!(metadata[0]["type"], "counter", "{metadata}");
-    let metadata = prometheus
-        .api(&format!("targets/metadata?metric={counter}_total"))
-        .await;
+    let metadata = api(
+        &prometheus,
+        &format!("targets/metadata?metric={counter}_total"),
+    )
+    .await;
     assert_eq!(metadata, Value::Array(Vec::new()));
     let gauge = "targets/metadata?metric=flowgent_agent_previous_day_credits";
-    let help = prometheus.api(gauge).await[0]["help"].to_string();
+    let help = api(&prometheus, gauge).await[0]["help"].to_string();
     assert!(help.contains("Daily figure, cached"), "{help}");
 }

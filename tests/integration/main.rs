@@ -16,6 +16,7 @@ mod faults;
 mod http;
 mod layout;
 mod lifecycle;
+mod observability;
 mod readme;
 mod reload;
 mod revisions;

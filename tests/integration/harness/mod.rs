@@ -8,6 +8,7 @@ mod receiver;
 mod scrape;
 mod servers;
 mod team;
+mod tsdb;
 
 pub use exporter::{Exporter, command, run};
 pub use judge::DAY_BOUND;
@@ -15,6 +16,7 @@ pub use receiver::{Habit, Receiver};
 pub use scrape::Scrape;
 pub use servers::{Alertmanager, MailServer};
 pub use team::Team;
+pub use tsdb::{Series, Tsdb};
 
 use std::fs;
 use std::net::SocketAddr;
@@ -119,6 +121,11 @@ impl Scene {
         let text = instant(now).format("%Y-%m-%d %H:%M:%S").to_string();
         self.write("clock.new", &text);
         fs::rename(self.path("clock.new"), self.path("clock")).unwrap();
+    }
+
+    /// The time that it is.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
     /// The day that it is.

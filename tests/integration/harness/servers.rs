@@ -13,12 +13,12 @@ use tokio::process::{Child, Command};
 use super::{exchange, wait_for};
 
 /// A port that was free a moment ago.
-fn free_port() -> SocketAddr {
+pub(super) fn free_port() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
 }
 
-fn spawn(program: &str, folder: &Path, arguments: &[String]) -> Child {
+pub(super) fn spawn(program: &str, folder: &Path, arguments: &[String]) -> Child {
     Command::new(program)
         .current_dir(folder)
         .args(arguments)

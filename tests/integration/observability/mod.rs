@@ -1,0 +1,110 @@
+//! What people see in Prometheus and Grafana: the shipped rules and dashboards, on real databases that
+//! have scraped an exporter and imported its history.
+
+mod exact;
+
+use std::fmt::Write;
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use flowgent_exporter::clock::{Clock, SystemClock};
+use flowgent_exporter::day::{Day, TRACKING_START};
+use flowgent_exporter::simulator::Agent;
+
+use crate::harness::{Exporter, Scene, Tsdb, settings, wait_for};
+
+/// The databases, an exporter that they scrape, and the truth about what it tells.
+struct Observed {
+    scene: Scene,
+    exporter: Exporter,
+    servers: [Tsdb; 2],
+    /// A moment of the scene's day at which everything had been scraped.
+    now: DateTime<Utc>,
+}
+
+/// The name of the exporter's job, as in the shipped config.
+const JOB: &str = "flowgent";
+
+impl Observed {
+    /// Everything at work, at the real time, which is the databases'. The exporter's day is the one
+    /// before them, so it is begun anew if midnight comes between.
+    async fn start() -> Self {
+        loop {
+            let observed = Self::begin().await;
+            if Day::of(observed.now) == observed.scene.today() {
+                return observed;
+            }
+        }
+    }
+
+    async fn begin() -> Self {
+        let now = SystemClock.now().format("%Y-%m-%dT%H:%M:%S").to_string();
+        let scene = Scene::with(&now, settings());
+        let exporter = scene.start().await;
+        exporter.wait_until_whole(&scene).await;
+        let target = exporter.address();
+        let config = format!(
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
+             scrape_configs:\n\
+             - {{job_name: {JOB}, static_configs: [{{targets: ['{target}']}}]}}\n"
+        );
+        let history = history(&scene, &target.to_string());
+        let mut prometheus = Tsdb::prometheus(&config, &[]);
+        prometheus.create_blocks(&history).await;
+        prometheus.start().await;
+        let mut victoria_metrics = Tsdb::victoria_metrics(&config, &[]);
+        victoria_metrics.start().await;
+        victoria_metrics.import(&history).await;
+        let servers = [prometheus, victoria_metrics];
+        for server in &servers {
+            wait_for("several scrapes", async || {
+                let scrapes = "count_over_time(flowgent_exporter_build_info[1h])";
+                let found = server.query(scrapes, SystemClock.now()).await?;
+                match found.first() {
+                    Some(series) if series.points[0].1 >= 3.0 => Ok(()),
+                    _ => Err(format!("{found:?}")),
+                }
+            })
+            .await;
+        }
+        Self {
+            scene,
+            exporter,
+            servers,
+            now: SystemClock.now().trunc_subsecs(3),
+        }
+    }
+
+    /// The labels of a series of an agent.
+    fn labels(&self, agent: &Agent) -> [(String, String); 4] {
+        [
+            ("account", agent.account.to_string()),
+            ("agent", agent.name.to_string()),
+            ("instance", self.exporter.address().to_string()),
+            ("job", JOB.to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+    }
+}
+
+/// Every day of every agent in the OpenMetrics format: the usage of a day as the sample of the noon
+/// after it, if that is not to come yet.
+fn history(scene: &Scene, instance: &str) -> String {
+    let mut text = "# TYPE flowgent_agent_previous_day_credits gauge\n".to_owned();
+    for agent in &scene.agents() {
+        for day in TRACKING_START.through(scene.today().previous()) {
+            let noon = day.end() + TimeDelta::hours(12);
+            if noon > scene.now() {
+                continue;
+            }
+            let (account, name, credits) = (&agent.account, &agent.name, scene.truth(agent, day));
+            writeln!(
+                text,
+                "flowgent_agent_previous_day_credits{{job=\"{JOB}\",instance=\"{instance}\",\
+                 account=\"{account}\",agent=\"{name}\"}} {credits} {}",
+                noon.timestamp()
+            )
+            .unwrap();
+        }
+    }
+    text + "# EOF\n"
+}
