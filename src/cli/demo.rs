@@ -30,6 +30,8 @@ pub(super) struct DemoArguments {
     /// All usage follows from it.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    faults: simulate::FaultArguments,
     /// Address to listen on.
     #[arg(
         long = "web.listen-address",
@@ -41,6 +43,10 @@ pub(super) struct DemoArguments {
 
 /// Fills the history, then serves until told to end.
 pub(super) async fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
+    if let Some(listing) = arguments.faults.listing() {
+        return print(listing);
+    }
+    let faults = arguments.faults.rules()?;
     let (reload, stop) = serve::signals()?;
     let temporary = tempfile::Builder::new()
         .prefix("flowgent-exporter-demo-")
@@ -49,7 +55,15 @@ pub(super) async fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
 
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let simulator = simulate::start(&Settings::demo(arguments.seed), any_port)?;
+    let settings = Settings {
+        // Nobody reads them, and a demo may run for weeks.
+        record_requests: false,
+        ..Settings::demo(arguments.seed)
+    };
+    let simulator = simulate::start(&settings, any_port)?;
+    faults
+        .into_iter()
+        .for_each(|fault| simulator.faults().add(fault));
     let config = folder.join("config.toml");
     write_config(&simulator, arguments.listen, folder)
         .with_context(|| format!("cannot write to {}", folder.display()))?;

@@ -19,27 +19,45 @@ pub(super) struct SimulateArguments {
     /// All usage follows from it.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    faults: FaultArguments,
+}
+
+/// What goes wrong in a simulated FlowGent.
+#[derive(Debug, Args)]
+pub(super) struct FaultArguments {
     /// What goes wrong, and for which share of requests, as in `429=0.05`; may be repeated. `list`
     /// prints the names.
     #[arg(long = "fault", value_name = "NAME[=SHARE]")]
     faults: Vec<String>,
 }
 
+impl FaultArguments {
+    /// The names of all faults, if they are asked for.
+    pub(super) fn listing(&self) -> Option<String> {
+        let is_asked_for = self.faults.iter().any(|fault| fault == "list");
+        is_asked_for.then(|| FAULTS.map(|(name, _)| format!("{name}\n")).concat())
+    }
+
+    /// The faults as the simulator takes them.
+    ///
+    /// # Errors
+    /// One of them is none.
+    pub(super) fn rules(&self) -> Result<Vec<Rule>, Failure> {
+        let rule = |text: &String| {
+            let rule = text.parse::<Rule>();
+            rule.map_err(|error| Failure::Usage(format!("error: --fault {text}: {error}")))
+        };
+        self.faults.iter().map(rule).collect()
+    }
+}
+
 /// Serves until told to end.
 pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<(), Failure> {
-    if arguments.faults.iter().any(|fault| fault == "list") {
-        let names = FAULTS.map(|(name, _)| name);
-        return print(format_args!("{}\n", names.join("\n")));
+    if let Some(listing) = arguments.faults.listing() {
+        return print(listing);
     }
-    let rules = arguments
-        .faults
-        .iter()
-        .map(|text| {
-            text.parse::<Rule>()
-                .map_err(|error| format!("error: --fault {text}: {error}"))
-        })
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(Failure::Usage)?;
+    let rules = arguments.faults.rules()?;
     let (_, stop) = serve::signals()?;
     let settings = Settings::demo(arguments.seed);
     let simulator = start(&settings, arguments.listen)?;

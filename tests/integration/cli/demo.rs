@@ -104,3 +104,19 @@ async fn its_data_can_be_kept_so_that_it_starts_without_asking_again() {
     );
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_faults_it_comes_to_the_same_figures() {
+    let scene = scene();
+    let (running, _, address) = start(&scene, &["--fault", "500=0.3"]).await;
+    let scrape = assert_exact(&scene, address).await;
+    let requests = scrape.starting_with("flowgent_exporter_api_requests_total");
+    let failed = requests
+        .iter()
+        .filter(|(series, _)| series.contains("server_error"));
+    assert!(
+        failed.map(|(_, count)| count).sum::<f64>() > 0.0,
+        "{scrape}"
+    );
+    running.stop().await;
+}
