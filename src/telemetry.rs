@@ -14,6 +14,7 @@ use prometheus::{
     CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
     IntGauge, IntGaugeVec, Opts, Registry,
 };
+use tokio::runtime::Handle;
 
 /// Bounds for a request to FlowGent, in seconds; the default timeout is 30 s.
 const API_BUCKETS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -86,6 +87,8 @@ pub struct Telemetry {
     pub http_connections_evicted: IntCounter,
     /// Seconds per rendering of the usage series.
     pub render_duration: Histogram,
+    /// Asynchronous tasks that are alive.
+    runtime_tasks: IntGauge,
 }
 
 impl Telemetry {
@@ -237,6 +240,10 @@ impl Telemetry {
                 )
                 .buckets(LEDGER_BUCKETS.to_vec()),
             )),
+            runtime_tasks: maker.int_gauge(
+                "runtime_tasks",
+                "Asynchronous tasks that are alive: those of the parts, and one per connection.",
+            ),
             registry: Arc::new(registry),
         };
         for outcome in SYNC_OUTCOMES {
@@ -248,6 +255,11 @@ impl Telemetry {
     /// The present state of every instrument and of the process, sorted by name.
     #[must_use]
     pub fn gather(&self) -> Vec<MetricFamily> {
+        if let Ok(runtime) = Handle::try_current() {
+            let tasks = runtime.metrics().num_alive_tasks();
+            self.runtime_tasks
+                .set(i64::try_from(tasks).unwrap_or(i64::MAX));
+        }
         self.registry.gather()
     }
 
