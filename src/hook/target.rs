@@ -6,12 +6,17 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use tokio::net::lookup_host;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
 use url::{Host, Url};
 
 use super::SendError;
+
+/// The longest that connecting to one of several addresses may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a host cannot be connected to.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +56,27 @@ pub(super) async fn resolve(
     lookup(host, port, allow_private)
         .await
         .map_err(|error| SendError::new(error.to_string()))
+}
+
+/// Connects to the first of `addresses` that takes the connection.
+///
+/// # Errors
+/// Why the last one did not.
+pub(super) async fn dial(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), String> {
+    let mut last = "it has no address".to_owned();
+    for address in addresses {
+        match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // What is said is short and waits for an answer. A delay is all that it costs where
+                // this cannot be had.
+                let _ = stream.set_nodelay(true);
+                return Ok((stream, *address));
+            }
+            Ok(Err(error)) => last = format!("{}: {error}", address.ip()),
+            Err(_) => last = format!("{}: no answer in {CONNECT_TIMEOUT:?}", address.ip()),
+        }
+    }
+    Err(last)
 }
 
 /// Checks the host of `url` if it is a literal address: no resolver is ever asked about those.

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use lettre::transport::smtp;
 use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
@@ -19,15 +18,12 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::flowgent::error::printable;
-use crate::hook::target::{not_public, resolve};
+use crate::hook::target::{dial, not_public, resolve};
 use crate::hook::{Encryption, SendError, one_line};
 
-/// The longest that connecting to one of several addresses may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most bytes that a server may say in all: honest ones need about a thousand.
 const ANSWER_BYTES: usize = 64 << 10;
 /// The most bytes of a server's words that are shown, and of what is said of them.
@@ -59,7 +55,9 @@ impl Server {
                 "{address} is a public address, which nothing is sent to without TLS"
             )));
         }
-        let (mut stream, peer) = self.dial(&addresses).await?;
+        let dialled = dial(&addresses).await;
+        let (mut stream, peer) =
+            dialled.map_err(|error| self.failed(&format!("cannot connect: {error}")))?;
         let hello = ClientId::default();
         let connected = match self.encryption {
             Encryption::None => {
@@ -85,24 +83,6 @@ impl Server {
     pub(super) fn failed(&self, what: &str) -> SendError {
         let what = printable(&one_line(what, SHOWN_BYTES), SHOWN_BYTES);
         SendError::new(format!("{}:{}: {what}", self.host, self.port))
-    }
-
-    /// Connects to the first address that takes the connection.
-    async fn dial(&self, addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), SendError> {
-        let mut last = "it has no address".to_owned();
-        for address in addresses {
-            match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => {
-                    // Commands are short and each waits for its answer. A delay is all that it costs
-                    // where this cannot be had.
-                    let _ = stream.set_nodelay(true);
-                    return Ok((stream, *address));
-                }
-                Ok(Err(error)) => last = format!("{}: {error}", address.ip()),
-                Err(_) => last = format!("{}: no answer in {CONNECT_TIMEOUT:?}", address.ip()),
-            }
-        }
-        Err(self.failed(&format!("cannot connect: {last}")))
     }
 
     /// TLS over `stream`, with a server that proves to be the host.
