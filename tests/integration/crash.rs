@@ -2,13 +2,11 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use flowgent_exporter::day::Day;
 
-use crate::harness::{Scene, many_agents, run};
+use crate::harness::{Scene, TinyDisk, many_agents, run};
 
 /// Returns when FlowGent has been asked so many questions.
 async fn wait_for_requests(scene: &Scene, count: u64) {
@@ -103,41 +101,6 @@ async fn an_end_during_a_backfill_keeps_every_answer_that_was_asked_for() {
     assert_eq!(scene.simulator.journal().total(), 2000);
     exporter.stop().await;
     scene.assert_ledger_is_the_truth().await;
-}
-
-/// A file system of 8 MiB in the scene's folder, unmounted when dropped.
-struct TinyDisk(PathBuf);
-
-impl TinyDisk {
-    const BYTES: usize = 8 << 20;
-
-    fn mount(scene: &Scene) -> Self {
-        let path = scene.path("disk");
-        fs::create_dir(&path).unwrap();
-        let size = format!("size={}", Self::BYTES);
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(&path)
-            .status();
-        assert!(mount.unwrap().success(), "mounting a tmpfs takes root");
-        Self(path)
-    }
-
-    /// Fills all but so many bytes.
-    fn fill(&self, free: usize) {
-        fs::write(self.0.join("filler"), vec![0; Self::BYTES - free]).unwrap();
-    }
-
-    fn make_space(&self) {
-        fs::remove_file(self.0.join("filler")).unwrap();
-    }
-}
-
-impl Drop for TinyDisk {
-    fn drop(&mut self) {
-        // Lazily: a killed exporter may take a moment to let go of its files.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 //! moves. Nothing here sleeps for a time that was guessed: it waits until a condition holds, and fails
 //! with what it saw last if that does not happen within a generous minute and a half.
 
+mod disk;
 mod exporter;
 mod judge;
 mod receiver;
@@ -10,6 +11,7 @@ mod servers;
 mod team;
 mod tsdb;
 
+pub use disk::TinyDisk;
 pub use exporter::{Exporter, command, run};
 pub use judge::DAY_BOUND;
 pub use receiver::{Habit, Receiver};
