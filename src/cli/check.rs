@@ -95,7 +95,7 @@ async fn live(config: &Config) -> Result<(), Failure> {
 }
 
 /// FlowGent's clock minus ours, if it has told its time to this account.
-fn skew_seconds(telemetry: &Telemetry, account: &str) -> Option<f64> {
+pub(super) fn skew_seconds(telemetry: &Telemetry, account: &str) -> Option<f64> {
     let families = telemetry.api_clock_skew.collect();
     let series = families.iter().flat_map(|family| family.get_metric());
     series
@@ -165,7 +165,7 @@ async fn examine(account: &AccountSettings, client: Arc<Client>) -> Vec<Finding>
 }
 
 /// What the agent used yesterday, in words.
-async fn yesterday(client: &Client, agent: &Agent) -> Result<String, ApiError> {
+pub(super) async fn yesterday(client: &Client, agent: &Agent) -> Result<String, ApiError> {
     let today = SystemClock.today();
     let yesterday = today.previous();
     let window = Window::new(yesterday, yesterday, today).map_err(|_| ApiError::InvalidDates)?;

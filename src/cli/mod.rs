@@ -3,6 +3,7 @@
 mod alerts;
 mod check;
 mod demo;
+mod doctor;
 mod ledger;
 mod progress;
 mod serve;
@@ -122,6 +123,8 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Check the config, and with --live the keys and agents too.
     Check(check::CheckArguments),
+    /// Look at everything the exporter needs, and say what to do about what is wrong.
+    Doctor(doctor::DoctorArguments),
     /// Do one pass in the foreground: fetch what is missing or may have changed, or a range of days.
     Sync(sync::SyncArguments),
     /// Check or copy the ledger, also while the exporter runs.
@@ -169,6 +172,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(Command::Serve(arguments)) => block_on(serve::serve(&common, &arguments.or(serve))),
         Some(Command::Demo(arguments)) => block_on(demo::demo(&arguments)),
         Some(Command::Check(arguments)) => block_on(check::check(&common, &arguments)),
+        Some(Command::Doctor(arguments)) => block_on(doctor::doctor(&common, &arguments)),
         Some(Command::Sync(arguments)) => block_on(sync::sync(&common, &arguments)),
         Some(Command::Ledger(command)) => ledger::run(&common, &command),
         Some(Command::Alerts(command)) => block_on(alerts::run(&common, command)),

@@ -12,6 +12,7 @@ mod exec;
 mod post;
 mod preset;
 mod quiet;
+mod reach;
 mod schedule;
 mod sender;
 mod signature;
@@ -27,6 +28,7 @@ mod worker;
 
 pub use deliver::{Deliverer, Hooks};
 pub use quiet::QuietHours;
+pub use reach::reach;
 pub use sender::Sender;
 pub use signature::{SigningKeyError, check_signing_secret};
 pub use target::not_public;

@@ -217,6 +217,11 @@ impl Place {
         }
     }
 
+    /// Where it is. It may hold a secret.
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+
     /// What the place is called in errors and logs: scheme, host and port.
     pub(super) fn origin(&self) -> String {
         self.url.origin().ascii_serialization()

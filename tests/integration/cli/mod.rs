@@ -3,6 +3,7 @@
 mod alerts;
 mod check;
 mod demo;
+mod doctor;
 mod help;
 mod ledger;
 mod simulate;

@@ -146,6 +146,11 @@ impl Tsdb {
             .unwrap();
     }
 
+    /// Its base URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// The path of a file in its folder.
     pub fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join(file)

@@ -1,0 +1,133 @@
+//! Each account's key, and FlowGent's clock, by one request for one agent.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::super::check::{skew_seconds, yesterday};
+use super::super::{Failure, count};
+use super::Finding;
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::Config;
+use crate::flowgent::client::Client;
+use crate::flowgent::error::ApiError;
+use crate::flowgent::transport::HttpClient;
+use crate::roster::{self, AccountSettings, Agent};
+use crate::telemetry::Telemetry;
+
+/// A clock that is off by more is a mistake and not the network's delay.
+const SKEW_SECONDS: f64 = 30.0;
+
+/// Asks FlowGent about every account, all at once, so that one that hangs does not keep the others waiting.
+pub(super) async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
+    let http = HttpClient::new(&config.api)?;
+    let telemetry = Telemetry::new();
+    let examinations = config.accounts.iter().map(|account| {
+        let clock: SharedClock = Arc::new(SystemClock);
+        let name = Arc::clone(&account.name);
+        let client = Client::new(&http, &config.api, name, &telemetry, clock);
+        examine(account, client)
+    });
+    let mut findings = join_all(examinations).await;
+    let skews = config
+        .accounts
+        .iter()
+        .filter_map(|account| skew_seconds(&telemetry, &account.name));
+    findings.extend(
+        skews
+            .max_by(|one, other| one.abs().total_cmp(&other.abs()))
+            .map(clock),
+    );
+    Ok(findings)
+}
+
+/// What is to be said of a clock that is so far from FlowGent's.
+fn clock(skew_seconds: f64) -> Finding {
+    let what = format!("FlowGent's clock is {skew_seconds:+.1} s from this machine's");
+    if skew_seconds.abs() <= SKEW_SECONDS {
+        Finding::good(what)
+    } else {
+        Finding::problem(
+            what,
+            "days begin at the wrong time: have this machine's clock set, as by `timedatectl set-ntp true`",
+        )
+    }
+}
+
+/// Tries the account's key on the first of its agents.
+async fn examine(account: &AccountSettings, client: Client) -> Finding {
+    let name = &account.name;
+    let problem =
+        |error: String, advice: &str| Finding::problem(format!("account {name}: {error}"), advice);
+    let key = match account.api_key.read() {
+        Ok(key) => key,
+        Err(error) => {
+            let advice = "put the API key from FlowGent's settings there, on one line";
+            return problem(error.to_string(), advice);
+        }
+    };
+    if let Err(error) = client.set_key(key) {
+        return problem(error.to_string(), advice(&error));
+    }
+    let mut from_file = Vec::new();
+    if let Some(path) = &account.agents_file {
+        match roster::read_agents(path) {
+            Ok(agents) => from_file = agents,
+            Err(error) => {
+                return problem(
+                    error.to_string(),
+                    "correct the list, or have it written anew",
+                );
+            }
+        }
+    }
+    let mut listed = Vec::new();
+    if account.discover {
+        match client.list_agents().await {
+            Ok(agents) => listed = agents,
+            Err(error) => return problem(error.to_string(), advice(&error)),
+        }
+    }
+    let agents = roster::resolve(account, from_file, listed).agents;
+    let Some(agent) = agents.first() else {
+        return Finding::warning(
+            format!("account {name} has no agents"),
+            "name them under [[account.agent]], or set `discover = true`",
+        );
+    };
+    ask(name, agents.len(), &client, agent).await
+}
+
+async fn ask(account: &str, agents: usize, client: &Client, agent: &Agent) -> Finding {
+    let of = format!("account {account}, {}", count(agents, "agent"));
+    match yesterday(client, agent).await {
+        Ok(answer) => Finding::good(format!("{of}: the key works; {}: {answer}", agent.name)),
+        Err(error) => Finding::problem(format!("{of}, {}: {error}", agent.name), advice(&error)),
+    }
+}
+
+/// What to do about it.
+fn advice(error: &ApiError) -> &'static str {
+    match error {
+        ApiError::MissingKey | ApiError::InvalidKey | ApiError::UnusableKey => {
+            "put the account's present key into its file; it is read again at every sync"
+        }
+        ApiError::AccessDenied | ApiError::InvalidAgentId => {
+            "compare the agent's id, and the account that it stands under, with FlowGent's settings"
+        }
+        ApiError::EndDateTooRecent => "this machine's clock is ahead of FlowGent's: have it set",
+        ApiError::Connect(_) | ApiError::Interrupted(_) | ApiError::Timeout { .. } => {
+            "look at the way there: `[api] base_url`, name server, proxy variables, firewall, certificates"
+        }
+        ApiError::Redirect { .. } | ApiError::NotJson(_) => {
+            "something else than FlowGent answers: look at `[api] base_url` and at proxies on the way"
+        }
+        ApiError::RateLimited { .. } => "lower `[api] requests_per_second`, or wait",
+        ApiError::Unavailable { .. } | ApiError::Server { .. } => {
+            "FlowGent has trouble; what is missing is asked for again by itself"
+        }
+        _ => {
+            "run `check --live` with --log.level debug, and ask FlowGent's support with what it shows"
+        }
+    }
+}

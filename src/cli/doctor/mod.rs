@@ -1,0 +1,178 @@
+//! `doctor`: looks at everything that an exporter needs, and says what to do about what it finds.
+
+mod accounts;
+mod hooks;
+mod ports;
+mod prometheus;
+mod storage;
+
+use clap::Args;
+use url::Url;
+
+use super::{Common, Failure, count, load, print, view};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::ledger::Member;
+use crate::series::{self, Figures, Totals};
+
+/// What `doctor` takes.
+#[derive(Debug, Args)]
+pub(super) struct DoctorArguments {
+    /// Also look at what this Prometheus has, by its base URL, such as http://localhost:9090.
+    #[arg(long = "prometheus.url", value_name = "URL")]
+    prometheus: Option<Url>,
+}
+
+/// Something that was looked at.
+#[derive(Debug, PartialEq)]
+struct Finding {
+    state: State,
+    /// What it is about, and what was found.
+    what: String,
+    /// What to do about it; empty where nothing is to be done.
+    advice: String,
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// As it should be.
+    Good,
+    /// It works, and deserves a look.
+    Warning,
+    /// It does not work.
+    Problem,
+}
+
+impl Finding {
+    fn good(what: impl Into<String>) -> Self {
+        Self::of(State::Good, what, "")
+    }
+
+    fn warning(what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::of(State::Warning, what, advice)
+    }
+
+    fn problem(what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::of(State::Problem, what, advice)
+    }
+
+    fn of(state: State, what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self {
+            state,
+            what: what.into(),
+            advice: advice.into(),
+        }
+    }
+}
+
+/// What was found, told as it is found.
+#[derive(Debug, Default)]
+struct Visit {
+    warnings: usize,
+    problems: usize,
+}
+
+impl Visit {
+    /// Prints what was found of one part.
+    fn tell(&mut self, part: &str, findings: Vec<Finding>) -> Result<(), Failure> {
+        for Finding {
+            state,
+            what,
+            advice,
+        } in findings
+        {
+            let word = match state {
+                State::Good => "ok",
+                State::Warning => "warning",
+                State::Problem => "PROBLEM",
+            };
+            self.warnings += usize::from(state == State::Warning);
+            self.problems += usize::from(state == State::Problem);
+            print(format_args!("{part:<11}{word:<9}{what}\n"))?;
+            if !advice.is_empty() {
+                print(format_args!("{:20}-> {advice}\n", ""))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Looks at all parts, the ones that others need first. A wrong config ends it, since all else follows
+/// from that.
+pub(super) async fn doctor(common: &Common, arguments: &DoctorArguments) -> Result<(), Failure> {
+    let mut visit = Visit::default();
+    let config = load(common)?;
+    visit.tell("config", look_at_config(&config))?;
+    visit.tell("flowgent", accounts::look(&config).await?)?;
+    visit.tell("ledger", storage::look_at_ledger(&config).await?)?;
+    visit.tell("disk", vec![storage::look_at_disk(&config)])?;
+    visit.tell("ports", ports::look(&config).await)?;
+    visit.tell("hooks", hooks::look(&config).await?)?;
+    let prometheus = match &arguments.prometheus {
+        Some(url) => prometheus::look(&config, url).await?,
+        None => vec![Finding::good(
+            "not looked at: name its address with --prometheus.url",
+        )],
+    };
+    visit.tell("prometheus", prometheus)?;
+    let Visit { warnings, problems } = visit;
+    print(format_args!(
+        "\n{}, {}\n",
+        count(problems, "problem"),
+        count(warnings, "warning")
+    ))?;
+    if problems > 0 {
+        return Err(Failure::Told);
+    }
+    Ok(())
+}
+
+fn look_at_config(config: &Config) -> Vec<Finding> {
+    let agents: usize = config
+        .accounts
+        .iter()
+        .map(|account| account.agents.len())
+        .sum();
+    let good = Finding::good(format!(
+        "{}: {}, {} named in it, {}, {}",
+        config.path.display(),
+        count(config.accounts.len(), "account"),
+        count(agents, "agent"),
+        count(config.alerts.rules.len(), "rule"),
+        count(config.hooks.len(), "hook"),
+    ));
+    let warnings = config.warnings.iter();
+    let warnings = warnings.map(|warning| Finding::warning(warning, "correct it in the config"));
+    std::iter::once(good).chain(warnings).collect()
+}
+
+/// What the ledger knows of an agent, as of today.
+struct Known {
+    member: Member,
+    totals: Totals,
+    figures: Figures,
+}
+
+/// What the ledger knows of all agents; nothing if it cannot be read, which is told elsewhere.
+async fn known(config: &Config) -> Vec<Known> {
+    let known = async {
+        let view = view::open(config).await.ok()?;
+        let members = view::members(config, &view).await.ok()?;
+        let numbers = members.iter().map(|member| member.number).collect();
+        let today = SystemClock.today();
+        let figures = view.snapshot(
+            numbers,
+            series::recent_start(today),
+            move |start, totals, recent| (*totals, series::figures(totals, recent, start, today)),
+        );
+        let known = members.iter().cloned().zip(figures.await.ok()?);
+        let known = known.map(|(member, (totals, figures))| Known {
+            member,
+            totals,
+            figures,
+        });
+        Some(known.collect())
+    };
+    known.await.unwrap_or_default()
+}

@@ -1,0 +1,170 @@
+//! The ledger, and the room that it has.
+
+use std::path::Path;
+
+use indicatif::HumanBytes;
+use rustix::fs::statvfs;
+
+use super::super::{Failure, count};
+use super::{Finding, Known, known};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::ledger::{self, LedgerError, Member};
+
+/// Less room than this is soon used up by whatever else writes there.
+const SCARCE_BYTES: u64 = 64 << 20;
+/// So many agents are named; the rest is counted.
+const NAMED: usize = 3;
+
+/// Checks the ledger's file, and looks at what is missing in it.
+pub(super) async fn look_at_ledger(config: &Config) -> Result<Vec<Finding>, Failure> {
+    let path = config.storage.path.clone();
+    let checked = tokio::task::spawn_blocking(move || ledger::check(&path)).await?;
+    let report = match checked {
+        Ok(report) => report,
+        Err(error @ LedgerError::Missing { .. }) => {
+            return Ok(vec![Finding::warning(
+                error.to_string(),
+                "start the exporter; nothing else is needed",
+            )]);
+        }
+        Err(error) => return Ok(vec![Finding::problem(error.to_string(), advice(&error))]),
+    };
+    let path = config.storage.path.display();
+    if !report.is_sound() {
+        return Ok(vec![Finding::problem(
+            format!("{path} is not sound: {}", report.violations[0]),
+            "`ledger check` tells all; restore a backup, or move the file away and have all days fetched anew",
+        )]);
+    }
+    let mut findings = vec![Finding::good(format!(
+        "{path} is sound: {}, {}, {}",
+        count(report.agents, "agent"),
+        count(report.days, "day"),
+        count(report.revisions, "revision"),
+    ))];
+    findings.extend(look_at_agents(config).await);
+    Ok(findings)
+}
+
+/// Agents whose last fetch failed, and agents that lack days.
+async fn look_at_agents(config: &Config) -> Vec<Finding> {
+    let known = known(config).await;
+    let those = |is_one: fn(&Known) -> bool| -> Vec<&Member> {
+        let agents = known.iter().filter(|known| is_one(known));
+        agents.map(|known| &known.member).collect()
+    };
+    let failing = those(|known| known.figures.up == Some(0.0));
+    let lacking = those(|known| known.figures.missing_days > 0.0);
+    let newest = known.iter().filter_map(|known| known.totals.last_success);
+    let newest = newest.max();
+    let mut findings = Vec::new();
+    if !failing.is_empty() {
+        findings.push(Finding::problem(
+            format!("the last fetch failed of {}", named(&failing)),
+            "the exporter's log says why; `check --live` tries each",
+        ));
+    }
+    if !lacking.is_empty() {
+        findings.push(Finding::warning(
+            format!("days are missing of {}", named(&lacking)),
+            "a running exporter asks for them again by itself; `sync` does so now",
+        ));
+    }
+    let Some(newest) = newest else {
+        return findings;
+    };
+    let hours = SystemClock.now().signed_duration_since(newest).num_hours();
+    let what = format!(
+        "the last good answer came {} UTC",
+        newest.format("%Y-%m-%d %H:%M")
+    );
+    findings.push(if hours < 26 {
+        Finding::good(what)
+    } else {
+        Finding::problem(
+            format!("{what}, {hours} hours ago"),
+            "is the exporter running? it polls once a day",
+        )
+    });
+    findings
+}
+
+/// The first few of them, and how many more there are.
+fn named(members: &[&Member]) -> String {
+    let names = members.iter().take(NAMED);
+    let names: Vec<String> = names
+        .map(|member| format!("{}/{}", member.agent.account, member.agent.name))
+        .collect();
+    match members.len().saturating_sub(NAMED) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
+fn advice(error: &LedgerError) -> &'static str {
+    match error {
+        LedgerError::Io { .. } => {
+            "run this as the exporter's user, or let that user read and write there"
+        }
+        LedgerError::NoParent { .. } | LedgerError::Directory { .. } => {
+            "correct `[storage] path` in the config, or create the directory"
+        }
+        LedgerError::NotSqlite { .. } | LedgerError::Foreign { .. } => {
+            "correct `[storage] path` in the config, or move that file away"
+        }
+        LedgerError::Newer { .. } => "use the newer program, or restore a backup from before it",
+        LedgerError::Older { .. } => "start the exporter once, which brings it up to date",
+        _ => "restore a backup, or move the file away and have all days fetched anew",
+    }
+}
+
+/// Whether there is room for the ledger to grow, and for its log and a backup.
+pub(super) fn look_at_disk(config: &Config) -> Finding {
+    let path = &config.storage.path;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let space = match statvfs(folder) {
+        Ok(space) => space,
+        Err(error) => {
+            return Finding::problem(
+                format!("{}: {error}", folder.display()),
+                "create the directory, and let the exporter's user write there",
+            );
+        }
+    };
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    let ledger = ledger_bytes(path);
+    let what = format!(
+        "{} has {} free, the ledger takes {}",
+        folder.display(),
+        HumanBytes(free),
+        HumanBytes(ledger)
+    );
+    if free < SCARCE_BYTES {
+        Finding::problem(
+            what,
+            "free some: what cannot be kept is fetched again later, but not served",
+        )
+    } else if free < ledger.saturating_add(SCARCE_BYTES) {
+        Finding::warning(
+            what,
+            "a backup or an upgrade of the ledger needs as much again: free some",
+        )
+    } else {
+        Finding::good(what)
+    }
+}
+
+/// What the ledger takes, with the log of what was written last.
+fn ledger_bytes(path: &Path) -> u64 {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    [path, Path::new(&log)]
+        .into_iter()
+        .filter_map(|file| std::fs::metadata(file).ok())
+        .map(|metadata| metadata.len())
+        .sum()
+}

@@ -1,0 +1,59 @@
+//! Whether a hook's receivers can be reached, without a word being said to them.
+
+use url::Url;
+
+use super::post::Place;
+use super::target::{dial, resolve};
+use super::{Endpoint, Kind, SendError, Settings};
+
+/// Connects to every receiver of the hook, and hangs up. Returns of each that it can be reached, in words, or
+/// why it cannot. WhatsApp's is FlowGent itself, which others ask.
+pub async fn reach(settings: &Settings) -> Vec<Result<String, SendError>> {
+    let mut reached = Vec::new();
+    match &settings.kind {
+        Kind::Webhook { url, .. } => {
+            let place = match url {
+                Endpoint::Public(url) => Ok(Place::new(url.clone())),
+                Endpoint::Secret(source) => Place::secret(source),
+            };
+            match place {
+                Ok(place) => reached.push(reach_url(place.url(), settings).await),
+                Err(error) => reached.push(Err(error)),
+            }
+        }
+        Kind::Alertmanager { urls, .. } => {
+            for url in urls {
+                reached.push(reach_url(url, settings).await);
+            }
+        }
+        Kind::Email { host, port, .. } => {
+            reached.push(reach_host(host, *port, settings.allow_private).await);
+        }
+        // The config was refused if it cannot be run.
+        Kind::Exec { command } => {
+            let program = command.first().map_or("", String::as_str);
+            reached.push(Ok(format!("{program} can be run")));
+        }
+        Kind::Whatsapp { .. } => {}
+    }
+    reached
+}
+
+async fn reach_url(url: &Url, settings: &Settings) -> Result<String, SendError> {
+    // Both are there in a URL of HTTP. An IPv6 address stands in brackets, which no resolver knows.
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let port = url.port_or_known_default().unwrap_or_default();
+    reach_host(host, port, settings.allow_private).await
+}
+
+async fn reach_host(host: &str, port: u16, allow_private: bool) -> Result<String, SendError> {
+    let receiver = format!("{host}:{port}");
+    let addresses = resolve(host, port, allow_private).await?;
+    match dial(&addresses).await {
+        Ok(_) => Ok(format!("{receiver} can be reached")),
+        Err(error) => Err(SendError::new(format!(
+            "cannot connect to {receiver}: {error}"
+        ))),
+    }
+}
