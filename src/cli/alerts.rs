@@ -15,6 +15,7 @@ use crate::day::Day;
 use crate::flowgent::transport::HttpClient;
 use crate::hook::{self, Hooks};
 use crate::ledger::{self, LedgerError, Which};
+use crate::nearest::nearest;
 use crate::telemetry::Telemetry;
 
 /// What `alerts` does.
@@ -159,12 +160,7 @@ fn retry(common: &Common, arguments: RetryArguments) -> Result<(), Failure> {
 
 /// The refusal of a name that the config does not have.
 fn unknown(thing: &str, name: &str, known: &[&str]) -> Failure {
-    let near = known
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(known, name), known))
-        .min()
-        .filter(|(distance, _)| *distance <= 2)
-        .map(|(_, known)| format!("\n\n  tip: a similar name exists: {known}"));
+    let near = nearest(name, known).map(|near| format!("\n\n  tip: a similar name exists: {near}"));
     let tip = near.unwrap_or_else(|| match known {
         [] => format!("\n\n  tip: there is no {thing} in it"),
         known => format!("\n\n  tip: there are: {}", known.join(", ")),

@@ -10,12 +10,12 @@ use toml::Spanned;
 use super::check::{Check, listed, one_of, place, title};
 use super::diagnostics::Fault;
 use super::file::{self, Condition, Conditions, Section, Text, Thresholds};
-use super::nearest::nearest;
 use super::rules::alerting as rules;
 use super::world::World;
 use crate::alert::{self, Measure, Per, Rule, Severity, Span, Threshold};
 use crate::budget::Cycle;
 use crate::day::Day;
+use crate::nearest::nearest;
 use crate::roster::{self, Matcher, printable};
 
 const DEFAULT_THRESHOLDS: [f64; 3] = [0.5, 0.8, 1.0];

@@ -10,9 +10,9 @@ use toml::Spanned;
 
 use super::diagnostics::{Fault, Finding};
 use super::file::Text;
-use super::nearest::nearest;
 use super::places::{SecretKeys, resolve_path, secret_file, secret_variable};
 use crate::day::Day;
+use crate::nearest::nearest;
 use crate::roster::{self, printable};
 use crate::secret::SecretSource;
 

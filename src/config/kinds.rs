@@ -11,13 +11,13 @@ use super::check::{Check, place};
 use super::diagnostics::Fault;
 use super::file::{self, Text};
 use super::hooks::{Nature, Owner};
-use super::nearest::nearest;
 use super::places::{
     BEARER_TOKEN, PASSWORD, ROUTING_KEY, SIGNING_SECRET, URL, program, resolve_path, template_text,
 };
 use super::rules::hooks as rules;
 use super::world::World;
 use crate::hook::{self, Encryption, Endpoint, Preset, Template, TemplateError};
+use crate::nearest::nearest;
 use crate::roster::{self, printable};
 use crate::secret::SecretSource;
 

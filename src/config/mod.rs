@@ -10,7 +10,6 @@ mod diagnostics;
 mod file;
 mod hooks;
 mod kinds;
-mod nearest;
 mod parse;
 mod places;
 mod rules;

@@ -10,8 +10,8 @@ use toml::de::{DeTable, DeValue, Deserializer, Error};
 
 use super::diagnostics::{Fault, Finding};
 use super::file::{ConfigFile, KEYS};
-use super::nearest::nearest;
 use super::secrets;
+use crate::nearest::nearest;
 use crate::roster::printable;
 
 /// How many misplaced or mistyped entries are reported at once: each costs one more reading.

@@ -11,8 +11,8 @@ use url::{Host, Url};
 
 use super::{Checked, duration_between};
 use crate::config::diagnostics::Fault;
-use crate::config::nearest::nearest;
 use crate::hook;
+use crate::nearest::nearest;
 use crate::roster::printable;
 use crate::secret::Secret;
 

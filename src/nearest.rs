@@ -1,13 +1,19 @@
-//! The word that was probably meant by one that is not known.
+//! Pure: the word that was probably meant by one that is not known.
 
-/// The known word that was probably meant by `word`.
-pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+/// The known word that was probably meant by `word`; none if nothing comes near it.
+#[must_use]
+pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace('-', "_");
     let word = plain(word);
     // One mistake in three letters: more would suggest what nobody meant.
     let near = |candidate: &str| {
+        // Texts of very different lengths need not be compared letter by letter.
+        let longer = candidate.len().max(word.len());
+        if candidate.chars().count().abs_diff(word.chars().count()) * 3 > longer {
+            return None;
+        }
         let mistakes = strsim::damerau_levenshtein(&word, &plain(candidate));
-        (mistakes * 3 <= candidate.len().max(word.len())).then_some(mistakes)
+        (mistakes * 3 <= longer).then_some(mistakes)
     };
     let by_spelling = known
         .iter()
