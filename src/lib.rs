@@ -10,7 +10,8 @@
 //! the exporter tells of itself is its [`telemetry`].
 //!
 //! A [`window`] is what one request may ask for, and [`window::plan`] finds the fewest of them that
-//! cover what is missing or may still change. The [`roster`] says whom to ask for, with which key;
+//! cover what is missing or may still change. What people ask for is a range of any length, and
+//! [`tabulate`] cuts it into days, weeks or months. The [`roster`] says whom to ask for, with which key;
 //! [`flowgent`] asks, at a bearable pace, and survives what comes back; [`validate`] believes an answer
 //! only if it is consistent with itself and with the question.
 //!
@@ -37,6 +38,7 @@ pub mod nearest;
 pub mod telemetry;
 
 pub mod window;
+pub mod tabulate;
 pub mod roster;
 pub mod flowgent;
 pub mod validate;

@@ -3,6 +3,9 @@
 //! and every other place where a person names a range.
 
 pub mod plan;
+mod range;
+
+pub use range::{Range, RangeError};
 
 use std::fmt;
 
@@ -55,15 +58,7 @@ impl Window {
     /// # Errors
     /// What the API would refuse: start after end, end today or later, more than [`MAX_DAYS`] days.
     pub fn new(start: Day, end: Day, today: Day) -> Result<Self, WindowError> {
-        if start > end {
-            return Err(WindowError::StartAfterEnd { start, end });
-        }
-        if end >= today {
-            return Err(WindowError::EndTooRecent {
-                end,
-                yesterday: today.previous(),
-            });
-        }
+        Range::new(start, end, today)?;
         let days = end.since(start).saturating_add(1);
         if days > MAX_DAYS {
             return Err(WindowError::TooLong { start, end, days });

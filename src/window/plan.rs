@@ -4,7 +4,7 @@
 //! can do it. Settled days are asked for only where they lie between two days that are needed.
 
 use crate::day::Day;
-use crate::window::{Coverage, KnownDay, MAX_DAYS, Window};
+use crate::window::{Coverage, KnownDay, MAX_DAYS, Range, Window, WindowError};
 
 /// What is asked for, and how often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,12 +58,8 @@ pub fn windows(policy: Policy, known: &Coverage, refresh: Refresh, today: Day) -
 ///
 /// # Errors
 /// What the API would refuse of a range, but for its length.
-pub fn range(start: Day, end: Day, today: Day) -> Result<Vec<Window>, crate::window::WindowError> {
-    // Each end of the range alone is a window exactly if the API would take it.
-    Window::new(end, end, today)?;
-    if start > end {
-        Window::new(start, end, today)?;
-    }
+pub fn range(start: Day, end: Day, today: Day) -> Result<Vec<Window>, WindowError> {
+    Range::new(start, end, today)?;
     let mut windows = cover(start.through(end), today);
     windows.reverse();
     Ok(windows)
