@@ -3,9 +3,11 @@
 
 mod list;
 mod matcher;
+mod select;
 
 pub use list::{ListError, ListedAgent, MAX_LIST_BYTES, read_agents};
 pub use matcher::{Matcher, Pattern};
+pub use select::{Selection, SelectionError};
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;

@@ -128,6 +128,34 @@ impl View {
             .await
     }
 
+    /// What `visit` makes of the known days of each of `agents` from `from` through `to`, in their order.
+    /// The days ascend, also those before the history start; `visit` runs on a blocking thread, and all
+    /// that it is shown belongs to the same state of the ledger.
+    ///
+    /// # Errors
+    /// An agent was not registered, or the file could not be read.
+    pub async fn each_usage<T, V>(
+        &self,
+        agents: Vec<AgentNumber>,
+        from: Day,
+        to: Day,
+        mut visit: V,
+    ) -> Result<Vec<T>, LedgerError>
+    where
+        T: Send + 'static,
+        V: FnMut(&[Usage]) -> T + Send + 'static,
+    {
+        self.reader
+            .run(USAGE, move |connection| {
+                let visited = agents.iter().map(|agent| {
+                    let days = usage::usage(connection, *agent, from, to)?;
+                    Ok(visit(&days))
+                });
+                visited.collect()
+            })
+            .await
+    }
+
     /// All revisions of `agent`, by day and number.
     ///
     /// # Errors

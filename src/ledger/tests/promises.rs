@@ -373,6 +373,29 @@ async fn an_unknown_agent_is_an_error_for_every_read() {
 }
 
 #[tokio::test]
+async fn the_days_of_many_agents_are_shown_one_agent_after_the_other() {
+    let (_folder, _, ledger, one) = new().await;
+    let other = register(&ledger, &["other"]).await[0];
+    let kept = [
+        answer(one, 0, &[1.0, 2.0, 4.0], 10),
+        answer(other, 2, &[8.0], 10),
+    ];
+    for answer in kept {
+        ledger.commit(answer).await.unwrap();
+    }
+    let shown = |days: &[Usage]| -> Vec<(Day, f64)> {
+        days.iter()
+            .map(|usage| (usage.day, usage.credits))
+            .collect()
+    };
+    let days = ledger
+        .each_usage(vec![other, one], day(1), day(2), shown)
+        .await;
+    let expected = [vec![(day(2), 8.0)], vec![(day(1), 2.0), (day(2), 4.0)]];
+    assert_eq!(days.unwrap(), expected);
+}
+
+#[tokio::test]
 async fn a_success_ends_the_failure_before_it_whatever_the_clock_says() {
     let (_directory, _, ledger, agent) = new().await;
     ledger.record_failure(agent, noon(400)).await.unwrap();
