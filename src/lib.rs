@@ -6,8 +6,8 @@
 //! way, and each uses only those before it:
 //!
 //! A UTC day is a value ([`day`]), and so is the time ([`clock`]). What nobody may see is a [`secret`]; how
-//! long to wait before trying again is a [`backoff`]; what somebody probably meant is the [`nearest`] word; what
-//! the exporter tells of itself is its [`telemetry`].
+//! long to wait before trying again is a [`backoff`]; what somebody probably meant is the [`nearest`] word; a
+//! table for other programs is written as [`csv`]; what the exporter tells of itself is its [`telemetry`].
 //!
 //! A [`window`] is what one request may ask for, and [`window::plan`] finds the fewest of them that
 //! cover what is missing or may still change. What people ask for is a range of any length, and
@@ -35,6 +35,7 @@ pub mod clock;
 pub mod secret;
 pub mod backoff;
 pub mod nearest;
+pub mod csv;
 pub mod telemetry;
 
 pub mod window;

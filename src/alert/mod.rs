@@ -18,7 +18,7 @@ mod observe;
 mod rule;
 #[cfg(test)]
 mod tests;
-mod words;
+pub(crate) mod words;
 
 pub use engine::{Access, Engine, Outlets, Signals};
 pub use judge::{Condition, Finding, Observation, Whose, judge};

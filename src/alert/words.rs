@@ -15,7 +15,11 @@ pub(super) fn number(value: f64) -> String {
     let decimals = if value.abs() < 100.0 { 2 } else { 1 };
     // The sum is what makes a negative zero a positive one.
     let text = format!("{:.decimals$}", value + 0.0);
-    let text = text.trim_end_matches('0').trim_end_matches('.');
+    grouped(text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// A decimal number as text with thousands separators.
+pub(crate) fn grouped(text: &str) -> String {
     let (sign, text) = text
         .strip_prefix('-')
         .map_or(("", text), |text| ("-", text));

@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod ledger;
 mod progress;
+mod report;
 mod serve;
 mod simulate;
 mod sync;
@@ -127,6 +128,8 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// Do one pass in the foreground: fetch what is missing or may have changed, or a range of days.
     Sync(sync::SyncArguments),
+    /// Show what agents used by day, week or month, also while the exporter runs.
+    Report(report::ReportArguments),
     /// Check or copy the ledger, also while the exporter runs.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
@@ -174,6 +177,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(Command::Check(arguments)) => block_on(check::check(&common, &arguments)),
         Some(Command::Doctor(arguments)) => block_on(doctor::doctor(&common, &arguments)),
         Some(Command::Sync(arguments)) => block_on(sync::sync(&common, &arguments)),
+        Some(Command::Report(arguments)) => block_on(report::report(&common, &arguments)),
         Some(Command::Ledger(command)) => ledger::run(&common, &command),
         Some(Command::Alerts(command)) => block_on(alerts::run(&common, command)),
         Some(Command::Simulate(arguments)) => block_on(simulate::simulate(&arguments)),

@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod help;
 mod ledger;
+mod report;
 mod simulate;
 mod sync;
 

@@ -1,0 +1,180 @@
+//! `report`: what agents used by day, week or month, as tables for people or as data for programs.
+
+mod data;
+mod layout;
+mod sheet;
+mod tables;
+
+use std::io::{self, IsTerminal};
+
+use anyhow::anyhow;
+use clap::{Args, ValueEnum};
+use comfy_table::Table;
+
+use super::{Common, Failure, load, print, view};
+use crate::clock::{Clock, SystemClock};
+use crate::day::Day;
+use crate::ledger::{LedgerError, Member, View};
+use crate::nearest::nearest;
+use crate::roster::{Agent, Selection, SelectionError};
+use crate::tabulate::Step;
+use crate::window::Range;
+use layout::Screen;
+use sheet::{Grouping, Sheet, Sums};
+
+/// How many days are shown unless others are asked for.
+const DEFAULT_DAYS: u16 = 30;
+/// The most figures that a report may have: they are all in memory.
+const MOST_FIGURES: u64 = 5_000_000;
+/// How many agents are read from the ledger at a time.
+const AGENTS_AT_A_TIME: usize = 4096;
+/// The width of a table that no terminal shows.
+const PLAIN_WIDTH: u16 = 80;
+
+/// What `report` takes.
+#[derive(Debug, Args)]
+pub(super) struct ReportArguments {
+    /// The first day, YYYY-MM-DD, UTC [default: 30 days before today].
+    #[arg(long, value_name = "DAY")]
+    from: Option<Day>,
+    /// The last day, YYYY-MM-DD, UTC [default: yesterday].
+    #[arg(long, value_name = "DAY", requires = "from")]
+    to: Option<Day>,
+    /// By day, week (from Monday) or month [default: by how many days there are].
+    #[arg(long, value_enum, value_name = "STEP", hide_possible_values = true)]
+    by: Option<Step>,
+    /// A row for each agent, account or value of a label: agent, account or label:NAME.
+    #[arg(long, value_name = "GROUP", default_value = "agent")]
+    group: Grouping,
+    /// Only this account; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    account: Vec<String>,
+    /// Only this agent, by its name or id; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    agent: Vec<String>,
+    /// As a table, markdown, csv or json.
+    #[arg(
+        long,
+        value_enum,
+        default_value_t = Format::Table,
+        value_name = "FORMAT",
+        hide_possible_values = true
+    )]
+    format: Format,
+}
+
+/// How a report is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Markdown,
+    Csv,
+    Json,
+}
+
+/// Reads the ledger and prints the report.
+pub(super) async fn report(common: &Common, arguments: &ReportArguments) -> Result<(), Failure> {
+    let range = range(arguments, SystemClock.today())?;
+    let config = load(common)?;
+    let view = view::open(&config).await?;
+    let members = view::members(&config, &view).await?;
+    if members.is_empty() {
+        return Err(anyhow!("no agent is known yet: the first sync makes them known").into());
+    }
+    let members = selected(&members, arguments)?;
+    let step = arguments.by.unwrap_or_else(|| usual_step(range));
+    let figures = step.count(range).saturating_mul(members.len() as u64);
+    if figures > MOST_FIGURES {
+        return Err(Failure::Usage(format!(
+            "error: {} agents by {} from {range} are {figures} figures, more than {MOST_FIGURES}\n\n  \
+             tip: ask for fewer days or agents, or for longer steps with --by",
+            members.len(),
+            step.as_str()
+        )));
+    }
+    let sheet = Sheet::new(range, step, arguments.group.clone());
+    let sheet = filled(sheet, &members, &view).await?.sorted();
+    print(match arguments.format {
+        Format::Table => tables::for_screen(&sheet, screen()),
+        Format::Markdown => tables::markdown(&sheet),
+        Format::Csv => data::csv(&sheet),
+        Format::Json => data::json(&sheet),
+    })
+}
+
+/// The days that are asked for.
+fn range(arguments: &ReportArguments, today: Day) -> Result<Range, Failure> {
+    let Some(from) = arguments.from else {
+        return Ok(Range::last_days(DEFAULT_DAYS, today));
+    };
+    let to = arguments.to.unwrap_or(today.previous());
+    Range::new(from, to, today).map_err(|error| Failure::Usage(format!("error: {error}")))
+}
+
+/// Steps that make a table of one screen.
+fn usual_step(range: Range) -> Step {
+    match range.days() {
+        ..=14 => Step::Day,
+        15..=98 => Step::Week,
+        _ => Step::Month,
+    }
+}
+
+/// The agents that are asked for.
+fn selected(members: &[Member], arguments: &ReportArguments) -> Result<Vec<Member>, Failure> {
+    let selection = Selection {
+        accounts: arguments.account.clone(),
+        agents: arguments.agent.clone(),
+    };
+    let agents: Vec<&Agent> = members.iter().map(|member| &member.agent).collect();
+    let places = selection.places(&agents).map_err(|error| refused(&error))?;
+    let selected: Vec<Member> = places.iter().map(|place| members[*place].clone()).collect();
+    let agents = selected.iter().map(|member| &member.agent);
+    match arguments.group.unknown_label(agents) {
+        None => Ok(selected),
+        Some((name, known)) => {
+            let tip = match nearest(name, &known) {
+                Some(near) => format!("\n\n  tip: a similar label exists: {near}"),
+                None if known.is_empty() => "\n\n  tip: they have no labels".to_owned(),
+                None => format!("\n\n  tip: they have: {}", known.join(", ")),
+            };
+            let message = format!("error: none of the agents has a label `{name}`{tip}");
+            Err(Failure::Usage(message))
+        }
+    }
+}
+
+/// The refusal of a name that nobody bears.
+fn refused(error: &SelectionError) -> Failure {
+    let tip = error.nearest().map_or_else(String::new, |near| {
+        format!("\n\n  tip: a similar name exists: {near}")
+    });
+    Failure::Usage(format!("error: {error}{tip}"))
+}
+
+/// The report with what all of `members` used.
+async fn filled(mut sheet: Sheet, members: &[Member], view: &View) -> Result<Sheet, LedgerError> {
+    let before = sheet.range.before();
+    for members in members.chunks(AGENTS_AT_A_TIME) {
+        let numbers = members.iter().map(|member| member.number).collect();
+        let buckets = sheet.buckets.clone();
+        let sums = view
+            .each_usage(numbers, before.start(), sheet.range.end(), move |known| {
+                Sums::of(&buckets, before, known)
+            })
+            .await?;
+        for (member, sums) in members.iter().zip(&sums) {
+            sheet.add(&member.agent, sums);
+        }
+    }
+    Ok(sheet)
+}
+
+/// What the report is shown on: colours are for terminals, and only if nobody refuses them.
+fn screen() -> Screen {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    Screen {
+        width: Table::new().width().unwrap_or(PLAIN_WIDTH).into(),
+        has_colours: io::stdout().is_terminal() && !refused,
+    }
+}

@@ -1,0 +1,88 @@
+//! Pure: a report as data for other programs, where nothing is cut, rounded or marked: credits that are
+//! not wholly known are absent, and what is known of them stands beside.
+
+use serde_json::{Value, json};
+
+use super::sheet::{Grouping, Sheet, Subject, Sums};
+use crate::csv;
+use crate::tabulate::Amount;
+use crate::window::Range;
+
+/// A line for each row and bucket.
+pub(super) fn csv(sheet: &Sheet) -> String {
+    let mut text = String::new();
+    let subject: &[&str] = match &sheet.grouping {
+        Grouping::Agent => &["account", "agent"],
+        Grouping::Account => &["account"],
+        Grouping::Label(name) => &[name],
+    };
+    let figures = ["start", "end", "credits", "known_credits", "missing_days"];
+    csv::push_line(&mut text, subject.iter().chain(&figures));
+    for row in &sheet.rows {
+        let subject: &[&str] = match &row.subject {
+            Subject::Agent { account, agent } => &[account, agent],
+            Subject::Account(account) => &[account],
+            Subject::Label(value) => &[value],
+        };
+        for (bucket, amount) in sheet.buckets.iter().zip(&row.sums.buckets) {
+            let figures = [
+                bucket.start().to_string(),
+                bucket.end().to_string(),
+                csv::number(amount.credits()),
+                csv::number(Some(amount.known_credits)),
+                amount.missing_days.to_string(),
+            ];
+            let subject = subject.iter().copied();
+            csv::push_line(&mut text, subject.chain(figures.iter().map(String::as_str)));
+        }
+    }
+    text
+}
+
+/// All of it in one object.
+pub(super) fn json(sheet: &Sheet) -> String {
+    let rows = sheet.rows.iter().map(|row| {
+        let mut json = match &row.subject {
+            Subject::Agent { account, agent } => json!({"account": &**account, "agent": &**agent}),
+            Subject::Account(account) => json!({"account": &**account}),
+            Subject::Label(value) => json!({"label": sheet.grouping.title(), "value": value}),
+        };
+        add_sums(&mut json, &row.sums, sheet);
+        json
+    });
+    let mut total = json!({});
+    add_sums(&mut total, &sheet.total, sheet);
+    let before = sheet.range.before();
+    let all = json!({
+        "start": sheet.range.start().to_string(),
+        "end": sheet.range.end().to_string(),
+        "step": sheet.step.as_str(),
+        "previous": {"start": before.start().to_string(), "end": before.end().to_string()},
+        "rows": rows.collect::<Vec<Value>>(),
+        "total": total,
+    });
+    format!("{all:#}\n")
+}
+
+fn add_sums(json: &mut Value, sums: &Sums, sheet: &Sheet) {
+    let bucket = |(bucket, amount): (&Range, &Amount)| {
+        let mut json = amounts(amount);
+        json["start"] = bucket.start().to_string().into();
+        json["end"] = bucket.end().to_string().into();
+        json
+    };
+    let buckets = sheet.buckets.iter().zip(&sums.buckets).map(bucket);
+    json["whole"] = amounts(&sums.whole);
+    json["previous"] = amounts(&sums.before);
+    json["share_ratio"] = sums.share_of(&sheet.total).into();
+    json["change_ratio"] = sums.change().into();
+    json["buckets"] = buckets.collect();
+}
+
+fn amounts(amount: &Amount) -> Value {
+    json!({
+        "credits": amount.credits(),
+        "known_credits": amount.known_credits,
+        "missing_days": amount.missing_days,
+    })
+}
