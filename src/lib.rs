@@ -24,7 +24,7 @@
 //! moment stands in the [`status`]; [`publish`] keeps what is served in step with the ledger, for [`http`]
 //! to serve. An [`alert`] is what people are to
 //! be told then: it stands in the ledger before anybody hears of it, and a [`hook`] sends it until it is
-//! taken.
+//! taken. Days that no scrape has seen reach databases as [`history`].
 //!
 //! The [`simulator`] is a FlowGent to try all this on. The [`config`] says what to do, checked whole;
 //! [`app`] puts the parts together and drains them in the end; [`logging`] and [`cli`] are what a
@@ -55,6 +55,7 @@ pub mod status;
 pub mod publish;
 pub mod alert;
 pub mod hook;
+pub mod history;
 pub mod http;
 
 pub mod simulator;

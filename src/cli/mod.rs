@@ -4,6 +4,7 @@ mod alerts;
 mod check;
 mod demo;
 mod doctor;
+mod export;
 mod ledger;
 mod progress;
 mod report;
@@ -130,6 +131,8 @@ enum Command {
     Sync(sync::SyncArguments),
     /// Show what agents used by day, week or month, also while the exporter runs.
     Report(report::ReportArguments),
+    /// Write the history for a database, or as CSV or JSON, also while the exporter runs.
+    Export(export::ExportArguments),
     /// Check or copy the ledger, also while the exporter runs.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
@@ -178,6 +181,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(Command::Doctor(arguments)) => block_on(doctor::doctor(&common, &arguments)),
         Some(Command::Sync(arguments)) => block_on(sync::sync(&common, &arguments)),
         Some(Command::Report(arguments)) => block_on(report::report(&common, &arguments)),
+        Some(Command::Export(arguments)) => block_on(export::export(&common, &arguments)),
         Some(Command::Ledger(command)) => ledger::run(&common, &command),
         Some(Command::Alerts(command)) => block_on(alerts::run(&common, command)),
         Some(Command::Simulate(arguments)) => block_on(simulate::simulate(&arguments)),

@@ -16,7 +16,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::day::Day;
 use crate::ledger::{LedgerError, Member, View};
 use crate::nearest::nearest;
-use crate::roster::{Agent, Selection, SelectionError};
+use crate::roster::Selection;
 use crate::tabulate::Step;
 use crate::window::Range;
 use layout::Screen;
@@ -126,9 +126,7 @@ fn selected(members: &[Member], arguments: &ReportArguments) -> Result<Vec<Membe
         accounts: arguments.account.clone(),
         agents: arguments.agent.clone(),
     };
-    let agents: Vec<&Agent> = members.iter().map(|member| &member.agent).collect();
-    let places = selection.places(&agents).map_err(|error| refused(&error))?;
-    let selected: Vec<Member> = places.iter().map(|place| members[*place].clone()).collect();
+    let selected = view::selected(members, &selection)?;
     let agents = selected.iter().map(|member| &member.agent);
     match arguments.group.unknown_label(agents) {
         None => Ok(selected),
@@ -142,14 +140,6 @@ fn selected(members: &[Member], arguments: &ReportArguments) -> Result<Vec<Membe
             Err(Failure::Usage(message))
         }
     }
-}
-
-/// The refusal of a name that nobody bears.
-fn refused(error: &SelectionError) -> Failure {
-    let tip = error.nearest().map_or_else(String::new, |near| {
-        format!("\n\n  tip: a similar name exists: {near}")
-    });
-    Failure::Usage(format!("error: {error}{tip}"))
 }
 
 /// The report with what all of `members` used.

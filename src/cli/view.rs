@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Failure;
 use crate::config::Config;
 use crate::ledger::{LedgerError, ListSource, Member, View};
-use crate::roster;
+use crate::roster::{self, Agent, Selection};
 
 /// The ledger that `config` names.
 pub(super) async fn open(config: &Config) -> Result<View, Failure> {
@@ -37,4 +37,21 @@ pub(super) async fn members(config: &Config, view: &View) -> Result<Arc<[Member]
         }));
     }
     Ok(members.into())
+}
+
+/// The members that are asked for.
+///
+/// # Errors
+/// The first name that nobody bears, with the one that was probably meant.
+pub(super) fn selected(members: &[Member], selection: &Selection) -> Result<Vec<Member>, Failure> {
+    let agents: Vec<&Agent> = members.iter().map(|member| &member.agent).collect();
+    match selection.places(&agents) {
+        Ok(places) => Ok(places.iter().map(|place| members[*place].clone()).collect()),
+        Err(error) => {
+            let tip = error.nearest().map_or_else(String::new, |near| {
+                format!("\n\n  tip: a similar name exists: {near}")
+            });
+            Err(Failure::Usage(format!("error: {error}{tip}")))
+        }
+    }
 }

@@ -17,6 +17,7 @@ pub use deflate::{DEFLATE_LEVEL, Frames};
 pub use names::{FAMILIES, Family, Kind, Sample, Samples};
 pub use negotiate::{Encoding, MediaType};
 pub use text::Format;
+pub(crate) use text::{write_header, write_label, write_value};
 
 use std::sync::Arc;
 

@@ -34,7 +34,7 @@ impl Format {
 const UNITS: [&str; 5] = ["bytes", "credits", "days", "ratio", "seconds"];
 
 /// Writes the lines above the samples of a family of usage series.
-pub(super) fn write_header(out: &mut Vec<u8>, format: Format, family: &Family) {
+pub(crate) fn write_header(out: &mut Vec<u8>, format: Format, family: &Family) {
     let kind = match family.kind {
         Kind::Counter => "counter",
         Kind::Gauge => "gauge",
@@ -59,7 +59,7 @@ fn write_descriptors(out: &mut Vec<u8>, format: Format, name: &str, kind: &str, 
 }
 
 /// Writes a label, `name="value"`, without braces or commas.
-pub(super) fn write_label(out: &mut Vec<u8>, name: &str, value: &str) {
+pub(crate) fn write_label(out: &mut Vec<u8>, name: &str, value: &str) {
     push_all(out, &[name, "=\""]);
     write_escaped(out, value, true);
     out.push(b'"');
@@ -79,7 +79,7 @@ fn write_escaped(out: &mut Vec<u8>, text: &str, quotes: bool) {
 }
 
 /// Writes the shortest text that reads back as `value`; integers have neither point nor exponent.
-pub(super) fn write_value(out: &mut Vec<u8>, value: f64) {
+pub(crate) fn write_value(out: &mut Vec<u8>, value: f64) {
     /// Up to this magnitude every integer is a float of its own.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if value.trunc() == value && value.abs() < EXACT {

@@ -4,6 +4,7 @@ mod alerts;
 mod check;
 mod demo;
 mod doctor;
+mod export;
 mod help;
 mod ledger;
 mod report;

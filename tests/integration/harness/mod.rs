@@ -125,11 +125,6 @@ impl Scene {
         fs::rename(self.path("clock.new"), self.path("clock")).unwrap();
     }
 
-    /// The time that it is.
-    pub fn now(&self) -> DateTime<Utc> {
-        self.clock.now()
-    }
-
     /// The day that it is.
     pub fn today(&self) -> Day {
         self.clock.today()

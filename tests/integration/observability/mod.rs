@@ -3,14 +3,12 @@
 
 mod exact;
 
-use std::fmt::Write;
-
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use flowgent_exporter::clock::{Clock, SystemClock};
-use flowgent_exporter::day::{Day, TRACKING_START};
+use flowgent_exporter::day::Day;
 use flowgent_exporter::simulator::Agent;
 
-use crate::harness::{Exporter, Scene, Tsdb, settings, wait_for};
+use crate::harness::{Exporter, Scene, Tsdb, run, settings, wait_for};
 
 /// The databases, an exporter that they scrape, and the truth about what it tells.
 struct Observed {
@@ -47,7 +45,7 @@ impl Observed {
              scrape_configs:\n\
              - {{job_name: {JOB}, static_configs: [{{targets: ['{target}']}}]}}\n"
         );
-        let history = history(&scene, &target.to_string());
+        let history = history(&scene, &target.to_string()).await;
         let mut prometheus = Tsdb::prometheus(&config, &[]);
         prometheus.create_blocks(&history).await;
         prometheus.start().await;
@@ -86,25 +84,10 @@ impl Observed {
     }
 }
 
-/// Every day of every agent in the OpenMetrics format: the usage of a day as the sample of the noon
-/// after it, if that is not to come yet.
-fn history(scene: &Scene, instance: &str) -> String {
-    let mut text = "# TYPE flowgent_agent_previous_day_credits gauge\n".to_owned();
-    for agent in &scene.agents() {
-        for day in TRACKING_START.through(scene.today().previous()) {
-            let noon = day.end() + TimeDelta::hours(12);
-            if noon > scene.now() {
-                continue;
-            }
-            let (account, name, credits) = (&agent.account, &agent.name, scene.truth(agent, day));
-            writeln!(
-                text,
-                "flowgent_agent_previous_day_credits{{job=\"{JOB}\",instance=\"{instance}\",\
-                 account=\"{account}\",agent=\"{name}\"}} {credits} {}",
-                noon.timestamp()
-            )
-            .unwrap();
-        }
-    }
-    text + "# EOF\n"
+/// Every day of every agent, as `export` writes it for a database that scrapes `instance`.
+async fn history(scene: &Scene, instance: &str) -> String {
+    let arguments = ["export", "--job", JOB, "--instance", instance];
+    let output = run(scene, &arguments).await;
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }

@@ -1,0 +1,252 @@
+//! `export`: the history as a file that a database imports or another program reads.
+
+use std::fs::{File, Permissions};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use tempfile::TempPath;
+
+use super::{Common, Failure, count, load, print, view};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::day::{Day, TRACKING_START};
+use crate::history::{self, Document, Target};
+use crate::ledger::{Member, View};
+use crate::roster::Selection;
+use crate::window::Range;
+
+/// The job of the shipped scrape config.
+const DEFAULT_JOB: &str = "flowgent";
+
+/// What `export` takes.
+#[derive(Debug, Args)]
+pub(super) struct ExportArguments {
+    /// As openmetrics (for a database), csv, json or ndjson.
+    #[arg(
+        long,
+        value_enum,
+        default_value_t = Format::Openmetrics,
+        value_name = "FORMAT",
+        hide_possible_values = true
+    )]
+    format: Format,
+    /// The first day, YYYY-MM-DD, UTC [default: 2025-05-28, when tracking started].
+    #[arg(long, value_name = "DAY")]
+    from: Option<Day>,
+    /// The last day, YYYY-MM-DD, UTC [default: yesterday].
+    #[arg(long, value_name = "DAY")]
+    to: Option<Day>,
+    /// Only this account; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    account: Vec<String>,
+    /// Only this agent, by its name or id; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    agent: Vec<String>,
+    /// Of openmetrics: the label `job` of the scraped series [default: flowgent].
+    #[arg(long, value_name = "NAME")]
+    job: Option<String>,
+    /// Of openmetrics: the label `instance` of the scraped series, which is the address that
+    /// Prometheus scrapes [default: the config's first listen address].
+    #[arg(long, value_name = "ADDRESS")]
+    instance: Option<String>,
+    /// Write this file instead of stdout; it is replaced once all is written.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// How a history is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Openmetrics,
+    Csv,
+    Json,
+    Ndjson,
+}
+
+/// Reads the ledger and writes its history.
+pub(super) async fn export(common: &Common, arguments: &ExportArguments) -> Result<(), Failure> {
+    let range = range(arguments, SystemClock.today())?;
+    let config = load(common)?;
+    let format = format(arguments, &config)?;
+    let view = view::open(&config).await?;
+    let members = view::members(&config, &view).await?;
+    let selection = Selection {
+        accounts: arguments.account.clone(),
+        agents: arguments.agent.clone(),
+    };
+    let members = view::selected(&members, &selection)?;
+    let Some(path) = &arguments.output else {
+        let out = BufWriter::new(io::stdout().lock());
+        return match write(out, format, range, &members, &view, |_| {}).await {
+            // A reader that has gone away, as `head` does, has seen enough.
+            Err(WriteError::Io(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            Err(error) => Err(error.told("stdout")),
+            Ok(_) => Ok(()),
+        };
+    };
+    // Hidden by itself where stderr is no terminal.
+    let style = ProgressStyle::with_template("{wide_bar} {pos} of {len} agents, {eta} left");
+    let bar = ProgressBar::new(members.len() as u64)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let shown = path.display();
+    let told = |error: WriteError| error.told(&shown.to_string());
+    let output = Output::create(path).map_err(|error| told(error.into()))?;
+    let progress = |done: u64| bar.set_position(done);
+    let (output, rows) = write(output, format, range, &members, &view, progress)
+        .await
+        .map_err(told)?;
+    output.keep(path).map_err(|error| told(error.into()))?;
+    bar.finish_and_clear();
+    let rows = match arguments.format {
+        Format::Openmetrics => count(rows, "sample"),
+        Format::Csv | Format::Json | Format::Ndjson => count(rows, "row"),
+    };
+    print(format_args!(
+        "{shown}: {rows} of {}\n",
+        count(members.len(), "agent")
+    ))
+}
+
+/// The days that are asked for.
+fn range(arguments: &ExportArguments, today: Day) -> Result<Range, Failure> {
+    let from = arguments.from.unwrap_or(TRACKING_START);
+    let to = arguments.to.unwrap_or(today.previous());
+    Range::new(from, to, today).map_err(|error| Failure::Usage(format!("error: {error}")))
+}
+
+/// The format with what it needs, of the arguments and of the config.
+fn format(arguments: &ExportArguments, config: &Config) -> Result<history::Format, Failure> {
+    let usage = |text: &str| Err(Failure::Usage(format!("error: {text}")));
+    let rows = match arguments.format {
+        Format::Openmetrics => {
+            let job = arguments
+                .job
+                .clone()
+                .unwrap_or_else(|| DEFAULT_JOB.to_owned());
+            let listened = config.server.listen.first();
+            let listened =
+                listened.filter(|address| !address.ip().is_unspecified() && address.port() > 0);
+            let instance = arguments
+                .instance
+                .clone()
+                .or_else(|| listened.map(ToString::to_string));
+            let Some(instance) = instance else {
+                return usage(
+                    "--instance is needed, since the config's listen address names no machine\n\n  \
+                     tip: give the address that Prometheus scrapes, as its page of targets shows it",
+                );
+            };
+            return Ok(history::Format::OpenMetrics(Target { job, instance }));
+        }
+        Format::Csv => history::Format::Csv,
+        Format::Json => history::Format::Json,
+        Format::Ndjson => history::Format::Ndjson,
+    };
+    if arguments.job.is_some() || arguments.instance.is_some() {
+        return usage("--job and --instance are labels of a scrape, which only openmetrics has");
+    }
+    Ok(rows)
+}
+
+/// Writes everything, an agent at a time; `progress` is told how many are done. Returns how many rows
+/// there are.
+async fn write<W: Write>(
+    out: W,
+    format: history::Format,
+    range: Range,
+    members: &[Member],
+    view: &View,
+    progress: impl Fn(u64),
+) -> Result<(W, u64), WriteError> {
+    let mut document = Document::begin(out, format, SystemClock.now())?;
+    for (done, member) in (1..).zip(members) {
+        let days = view
+            .usage(member.number, range.start(), range.end())
+            .await?;
+        let revisions = view.revisions(member.number).await?;
+        document.agent(&member.agent, &days, &revisions)?;
+        progress(done);
+    }
+    Ok(document.end()?)
+}
+
+/// Why there is no history.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Ledger(#[from] crate::ledger::LedgerError),
+}
+
+impl WriteError {
+    /// The error with the name of what could not be written.
+    fn told(self, place: &str) -> Failure {
+        match self {
+            Self::Io(error) => anyhow!("cannot write {place}: {error}").into(),
+            Self::Ledger(error) => error.into(),
+        }
+    }
+}
+
+/// A file that is being written: beside its place, so that nobody ever finds half of it there, unless what
+/// is there is no file, such as a pipe.
+struct Output {
+    file: BufWriter<File>,
+    beside: Option<TempPath>,
+}
+
+impl Output {
+    fn create(path: &Path) -> io::Result<Self> {
+        if path.metadata().is_ok_and(|found| !found.is_file()) {
+            let file = File::options().write(true).open(path)?;
+            return Ok(Self {
+                file: BufWriter::new(file),
+                beside: None,
+            });
+        }
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        // What is said of a folder that is not there is clearer than of a file in it with a made-up name.
+        folder.metadata()?;
+        let (file, beside) = tempfile::Builder::new()
+            .prefix(".flowgent-exporter-export-")
+            // As any new file: the user's mask applies.
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(folder)?
+            .into_parts();
+        Ok(Self {
+            file: BufWriter::new(file),
+            beside: Some(beside),
+        })
+    }
+
+    /// Puts it in its place once it is on the disk.
+    fn keep(self, path: &Path) -> io::Result<()> {
+        let file = self.file.into_inner();
+        let file = file.map_err(io::IntoInnerError::into_error)?;
+        match self.beside {
+            None => Ok(()),
+            Some(beside) => {
+                file.sync_all()?;
+                beside.persist(path).map_err(|error| error.error)
+            }
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
