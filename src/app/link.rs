@@ -1,0 +1,73 @@
+//! The links between the parts: what one sees and others are to know.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::alert::{self, Access, Signals};
+use crate::publish::Changes;
+use crate::status::Board;
+use crate::sync::{Event, Observer, Report};
+
+/// Tells `changes`, `signals`, `board` and `observer` what happens in syncs. Rules that are new come into force
+/// with the first list of agents, which is of the same config.
+pub(crate) fn link(
+    changes: &Arc<Changes>,
+    signals: &Arc<Signals>,
+    board: &Arc<Board>,
+    observer: Option<Observer>,
+    rules: Option<alert::Settings>,
+) -> Observer {
+    let (changes, signals, board) = (Arc::clone(changes), Arc::clone(signals), Arc::clone(board));
+    let rules = Mutex::new(rules);
+    Arc::new(move |event| {
+        changes.observe(&event);
+        board.observe(&event);
+        match &event {
+            Event::Members(members) => {
+                let rules = rules.lock().unwrap_or_else(PoisonError::into_inner).take();
+                match rules {
+                    Some(rules) => signals.configure(rules, Arc::clone(members)),
+                    None => signals.members(Arc::clone(members)),
+                }
+            }
+            Event::Committed(_) | Event::Failed(_) => signals.changed(),
+            Event::Ended(report) => {
+                signals.synced(report.as_deref().map(access).unwrap_or_default())
+            }
+            Event::Started(_) | Event::Planned(_) | Event::Left(_) | Event::Scheduled(_) => {}
+        }
+        if let Some(observer) = &observer {
+            observer(event);
+        }
+    })
+}
+
+/// What a sync has seen of keys and agents. What was not asked for is not in it.
+fn access(report: &Report) -> Access {
+    let mut access = Access::default();
+    for report in report.members.iter().filter(|report| report.committed > 0) {
+        let account = Arc::clone(&report.member.agent.account);
+        access.key_refused.insert(account, false);
+        access.agent_refused.insert(report.member.number, false);
+    }
+    for problem in &report.problems {
+        match problem.kind {
+            "invalid_key" | "key_unreadable" => {
+                access
+                    .key_refused
+                    .insert(Arc::clone(&problem.account), true);
+            }
+            "access_denied" => {
+                // FlowGent has looked at the key before it said that.
+                let account = Arc::clone(&problem.account);
+                access.key_refused.entry(account).or_insert(false);
+                let refused = problem.agents.iter();
+                let number = |index: &usize| report.members[*index].member.number;
+                access
+                    .agent_refused
+                    .extend(refused.map(|index| (number(index), true)));
+            }
+            _ => {}
+        }
+    }
+    access
+}

@@ -1,0 +1,132 @@
+//! Composition: binds the addresses, opens the ledger, starts the parts ([`start`]) and links them
+//! ([`link`]), changes at a reload what a reload can change ([`reload`]), and drains everything when it is
+//! told to end.
+
+mod link;
+mod reload;
+mod start;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::alert::Signals;
+use crate::clock::SharedClock;
+use crate::config::{Config, ConfigError};
+use crate::hook::Hooks;
+use crate::ledger::Ledger;
+use crate::publish::Changes;
+use crate::status::Board;
+use crate::sync::Observer;
+use crate::sync::cron::CronTrigger;
+use crate::sync::worker::Reload;
+use crate::telemetry::Telemetry;
+
+pub(crate) use link::link;
+pub use start::{StartError, open_ledger, syncer};
+
+/// How long the parts may take to end when the program is told to: a little longer than each gives
+/// to what is under way. A hook may be given longer: what is broken off would be sent again.
+const DRAIN: Duration = Duration::from_secs(15);
+
+/// Reads the config: at the start, and again at every reload. May block.
+pub type ReadConfig = Arc<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
+
+/// The exporter, serving and ready to work.
+pub struct App {
+    read_config: ReadConfig,
+    config: Config,
+    clock: SharedClock,
+    telemetry: Telemetry,
+    ledger: Ledger,
+    changes: Arc<Changes>,
+    signals: Arc<Signals>,
+    board: Arc<Board>,
+    observer: Option<Observer>,
+    addresses: Vec<SocketAddr>,
+    /// The server, the publisher, the worker, the engine and the deliverer, which end only when they
+    /// are told to.
+    parts: JoinSet<()>,
+    reloads: mpsc::Sender<Reload>,
+    hook_reloads: mpsc::Sender<Hooks>,
+    wake: Arc<Notify>,
+    cron: CronTrigger,
+    stop: CancellationToken,
+}
+
+impl App {
+    /// The addresses that are listened on.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Works until `stop` is cancelled, then drains. Every message on `reload` has the config read
+    /// again.
+    ///
+    /// # Errors
+    /// A part has ended by itself. What is served would be stale from then on, so the program had
+    /// better be started again.
+    pub async fn run(
+        mut self,
+        mut reload: mpsc::Receiver<()>,
+        stop: CancellationToken,
+    ) -> Result<(), Crashed> {
+        for address in &self.addresses {
+            info!(%address, path = self.config.server.telemetry_path, "listening");
+        }
+        let result = loop {
+            tokio::select! {
+                () = stop.cancelled() => break Ok(()),
+                Some(()) = reload.recv() => self.reload().await,
+                Some(ended) = self.parts.join_next() => break Err(Crashed(ended.err())),
+            }
+        };
+        info!("stopping");
+        self.drain().await;
+        info!("stopped");
+        result
+    }
+
+    async fn drain(mut self) {
+        self.stop.cancel();
+        self.cron.stop().await;
+        let drained = async {
+            while let Some(ended) = self.parts.join_next().await {
+                if let Err(error) = ended {
+                    error!("a part of the exporter failed: {error}");
+                }
+            }
+        };
+        let hooks = self.config.hooks.iter();
+        let hooks = hooks.map(|hook| hook.timeout + Duration::from_secs(1));
+        let patience = hooks.fold(DRAIN, Duration::max);
+        if tokio::time::timeout(patience, drained).await.is_err() {
+            warn!(
+                "what was under way was given up after {} s",
+                patience.as_secs()
+            );
+            self.parts.shutdown().await;
+        }
+        self.ledger.close().await;
+    }
+}
+
+/// A part of the exporter has ended by itself.
+#[derive(Debug, thiserror::Error)]
+#[error("a part of the exporter has ended by itself{}", .0.as_ref().map_or_else(String::new, |error| format!(": {error}")))]
+pub struct Crashed(Option<JoinError>);
+
+/// Reads the config on a thread that may block.
+async fn read(read_config: &ReadConfig) -> Result<Config, ConfigError> {
+    let read_config = Arc::clone(read_config);
+    match tokio::task::spawn_blocking(move || read_config()).await {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}

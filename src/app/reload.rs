@@ -1,0 +1,101 @@
+//! The reload: what a new config changes in parts that go on.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tracing::{debug, error, info, warn};
+
+use super::start::hooks;
+use super::{App, StartError, link, read, syncer};
+use crate::config::Config;
+use crate::flowgent::transport::HttpClient;
+use crate::sync::cron::CronTrigger;
+use crate::sync::worker::Reload;
+
+impl App {
+    pub(super) async fn reload(&mut self) {
+        let result = self.read_and_apply().await;
+        self.telemetry
+            .config_reloaded(self.clock.now(), result.is_ok());
+        match result {
+            Ok(()) => info!("config reloaded"),
+            Err(error) => {
+                let summary = error.summary();
+                error!("config not reloaded, the one from before stays in use: {summary}");
+            }
+        }
+    }
+
+    /// Reads the config and applies it: whole, or if anything is in the way, not at all.
+    async fn read_and_apply(&mut self) -> Result<(), StartError> {
+        let config = read(&self.read_config).await?;
+        let http = HttpClient::new(&config.api)?;
+        let syncer = syncer(&config, &http, &self.ledger, &self.clock, &self.telemetry);
+        let cron = CronTrigger::start(&config.schedule, Arc::clone(&self.wake)).await?;
+        if let Err(error) = self.ledger.configure(config.policy).await {
+            cron.stop().await;
+            return Err(error.into());
+        }
+        self.changes.observe_everything();
+        std::mem::replace(&mut self.cron, cron).stop().await;
+        let (changes, signals, board) = (&self.changes, &self.signals, &self.board);
+        let reload = Reload {
+            syncer,
+            schedule: config.schedule.clone(),
+            observer: link(
+                changes,
+                signals,
+                board,
+                self.observer.clone(),
+                Some(config.alerts.clone()),
+            ),
+        };
+        let (clock, telemetry) = (Arc::clone(&self.clock), self.telemetry.clone());
+        let hooks = hooks(&config, http, clock, telemetry);
+        let sent = [
+            self.reloads.send(reload).await.is_ok(),
+            self.hook_reloads.send(hooks).await.is_ok(),
+        ];
+        if sent.contains(&false) {
+            debug!("a part has ended, and so will the program");
+        }
+        for key in needs_restart(&self.config, &config) {
+            warn!("config: {key} has changed, which takes effect at the next start");
+        }
+        config
+            .warnings
+            .iter()
+            .for_each(|warning| warn!("config: {warning}"));
+        // What takes effect at the next start is still as it was.
+        let (server, storage) = (self.config.server.clone(), self.config.storage.clone());
+        self.config = Config {
+            server,
+            storage,
+            ..config
+        };
+        Ok(())
+    }
+}
+
+/// The keys whose change a running exporter cannot follow.
+fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let mut keys = Vec::new();
+    let addresses = |config: &Config| {
+        config
+            .server
+            .listen
+            .iter()
+            .copied()
+            .collect::<BTreeSet<_>>()
+    };
+    if addresses(old) != addresses(new) {
+        keys.push("[server] listen");
+    }
+    if old.server.telemetry_path != new.server.telemetry_path {
+        keys.push("[server] telemetry_path");
+    }
+    if old.storage != new.storage {
+        keys.push("[storage] path");
+    }
+    keys
+}

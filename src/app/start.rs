@@ -1,0 +1,238 @@
+//! The start: everything that the config asks for, from the bottom up.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+use tokio_cron_scheduler::JobSchedulerError;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::{App, ReadConfig, link, read};
+use crate::alert::{Engine, Outlets, Signals};
+use crate::clock::SharedClock;
+use crate::config::{Config, ConfigError};
+use crate::exposition::Exposition;
+use crate::flowgent::transport::{HttpClient, HttpClientError};
+use crate::hook::{Deliverer, Hooks};
+use crate::http::{self, Readiness};
+use crate::ledger::{Ledger, LedgerError, View};
+use crate::publish::{Changes, Publisher};
+use crate::status::Board;
+use crate::sync::cron::CronTrigger;
+use crate::sync::worker::Worker;
+use crate::sync::{Event, Observer, Syncer};
+use crate::telemetry::Telemetry;
+
+/// Why the exporter could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The config is not usable.
+    // Not transparent, which would hide the cause's type from whoever looks along the causes for it.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {cause}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The operating system's reason.
+        cause: std::io::Error,
+    },
+    /// The ledger cannot be opened or read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// FlowGent cannot be talked to at all.
+    #[error(transparent)]
+    Client(#[from] HttpClientError),
+    /// The cron trigger cannot be started.
+    #[error("cannot start the cron trigger: {0}")]
+    Cron(#[from] JobSchedulerError),
+}
+
+impl StartError {
+    /// The error in one line, for the log.
+    pub(super) fn summary(&self) -> String {
+        match self {
+            Self::Config(error) => error.summary(),
+            other => other.to_string(),
+        }
+    }
+}
+
+impl App {
+    /// Starts all parts. Metrics are served from the first moment on, usage as soon as the ledger is
+    /// read; a first sync begins at once. `observer` is told what happens in syncs.
+    ///
+    /// # Errors
+    /// The first part that cannot start.
+    pub async fn start(
+        read_config: ReadConfig,
+        clock: SharedClock,
+        observer: Option<Observer>,
+    ) -> Result<Self, StartError> {
+        let stop = CancellationToken::new();
+        // Whatever starts before something else fails must not go on.
+        let guard = stop.clone().drop_guard();
+        let telemetry = Telemetry::new();
+        let config = read(&read_config).await?;
+        telemetry.config_reloaded(clock.now(), true);
+        config
+            .warnings
+            .iter()
+            .for_each(|warning| warn!("config: {warning}"));
+
+        let exposition = Arc::new(Exposition::new(telemetry.clone()));
+        let readiness = Readiness::default();
+        let loading = readiness.latch("the ledger is loading");
+        let listeners = listen(&config.server.listen).await?;
+        let addresses = listeners
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect();
+        let board = Arc::<Board>::default();
+        let state = http::State {
+            exposition: Arc::clone(&exposition),
+            board: Arc::clone(&board),
+            readiness,
+            clock: Arc::clone(&clock),
+            telemetry: telemetry.clone(),
+            telemetry_path: config.server.telemetry_path.clone(),
+        };
+        let limits = http::Limits::default();
+        let mut parts = JoinSet::new();
+        parts.spawn(http::serve(listeners, state, limits, stop.clone()));
+
+        let ledger = open_ledger(&config, &telemetry).await?;
+        let changes = Arc::new(Changes::default());
+        let signals = Arc::new(Signals::default());
+        board.open(View::clone(&ledger));
+        let linked = link(&changes, &signals, &board, observer.clone(), None);
+        let http = HttpClient::new(&config.api)?;
+        let syncer = syncer(&config, &http, &ledger, &clock, &telemetry);
+        linked(Event::Members(syncer.known_members().await?));
+        let mut publisher = Publisher::new(
+            ledger.clone(),
+            Arc::clone(&exposition),
+            Arc::clone(&board),
+            Arc::clone(&clock),
+            telemetry.clone(),
+            Arc::clone(&changes),
+        );
+        publisher.publish().await?;
+        loading.release();
+        parts.spawn(publisher.run(stop.clone()));
+
+        let outbox = Arc::new(Notify::new());
+        let outlets = Outlets {
+            exposition,
+            board: Arc::clone(&board),
+            outbox: Arc::clone(&outbox),
+        };
+        let engine = Engine::new(
+            config.alerts.clone(),
+            ledger.clone(),
+            outlets,
+            Arc::clone(&clock),
+            telemetry.clone(),
+            Arc::clone(&signals),
+        );
+        parts.spawn(engine.run(stop.clone()));
+        let (hook_reloads, other_hooks) = mpsc::channel(1);
+        let hooks = hooks(&config, http, Arc::clone(&clock), telemetry.clone());
+        let deliverer = Deliverer::new(hooks, ledger.clone());
+        parts.spawn(deliverer.run(outbox, other_hooks, stop.clone()));
+
+        let wake = Arc::new(Notify::new());
+        let cron = CronTrigger::start(&config.schedule, Arc::clone(&wake)).await?;
+        let (reloads, reload_requests) = mpsc::channel(1);
+        let worker = Worker::new(
+            syncer,
+            &config.schedule,
+            ledger.instance(),
+            Arc::clone(&clock),
+            telemetry.clone(),
+            linked,
+        );
+        parts.spawn(worker.run(Arc::clone(&wake), reload_requests, stop.clone()));
+        let stop = guard.disarm();
+        Ok(Self {
+            read_config,
+            config,
+            clock,
+            telemetry,
+            ledger,
+            changes,
+            signals,
+            board,
+            observer,
+            addresses,
+            parts,
+            reloads,
+            hook_reloads,
+            wake,
+            cron,
+            stop,
+        })
+    }
+}
+
+async fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+    let mut listeners = Vec::new();
+    for &address in addresses {
+        let listener = TcpListener::bind(address).await;
+        listeners.push(listener.map_err(|cause| StartError::Listen { address, cause })?);
+    }
+    Ok(listeners)
+}
+
+/// Opens the ledger of `config` on a thread that may block.
+///
+/// # Errors
+/// What [`Ledger::open`] says.
+pub async fn open_ledger(config: &Config, telemetry: &Telemetry) -> Result<Ledger, LedgerError> {
+    let (path, policy) = (config.storage.path.clone(), config.policy);
+    let telemetry = telemetry.clone();
+    match tokio::task::spawn_blocking(move || Ledger::open(&path, policy, &telemetry)).await {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+/// A syncer as `config` says.
+#[must_use]
+pub fn syncer(
+    config: &Config,
+    http: &HttpClient,
+    ledger: &Ledger,
+    clock: &SharedClock,
+    telemetry: &Telemetry,
+) -> Syncer {
+    Syncer::new(
+        &config.accounts,
+        config.policy,
+        &config.api,
+        http,
+        ledger.clone(),
+        Arc::clone(clock),
+        telemetry.clone(),
+    )
+}
+
+/// The hooks as `config` says.
+pub(super) fn hooks(
+    config: &Config,
+    http: HttpClient,
+    clock: SharedClock,
+    telemetry: Telemetry,
+) -> Hooks {
+    Hooks {
+        settings: config.hooks.clone(),
+        api: config.api.clone(),
+        http,
+        clock,
+        telemetry,
+    }
+}
