@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod export;
 mod ledger;
+mod man;
 mod progress;
 mod report;
 mod serve;
@@ -146,8 +147,8 @@ enum Command {
         /// Whose completions.
         shell: clap_complete::Shell,
     },
-    /// Print the manual page.
-    Man,
+    /// Print the manual page, or write the pages of all commands.
+    Man(man::ManArguments),
 }
 
 /// Runs what the command line says.
@@ -191,11 +192,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut command, "flowgent-exporter", &mut script);
             print(String::from_utf8_lossy(&script))
         }
-        Some(Command::Man) => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
-            print(String::from_utf8_lossy(&page))
-        }
+        Some(Command::Man(arguments)) => man::man(&arguments),
     }
 }
 

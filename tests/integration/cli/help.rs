@@ -1,5 +1,7 @@
 //! Help, completions, the manual page, and what a mistyped command line is told.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::process::{Command, Stdio};
 
 use clap::CommandFactory;
@@ -118,21 +120,42 @@ fn bash_can_read_its_completions() {
 }
 
 #[test]
-fn the_manual_page_has_its_sections_and_every_command() {
-    let page = plainly(&["man"]).stdout;
-    for part in [
-        ".TH flowgent-exporter 1",
-        ".SH NAME",
-        ".SH SYNOPSIS",
-        ".SH OPTIONS",
-        ".SH EXTRA",
-    ] {
-        assert!(page.contains(part), "{part} is not in\n{page}");
+fn the_manual_has_a_page_for_every_command_and_every_page_names_those_that_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("share/man1");
+    let told = plainly(&["man", "--out", pages.to_str().unwrap()]);
+    let commands = commands();
+    let expected = format!("{} pages written to {}\n", commands.len(), pages.display());
+    assert_eq!((told.stdout, told.stderr.as_str()), (expected, ""));
+    let mut written = BTreeSet::new();
+    for path in &commands {
+        let name = [vec!["flowgent-exporter".to_owned()], path.clone()]
+            .concat()
+            .join("-");
+        let page = fs::read_to_string(pages.join(format!("{name}.1"))).unwrap();
+        for part in [".TH ", ".SH NAME", ".SH SYNOPSIS", ".SH OPTIONS"] {
+            assert!(page.contains(part), "{name} has no {part}:\n{page}");
+        }
+        written.insert(name.replace('-', "\\-"));
+        if path.is_empty() {
+            let printed = plainly(&["man"]).stdout;
+            assert_eq!(printed, page);
+        }
     }
-    for command in Arguments::command().get_subcommands() {
-        let entry = format!("flowgent\\-exporter\\-{}(1)", command.get_name());
-        assert!(page.contains(&entry), "{entry} is not in\n{page}");
+    assert_eq!(fs::read_dir(&pages).unwrap().count(), commands.len());
+    for page in fs::read_dir(&pages).unwrap() {
+        let page = fs::read_to_string(page.unwrap().path()).unwrap();
+        for (line, _) in page.lines().filter_map(|line| line.split_once("(1)")) {
+            assert!(written.contains(line), "there is no page {line}");
+        }
     }
+}
+
+#[test]
+fn manual_pages_that_cannot_be_written_are_named() {
+    let told = plainly(&["man", "--out", "/proc/none"]);
+    let expected = "error: cannot make folder /proc/none: No such file or directory (os error 2)\n";
+    told.assert_refused(1, expected);
 }
 
 #[test]
