@@ -4,7 +4,7 @@
 use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -74,15 +74,31 @@ pub(super) const PASSWORD: SecretKeys = SecretKeys {
 
 type Found = (SecretSource, Secret);
 
+/// The secret in the file of that name. In a service of systemd, which may be allowed to read its
+/// credentials only, a relative name is that of a credential first.
 pub(super) fn secret_file(folder: &Path, text: &str, keys: &SecretKeys) -> Result<Found, Fault> {
     let SecretKeys {
         file: key, what, ..
     } = keys;
-    let source = SecretSource::File(resolve_path(folder, text)?);
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let credential = credentials.zip(credential_name(text));
+    let given = credential.as_ref().map(|(folder, name)| folder.join(name));
+    let given = given.filter(|path| path.exists());
+    let is_given = given.is_some();
+    let source = SecretSource::File(match given {
+        Some(path) => path,
+        None => resolve_path(folder, text)?,
+    });
     match source.read() {
         Ok(secret) => Ok((source, secret)),
         Err(error) if secrets::looks_like_path(text) || exists(&source) => {
-            Err(Fault::new(error.to_string()))
+            let mut message = error.to_string();
+            if let Some((_, name)) = credential.filter(|_| !is_given) {
+                message += &format!(
+                    ", and systemd gave the service no credential `{name}` when it started"
+                );
+            }
+            Err(Fault::new(message))
         }
         // This may be the secret itself: the error would name it.
         Err(_) => Err(
@@ -91,6 +107,20 @@ pub(super) fn secret_file(folder: &Path, text: &str, keys: &SecretKeys) -> Resul
             )),
         ),
     }
+}
+
+/// The name of the credential that systemd makes of the file at a relative path when it is told to load
+/// the whole folder: `keys_acme.key` for `keys/acme.key`. None for other paths.
+fn credential_name(text: &str) -> Option<String> {
+    let components = Path::new(text).components();
+    let names = components.filter(|component| *component != Component::CurDir);
+    let names: Option<Vec<&str>> = names
+        .map(|component| match component {
+            Component::Normal(name) => name.to_str(),
+            _ => None,
+        })
+        .collect();
+    names.map(|names| names.join("_"))
 }
 
 /// Whether something stands at the secret's place, so that its name is no secret.
@@ -205,4 +235,19 @@ pub(super) fn certificates(path: PathBuf) -> Result<PathBuf, Fault> {
         return Err(refuse("it holds no PEM certificate".to_owned()));
     }
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::credential_name;
+
+    #[test]
+    fn a_relative_path_is_the_name_of_a_credential_as_systemd_makes_it_of_a_folder() {
+        let name = |text| credential_name(text).unwrap_or_default();
+        assert_eq!(name("keys/acme.key"), "keys_acme.key");
+        assert_eq!(name("./keys/eu/acme.key"), "keys_eu_acme.key");
+        assert_eq!(name("acme.key"), "acme.key");
+        assert_eq!(credential_name("/etc/acme.key"), None);
+        assert_eq!(credential_name("../acme.key"), None);
+    }
 }

@@ -246,3 +246,43 @@ acme     support     unknown  cannot connect: Connection refused (os error 111)
     );
     assert_eq!((ran.code, ran.stderr.as_str()), (1, ""));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_found_among_the_credentials_of_a_service_first() {
+    let mut scene = Scene::new(NOW);
+    let config = scene.config("");
+    for account in ["acme", "globex"] {
+        let key = std::fs::read_to_string(scene.path(&format!("{account}.key"))).unwrap();
+        // As systemd names what it loads from a folder `keys`.
+        scene.write(&format!("keys_{account}.key"), &key);
+        std::fs::remove_file(scene.path(&format!("{account}.key"))).unwrap();
+    }
+    scene.write(
+        "config.toml",
+        &config.replace("api_key_file = \"", "api_key_file = \"keys/"),
+    );
+    let told = ran(&scene, &["check", "--live"]).await;
+    assert!(told.stderr.contains("cannot read file"), "{}", told.stderr);
+    assert_eq!(told.code, 2);
+
+    let credentials = scene.folder().display().to_string();
+    scene
+        .environment
+        .push(("CREDENTIALS_DIRECTORY", credentials));
+    let told = ran(&scene, &["check", "--live"]).await;
+    assert_eq!((told.code, told.stderr.as_str()), (0, ""));
+
+    std::fs::remove_file(scene.path("keys_acme.key")).unwrap();
+    let told = ran(&scene, &["check"]).await;
+    let expected = "keys/acme.key`: No such file or directory (os error 2), and systemd gave the \
+                    service no credential `keys_acme.key` when it started\n";
+    assert!(told.stderr.contains(expected), "{}", told.stderr);
+
+    scene.write("keys_acme.key", "");
+    let told = ran(&scene, &["check"]).await;
+    assert!(
+        told.stderr.contains("keys_acme.key` is empty\n"),
+        "{}",
+        told.stderr
+    );
+}
