@@ -1,10 +1,12 @@
 //! What a person types: arguments, commands, and what is printed.
 
 mod alerts;
+mod ask;
 mod check;
 mod demo;
 mod doctor;
 mod export;
+mod health;
 mod ledger;
 mod man;
 mod progress;
@@ -128,6 +130,8 @@ enum Command {
     Check(check::CheckArguments),
     /// Look at everything the exporter needs, and say what to do about what is wrong.
     Doctor(doctor::DoctorArguments),
+    /// Ask a running exporter whether it is healthy, or with --ready whether it is ready.
+    Health(health::HealthArguments),
     /// Do one pass in the foreground: fetch what is missing or may have changed, or a range of days.
     Sync(sync::SyncArguments),
     /// Show what agents used by day, week or month, also while the exporter runs.
@@ -180,6 +184,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(Command::Demo(arguments)) => block_on(demo::demo(&arguments)),
         Some(Command::Check(arguments)) => block_on(check::check(&common, &arguments)),
         Some(Command::Doctor(arguments)) => block_on(doctor::doctor(&common, &arguments)),
+        Some(Command::Health(arguments)) => block_on(health::health(&common, &arguments)),
         Some(Command::Sync(arguments)) => block_on(sync::sync(&common, &arguments)),
         Some(Command::Report(arguments)) => block_on(report::report(&common, &arguments)),
         Some(Command::Export(arguments)) => block_on(export::export(&common, &arguments)),

@@ -67,26 +67,21 @@ impl Config {
     /// # Errors
     /// The file cannot be read, or every problem in it with its place.
     pub fn load(path: &Path, today: Day) -> Result<Self, ConfigError> {
-        let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(MAX_CONFIG_BYTES + 1).read_to_end(&mut bytes))
-            .map_err(|error| ConfigError::Read {
-                path: path.to_owned(),
-                error,
-            })?;
-        if bytes.len() as u64 > MAX_CONFIG_BYTES {
-            return Err(ConfigError::TooLarge {
-                path: path.to_owned(),
-                limit: MAX_CONFIG_BYTES,
-            });
-        }
-        let text = std::str::from_utf8(&bytes).map_err(|error| ConfigError::NotText {
-            path: path.to_owned(),
-            line: bytes[..error.valid_up_to()]
-                .split(|byte| *byte == b'\n')
-                .count(),
-        })?;
-        Self::parse(text, path, today)
+        Self::parse(&read(path)?, path, today)
+    }
+
+    /// How the exporter is served by the file at `path`, whatever else stands in it: for those who ask a
+    /// running exporter, which does not end because of what somebody writes there meanwhile.
+    ///
+    /// # Errors
+    /// The file cannot be read, or every problem in its section `[server]`.
+    pub fn load_server(path: &Path, today: Day) -> Result<http::Settings, ConfigError> {
+        let text = read(path)?;
+        let parse::Parsed { file, secrets } = parse::parse(&text, Some("server"));
+        file.and_then(|file| validate::validate_server(file, &text, path, today))
+            .map_err(|findings| {
+                ConfigError::Invalid(Problems::new(path, &text, &secrets, findings))
+            })
     }
 
     /// Listens on `addresses` instead of those that are written. The page that messages link to follows,
@@ -104,10 +99,34 @@ impl Config {
     /// # Errors
     /// Every problem in it with its place.
     pub fn parse(text: &str, path: &Path, today: Day) -> Result<Self, ConfigError> {
-        let parse::Parsed { file, secrets } = parse::parse(text);
+        let parse::Parsed { file, secrets } = parse::parse(text, None);
         file.and_then(|file| validate::validate(file, text, path, today))
             .map_err(|findings| ConfigError::Invalid(Problems::new(path, text, &secrets, findings)))
     }
+}
+
+/// The text of the file.
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_CONFIG_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| ConfigError::Read {
+            path: path.to_owned(),
+            error,
+        })?;
+    if bytes.len() as u64 > MAX_CONFIG_BYTES {
+        return Err(ConfigError::TooLarge {
+            path: path.to_owned(),
+            limit: MAX_CONFIG_BYTES,
+        });
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        ConfigError::NotText {
+            path: path.to_owned(),
+            line: before.split(|byte| *byte == b'\n').count(),
+        }
+    })
 }
 
 #[cfg(test)]

@@ -25,9 +25,9 @@ pub(super) struct Parsed {
     pub(super) secrets: Vec<Range<usize>>,
 }
 
-/// Reads `text`. Serde stops at the first entry that does not fit; here that entry is noted and taken
-/// out, and the rest is read again, so that one run tells all.
-pub(super) fn parse(text: &str) -> Parsed {
+/// Reads `text`, or of its sections only the one that is named. Serde stops at the first entry that does
+/// not fit; here that entry is noted and taken out, and the rest is read again, so that one run tells all.
+pub(super) fn parse(text: &str, section: Option<&str>) -> Parsed {
     let mut tree = match DeTable::parse(text) {
         Ok(tree) => tree,
         Err(error) => {
@@ -39,6 +39,13 @@ pub(super) fn parse(text: &str) -> Parsed {
         }
     };
     let mut secrets = secrets::in_table(text, tree.get_ref());
+    if let Some(section) = section {
+        let table = tree.get_mut();
+        let others = table.keys().filter(|key| key.get_ref() != section);
+        for key in others.cloned().collect::<Vec<_>>() {
+            table.remove(&key);
+        }
+    }
     let mut findings = Vec::new();
     while findings.len() < MAX_ENTRIES {
         let error = match ConfigFile::deserialize(Deserializer::from(tree.clone())) {

@@ -95,6 +95,22 @@ pub(super) fn validate(
     })
 }
 
+/// Checks the section `[server]` of `file`, as [`validate`] does, and nothing else.
+pub(super) fn validate_server(
+    file: ConfigFile,
+    text: &str,
+    path: &Path,
+    today: Day,
+) -> Result<http::Settings, Vec<Finding>> {
+    let mut check = Check::new(text, path, today);
+    let server = check.server(file.server.table);
+    if check.findings.is_empty() {
+        Ok(server)
+    } else {
+        Err(check.findings)
+    }
+}
+
 impl Check<'_> {
     fn server(&mut self, server: file::Server) -> http::Settings {
         let file::Server {

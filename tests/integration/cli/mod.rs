@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod doctor;
 mod export;
+mod health;
 mod help;
 mod ledger;
 mod report;
