@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connections::{Answering, Connections};
-use super::routes::{Content, State, respond, start_counting};
+use super::response::Content;
+use super::routes::{State, respond, start_counting};
 use crate::clock::instant;
 
 /// The most bytes that a request head may have, and the most headers.

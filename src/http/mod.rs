@@ -1,9 +1,13 @@
-//! The HTTP server: metrics, health, readiness and a landing page.
+//! The HTTP server: metrics, health and readiness, pages for people and an API for programs.
 
+mod api;
 mod connections;
 mod listener;
 mod pages;
+mod problem;
 mod readiness;
+mod request;
+mod response;
 mod routes;
 
 pub use listener::{Limits, serve};

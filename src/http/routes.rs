@@ -2,25 +2,25 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hyper::body::{Body, Incoming};
 use hyper::header::{
-    ACCEPT, ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE,
+    HeaderValue, VARY,
 };
 use hyper::{Method, Request, Response, StatusCode};
+use percent_encoding::percent_decode_str;
 use prometheus::IntCounter;
 
+use super::api::{self, Endpoint};
 use super::pages;
+use super::problem::{Kind, Problem};
 use super::readiness::Readiness;
+use super::request::{Asked, joined};
+use super::response::{self, Content, Reply, set};
 use crate::clock::SharedClock;
-use crate::exposition::{Encoding, Exposition, Frames, MediaType};
+use crate::exposition::{Encoding, Exposition, MediaType};
 use crate::status::Board;
 use crate::telemetry::Telemetry;
-
-const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 /// What responses are made from.
 #[derive(Debug, Clone)]
@@ -39,118 +39,148 @@ pub struct State {
     pub telemetry_path: String,
 }
 
-/// Who answers; the names are the values of the label `handler`.
-#[derive(Debug, Clone, Copy)]
+/// Who answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Handler {
     Metrics,
     Landing,
     Healthy,
     Ready,
+    Api(Endpoint),
     /// Nobody: the path is unknown.
     None,
 }
 
-impl Handler {
-    fn of(path: &str, telemetry_path: &str) -> Self {
-        match path {
-            // First, so that the metrics may be at `/`.
-            path if path == telemetry_path => Self::Metrics,
-            "/" => Self::Landing,
-            "/-/healthy" => Self::Healthy,
-            "/-/ready" => Self::Ready,
-            _ => Self::None,
-        }
-    }
+/// The paths and who answers them. A segment in braces stands for one of any text, which the handler is
+/// handed in order and decoded.
+const ROUTES: [(&str, Handler); 5] = [
+    ("/", Handler::Landing),
+    ("/-/healthy", Handler::Healthy),
+    ("/-/ready", Handler::Ready),
+    ("/api/v1/agents", Handler::Api(Endpoint::Agents)),
+    (
+        "/api/v1/agents/{account}/{agent}",
+        Handler::Api(Endpoint::Agent),
+    ),
+];
 
+/// What these paths lead to is for programs, also where it leads to nothing.
+const API: &str = "/api/";
+
+impl Handler {
+    /// Its name: the value of the label `handler`.
     const fn name(self) -> &'static str {
         match self {
             Self::Metrics => "metrics",
             Self::Landing => "landing",
             Self::Healthy => "healthy",
             Self::Ready => "ready",
+            Self::Api(endpoint) => endpoint.name(),
             Self::None => "none",
         }
     }
-}
 
-/// The outcomes that are counted from zero, so that a rate over them sees the first.
-const OUTCOMES: [(Handler, StatusCode); 6] = [
-    (Handler::Metrics, StatusCode::OK),
-    (Handler::Landing, StatusCode::OK),
-    (Handler::Healthy, StatusCode::OK),
-    (Handler::Ready, StatusCode::OK),
-    (Handler::Ready, StatusCode::SERVICE_UNAVAILABLE),
-    (Handler::None, StatusCode::NOT_FOUND),
-];
-
-/// The content of a response, in frames whose total length is known.
-pub(super) enum Content {
-    /// A short text.
-    Text(Bytes),
-    /// The metrics.
-    Metrics(Frames),
-}
-
-impl Content {
-    /// How many bytes are left.
-    pub(super) fn length(&self) -> u64 {
+    /// The methods that it takes, as the header Allow tells them.
+    const fn methods(self) -> &'static str {
         match self {
-            Self::Text(text) => text.len() as u64,
-            Self::Metrics(frames) => frames.length(),
+            Self::Metrics
+            | Self::Landing
+            | Self::Healthy
+            | Self::Ready
+            | Self::Api(_)
+            | Self::None => "GET, HEAD",
         }
     }
 
-    /// The next of them.
-    pub(super) fn next(&mut self) -> Option<Bytes> {
+    /// The outcomes that are counted from zero, so that a rate over them sees the first.
+    const fn outcomes(self) -> &'static [StatusCode] {
         match self {
-            Self::Text(text) => Some(std::mem::take(text)).filter(|text| !text.is_empty()),
-            Self::Metrics(frames) => frames.next(),
+            Self::Metrics | Self::Landing | Self::Healthy => &[StatusCode::OK],
+            Self::Ready => &[StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE],
+            Self::Api(endpoint) => endpoint.outcomes(),
+            Self::None => &[StatusCode::NOT_FOUND],
         }
     }
 }
 
 /// Answers `request` and counts it. The content of a request is never read.
 pub(super) async fn respond(state: &State, request: &Request<Incoming>) -> Response<Content> {
-    let handler = Handler::of(request.uri().path(), &state.telemetry_path);
-    let is_head = request.method() == Method::HEAD;
-    let mut response = match handler {
-        Handler::None => text(StatusCode::NOT_FOUND, "not found\n"),
-        _ if !is_head && request.method() != Method::GET => {
-            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
-            set(&mut response, ALLOW, HeaderValue::from_static("GET, HEAD"));
-            response
-        }
-        Handler::Metrics => metrics(state, request.headers()),
-        Handler::Landing => landing(state),
-        Handler::Healthy => text(StatusCode::OK, "healthy\n"),
-        Handler::Ready => match state.readiness.pending() {
-            None => text(StatusCode::OK, "ready\n"),
-            Some(reason) => text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                format!("not ready: {reason}\n"),
-            ),
-        },
-    };
-    let length = response.body().length().into();
-    set(&mut response, CONTENT_LENGTH, length);
-    let nosniff = HeaderValue::from_static("nosniff");
-    set(&mut response, X_CONTENT_TYPE_OPTIONS, nosniff);
-    if is_head {
-        *response.body_mut() = Content::Text(Bytes::new());
+    let (uri, headers) = (request.uri(), request.headers());
+    let (handler, parameters) = route(uri.path(), &state.telemetry_path);
+    let asked = Asked::new(uri.path(), parameters, uri.query(), headers);
+    let reply = answer(state, handler, request.method(), &asked).await;
+    let mut response = response::finish(reply, headers).await;
+    if request.method() == Method::HEAD {
+        *response.body_mut() = Content::Text(bytes::Bytes::new());
     }
     if !request.body().is_end_stream() {
         // What nobody reads must not be taken for the next request. Left to itself, hyper reads on
         // if the content happens to be there already.
-        set(&mut response, CONNECTION, HeaderValue::from_static("close"));
+        set(&mut response, CONNECTION, "close");
     }
     requests(&state.telemetry, handler, response.status()).inc();
     response
 }
 
+/// Who answers `path`, and what it is handed.
+fn route(path: &str, telemetry_path: &str) -> (Handler, Vec<String>) {
+    // First, so that the metrics may be at `/`.
+    if path == telemetry_path {
+        return (Handler::Metrics, Vec::new());
+    }
+    let mut routes = ROUTES.iter();
+    routes
+        .find_map(|(pattern, handler)| Some((*handler, parameters(pattern, path)?)))
+        .unwrap_or((Handler::None, Vec::new()))
+}
+
+/// What `path` has where `pattern` has braces, decoded; none if it is not of that pattern.
+fn parameters(pattern: &str, path: &str) -> Option<Vec<String>> {
+    let mut segments = path.split('/');
+    let mut parameters = Vec::new();
+    for expected in pattern.split('/') {
+        let segment = segments.next()?;
+        if expected.starts_with('{') {
+            let decoded = percent_decode_str(segment).decode_utf8().ok()?;
+            parameters.push(decoded.into_owned());
+        } else if segment != expected {
+            return None;
+        }
+    }
+    segments.next().is_none().then_some(parameters)
+}
+
+async fn answer(state: &State, handler: Handler, method: &Method, asked: &Asked<'_>) -> Reply {
+    let methods = handler.methods();
+    if handler != Handler::None && !methods.split(", ").any(|known| known == method.as_str()) {
+        let mut reply = refusal(
+            StatusCode::METHOD_NOT_ALLOWED,
+            Kind::MethodNotAllowed,
+            asked,
+        );
+        set(&mut reply, ALLOW, methods);
+        return reply;
+    }
+    match handler {
+        Handler::Metrics => metrics(state, asked),
+        Handler::Landing => response::html(pages::landing(&state.telemetry_path)),
+        Handler::Healthy => response::text(StatusCode::OK, "healthy\n"),
+        Handler::Ready => ready(state),
+        Handler::Api(endpoint) => match api::answer(endpoint, state, asked).await {
+            Ok(reply) => reply,
+            Err(problem) => response::problem(&problem, asked.path),
+        },
+        Handler::None => refusal(StatusCode::NOT_FOUND, Kind::NotFound, asked),
+    }
+}
+
 /// Makes the request counters, at zero.
 pub(super) fn start_counting(telemetry: &Telemetry) {
-    for (handler, status) in OUTCOMES {
-        requests(telemetry, handler, status);
+    let routed = ROUTES.iter().map(|(_, handler)| *handler);
+    for handler in routed.chain([Handler::Metrics, Handler::None]) {
+        for status in handler.outcomes() {
+            requests(telemetry, handler, *status);
+        }
     }
 }
 
@@ -159,46 +189,85 @@ fn requests(telemetry: &Telemetry, handler: Handler, status: StatusCode) -> IntC
     telemetry.http_requests.with_label_values(&labels)
 }
 
-fn metrics(state: &State, headers: &HeaderMap) -> Response<Content> {
-    let media_type = MediaType::negotiate(&joined(headers, &ACCEPT));
-    let encoding = Encoding::negotiate(&joined(headers, &ACCEPT_ENCODING));
+fn metrics(state: &State, asked: &Asked<'_>) -> Reply {
+    let media_type = MediaType::negotiate(&joined(asked.headers, &ACCEPT));
+    let encoding = Encoding::negotiate(&joined(asked.headers, &ACCEPT_ENCODING));
     let today = state.clock.today();
     let frames = state.exposition.scrape(media_type.format, encoding, today);
-    let mut response = Response::new(Content::Metrics(frames));
+    let mut reply = Response::new(Content::Metrics(frames));
     let content_type = HeaderValue::from_str(&media_type.to_string())
         .expect("media types are made of visible ASCII");
-    set(&mut response, CONTENT_TYPE, content_type);
+    reply.headers_mut().insert(CONTENT_TYPE, content_type);
     if encoding == Encoding::Gzip {
-        let gzip = HeaderValue::from_static("gzip");
-        set(&mut response, CONTENT_ENCODING, gzip);
+        set(&mut reply, CONTENT_ENCODING, "gzip");
     }
-    let vary = HeaderValue::from_static("Accept, Accept-Encoding");
-    set(&mut response, VARY, vary);
-    response
+    set(&mut reply, VARY, "Accept, Accept-Encoding");
+    set(&mut reply, CACHE_CONTROL, "no-store");
+    reply
 }
 
-fn landing(state: &State) -> Response<Content> {
-    let mut response = text(StatusCode::OK, pages::landing(&state.telemetry_path));
-    set(&mut response, CONTENT_TYPE, HTML);
-    let policy = HeaderValue::from_static(pages::CONTENT_SECURITY_POLICY);
-    set(&mut response, CONTENT_SECURITY_POLICY, policy);
-    response
+fn ready(state: &State) -> Reply {
+    match state.readiness.pending() {
+        None => response::text(StatusCode::OK, "ready\n"),
+        Some(reason) => response::text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("not ready: {reason}\n"),
+        ),
+    }
 }
 
-fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Content> {
-    let mut response = Response::new(Content::Text(text.into()));
-    *response.status_mut() = status;
-    set(&mut response, CONTENT_TYPE, PLAIN);
-    response
+/// What cannot be answered, in the form that whoever asks for such a path can read.
+fn refusal(status: StatusCode, kind: Kind, asked: &Asked<'_>) -> Reply {
+    let words = match kind {
+        Kind::MethodNotAllowed => "method not allowed",
+        _ => "not found",
+    };
+    if asked.path.starts_with(API) {
+        return response::problem(&Problem::new(kind, words), asked.path);
+    }
+    response::text(status, format!("{words}\n"))
 }
 
-fn set(response: &mut Response<Content>, name: HeaderName, value: HeaderValue) {
-    response.headers_mut().insert(name, value);
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// All values of a header as one list. Values that are no text are left out.
-fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
-    let values = headers.get_all(name).iter();
-    let values: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
-    values.join(",")
+    #[test]
+    fn a_path_leads_to_its_handler_with_its_decoded_segments() {
+        let agent = Handler::Api(Endpoint::Agent);
+        for (path, handler, parameters) in [
+            ("/", Handler::Landing, &[][..]),
+            ("/metrics", Handler::Metrics, &[]),
+            ("/metrics/", Handler::None, &[]),
+            ("", Handler::None, &[]),
+            ("//", Handler::None, &[]),
+            ("/%2d/ready", Handler::None, &[]),
+            (
+                "/api/v1/agents/acme/a%2Fb%20%C3%BC",
+                agent,
+                &["acme", "a/b ü"],
+            ),
+            ("/api/v1/agents/a+b/%", agent, &["a+b", "%"]),
+            ("/api/v1/agents//", agent, &["", ""]),
+            ("/api/v1/agents/a/%ff", Handler::None, &[]),
+            ("/api/v1/agents/a/b/", Handler::None, &[]),
+        ] {
+            let expected = parameters.iter().map(|text| (*text).to_owned()).collect();
+            assert_eq!(route(path, "/metrics"), (handler, expected), "{path}");
+        }
+        assert_eq!(route("/", "/").0, Handler::Metrics);
+    }
+
+    #[test]
+    fn no_two_routes_or_handlers_are_taken_for_each_other() {
+        for (place, (pattern, handler)) in ROUTES.iter().enumerate() {
+            assert_eq!(route(pattern, "/metrics").0, *handler, "{pattern}");
+            let others = &ROUTES[place + 1..];
+            assert!(
+                !others
+                    .iter()
+                    .any(|(_, other)| other.name() == handler.name())
+            );
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! The server over real sockets, spoken to byte by byte.
 
+mod replies;
+
 use std::io::Read;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;

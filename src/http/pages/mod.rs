@@ -1,9 +1,5 @@
 //! The pages that people see.
 
-/// Nothing but the page itself: no script, no style, no image, no frame, no form.
-pub(super) const CONTENT_SECURITY_POLICY: &str =
-    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
 /// The landing page, with a link to everything that there is to see.
 pub(super) fn landing(telemetry_path: &str) -> String {
     let telemetry_path = escaped(telemetry_path);

@@ -1,0 +1,148 @@
+//! Long lists come in pages: `limit` says how much of one, `offset` from where on, and the header Link
+//! (RFC 8288) where the next one is.
+
+use hyper::header::{HeaderValue, LINK};
+use url::form_urlencoded::Serializer;
+
+use super::super::problem::Problem;
+use super::super::request::{Asked, Query, invalid};
+use super::super::response::Reply;
+use crate::roster::printable;
+
+/// The items of a page unless another number is asked for.
+const DEFAULT_LIMIT: usize = 100;
+/// The most items that a page may have.
+pub(super) const MAX_LIMIT: usize = 1000;
+/// The furthest that a page may begin: more than there will ever be of anything.
+const MAX_OFFSET: usize = 1_000_000_000;
+
+/// The names of the parameters.
+const OFFSET: &str = "offset";
+const LIMIT: &str = "limit";
+
+/// Which part of a list is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Page {
+    /// Items before it.
+    pub(super) offset: usize,
+    /// The most items in it.
+    pub(super) limit: usize,
+}
+
+impl Page {
+    /// The page that a query asks for.
+    pub(super) fn of(query: &Query) -> Result<Self, Problem> {
+        Ok(Self {
+            offset: number(query, OFFSET, 0, 0, MAX_OFFSET)?,
+            limit: number(query, LIMIT, DEFAULT_LIMIT, 1, MAX_LIMIT)?,
+        })
+    }
+
+    /// What of `items` is on it.
+    pub(super) fn part<'a, T>(&self, items: &'a [T]) -> &'a [T] {
+        let rest = items.get(self.offset..).unwrap_or_default();
+        &rest[..rest.len().min(self.limit)]
+    }
+
+    /// Says in `reply` where the page is that follows `shown` items of this one, if any of `total` are
+    /// left.
+    pub(super) fn link(
+        &self,
+        reply: &mut Reply,
+        asked: &Asked<'_>,
+        query: &Query,
+        shown: usize,
+        total: usize,
+    ) {
+        let next = self.offset.saturating_add(shown);
+        if shown == 0 || next >= total {
+            return;
+        }
+        let mut text = Serializer::new(String::new());
+        text.extend_pairs(query.pairs().filter(|(name, _)| *name != OFFSET));
+        text.append_pair(OFFSET, &next.to_string());
+        let link = format!("<{}?{}>; rel=\"next\"", asked.path, text.finish());
+        if let Ok(link) = HeaderValue::from_str(&link) {
+            reply.headers_mut().insert(LINK, link);
+        }
+    }
+}
+
+fn number(
+    query: &Query,
+    name: &str,
+    default: usize,
+    least: usize,
+    most: usize,
+) -> Result<usize, Problem> {
+    let Some(text) = query.one(name)? else {
+        return Ok(default);
+    };
+    // Digits only: `parse` would take a sign too.
+    let number = text.parse().ok().filter(|number| {
+        text.bytes().all(|byte| byte.is_ascii_digit()) && (least..=most).contains(number)
+    });
+    number.ok_or_else(|| {
+        let text = printable(text);
+        invalid(format!(
+            "`{name}` is a whole number from {least} to {most}, not `{text}`"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(query: &str) -> Result<(usize, usize), String> {
+        let query = Query::parse(query).unwrap();
+        match Page::of(&query) {
+            Ok(Page { offset, limit }) => Ok((offset, limit)),
+            Err(problem) => Err(problem.detail().to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_page_is_of_a_bounded_size_and_place() {
+        assert_eq!(page(""), Ok((0, 100)));
+        assert_eq!(
+            page("limit=1000&offset=1000000000"),
+            Ok((1_000_000_000, 1000))
+        );
+        for (query, problem) in [
+            (
+                "limit=0",
+                "`limit` is a whole number from 1 to 1000, not `0`",
+            ),
+            (
+                "limit=1001",
+                "`limit` is a whole number from 1 to 1000, not `1001`",
+            ),
+            ("limit=", "`limit` is a whole number from 1 to 1000, not ``"),
+            (
+                "limit=%2B5",
+                "`limit` is a whole number from 1 to 1000, not `+5`",
+            ),
+            (
+                "offset=99999999999999999999999",
+                "`offset` is a whole number from 0 to 1000000000, not `99999999999999999999999`",
+            ),
+            (
+                "offset=1&offset=1",
+                "`offset` is given 2 times, but may be given once",
+            ),
+        ] {
+            assert_eq!(page(query), Err(problem.to_owned()), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_page_beyond_the_end_is_empty() {
+        let items = [1, 2, 3];
+        let part = |offset, limit| Page { offset, limit }.part(&items).to_vec();
+        assert_eq!(part(0, 2), [1, 2]);
+        assert_eq!(part(2, 2), [3]);
+        assert_eq!(part(3, 2), [0; 0]);
+        assert_eq!(part(usize::MAX, usize::MAX), [0; 0]);
+    }
+}
