@@ -11,7 +11,7 @@ const WORDS: [&str; 13] = [
 ];
 
 /// A number with thousands separators: two decimals below 100, one above, without trailing zeros.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let decimals = if value.abs() < 100.0 { 2 } else { 1 };
     // The sum is what makes a negative zero a positive one.
     let text = format!("{:.decimals$}", value + 0.0);
@@ -39,14 +39,14 @@ pub(crate) fn grouped(text: &str) -> String {
 }
 
 /// An amount of credits: `1 credit`, `1,234.5 credits`.
-pub(super) fn credits(value: f64) -> String {
+pub(crate) fn credits(value: f64) -> String {
     let number = number(value);
     let unit = if number == "1" { "credit" } else { "credits" };
     format!("{number} {unit}")
 }
 
 /// A share in whole percent, rounded down: 100% is said only of all.
-pub(super) fn percent(ratio: f64) -> String {
+pub(crate) fn percent(ratio: f64) -> String {
     // What a product of floats lost in its last bits is not to cost a whole percent.
     format!("{}%", number((ratio * 100.0 + 1e-9).floor()))
 }
@@ -57,7 +57,7 @@ pub(super) fn exact_percent(ratio: f64) -> String {
 }
 
 /// A day without its year, unless that differs from the year of `today`: `27 Nov`.
-pub(super) fn date(day: Day, today: Day) -> String {
+pub(crate) fn date(day: Day, today: Day) -> String {
     let date = day.date();
     let format = if date.year() == today.date().year() {
         "%-d %b"
@@ -68,7 +68,7 @@ pub(super) fn date(day: Day, today: Day) -> String {
 }
 
 /// The days `first` through `last` as the end of a sentence: `from 1 Nov through 22 Nov`.
-pub(super) fn dates(first: Day, last: Day, today: Day) -> String {
+pub(crate) fn dates(first: Day, last: Day, today: Day) -> String {
     if first == last {
         format!("on {}", date(first, today))
     } else {
@@ -77,7 +77,7 @@ pub(super) fn dates(first: Day, last: Day, today: Day) -> String {
 }
 
 /// A count of things, in words up to twelve: `three days`, `1,000 days`.
-pub(super) fn count(number: u32, one: &str, many: &str) -> String {
+pub(crate) fn count(number: u32, one: &str, many: &str) -> String {
     let thing = if number == 1 { one } else { many };
     let word = usize::try_from(number)
         .ok()
@@ -89,7 +89,7 @@ pub(super) fn count(number: u32, one: &str, many: &str) -> String {
 }
 
 /// The text with its first letter as a capital.
-pub(super) fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| {
         first.to_uppercase().chain(letters).collect()

@@ -24,6 +24,11 @@ const RESOLVED_KEPT: TimeDelta = TimeDelta::days(400);
 const ALERTS: &str = "
     SELECT rule, subject, period, threshold, state, since_ms, fired_at_ms, limit_credits, hooks, notice
     FROM alert ORDER BY rule, subject, period, threshold";
+const COUNTS: &str = "SELECT state, count(*) FROM alert GROUP BY state";
+const NEWEST: &str = "
+    SELECT rule, subject, period, threshold, state, since_ms, fired_at_ms, limit_credits, hooks, notice
+    FROM alert WHERE state = ?1
+    ORDER BY since_ms DESC, rule, subject, period, threshold LIMIT ?2";
 const OF_HOOK: &str = "
     SELECT rule, subject, period, threshold, state, since_ms, fired_at_ms, limit_credits, hooks, notice
     FROM alert
@@ -168,6 +173,32 @@ pub(super) fn memory(connection: &Connection) -> Result<AlertMemory, Fault> {
         alerts: alerts.collect::<rusqlite::Result<_>>()?,
         watched: watched.collect::<rusqlite::Result<_>>()?,
     })
+}
+
+/// How many there are in each state that any is in.
+pub(super) fn counts(connection: &Connection) -> Result<Vec<(AlertState, usize)>, Fault> {
+    let mut statement = connection.prepare_cached(COUNTS)?;
+    let counts = statement.query_map([], |row| {
+        let state: String = row.get(0)?;
+        let number: i64 = row.get(1)?;
+        let state = state
+            .parse()
+            .map_err(|reason: String| unreadable(0, reason))?;
+        Ok((state, usize::try_from(number).unwrap_or(0)))
+    })?;
+    Ok(counts.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Those that are in `state` since the shortest time, at most `limit`.
+pub(super) fn newest(
+    connection: &Connection,
+    state: AlertState,
+    limit: usize,
+) -> Result<Vec<Alert>, Fault> {
+    let mut statement = connection.prepare_cached(NEWEST)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let alerts = statement.query_map((state.as_str(), limit), alert)?;
+    Ok(alerts.collect::<rusqlite::Result<_>>()?)
 }
 
 /// The alerts that `hook` was told of, and that fire or are over since `resolved_since`. What it was

@@ -14,6 +14,7 @@
 //!
 //! SQL is written in this room and nowhere else.
 
+mod agent_history;
 mod alert;
 mod backup;
 mod check;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+pub use agent_history::{AgentHistory, FetchedDay};
 pub use alert::{Alert, AlertChanges, AlertKey, AlertMemory, AlertState, Watched};
 pub use backup::{BackupProgress, backup};
 pub use check::{Report, check};
@@ -57,9 +59,8 @@ use file::{Lock, Place};
 use reader::Reader;
 use writer::Writer;
 
-/// The values of the label `transaction` of `flowgent_exporter_ledger_transaction_duration_seconds` and
-/// `flowgent_exporter_ledger_errors_total`.
-pub const TRANSACTIONS: [&str; 20] = [
+/// The values of the label `transaction` of `flowgent_exporter_ledger_transaction_duration_seconds`.
+pub const TRANSACTIONS: [&str; 22] = [
     CONFIGURE,
     REGISTER,
     RECORD,
@@ -80,6 +81,8 @@ pub const TRANSACTIONS: [&str; 20] = [
     BACKLOGS,
     DISABLE_HOOK,
     DISABLED_HOOKS,
+    AGENT_HISTORY,
+    ALERTS,
 ];
 const CONFIGURE: &str = "configure";
 const REGISTER: &str = "register";
@@ -102,6 +105,8 @@ const RECORD_ATTEMPT: &str = "record_attempt";
 const BACKLOGS: &str = "backlogs";
 const DISABLE_HOOK: &str = "disable_hook";
 const DISABLED_HOOKS: &str = "disabled_hooks";
+const AGENT_HISTORY: &str = "agent_history";
+const ALERTS: &str = "alerts";
 
 /// Where the ledger is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,7 +207,6 @@ impl Ledger {
             telemetry
                 .ledger_transaction_duration
                 .with_label_values(&[transaction]);
-            telemetry.ledger_errors.with_label_values(&[transaction]);
         }
         let place = Place::existing_or_new(path)?;
         let lock = Lock::take(&place)?;

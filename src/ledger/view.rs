@@ -9,10 +9,11 @@ use super::error::LedgerError;
 use super::file::Place;
 use super::reader::Reader;
 use super::{
-    ALERT_MEMORY, ALERTS_OF_HOOK, AgentNumber, Alert, AlertMemory, BACKLOGS, Backlog, COVERAGE,
-    DELIVERIES, DISABLED_HOOKS, DUE_DELIVERIES, DeliveryRecord, DisabledHook, HISTORY_START,
-    Identity, LIST, ListSource, NUMBERS, REVISIONS, Revision, SNAPSHOT, USAGE, alert, list, outbox,
-    schema, usage,
+    AGENT_HISTORY, ALERT_MEMORY, ALERTS, ALERTS_OF_HOOK, AgentHistory, AgentNumber, Alert,
+    AlertMemory, AlertState, BACKLOGS, Backlog, COVERAGE, DELIVERIES, DISABLED_HOOKS,
+    DUE_DELIVERIES, DeliveryRecord, DisabledHook, HISTORY_START, Identity, LIST, ListSource,
+    NUMBERS, REVISIONS, Revision, SNAPSHOT, USAGE, agent_history, alert, list, outbox, schema,
+    usage,
 };
 use crate::day::{Day, Usage};
 use crate::roster::ListedAgent;
@@ -168,6 +169,18 @@ impl View {
             .await
     }
 
+    /// Everything that is known of `agent`.
+    ///
+    /// # Errors
+    /// The agent was not registered, or the file could not be read.
+    pub async fn agent_history(&self, agent: AgentNumber) -> Result<AgentHistory, LedgerError> {
+        self.reader
+            .run(AGENT_HISTORY, move |connection| {
+                agent_history::read(connection, agent)
+            })
+            .await
+    }
+
     /// The list of an account's agents that was kept last, ordered by their identifiers; empty if
     /// none ever was.
     ///
@@ -191,6 +204,30 @@ impl View {
     /// The file could not be read.
     pub async fn alert_memory(&self) -> Result<AlertMemory, LedgerError> {
         self.reader.run(ALERT_MEMORY, alert::memory).await
+    }
+
+    /// How many alerts are in each state that any is in.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub async fn alert_counts(&self) -> Result<Vec<(AlertState, usize)>, LedgerError> {
+        self.reader.run(ALERTS, alert::counts).await
+    }
+
+    /// The alerts that are in `state` since the shortest time, at most `limit`.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub async fn newest_alerts(
+        &self,
+        state: AlertState,
+        limit: usize,
+    ) -> Result<Vec<Alert>, LedgerError> {
+        self.reader
+            .run(ALERTS, move |connection| {
+                alert::newest(connection, state, limit)
+            })
+            .await
     }
 
     /// The alerts that `hook` is told of which fire, or are over since `resolved_since`, ordered by

@@ -401,3 +401,28 @@ async fn what_was_recorded_outlives_a_process_that_is_killed() {
     ledger.close().await;
     assert_eq!(check(&left).unwrap().violations, [""; 0]);
 }
+
+#[tokio::test]
+async fn the_newest_alerts_of_a_state_come_first_and_all_are_counted() {
+    let (_directory, _, ledger) = new();
+    let since = |rule: &str, offset| Alert {
+        since: noon(offset),
+        ..alert(key(rule, ""))
+    };
+    let over = Alert {
+        state: AlertState::Resolved,
+        ..since("over", 9)
+    };
+    let all = vec![since("a", 1), since("b", 3), since("c", 2), over];
+    ledger
+        .record_alerts(changes(all, vec![]), noon(9))
+        .await
+        .unwrap();
+    let firing = ledger.newest_alerts(AlertState::Firing, 2).await.unwrap();
+    let rules: Vec<&str> = firing.iter().map(|alert| &*alert.key.rule).collect();
+    assert_eq!(rules, ["b", "c"]);
+    let mut counts = ledger.alert_counts().await.unwrap();
+    counts.sort_by_key(|(_, number)| *number);
+    let expected = [(AlertState::Resolved, 1), (AlertState::Firing, 3)];
+    assert_eq!(counts, expected);
+}

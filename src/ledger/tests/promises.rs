@@ -221,8 +221,6 @@ async fn jobs_share_a_transaction_and_only_the_guilty_one_fails() {
         format!("ledger {shown}: transaction record panicked: on purpose")
     );
     assert_eq!(recorded(), 1 + 5, "one together, then each alone");
-    let errors = telemetry.ledger_errors.with_label_values(&[RECORD]);
-    assert_eq!(errors.get(), 3, "the guilty ones, each once");
     assert_eq!(totals(&ledger, agent).await.frontier_credits, 3.0);
 
     // Without a guilty one there is one transaction for all.
@@ -290,11 +288,7 @@ async fn a_full_disk_fails_the_commit_and_nothing_else() {
 
 #[tokio::test]
 async fn a_panic_while_reading_reaches_its_caller_alone() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("ledger.db");
-    let telemetry = Telemetry::new();
-    let ledger = Ledger::open(&path, POLICY, &telemetry).unwrap();
-    let agent = register(&ledger, &["support"]).await[0];
+    let (_directory, path, ledger, agent) = new().await;
     let panicked = ledger.snapshot(vec![agent], day(0), |_, _, _| panic!("on purpose"));
     let panicked: Result<Vec<()>, _> = panicked.await;
     assert_eq!(
@@ -305,8 +299,6 @@ async fn a_panic_while_reading_reaches_its_caller_alone() {
         )
     );
     assert_eq!(totals(&ledger, agent).await, Totals::default());
-    let errors = telemetry.ledger_errors.with_label_values(&[SNAPSHOT]);
-    assert_eq!(errors.get(), 1);
     ledger.close().await;
 }
 
@@ -446,4 +438,58 @@ async fn the_last_list_of_each_source_is_kept_with_its_labels() {
         .unwrap();
     assert_eq!(list(ListSource::File).await.unwrap(), []);
     assert_eq!(list(ListSource::Flowgent).await.unwrap(), second);
+}
+
+#[tokio::test]
+async fn an_agents_history_tells_its_days_when_they_were_fetched_and_what_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = open(&directory.path().join("ledger.db"));
+    let agents = register(&ledger, &["support", "sales"]).await;
+    ledger
+        .commit(answer(agents[0], 0, &[1.0, 2.0], 2))
+        .await
+        .unwrap();
+    ledger
+        .commit(answer(agents[1], 0, &[9.0], 2))
+        .await
+        .unwrap();
+    ledger
+        .commit(answer(agents[0], 1, &[2.5, 3.0], 4))
+        .await
+        .unwrap();
+    let history = ledger.agent_history(agents[0]).await.unwrap();
+    let days: Vec<_> = history
+        .days
+        .iter()
+        .map(|day| {
+            (
+                day.usage.day,
+                day.usage.credits,
+                day.fetched,
+                day.is_settled(POLICY),
+            )
+        })
+        .collect();
+    let expected = [
+        (day(0), 1.0, day(2), false),
+        (day(1), 2.5, day(4), false),
+        (day(2), 3.0, day(4), false),
+    ];
+    assert_eq!(days, expected);
+    assert_eq!(history.policy, POLICY);
+    assert_eq!(history.totals.revised_up, 1);
+    let [revision] = history.revisions[..] else {
+        panic!("{:?}", history.revisions)
+    };
+    assert_eq!(
+        (revision.day, revision.old, revision.new),
+        (day(1), 2.0, 2.5)
+    );
+    ledger
+        .commit(answer(agents[0], 0, &[1.0], 9))
+        .await
+        .unwrap();
+    let history = ledger.agent_history(agents[0]).await.unwrap();
+    assert!(history.days[0].is_settled(POLICY));
+    assert_eq!(history.days[0].fetched, day(9));
 }
