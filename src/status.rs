@@ -1,6 +1,10 @@
 //! What the exporter knows at this moment, for whoever shows it to people: one [`Board`] that the parts
 //! write on as they go, and that pages and the API read without waiting for any of them.
 
+mod trouble;
+
+pub use trouble::{Facts, Trouble};
+
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -10,6 +14,8 @@ use chrono::{DateTime, Utc};
 use crate::day::Day;
 use crate::exposition::{AgentSeries, AlertSeries, BudgetSeries};
 use crate::ledger::{AgentNumber, Member, View};
+use crate::roster::AccountSettings;
+use crate::secret::SecretSource;
 use crate::series::Figures;
 use crate::sync::{Event, Outcome, Problem, Report};
 
@@ -20,6 +26,17 @@ pub struct Board {
     agents: RwLock<Roll>,
     alerting: ArcSwapOption<Alerting>,
     sync: ArcSwap<SyncStatus>,
+    accounts: ArcSwap<Vec<AccountPlace>>,
+    config_error: ArcSwapOption<String>,
+}
+
+/// An account and where its key comes from, as people find both in the config.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountPlace {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where its key is read from.
+    pub api_key: SecretSource,
 }
 
 /// All agents and their figures, as of one UTC day.
@@ -80,6 +97,8 @@ pub struct LastSync {
     pub planned: usize,
     /// Requests whose answers are in the ledger.
     pub committed: usize,
+    /// Requests put off because FlowGent's day was still the one before ours.
+    pub deferred: usize,
     /// Days that the ledger did not know before.
     pub new_days: usize,
     /// Known days whose figure changed.
@@ -116,6 +135,33 @@ impl Board {
     #[must_use]
     pub fn sync(&self) -> Arc<SyncStatus> {
         self.sync.load_full()
+    }
+
+    /// The accounts of the config that is in use, in its order.
+    #[must_use]
+    pub fn accounts(&self) -> Arc<Vec<AccountPlace>> {
+        self.accounts.load_full()
+    }
+
+    /// Why the config that was read last is not the one in use; none if it is.
+    #[must_use]
+    pub fn config_error(&self) -> Option<Arc<String>> {
+        self.config_error.load_full()
+    }
+
+    /// A config with these accounts is in use from now on.
+    pub fn configured(&self, accounts: &[AccountSettings]) {
+        let places = accounts.iter().map(|account| AccountPlace {
+            name: Arc::clone(&account.name),
+            api_key: account.api_key.clone(),
+        });
+        self.accounts.store(Arc::new(places.collect()));
+        self.config_error.store(None);
+    }
+
+    /// A config was read and is not used, for this reason.
+    pub fn not_configured(&self, error: String) {
+        self.config_error.store(Some(Arc::new(error)));
     }
 
     /// The ledger is open from now on.
@@ -237,6 +283,7 @@ impl LastSync {
             outcome: report.outcome(),
             planned: report.planned,
             committed: report.committed,
+            deferred: report.deferred,
             new_days: report.new_days,
             revised_days: report.revised_days,
             absent_days: report.absent_days,

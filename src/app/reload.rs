@@ -22,6 +22,7 @@ impl App {
             Err(error) => {
                 let summary = error.summary();
                 error!("config not reloaded, the one from before stays in use: {summary}");
+                self.board.not_configured(summary);
             }
         }
     }
@@ -37,6 +38,7 @@ impl App {
             return Err(error.into());
         }
         self.changes.observe_everything();
+        self.board.configured(&config.accounts);
         std::mem::replace(&mut self.cron, cron).stop().await;
         let (changes, signals, board) = (&self.changes, &self.signals, &self.board);
         let reload = Reload {

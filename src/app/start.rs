@@ -93,6 +93,7 @@ impl App {
             .filter_map(|listener| listener.local_addr().ok())
             .collect();
         let board = Arc::<Board>::default();
+        board.configured(&config.accounts);
         let state = http::State {
             exposition: Arc::clone(&exposition),
             board: Arc::clone(&board),

@@ -1,0 +1,401 @@
+//! Pure: what does not go as it should, in plain words, and what somebody can do about it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{AccountPlace, SyncStatus};
+use crate::ledger::{DeliveryRecord, DeliveryState, DisabledHook};
+use crate::secret::SecretSource;
+use crate::sync::Problem;
+
+/// Something that does not go as it should.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// Whether it mends itself at best by luck.
+    pub is_severe: bool,
+    /// What it is: a sentence, or some.
+    pub what: String,
+    /// What to do about it.
+    pub advice: String,
+    /// The account that it is about, if it is about one.
+    pub account: Option<Arc<str>>,
+}
+
+/// What is looked at for troubles.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The accounts of the config.
+    pub accounts: &'a [AccountPlace],
+    /// Why the config that was read last is not the one in use.
+    pub config_error: Option<&'a str>,
+    /// What is known of syncs.
+    pub sync: &'a SyncStatus,
+    /// The hooks that want nothing any more.
+    pub disabled_hooks: &'a [DisabledHook],
+    /// The newest deliveries that were not delivered.
+    pub undelivered: &'a [DeliveryRecord],
+}
+
+impl Facts<'_> {
+    /// The troubles, the severe ones first.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<Trouble> {
+        let mut troubles = Vec::new();
+        if let Some(error) = self.config_error {
+            troubles.push(Trouble::severe(
+                format!("The config was read again and is wrong: {error}."),
+                "The one from before stays in use. Correct the file and send SIGHUP; `check` shows \
+                 the place of the mistake.",
+            ));
+        }
+        if let Some(error) = &self.sync.error {
+            troubles.push(Trouble::severe(
+                format!("The last sync was broken off by the ledger: {error}."),
+                "See that its disk has room and can be written; `doctor` looks at both. What could \
+                 not be kept is fetched again by itself.",
+            ));
+        }
+        if let Some(last) = &self.sync.last {
+            troubles.extend(last.problems.iter().map(|problem| self.of_problem(problem)));
+            if last.deferred > 0 {
+                troubles.push(Trouble::mild(
+                    "This machine's clock is ahead of FlowGent's: here it was already the next day \
+                     when the last sync asked."
+                        .to_owned(),
+                    "Have the clock set, as by `timedatectl set-ntp true`.",
+                ));
+            }
+        }
+        troubles.extend(self.of_hooks());
+        troubles.sort_by_key(|trouble| !trouble.is_severe);
+        troubles
+    }
+
+    /// What a problem of the last sync means.
+    fn of_problem(&self, problem: &Problem) -> Trouble {
+        let account = &problem.account;
+        let place = self.accounts.iter().find(|place| place.name == *account);
+        let error = &problem.error;
+        let agents = match (&problem.first, problem.agents.len()) {
+            (None, _) => String::new(),
+            (Some((agent, _)), ..=1) => format!(", agent {agent}"),
+            (Some((agent, _)), agents) => format!(", {agents} agents, such as {agent}"),
+        };
+        let is_severe = matches!(
+            problem.kind,
+            "invalid_key" | "key_unreadable" | "agents_file" | "access_denied" | "bad_request"
+        );
+        let what = match problem.kind {
+            "invalid_key" => format!("FlowGent refuses the key of account {account}: {error}."),
+            "key_unreadable" => format!("The key of account {account} cannot be read: {error}."),
+            "agents_file" => format!("The list of agents of account {account} is wrong: {error}."),
+            _ => format!("Account {account}{agents}: {error}."),
+        };
+        Trouble {
+            is_severe,
+            what,
+            advice: self.advice(problem, place),
+            account: Some(Arc::clone(account)),
+        }
+    }
+
+    fn advice(&self, problem: &Problem, place: Option<&AccountPlace>) -> String {
+        let key = || match place.map(|place| &place.api_key) {
+            Some(source @ SecretSource::File(_)) => format!(
+                "Write the right key into {source}, on a line of its own; it is read again at the \
+                 next sync."
+            ),
+            Some(source @ SecretSource::Environment(_)) => {
+                format!("Set {source} to the right key and start the exporter again.")
+            }
+            None => "The account is no longer in the config.".to_owned(),
+        };
+        let fixed = match problem.kind {
+            "invalid_key" | "key_unreadable" => return key(),
+            "agents_file" => {
+                "Correct the list, or have it written anew; it is read again at the next sync. The \
+                 last good one stays in use."
+            }
+            "access_denied" | "bad_request" => {
+                "Compare the agent's id, and the account that it stands under in the config, with \
+                 FlowGent's settings."
+            }
+            "connect" | "interrupted" | "timeout" => {
+                "It is tried again by itself. If it lasts, look at the way to FlowGent: `[api] \
+                 base_url`, name server, proxy variables, firewall, certificates."
+            }
+            "redirect" | "not_json" => {
+                "Something else than FlowGent answers: look at `[api] base_url` and at proxies on \
+                 the way."
+            }
+            "rate_limited" => {
+                "It is tried again by itself. If it lasts, lower `[api] requests_per_second`."
+            }
+            "unavailable" | "server_error" => {
+                "FlowGent has trouble; what is missing is asked for again by itself."
+            }
+            _ => {
+                "It is tried again by itself. If it lasts, ask FlowGent's support, with what \
+                 `check --live --log.level debug` shows."
+            }
+        };
+        fixed.to_owned()
+    }
+
+    /// Hooks that take nothing.
+    fn of_hooks(&self) -> impl Iterator<Item = Trouble> {
+        let disabled = self.disabled_hooks.iter().map(|disabled| {
+            Trouble::severe(
+                format!(
+                    "Hook {} has answered that it wants nothing any more, and is sent nothing: {}.",
+                    disabled.hook, disabled.reason
+                ),
+                "Correct its address in the config, then run `alerts retry --all`.",
+            )
+        });
+        let is_disabled = |hook: &str| {
+            self.disabled_hooks
+                .iter()
+                .any(|disabled| &*disabled.hook == hook)
+        };
+        // By hook and by what became of them: how many, and what the newest was answered.
+        let mut hooks: BTreeMap<(&str, bool), (usize, &str)> = BTreeMap::new();
+        for record in self.undelivered {
+            let hook = &*record.delivery.hook;
+            let is_lost = match record.state {
+                DeliveryState::GivenUp => true,
+                DeliveryState::Pending if record.attempts > 0 && !is_disabled(hook) => false,
+                DeliveryState::Pending | DeliveryState::Delivered => continue,
+            };
+            let answer = record.result.as_deref().unwrap_or("no answer");
+            hooks.entry((hook, is_lost)).or_insert((0, answer)).0 += 1;
+        }
+        let undelivered = hooks.into_iter().map(|((hook, is_lost), (number, answer))| {
+            let (messages, were) = if number == 1 {
+                ("message", "was")
+            } else {
+                ("messages", "were")
+            };
+            if is_lost {
+                Trouble::mild(
+                    format!("{number} {messages} to hook {hook} {were} given up; the newest: {answer}."),
+                    "Once the receiver works, `alerts retry --all` sends them again.",
+                )
+            } else {
+                Trouble::severe(
+                    format!(
+                        "Hook {hook} does not take what it is sent: {number} {messages} waiting, \
+                         the last try of the newest: {answer}."
+                    ),
+                    "It is tried again for two and a half days. `alerts test` shows whether a \
+                     sample arrives.",
+                )
+            }
+        });
+        disabled.chain(undelivered.collect::<Vec<_>>())
+    }
+}
+
+impl Trouble {
+    fn severe(what: String, advice: &str) -> Self {
+        Self {
+            is_severe: true,
+            what,
+            advice: advice.to_owned(),
+            account: None,
+        }
+    }
+
+    fn mild(what: String, advice: &str) -> Self {
+        Self {
+            is_severe: false,
+            ..Self::severe(what, advice)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::ledger::Delivery;
+    use crate::status::LastSync;
+    use crate::sync::Outcome;
+
+    fn places() -> [AccountPlace; 2] {
+        let place = |name: &str, api_key| AccountPlace {
+            name: name.into(),
+            api_key,
+        };
+        [
+            place("acme", SecretSource::File("/etc/acme.key".into())),
+            place("globex", SecretSource::Environment("GLOBEX_KEY".into())),
+        ]
+    }
+
+    fn problem(account: &str, kind: &'static str, error: &str) -> Problem {
+        Problem {
+            account: account.into(),
+            kind,
+            error: error.to_owned(),
+            first: None,
+            windows: 1,
+            agents: BTreeSet::new(),
+        }
+    }
+
+    fn after(problems: Vec<Problem>) -> SyncStatus {
+        let last = LastSync {
+            started: DateTime::UNIX_EPOCH,
+            ended: DateTime::UNIX_EPOCH,
+            outcome: Outcome::Incomplete,
+            planned: 1,
+            committed: 0,
+            deferred: 0,
+            new_days: 0,
+            revised_days: 0,
+            absent_days: 0,
+            problems,
+            agent_problems: Default::default(),
+        };
+        SyncStatus {
+            last: Some(last.into()),
+            ..SyncStatus::default()
+        }
+    }
+
+    fn of_sync(sync: &SyncStatus) -> Vec<Trouble> {
+        let facts = Facts {
+            accounts: &places(),
+            config_error: None,
+            sync,
+            disabled_hooks: &[],
+            undelivered: &[],
+        };
+        facts.troubles()
+    }
+
+    fn delivery(hook: &str, state: DeliveryState, attempts: u32) -> DeliveryRecord {
+        DeliveryRecord {
+            delivery: Delivery {
+                id: "msg_1".into(),
+                hook: hook.into(),
+                target: String::new(),
+                alerts: Vec::new(),
+                notification: "{}".to_owned(),
+                created: DateTime::UNIX_EPOCH,
+            },
+            state,
+            attempts,
+            at: DateTime::UNIX_EPOCH,
+            result: (attempts > 0).then(|| "status 500".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_refused_key_is_told_with_the_place_where_the_right_one_goes() {
+        let refused = |account| problem(account, "invalid_key", "the API key is not valid");
+        let troubles = of_sync(&after(vec![
+            refused("acme"),
+            refused("globex"),
+            refused("gone"),
+        ]));
+        assert!(troubles.iter().all(|trouble| trouble.is_severe));
+        assert_eq!(
+            troubles[0].what,
+            "FlowGent refuses the key of account acme: the API key is not valid."
+        );
+        let advice: Vec<&str> = troubles.iter().map(|trouble| &*trouble.advice).collect();
+        assert_eq!(
+            advice,
+            [
+                "Write the right key into file `/etc/acme.key`, on a line of its own; it is read \
+                 again at the next sync.",
+                "Set environment variable `GLOBEX_KEY` to the right key and start the exporter again.",
+                "The account is no longer in the config.",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_needs_somebody_comes_before_what_mends_itself() {
+        let mut denied = problem("acme", "access_denied", "access denied");
+        let window = crate::window::Window::new(
+            "2026-03-01".parse().unwrap(),
+            "2026-03-02".parse().unwrap(),
+            "2026-03-03".parse().unwrap(),
+        );
+        denied.first = Some(("support".into(), window.unwrap()));
+        denied.agents = [0, 1].into();
+        let down = problem("acme", "unavailable", "service unavailable");
+        let troubles = of_sync(&after(vec![down, denied]));
+        let what: Vec<&str> = troubles.iter().map(|trouble| &*trouble.what).collect();
+        assert_eq!(
+            what,
+            [
+                "Account acme, 2 agents, such as support: access denied.",
+                "Account acme: service unavailable.",
+            ]
+        );
+        assert!(troubles[0].is_severe && !troubles[1].is_severe);
+    }
+
+    #[test]
+    fn every_kind_of_problem_has_its_own_advice_or_says_that_it_is_tried_again() {
+        for kind in ["invalid_key", "agents_file", "access_denied", "redirect"] {
+            let [trouble] = &of_sync(&after(vec![problem("acme", kind, "x")]))[..] else {
+                panic!("{kind}");
+            };
+            assert!(
+                !trouble.advice.contains("support"),
+                "{kind}: {}",
+                trouble.advice
+            );
+        }
+        let [trouble] = &of_sync(&after(vec![problem("acme", "contract", "x")]))[..] else {
+            panic!("one problem is one trouble");
+        };
+        assert!(trouble.advice.contains("FlowGent's support"));
+    }
+
+    #[test]
+    fn a_hook_that_takes_nothing_is_told_once_and_one_that_only_waits_is_not() {
+        let disabled = DisabledHook {
+            hook: "gone".into(),
+            at: DateTime::UNIX_EPOCH,
+            reason: "status 410".to_owned(),
+        };
+        let facts = Facts {
+            accounts: &places(),
+            config_error: Some("config.toml: line 3"),
+            sync: &SyncStatus {
+                error: Some("the disk is full".into()),
+                ..SyncStatus::default()
+            },
+            disabled_hooks: &[disabled],
+            undelivered: &[
+                delivery("gone", DeliveryState::Pending, 1),
+                delivery("ops", DeliveryState::Pending, 2),
+                delivery("ops", DeliveryState::Pending, 1),
+                delivery("quiet", DeliveryState::Pending, 0),
+                delivery("chat", DeliveryState::GivenUp, 10),
+            ],
+        };
+        let troubles = facts.troubles();
+        let what: Vec<&str> = troubles.iter().map(|trouble| &*trouble.what).collect();
+        assert_eq!(
+            what,
+            [
+                "The config was read again and is wrong: config.toml: line 3.",
+                "The last sync was broken off by the ledger: the disk is full.",
+                "Hook gone has answered that it wants nothing any more, and is sent nothing: status 410.",
+                "Hook ops does not take what it is sent: 2 messages waiting, the last try of the \
+                 newest: status 500.",
+                "1 message to hook chat was given up; the newest: status 500.",
+            ]
+        );
+    }
+}
