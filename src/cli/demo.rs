@@ -202,7 +202,9 @@ fn what_to_try(address: SocketAddr, outcome: Outcome) -> String {
         Outcome::Failed => "The history could not be filled; the log above says why.",
     };
     format!(
-        "\n{state} Open http://{address}/ or try
+        "\n{state}
+
+Open http://{address}/ in a browser to see every agent and its days, or try
 
   curl -s http://{address}/metrics | grep ^flowgent_agent_previous_day
   curl -s http://{address}/metrics | grep ^flowgent_agent_used_credits_total

@@ -18,7 +18,8 @@ pub(super) struct Asked<'a> {
     pub(super) parameters: Vec<String>,
     /// The headers.
     pub(super) headers: &'a HeaderMap,
-    query: &'a str,
+    /// The query, as it was sent; empty if there is none.
+    pub(super) query: &'a str,
 }
 
 /// The parameters of a query, by name and in order.

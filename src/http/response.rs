@@ -99,7 +99,8 @@ pub(super) fn set(reply: &mut Reply, name: HeaderName, value: &'static str) {
     reply.headers_mut().insert(name, value);
 }
 
-fn of_type(media_type: &'static str, text: Bytes) -> Reply {
+/// A text of that media type.
+pub(super) fn of_type(media_type: &'static str, text: Bytes) -> Reply {
     let mut reply = Response::new(Content::Text(text));
     set(&mut reply, CONTENT_TYPE, media_type);
     reply

@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 use prometheus::IntCounter;
 
 use super::api::{self, Endpoint};
-use super::pages;
+use super::pages::{self, Sight};
 use super::problem::{Kind, Problem};
 use super::readiness::Readiness;
 use super::request::{Asked, joined};
@@ -43,7 +43,7 @@ pub struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Handler {
     Metrics,
-    Landing,
+    Page(Sight),
     Healthy,
     Ready,
     Api(Endpoint),
@@ -53,8 +53,11 @@ enum Handler {
 
 /// The paths and who answers them. A segment in braces stands for one of any text, which the handler is
 /// handed in order and decoded.
-const ROUTES: [(&str, Handler); 5] = [
-    ("/", Handler::Landing),
+const ROUTES: [(&str, Handler); 8] = [
+    ("/", Handler::Page(Sight::Overview)),
+    ("/agents/{account}/{agent}", Handler::Page(Sight::Agent)),
+    ("/alerts", Handler::Page(Sight::Alerts)),
+    ("/favicon.svg", Handler::Page(Sight::Icon)),
     ("/-/healthy", Handler::Healthy),
     ("/-/ready", Handler::Ready),
     ("/api/v1/agents", Handler::Api(Endpoint::Agents)),
@@ -72,7 +75,7 @@ impl Handler {
     const fn name(self) -> &'static str {
         match self {
             Self::Metrics => "metrics",
-            Self::Landing => "landing",
+            Self::Page(sight) => sight.name(),
             Self::Healthy => "healthy",
             Self::Ready => "ready",
             Self::Api(endpoint) => endpoint.name(),
@@ -84,7 +87,7 @@ impl Handler {
     const fn methods(self) -> &'static str {
         match self {
             Self::Metrics
-            | Self::Landing
+            | Self::Page(_)
             | Self::Healthy
             | Self::Ready
             | Self::Api(_)
@@ -95,7 +98,8 @@ impl Handler {
     /// The outcomes that are counted from zero, so that a rate over them sees the first.
     const fn outcomes(self) -> &'static [StatusCode] {
         match self {
-            Self::Metrics | Self::Landing | Self::Healthy => &[StatusCode::OK],
+            Self::Metrics | Self::Healthy => &[StatusCode::OK],
+            Self::Page(sight) => sight.outcomes(),
             Self::Ready => &[StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE],
             Self::Api(endpoint) => endpoint.outcomes(),
             Self::None => &[StatusCode::NOT_FOUND],
@@ -163,13 +167,20 @@ async fn answer(state: &State, handler: Handler, method: &Method, asked: &Asked<
     }
     match handler {
         Handler::Metrics => metrics(state, asked),
-        Handler::Landing => response::html(pages::landing(&state.telemetry_path)),
+        Handler::Page(sight) => pages::answer(sight, state, asked).await,
         Handler::Healthy => response::text(StatusCode::OK, "healthy\n"),
         Handler::Ready => ready(state),
         Handler::Api(endpoint) => match api::answer(endpoint, state, asked).await {
             Ok(reply) => reply,
             Err(problem) => response::problem(&problem, asked.path),
         },
+        // Browsers ask for HTML by its name, and programs do not.
+        Handler::None
+            if !asked.path.starts_with(API)
+                && joined(asked.headers, &ACCEPT).contains("text/html") =>
+        {
+            pages::nothing(state, asked)
+        }
         Handler::None => refusal(StatusCode::NOT_FOUND, Kind::NotFound, asked),
     }
 }
@@ -236,7 +247,7 @@ mod tests {
     fn a_path_leads_to_its_handler_with_its_decoded_segments() {
         let agent = Handler::Api(Endpoint::Agent);
         for (path, handler, parameters) in [
-            ("/", Handler::Landing, &[][..]),
+            ("/", Handler::Page(Sight::Overview), &[][..]),
             ("/metrics", Handler::Metrics, &[]),
             ("/metrics/", Handler::None, &[]),
             ("", Handler::None, &[]),

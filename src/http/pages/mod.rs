@@ -1,53 +1,245 @@
-//! The pages that people see.
+//! The pages that people see, rendered here from what is known at the moment: no script, no request but
+//! for the page itself, and no figure where a day that it covers is not known.
 
-/// The landing page, with a link to everything that there is to see.
-pub(super) fn landing(telemetry_path: &str) -> String {
-    let telemetry_path = escaped(telemetry_path);
-    let version = env!("CARGO_PKG_VERSION");
-    format!(
-        r#"<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>FlowGent Exporter</title>
-</head>
-<body>
-<h1>FlowGent Exporter</h1>
-<p>Usage of AI agents on FlowGent for Prometheus. Version {version}.</p>
-<ul>
-<li><a href="{telemetry_path}">Metrics</a></li>
-<li><a href="/-/healthy">Healthy</a>: whether it runs</li>
-<li><a href="/-/ready">Ready</a>: whether the metrics are complete</li>
-</ul>
-</body>
-</html>
-"#
-    )
+mod agent;
+mod alerts;
+mod budgets;
+mod chart;
+mod figure;
+mod list;
+mod listing;
+mod missing;
+mod overview;
+mod row;
+mod sync;
+mod time;
+
+use std::sync::LazyLock;
+
+use askama::Template;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
+use hyper::StatusCode;
+use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, VARY};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use sha2::{Digest, Sha256};
+
+use self::time::Moment;
+use super::State;
+use super::request::Asked;
+use super::response::{self, Reply, set};
+use crate::alert::Notice;
+use crate::ledger::{Alert, AlertState};
+use crate::roster::Agent;
+
+/// The style of all pages. It stands in each of them, so that a page is one request.
+const STYLE: &str = include_str!("style.css");
+
+/// The tab's picture.
+const ICON: &str = include_str!("icon.svg");
+
+/// The page's own style, by its hash, the icon, and the form that filters; no script, no frame, nothing
+/// from elsewhere.
+static CONTENT_SECURITY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let hash = STANDARD.encode(Sha256::digest(STYLE));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; img-src 'self'; form-action 'self'; \
+         base-uri 'none'; frame-ancestors 'none'"
+    );
+    HeaderValue::from_str(&policy).expect("it is made of visible ASCII")
+});
+
+/// What is not encoded in a segment of a path.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+/// What there is to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sight {
+    Overview,
+    Agent,
+    Alerts,
+    Icon,
 }
 
-/// `text` as it may stand in HTML, in attributes too.
-fn escaped(text: &str) -> String {
-    text.chars().fold(String::new(), |mut out, char| {
-        match char {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(char),
+impl Sight {
+    /// Its name: the value of the label `handler`.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Overview => "page_overview",
+            Self::Agent => "page_agent",
+            Self::Alerts => "page_alerts",
+            Self::Icon => "icon",
         }
-        out
-    })
+    }
+
+    /// The outcomes that are counted from zero.
+    pub(super) const fn outcomes(self) -> &'static [StatusCode] {
+        match self {
+            Self::Overview | Self::Alerts | Self::Icon => &[StatusCode::OK],
+            Self::Agent => &[StatusCode::OK, StatusCode::NOT_FOUND],
+        }
+    }
+}
+
+/// Answers a request to see `sight`.
+pub(super) async fn answer(sight: Sight, state: &State, asked: &Asked<'_>) -> Reply {
+    let path = asked.path;
+    match sight {
+        Sight::Overview => overview::overview(state, path, asked.query).await.reply(),
+        Sight::Alerts => alerts::alerts(state, path).await.reply(),
+        Sight::Agent => {
+            let [account, name] = asked.parameters.as_slice() else {
+                return nothing(state, asked);
+            };
+            let page = agent::agent(state, path, account, name).await;
+            let missing = || missing::missing(state, path, Some((account, name)));
+            page.unwrap_or_else(missing).reply()
+        }
+        Sight::Icon => {
+            let mut reply = response::of_type("image/svg+xml", ICON.into());
+            set(&mut reply, CACHE_CONTROL, "public, max-age=86400");
+            reply
+        }
+    }
+}
+
+/// Answers a browser that asks for what is not there.
+pub(super) fn nothing(state: &State, asked: &Asked<'_>) -> Reply {
+    let mut reply = missing::missing(state, asked.path, None).reply();
+    // Programs get a shorter answer.
+    reply.headers_mut().append(VARY, HeaderValue::from(ACCEPT));
+    reply
+}
+
+/// A page, ready to be sent.
+#[derive(Debug)]
+struct Page {
+    status: StatusCode,
+    html: String,
+}
+
+/// What every page has around its content.
+#[derive(Debug)]
+struct Frame {
+    /// The page's own title.
+    title: String,
+    /// Leads from the page to the first one. All links begin with it, so that pages work behind a proxy
+    /// that serves them elsewhere.
+    root: String,
+    /// The part of the navigation that the page is: `agents`, `alerts`, or none.
+    section: &'static str,
+    /// How many alerts fire.
+    firing: usize,
+    /// Where the metrics are, seen from the first page.
+    metrics: String,
+    version: &'static str,
+    style: &'static str,
+}
+
+impl Frame {
+    /// The frame of a page at `path`.
+    fn new(state: &State, path: &str, section: &'static str, title: impl Into<String>) -> Self {
+        let alerting = state.board.alerting();
+        let alerts = alerting.iter().flat_map(|alerting| &alerting.alerts);
+        let metrics = state.telemetry_path.trim_start_matches('/');
+        Self {
+            title: title.into(),
+            root: root(path),
+            section,
+            firing: alerts.filter(|alert| alert.firing).count(),
+            metrics: metrics.to_owned(),
+            version: env!("CARGO_PKG_VERSION"),
+            style: STYLE,
+        }
+    }
+}
+
+impl Page {
+    fn reply(self) -> Reply {
+        let mut reply = response::html(self.html);
+        *reply.status_mut() = self.status;
+        let policy = CONTENT_SECURITY.clone();
+        reply.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+        reply
+    }
+
+    /// The page that `template` makes.
+    fn of(status: StatusCode, template: &impl Template) -> Self {
+        match template.render() {
+            Ok(html) => Self { status, html },
+            // Writing to a text cannot fail, and neither do the templates.
+            Err(error) => Self {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                html: format!("<!DOCTYPE html><title>Error</title><p>{error}"),
+            },
+        }
+    }
+}
+
+/// What leads from the page at `path` to the first one.
+fn root(path: &str) -> String {
+    match path.matches('/').count() {
+        0 | 1 => "./".to_owned(),
+        slashes => "../".repeat(slashes - 1),
+    }
+}
+
+/// The page of an agent, seen from the first one.
+fn agent_link(agent: &Agent) -> String {
+    // Browsers take these for other folders, even percent-encoded. An identifier is never one of them.
+    let name = match &*agent.name {
+        "." | ".." => &agent.id,
+        _ => &agent.name,
+    };
+    let segment = |text| utf8_percent_encode(text, SEGMENT);
+    format!("agents/{}/{}", segment(&agent.account), segment(name))
+}
+
+/// An alert as pages show it.
+#[derive(Debug)]
+struct AlertView {
+    state: &'static str,
+    /// How bad it is: `info`, `warning` or `critical`.
+    severity: &'static str,
+    title: String,
+    /// What else is to be said of it, line by line.
+    lines: Vec<String>,
+    rule: String,
+    subject: String,
+    since: Moment,
+}
+
+impl AlertView {
+    fn of(alert: &Alert, now: DateTime<Utc>) -> Self {
+        // What is there was written by this program; should it be of a later one, the key says enough.
+        let notice = serde_json::from_str::<Notice>(&alert.notice).ok();
+        let key = &alert.key;
+        let title = notice.as_ref().map_or_else(
+            || format!("{} of {}", key.rule, key.subject),
+            |notice| notice.title.clone(),
+        );
+        let text = notice.as_ref().map_or("", |notice| notice.text.as_str());
+        let lines = text.lines().map(str::to_owned).collect();
+        let since = match alert.state {
+            AlertState::Firing => alert.fired_at.unwrap_or(alert.since),
+            AlertState::Pending | AlertState::Resolved => alert.since,
+        };
+        Self {
+            state: alert.state.as_str(),
+            severity: notice.map_or("warning", |notice| notice.severity.as_str()),
+            title,
+            lines,
+            rule: key.rule.to_string(),
+            subject: key.subject.to_string(),
+            since: Moment::of(since, now),
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_landing_page_links_to_the_metrics_whatever_their_path() {
-        assert!(landing("/metrics").contains("<a href=\"/metrics\">"));
-        assert!(landing("/a&\"<b>'").contains("<a href=\"/a&amp;&quot;&lt;b&gt;&#39;\">"));
-    }
-}
+mod tests;

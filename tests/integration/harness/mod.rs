@@ -4,7 +4,6 @@
 
 mod disk;
 mod exporter;
-mod faketime;
 mod judge;
 mod receiver;
 mod scrape;

@@ -1,0 +1,447 @@
+//! One agent: its figures, a chart of the last days, a calendar of all, its revisions and when its days
+//! were fetched.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use chrono::{DateTime, Utc};
+use hyper::StatusCode;
+
+use super::chart::{Calendar, Days, bars, calendar};
+use super::figure::{Shown, counted, short_span};
+use super::list::Health;
+use super::row::shown;
+use super::time::Moment;
+use super::{Frame, Page, State};
+use crate::alert::words;
+use crate::day::{Day, TRACKING_START, Usage};
+use crate::ledger::{AgentHistory, LedgerError, Member, Revision};
+use crate::roster::Agent;
+use crate::series::{self, Figures};
+
+/// How many days the bars show.
+const BAR_DAYS: i32 = 90;
+/// The most revisions and the most lines of the fetch log that are listed.
+const LISTED: usize = 60;
+
+#[derive(Debug, Template)]
+#[template(path = "agent.html")]
+struct AgentPage {
+    frame: Frame,
+    name: String,
+    account: String,
+    account_link: String,
+    id: String,
+    labels: Vec<(String, String)>,
+    /// None if the ledger cannot be read, or is still loading: then why.
+    known: Result<Known, String>,
+}
+
+#[derive(Debug)]
+struct Known {
+    state: &'static str,
+    reason: String,
+    tiles: Vec<(String, Shown, String)>,
+    bars: String,
+    /// The days of the bars, the newest first: the day, the figure, and what else is to be said.
+    table: Vec<(String, Shown, String)>,
+    calendar: Calendar,
+    revisions: Vec<RevisionRow>,
+    more_revisions: usize,
+    last_success: Option<Moment>,
+    last_failure: Option<Moment>,
+    settle_days: i32,
+    fetches: Vec<FetchRow>,
+    more_fetches: usize,
+    missing: String,
+    missing_list: Vec<String>,
+}
+
+#[derive(Debug)]
+struct RevisionRow {
+    day: String,
+    old: String,
+    new: String,
+    change: String,
+    class: &'static str,
+    seen: Moment,
+}
+
+/// A day of fetching.
+#[derive(Debug)]
+struct FetchRow {
+    day: String,
+    count: String,
+    days: String,
+    unsettled: String,
+}
+
+/// The page of an agent, by the names in its path; none if there is no such agent.
+pub(super) async fn agent(state: &State, path: &str, account: &str, name: &str) -> Option<Page> {
+    let found = state.board.agents(|agents| {
+        let member = find(&agents.members, account, name)?;
+        Some((agents.today, member.clone()))
+    });
+    let (today, member) = match found {
+        Some(found) => found?,
+        None => return Some(loading(state, path, account, name)),
+    };
+    let now = state.clock.now();
+    let known = match state.board.ledger() {
+        None => Err("The ledger is loading.".to_owned()),
+        Some(ledger) => match ledger.agent_history(member.number).await {
+            Ok(history) => Ok(Known::of(&history, problem(state, &member), today, now)),
+            Err(error) => Err(unreadable(&error)),
+        },
+    };
+    let Agent {
+        account,
+        id,
+        name,
+        labels,
+    } = &member.agent;
+    let query = super::list::Query {
+        account: account.to_string(),
+        ..super::list::Query::default()
+    };
+    let page = AgentPage {
+        frame: Frame::new(state, path, "", format!("{name} · {account}")),
+        name: name.to_string(),
+        account: account.to_string(),
+        account_link: format!("?{}", query.address()),
+        id: id.to_string(),
+        labels: labels
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+        known,
+    };
+    Some(Page::of(StatusCode::OK, &page))
+}
+
+/// The agent of that name, or else of that identifier.
+fn find<'a>(members: &'a [Member], account: &str, name: &str) -> Option<&'a Member> {
+    let of_account = || {
+        members
+            .iter()
+            .filter(|member| *member.agent.account == *account)
+    };
+    of_account()
+        .find(|member| *member.agent.name == *name)
+        .or_else(|| of_account().find(|member| *member.agent.id == *name))
+}
+
+/// What is shown while nobody knows which agents there are.
+fn loading(state: &State, path: &str, account: &str, name: &str) -> Page {
+    let page = AgentPage {
+        frame: Frame::new(state, path, "", format!("{name} · {account}")),
+        name: name.to_owned(),
+        account: account.to_owned(),
+        account_link: String::new(),
+        id: String::new(),
+        labels: Vec::new(),
+        known: Err("The figures are being computed. Look again in a moment.".to_owned()),
+    };
+    Page::of(StatusCode::OK, &page)
+}
+
+fn unreadable(error: &LedgerError) -> String {
+    format!("The ledger cannot be read: {error}. `doctor` looks at it and at its disk.")
+}
+
+/// What went wrong with the agent in the last sync, with its account if not with it.
+fn problem(state: &State, member: &Member) -> Option<String> {
+    let sync = state.board.sync();
+    let last = sync.last.as_deref()?;
+    let own = last.agent_problems.get(&member.number);
+    let own = own.and_then(|place| last.problems.get(*place));
+    let of_account = || {
+        let problems = last.problems.iter();
+        let mut of_account = problems.filter(|problem| problem.account == member.agent.account);
+        of_account.find(|problem| problem.first.is_none())
+    };
+    Some(own.or_else(of_account)?.error.clone())
+}
+
+impl Known {
+    fn of(history: &AgentHistory, problem: Option<String>, today: Day, now: DateTime<Utc>) -> Self {
+        let start = history.policy.history_start;
+        let usage: Vec<Usage> = history.days.iter().map(|day| day.usage).collect();
+        let recent =
+            usage.partition_point(|usage| usage.day < series::recent_start(today).max(start));
+        let figures = series::figures(&history.totals, &usage[recent..], start, today);
+        let yesterday = today.previous();
+        let shown_days = Days::of(today.plus(-BAR_DAYS), yesterday, start, &usage);
+        let health = Health::of(&figures);
+        let first = calendar_start(start, &usage);
+        let all = Days::of(first, yesterday, start, &usage);
+        let missing: Vec<Day> = all.missing().collect();
+        let (revisions, more_revisions) = revisions(&history.revisions, today, now);
+        let (fetches, more_fetches) = fetches(history, today);
+        Self {
+            state: health.word(),
+            reason: match (health, problem) {
+                (Health::Failing, Some(problem)) => format!("The last fetch failed: {problem}."),
+                (Health::Failing, None) => "The last fetch failed.".to_owned(),
+                _ => String::new(),
+            },
+            tiles: tiles(history, &figures, &all, today),
+            bars: bars(&shown_days, "bars"),
+            table: table(&shown_days, &history.revisions),
+            calendar: calendar(&all),
+            revisions,
+            more_revisions,
+            last_success: history.totals.last_success.map(|at| Moment::of(at, now)),
+            last_failure: history.totals.last_failure.map(|at| Moment::of(at, now)),
+            settle_days: history.policy.settle_days,
+            fetches,
+            more_fetches,
+            missing: words::number(figures.missing_days),
+            missing_list: spans(&missing, today),
+        }
+    }
+}
+
+/// The first day of the calendar: that of the year in which the history starts, or in which something is
+/// known.
+fn calendar_start(history_start: Day, usage: &[Usage]) -> Day {
+    let known = usage.first().map_or(history_start, |usage| usage.day);
+    let first = known.min(history_start).max(TRACKING_START);
+    let date = first.date();
+    first.plus(-i32::try_from(chrono::Datelike::ordinal0(&date)).unwrap_or(0))
+}
+
+fn tiles(
+    history: &AgentHistory,
+    figures: &Figures,
+    days: &Days,
+    today: Day,
+) -> Vec<(String, Shown, String)> {
+    let [yesterday, week, days_30, month, forecast] = shown(figures, Some(days), today);
+    let previous = today.month_start().previous();
+    let name = |day: Day| day.date().format("%B").to_string();
+    let previous_month = Shown::credits(figures.previous_month_credits, || {
+        format!("a day of {} is not known", name(previous))
+    });
+    let used = history
+        .totals
+        .frontier
+        .map(|_| history.totals.frontier_credits);
+    let through = match history.totals.frontier {
+        Some(day) => format!("through {}", words::date(day.min(today.previous()), today)),
+        None => "the first day is not known".to_owned(),
+    };
+    let start = words::date(history.policy.history_start, today);
+    let span = |days: i32| short_span(today.plus(-days), today.previous(), today);
+    // Where there is no pointer, nobody sees a title.
+    let tile = |label: &str, shown: Shown, note: String| match shown.title.as_str() {
+        "" => (label.to_owned(), shown, note),
+        title => (label.to_owned(), shown.clone(), title.to_owned()),
+    };
+    vec![
+        tile("Yesterday", yesterday, words::date(today.previous(), today)),
+        tile("Last 7 days", week, span(7)),
+        tile("Last 30 days", days_30, span(30)),
+        tile("This month", month, name(today)),
+        tile("Expected this month", forecast, name(today)),
+        tile("Last month", previous_month, name(previous)),
+        tile(
+            &format!("Since {start}"),
+            Shown::credits(used, || "the first day is not known".to_owned()),
+            through,
+        ),
+        tile(
+            "Missing days",
+            Shown {
+                text: words::number(figures.missing_days),
+                title: String::new(),
+            },
+            format!("from {start} on"),
+        ),
+    ]
+}
+
+/// The days of the bars, the newest first.
+fn table(days: &Days, revisions: &[Revision]) -> Vec<(String, Shown, String)> {
+    let mut revised: BTreeMap<Day, u32> = BTreeMap::new();
+    for revision in revisions {
+        *revised.entry(revision.day).or_default() += 1;
+    }
+    let row = |(day, point): (Day, super::chart::Point)| {
+        let shown = match point {
+            super::chart::Point::Used(credits) => Shown::credits(Some(credits), String::new),
+            super::chart::Point::Missing => Shown::credits(None, || "not known".to_owned()),
+            super::chart::Point::Unasked => {
+                Shown::credits(None, || "before the history start".to_owned())
+            }
+        };
+        let note = match revised.get(&day) {
+            Some(1) => "revised".to_owned(),
+            Some(times) => format!("revised {times} times"),
+            None => shown.title.clone(),
+        };
+        (day.date().format("%a %-d %b %Y").to_string(), shown, note)
+    };
+    days.iter().rev().map(row).collect()
+}
+
+/// The revisions that were seen last, and how many more there are.
+fn revisions(revisions: &[Revision], today: Day, now: DateTime<Utc>) -> (Vec<RevisionRow>, usize) {
+    let mut newest: Vec<&Revision> = revisions.iter().collect();
+    newest.sort_by_key(|revision| std::cmp::Reverse((revision.at, revision.day)));
+    let row = |revision: &&Revision| {
+        let change = revision.new - revision.old;
+        RevisionRow {
+            day: words::date(revision.day, today),
+            old: words::number(revision.old),
+            new: words::number(revision.new),
+            change: match change > 0.0 {
+                true => format!("+{}", words::number(change)),
+                false => format!("−{}", words::number(-change)),
+            },
+            class: if change > 0.0 { "up" } else { "down" },
+            seen: Moment::of(revision.at, now),
+        }
+    };
+    let rows = newest.iter().take(LISTED).map(row).collect();
+    (rows, newest.len().saturating_sub(LISTED))
+}
+
+/// The UTC days on which days were last fetched while they could still change, the newest first, and how
+/// many more there are.
+fn fetches(history: &AgentHistory, today: Day) -> (Vec<FetchRow>, usize) {
+    let mut by_fetch: BTreeMap<Day, Vec<(Day, bool)>> = BTreeMap::new();
+    for day in &history.days {
+        let is_settled = day.is_settled(history.policy);
+        by_fetch
+            .entry(day.fetched)
+            .or_default()
+            .push((day.usage.day, is_settled));
+    }
+    let more = by_fetch.len().saturating_sub(LISTED);
+    let row = |(fetched, days): (&Day, &Vec<(Day, bool)>)| {
+        let unsettled = days.iter().filter(|(_, is_settled)| !is_settled).count();
+        let days: Vec<Day> = days.iter().map(|(day, _)| *day).collect();
+        FetchRow {
+            day: words::date(*fetched, today),
+            count: words::grouped(&days.len().to_string()),
+            days: spans(&days, today).join(", "),
+            unsettled: match unsettled {
+                0 => "final".to_owned(),
+                all if all == days.len() => "may still change".to_owned(),
+                some => format!("{} may still change", counted(some, "day", "days")),
+            },
+        }
+    };
+    (by_fetch.iter().rev().take(LISTED).map(row).collect(), more)
+}
+
+/// Days, which ascend, as spans without gaps: `1 Nov – 4 Nov`, the newest first and not too many.
+fn spans(days: &[Day], today: Day) -> Vec<String> {
+    const MOST: usize = 12;
+    let mut spans: Vec<(Day, Day)> = Vec::new();
+    for &day in days {
+        match spans.last_mut().filter(|(_, last)| last.next() == day) {
+            Some((_, last)) => *last = day,
+            None => spans.push((day, day)),
+        }
+    }
+    let more = spans.len().saturating_sub(MOST);
+    let text = |(first, last): &(Day, Day)| match first == last {
+        true => words::date(*first, today),
+        false => format!(
+            "{} – {}",
+            words::date(*first, today),
+            words::date(*last, today)
+        ),
+    };
+    let mut texts: Vec<String> = spans.iter().rev().take(MOST).map(text).collect();
+    if more > 0 {
+        texts.push(counted(more, "more span of days", "more spans of days"));
+    }
+    texts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::FetchedDay;
+    use crate::series::Totals;
+    use crate::window::plan::Policy;
+
+    fn day(text: &str) -> Day {
+        text.parse().unwrap()
+    }
+
+    fn history(days: &[(&str, f64, &str)]) -> AgentHistory {
+        let days = days.iter().map(|(text, credits, fetched)| FetchedDay {
+            usage: Usage {
+                day: day(text),
+                credits: *credits,
+            },
+            fetched: day(fetched),
+        });
+        AgentHistory {
+            policy: Policy {
+                history_start: day("2026-11-20"),
+                settle_days: 3,
+            },
+            totals: Totals::default(),
+            days: days.collect(),
+            revisions: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_fetch_log_tells_what_was_fetched_when_and_whether_it_may_change() {
+        let history = history(&[
+            ("2026-11-20", 1.0, "2026-11-24"),
+            ("2026-11-21", 1.0, "2026-11-24"),
+            ("2026-11-22", 1.0, "2026-11-26"),
+            ("2026-11-23", 1.0, "2026-11-26"),
+            ("2026-11-25", 1.0, "2026-11-26"),
+        ]);
+        let (rows, more) = fetches(&history, day("2026-11-26"));
+        let seen: Vec<_> = rows
+            .iter()
+            .map(|row| (&*row.day, &*row.count, &*row.days, &*row.unsettled))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                (
+                    "26 Nov",
+                    "3",
+                    "25 Nov, 22 Nov – 23 Nov",
+                    "2 days may still change"
+                ),
+                ("24 Nov", "2", "20 Nov – 21 Nov", "1 day may still change"),
+            ]
+        );
+        assert_eq!(more, 0);
+    }
+
+    #[test]
+    fn many_spans_are_counted() {
+        let first = day("2026-01-01");
+        let odd: Vec<Day> = (0..40).map(|place| first.plus(place * 2)).collect();
+        let texts = spans(&odd, day("2026-11-26"));
+        assert_eq!(texts.len(), 13);
+        assert_eq!(texts[0], "20 Mar");
+        assert_eq!(texts[12], "28 more spans of days");
+    }
+
+    #[test]
+    fn the_calendar_begins_with_the_year_of_the_first_day() {
+        assert_eq!(calendar_start(day("2026-11-20"), &[]), day("2026-01-01"));
+        let known = Usage {
+            day: day("2025-06-03"),
+            credits: 1.0,
+        };
+        assert_eq!(
+            calendar_start(day("2026-11-20"), &[known]),
+            day("2025-01-01")
+        );
+        assert_eq!(calendar_start(day("2020-03-01"), &[]), day("2025-01-01"));
+    }
+}

@@ -1,0 +1,209 @@
+//! Alerts: what fires, what is over, and what was told of it. Neither where hooks lead nor whom they
+//! reach is shown.
+
+use std::collections::BTreeSet;
+
+use askama::Template;
+use chrono::{DateTime, Utc};
+use hyper::StatusCode;
+
+use super::figure::counted;
+use super::time::Moment;
+use super::{AlertView, Frame, Page, State};
+use crate::ledger::{
+    AlertState, Backlog, DeliveryRecord, DeliveryState, DisabledHook, LedgerError, View,
+};
+
+/// The most alerts of each state, and the most deliveries that are listed.
+const LISTED: usize = 100;
+
+#[derive(Debug, Template)]
+#[template(path = "alerts.html")]
+struct AlertsPage {
+    frame: Frame,
+    /// Or why it is not known.
+    known: Result<Known, String>,
+}
+
+#[derive(Debug)]
+struct Known {
+    /// How much is watched, in a sentence; none until the rules were evaluated.
+    watched: Option<String>,
+    evaluated: Option<Moment>,
+    groups: Vec<Group>,
+    backlogs: Vec<BacklogRow>,
+    disabled: Vec<(String, Moment, String)>,
+    deliveries: Vec<DeliveryRow>,
+}
+
+/// The alerts of one state.
+#[derive(Debug)]
+struct Group {
+    id: &'static str,
+    title: &'static str,
+    empty: &'static str,
+    alerts: Vec<AlertView>,
+    more: usize,
+}
+
+#[derive(Debug)]
+struct BacklogRow {
+    hook: String,
+    pending: String,
+    oldest: Moment,
+}
+
+#[derive(Debug)]
+struct DeliveryRow {
+    created: Moment,
+    hook: String,
+    rules: String,
+    state: &'static str,
+    class: &'static str,
+    attempts: u32,
+    /// When it is due or when it ended, and which of them.
+    at: Moment,
+    at_word: &'static str,
+    result: String,
+}
+
+/// What the page shows that only the ledger knows.
+struct FromLedger {
+    alerts: [(Vec<crate::ledger::Alert>, usize); 3],
+    backlogs: Vec<Backlog>,
+    disabled: Vec<DisabledHook>,
+    deliveries: Vec<DeliveryRecord>,
+}
+
+/// The page of the alerts, at `path`.
+pub(super) async fn alerts(state: &State, path: &str) -> Page {
+    let known = match state.board.ledger() {
+        None => Err("The ledger is loading. Look again in a moment.".to_owned()),
+        Some(ledger) => match read(&ledger).await {
+            Ok(read) => Ok(Known::of(state, read)),
+            Err(error) => Err(format!(
+                "The ledger cannot be read: {error}. `doctor` looks at it and at its disk."
+            )),
+        },
+    };
+    let page = AlertsPage {
+        frame: Frame::new(state, path, "alerts", "Alerts"),
+        known,
+    };
+    Page::of(StatusCode::OK, &page)
+}
+
+async fn read(ledger: &View) -> Result<FromLedger, LedgerError> {
+    let counts = ledger.alert_counts().await?;
+    let of_state = async |state: AlertState| {
+        let alerts = ledger.newest_alerts(state, LISTED).await?;
+        let count = counts.iter().find(|(counted, _)| *counted == state);
+        let more = count.map_or(0, |(_, number)| number.saturating_sub(alerts.len()));
+        Ok((alerts, more))
+    };
+    Ok(FromLedger {
+        alerts: [
+            of_state(AlertState::Firing).await?,
+            of_state(AlertState::Pending).await?,
+            of_state(AlertState::Resolved).await?,
+        ],
+        backlogs: ledger.backlogs().await?,
+        disabled: ledger.disabled_hooks().await?,
+        deliveries: ledger.deliveries(true, LISTED).await?,
+    })
+}
+
+impl Known {
+    fn of(state: &State, read: FromLedger) -> Self {
+        let now = state.clock.now();
+        let alerting = state.board.alerting();
+        let watched = alerting.as_ref().map(|alerting| {
+            let rules: BTreeSet<&str> = alerting.alerts.iter().map(|alert| &*alert.rule).collect();
+            let firing = alerting.alerts.iter().filter(|alert| alert.firing).count();
+            match rules.len() {
+                0 => "No rule or budget is in the config.".to_owned(),
+                rules => format!(
+                    "{} with {}; {} firing.",
+                    counted(rules, "rule or budget", "rules and budgets"),
+                    counted(alerting.alerts.len(), "subject", "subjects"),
+                    counted(firing, "of them is", "of them are"),
+                ),
+            }
+        });
+        let [firing, pending, resolved] = read.alerts;
+        let group = |id, title, empty, (alerts, more): (Vec<crate::ledger::Alert>, usize)| Group {
+            id,
+            title,
+            empty,
+            alerts: alerts
+                .iter()
+                .map(|alert| AlertView::of(alert, now))
+                .collect(),
+            more,
+        };
+        let mut groups = vec![group("firing", "Firing", "Nothing fires.", firing)];
+        if !pending.0.is_empty() {
+            groups.push(group("pending", "About to fire", "", pending));
+        }
+        groups.push(group(
+            "over",
+            "Over",
+            "Nothing has been over lately.",
+            resolved,
+        ));
+        let backlogs = read.backlogs.iter().map(|backlog| BacklogRow {
+            hook: backlog.hook.to_string(),
+            pending: format!(
+                "{} waiting",
+                counted(
+                    usize::try_from(backlog.pending).unwrap_or(usize::MAX),
+                    "message",
+                    "messages",
+                )
+            ),
+            oldest: Moment::of(backlog.oldest, now),
+        });
+        let disabled = read.disabled.into_iter();
+        Self {
+            watched,
+            evaluated: alerting.map(|alerting| Moment::of(alerting.evaluated_at, now)),
+            groups,
+            backlogs: backlogs.collect(),
+            disabled: disabled
+                .map(|hook| (hook.hook.to_string(), Moment::of(hook.at, now), hook.reason))
+                .collect(),
+            deliveries: read
+                .deliveries
+                .iter()
+                .map(|record| DeliveryRow::of(record, now))
+                .collect(),
+        }
+    }
+}
+
+impl DeliveryRow {
+    fn of(record: &DeliveryRecord, now: DateTime<Utc>) -> Self {
+        let alerts = record.delivery.alerts.iter();
+        let rules: BTreeSet<&str> = alerts.map(|key| &*key.rule).collect();
+        let (class, at_word) = match record.state {
+            DeliveryState::Pending => ("warn", "due"),
+            DeliveryState::Delivered => ("good", "ended"),
+            DeliveryState::GivenUp => ("bad", "ended"),
+        };
+        Self {
+            created: Moment::of(record.delivery.created, now),
+            hook: record.delivery.hook.to_string(),
+            rules: Vec::from_iter(rules).join(", "),
+            state: match record.state {
+                DeliveryState::Pending => "waiting",
+                DeliveryState::Delivered => "delivered",
+                DeliveryState::GivenUp => "given up",
+            },
+            class,
+            attempts: record.attempts,
+            at: Moment::of(record.at, now),
+            at_word,
+            result: record.result.clone().unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Pure: budgets as pages show them.
+
+use chrono::{DateTime, Utc};
+
+use super::chart::meter;
+use crate::alert::words;
+use crate::budget::{Period, Standing};
+use crate::day::Day;
+use crate::exposition::BudgetSeries;
+
+/// A budget as it is shown.
+#[derive(Debug)]
+pub(super) struct BudgetView {
+    pub(super) name: String,
+    /// How it stands, in two words, and how bad that is.
+    pub(super) state: &'static str,
+    pub(super) class: &'static str,
+    /// `4,012 of 5,000 credits, 80%`.
+    pub(super) used: String,
+    pub(super) meter: String,
+    /// The period, what is expected, when the limit is reached, what is missing: a sentence each.
+    pub(super) notes: Vec<String>,
+}
+
+impl BudgetView {
+    /// A budget, seen at `now`.
+    pub(super) fn of(budget: &BudgetSeries, now: DateTime<Utc>) -> Self {
+        let standing = &budget.standing;
+        let today = Day::of(now);
+        let limit = standing.limit_credits;
+        let used = standing.used_credits;
+        let expected = standing.forecast.map(|forecast| forecast.expected_credits);
+        let is_over = used.is_some_and(|used| used >= limit);
+        let (state, class) = if is_over {
+            ("used up", "bad")
+        } else if expected.is_some_and(|expected| expected >= limit) {
+            ("will be exceeded", "warn")
+        } else if used.is_none() {
+            ("not known", "warn")
+        } else {
+            ("within budget", "good")
+        };
+        Self {
+            name: budget.name.to_string(),
+            state,
+            class,
+            used: used_of(standing),
+            meter: meter(used.unwrap_or(0.0), expected, limit),
+            notes: notes(standing, now, today),
+        }
+    }
+}
+
+/// How much of the limit is used.
+fn used_of(standing: &Standing) -> String {
+    let limit = words::credits(standing.limit_credits);
+    let Some(used) = standing.used_credits else {
+        return format!("– of {limit}");
+    };
+    let bound = if standing.missing_days > 0 {
+        "≥ "
+    } else {
+        ""
+    };
+    let percent = standing.used_ratio().map(words::percent);
+    let percent = percent.map_or_else(String::new, |percent| format!(", {percent}"));
+    format!("{bound}{} of {limit}{percent}", words::number(used))
+}
+
+fn notes(standing: &Standing, now: DateTime<Utc>, today: Day) -> Vec<String> {
+    let Period { start, end } = standing.period;
+    let mut notes = vec![match end {
+        Some(end) => words::sentence(&words::dates(start, end.previous(), today)),
+        None => format!("Since {}", words::date(start, today)),
+    }];
+    if let Some(forecast) = standing.forecast
+        && end.is_some_and(|end| end > today)
+    {
+        notes.push(format!(
+            "{} expected in the end, between {} and {}",
+            words::number(forecast.expected_credits),
+            words::number(forecast.low_credits),
+            words::number(forecast.high_credits),
+        ));
+    }
+    if let Some(at) = standing.exhausted_at {
+        let day = words::date(Day::of(at), today);
+        notes.push(if at <= now {
+            format!("Used up on {day}")
+        } else {
+            format!("Expected to be used up on {day}")
+        });
+    }
+    if standing.missing_days > 0 {
+        let days = words::count(standing.missing_days, "day", "days");
+        let are = if standing.missing_days == 1 {
+            "is"
+        } else {
+            "are"
+        };
+        notes.push(format!(
+            "{} of its agents {are} not known",
+            words::sentence(&days)
+        ));
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forecast::Forecast;
+
+    fn standing(used: Option<f64>, expected: f64, missing_days: u32) -> Standing {
+        let day = |text: &str| text.parse::<Day>().unwrap();
+        Standing {
+            period: Period {
+                start: day("2026-11-01"),
+                end: Some(day("2026-12-01")),
+            },
+            limit_credits: 1_000.0,
+            used_credits: used,
+            missing_days,
+            forecast: Some(Forecast {
+                expected_credits: expected,
+                low_credits: expected - 50.0,
+                high_credits: expected + 50.0,
+            }),
+            exhausted_at: (expected >= 1_000.0).then(|| day("2026-11-28").start()),
+            pace_credits_per_day: None,
+            top: Vec::new(),
+            agents: 3,
+        }
+    }
+
+    fn view(standing: Standing) -> BudgetView {
+        let budget = BudgetSeries {
+            name: "team".into(),
+            standing,
+        };
+        BudgetView::of(&budget, "2026-11-26T12:00:00Z".parse().unwrap())
+    }
+
+    #[test]
+    fn a_budget_says_what_is_used_and_where_that_leads() {
+        let view = view(standing(Some(804.25), 1_100.0, 0));
+        assert_eq!((view.state, view.class), ("will be exceeded", "warn"));
+        assert_eq!(view.used, "804.2 of 1,000 credits, 80%");
+        assert_eq!(
+            view.notes,
+            [
+                "From 1 Nov through 30 Nov",
+                "1,100 expected in the end, between 1,050 and 1,150",
+                "Expected to be used up on 28 Nov",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_missing_makes_it_a_lower_bound_and_nothing_known_a_dash() {
+        let some = view(standing(Some(500.0), 900.0, 1));
+        assert_eq!(some.used, "≥ 500 of 1,000 credits, 50%");
+        assert_eq!(
+            some.notes.last().unwrap(),
+            "One day of its agents is not known"
+        );
+        assert_eq!((some.state, some.class), ("within budget", "good"));
+        let none = view(standing(None, 900.0, 25));
+        assert_eq!(
+            (&*none.used, none.state),
+            ("– of 1,000 credits", "not known")
+        );
+    }
+
+    #[test]
+    fn a_budget_that_is_used_up_says_since_when() {
+        let mut over = standing(Some(1_000.0), 1_300.0, 0);
+        over.exhausted_at = Some("2026-11-24T06:00:00Z".parse().unwrap());
+        let view = view(over);
+        assert_eq!((view.state, view.class), ("used up", "bad"));
+        assert_eq!(view.notes[2], "Used up on 24 Nov");
+    }
+}

@@ -1,0 +1,470 @@
+//! Pure: which agents are listed, in which order, and on which page.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::figure::Sum;
+use crate::exposition::AgentSeries;
+use crate::ledger::Member;
+use crate::roster::Agent;
+use crate::series::Figures;
+use crate::status::Agents;
+
+/// How many agents are on a page.
+pub(super) const PAGE: usize = 100;
+/// The most bytes of a search that are looked for.
+const LONGEST_SEARCH: usize = 256;
+
+/// What agents are ordered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    Name,
+    Yesterday,
+    Week,
+    Days30,
+    Month,
+    Forecast,
+    Missing,
+    State,
+}
+
+/// How an agent is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Health {
+    /// Every day is known.
+    Complete,
+    /// Nobody has asked for it yet.
+    Waiting,
+    /// Days are missing.
+    Incomplete,
+    /// The last fetch failed.
+    Failing,
+}
+
+/// What a page of the list is asked for with, in the query of its address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Query {
+    pub(super) sort: Sort,
+    pub(super) is_descending: bool,
+    /// The page, from 1 on.
+    pub(super) page: usize,
+    /// What the agent's name, identifier, account or a label's value contains.
+    pub(super) search: String,
+    /// Only this account's; empty for all.
+    pub(super) account: String,
+    /// Only those that are so.
+    pub(super) state: Option<Health>,
+}
+
+/// What is added up over agents.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Totals {
+    pub(super) agents: usize,
+    pub(super) yesterday: Sum,
+    pub(super) week: Sum,
+    pub(super) days_30: Sum,
+    pub(super) month: Sum,
+    pub(super) forecast: Sum,
+    pub(super) previous_month: Sum,
+    pub(super) missing_days: f64,
+    pub(super) incomplete: usize,
+    pub(super) failing: usize,
+}
+
+/// A page of the list, and what all agents come to.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct List {
+    /// All agents.
+    pub(super) total: Totals,
+    /// All agents by account, ordered by their names.
+    pub(super) accounts: BTreeMap<Arc<str>, Totals>,
+    /// How many are listed on all pages together.
+    pub(super) matching: usize,
+    /// The page, from 1 on, and how many there are: at least one.
+    pub(super) page: usize,
+    pub(super) pages: usize,
+    /// The agents on this page.
+    pub(super) rows: Vec<(Member, Figures)>,
+}
+
+impl Sort {
+    pub(super) const ALL: [Self; 8] = [
+        Self::Name,
+        Self::Yesterday,
+        Self::Week,
+        Self::Days30,
+        Self::Month,
+        Self::Forecast,
+        Self::Missing,
+        Self::State,
+    ];
+
+    /// Its word in an address.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Yesterday => "yesterday",
+            Self::Week => "7-days",
+            Self::Days30 => "30-days",
+            Self::Month => "month",
+            Self::Forecast => "forecast",
+            Self::Missing => "missing",
+            Self::State => "state",
+        }
+    }
+
+    /// Whether people want the largest first, unless they say otherwise.
+    pub(super) const fn is_descending(self) -> bool {
+        !matches!(self, Self::Name)
+    }
+
+    /// The figure that it goes by. All but the name has one, where it is known.
+    fn figure(self, figures: &Figures) -> Option<f64> {
+        match self {
+            Self::Name => None,
+            Self::Yesterday => figures.previous_day_credits,
+            Self::Week => figures.previous_7_days_credits,
+            Self::Days30 => figures.previous_30_days_credits,
+            Self::Month => figures.month_to_date_credits,
+            Self::Forecast => figures.forecast_month_credits,
+            Self::Missing => Some(figures.missing_days),
+            Self::State => Some(f64::from(Health::of(figures) as u8)),
+        }
+    }
+}
+
+impl Health {
+    pub(super) const ALL: [Self; 4] = [
+        Self::Failing,
+        Self::Incomplete,
+        Self::Waiting,
+        Self::Complete,
+    ];
+
+    /// How an agent with these figures is.
+    pub(super) fn of(figures: &Figures) -> Self {
+        match figures.up {
+            Some(0.0) => Self::Failing,
+            _ if figures.missing_days == 0.0 => Self::Complete,
+            None => Self::Waiting,
+            Some(_) => Self::Incomplete,
+        }
+    }
+
+    /// Its word on pages and in addresses.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Waiting => "waiting",
+            Self::Incomplete => "incomplete",
+            Self::Failing => "failing",
+        }
+    }
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self {
+            sort: Sort::Days30,
+            is_descending: true,
+            page: 1,
+            search: String::new(),
+            account: String::new(),
+            state: None,
+        }
+    }
+}
+
+impl Query {
+    /// What the query of an address asks for. What makes no sense in it asks for nothing.
+    pub(super) fn parse(query: &str) -> Self {
+        let mut parsed = Self::default();
+        let mut order = None;
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "sort" => {
+                    let sort = Sort::ALL.into_iter().find(|sort| sort.word() == value);
+                    parsed.sort = sort.unwrap_or(parsed.sort);
+                }
+                "order" => order = ["asc", "desc"].into_iter().find(|order| *order == value),
+                "page" => parsed.page = value.parse().unwrap_or(1).max(1),
+                "q" => {
+                    let end = value.trim().floor_char_boundary(LONGEST_SEARCH);
+                    value.trim()[..end].clone_into(&mut parsed.search);
+                }
+                "account" => parsed.account = value.into_owned(),
+                "state" => {
+                    parsed.state = Health::ALL.into_iter().find(|state| state.word() == value);
+                }
+                _ => {}
+            }
+        }
+        parsed.is_descending = match order {
+            Some(order) => order == "desc",
+            None => parsed.sort.is_descending(),
+        };
+        parsed
+    }
+
+    /// The query of an address that asks for this; empty if it is what is shown anyway.
+    pub(super) fn address(&self) -> String {
+        let default = Self::default();
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        if !self.search.is_empty() {
+            query.append_pair("q", &self.search);
+        }
+        if !self.account.is_empty() {
+            query.append_pair("account", &self.account);
+        }
+        if let Some(state) = self.state {
+            query.append_pair("state", state.word());
+        }
+        if self.sort != default.sort {
+            query.append_pair("sort", self.sort.word());
+        }
+        if self.is_descending != self.sort.is_descending() {
+            let order = if self.is_descending { "desc" } else { "asc" };
+            query.append_pair("order", order);
+        }
+        if self.page > 1 {
+            query.append_pair("page", &self.page.to_string());
+        }
+        query.finish()
+    }
+
+    /// Whether some agents may be left out.
+    pub(super) fn is_filtered(&self) -> bool {
+        !self.search.is_empty() || !self.account.is_empty() || self.state.is_some()
+    }
+
+    /// Whether `agent`, which is `health`, is asked for. `search` is the lower-case one.
+    fn takes(&self, agent: &Agent, health: Health, search: &str) -> bool {
+        (self.account.is_empty() || *agent.account == *self.account)
+            && self.state.is_none_or(|state| state == health)
+            && (search.is_empty() || contains(agent, search))
+    }
+
+    /// How two agents stand to each other; what is not known comes last either way.
+    fn compare(&self, one: &AgentSeries, other: &AgentSeries) -> Ordering {
+        let name = |series: &AgentSeries| {
+            let agent = &series.agent;
+            (Arc::clone(&agent.name), Arc::clone(&agent.account))
+        };
+        let by_name = || name(one).cmp(&name(other));
+        let directed = |order: Ordering| {
+            if self.is_descending {
+                order.reverse()
+            } else {
+                order
+            }
+        };
+        if self.sort == Sort::Name {
+            return directed(by_name());
+        }
+        let figure = |series: &AgentSeries| self.sort.figure(&series.figures);
+        match (figure(one), figure(other)) {
+            (Some(one), Some(other)) => directed(one.total_cmp(&other)).then_with(by_name),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => by_name(),
+        }
+    }
+}
+
+/// Whether a name, the identifier or a label's value contains `search`, which is lower-case.
+fn contains(agent: &Agent, search: &str) -> bool {
+    let found = |text: &str| text.to_lowercase().contains(search);
+    [&agent.name, &agent.id, &agent.account]
+        .into_iter()
+        .any(|text| found(text))
+        || agent.labels.values().any(|value| found(value))
+}
+
+impl Totals {
+    fn add(&mut self, figures: &Figures) {
+        self.agents += 1;
+        self.yesterday.add(figures.previous_day_credits);
+        self.week.add(figures.previous_7_days_credits);
+        self.days_30.add(figures.previous_30_days_credits);
+        self.month.add(figures.month_to_date_credits);
+        self.forecast.add(figures.forecast_month_credits);
+        self.previous_month.add(figures.previous_month_credits);
+        self.missing_days += figures.missing_days;
+        self.incomplete += usize::from(figures.missing_days > 0.0);
+        self.failing += usize::from(Health::of(figures) == Health::Failing);
+    }
+}
+
+impl List {
+    /// The page of `agents` that is asked for; the last one if there are not so many.
+    pub(super) fn of(agents: &Agents, query: &Query) -> Self {
+        let mut total = Totals::default();
+        let mut accounts: BTreeMap<Arc<str>, Totals> = BTreeMap::new();
+        let mut matching: Vec<usize> = Vec::new();
+        let search = query.search.to_lowercase();
+        for (place, AgentSeries { agent, figures }) in agents.series.iter().enumerate() {
+            total.add(figures);
+            match accounts.get_mut(&agent.account) {
+                Some(totals) => totals.add(figures),
+                None => accounts
+                    .entry(Arc::clone(&agent.account))
+                    .or_default()
+                    .add(figures),
+            }
+            if query.takes(agent, Health::of(figures), &search) {
+                matching.push(place);
+            }
+        }
+        let series = |place: &usize| &agents.series[*place];
+        matching.sort_by(|one, other| query.compare(series(one), series(other)));
+        let pages = matching.len().div_ceil(PAGE).max(1);
+        let page = query.page.min(pages);
+        let rows = matching.iter().skip((page - 1) * PAGE).take(PAGE);
+        let rows = rows.map(|place| (agents.members[*place].clone(), series(place).figures));
+        Self {
+            total,
+            accounts,
+            matching: matching.len(),
+            page,
+            pages,
+            rows: rows.collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::AgentNumber;
+
+    /// Agents by account, name, credits of yesterday and missing days.
+    fn agents(list: &[(&str, &str, Option<f64>, f64)]) -> Agents {
+        let agent = |account: &str, name: &str| Agent {
+            account: account.into(),
+            id: format!("id-{name}").into(),
+            name: name.into(),
+            labels: Arc::new([("team".to_owned(), format!("Team {name}"))].into()),
+        };
+        let members = (1..).zip(list).map(|(number, (account, name, ..))| Member {
+            agent: agent(account, name),
+            number: AgentNumber(number),
+        });
+        let series = list
+            .iter()
+            .map(|(account, name, credits, missing)| AgentSeries {
+                agent: agent(account, name),
+                figures: Figures {
+                    up: Some(1.0),
+                    previous_day_credits: *credits,
+                    missing_days: *missing,
+                    ..Figures::default()
+                },
+            });
+        Agents {
+            today: "2026-11-26".parse().unwrap(),
+            members: members.collect(),
+            series: series.collect(),
+        }
+    }
+
+    fn few() -> Agents {
+        agents(&[
+            ("acme", "support", Some(2.0), 0.0),
+            ("acme", "legal", None, 3.0),
+            ("globex", "shop", Some(10.0), 0.0),
+            ("globex", "returns", Some(2.0), 1.0),
+        ])
+    }
+
+    fn listed(query: &str) -> Vec<String> {
+        let list = List::of(&few(), &Query::parse(query));
+        let name = |(member, _): &(Member, Figures)| member.agent.name.to_string();
+        list.rows.iter().map(name).collect()
+    }
+
+    #[test]
+    fn what_is_not_known_comes_last_in_either_order() {
+        assert_eq!(
+            listed("sort=yesterday"),
+            ["shop", "returns", "support", "legal"]
+        );
+        assert_eq!(
+            listed("sort=yesterday&order=asc"),
+            ["returns", "support", "shop", "legal"]
+        );
+        assert_eq!(listed("sort=name"), ["legal", "returns", "shop", "support"]);
+        assert_eq!(
+            listed("sort=missing"),
+            ["legal", "returns", "shop", "support"]
+        );
+    }
+
+    #[test]
+    fn filters_leave_out_what_is_not_asked_for() {
+        assert_eq!(listed("q=SUPP"), ["support"]);
+        assert_eq!(listed("q=team+legal"), ["legal"]);
+        assert_eq!(listed("q=id-shop"), ["shop"]);
+        assert_eq!(listed("account=acme&sort=name"), ["legal", "support"]);
+        assert_eq!(listed("state=incomplete&account=globex"), ["returns"]);
+        assert_eq!(listed("state=failing"), [""; 0]);
+        assert_eq!(listed("q=nobody"), [""; 0]);
+    }
+
+    #[test]
+    fn what_makes_no_sense_in_an_address_asks_for_nothing() {
+        let parsed = Query::parse("sort=banana&order=up&page=-1&state=%00&x=y&&=&%ff");
+        assert_eq!(parsed, Query::default());
+        let long = format!("q={}", "é".repeat(400));
+        assert_eq!(Query::parse(&long).search, "é".repeat(128));
+    }
+
+    #[test]
+    fn an_address_asks_for_what_it_was_made_from() {
+        for query in [
+            "",
+            "q=a%26b&account=a+b&state=failing",
+            "sort=name",
+            "sort=name&order=desc",
+            "sort=forecast&page=3",
+            "order=asc&page=2",
+        ] {
+            let parsed = Query::parse(query);
+            assert_eq!(parsed.address(), query);
+            assert_eq!(Query::parse(&parsed.address()), parsed);
+        }
+    }
+
+    #[test]
+    fn sums_are_of_all_agents_whatever_is_listed() {
+        let list = List::of(&few(), &Query::parse("q=shop"));
+        assert_eq!((list.matching, list.total.agents), (1, 4));
+        assert_eq!(list.total.yesterday.shown().text, "≥ 14");
+        assert_eq!(list.accounts["globex"].yesterday.shown().text, "12");
+        assert_eq!(list.total.missing_days, 4.0);
+    }
+
+    #[test]
+    fn pages_hold_each_agent_once() {
+        let names: Vec<String> = (0..250)
+            .map(|number| format!("agent-{number:03}"))
+            .collect();
+        let list: Vec<_> = names
+            .iter()
+            .map(|name| ("acme", name.as_str(), Some(1.0), 0.0))
+            .collect();
+        let agents = agents(&list);
+        let mut seen = Vec::new();
+        for page in 1..=3 {
+            let list = List::of(&agents, &Query::parse(&format!("sort=name&page={page}")));
+            assert_eq!((list.page, list.pages, list.matching), (page, 3, 250));
+            let rows = list.rows.iter();
+            seen.extend(rows.map(|(member, _)| member.agent.name.to_string()));
+        }
+        assert_eq!(seen, names);
+        let beyond = List::of(&agents, &Query::parse("page=99"));
+        assert_eq!((beyond.page, beyond.rows.len()), (3, 50));
+        let none = List::of(&agents, &Query::parse("q=nobody"));
+        assert_eq!((none.page, none.pages), (1, 1));
+    }
+}

@@ -1,0 +1,340 @@
+//! The first page: what all agents used, what needs somebody, and a list of the agents.
+
+use std::sync::Arc;
+
+use askama::Template;
+use chrono::{DateTime, Utc};
+use hyper::StatusCode;
+
+use super::budgets::BudgetView;
+use super::figure::{Shown, Sum, agents, short_span};
+use super::list::{List, Query, Totals};
+use super::listing::ListView;
+use super::row::SPARK_DAYS;
+use super::sync::SyncView;
+use super::{AlertView, Frame, Page, State};
+use crate::alert::words;
+use crate::day::{Day, Usage};
+use crate::ledger::{Alert, AlertState, DeliveryRecord, DisabledHook, LedgerError, View};
+use crate::status::{Facts, SyncStatus, Trouble};
+
+/// The most of each that the page lists: a page of anything has an end.
+const TROUBLES: usize = 20;
+const ALERTS: usize = 6;
+/// How many alerts are looked at for those, since a budget has one for each threshold.
+const THRESHOLDS: usize = 10;
+const BUDGETS: usize = 24;
+const ACCOUNTS: usize = 24;
+/// How many deliveries are looked at for troubles.
+const DELIVERIES: usize = 100;
+
+#[derive(Debug, Template)]
+#[template(path = "overview.html")]
+struct Overview {
+    frame: Frame,
+    troubles: Vec<TroubleView>,
+    more_troubles: usize,
+    sync: SyncView,
+    /// None while the figures are computed.
+    known: Option<Known>,
+}
+
+/// A trouble as it is shown.
+#[derive(Debug)]
+struct TroubleView {
+    word: &'static str,
+    class: &'static str,
+    what: String,
+    advice: String,
+}
+
+/// What is shown once the figures are there.
+#[derive(Debug)]
+struct Known {
+    yesterday: String,
+    /// How complete all is, in a sentence.
+    state: String,
+    is_complete: bool,
+    tiles: Vec<Tile>,
+    alerts: Vec<AlertView>,
+    more_alerts: usize,
+    budgets: Vec<BudgetView>,
+    more_budgets: usize,
+    accounts: Vec<AccountRow>,
+    more_accounts: usize,
+    list: ListView,
+}
+
+/// A figure of all agents together.
+#[derive(Debug)]
+struct Tile {
+    label: String,
+    shown: Shown,
+    note: String,
+}
+
+#[derive(Debug)]
+struct AccountRow {
+    name: String,
+    link: String,
+    agents: String,
+    figures: [Shown; 5],
+    missing: String,
+}
+
+/// The first page, at `path` and with `query`.
+pub(super) async fn overview(state: &State, path: &str, query: &str) -> Page {
+    let now = state.clock.now();
+    let query = Query::parse(query);
+    let sync = state.board.sync();
+    let gathered = state.board.agents(|agents| {
+        let list = List::of(agents, &query);
+        (agents.today, list)
+    });
+    let mut troubles = Vec::new();
+    let known = match (state.board.ledger(), gathered) {
+        (Some(ledger), Some((today, list))) => {
+            let read = read(&ledger, &list, today).await;
+            let ledger = read.unwrap_or_else(|error| {
+                troubles.push(unreadable(&error));
+                FromLedger::default()
+            });
+            troubles.extend(ledger.troubles(state, &sync));
+            Some(known(state, ledger, list, &query, today, now))
+        }
+        _ => {
+            troubles.extend(FromLedger::default().troubles(state, &sync));
+            None
+        }
+    };
+    let more_troubles = troubles.len().saturating_sub(TROUBLES);
+    troubles.truncate(TROUBLES);
+    let page = Overview {
+        frame: Frame::new(state, path, "agents", "Usage"),
+        troubles: troubles.into_iter().map(TroubleView::of).collect(),
+        more_troubles,
+        sync: SyncView::of(&sync, now),
+        known,
+    };
+    Page::of(StatusCode::OK, &page)
+}
+
+/// What the page shows that only the ledger knows.
+#[derive(Debug, Default)]
+struct FromLedger {
+    /// The history start, and the days of each row, in order.
+    days: Option<(Day, Vec<Vec<Usage>>)>,
+    alerts: Vec<Alert>,
+    disabled_hooks: Vec<DisabledHook>,
+    undelivered: Vec<DeliveryRecord>,
+}
+
+/// Reads what is shown and no more: the days of the agents on the page, not of all.
+async fn read(ledger: &View, list: &List, today: Day) -> Result<FromLedger, LedgerError> {
+    let numbers = list.rows.iter().map(|(member, _)| member.number).collect();
+    let (first, last) = (today.plus(-SPARK_DAYS), today.previous());
+    let history_start = ledger.history_start().await?;
+    let days = ledger
+        .each_usage(numbers, first, last, <[Usage]>::to_vec)
+        .await?;
+    Ok(FromLedger {
+        days: Some((history_start, days)),
+        alerts: ledger
+            .newest_alerts(AlertState::Firing, ALERTS * THRESHOLDS)
+            .await?,
+        disabled_hooks: ledger.disabled_hooks().await?,
+        undelivered: ledger.deliveries(false, DELIVERIES).await?,
+    })
+}
+
+impl FromLedger {
+    fn troubles(&self, state: &State, sync: &SyncStatus) -> Vec<Trouble> {
+        let (accounts, config_error) = (state.board.accounts(), state.board.config_error());
+        let facts = Facts {
+            accounts: &accounts,
+            config_error: config_error.as_deref().map(String::as_str),
+            sync,
+            disabled_hooks: &self.disabled_hooks,
+            undelivered: &self.undelivered,
+        };
+        facts.troubles()
+    }
+}
+
+fn unreadable(error: &LedgerError) -> Trouble {
+    Trouble {
+        is_severe: true,
+        what: format!("The ledger cannot be read: {error}."),
+        advice: "What is shown here was read before. `doctor` looks at the ledger and its disk."
+            .to_owned(),
+        account: None,
+    }
+}
+
+fn known(
+    state: &State,
+    ledger: FromLedger,
+    list: List,
+    query: &Query,
+    today: Day,
+    now: DateTime<Utc>,
+) -> Known {
+    let alerting = state.board.alerting();
+    let budgets = alerting
+        .as_ref()
+        .map_or(&[][..], |alerting| &alerting.budgets);
+    let firing = alerting.iter().flat_map(|alerting| &alerting.alerts);
+    let firing = firing.filter(|alert| alert.firing).count();
+    let alerts = told(&ledger.alerts).into_iter().take(ALERTS);
+    let alerts: Vec<AlertView> = alerts.map(|alert| AlertView::of(alert, now)).collect();
+    let total = &list.total;
+    Known {
+        yesterday: long(today.previous()),
+        state: completeness(total),
+        is_complete: total.missing_days == 0.0 && total.agents > 0,
+        tiles: tiles(total, today),
+        more_alerts: firing.saturating_sub(alerts.len()),
+        alerts,
+        budgets: budgets
+            .iter()
+            .take(BUDGETS)
+            .map(|budget| BudgetView::of(budget, now))
+            .collect(),
+        more_budgets: budgets.len().saturating_sub(BUDGETS),
+        accounts: accounts(&list),
+        more_accounts: list.accounts.len().saturating_sub(ACCOUNTS),
+        list: ListView::of(
+            &list,
+            query,
+            ledger
+                .days
+                .as_ref()
+                .map(|(start, days)| (*start, days.as_slice())),
+            state.board.sync().last.as_deref(),
+            today,
+        ),
+    }
+}
+
+/// Of each rule and subject one alert: of several thresholds that of which somebody was told.
+fn told(alerts: &[Alert]) -> Vec<&Alert> {
+    let mut told: Vec<&Alert> = Vec::new();
+    for alert in alerts {
+        let is_same = |other: &&mut &Alert| {
+            (&other.key.rule, &other.key.subject) == (&alert.key.rule, &alert.key.subject)
+        };
+        match told.iter_mut().find(is_same) {
+            Some(other) if other.hooks.is_empty() => *other = alert,
+            Some(_) => {}
+            None => told.push(alert),
+        }
+    }
+    told
+}
+
+/// How complete all is, in a sentence.
+fn completeness(total: &Totals) -> String {
+    if total.agents == 0 {
+        return "No agent is known yet.".to_owned();
+    }
+    if total.missing_days == 0.0 {
+        let all = match total.agents {
+            1 => "the agent".to_owned(),
+            number => format!("all {}", agents(number)),
+        };
+        return format!("Every day of {all} is known.");
+    }
+    let days = match total.missing_days {
+        1.0 => "1 day is".to_owned(),
+        days => format!("{} days are", words::number(days)),
+    };
+    format!(
+        "{days} not known of {} of {}.",
+        words::grouped(&total.incomplete.to_string()),
+        agents(total.agents)
+    )
+}
+
+fn tiles(total: &Totals, today: Day) -> Vec<Tile> {
+    let yesterday = today.previous();
+    let month = today.month_start();
+    let span = |days: i32| short_span(today.plus(-days), yesterday, today);
+    let previous = total.previous_month.shown().text;
+    // Where there is no pointer, nobody sees a title.
+    let tile = |label: &str, sum: Sum, note: String| Tile {
+        label: label.to_owned(),
+        shown: sum.shown(),
+        note: match sum.lacking() {
+            Some(lacking) => format!("{note}, {lacking}"),
+            None => note,
+        },
+    };
+    vec![
+        tile("Yesterday", total.yesterday, words::date(yesterday, today)),
+        tile("Last 7 days", total.week, span(7)),
+        tile("Last 30 days", total.days_30, span(30)),
+        tile(
+            "This month",
+            total.month,
+            match month == today {
+                true => "begins today".to_owned(),
+                false => short_span(month, yesterday, today),
+            },
+        ),
+        tile(
+            &format!("Expected in {}", today.date().format("%B")),
+            total.forecast,
+            format!("{previous} in {}", month.previous().date().format("%B")),
+        ),
+    ]
+}
+
+/// A day with its weekday.
+fn long(day: Day) -> String {
+    day.date().format("%A, %-d %B %Y").to_string()
+}
+
+/// The accounts, if there are several, those who used most first.
+fn accounts(list: &List) -> Vec<AccountRow> {
+    if list.accounts.len() < 2 {
+        return Vec::new();
+    }
+    let mut accounts: Vec<(&Arc<str>, &Totals)> = list.accounts.iter().collect();
+    accounts
+        .sort_by(|(_, one), (_, other)| other.days_30.credits().total_cmp(&one.days_30.credits()));
+    let row = |(name, totals): (&Arc<str>, &Totals)| {
+        let query = Query {
+            account: name.to_string(),
+            ..Query::default()
+        };
+        AccountRow {
+            name: name.to_string(),
+            link: format!("?{}", query.address()),
+            agents: words::grouped(&totals.agents.to_string()),
+            figures: [
+                totals.yesterday.shown(),
+                totals.week.shown(),
+                totals.days_30.shown(),
+                totals.month.shown(),
+                totals.forecast.shown(),
+            ],
+            missing: words::number(totals.missing_days),
+        }
+    };
+    accounts.into_iter().take(ACCOUNTS).map(row).collect()
+}
+
+impl TroubleView {
+    fn of(trouble: Trouble) -> Self {
+        let (word, class) = match trouble.is_severe {
+            true => ("Problem", "bad"),
+            false => ("Note", "warn"),
+        };
+        Self {
+            word,
+            class,
+            what: trouble.what,
+            advice: trouble.advice,
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Pure: an agent as a row of the list.
+
+use super::chart::{Days, sparkline};
+use super::figure::{Shown, counted, lacking};
+use super::list::Health;
+use crate::day::{Day, Usage};
+use crate::ledger::Member;
+use crate::series::Figures;
+
+/// How many days a row's chart shows.
+pub(super) const SPARK_DAYS: i32 = 60;
+
+/// An agent as a row of the list.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) link: String,
+    pub(super) name: String,
+    pub(super) account: String,
+    /// Yesterday, 7 days, 30 days, this month, and what is expected of this month.
+    pub(super) figures: [Shown; 5],
+    /// A chart of the last days; none if the ledger cannot be read.
+    pub(super) spark: Option<String>,
+    pub(super) missing: Shown,
+    pub(super) state: &'static str,
+    /// What the state is about; empty where it says all.
+    pub(super) reason: String,
+}
+
+impl Row {
+    /// The row of `member`. `days` are its days of the last [`SPARK_DAYS`] that are known, with the
+    /// history start, where the ledger can be read; `problem` is what went wrong with it in the last sync.
+    pub(super) fn of(
+        member: &Member,
+        figures: &Figures,
+        days: Option<(Day, &[Usage])>,
+        problem: Option<&str>,
+        today: Day,
+    ) -> Self {
+        let days = days.map(|(history_start, known)| {
+            Days::of(
+                today.plus(-SPARK_DAYS),
+                today.previous(),
+                history_start,
+                known,
+            )
+        });
+        let health = Health::of(figures);
+        let reason = match (health, problem) {
+            (Health::Failing, Some(problem)) => format!("the last fetch failed: {problem}"),
+            (Health::Failing, None) => "the last fetch failed".to_owned(),
+            (Health::Incomplete, _) => "the last fetch succeeded, and days are missing".to_owned(),
+            (Health::Waiting, _) => "it has not been asked for yet".to_owned(),
+            (Health::Complete, _) => String::new(),
+        };
+        Self {
+            link: super::agent_link(&member.agent),
+            name: member.agent.name.to_string(),
+            account: member.agent.account.to_string(),
+            figures: shown(figures, days.as_ref(), today),
+            missing: missing(figures.missing_days, days.as_ref(), today),
+            spark: days.as_ref().map(sparkline),
+            state: health.word(),
+            reason,
+        }
+    }
+}
+
+/// The figures of a row, each with the days that it lacks where it is not known.
+pub(super) fn shown(figures: &Figures, days: Option<&Days>, today: Day) -> [Shown; 5] {
+    let lacking = |first: Day| {
+        let missing = days.iter().flat_map(|days| days.missing());
+        let missing: Vec<Day> = missing.filter(|day| *day >= first).collect();
+        self::lacking(&missing, today)
+    };
+    let month = today.month_start();
+    [
+        Shown::credits(figures.previous_day_credits, || lacking(today.previous())),
+        Shown::credits(figures.previous_7_days_credits, || lacking(today.plus(-7))),
+        Shown::credits(figures.previous_30_days_credits, || {
+            lacking(today.plus(-30))
+        }),
+        Shown::credits(figures.month_to_date_credits, || lacking(month)),
+        Shown::credits(figures.forecast_month_credits, || {
+            match figures.month_to_date_credits {
+                None => lacking(month),
+                Some(_) => "too few days are known to expect anything".to_owned(),
+            }
+        }),
+    ]
+}
+
+/// How many days are missing, with the newest of them.
+fn missing(number: f64, days: Option<&Days>, today: Day) -> Shown {
+    let text = crate::alert::words::number(number);
+    let missing: Vec<Day> = days.iter().flat_map(|days| days.missing()).collect();
+    let title = match (number > 0.0, missing.len()) {
+        (false, _) => String::new(),
+        (true, 0) => "none of them is of the last 60 days".to_owned(),
+        (true, listed) if listed as f64 >= number => lacking(&missing, today),
+        (true, listed) => format!(
+            "{}; {} of the last 60 days",
+            lacking(&missing, today),
+            counted(listed, "is", "are")
+        ),
+    };
+    Shown { text, title }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::AgentNumber;
+    use crate::roster::Agent;
+
+    fn member(name: &str) -> Member {
+        Member {
+            agent: Agent {
+                account: "a b".into(),
+                id: "id-1".into(),
+                name: name.into(),
+                labels: Default::default(),
+            },
+            number: AgentNumber(1),
+        }
+    }
+
+    fn usage(day: Day) -> Usage {
+        Usage { day, credits: 1.0 }
+    }
+
+    #[test]
+    fn a_figure_that_is_not_known_says_which_days_it_lacks() {
+        let today: Day = "2026-11-26".parse().unwrap();
+        let mut known: Vec<Usage> = today
+            .plus(-60)
+            .through(today.previous())
+            .map(usage)
+            .collect();
+        known.retain(|usage| ![today.plus(-1), today.plus(-9)].contains(&usage.day));
+        let figures = Figures {
+            up: Some(0.0),
+            missing_days: 2.0,
+            ..Figures::default()
+        };
+        let days = Some((today.plus(-100), &known[..]));
+        let row = Row::of(
+            &member("x"),
+            &figures,
+            days,
+            Some("server error 500"),
+            today,
+        );
+        let titles: Vec<&str> = row.figures.iter().map(|shown| &*shown.title).collect();
+        let both = "25 Nov and 17 Nov are not known";
+        let one = "25 Nov is not known";
+        assert_eq!(titles, [one, one, both, both, both]);
+        assert!(row.figures.iter().all(|shown| shown.text == "–"));
+        assert_eq!((&*row.missing.text, &*row.missing.title), ("2", both));
+        assert_eq!(row.state, "failing");
+        assert_eq!(row.reason, "the last fetch failed: server error 500");
+        assert!(row.spark.unwrap().contains("class=\"gap\""));
+    }
+
+    #[test]
+    fn an_agent_is_linked_by_a_path_that_leads_to_it() {
+        let today: Day = "2026-11-26".parse().unwrap();
+        for (name, link) in [
+            ("support", "agents/a%20b/support"),
+            ("a/b?#%\"<", "agents/a%20b/a%2Fb%3F%23%25%22%3C"),
+            ("é", "agents/a%20b/%C3%A9"),
+            // Of which a browser would make `agents/`.
+            ("..", "agents/a%20b/id-1"),
+        ] {
+            let row = Row::of(&member(name), &Figures::default(), None, None, today);
+            assert_eq!(row.link, link);
+            assert_eq!(row.name, name);
+        }
+    }
+}

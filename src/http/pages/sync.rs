@@ -1,0 +1,75 @@
+//! Pure: syncs as the first page tells of them.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::figure::counted;
+use super::time::{Moment, span};
+use crate::alert::words;
+use crate::status::{LastSync, SyncStatus};
+use crate::sync::Outcome;
+
+/// The sync that runs, the last one and the next.
+#[derive(Debug)]
+pub(super) struct SyncView {
+    pub(super) running: Option<Moment>,
+    pub(super) last: Option<LastView>,
+    pub(super) next: Option<Moment>,
+}
+
+/// How the last sync ended.
+#[derive(Debug)]
+pub(super) struct LastView {
+    pub(super) ended: Moment,
+    pub(super) outcome: &'static str,
+    pub(super) class: &'static str,
+    pub(super) text: String,
+}
+
+impl SyncView {
+    pub(super) fn of(sync: &SyncStatus, now: DateTime<Utc>) -> Self {
+        Self {
+            running: sync.running_since.map(|since| Moment::of(since, now)),
+            last: sync.last.as_deref().map(|last| LastView::of(last, now)),
+            next: sync.next.map(|next| Moment::of(next, now)),
+        }
+    }
+}
+
+impl LastView {
+    fn of(last: &LastSync, now: DateTime<Utc>) -> Self {
+        let took = last.ended.signed_duration_since(last.started);
+        let mut parts = vec![match last.planned {
+            0 => "nothing was to be asked for".to_owned(),
+            planned => format!(
+                "{} of {} answered",
+                words::grouped(&last.committed.to_string()),
+                counted(planned, "request", "requests")
+            ),
+        }];
+        for (number, one, many) in [
+            (last.new_days, "new day", "new days"),
+            (last.revised_days, "revised day", "revised days"),
+            (
+                last.absent_days,
+                "day left out by FlowGent",
+                "days left out by FlowGent",
+            ),
+        ] {
+            if number > 0 {
+                parts.push(counted(number, one, many));
+            }
+        }
+        let took = span(took.max(TimeDelta::zero()));
+        parts.push(format!("took {took}"));
+        Self {
+            ended: Moment::of(last.ended, now),
+            outcome: last.outcome.as_str(),
+            class: match last.outcome {
+                Outcome::Complete => "good",
+                Outcome::Incomplete => "warn",
+                Outcome::Failed => "bad",
+            },
+            text: parts.join(", "),
+        }
+    }
+}

@@ -1,0 +1,538 @@
+//! What pages say and what they never say, of a real ledger.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use tempfile::TempDir;
+
+use super::*;
+use crate::clock::ManualClock;
+use crate::day::{Day, TRACKING_START, Usage};
+use crate::exposition::{AlertSeries, BudgetSeries, Exposition};
+use crate::http::Readiness;
+use crate::ledger::{Fetched, Ledger, Member};
+use crate::roster::AccountSettings;
+use crate::secret::SecretSource;
+use crate::series::{self, Figures};
+use crate::status::{Alerting, Board};
+use crate::sync::{Event, Problem, Report};
+use crate::telemetry::Telemetry;
+use crate::window::Window;
+use crate::window::plan::{self, Policy};
+
+const NOW: &str = "2026-11-26T12:00:00Z";
+const POLICY: Policy = Policy {
+    history_start: TRACKING_START,
+    settle_days: 3,
+};
+
+/// What pages are made from, of a ledger in a folder of its own.
+struct Scene {
+    state: State,
+    ledger: Ledger,
+    members: Vec<Member>,
+    _folder: TempDir,
+}
+
+/// An agent by its account and name.
+type Names = (String, String);
+
+impl Scene {
+    /// A scene of these agents, of whom nothing is known.
+    async fn of(agents: &[Names]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&folder.path().join("ledger.db"), POLICY, &Telemetry::new());
+        let ledger = ledger.unwrap();
+        let agents: Vec<Agent> = agents
+            .iter()
+            .enumerate()
+            .map(|(place, (account, name))| Agent {
+                account: account.as_str().into(),
+                id: format!("66a72b17-cb03-4397-ab2a-{place:012}").into(),
+                name: name.as_str().into(),
+                labels: Arc::new([("team".to_owned(), "<b>cx</b>".to_owned())].into()),
+            })
+            .collect();
+        let identities = agents
+            .iter()
+            .map(|agent| (agent.account.clone(), agent.id.clone()));
+        let numbers = ledger.register(identities.collect()).await.unwrap();
+        let members = agents.into_iter().zip(numbers);
+        let members: Vec<Member> = members
+            .map(|(agent, number)| Member { agent, number })
+            .collect();
+        let board = Board::default();
+        board.open(crate::ledger::View::clone(&ledger));
+        board.enrol(members.clone().into());
+        let telemetry = Telemetry::new();
+        let state = State {
+            exposition: Arc::new(Exposition::new(telemetry.clone())),
+            board: Arc::new(board),
+            readiness: Readiness::default(),
+            clock: ManualClock::at(NOW.parse().unwrap()),
+            telemetry,
+            telemetry_path: "/metrics".into(),
+        };
+        Self {
+            state,
+            ledger,
+            members,
+            _folder: folder,
+        }
+    }
+
+    fn today(&self) -> Day {
+        self.state.clock.today()
+    }
+
+    /// Fills the days of an agent from `first` on, but for those that `credits` knows nothing of.
+    async fn fill(&self, place: usize, first: Day, credits: impl Fn(Day) -> Option<f64>) {
+        let windows = plan::range(first, self.today().previous(), self.today()).unwrap();
+        let commits = windows.into_iter().map(|window| {
+            let usage = |day| {
+                Some(Usage {
+                    day,
+                    credits: credits(day)?,
+                })
+            };
+            let fetched = Fetched {
+                agent: self.members[place].number,
+                window,
+                rows: window.days().filter_map(usage).collect(),
+                at: self.state.clock.now(),
+            };
+            self.ledger.commit(fetched)
+        });
+        for committed in join_all(commits).await {
+            committed.unwrap();
+        }
+    }
+
+    /// Computes the figures of all agents, as the publisher does.
+    async fn publish(&self) {
+        let today = self.today();
+        let numbers = self.members.iter().map(|member| member.number).collect();
+        let figures = self.ledger.snapshot(
+            numbers,
+            series::recent_start(today),
+            move |start, totals, recent| series::figures(totals, recent, start, today),
+        );
+        let figures: Vec<Figures> = figures.await.unwrap();
+        self.state
+            .board
+            .set_figures(today, figures.into_iter().enumerate(), true);
+    }
+
+    /// A page, as the router asks for it: its status and its text.
+    async fn see(&self, sight: Sight, path: &str, query: &str) -> (StatusCode, String) {
+        let headers = hyper::HeaderMap::new();
+        let parameters = match sight {
+            Sight::Agent => path.split('/').skip(2).map(decoded).collect(),
+            _ => Vec::new(),
+        };
+        let asked = Asked::new(path, parameters, Some(query), &headers);
+        let mut reply = answer(sight, &self.state, &asked).await;
+        let mut bytes = Vec::new();
+        while let Some(part) = reply.body_mut().next() {
+            bytes.extend_from_slice(&part);
+        }
+        (reply.status(), String::from_utf8(bytes).unwrap())
+    }
+
+    async fn overview(&self, query: &str) -> String {
+        let (status, page) = self.see(Sight::Overview, "/", query).await;
+        assert_eq!(status, StatusCode::OK);
+        page
+    }
+}
+
+fn decoded(segment: &str) -> String {
+    let decoded = percent_encoding::percent_decode_str(segment).decode_utf8();
+    decoded.unwrap().into_owned()
+}
+
+fn names(list: &[(&str, &str)]) -> Vec<Names> {
+    let owned = |(account, name): &(&str, &str)| ((*account).to_owned(), (*name).to_owned());
+    list.iter().map(owned).collect()
+}
+
+/// Whole credits that differ from day to day.
+fn plain(day: Day) -> Option<f64> {
+    Some(f64::from(day.number() % 17))
+}
+
+#[tokio::test]
+async fn the_figures_are_those_of_the_ledger_and_what_is_not_known_is_a_dash() {
+    let scene = Scene::of(&names(&[("acme", "support"), ("globex", "shop")])).await;
+    let today = scene.today();
+    scene.fill(0, today.plus(-62), plain).await;
+    let yesterday = today.previous();
+    scene
+        .fill(1, today.plus(-62), |day| {
+            plain(day).filter(|_| day != yesterday)
+        })
+        .await;
+    scene.publish().await;
+    let page = scene.overview("sort=name").await;
+    let sum = |days: i32| -> f64 { today.plus(-days).through(yesterday).filter_map(plain).sum() };
+    let cells = |credits: f64| format!("<td>{}</td>", crate::alert::words::number(credits));
+    let row = page.split("agents/acme/support\">").nth(1).unwrap();
+    let row = row.split("</tr>").next().unwrap();
+    for days in [1, 7, 30] {
+        assert!(row.contains(&cells(sum(days))), "{days} days: {row}");
+    }
+    let other = page.split("agents/globex/shop\">").nth(1).unwrap();
+    let other = other.split("</tr>").next().unwrap();
+    let dash = "<td><span class=\"partial\" title=\"25 Nov is not known\">–</span></td>";
+    assert_eq!(other.matches(dash).count(), 5, "{other}");
+    assert!(other.contains("class=\"gap\"") && other.contains(">incomplete<"));
+    // Of all agents together, it is a lower bound.
+    assert!(
+        page.contains(&format!("≥ {}", crate::alert::words::number(sum(7)))),
+        "{page}"
+    );
+    assert!(page.contains("25 Nov, without 1 of 2 agents"));
+}
+
+#[tokio::test]
+async fn names_and_errors_are_text_whatever_they_hold() {
+    let nasty = [
+        ("a<c", "</title><script>alert(1)</script>"),
+        ("a<c", "\" onload=\"x"),
+        ("a<c", "مساعد الدعم"),
+        ("a<c", "🤖🧑‍🚀"),
+        ("a<c", "{{ 7*7 }}{% include \"x\" %}"),
+        ("a<c", "../../-/reload?x#y"),
+    ];
+    let mut names = names(&nasty);
+    names.push(("long".repeat(64), "n".repeat(256)));
+    let scene = Scene::of(&names).await;
+    let problem = Problem {
+        account: "a<c".into(),
+        kind: "unexpected",
+        error: "unexpected status 418: <img src=x onerror=alert(1)>".to_owned(),
+        first: None,
+        windows: 1,
+        agents: Default::default(),
+    };
+    scene.state.board.observe(&Event::Ended(Ok(Arc::new(Report {
+        problems: vec![problem],
+        ..Report::default()
+    }))));
+    scene.publish().await;
+    let overview = scene.overview("q=%3Cscript%3E").await;
+    let all = scene.overview("").await;
+    for page in [&overview, &all] {
+        for forbidden in ["<script", "<img", "onload=\"", "<b>cx", "<include"] {
+            assert!(!page.contains(forbidden), "{forbidden} in {page}");
+        }
+    }
+    assert!(
+        overview.contains("value=\"&#60;script&#62;\""),
+        "{overview}"
+    );
+    assert!(all.contains("&#60;img src=x") && all.contains("مساعد الدعم"));
+    for (account, name) in &nasty {
+        let agent = scene
+            .members
+            .iter()
+            .find(|member| *member.agent.name == **name);
+        let link = agent_link(&agent.unwrap().agent);
+        assert!(
+            all.contains(&format!("href=\"./{link}\"")),
+            "{account}/{name}: {link}"
+        );
+        let (status, page) = scene.see(Sight::Agent, &format!("/{link}"), "").await;
+        assert_eq!(status, StatusCode::OK, "{link}");
+        assert!(
+            !page.contains("<script") && !page.contains("<b>cx"),
+            "{page}"
+        );
+    }
+    let (status, page) = scene
+        .see(Sight::Agent, "/agents/a%3Cc/%3Cscript%3E", "")
+        .await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(page.contains("a&#60;c/&#60;script&#62;") && !page.contains("<script"));
+}
+
+#[tokio::test]
+async fn a_page_of_ten_thousand_agents_is_small_and_a_hundred_of_them_hold_all() {
+    let all: Vec<Names> = (0..10_000)
+        .map(|place| {
+            let account = format!("customer-{:03}", place % 300);
+            (
+                account,
+                format!("assistant-for-the-customers-of-shop-{place:05}"),
+            )
+        })
+        .collect();
+    let scene = Scene::of(&all).await;
+    let today = scene.today();
+    // Those that the first page shows know every other day: nothing takes more bytes.
+    for place in 0..list::PAGE {
+        let odd = |day: Day| {
+            plain(day)
+                .map(|used| used + 0.25)
+                .filter(|_| day.number() % 2 == 0)
+        };
+        scene.fill(place, today.plus(-62), odd).await;
+    }
+    let figures = (0..10_000).map(|place| {
+        let figures = Figures {
+            up: Some(if place % 3 == 0 { 0.0 } else { 1.0 }),
+            previous_30_days_credits: Some(1e9 + 0.25 - f64::from(place)),
+            missing_days: 400.0,
+            ..Figures::default()
+        };
+        (usize::try_from(place).unwrap(), figures)
+    });
+    scene.state.board.set_figures(today, figures, true);
+    many_troubles(&scene);
+    many_alerts(&scene);
+    let first = scene.overview("").await;
+    assert!(first.len() < 300_000, "{}", first.len());
+    assert!(first.contains("Page 1 of 100"));
+    let mut seen = std::collections::BTreeSet::new();
+    for page in 1..=100 {
+        let text = scene.overview(&format!("page={page}")).await;
+        assert!(text.len() < 300_000, "page {page}: {}", text.len());
+        let links = text.split("href=\"./agents/").skip(1);
+        let links = links.map(|rest| rest.split('"').next().unwrap().to_owned());
+        seen.extend(links);
+    }
+    assert_eq!(seen.len(), 10_000);
+}
+
+/// A refused key for each of 300 accounts.
+fn many_troubles(scene: &Scene) {
+    let account = |place: usize| Arc::<str>::from(format!("customer-{place:03}"));
+    let accounts: Vec<AccountSettings> = (0..300)
+        .map(|place| AccountSettings {
+            name: account(place),
+            api_key: SecretSource::File(format!("/etc/keys/{place}.key").into()),
+            labels: Default::default(),
+            discover: false,
+            agents_file: None,
+            agents: Vec::new(),
+        })
+        .collect();
+    scene.state.board.configured(&accounts);
+    let problems = (0..300).map(|place| Problem {
+        account: account(place),
+        kind: "invalid_key",
+        error: "the API key is not valid".to_owned(),
+        first: None,
+        windows: 100,
+        agents: Default::default(),
+    });
+    scene.state.board.observe(&Event::Ended(Ok(Arc::new(Report {
+        problems: problems.collect(),
+        ..Report::default()
+    }))));
+}
+
+/// A budget for each of 300 accounts, all of them exceeded.
+fn many_alerts(scene: &Scene) {
+    let today = scene.today();
+    let month = crate::budget::Cycle::Month { anchor_day: 1 }.period_of(today);
+    let name = |place: usize| Arc::<str>::from(format!("budget-{place}"));
+    scene.state.board.evaluated(Alerting {
+        evaluated_at: scene.state.clock.now(),
+        budgets: (0..300)
+            .map(|place| BudgetSeries {
+                name: name(place),
+                standing: crate::budget::Tally::new(month, today).standing(100.0),
+            })
+            .collect(),
+        alerts: (0..300)
+            .map(|place| AlertSeries {
+                rule: name(place),
+                subject: "all".into(),
+                firing: true,
+            })
+            .collect(),
+    });
+}
+
+#[tokio::test]
+async fn a_refused_key_is_at_the_top_with_the_file_that_the_right_one_goes_into() {
+    let scene = Scene::of(&names(&[("customer-001", "support")])).await;
+    scene.publish().await;
+    many_troubles(&scene);
+    let page = scene.overview("").await;
+    let trouble = "FlowGent refuses the key of account customer-001: the API key is not valid.";
+    let advice = "Write the right key into file `/etc/keys/1.key`, on a line of its own";
+    let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text}: {page}"));
+    assert!(place(trouble) < place(advice) && place(advice) < place("<h2 id=\"totals\">"));
+    assert!(page.contains("And 280 more"));
+}
+
+#[tokio::test]
+async fn the_page_of_an_agent_shows_all_days_revisions_and_fetches() {
+    let scene = Scene::of(&names(&[("acme", "support")])).await;
+    let (today, member) = (scene.today(), &scene.members[0]);
+    let missing: Day = "2026-03-05".parse().unwrap();
+    scene
+        .fill(0, TRACKING_START, |day| {
+            plain(day).filter(|_| day != missing)
+        })
+        .await;
+    let yesterday = today.previous();
+    let revised = Fetched {
+        agent: member.number,
+        window: Window::new(yesterday, yesterday, today).unwrap(),
+        rows: vec![Usage {
+            day: yesterday,
+            credits: 1_234.5,
+        }],
+        at: scene.state.clock.now() + TimeDelta::hours(1),
+    };
+    scene.ledger.commit(revised).await.unwrap();
+    scene.publish().await;
+    let (status, page) = scene.see(Sight::Agent, "/agents/acme/support", "").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.len() < 300_000, "{}", page.len());
+    let days = usize::try_from(today.since(TRACKING_START)).unwrap();
+    let squares = page.matches("<rect class=\"l").count();
+    assert_eq!(squares, days - 1, "every known day has a square");
+    assert!(page.contains("<title>Thu 5 Mar 2026: not known</title>"));
+    assert!(page.contains("<title>Wed 25 Nov 2026: 1,234.5 credits</title>"));
+    let before = crate::alert::words::number(plain(yesterday).unwrap());
+    assert!(
+        page.contains(&format!("<td>{before}</td><td>1,234.5</td>")),
+        "{page}"
+    );
+    assert!(
+        page.contains("6 Mar – 25 Nov, 28 May 2025 – 4 Mar"),
+        "{page}"
+    );
+    assert!(page.contains("3 days may still change"));
+    // By its identifier too, which never changes.
+    let by_id = format!("/agents/acme/{}", member.agent.id);
+    assert_eq!(scene.see(Sight::Agent, &by_id, "").await.0, StatusCode::OK);
+    let (status, page) = scene.see(Sight::Agent, "/agents/acme/suport", "").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(
+        page.contains("<a href=\"../../agents/acme/support\">"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn while_figures_are_computed_every_page_says_so() {
+    let scene = Scene::of(&names(&[("acme", "support")])).await;
+    let page = scene.overview("").await;
+    assert!(page.contains("The figures are being computed"), "{page}");
+    let (status, page) = scene.see(Sight::Agent, "/agents/acme/support", "").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.contains("The figures are being computed"), "{page}");
+}
+
+#[tokio::test]
+async fn a_ledger_that_cannot_be_read_is_told_and_the_figures_stay() {
+    let scene = Scene::of(&names(&[("acme", "support")])).await;
+    scene
+        .fill(0, scene.today().plus(-62), |_| Some(1_000.0))
+        .await;
+    scene.publish().await;
+    scene.ledger.close().await;
+    let page = scene.overview("").await;
+    assert!(page.contains("The ledger cannot be read: "), "{page}");
+    assert!(page.contains("<td>30,000</td>"), "{page}");
+    let (status, page) = scene.see(Sight::Alerts, "/alerts", "").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.contains("The ledger cannot be read: "), "{page}");
+}
+
+#[test]
+fn links_lead_to_the_first_page_from_wherever_they_are() {
+    for (path, expected) in [
+        ("/", "./"),
+        ("/alerts", "./"),
+        ("/agents/a/b", "../../"),
+        ("/agents/a/", "../../"),
+        ("", "./"),
+    ] {
+        assert_eq!(root(path), expected, "{path}");
+    }
+}
+
+#[test]
+fn only_the_style_in_the_page_is_allowed_by_its_hash() {
+    let policy = CONTENT_SECURITY.to_str().unwrap();
+    let hash = STANDARD.encode(Sha256::digest(STYLE));
+    assert!(policy.starts_with("default-src 'none'; "), "{policy}");
+    assert!(
+        policy.contains(&format!("style-src 'sha256-{hash}';")),
+        "{policy}"
+    );
+    assert!(
+        !policy.contains("script") && !policy.contains("unsafe"),
+        "{policy}"
+    );
+}
+
+/// The colours of a palette by their names: the light one, or the dark one.
+fn palette(is_dark: bool) -> std::collections::HashMap<&'static str, [f64; 3]> {
+    let mut palettes = STYLE.split(":root {").skip(1);
+    let rules = palettes.nth(usize::from(is_dark)).unwrap();
+    let rules = rules.split('}').next().unwrap();
+    let colour = |line: &'static str| {
+        let (name, value) = line.trim().strip_prefix("--")?.split_once(": #")?;
+        let channel = |place: usize| {
+            let value = u8::from_str_radix(&value[place..place + 2], 16).unwrap();
+            let share = f64::from(value) / 255.0;
+            // WCAG 2.2, relative luminance.
+            if share <= 0.040_45 {
+                share / 12.92
+            } else {
+                ((share + 0.055) / 1.055).powf(2.4)
+            }
+        };
+        Some((name, [channel(0), channel(2), channel(4)]))
+    };
+    rules.lines().filter_map(colour).collect()
+}
+
+/// The contrast of two colours, from 1 to 21.
+fn contrast(one: [f64; 3], other: [f64; 3]) -> f64 {
+    let luminance = |[red, green, blue]: [f64; 3]| 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+    let (one, other) = (luminance(one) + 0.05, luminance(other) + 0.05);
+    one.max(other) / one.min(other)
+}
+
+#[test]
+fn every_colour_of_text_can_be_read_on_what_it_stands_on_in_light_and_dark() {
+    assert!((contrast([1.0; 3], [0.0; 3]) - 21.0).abs() < 1e-9);
+    for is_dark in [false, true] {
+        let palette = palette(is_dark);
+        let check = |front: &str, back: &str, least: f64| {
+            let contrast = contrast(palette[front], palette[back]);
+            assert!(
+                contrast >= least,
+                "dark: {is_dark}, {front} on {back}: {contrast:.2}"
+            );
+        };
+        for back in ["ground", "surface"] {
+            for front in ["text", "quiet", "link", "good", "warn", "bad"] {
+                check(front, back, 4.5);
+            }
+            // Marks need less than text.
+            check("accent", back, 3.0);
+        }
+        for (front, back) in [
+            ("bad", "bad-ground"),
+            ("warn", "warn-ground"),
+            ("surface", "link"),
+        ] {
+            check(front, back, 4.5);
+        }
+        for back in ["bad-ground", "warn-ground"] {
+            check("text", back, 4.5);
+            check("link", back, 4.5);
+        }
+        assert_eq!(palette.len(), 19);
+    }
+}
