@@ -4,8 +4,9 @@ mod source;
 
 pub use source::{MAX_SECRET_BYTES, SecretError, SecretSource};
 
-use std::fmt;
+use std::{fmt, io};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use secrecy::{ExposeSecret, SecretString};
 
 /// An API key or another credential. It is wiped from memory when dropped.
@@ -58,6 +59,21 @@ impl PartialEq for Secret {
 }
 
 impl Eq for Secret {}
+
+/// Keeps this process from leaving its memory, and the secrets in it, behind when it crashes.
+///
+/// # Errors
+/// The operating system's, where it refuses.
+pub fn forbid_core_dumps() -> io::Result<()> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Core);
+    if maximum == Some(0) {
+        return Ok(()); // Nobody but root could set another.
+    }
+    // A limit of one byte, not of none: to a program that `core_pattern` pipes to, the kernel gives all
+    // whatever the limit is, except where it is one.
+    let current = Some(1);
+    Ok(setrlimit(Resource::Core, Rlimit { current, maximum })?)
+}
 
 #[cfg(test)]
 mod tests {

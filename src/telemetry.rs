@@ -53,6 +53,8 @@ pub struct Telemetry {
     pub windows_planned: IntCounter,
     /// Windows of the current sync that are still to be fetched.
     pub windows_left: IntGauge,
+    /// Agents that met a problem in the last sync, by `account` and `kind`.
+    pub sync_last_problems: IntGaugeVec,
     /// Requests to FlowGent by `account`, `endpoint` and `outcome`.
     pub api_requests: IntCounterVec,
     /// Seconds until FlowGent answered in full, by `account` and `endpoint`.
@@ -67,6 +69,8 @@ pub struct Telemetry {
     pub ledger_size: IntGauge,
     /// Seconds per ledger transaction, by `transaction`.
     pub ledger_transaction_duration: HistogramVec,
+    /// Transactions of the ledger that failed, by `transaction`.
+    pub ledger_errors: IntCounterVec,
     /// Seconds per evaluation of the rules.
     pub alert_evaluation_duration: Histogram,
     /// When the rules were last evaluated.
@@ -144,6 +148,13 @@ impl Telemetry {
                 "windows_left",
                 "Windows of the current or last sync that are still to be fetched.",
             ),
+            sync_last_problems: maker.register(IntGaugeVec::new(
+                Opts::new(
+                    name("sync_last_problems"),
+                    "Agents that met a problem in the last sync, by its kind; 1 for a problem of the account as a whole. Absent until a sync has ended.",
+                ),
+                &["account", "kind"],
+            )),
             api_requests: maker.counters(
                 "api_requests_total",
                 "Requests to FlowGent by outcome.",
@@ -183,6 +194,11 @@ impl Telemetry {
                 "Time that a transaction of the ledger took.",
                 &["transaction"],
                 LEDGER_BUCKETS,
+            ),
+            ledger_errors: maker.counters(
+                "ledger_errors_total",
+                "Transactions of the ledger that failed; nothing of them is kept.",
+                &["transaction"],
             ),
             alert_evaluation_duration: maker.register(Histogram::with_opts(
                 HistogramOpts::new(

@@ -24,6 +24,26 @@ impl Running {
         Ok(line.trim().to_owned())
     }
 
+    /// What `find` makes of the first line of output that it makes something of. What follows is read by
+    /// nobody, and may be as long as a pipe holds.
+    pub(crate) fn find<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> Result<T> {
+        let stdout = self.0.stdout.take().context("the output was read before")?;
+        let mut output = BufReader::new(stdout);
+        let mut line = String::new();
+        loop {
+            line.clear();
+            let read = output.read_line(&mut line)?;
+            anyhow::ensure!(
+                read > 0,
+                "the process ended without the line that was waited for"
+            );
+            if let Some(found) = find(&line) {
+                self.0.stdout = Some(output.into_inner());
+                return Ok(found);
+            }
+        }
+    }
+
     /// Its process id.
     pub(crate) fn id(&self) -> String {
         self.0.id().to_string()

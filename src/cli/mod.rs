@@ -26,7 +26,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError};
-use crate::logging;
+use crate::{logging, secret};
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug)]
@@ -173,6 +173,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         logging::Level::Warn
     };
     logging::start(common.log_level.unwrap_or(level), common.log_format);
+    if let Err(error) = secret::forbid_core_dumps() {
+        tracing::warn!("a crash may leave keys in a core dump, which cannot be forbidden: {error}");
+    }
     if serve != ServeArguments::default() && !serving {
         let message = "error: --web.listen-address and --web.telemetry-path are for serving; put \
             them behind a command that takes them\n\nFor more information, try '--help'.";

@@ -59,7 +59,8 @@ use file::{Lock, Place};
 use reader::Reader;
 use writer::Writer;
 
-/// The values of the label `transaction` of `flowgent_exporter_ledger_transaction_duration_seconds`.
+/// The values of the label `transaction` of `flowgent_exporter_ledger_transaction_duration_seconds` and
+/// `flowgent_exporter_ledger_errors_total`.
 pub const TRANSACTIONS: [&str; 22] = [
     CONFIGURE,
     REGISTER,
@@ -207,6 +208,7 @@ impl Ledger {
             telemetry
                 .ledger_transaction_duration
                 .with_label_values(&[transaction]);
+            telemetry.ledger_errors.with_label_values(&[transaction]);
         }
         let place = Place::existing_or_new(path)?;
         let lock = Lock::take(&place)?;

@@ -20,7 +20,7 @@ struct Shared {
     path: PathBuf,
     /// Gone once the ledger is closed.
     connection: Mutex<Option<Connection>>,
-    /// Where its transactions are timed, if anywhere.
+    /// Where its transactions are timed and counted, if anywhere.
     telemetry: Option<Telemetry>,
 }
 
@@ -76,6 +76,10 @@ impl Shared {
                 .ledger_transaction_duration
                 .with_label_values(&[transaction])
                 .observe(started.elapsed().as_secs_f64());
+            if outcome.is_err() {
+                let errors = &telemetry.ledger_errors;
+                errors.with_label_values(&[transaction]).inc();
+            }
         }
         outcome.map_err(|fault| fault.at(&self.path))
     }

@@ -184,6 +184,10 @@ impl Worker {
             } else {
                 self.attempt(slice::from_mut(&mut job))
             };
+            if outcome.is_err() {
+                let errors = &self.telemetry.ledger_errors;
+                errors.with_label_values(&[job.transaction()]).inc();
+            }
             job.answer(outcome);
         }
     }

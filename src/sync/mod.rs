@@ -30,7 +30,7 @@ use crate::window::plan::{self, Policy, Refresh};
 
 use account::Account;
 use pass::Pass;
-pub use report::{MemberReport, Outcome, Problem, Report};
+pub use report::{MemberReport, Outcome, PROBLEM_KINDS, Problem, Report};
 
 /// So many agents are planned for at once: one whose history is half filled is listed day by day.
 const PLANNED_AT_ONCE: usize = 5_000;
@@ -124,6 +124,14 @@ impl Syncer {
         for account in &previous.accounts {
             if !names.contains(&account.settings.name) {
                 account.client.forget_telemetry();
+                for kind in PROBLEM_KINDS {
+                    // Fails only if there is no such series.
+                    let labels = [&*account.settings.name, kind];
+                    let _ = self
+                        .telemetry
+                        .sync_last_problems
+                        .remove_label_values(&labels);
+                }
             }
         }
         Self {
@@ -167,6 +175,9 @@ impl Syncer {
             report
         });
         let outcome = result.as_ref().map_or(Outcome::Failed, Report::outcome);
+        if let Ok(report) = &result {
+            self.show_problems(report);
+        }
         self.telemetry
             .syncs
             .with_label_values(&[outcome.as_str()])
@@ -181,6 +192,20 @@ impl Syncer {
         }
         self.telemetry.sync_running.set(0);
         result
+    }
+
+    /// Shows how often each account met each kind of problem.
+    fn show_problems(&self, report: &Report) {
+        for account in &self.accounts {
+            let account = &*account.settings.name;
+            for kind in PROBLEM_KINDS {
+                let agents = report.problem_count(account, kind);
+                self.telemetry
+                    .sync_last_problems
+                    .with_label_values(&[account, kind])
+                    .set(i64::try_from(agents).unwrap_or(i64::MAX));
+            }
+        }
     }
 
     async fn pass(

@@ -12,6 +12,28 @@ use super::schedule::Trigger;
 use crate::ledger::{Committed, Member};
 use crate::window::Window;
 
+/// What may stand in the label `kind` of `flowgent_exporter_sync_last_problems`: the outcomes of requests
+/// to FlowGent that are not as they should be, and what happens on this machine.
+pub const PROBLEM_KINDS: [&str; 17] = [
+    "invalid_key",
+    "access_denied",
+    "bad_request",
+    "no_credits",
+    "rate_limited",
+    "unavailable",
+    "server_error",
+    "timeout",
+    "connect",
+    "interrupted",
+    "too_large",
+    "not_json",
+    "contract",
+    "redirect",
+    "unexpected",
+    "key_unreadable",
+    "agents_file",
+];
+
 /// How a sync ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -157,6 +179,13 @@ impl Report {
         } else {
             Outcome::Incomplete
         }
+    }
+
+    /// How many agents of an account met that kind of problem; 1 if it is the account's as a whole.
+    pub(super) fn problem_count(&self, account: &str, kind: &str) -> usize {
+        let met = |problem: &&Problem| *problem.account == *account && problem.kind == kind;
+        let problem = self.problems.iter().find(met);
+        problem.map_or(0, |problem| problem.agents.len().max(1))
     }
 
     /// Counts a window that is in the ledger, with `absent` days that the answer left out.

@@ -102,6 +102,9 @@ async fn while_a_key_file_is_gone_the_old_key_stays_in_use_and_that_is_said() {
         .wait_for_log("trigger=scheduled outcome=incomplete")
         .await;
     assert_eq!(exporter.logged("acme.key"), 1);
+    let unreadable =
+        "flowgent_exporter_sync_last_problems{account=\"acme\",kind=\"key_unreadable\"}";
+    assert_eq!(exporter.scrape().await.get(unreadable), Some(1.0));
 
     // Everything is known: what follows is free, and silent until there is something new to say.
     scene.simulator.journal().clear();
@@ -116,6 +119,7 @@ async fn while_a_key_file_is_gone_the_old_key_stays_in_use_and_that_is_said() {
     exporter
         .wait_for_log("trigger=retry outcome=complete")
         .await;
+    assert_eq!(exporter.scrape().await.get(unreadable), Some(0.0));
     assert_eq!(scene.simulator.journal().total(), 0);
 }
 

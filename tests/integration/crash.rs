@@ -120,6 +120,8 @@ async fn on_a_full_disk_it_goes_on_serving_and_completes_once_there_is_space() {
     let scrape = exporter.wait_for_syncs(1).await;
     assert_eq!(scrape.get(failed), Some(1.0));
     assert_eq!(scene.untruths(&scrape), "");
+    let errors = "flowgent_exporter_ledger_errors_total{transaction=\"record\"}";
+    assert!(scrape.get(errors) > Some(0.0));
 
     // A retry finds the disk as full; nothing is lost, and nothing gets worse.
     scene.set_time("2026-03-04T09:15:00");

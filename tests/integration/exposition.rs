@@ -19,6 +19,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::harness::{Exporter, Scene, Scrape, Series, Tsdb, wait_for};
+use crate::observability::promql;
 
 const NOW: &str = "2026-03-10T09:00:00";
 const OPENMETRICS: &str = "Accept: application/openmetrics-text; version=1.0.0\r\n";
@@ -94,6 +95,21 @@ fn families(body: &str) -> (BTreeMap<String, String>, usize) {
     (families, seen.len())
 }
 
+/// The labels of each of the families, but for `le`, which the type of a histogram implies.
+fn labels(body: &str, families: &BTreeMap<String, String>) -> BTreeMap<String, BTreeSet<String>> {
+    let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for line in body.lines().filter(|line| !line.starts_with('#')) {
+        let (series, _) = line.rsplit_once(' ').unwrap();
+        let (name, mut labels) = promql::series(series);
+        labels.remove("le");
+        // The family of a histogram's sample bears a shorter name.
+        let family = families.range(..=name.clone()).next_back().unwrap().0;
+        assert!(name.starts_with(family), "{name} is not of {family}");
+        found.entry(family.clone()).or_default().extend(labels);
+    }
+    found
+}
+
 /// Runs a program with that input, to its end; what it wrote to either side.
 async fn piped(command: &mut Command, input: &str) -> (bool, String) {
     let mut child = command
@@ -114,10 +130,15 @@ async fn piped(command: &mut Command, input: &str) -> (bool, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_family_is_served_whole_and_named_as_agreed() {
     let (_scene, exporter) = start().await;
-    let (text, samples) = families(&body(&exporter, "").await);
+    let served = body(&exporter, "").await;
+    let (text, samples) = families(&served);
+    let labels = labels(&served, &text);
     let listed: String = text
         .iter()
-        .map(|(name, kind)| format!("{name} {kind}\n"))
+        .map(|(name, kind)| {
+            let labels = labels[name].iter().flat_map(|label| [" ", label]);
+            format!("{name} {kind}{}\n", labels.collect::<String>())
+        })
         .collect();
     let golden = "tests/fixtures/exposition/families.txt";
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(golden);

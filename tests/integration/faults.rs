@@ -108,6 +108,14 @@ fn counted(scrape: &Scrape, row: &Expected) -> f64 {
         .unwrap()
 }
 
+/// How many agents of the row's account met a problem of the row's kind in the last sync.
+fn problems(scrape: &Scrape, row: &Expected) -> Option<f64> {
+    let Expected { fault, outcome, .. } = row;
+    scrape.get(&format!(
+        "flowgent_exporter_sync_last_problems{{account=\"{fault}\",kind=\"{outcome}\"}}"
+    ))
+}
+
 /// In what a row's account is not as it should be, after the fault has struck at the victim's day.
 fn misfortunes(scene: &Scene, scrape: &Scrape, row: &Expected) -> String {
     let victim = victim(scene, row);
@@ -180,6 +188,7 @@ async fn every_fault_stays_with_its_agent_is_told_once_and_leaves_no_trace() {
             if row.outcome != "ok" {
                 let counted = counted(&scrape, row) - counted(&good, row);
                 assert_eq!(counted, asked as f64, "{}", row.fault);
+                assert_eq!(problems(&scrape, row), Some(1.0), "{}", row.fault);
             }
         }
         let log = exporter.log();
@@ -199,6 +208,10 @@ async fn every_fault_stays_with_its_agent_is_told_once_and_leaves_no_trace() {
     scene.simulator.faults().clear();
     scene.set_time("2026-03-05T00:55:00");
     exporter.wait_until_whole(&scene).await;
+    let scrape = exporter.wait_for_syncs(4).await;
+    for row in TABLE.iter().filter(|row| row.outcome != "ok") {
+        assert_eq!(problems(&scrape, row), Some(0.0), "{}", row.fault);
+    }
     let log = exporter.stop().await;
     assert_eq!(log.matches("level=warn").count(), told, "{log}");
     scene.assert_ledger_is_the_truth().await;

@@ -209,3 +209,26 @@ async fn a_config_or_a_key_file_that_is_wrong_does_not_have_the_key_shown() {
     assert_no_key("log", log.as_bytes());
     assert_no_key_in_the_ledger(&scene);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_leaves_no_memory_behind() {
+    let scene = Scene::new("2026-03-04T09:00:00");
+    let exporter = scene.start().await;
+    exporter.wait_until_whole(&scene).await;
+    let limits = fs::read_to_string(format!("/proc/{}/limits", exporter.pid())).unwrap();
+    let of_core = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max core file size"));
+    // One byte: a program that core dumps are piped to would get all of it under a limit of none.
+    let soft = of_core.unwrap().split_whitespace().next();
+    assert_eq!(soft, Some("1"), "{limits}");
+    exporter.signal("ABRT").await;
+    exporter.ended().await;
+    let left = fs::read_dir(scene.folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    let cores: Vec<_> = left
+        .filter(|name| name.to_string_lossy().starts_with("core"))
+        .collect();
+    assert!(cores.is_empty(), "{cores:?}");
+}

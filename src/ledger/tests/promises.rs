@@ -221,6 +221,8 @@ async fn jobs_share_a_transaction_and_only_the_guilty_one_fails() {
         format!("ledger {shown}: transaction record panicked: on purpose")
     );
     assert_eq!(recorded(), 1 + 5, "one together, then each alone");
+    let errors = telemetry.ledger_errors.with_label_values(&[RECORD]);
+    assert_eq!(errors.get(), 3, "the guilty ones, each once");
     assert_eq!(totals(&ledger, agent).await.frontier_credits, 3.0);
 
     // Without a guilty one there is one transaction for all.
@@ -288,7 +290,11 @@ async fn a_full_disk_fails_the_commit_and_nothing_else() {
 
 #[tokio::test]
 async fn a_panic_while_reading_reaches_its_caller_alone() {
-    let (_directory, path, ledger, agent) = new().await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    let telemetry = Telemetry::new();
+    let ledger = Ledger::open(&path, POLICY, &telemetry).unwrap();
+    let agent = register(&ledger, &["support"]).await[0];
     let panicked = ledger.snapshot(vec![agent], day(0), |_, _, _| panic!("on purpose"));
     let panicked: Result<Vec<()>, _> = panicked.await;
     assert_eq!(
@@ -299,6 +305,8 @@ async fn a_panic_while_reading_reaches_its_caller_alone() {
         )
     );
     assert_eq!(totals(&ledger, agent).await, Totals::default());
+    let errors = telemetry.ledger_errors.with_label_values(&[SNAPSHOT]);
+    assert_eq!(errors.get(), 1);
     ledger.close().await;
 }
 

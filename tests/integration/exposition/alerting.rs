@@ -213,8 +213,10 @@ async fn every_series_of_budgets_alerts_and_hooks_is_there_before_anything_fires
     let plain: BTreeMap<String, String> = plain
         .lines()
         .filter(|line| !is_of_alerting(line))
-        .map(|line| line.split_once(' ').unwrap())
-        .map(|(name, kind)| (name.to_owned(), kind.to_owned()))
+        .map(|line| {
+            let mut words = line.split(' ').map(str::to_owned);
+            (words.next().unwrap(), words.next().unwrap())
+        })
         .collect();
     assert_eq!(others, plain);
     let (open, open_samples) = families(&body(&exporter, OPENMETRICS).await);

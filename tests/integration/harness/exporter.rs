@@ -1,33 +1,14 @@
 //! A running exporter: the real binary, with its log and its port.
 
-use std::env::consts::ARCH;
-use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Output, Stdio};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use super::faketime::FAKETIME;
 use super::{Scene, Scrape, wait_for};
-
-/// The library that shows a program another clock, wherever the system keeps it.
-static FAKETIME: LazyLock<PathBuf> = LazyLock::new(|| {
-    // Debian has a folder for each architecture; a library of another one would not be loaded.
-    let ours = format!("/usr/lib/{ARCH}-");
-    let mut folders: Vec<PathBuf> = fs::read_dir("/usr/lib")
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    folders.sort_by_key(|folder| !folder.to_string_lossy().starts_with(&ours));
-    folders.extend(["/usr/lib".into(), "/usr/lib64".into()]);
-    folders
-        .into_iter()
-        .map(|folder| folder.join("faketime/libfaketimeMT.so.1"))
-        .find(|library| library.exists())
-        .expect("libfaketimeMT.so.1 is not there: install libfaketime, as tests/run does")
-});
 
 /// A running exporter. It is killed when dropped.
 pub struct Exporter {
@@ -210,6 +191,12 @@ impl Exporter {
         let status = tokio::time::timeout(super::PATIENCE, self.child.wait()).await;
         assert!(status.unwrap().unwrap().success(), "{}", self.log());
         self.log()
+    }
+
+    /// Waits until it has ended in whatever way.
+    pub async fn ended(mut self) {
+        let ended = tokio::time::timeout(super::PATIENCE, self.child.wait()).await;
+        ended.unwrap_or_else(|_| panic!("it does not end")).unwrap();
     }
 
     /// Ends it at once, wherever it is.

@@ -4,6 +4,7 @@
 
 mod disk;
 mod exporter;
+mod faketime;
 mod judge;
 mod receiver;
 mod scrape;

@@ -2,6 +2,7 @@
 //! have scraped an exporter and imported its history.
 
 mod exact;
+pub mod promql;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use flowgent_exporter::clock::{Clock, SystemClock};
