@@ -3,6 +3,7 @@
 
 mod exact;
 pub mod promql;
+mod rules;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use flowgent_exporter::clock::{Clock, SystemClock};
