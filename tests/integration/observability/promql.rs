@@ -160,9 +160,9 @@ impl Golden {
             self.labels(parameter, faults);
         }
         let op = aggregate.op;
+        // These give series as they are, however they are grouped.
+        let keeps = [token::T_TOPK, token::T_BOTTOMK].contains(&op.id());
         let Some(modifier) = &aggregate.modifier else {
-            // These give series as they are.
-            let keeps = [token::T_TOPK, token::T_BOTTOMK].contains(&op.id());
             return if keeps { labels } else { Labels::new() };
         };
         for label in &modifier.labels().labels {
@@ -174,6 +174,7 @@ impl Golden {
             }
         }
         match modifier {
+            _ if keeps => labels,
             LabelModifier::Include(kept) => kept.labels.iter().cloned().collect(),
             LabelModifier::Exclude(lost) => {
                 labels.retain(|label| !lost.labels.contains(label));
@@ -329,6 +330,7 @@ fn a_sound_query_has_no_fault() {
         "sum by (team) (flowgent_agent_previous_day_credits * on (account, agent, job, instance) group_left (team) flowgent_agent_info)",
         "histogram_quantile(0.9, sum by (le, endpoint) (rate(flowgent_exporter_api_request_duration_seconds_bucket[5m])))",
         "topk(5, flowgent_agent_previous_day_credits) > on (account, agent) group_left (team) flowgent_agent_info",
+        "sum by (team) (topk by (account) (1, flowgent_agent_info))",
         "time() - last_over_time(flowgent_budget_exhausted_timestamp_seconds{budget=\"total\"}[2h])",
         "flowgent_hook_disabled unless on (job, instance) up == 0",
         "ALERTS{alertname=~\"FlowGent.+\", alertstate=\"firing\", severity!=\"info\"}",
