@@ -214,6 +214,43 @@ impl Tsdb {
         .await
     }
 
+    /// The values of a label of the series that a selector finds in that time.
+    pub async fn label_values(
+        &self,
+        label: &str,
+        selector: &str,
+        time: (DateTime<Utc>, DateTime<Utc>),
+    ) -> Vec<String> {
+        self.names(&format!("label/{label}/values"), selector, time)
+            .await
+    }
+
+    /// The names of the labels of the series that a selector finds in that time.
+    pub async fn label_names(
+        &self,
+        selector: &str,
+        time: (DateTime<Utc>, DateTime<Utc>),
+    ) -> Vec<String> {
+        self.names("labels", selector, time).await
+    }
+
+    async fn names(
+        &self,
+        path: &str,
+        selector: &str,
+        (start, end): (DateTime<Utc>, DateTime<Utc>),
+    ) -> Vec<String> {
+        let query: String = form_urlencoded::Serializer::new(String::new())
+            .append_pair("match[]", selector)
+            .append_pair("start", &stamp(start))
+            .append_pair("end", &stamp(end))
+            .finish();
+        let (head, body) = self.get(&format!("/api/v1/{path}?{query}")).await;
+        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+        assert_eq!(answer["status"], "success", "{selector}: {head}{answer}");
+        serde_json::from_value(answer["data"].clone()).unwrap()
+    }
+
     async fn ask(&self, path: &str, form: &[(&str, &str)]) -> Result<Vec<Series>, String> {
         if self.program == "victoria-metrics" {
             // It makes samples visible once a second only.

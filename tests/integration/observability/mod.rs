@@ -1,21 +1,23 @@
 //! What people see in Prometheus and Grafana: the shipped rules and dashboards, on real databases that
 //! have scraped an exporter and imported its history.
 
-mod exact;
+mod dashboards;
 pub mod promql;
 mod rules;
+mod scene;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use flowgent_exporter::clock::{Clock, SystemClock};
 use flowgent_exporter::day::Day;
 use flowgent_exporter::simulator::Agent;
 
-use crate::harness::{Exporter, Scene, Tsdb, run, settings, wait_for};
+use crate::harness::{Exporter, Receiver, Scene, Tsdb, run, wait_for};
 
 /// The databases, an exporter that they scrape, and the truth about what it tells.
 struct Observed {
     scene: Scene,
     exporter: Exporter,
+    _receivers: [Receiver; 2],
     servers: [Tsdb; 2],
     /// A moment of the scene's day at which everything had been scraped.
     now: DateTime<Utc>,
@@ -37,10 +39,8 @@ impl Observed {
     }
 
     async fn begin() -> Self {
-        let now = SystemClock.now().format("%Y-%m-%dT%H:%M:%S").to_string();
-        let scene = Scene::with(&now, settings());
-        let exporter = scene.start().await;
-        exporter.wait_until_whole(&scene).await;
+        let now = SystemClock.now();
+        let (scene, exporter, receivers) = scene::lively(now).await;
         let target = exporter.address();
         let config = format!(
             "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
@@ -69,20 +69,16 @@ impl Observed {
         Self {
             scene,
             exporter,
+            _receivers: receivers,
             servers,
             now: SystemClock.now().trunc_subsecs(3),
         }
     }
 
-    /// The labels of a series of an agent.
-    fn labels(&self, agent: &Agent) -> [(String, String); 4] {
-        [
-            ("account", agent.account.to_string()),
-            ("agent", agent.name.to_string()),
-            ("instance", self.exporter.address().to_string()),
-            ("job", JOB.to_owned()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
+    /// Credits that an agent used on a day, if FlowGent has told it.
+    fn truth(&self, agent: &Agent, day: Day) -> Option<f64> {
+        let world = self.scene.simulator.world();
+        world.truth(agent, day, self.now)
     }
 }
 

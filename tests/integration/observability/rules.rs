@@ -32,9 +32,9 @@ struct Group {
 /// An alert, with all that an alert must have.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Alert {
-    alert: String,
-    expr: String,
+pub struct Alert {
+    pub alert: String,
+    pub expr: String,
     r#for: String,
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
@@ -69,7 +69,7 @@ fn read(file: impl AsRef<Path>) -> String {
 }
 
 /// Every alert of every file of rules, in order.
-fn alerts() -> Vec<Alert> {
+pub fn alerts() -> Vec<Alert> {
     let mut alerts = Vec::new();
     for file in files("rules") {
         let parsed: RuleFile = serde_saphyr::from_str(&read(&file)).unwrap();
