@@ -22,7 +22,7 @@ use flowgent_exporter::clock::{Clock, ManualClock, instant};
 use flowgent_exporter::exposition::{
     AgentSeries, Body, DEFLATE_LEVEL, Encoding, Exposition, FAMILIES, Format, Samples,
 };
-use flowgent_exporter::http::{Limits, Readiness, State, serve};
+use flowgent_exporter::http::{Gate, Limits, Readiness, State, serve};
 use flowgent_exporter::roster::Agent;
 use flowgent_exporter::series::Figures;
 use flowgent_exporter::telemetry::Telemetry;
@@ -186,6 +186,7 @@ fn serve_agents() -> Result<()> {
         clock,
         telemetry,
         telemetry_path: "/metrics".into(),
+        gate: Gate::default(),
     };
     let shutdown = CancellationToken::new();
     tokio::runtime::Runtime::new()?.block_on(async {

@@ -125,6 +125,12 @@ impl Board {
         roll.is_whole.then(|| look(&roll.agents))
     }
 
+    /// All agents, whatever is known of their figures; none of them while the ledger is loading.
+    #[must_use]
+    pub fn members(&self) -> Arc<[Member]> {
+        Arc::clone(&self.roll().agents.members)
+    }
+
     /// What the rules came to; none until they were first evaluated.
     #[must_use]
     pub fn alerting(&self) -> Option<Arc<Alerting>> {

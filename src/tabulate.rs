@@ -4,7 +4,9 @@
 //! lower bound, and how many days are missing is told beside it.
 
 use chrono::Datelike;
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 
+use crate::csv;
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::window::Range;
 
@@ -88,6 +90,21 @@ impl Step {
 }
 
 impl Amount {
+    /// What stands above its [columns](Self::columns).
+    pub const COLUMNS: [&str; 5] = ["start", "end", "credits", "known_credits", "missing_days"];
+
+    /// It and the days that it is of, as values of CSV. Credits that are not wholly known are empty.
+    #[must_use]
+    pub fn columns(&self, bucket: Range) -> [String; 5] {
+        [
+            bucket.start().to_string(),
+            bucket.end().to_string(),
+            csv::number(self.credits()),
+            csv::number(Some(self.known_credits)),
+            self.missing_days.to_string(),
+        ]
+    }
+
     /// The credits, if every day is known.
     #[must_use]
     pub fn credits(&self) -> Option<f64> {
@@ -99,6 +116,17 @@ impl Amount {
         self.known_credits += other.known_credits;
         self.known_days = self.known_days.saturating_add(other.known_days);
         self.missing_days = self.missing_days.saturating_add(other.missing_days);
+    }
+}
+
+/// Credits that are not wholly known are null; what is known of them stands beside.
+impl Serialize for Amount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Amount", 3)?;
+        fields.serialize_field("credits", &self.credits())?;
+        fields.serialize_field("known_credits", &self.known_credits)?;
+        fields.serialize_field("missing_days", &self.missing_days)?;
+        fields.end()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Runs the evaluations and keeps what comes of them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,13 +12,12 @@ use tracing::{error, info};
 use super::deliveries::deliveries;
 use super::machine::{self, Step, Told};
 use super::observe::watched_since;
-use super::{Check, Facts, Settings, Status, judge, observe};
+use super::{Check, Facts, Settings, Status, judge, observe, published};
 use crate::clock::{self, SharedClock};
 use crate::day::Day;
-use crate::exposition::{AlertSeries, BudgetSeries, Exposition};
+use crate::exposition::{BudgetSeries, Exposition};
 use crate::ledger::{
-    AgentNumber, Alert, AlertChanges, AlertKey, AlertMemory, AlertState, Ledger, LedgerError,
-    Member, Watched,
+    AgentNumber, Alert, AlertChanges, AlertKey, AlertMemory, Ledger, LedgerError, Member, Watched,
 };
 use crate::status::{Alerting, Board};
 use crate::telemetry::{Telemetry, seconds};
@@ -208,14 +207,15 @@ impl Engine {
         .await?;
         let verdict = self.decide(facts, Arc::clone(&memory), now).await;
         let memory = self.keep(verdict.step, memory, now).await?;
-        let alerts = alert_series(verdict.subjects, &memory);
+        let alerts = published::alerts(verdict.subjects, &memory);
+        let budgets = published::marked(verdict.budgets, &memory);
         let Outlets {
             exposition, board, ..
         } = &self.outlets;
-        exposition.publish_alerts(today, &verdict.budgets, &alerts);
+        exposition.publish_alerts(today, &budgets, &alerts);
         board.evaluated(Alerting {
             evaluated_at: now,
-            budgets: verdict.budgets,
+            budgets,
             alerts,
         });
         self.memory = Some(memory);
@@ -408,6 +408,7 @@ fn decide(settings: &Settings, facts: &Facts, memory: &Memory, now: DateTime<Utc
         matches!(rule.check, Check::Budget { .. }).then(|| BudgetSeries {
             name: Arc::clone(&rule.name),
             standing,
+            marks: published::marks(rule),
         })
     });
     let keys = observations.into_iter().map(|observation| observation.key);
@@ -419,22 +420,6 @@ fn decide(settings: &Settings, facts: &Facts, memory: &Memory, now: DateTime<Utc
         budgets: budgets.collect(),
         subjects,
     }
-}
-
-/// Which subjects fire.
-fn alert_series(subjects: Vec<(Arc<str>, Arc<str>)>, memory: &Memory) -> Vec<AlertSeries> {
-    let firing: HashSet<(&str, &str)> = memory
-        .alerts
-        .values()
-        .filter(|alert| alert.state == AlertState::Firing)
-        .map(|alert| (&*alert.key.rule, &*alert.key.subject))
-        .collect();
-    let series = |(rule, subject): (Arc<str>, Arc<str>)| AlertSeries {
-        firing: firing.contains(&(&*rule, &*subject)),
-        rule,
-        subject,
-    };
-    subjects.into_iter().map(series).collect()
 }
 
 fn log(told: &Told) {

@@ -15,6 +15,7 @@ mod machine;
 mod message;
 mod notice;
 mod observe;
+mod published;
 mod rule;
 #[cfg(test)]
 mod tests;

@@ -101,6 +101,7 @@ impl App {
             clock: Arc::clone(&clock),
             telemetry: telemetry.clone(),
             telemetry_path: config.server.telemetry_path.clone(),
+            gate: http::Gate::default(),
         };
         let limits = http::Limits::default();
         let mut parts = JoinSet::new();

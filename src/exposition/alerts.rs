@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::budget::Standing;
 use crate::day::Day;
+use crate::ledger::AlertState;
 
 use super::body::Body;
 use super::deflate::Deflater;
@@ -17,6 +18,23 @@ pub struct BudgetSeries {
     pub name: Arc<str>,
     /// How it stands in its current period.
     pub standing: Standing,
+    /// Its thresholds.
+    pub marks: Vec<Mark>,
+}
+
+/// A threshold of a budget, and whether it is reached.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mark {
+    /// What is measured: `used` or `forecast`.
+    pub measure: &'static str,
+    /// The share of the limit, 1 being all of it.
+    pub ratio: f64,
+    /// How bad that is, in a word.
+    pub severity: &'static str,
+    /// The same as it stands in the keys of alerts, such as `used 0.8`.
+    pub threshold: String,
+    /// Where its alert of the current period is in its life; none if it was never reached.
+    pub state: Option<AlertState>,
 }
 
 /// An alert that may fire, summed up over its thresholds and periods.
@@ -49,7 +67,7 @@ fn write_samples(
 ) {
     match family.samples {
         Samples::Standing(value) => {
-            for BudgetSeries { name, standing } in budgets {
+            for BudgetSeries { name, standing, .. } in budgets {
                 if let Some(value) = value(standing) {
                     write_sample(deflater, family, &[("budget", name)], value);
                 }

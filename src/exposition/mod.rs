@@ -11,7 +11,7 @@ mod names;
 mod negotiate;
 mod text;
 
-pub use alerts::{AlertSeries, BudgetSeries};
+pub use alerts::{AlertSeries, BudgetSeries, Mark};
 pub use body::{AgentSeries, Body};
 pub use deflate::{DEFLATE_LEVEL, Frames};
 pub use names::{FAMILIES, Family, Kind, Sample, Samples};

@@ -10,6 +10,7 @@ mod request;
 mod response;
 mod routes;
 
+pub use api::Gate;
 pub use listener::{Limits, serve};
 pub use readiness::{Latch, Readiness};
 pub use routes::State;

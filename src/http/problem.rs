@@ -20,14 +20,28 @@ pub(super) struct Problem {
 pub(super) enum Kind {
     /// A query that cannot be read, or a parameter that is not known, repeated or out of bounds.
     InvalidParameter,
+    /// A day that is not of the form YYYY-MM-DD.
+    InvalidDateFormat,
+    /// A day that the calendar does not have.
+    InvalidDates,
+    /// Days that make no range.
+    InvalidDateRange,
+    /// A range that ends too late.
+    InvalidEndDate,
+    /// More days than may be asked for.
+    DateRangeTooLarge,
     /// The path leads nowhere.
     NotFound,
     /// An account or an agent that is not known.
     UnknownName,
     /// The path takes other methods.
     MethodNotAllowed,
+    /// The ledger has failed.
+    LedgerUnreadable,
     /// What is asked for is not there yet.
     NotReady,
+    /// Too much is asked for at once.
+    TooBusy,
 }
 
 /// A problem as it is sent.
@@ -60,12 +74,17 @@ impl Problem {
         &self.detail
     }
 
+    /// What kind it is, in words.
+    #[cfg(test)]
+    pub(super) fn title(&self) -> &'static str {
+        self.kind.title()
+    }
+
     /// What is sent of it in answer to a request of `path`.
     pub(super) fn document<'a>(&'a self, path: &'a str) -> Document<'a> {
-        let (name, title) = self.kind.words();
         Document {
-            r#type: format!("{TYPES}{name}"),
-            title,
+            r#type: self.kind.uri(),
+            title: self.kind.title(),
             status: self.status().as_u16(),
             detail: &self.detail,
             instance: path,
@@ -74,23 +93,63 @@ impl Problem {
 }
 
 impl Kind {
+    /// All of them, in the order of their statuses.
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 12] = [
+        Self::InvalidParameter,
+        Self::InvalidDateFormat,
+        Self::InvalidDates,
+        Self::InvalidDateRange,
+        Self::InvalidEndDate,
+        Self::DateRangeTooLarge,
+        Self::NotFound,
+        Self::UnknownName,
+        Self::MethodNotAllowed,
+        Self::LedgerUnreadable,
+        Self::NotReady,
+        Self::TooBusy,
+    ];
+
+    /// Its name for programs.
+    pub(super) fn uri(self) -> String {
+        format!("{TYPES}{}", self.words().0)
+    }
+
+    /// Its name for people.
+    pub(super) const fn title(self) -> &'static str {
+        self.words().1
+    }
+
     const fn status(self) -> StatusCode {
         match self {
-            Self::InvalidParameter => StatusCode::BAD_REQUEST,
+            Self::InvalidParameter
+            | Self::InvalidDateFormat
+            | Self::InvalidDates
+            | Self::InvalidDateRange
+            | Self::InvalidEndDate
+            | Self::DateRangeTooLarge => StatusCode::BAD_REQUEST,
             Self::NotFound | Self::UnknownName => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+            Self::LedgerUnreadable => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NotReady | Self::TooBusy => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
-    /// Its name and its title, which is the same each time.
+    /// Its name and its title, which is the same each time. Those of dates are FlowGent's own.
     const fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::InvalidParameter => ("invalid-parameter", "Invalid parameter"),
+            Self::InvalidDateFormat => ("invalid-date-format", "Invalid date format"),
+            Self::InvalidDates => ("invalid-dates", "Invalid dates"),
+            Self::InvalidDateRange => ("invalid-date-range", "Invalid date range"),
+            Self::InvalidEndDate => ("invalid-end-date", "Invalid end date"),
+            Self::DateRangeTooLarge => ("date-range-too-large", "Date range too large"),
             Self::NotFound => ("not-found", "Not found"),
             Self::UnknownName => ("unknown-name", "Unknown name"),
             Self::MethodNotAllowed => ("method-not-allowed", "Method not allowed"),
+            Self::LedgerUnreadable => ("ledger-unreadable", "Ledger unreadable"),
             Self::NotReady => ("not-ready", "Not ready"),
+            Self::TooBusy => ("too-busy", "Too busy"),
         }
     }
 }

@@ -13,6 +13,7 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::problem::Problem;
 use super::request::joined;
@@ -20,6 +21,9 @@ use crate::exposition::{Encoding, Frames};
 
 /// From so many bytes on a text is compressed: fewer fit one packet as they are.
 const WORTH_COMPRESSING: usize = 1400;
+
+/// The most bytes of a text that are handed over at once.
+const FRAME: usize = 64 * 1024;
 
 /// Nothing but the response itself: no script, no style, no image, no frame, no form.
 const CONTENT_SECURITY: &str =
@@ -38,27 +42,61 @@ const SECURITY: [(HeaderName, &str); 4] = [
 pub(super) type Reply = Response<Content>;
 
 /// The content of a response, in frames whose total length is known.
-pub(super) enum Content {
-    /// A text.
+pub(super) struct Content {
+    source: Source,
+    /// Says that it is being sent, until it is dropped.
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+enum Source {
     Text(Bytes),
-    /// The metrics.
     Metrics(Frames),
 }
 
 impl Content {
+    /// A text.
+    pub(super) fn text(text: Bytes) -> Self {
+        Self {
+            source: Source::Text(text),
+            permit: None,
+        }
+    }
+
+    /// The metrics.
+    pub(super) fn metrics(frames: Frames) -> Self {
+        Self {
+            source: Source::Metrics(frames),
+            permit: None,
+        }
+    }
+
+    /// Keeps `permit` until the last frame is taken.
+    pub(super) fn hold(&mut self, permit: OwnedSemaphorePermit) {
+        self.permit = Some(permit);
+    }
+
+    /// Has nothing left to send.
+    pub(super) fn clear(&mut self) {
+        self.source = Source::Text(Bytes::new());
+    }
+
     /// How many bytes are left.
     pub(super) fn length(&self) -> u64 {
-        match self {
-            Self::Text(text) => text.len() as u64,
-            Self::Metrics(frames) => frames.length(),
+        match &self.source {
+            Source::Text(text) => text.len() as u64,
+            Source::Metrics(frames) => frames.length(),
         }
     }
 
     /// The next of them.
     pub(super) fn next(&mut self) -> Option<Bytes> {
-        match self {
-            Self::Text(text) => Some(std::mem::take(text)).filter(|text| !text.is_empty()),
-            Self::Metrics(frames) => frames.next(),
+        match &mut self.source {
+            // In parts, so that it is not done with before most of it is sent.
+            Source::Text(text) => {
+                let part = text.split_to(text.len().min(FRAME));
+                Some(part).filter(|part| !part.is_empty())
+            }
+            Source::Metrics(frames) => frames.next(),
         }
     }
 }
@@ -81,6 +119,23 @@ pub(super) fn json(value: &impl Serialize) -> Reply {
     revalidated(of_type("application/json", to_json(value)))
 }
 
+/// `value` as JSON that is only so at this moment.
+pub(super) fn momentary(value: &impl Serialize) -> Reply {
+    let mut reply = json(value);
+    set(&mut reply, CACHE_CONTROL, "no-store");
+    reply
+}
+
+/// A text that is JSON already.
+pub(super) fn json_text(text: &'static str) -> Reply {
+    revalidated(of_type("application/json", text.into()))
+}
+
+/// Lines of CSV, the first of which names the columns.
+pub(super) fn csv(lines: String) -> Reply {
+    revalidated(of_type("text/csv; charset=utf-8", lines.into()))
+}
+
 /// A problem, with the path that it is of.
 pub(super) fn problem(problem: &Problem, path: &str) -> Reply {
     let text = to_json(&problem.document(path));
@@ -101,7 +156,7 @@ pub(super) fn set(reply: &mut Reply, name: HeaderName, value: &'static str) {
 
 /// A text of that media type.
 pub(super) fn of_type(media_type: &'static str, text: Bytes) -> Reply {
-    let mut reply = Response::new(Content::Text(text));
+    let mut reply = Response::new(Content::text(text));
     set(&mut reply, CONTENT_TYPE, media_type);
     reply
 }
@@ -122,29 +177,23 @@ fn to_json(value: &impl Serialize) -> Bytes {
 /// Makes a reply ready to be sent: a text that the client has already is not sent again, a long one is
 /// compressed if the client takes that, and the headers that all responses have are set.
 pub(super) async fn finish(mut reply: Reply, asked: &HeaderMap) -> Reply {
-    if let Content::Text(text) = reply.body() {
-        let text = text.clone();
-        if may_be_kept(&reply) {
-            let tag = entity_tag(&text);
-            let is_known = is_among(&tag, &joined(asked, &IF_NONE_MATCH));
-            let value = HeaderValue::from_str(&tag).expect("a tag is made of visible ASCII");
-            reply.headers_mut().insert(ETAG, value);
-            if is_known {
-                *reply.status_mut() = StatusCode::NOT_MODIFIED;
-                *reply.body_mut() = Content::Text(Bytes::new());
-                reply.headers_mut().remove(CONTENT_TYPE);
-            }
+    if let Source::Text(text) = &reply.body().source {
+        let wish = Wish {
+            text: text.clone(),
+            known_tags: may_be_kept(&reply).then(|| joined(asked, &IF_NONE_MATCH)),
+            encoding: Encoding::negotiate(&joined(asked, &ACCEPT_ENCODING)),
+        };
+        let is_long = text.len() >= WORTH_COMPRESSING;
+        let granted = if is_long {
+            on_blocking_thread(move || wish.granted()).await
+        } else {
+            wish.granted()
+        };
+        if is_long {
+            let vary = HeaderValue::from_static("Accept-Encoding");
+            reply.headers_mut().append(VARY, vary);
         }
-        if text.len() >= WORTH_COMPRESSING {
-            reply
-                .headers_mut()
-                .append(VARY, HeaderValue::from_static("Accept-Encoding"));
-            let encoding = Encoding::negotiate(&joined(asked, &ACCEPT_ENCODING));
-            if encoding == Encoding::Gzip && reply.status() != StatusCode::NOT_MODIFIED {
-                *reply.body_mut() = Content::Text(compressed(text).await);
-                set(&mut reply, CONTENT_ENCODING, "gzip");
-            }
-        }
+        granted.apply(&mut reply);
     }
     if reply.status() != StatusCode::NOT_MODIFIED {
         let length = reply.body().length().into();
@@ -155,6 +204,80 @@ pub(super) async fn finish(mut reply: Reply, asked: &HeaderMap) -> Reply {
         reply.headers_mut().entry(name).or_insert(value);
     }
     reply
+}
+
+/// A text, and how the client would have it.
+struct Wish {
+    text: Bytes,
+    /// The tags of what it has; none if the text may not be kept.
+    known_tags: Option<String>,
+    encoding: Encoding,
+}
+
+/// What the client gets.
+struct Granted {
+    tag: Option<String>,
+    /// None if the client has it already.
+    text: Option<Bytes>,
+    encoding: Encoding,
+}
+
+impl Wish {
+    /// Looks at every byte of the text.
+    fn granted(self) -> Granted {
+        let Self {
+            text,
+            known_tags,
+            encoding,
+        } = self;
+        let tag = known_tags.as_ref().map(|_| entity_tag(&text));
+        let is_known = tag
+            .as_ref()
+            .zip(known_tags)
+            .is_some_and(|(tag, known)| is_among(tag, &known));
+        let (text, encoding) = match encoding {
+            _ if is_known => (None, Encoding::Identity),
+            Encoding::Gzip if text.len() >= WORTH_COMPRESSING => {
+                (Some(compressed(&text)), Encoding::Gzip)
+            }
+            _ => (Some(text), Encoding::Identity),
+        };
+        Granted {
+            tag,
+            text,
+            encoding,
+        }
+    }
+}
+
+impl Granted {
+    fn apply(self, reply: &mut Reply) {
+        if let Some(tag) = self.tag {
+            let tag = HeaderValue::from_str(&tag).expect("a tag is made of visible ASCII");
+            reply.headers_mut().insert(ETAG, tag);
+        }
+        if self.encoding == Encoding::Gzip {
+            set(reply, CONTENT_ENCODING, "gzip");
+        }
+        match self.text {
+            Some(text) => reply.body_mut().source = Source::Text(text),
+            None => {
+                *reply.status_mut() = StatusCode::NOT_MODIFIED;
+                reply.body_mut().clear();
+                reply.headers_mut().remove(CONTENT_TYPE);
+            }
+        }
+    }
+}
+
+/// What `work` comes to, on a thread that may take its time.
+pub(super) async fn on_blocking_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
 }
 
 fn may_be_kept(reply: &Reply) -> bool {
@@ -177,22 +300,39 @@ fn is_among(tag: &str, known: &str) -> bool {
         .any(|known| known.trim() == "*" || opaque(known) == opaque(tag))
 }
 
-/// `text` compressed, on a thread that may take its time.
-async fn compressed(text: Bytes) -> Bytes {
-    let compress = move || {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        let written = encoder.write_all(&text).and_then(|()| encoder.finish());
-        written.expect("memory takes whatever is written to it")
-    };
-    match tokio::task::spawn_blocking(compress).await {
-        Ok(bytes) => bytes.into(),
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-    }
+fn compressed(text: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    let written = encoder.write_all(text).and_then(|()| encoder.finish());
+    let bytes = written.expect("memory takes whatever is written to it");
+    bytes.into()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::Semaphore;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_permit_is_held_until_the_content_is_sent() {
+        let permits = Arc::new(Semaphore::new(1));
+        let mut reply = json(&"x".repeat(FRAME * 2));
+        let permit = Arc::clone(&permits).try_acquire_owned().unwrap();
+        reply.body_mut().hold(permit);
+        let mut content = finish(reply, &HeaderMap::new()).await.into_body();
+        let (mut bytes, mut frames) = (0, 0);
+        while let Some(frame) = content.next() {
+            assert_eq!(permits.available_permits(), 0);
+            bytes += frame.len();
+            frames += 1;
+        }
+        // Two quotes and the end of the line.
+        assert_eq!((bytes, frames), (FRAME * 2 + 3, 3));
+        drop(content);
+        assert_eq!(permits.available_permits(), 1);
+    }
 
     #[test]
     fn a_text_that_the_client_has_is_recognized_by_its_tag() {

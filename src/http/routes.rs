@@ -11,7 +11,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use prometheus::IntCounter;
 
-use super::api::{self, Endpoint};
+use super::api::{self, Endpoint, Gate};
 use super::pages::{self, Sight};
 use super::problem::{Kind, Problem};
 use super::readiness::Readiness;
@@ -37,6 +37,8 @@ pub struct State {
     pub telemetry: Telemetry,
     /// Path of the metrics.
     pub telemetry_path: String,
+    /// How many requests of the API are answered at once.
+    pub gate: Gate,
 }
 
 /// Who answers.
@@ -53,18 +55,25 @@ enum Handler {
 
 /// The paths and who answers them. A segment in braces stands for one of any text, which the handler is
 /// handed in order and decoded.
-const ROUTES: [(&str, Handler); 8] = [
+const ROUTES: [(&str, Handler); 15] = [
     ("/", Handler::Page(Sight::Overview)),
     ("/agents/{account}/{agent}", Handler::Page(Sight::Agent)),
     ("/alerts", Handler::Page(Sight::Alerts)),
     ("/favicon.svg", Handler::Page(Sight::Icon)),
     ("/-/healthy", Handler::Healthy),
     ("/-/ready", Handler::Ready),
+    ("/api/v1/openapi.json", Handler::Api(Endpoint::Description)),
+    ("/api/v1/status", Handler::Api(Endpoint::Status)),
+    ("/api/v1/accounts", Handler::Api(Endpoint::Accounts)),
     ("/api/v1/agents", Handler::Api(Endpoint::Agents)),
     (
         "/api/v1/agents/{account}/{agent}",
         Handler::Api(Endpoint::Agent),
     ),
+    ("/api/v1/usage", Handler::Api(Endpoint::Usage)),
+    ("/api/v1/usage.csv", Handler::Api(Endpoint::UsageCsv)),
+    ("/api/v1/budgets", Handler::Api(Endpoint::Budgets)),
+    ("/api/v1/alerts", Handler::Api(Endpoint::Alerts)),
 ];
 
 /// What these paths lead to is for programs, also where it leads to nothing.
@@ -115,7 +124,7 @@ pub(super) async fn respond(state: &State, request: &Request<Incoming>) -> Respo
     let reply = answer(state, handler, request.method(), &asked).await;
     let mut response = response::finish(reply, headers).await;
     if request.method() == Method::HEAD {
-        *response.body_mut() = Content::Text(bytes::Bytes::new());
+        response.body_mut().clear();
     }
     if !request.body().is_end_stream() {
         // What nobody reads must not be taken for the next request. Left to itself, hyper reads on
@@ -170,7 +179,7 @@ async fn answer(state: &State, handler: Handler, method: &Method, asked: &Asked<
         Handler::Page(sight) => pages::answer(sight, state, asked).await,
         Handler::Healthy => response::text(StatusCode::OK, "healthy\n"),
         Handler::Ready => ready(state),
-        Handler::Api(endpoint) => match api::answer(endpoint, state, asked).await {
+        Handler::Api(endpoint) => match called(state, endpoint, asked).await {
             Ok(reply) => reply,
             Err(problem) => response::problem(&problem, asked.path),
         },
@@ -183,6 +192,14 @@ async fn answer(state: &State, handler: Handler, method: &Method, asked: &Asked<
         }
         Handler::None => refusal(StatusCode::NOT_FOUND, Kind::NotFound, asked),
     }
+}
+
+/// What the API answers, once there is room for another answer.
+async fn called(state: &State, endpoint: Endpoint, asked: &Asked<'_>) -> Result<Reply, Problem> {
+    let permit = state.gate.enter().await?;
+    let mut reply = api::answer(endpoint, state, asked).await?;
+    reply.body_mut().hold(permit);
+    Ok(reply)
 }
 
 /// Makes the request counters, at zero.
@@ -205,7 +222,7 @@ fn metrics(state: &State, asked: &Asked<'_>) -> Reply {
     let encoding = Encoding::negotiate(&joined(asked.headers, &ACCEPT_ENCODING));
     let today = state.clock.today();
     let frames = state.exposition.scrape(media_type.format, encoding, today);
-    let mut reply = Response::new(Content::Metrics(frames));
+    let mut reply = Response::new(Content::metrics(frames));
     let content_type = HeaderValue::from_str(&media_type.to_string())
         .expect("media types are made of visible ASCII");
     reply.headers_mut().insert(CONTENT_TYPE, content_type);
@@ -229,14 +246,27 @@ fn ready(state: &State) -> Reply {
 
 /// What cannot be answered, in the form that whoever asks for such a path can read.
 fn refusal(status: StatusCode, kind: Kind, asked: &Asked<'_>) -> Reply {
-    let words = match kind {
-        Kind::MethodNotAllowed => "method not allowed",
-        _ => "not found",
+    let (words, detail) = match kind {
+        Kind::MethodNotAllowed => (
+            "method not allowed",
+            "nothing can be changed here: ask with GET or HEAD",
+        ),
+        _ => (
+            "not found",
+            "there is nothing at this path: /api/v1/openapi.json tells what there is",
+        ),
     };
     if asked.path.starts_with(API) {
-        return response::problem(&Problem::new(kind, words), asked.path);
+        return response::problem(&Problem::new(kind, detail), asked.path);
     }
     response::text(status, format!("{words}\n"))
+}
+
+/// The paths of the API.
+#[cfg(test)]
+pub(super) fn api_paths() -> Vec<&'static str> {
+    let paths = ROUTES.iter().map(|(path, _)| *path);
+    paths.filter(|path| path.starts_with(API)).collect()
 }
 
 #[cfg(test)]

@@ -54,6 +54,7 @@ async fn start(limits: Limits, note: &str) -> Running {
         clock: Arc::clone(&clock) as _,
         telemetry,
         telemetry_path: "/metrics".into(),
+        gate: Gate::default(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

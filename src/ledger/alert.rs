@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, Row, params};
 
 use super::error::Fault;
+use super::outbox::at_most;
 use super::schema::{instant, optional_instant, unreadable};
 use super::{Delivery, outbox};
 use crate::day::Day;
@@ -29,6 +30,9 @@ const NEWEST: &str = "
     SELECT rule, subject, period, threshold, state, since_ms, fired_at_ms, limit_credits, hooks, notice
     FROM alert WHERE state = ?1
     ORDER BY since_ms DESC, rule, subject, period, threshold LIMIT ?2";
+const ACTIVE: &str = "
+    SELECT rule, subject, period, threshold, state, since_ms, fired_at_ms, limit_credits, hooks, notice
+    FROM alert WHERE state <> 'resolved' ORDER BY rule, subject, period, threshold LIMIT ?1 OFFSET ?2";
 const OF_HOOK: &str = "
     SELECT rule, subject, period, threshold, state, since_ms, fired_at_ms, limit_credits, hooks, notice
     FROM alert
@@ -199,6 +203,21 @@ pub(super) fn newest(
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let alerts = statement.query_map((state.as_str(), limit), alert)?;
     Ok(alerts.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The alerts that fire or are about to, at most `limit` after the first `offset`, and how many there are
+/// in all.
+pub(super) fn active(
+    connection: &Connection,
+    offset: usize,
+    limit: usize,
+) -> Result<(Vec<Alert>, usize), Fault> {
+    let mut statement = connection.prepare_cached(ACTIVE)?;
+    let alerts = statement.query_map((at_most(limit), at_most(offset)), alert)?;
+    let alerts = alerts.collect::<rusqlite::Result<_>>()?;
+    let counts = counts(connection)?.into_iter();
+    let active = counts.filter(|(state, _)| *state != AlertState::Resolved);
+    Ok((alerts, active.map(|(_, number)| number).sum()))
 }
 
 /// The alerts that `hook` was told of, and that fire or are over since `resolved_since`. What it was

@@ -253,7 +253,7 @@ pub(super) fn newest(
 }
 
 /// A limit as SQLite takes it.
-fn at_most(limit: usize) -> i64 {
+pub(super) fn at_most(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 

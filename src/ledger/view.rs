@@ -230,6 +230,23 @@ impl View {
             .await
     }
 
+    /// The alerts that fire or are about to, ordered by their keys, at most `limit` after the first
+    /// `offset`; and how many there are in all.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub async fn active_alerts(
+        &self,
+        offset: usize,
+        limit: usize,
+    ) -> Result<(Vec<Alert>, usize), LedgerError> {
+        self.reader
+            .run(ALERTS, move |connection| {
+                alert::active(connection, offset, limit)
+            })
+            .await
+    }
+
     /// The alerts that `hook` is told of which fire, or are over since `resolved_since`, ordered by
     /// their keys: what a receiver is to be reminded of that forgets. One that is still to be told for
     /// the first time is not among them, since its delivery may have to wait. None for a hook that wants

@@ -8,6 +8,7 @@ mod harness;
 mod abuse;
 mod accounts;
 mod alerts;
+mod api;
 mod cli;
 mod crash;
 mod exposition;

@@ -16,8 +16,7 @@ pub(super) fn csv(sheet: &Sheet) -> String {
         Grouping::Account => &["account"],
         Grouping::Label(name) => &[name],
     };
-    let figures = ["start", "end", "credits", "known_credits", "missing_days"];
-    csv::push_line(&mut text, subject.iter().chain(&figures));
+    csv::push_line(&mut text, subject.iter().chain(&Amount::COLUMNS));
     for row in &sheet.rows {
         let subject: &[&str] = match &row.subject {
             Subject::Agent { account, agent } => &[account, agent],
@@ -25,13 +24,7 @@ pub(super) fn csv(sheet: &Sheet) -> String {
             Subject::Label(value) => &[value],
         };
         for (bucket, amount) in sheet.buckets.iter().zip(&row.sums.buckets) {
-            let figures = [
-                bucket.start().to_string(),
-                bucket.end().to_string(),
-                csv::number(amount.credits()),
-                csv::number(Some(amount.known_credits)),
-                amount.missing_days.to_string(),
-            ];
+            let figures = amount.columns(*bucket);
             let subject = subject.iter().copied();
             csv::push_line(&mut text, subject.chain(figures.iter().map(String::as_str)));
         }
@@ -66,23 +59,15 @@ pub(super) fn json(sheet: &Sheet) -> String {
 
 fn add_sums(json: &mut Value, sums: &Sums, sheet: &Sheet) {
     let bucket = |(bucket, amount): (&Range, &Amount)| {
-        let mut json = amounts(amount);
+        let mut json = json!(amount);
         json["start"] = bucket.start().to_string().into();
         json["end"] = bucket.end().to_string().into();
         json
     };
     let buckets = sheet.buckets.iter().zip(&sums.buckets).map(bucket);
-    json["whole"] = amounts(&sums.whole);
-    json["previous"] = amounts(&sums.before);
+    json["whole"] = json!(sums.whole);
+    json["previous"] = json!(sums.before);
     json["share_ratio"] = sums.share_of(&sheet.total).into();
     json["change_ratio"] = sums.change().into();
     json["buckets"] = buckets.collect();
-}
-
-fn amounts(amount: &Amount) -> Value {
-    json!({
-        "credits": amount.credits(),
-        "known_credits": amount.known_credits,
-        "missing_days": amount.missing_days,
-    })
 }

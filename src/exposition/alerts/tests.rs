@@ -46,6 +46,7 @@ fn three_budgets() -> Vec<BudgetSeries> {
     let named = |(name, standing): (&str, Standing)| BudgetSeries {
         name: name.into(),
         standing,
+        marks: Vec::new(),
     };
     [
         ("cx-month", complete),
@@ -165,6 +166,7 @@ proptest! {
                     }),
                     ..template.standing.clone()
                 },
+                marks: Vec::new(),
             }
         };
         let budgets: Vec<_> = budgets.iter().enumerate().map(budget).collect();

@@ -45,12 +45,12 @@ struct AgentBody<'a> {
     month_to_date_credits: Option<f64>,
     previous_month_credits: Option<f64>,
     forecast_month_credits: Option<f64>,
-    missing_days: f64,
+    missing_days: u64,
     known_through: Option<Day>,
     complete_through: Option<Day>,
     last_success: Option<DateTime<Utc>>,
-    revised_up_days: f64,
-    revised_down_days: f64,
+    revised_up_days: u64,
+    revised_down_days: u64,
 }
 
 impl<'a> AgentBody<'a> {
@@ -93,12 +93,13 @@ impl<'a> AgentBody<'a> {
             month_to_date_credits,
             previous_month_credits,
             forecast_month_credits,
-            missing_days,
+            // Counts, which are whole and not negative.
+            missing_days: missing_days as u64,
             known_through: known_through_seconds.and_then(day_before),
             complete_through: complete_through_seconds.and_then(day_before),
             last_success: last_success_seconds.and_then(instant),
-            revised_up_days: revised_up,
-            revised_down_days: revised_down,
+            revised_up_days: revised_up as u64,
+            revised_down_days: revised_down as u64,
         }
     }
 }

@@ -137,6 +137,7 @@ mod tests {
         let budget = BudgetSeries {
             name: "team".into(),
             standing,
+            marks: Vec::new(),
         };
         BudgetView::of(&budget, "2026-11-26T12:00:00Z".parse().unwrap())
     }

@@ -10,7 +10,7 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::exposition::{AlertSeries, BudgetSeries, Exposition};
-use crate::http::Readiness;
+use crate::http::{Gate, Readiness};
 use crate::ledger::{Fetched, Ledger, Member};
 use crate::roster::AccountSettings;
 use crate::secret::SecretSource;
@@ -73,6 +73,7 @@ impl Scene {
             clock: ManualClock::at(NOW.parse().unwrap()),
             telemetry,
             telemetry_path: "/metrics".into(),
+            gate: Gate::default(),
         };
         Self {
             state,
@@ -344,6 +345,7 @@ fn many_alerts(scene: &Scene) {
             .map(|place| BudgetSeries {
                 name: name(place),
                 standing: crate::budget::Tally::new(month, today).standing(100.0),
+                marks: Vec::new(),
             })
             .collect(),
         alerts: (0..300)

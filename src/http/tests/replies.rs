@@ -184,8 +184,18 @@ async fn programs_are_told_of_problems_in_their_own_form() {
             400,
             "there is no parameter `x`; there are none here",
         ),
-        ("GET", "/api/v1/elsewhere", 404, "not found"),
-        ("DELETE", "/api/v1/agents", 405, "method not allowed"),
+        (
+            "GET",
+            "/api/v1/elsewhere",
+            404,
+            "there is nothing at this path: /api/v1/openapi.json tells what there is",
+        ),
+        (
+            "DELETE",
+            "/api/v1/agents",
+            405,
+            "nothing can be changed here: ask with GET or HEAD",
+        ),
     ] {
         let answer = running.request(method, path, "").await;
         assert_eq!(answer.status(), status.to_string(), "{path}");

@@ -403,6 +403,29 @@ async fn what_was_recorded_outlives_a_process_that_is_killed() {
 }
 
 #[tokio::test]
+async fn the_alerts_that_are_not_over_are_read_part_by_part() {
+    let (_directory, _, ledger) = new();
+    let over = Alert {
+        state: AlertState::Resolved,
+        ..alert(key("b", ""))
+    };
+    let others = ["c", "a", "d"].map(|rule| alert(key(rule, "")));
+    let changes = AlertChanges {
+        changed: [vec![over], others.to_vec()].concat(),
+        ..AlertChanges::default()
+    };
+    ledger.record_alerts(changes, noon(0)).await.unwrap();
+    let part = async |offset, limit| {
+        let (alerts, all) = ledger.active_alerts(offset, limit).await.unwrap();
+        let rules = alerts.iter().map(|alert| alert.key.rule.to_string());
+        (rules.collect::<Vec<_>>().concat(), all)
+    };
+    assert_eq!(part(0, 2).await, ("ac".to_owned(), 3));
+    assert_eq!(part(2, 2).await, ("d".to_owned(), 3));
+    assert_eq!(part(3, usize::MAX).await, (String::new(), 3));
+}
+
+#[tokio::test]
 async fn the_newest_alerts_of_a_state_come_first_and_all_are_counted() {
     let (_directory, _, ledger) = new();
     let since = |rule: &str, offset| Alert {

@@ -1,0 +1,358 @@
+//! What agents used, by day, week or month, as JSON or as CSV.
+
+use std::sync::Arc;
+
+use hyper::header::{ACCEPT, CONTENT_DISPOSITION, VARY};
+use serde::Serialize;
+
+use super::super::problem::{Kind, Problem};
+use super::super::request::{Asked, Query, invalid, joined};
+use super::super::response::{self, Reply, on_blocking_thread, set};
+use super::super::routes::State;
+use super::agents::selected;
+use super::page::Page;
+use super::{ledger, unreadable};
+use crate::csv;
+use crate::day::{Day, DayError};
+use crate::ledger::Member;
+use crate::nearest::nearest;
+use crate::roster::printable;
+use crate::tabulate::{Amount, Step, tabulate};
+use crate::window::{Range, RangeError, WindowError};
+
+/// How many days are told of unless others are asked for: as many as FlowGent tells.
+const DEFAULT_DAYS: u16 = 7;
+/// The most days that may be asked for: ten years.
+const MOST_DAYS: u32 = 3660;
+/// The most days that a page covers, those of all its agents together: they are read and written at once.
+const MOST_DAYS_OF_AGENTS: u32 = 50_000;
+
+/// In which form usage is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// JSON, or CSV for whoever prefers it.
+    Negotiated,
+    /// CSV, also for those who do not ask for it: the path says so.
+    Csv,
+}
+
+/// A page of usage as it is served.
+#[derive(Debug, Serialize)]
+struct UsageBody<'a> {
+    start: Day,
+    end: Day,
+    step: &'static str,
+    total: usize,
+    offset: usize,
+    limit: usize,
+    agents: Vec<AgentUsage<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct AgentUsage<'a> {
+    account: &'a str,
+    agent: &'a str,
+    agent_id: &'a str,
+    #[serde(flatten)]
+    whole: Amount,
+    buckets: Vec<Bucket>,
+}
+
+#[derive(Debug, Serialize)]
+struct Bucket {
+    start: Day,
+    end: Day,
+    #[serde(flatten)]
+    amount: Amount,
+}
+
+/// What is served, before it is written in one form or the other.
+struct Sheet {
+    range: Range,
+    step: Step,
+    page: Page,
+    total: usize,
+    members: Arc<[Member]>,
+    /// Where the agents of this page stand among the members.
+    places: Vec<usize>,
+    buckets: Vec<Range>,
+    /// What each of them used in each bucket.
+    amounts: Vec<Vec<Amount>>,
+}
+
+/// `/api/v1/usage`: what the agents that are asked for used, page by page.
+pub(super) async fn usage(state: &State, asked: &Asked<'_>, form: Form) -> Result<Reply, Problem> {
+    let query = asked.query(&[
+        "account", "agent", "start", "end", "step", "limit", "offset",
+    ])?;
+    let page = Page::of(&query)?;
+    let range = range(&query, state.clock.today())?;
+    let step = step(&query)?;
+    let view = ledger(state)?;
+    let members = state.board.members();
+    let all = selected(&members, &query)?;
+    let total = all.len();
+    let fitting = (MOST_DAYS_OF_AGENTS / range.days()).max(1) as usize;
+    let places: Vec<usize> = page.part(&all).iter().take(fitting).copied().collect();
+    let shown = places.len();
+    let numbers = places.iter().map(|place| members[*place].number).collect();
+    let buckets: Vec<Range> = step.buckets(range).collect();
+    let cut = buckets.clone();
+    let amounts = view
+        .each_usage(numbers, range.start(), range.end(), move |known| {
+            tabulate(cut.iter().copied(), known).collect()
+        })
+        .await
+        .map_err(|error| unreadable(&error))?;
+    let sheet = Sheet {
+        range,
+        step,
+        page,
+        total,
+        members,
+        places,
+        buckets,
+        amounts,
+    };
+    let as_csv = form == Form::Csv || prefers_csv(&joined(asked.headers, &ACCEPT));
+    let mut reply = on_blocking_thread(move || sheet.reply(as_csv)).await;
+    match form {
+        Form::Negotiated => set(&mut reply, VARY, "Accept"),
+        Form::Csv => {
+            let name = "attachment; filename=\"usage.csv\"";
+            set(&mut reply, CONTENT_DISPOSITION, name);
+        }
+    }
+    page.link(&mut reply, asked, &query, shown, total);
+    Ok(reply)
+}
+
+impl Sheet {
+    fn reply(&self, as_csv: bool) -> Reply {
+        if as_csv {
+            response::csv(self.csv())
+        } else {
+            response::json(&self.body())
+        }
+    }
+
+    fn body(&self) -> UsageBody<'_> {
+        let agents = self.places.iter().zip(&self.amounts);
+        let agents = agents.map(|(place, amounts)| {
+            let agent = &self.members[*place].agent;
+            let mut whole = Amount::default();
+            amounts.iter().for_each(|amount| whole.add(amount));
+            let buckets = self.buckets.iter().zip(amounts);
+            AgentUsage {
+                account: &agent.account,
+                agent: &agent.name,
+                agent_id: &agent.id,
+                whole,
+                buckets: buckets
+                    .map(|(bucket, amount)| Bucket {
+                        start: bucket.start(),
+                        end: bucket.end(),
+                        amount: *amount,
+                    })
+                    .collect(),
+            }
+        });
+        UsageBody {
+            start: self.range.start(),
+            end: self.range.end(),
+            step: self.step.as_str(),
+            total: self.total,
+            offset: self.page.offset,
+            limit: self.page.limit,
+            agents: agents.collect(),
+        }
+    }
+
+    fn csv(&self) -> String {
+        let mut text = String::new();
+        let agent = ["account", "agent"];
+        csv::push_line(&mut text, agent.iter().chain(&Amount::COLUMNS));
+        for (place, amounts) in self.places.iter().zip(&self.amounts) {
+            let agent = &self.members[*place].agent;
+            for (bucket, amount) in self.buckets.iter().zip(amounts) {
+                let figures = amount.columns(*bucket);
+                let names = [&*agent.account, &*agent.name].into_iter();
+                csv::push_line(&mut text, names.chain(figures.iter().map(String::as_str)));
+            }
+        }
+        text
+    }
+}
+
+/// The days that are asked for, by FlowGent's own rules but for how many they may be.
+fn range(query: &Query, today: Day) -> Result<Range, Problem> {
+    let (start, end) = (query.one("start")?, query.one("end")?);
+    let range = Range::asked(start, end, DEFAULT_DAYS, today).map_err(|error| bad_range(&error))?;
+    match range.days() {
+        ..=MOST_DAYS => Ok(range),
+        days => Err(Problem::new(
+            Kind::DateRangeTooLarge,
+            format!("Date range cannot exceed {MOST_DAYS} days: {range} is {days}"),
+        )),
+    }
+}
+
+/// What is wrong with the days, in FlowGent's words and with the days in question.
+fn bad_range(error: &RangeError) -> Problem {
+    let (kind, detail) = match error {
+        RangeError::StartMissing { .. } => (
+            Kind::InvalidDateRange,
+            "start is required when end is provided (format: YYYY-MM-DD)".to_owned(),
+        ),
+        RangeError::Day(error @ DayError::Format(_)) => (
+            Kind::InvalidDateFormat,
+            format!("Dates must be in YYYY-MM-DD format: {error}"),
+        ),
+        RangeError::Day(error @ DayError::Calendar(_)) => (
+            Kind::InvalidDates,
+            format!("Provided dates are not valid: {error}"),
+        ),
+        RangeError::Days(WindowError::StartAfterEnd { start, end }) => (
+            Kind::InvalidDateRange,
+            format!("start must not be after end: {start} is after {end}"),
+        ),
+        RangeError::Days(WindowError::EndTooRecent { end, yesterday }) => (
+            Kind::InvalidEndDate,
+            format!(
+                "end cannot be today or in the future, and {end} is. Data is only available up to \
+                 yesterday, {yesterday}."
+            ),
+        ),
+        RangeError::Days(error @ WindowError::TooLong { .. }) => {
+            (Kind::DateRangeTooLarge, error.to_string())
+        }
+    };
+    Problem::new(kind, detail)
+}
+
+fn step(query: &Query) -> Result<Step, Problem> {
+    let Some(word) = query.one("step")? else {
+        return Ok(Step::Day);
+    };
+    let step = Step::ALL.into_iter().find(|step| step.as_str() == word);
+    step.ok_or_else(|| {
+        let tip = match nearest(word, &Step::ALL.map(Step::as_str)) {
+            Some(near) => format!("; did you mean `{near}`?"),
+            None => String::new(),
+        };
+        let word = printable(word);
+        invalid(format!(
+            "`step` is `day`, `week` or `month`, not `{word}`{tip}"
+        ))
+    })
+}
+
+/// Whether whoever sends that header Accept would rather have CSV than JSON.
+fn prefers_csv(accept: &str) -> bool {
+    let quality = |wanted: [&str; 3]| {
+        let ranges = accept.split(',').filter_map(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let name = parts.next()?.to_ascii_lowercase();
+            // The nearer the range, the more it counts.
+            let place = wanted.iter().position(|wanted| *wanted == name)?;
+            let weight = parts.find_map(|part| part.strip_prefix("q="));
+            let weight = weight.map_or(Some(1.0), |weight| weight.parse::<f32>().ok())?;
+            Some((place, weight))
+        });
+        ranges
+            .min_by_key(|(place, _)| *place)
+            .map_or(0.0, |(_, weight)| weight)
+    };
+    let csv = quality(["text/csv", "text/*", "*/*"]);
+    csv > quality(["application/json", "application/*", "*/*"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TODAY: &str = "2026-11-23";
+
+    #[test]
+    fn bad_days_are_told_in_flowgents_words() {
+        for (text, expected) in [
+            (
+                "end=2026-11-22",
+                "Invalid date range: start is required when end is provided (format: YYYY-MM-DD)",
+            ),
+            (
+                "start=yesterday",
+                "Invalid date format: Dates must be in YYYY-MM-DD format: `yesterday` is not in \
+                 YYYY-MM-DD format",
+            ),
+            (
+                "start=2026-02-30",
+                "Invalid dates: Provided dates are not valid: `2026-02-30` is not a day of the calendar",
+            ),
+            (
+                "start=2026-11-02&end=2026-11-01",
+                "Invalid date range: start must not be after end: 2026-11-02 is after 2026-11-01",
+            ),
+            (
+                "start=2026-11-02&end=2026-11-23",
+                "Invalid end date: end cannot be today or in the future, and 2026-11-23 is. Data is \
+                 only available up to yesterday, 2026-11-22.",
+            ),
+            (
+                "start=2016-11-14&end=2026-11-22",
+                "Date range too large: Date range cannot exceed 3660 days: 2016-11-14 through \
+                 2026-11-22 is 3661",
+            ),
+        ] {
+            let query = Query::parse(text).unwrap();
+            let problem = range(&query, TODAY.parse().unwrap()).unwrap_err();
+            let told = format!("{}: {}", problem.title(), problem.detail());
+            assert_eq!(told, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn days_are_asked_for_as_of_flowgent_and_as_many_as_ten_years() {
+        for (text, expected) in [
+            ("", "2026-11-16 through 2026-11-22"),
+            ("start=2026-11-20", "2026-11-20 through 2026-11-22"),
+            ("start=2016-11-15", "2016-11-15 through 2026-11-22"),
+        ] {
+            let query = Query::parse(text).unwrap();
+            let range = range(&query, TODAY.parse().unwrap()).unwrap();
+            assert_eq!(range.to_string(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn steps_are_three_words() {
+        let step = |text| step(&Query::parse(text).unwrap());
+        assert_eq!(step(""), Ok(Step::Day));
+        assert_eq!(step("step=month"), Ok(Step::Month));
+        let problem = step("step=Weeks").unwrap_err();
+        assert_eq!(
+            problem.detail(),
+            "`step` is `day`, `week` or `month`, not `Weeks`; did you mean `week`?"
+        );
+    }
+
+    #[test]
+    fn csv_is_for_those_who_would_rather_have_it() {
+        for (accept, csv) in [
+            ("", false),
+            ("*/*", false),
+            ("text/csv", true),
+            ("Text/CSV;q=0.5", true),
+            ("text/*", true),
+            ("text/csv, application/json", false),
+            ("text/csv;q=0.9, application/json;q=0.8", true),
+            ("text/csv;q=0.5, */*;q=0.8", false),
+            ("text/csv;header=present;q=1, */*;q=0.1", true),
+            ("text/csv;q=0", false),
+            ("text/csv;q=NaN", false),
+            ("text/html,application/xhtml+xml,*/*;q=0.8", false),
+        ] {
+            assert_eq!(prefers_csv(accept), csv, "{accept}");
+        }
+    }
+}
