@@ -2,6 +2,7 @@
 //! have scraped an exporter and imported its history.
 
 mod dashboards;
+mod firing;
 pub mod promql;
 mod rules;
 mod scene;
