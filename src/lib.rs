@@ -7,7 +7,8 @@
 //!
 //! A UTC day is a value ([`day`]), and so is the time ([`clock`]). What nobody may see is a [`secret`]; how
 //! long to wait before trying again is a [`backoff`]; what somebody probably meant is the [`nearest`] word; a
-//! table for other programs is written as [`csv`]; what the exporter tells of itself is its [`telemetry`].
+//! table for other programs is written as [`csv`]; what the exporter tells of itself is its [`telemetry`], and
+//! whether its parts are alive shows by their [`pulse`].
 //!
 //! A [`window`] is what one request may ask for, and [`window::plan`] finds the fewest of them that
 //! cover what is missing or may still change. What people ask for is a range of any length, and
@@ -37,6 +38,7 @@ pub mod backoff;
 pub mod nearest;
 pub mod csv;
 pub mod telemetry;
+pub mod pulse;
 
 pub mod window;
 pub mod tabulate;

@@ -1,10 +1,11 @@
 //! Composition: binds the addresses, opens the ledger, starts the parts ([`start`]) and links them
-//! ([`link`]), changes at a reload what a reload can change ([`reload`]), and drains everything when it is
-//! told to end.
+//! ([`link`]), changes at a reload what a reload can change ([`reload`]), tells the service manager how it
+//! is ([`supervisor`]), and drains everything when it is told to end.
 
 mod link;
 mod reload;
 mod start;
+mod supervisor;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::config::{Config, ConfigError};
 use crate::hook::Hooks;
 use crate::ledger::Ledger;
 use crate::publish::Changes;
+use crate::pulse::Pulses;
 use crate::status::Board;
 use crate::sync::Observer;
 use crate::sync::cron::CronTrigger;
@@ -29,6 +31,7 @@ use crate::telemetry::Telemetry;
 
 pub(crate) use link::link;
 pub use start::{StartError, open_ledger, syncer};
+use supervisor::Supervisor;
 
 /// How long the parts may take to end when the program is told to: a little longer than each gives
 /// to what is under way. A hook may be given longer: what is broken off would be sent again.
@@ -52,6 +55,7 @@ pub struct App {
     /// The server, the publisher, the worker, the engine and the deliverer, which end only when they
     /// are told to.
     parts: JoinSet<()>,
+    pulses: Pulses,
     reloads: mpsc::Sender<Reload>,
     hook_reloads: mpsc::Sender<Hooks>,
     wake: Arc<Notify>,
@@ -80,14 +84,23 @@ impl App {
         for address in &self.addresses {
             info!(%address, path = self.config.server.telemetry_path, "listening");
         }
+        let mut supervisor = Supervisor::new(self.pulses.clone());
+        supervisor.ready(&self.board);
+        // What feeds the watchdog is this loop, so that a reload that hangs shows too.
         let result = loop {
             tokio::select! {
                 () = stop.cancelled() => break Ok(()),
-                Some(()) = reload.recv() => self.reload().await,
+                Some(()) = reload.recv() => {
+                    supervisor.reloading();
+                    self.reload().await;
+                    supervisor.ready(&self.board);
+                }
+                () = supervisor.due() => supervisor.report(&self.board),
                 Some(ended) = self.parts.join_next() => break Err(Crashed(ended.err())),
             }
         };
         info!("stopping");
+        supervisor.stopping();
         self.drain().await;
         info!("stopped");
         result

@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{error, info, warn};
 
 use super::{App, ReadConfig, link, read};
 use crate::alert::{Engine, Outlets, Signals};
@@ -20,11 +21,15 @@ use crate::hook::{Deliverer, Hooks};
 use crate::http::{self, Readiness};
 use crate::ledger::{Ledger, LedgerError, View};
 use crate::publish::{Changes, Publisher};
+use crate::pulse::Pulses;
 use crate::status::Board;
 use crate::sync::cron::CronTrigger;
 use crate::sync::worker::Worker;
 use crate::sync::{Event, Observer, Syncer};
 use crate::telemetry::Telemetry;
+
+/// How often the ledger is asked whether it is there.
+const LEDGER_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why the exporter could not start.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +84,12 @@ impl App {
         let telemetry = Telemetry::new();
         let config = read(&read_config).await?;
         telemetry.config_reloaded(clock.now(), true);
+        info!(
+            version = env!("CARGO_PKG_VERSION"),
+            config = %config.path.display(),
+            ledger = %config.storage.path.display(),
+            "starting"
+        );
         config
             .warnings
             .iter()
@@ -105,9 +116,12 @@ impl App {
         };
         let limits = http::Limits::default();
         let mut parts = JoinSet::new();
-        parts.spawn(http::serve(listeners, state, limits, stop.clone()));
+        let pulses = Pulses::default();
+        let server = http::serve(listeners, state, limits, stop.clone());
+        parts.spawn(pulses.felt("server", server));
 
         let ledger = open_ledger(&config, &telemetry).await?;
+        parts.spawn(pulses.felt("ledger", feel_ledger(ledger.clone(), stop.clone())));
         let changes = Arc::new(Changes::default());
         let signals = Arc::new(Signals::default());
         board.open(View::clone(&ledger));
@@ -125,7 +139,7 @@ impl App {
         );
         publisher.publish().await?;
         loading.release();
-        parts.spawn(publisher.run(stop.clone()));
+        parts.spawn(pulses.felt("publisher", publisher.run(stop.clone())));
 
         let outbox = Arc::new(Notify::new());
         let outlets = Outlets {
@@ -141,11 +155,12 @@ impl App {
             telemetry.clone(),
             Arc::clone(&signals),
         );
-        parts.spawn(engine.run(stop.clone()));
+        parts.spawn(pulses.felt("rule engine", engine.run(stop.clone())));
         let (hook_reloads, other_hooks) = mpsc::channel(1);
         let hooks = hooks(&config, http, Arc::clone(&clock), telemetry.clone());
         let deliverer = Deliverer::new(hooks, ledger.clone());
-        parts.spawn(deliverer.run(outbox, other_hooks, stop.clone()));
+        let deliverer = deliverer.run(outbox, other_hooks, stop.clone());
+        parts.spawn(pulses.felt("deliverer", deliverer));
 
         let wake = Arc::new(Notify::new());
         let cron = CronTrigger::start(&config.schedule, Arc::clone(&wake)).await?;
@@ -158,7 +173,8 @@ impl App {
             telemetry.clone(),
             linked,
         );
-        parts.spawn(worker.run(Arc::clone(&wake), reload_requests, stop.clone()));
+        let worker = worker.run(Arc::clone(&wake), reload_requests, stop.clone());
+        parts.spawn(pulses.felt("sync worker", worker));
         let stop = guard.disarm();
         Ok(Self {
             read_config,
@@ -172,6 +188,7 @@ impl App {
             observer,
             addresses,
             parts,
+            pulses,
             reloads,
             hook_reloads,
             wake,
@@ -200,6 +217,21 @@ pub async fn open_ledger(config: &Config, telemetry: &Telemetry) -> Result<Ledge
     match tokio::task::spawn_blocking(move || Ledger::open(&path, policy, &telemetry)).await {
         Ok(result) => result,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+/// Asks the ledger's writing thread again and again whether it is there, so that it has a pulse too. Ends
+/// when that thread has.
+async fn feel_ledger(ledger: Ledger, stop: CancellationToken) {
+    let asked = async {
+        while let Ok(()) = ledger.ping().await {
+            tokio::time::sleep(LEDGER_INTERVAL).await;
+        }
+        error!("the ledger's writing thread has ended");
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = asked => {}
     }
 }
 

@@ -30,6 +30,9 @@ const MAX_HEADERS: usize = 64;
 /// How long accepting rests after it failed for lack of something, doubling up to the second.
 const ACCEPT_PAUSE: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
 
+/// How often the connections are looked at.
+const TICK: Duration = Duration::from_secs(1);
+
 /// What clients may take from the server.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -99,7 +102,8 @@ async fn evict_stalled(server: &Server) {
     loop {
         let limit = server.limits.write_timeout;
         let next = server.connections.evict_stalled(instant(), limit);
-        tokio::time::sleep_until(next).await;
+        // Every second at the least, by which it is seen that the server goes round.
+        tokio::time::sleep_until(next.min(instant() + TICK)).await;
     }
 }
 

@@ -364,6 +364,14 @@ impl Ledger {
             .await
     }
 
+    /// Waits for the writing thread to answer, which it does between two transactions.
+    ///
+    /// # Errors
+    /// The ledger is closed.
+    pub async fn ping(&self) -> Result<(), LedgerError> {
+        self.writer.ping().await
+    }
+
     /// Finishes what is queued, moves the log into the file and lets go of it. Clones of this ledger
     /// then answer with [`LedgerError::Closed`].
     pub async fn close(&self) {

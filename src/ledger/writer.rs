@@ -29,6 +29,8 @@ pub(super) struct Writer {
 
 enum Message {
     Job(Box<dyn Job>),
+    /// Answer.
+    Ping(oneshot::Sender<()>),
     /// Do what is queued, then put the file in order, let go of it and answer.
     Close(oneshot::Sender<()>),
 }
@@ -120,6 +122,17 @@ impl Writer {
         answer.await.map_err(|_| closed())?
     }
 
+    /// Waits until the thread answers.
+    pub(super) async fn ping(&self) -> Result<(), LedgerError> {
+        let closed = || LedgerError::Closed {
+            path: self.path.clone(),
+        };
+        let (caller, answer) = oneshot::channel();
+        let ping = Message::Ping(caller);
+        self.queue.send(ping).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())
+    }
+
     /// Waits until what is queued is done and the file is in order and let go of.
     pub(super) async fn close(&self) {
         let (caller, answer) = oneshot::channel();
@@ -143,6 +156,10 @@ impl Worker {
         let mut next = queue.blocking_recv();
         while let Some(message) = next.take() {
             match message {
+                Message::Ping(caller) => {
+                    // Who no longer waits need not know.
+                    let _ = caller.send(());
+                }
                 Message::Close(caller) => {
                     // What was queued before is still received, and nothing more is let in.
                     queue.close();

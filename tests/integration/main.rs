@@ -22,3 +22,4 @@ mod readme;
 mod reload;
 mod revisions;
 mod secrets;
+mod service;

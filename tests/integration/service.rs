@@ -1,0 +1,248 @@
+//! The exporter as a service of systemd: its units, and what it tells the manager of itself.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use tokio::net::UnixDatagram;
+
+use crate::harness::{Exporter, PATIENCE, Scene};
+
+const NOW: &str = "2026-03-10T09:00:00";
+
+/// A service manager that listens for what an exporter says, and takes it for dead after [`Manager::WAIT`].
+struct Manager {
+    socket: UnixDatagram,
+    path: String,
+}
+
+impl Manager {
+    /// Long enough for a busy machine, and shorter than the ledger waits for who holds its file.
+    const WAIT: Duration = Duration::from_secs(4);
+
+    fn new(scene: &Scene) -> Self {
+        let path = scene.path("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let path = path.display().to_string();
+        Self { socket, path }
+    }
+
+    async fn start(&self, scene: &Scene) -> Exporter {
+        let wait = Self::WAIT.as_micros().to_string();
+        let variables = [("NOTIFY_SOCKET", &*self.path), ("WATCHDOG_USEC", &*wait)];
+        Exporter::start_with(scene, &[], &variables).await
+    }
+
+    /// What is said next, a line each.
+    async fn next(&self) -> String {
+        let mut buffer = [0; 4096];
+        let said = tokio::time::timeout(PATIENCE, self.socket.recv(&mut buffer)).await;
+        let length = said.expect("nothing is said").unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    }
+
+    /// What is said until something contains `text`, that included.
+    async fn until(&self, text: &str) -> Vec<String> {
+        let mut all = Vec::new();
+        let heard = async {
+            loop {
+                let said = self.next().await;
+                let found = said.contains(text);
+                all.push(said);
+                if found {
+                    break;
+                }
+            }
+        };
+        let heard = tokio::time::timeout(PATIENCE, heard).await;
+        assert!(heard.is_ok(), "{text} is not said, but {all:?}");
+        all
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_manager_hears_of_the_start_of_syncs_of_reloads_and_of_the_end() {
+    let scene = Scene::new(NOW);
+    let manager = Manager::new(&scene);
+    let exporter = manager.start(&scene).await;
+    let first = manager.next().await;
+    assert!(first.starts_with("READY=1\nSTATUS=5 agents"), "{first}");
+    // It is true: all is there that is promised.
+    let (head, _) = exporter.get("/-/ready", "").await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    exporter.wait_until_whole(&scene).await;
+    let ended = "STATUS=5 agents, the last sync ended 2026-03-10 09:00 UTC (complete), the next is \
+                 due 2026-03-11 00:10 UTC\n";
+    manager.until(ended).await;
+    manager.until("WATCHDOG=1\n").await;
+
+    exporter.signal("HUP").await;
+    let reloading = manager.until("RELOADING=1\nMONOTONIC_USEC=").await;
+    let at = reloading.last().unwrap().lines().last().unwrap();
+    assert!(
+        at["MONOTONIC_USEC=".len()..].parse::<u64>().unwrap() > 0,
+        "{at}"
+    );
+    let ready = manager.next().await;
+    assert!(ready.starts_with("READY=1\nSTATUS=5 agents"), "{ready}");
+    assert!(!ready.contains("not reloaded"), "{ready}");
+
+    let config = fs::read_to_string(scene.path("config.toml")).unwrap();
+    scene.write("config.toml", "[sever]\n");
+    exporter.signal("HUP").await;
+    manager.until("RELOADING=1").await;
+    let ready = manager.next().await;
+    assert!(ready.starts_with("READY=1\n"), "{ready}");
+    let reason = "; config not reloaded: config.toml:1:2: ";
+    assert!(ready.contains(reason), "{ready}");
+    scene.write("config.toml", &config);
+    exporter.signal("HUP").await;
+    manager.until("RELOADING=1").await;
+    let ready = manager.next().await;
+    assert!(!ready.contains("not reloaded"), "{ready}");
+
+    exporter.stop().await;
+    let last = manager.until("STOPPING=1").await;
+    let last = last.last().unwrap();
+    assert_eq!(
+        last,
+        "STOPPING=1\nSTATUS=finishing what is under way\nWATCHDOG=1\n"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exporter_whose_reload_hangs_is_no_longer_said_to_be_alive() {
+    let scene = Scene::new(NOW);
+    let manager = Manager::new(&scene);
+    let exporter = manager.start(&scene).await;
+    exporter.wait_until_whole(&scene).await;
+    // Who opens such a file waits until somebody writes into it.
+    let config = fs::read_to_string(scene.path("config.toml")).unwrap();
+    fs::remove_file(scene.path("config.toml")).unwrap();
+    let made = Command::new("mkfifo")
+        .arg(scene.path("config.toml"))
+        .status();
+    assert!(made.unwrap().success());
+    exporter.signal("HUP").await;
+    manager.until("RELOADING=1").await;
+    let mut buffer = [0; 4096];
+    let said = tokio::time::timeout(Manager::WAIT, manager.socket.recv(&mut buffer)).await;
+    assert!(said.is_err(), "{}", String::from_utf8_lossy(&buffer));
+
+    let fifo = scene.path("config.toml");
+    tokio::task::spawn_blocking(move || fs::write(fifo, config))
+        .await
+        .unwrap()
+        .unwrap();
+    let ready = manager.next().await;
+    assert!(ready.starts_with("READY=1\n"), "{ready}");
+    manager.until("WATCHDOG=1\n").await;
+    exporter.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exporter_with_a_part_that_is_stuck_is_no_longer_said_to_be_alive() {
+    let scene = Scene::new(NOW);
+    let manager = Manager::new(&scene);
+    let exporter = manager.start(&scene).await;
+    exporter.wait_until_whole(&scene).await;
+    manager.until("WATCHDOG=1\n").await;
+    // Somebody holds the ledger's file, and there is something to be written.
+    let other = rusqlite::Connection::open(scene.path("ledger.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    scene.set_time("2026-03-11T00:10:00");
+    manager.until("STATUS=the ledger has been stuck for ").await;
+    exporter
+        .wait_for_log("unless it goes on, systemd ends the exporter within 4 s")
+        .await;
+
+    other.execute_batch("ROLLBACK").unwrap();
+    let said = manager.until("STATUS=5 agents").await;
+    let (goes_on, stuck) = said.split_last().unwrap();
+    assert!(goes_on.ends_with("WATCHDOG=1\n"), "{goes_on}");
+    for said in stuck {
+        assert!(
+            said.starts_with("STATUS=the ledger has been stuck for "),
+            "{said}"
+        );
+        assert!(!said.contains("WATCHDOG"), "{said}");
+    }
+    exporter.wait_for_log("every part goes on again").await;
+    exporter.wait_until_whole(&scene).await;
+    exporter.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_listens_to_nothing_is_told_nothing_and_misses_nothing() {
+    let scene = Scene::new(NOW);
+    let gone = scene.path("nobody").display().to_string();
+    let exporter = Exporter::start_with(&scene, &[], &[("NOTIFY_SOCKET", &gone)]).await;
+    exporter.wait_until_whole(&scene).await;
+    let log = exporter.stop().await;
+    let told = log
+        .matches("cannot tell systemd how the exporter is: No such file")
+        .count();
+    assert_eq!(told, 1, "{log}");
+}
+
+/// The units that are shipped.
+fn units() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/systemd")
+}
+
+/// Runs `systemd-analyze`, which looks at files and needs no running systemd.
+fn analyze(arguments: &[&str], unit: &Path) -> (bool, String) {
+    let output = Command::new("systemd-analyze")
+        .arg("--no-pager")
+        .args(arguments)
+        .arg(unit)
+        .output();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = output.expect("systemd-analyze is of package systemd");
+    let text = String::from_utf8([stdout, stderr].concat()).unwrap();
+    (status.success(), text)
+}
+
+/// The text of the service as it would be started here, with that in place of `from`.
+fn service_with(folder: &Path, from: &str, to: &str) -> PathBuf {
+    let text = fs::read_to_string(units().join("flowgent-exporter.service")).unwrap();
+    let program = env!("CARGO_BIN_EXE_flowgent-exporter");
+    let here = text.replace("/usr/bin/flowgent-exporter", program);
+    assert!(here != text && here.contains(from), "{text}");
+    let path = folder.join("flowgent-exporter.service");
+    fs::write(&path, here.replace(from, to)).unwrap();
+    path
+}
+
+#[test]
+fn systemd_finds_nothing_wrong_with_the_units() {
+    let folder = tempfile::tempdir().unwrap();
+    let verify = ["verify", "--man=no"];
+    let service = service_with(folder.path(), "[Service]", "[Service]");
+    assert_eq!(analyze(&verify, &service), (true, String::new()));
+    let drop_ins = folder.path().join("flowgent-exporter.service.d");
+    fs::create_dir(&drop_ins).unwrap();
+    fs::copy(units().join("hooks.conf"), drop_ins.join("hooks.conf")).unwrap();
+    assert_eq!(analyze(&verify, &service), (true, String::new()));
+
+    let service = service_with(folder.path(), "ProtectHome=yes", "ProtectHouse=yes");
+    let (_, told) = analyze(&verify, &service);
+    assert!(told.contains("'ProtectHouse'"), "{told}");
+}
+
+#[test]
+fn the_service_is_exposed_to_little() {
+    let folder = tempfile::tempdir().unwrap();
+    // In tenths: 1.2 of 10.
+    let security = ["security", "--offline=true", "--threshold=12"];
+    let service = service_with(folder.path(), "[Service]", "[Service]");
+    let (good, told) = analyze(&security, &service);
+    assert!(good, "{told}");
+    let service = service_with(folder.path(), "SystemCallFilter=", "# ");
+    let (good, told) = analyze(&security, &service);
+    assert!(!good, "{told}");
+}
