@@ -18,6 +18,7 @@ mod http;
 mod layout;
 mod lifecycle;
 mod observability;
+mod package;
 mod readme;
 mod reload;
 mod revisions;
