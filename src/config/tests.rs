@@ -207,16 +207,17 @@ fn a_key_file_that_is_there_is_named_whatever_it_is_called() {
 
 /// The example with its files in a folder of this test's, and all that is commented out if asked for.
 fn example(folder: &Path, with_comments: bool) -> String {
+    fs::create_dir_all(folder.join("keys")).unwrap();
     for (file, content) in [
-        ("acme.key", "test-key-acme\n"),
+        ("keys/acme.key", "test-key-acme\n"),
         ("agents.json", "[]"),
-        ("ops.url", "https://hooks.example/ops"),
-        ("ops.secret", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
-        ("slack.url", "https://hooks.example/slack"),
-        ("own.url", "https://hooks.example/own"),
-        ("pagerduty.key", "test-routing-key"),
-        ("alertmanager.token", "test-token"),
-        ("smtp.password", "test-password"),
+        ("keys/ops.url", "https://hooks.example/ops"),
+        ("keys/ops.secret", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
+        ("keys/slack.url", "https://hooks.example/slack"),
+        ("keys/own.url", "https://hooks.example/own"),
+        ("keys/pagerduty.key", "test-routing-key"),
+        ("keys/alertmanager.token", "test-token"),
+        ("keys/smtp.password", "test-password"),
     ] {
         fs::write(folder.join(file), content).unwrap();
     }

@@ -2,7 +2,7 @@
 //! as it was before.
 
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -109,6 +109,10 @@ impl Machine {
         let (name, folder) = setting("LoadCredential=").split_once(':').unwrap();
         assert_eq!(setting("StateDirectory="), PACKAGE);
         fs::create_dir_all(STATE).unwrap();
+        let own = setting("ExecStartPre=+");
+        let mut own = own.split_whitespace();
+        let owned = Command::new(own.next().unwrap()).args(own).status().await;
+        assert!(owned.unwrap().success());
         let credentials = scene.path("credentials");
         fs::create_dir_all(&credentials).unwrap();
         for file in fs::read_dir(folder).unwrap() {
@@ -232,7 +236,8 @@ async fn the_package_is_installed_run_upgraded_removed_and_purged() {
         .config("")
         .replace("ledger.db", &format!("{STATE}/ledger.db"));
     for account in ["acme", "globex"] {
-        fs::rename(scene.path(&format!("{account}.key")), keys.join(account)).unwrap();
+        fs::copy(scene.path(&format!("{account}.key")), keys.join(account)).unwrap();
+        fs::remove_file(scene.path(&format!("{account}.key"))).unwrap();
         config = config.replace(
             &format!("\"{account}.key\""),
             &format!("\"keys/{account}\""),
@@ -243,6 +248,14 @@ async fn the_package_is_installed_run_upgraded_removed_and_purged() {
     let report = reported(&scene).await;
     assert!(report.contains("support"), "{report}");
     stop(service).await;
+
+    // Put back by root, the ledger belongs to the service all the same.
+    std::os::unix::fs::chown(STATE, Some(65534), Some(65534)).unwrap();
+    let ledger = Path::new(STATE).join("ledger.db");
+    fs::copy(&ledger, scene.path("backup")).unwrap();
+    fs::remove_file(&ledger).unwrap();
+    fs::copy(scene.path("backup"), &ledger).unwrap();
+    assert_eq!(ledger.metadata().unwrap().uid(), 0);
 
     // Upgraded: what people have written and what the exporter knows is as it was.
     fs::write(
@@ -258,6 +271,7 @@ async fn the_package_is_installed_run_upgraded_removed_and_purged() {
     scene.simulator.journal().clear();
     let service = machine.start(&scene).await;
     assert_eq!(reported(&scene).await, report);
+    assert_eq!(ledger.metadata().unwrap().uid(), 65534);
     stop(service).await;
     assert_eq!(scene.simulator.journal().total(), 0, "all was known");
 
