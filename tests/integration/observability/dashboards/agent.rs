@@ -14,6 +14,7 @@ use super::variables::one_of;
 pub fn agent() -> Value {
     let mut sheet = Sheet::new();
     figures(&mut sheet);
+    standing(&mut sheet);
     days(&mut sheet);
     month(&mut sheet);
     data(&mut sheet);
@@ -38,68 +39,50 @@ pub fn agent() -> Value {
     sheet.finished(&about, variables, annotations())
 }
 
-/// A figure of the agent in a panel of its own.
-fn figure(title: &str, family: &str, description: &str) -> Panel {
-    Panel::stat(title, description, WHOLE_CREDITS)
-        .query(Query::instant(now(family, AGENTS), title))
-        .no_value("not known yet")
-}
-
 const CHANGES: [(&str, Option<f64>); 3] =
     [("green", None), ("orange", Some(0.25)), ("red", Some(1.0))];
 
+/// The figures on top, each with its family.
+const FIGURES: [(&str, &str, &str); 6] = [
+    (
+        "Yesterday",
+        "previous_day_credits",
+        "Credits used yesterday (UTC). It is not known from midnight until the first sync of the day.",
+    ),
+    (
+        "Last 7 days",
+        "previous_7_days_credits",
+        "Credits used in the 7 days through yesterday, if all of them are known.",
+    ),
+    (
+        "Last 30 days",
+        "previous_30_days_credits",
+        "Credits used in the 30 days through yesterday, if all of them are known.",
+    ),
+    (
+        "This month",
+        "month_to_date_credits",
+        "Credits used on the complete days of this UTC month, if all of them are known. Nothing on the first of a month.",
+    ),
+    (
+        "Forecast of this month",
+        "forecast_month_credits",
+        "Credits that are expected to be used by the end of this UTC month: what is used, and for each other day the mean of its weekday.",
+    ),
+    (
+        "Last month",
+        "previous_month_credits",
+        "Credits used in the last full UTC month, if all of its days are known.",
+    ),
+];
+
 fn figures(sheet: &mut Sheet) {
-    sheet.add(
-        (4, 4),
-        figure(
-            "Yesterday",
-            "previous_day_credits",
-            "Credits used yesterday (UTC). It is not known from midnight until the \
-             first sync of the day.",
-        ),
-    );
-    sheet.add(
-        (4, 4),
-        figure(
-            "Last 7 days",
-            "previous_7_days_credits",
-            "Credits used in the 7 days through yesterday, if all of them are known.",
-        ),
-    );
-    sheet.add(
-        (4, 4),
-        figure(
-            "Last 30 days",
-            "previous_30_days_credits",
-            "Credits used in the 30 days through yesterday, if all of them are known.",
-        ),
-    );
-    sheet.add(
-        (4, 4),
-        figure(
-            "This month",
-            "month_to_date_credits",
-            "Credits used on the complete days of this UTC month, if all of them are \
-             known. Nothing on the first of a month.",
-        ),
-    );
-    sheet.add(
-        (4, 4),
-        figure(
-            "Forecast of this month",
-            "forecast_month_credits",
-            "Credits that are expected to be used by the end of this UTC month: what \
-             is used, and for each other day the mean of its weekday.",
-        ),
-    );
-    sheet.add(
-        (4, 4),
-        figure(
-            "Last month",
-            "previous_month_credits",
-            "Credits used in the last full UTC month, if all of its days are known.",
-        ),
-    );
+    for (title, family, description) in FIGURES {
+        let figure = Panel::stat(title, description, WHOLE_CREDITS)
+            .query(Query::instant(now(family, AGENTS), title))
+            .no_value("not known yet");
+        sheet.add((4, 4), figure);
+    }
     let usual = format!(
         "{} / ({} > 0) - 1",
         now("previous_day_credits", AGENTS),
@@ -130,6 +113,10 @@ fn figures(sheet: &mut Sheet) {
         .thresholds(&CHANGES)
         .no_value("not known yet"),
     );
+}
+
+/// Whether its figures come, and what is said of it.
+fn standing(sheet: &mut Sheet) {
     sheet.add(
         (4, 4),
         Panel::stat(
@@ -294,6 +281,11 @@ fn month(sheet: &mut Sheet) {
         )
         .no_value("no day of this month is known yet"),
     );
+    sheet.add((6, 10), budget());
+}
+
+/// How the chosen budget stands.
+fn budget() -> Panel {
     let share = |figure: &str| {
         let of = |figure| {
             format!(
@@ -302,23 +294,20 @@ fn month(sheet: &mut Sheet) {
         };
         format!("{} / ({} > 0)", of(figure), of("limit_credits"))
     };
-    sheet.add(
-        (6, 10),
-        Panel::gauge(
-            "Budget $budget",
-            "Which share of the budget that is chosen above is used, and is expected \
+    Panel::gauge(
+        "Budget $budget",
+        "Which share of the budget that is chosen above is used, and is expected \
              to be used by the end of its period, by all agents that it is for.",
-            "percentunit",
-        )
-        .query(Query::instant(share("used_credits"), "used"))
-        .query(Query::instant(share("forecast_credits"), "forecast"))
-        .default("min", json!(0))
-        .default("max", json!(1.25))
-        .default("decimals", json!(0))
-        .thresholds(&[("green", None), ("orange", Some(0.8)), ("red", Some(1.0))])
-        .options(json!({"orientation": "horizontal"}))
-        .no_value("no budget"),
-    );
+        "percentunit",
+    )
+    .query(Query::instant(share("used_credits"), "used"))
+    .query(Query::instant(share("forecast_credits"), "forecast"))
+    .default("min", json!(0))
+    .default("max", json!(1.25))
+    .default("decimals", json!(0))
+    .thresholds(&[("green", None), ("orange", Some(0.8)), ("red", Some(1.0))])
+    .options(json!({"orientation": "horizontal"}))
+    .no_value("no budget")
 }
 
 fn data(sheet: &mut Sheet) {

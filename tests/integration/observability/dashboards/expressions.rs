@@ -108,13 +108,17 @@ pub fn most() -> String {
     format!("topk($top, {sums})")
 }
 
-/// The sums of an expression by the chosen label. An agent whose label has changed counts with the one
-/// that it had for most of the last days.
+/// The sums of an expression by the chosen label, `none` for agents that do not have it. An agent whose
+/// label has changed counts with the one that it had for most of the last days.
 pub fn by_label(expr: &str) -> String {
+    let labels = format!(
+        "max by (account, agent, $label) (count_over_time(flowgent_agent_info\
+         {{{EXPORTER},$label=~`${{value:regex}}`}}[2d] @ end() offset -1d))"
+    );
+    // Not around the sums: VictoriaMetrics 1.79 then finds the value of another label in the empty one.
+    let labels = format!(r#"label_replace({labels}, "$label", "none", "$label", "")"#);
     format!(
         "sum by ($label) (({expr}) * on (account, agent) group_left ($label) \
-         group by (account, agent, $label) (topk by (account, agent) (1, \
-         max by (account, agent, $label) (count_over_time(flowgent_agent_info\
-         {{{EXPORTER},$label=~`${{value:regex}}`}}[2d] @ end() offset -1d)))))"
+         group by (account, agent, $label) (topk by (account, agent) (1, {labels})))"
     )
 }

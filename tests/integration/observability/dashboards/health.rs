@@ -19,8 +19,11 @@ pub fn health() -> Value {
     state(&mut sheet);
     syncs(&mut sheet);
     api(&mut sheet);
+    limits(&mut sheet);
     inside::ledger(&mut sheet);
+    inside::figures(&mut sheet);
     inside::hooks(&mut sheet);
+    inside::serving(&mut sheet);
     inside::process(&mut sheet);
     let about = About {
         uid: "flowgent-exporter",
@@ -203,16 +206,17 @@ fn syncs(sheet: &mut Sheet) {
         )
         .no_value("not scraped"),
     );
-    sheet.add(
-        (24, 4),
-        Panel::states("Sync runs", "When the exporter was syncing.", "none")
-            .query(Query::range(
-                format!("max_over_time({}[$__interval])", exporter("sync_running")),
-                "{{instance}}",
-            ))
-            .words(&[(0, "idle", "transparent"), (1, "syncs", "blue")])
-            .no_value("not scraped"),
-    );
+    sheet.add((24, 4), runs());
+}
+
+fn runs() -> Panel {
+    Panel::states("Sync runs", "When the exporter was syncing.", "none")
+        .query(Query::range(
+            format!("max_over_time({}[$__interval])", exporter("sync_running")),
+            "{{instance}}",
+        ))
+        .words(&[(0, "idle", "transparent"), (1, "syncs", "blue")])
+        .no_value("not scraped")
 }
 
 fn api(sheet: &mut Sheet) {
@@ -268,6 +272,9 @@ fn api(sheet: &mut Sheet) {
         ));
     }
     sheet.add((8, 9), latency);
+}
+
+fn limits(sheet: &mut Sheet) {
     sheet.add(
         (8, 8),
         Panel::lines(

@@ -41,6 +41,7 @@ fn rules() -> BTreeMap<&'static str, Rule> {
         ("identifiers", layout::identifiers),
         ("grid", layout::grid),
         ("overrides", layout::overrides),
+        ("ranges", layout::ranges),
         ("empty-panels", layout::words_for_nothing),
         ("variables-defined", wiring::variables_are_defined),
         ("links", wiring::links),

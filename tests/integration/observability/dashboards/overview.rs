@@ -19,7 +19,8 @@ const NO_CUSTOM_LABELS: &str = "/^(?!(__name__|account|agent|instance|job)$).+$/
 /// The dashboard.
 pub fn overview() -> Value {
     let mut sheet = Sheet::new();
-    figures(&mut sheet);
+    last_days(&mut sheet);
+    months_and_gaps(&mut sheet);
     budgets::budgets(&mut sheet);
     days(&mut sheet);
     agents(&mut sheet);
@@ -59,12 +60,14 @@ fn sum(family: &str) -> String {
     format!("sum({})", labelled_now(&now(family, AGENTS)))
 }
 
-fn figures(sheet: &mut Sheet) {
-    let total = |title, family: &str, description| {
-        Panel::stat(title, description, WHOLE_CREDITS)
-            .query(Query::instant(sum(family), title))
-            .no_value("not known yet")
-    };
+/// That sum in a panel of its own.
+fn total(title: &str, family: &str, description: &str) -> Panel {
+    Panel::stat(title, description, WHOLE_CREDITS)
+        .query(Query::instant(sum(family), title))
+        .no_value("not known yet")
+}
+
+fn last_days(sheet: &mut Sheet) {
     let info = labelled_now(&now("info", AGENTS));
     sheet.add(
         (3, 4),
@@ -132,6 +135,9 @@ fn figures(sheet: &mut Sheet) {
         .thresholds(&[("green", None), ("orange", Some(0.25)), ("red", Some(1.0))])
         .no_value("not known yet"),
     );
+}
+
+fn months_and_gaps(sheet: &mut Sheet) {
     sheet.add(
         (5, 4),
         total(
@@ -159,6 +165,7 @@ fn figures(sheet: &mut Sheet) {
              its days are known.",
         ),
     );
+    let info = labelled_now(&now("info", AGENTS));
     let known = labelled_now(&now("previous_day_credits", AGENTS));
     sheet.add(
         (3, 4),
@@ -239,29 +246,50 @@ fn days(sheet: &mut Sheet) {
 
 fn agents(sheet: &mut Sheet) {
     sheet.row("Agents");
-    sheet.add(
-        (7, 13),
-        Panel::bar_gauge(
-            "Most used in 30 days",
-            "The agents that used most in the 30 days through yesterday. Follow one \
+    sheet.add((7, 13), most_used());
+    sheet.add((17, 13), agent_table());
+}
+
+fn most_used() -> Panel {
+    Panel::bar_gauge(
+        "Most used in 30 days",
+        "The agents that used most in the 30 days through yesterday. Follow one \
              to see it in depth.",
-            CREDITS,
-        )
-        .query(Query::instant(
-            format!(
-                "sort_desc(topk($top, {}))",
-                labelled_now(&now("previous_30_days_credits", AGENTS))
-            ),
-            "{{account}}/{{agent}}",
-        ))
-        .default("color", json!({"mode": "continuous-blues"}))
-        .default("min", json!(0))
-        .link(
-            "See this agent",
-            &TO_AGENT.replace("__data.fields.", "__field.labels."),
-        )
-        .no_value("no agent's 30 days are known"),
-    );
+        CREDITS,
+    )
+    .query(Query::instant(
+        format!(
+            "sort_desc(topk($top, {}))",
+            labelled_now(&now("previous_30_days_credits", AGENTS))
+        ),
+        "{{account}}/{{agent}}",
+    ))
+    .default("color", json!({"mode": "continuous-blues"}))
+    .default("min", json!(0))
+    .link(
+        "See this agent",
+        &TO_AGENT.replace("__data.fields.", "__field.labels."),
+    )
+    .no_value("no agent's 30 days are known")
+}
+
+/// The columns of the table of agents: what is asked, and what it is called.
+const AGENT_COLUMNS: [(&str, &str); 12] = [
+    ("account", "Account"),
+    ("agent", "Agent"),
+    ("Value #A", "Yesterday"),
+    ("Value #B", "7 days"),
+    ("Value #C", "Week over week"),
+    ("Value #D", "30 days"),
+    ("Value #E", "This month"),
+    ("Value #F", "Forecast"),
+    ("Value #G", "Last month"),
+    ("Value #H", "Missing days"),
+    ("Value #I", "Known through"),
+    ("Value #J", "State"),
+];
+
+fn agent_table() -> Panel {
     let figure = |family| Query::rows(labelled_now(&now(family, AGENTS)));
     let change = week_over_week(AGENTS);
     let known = format!(
@@ -269,103 +297,86 @@ fn agents(sheet: &mut Sheet) {
         now("known_through_timestamp_seconds", AGENTS)
     );
     let credits_bar = json!({"type": "gauge", "mode": "basic", "valueDisplayMode": "text"});
-    sheet.add(
-        (17, 13),
-        Panel::table(
-            "All agents",
-            "What each agent uses. Figures are there only if every day that they \
+    Panel::table(
+        "All agents",
+        "What each agent uses. Figures are there only if every day that they \
              cover is known. Follow an agent to see it in depth.",
-            WHOLE_CREDITS,
-        )
-        .query(figure("previous_day_credits"))
-        .query(figure("previous_7_days_credits"))
-        .query(Query::rows(labelled_now(&change)))
-        .query(figure("previous_30_days_credits"))
-        .query(figure("month_to_date_credits"))
-        .query(figure("forecast_month_credits"))
-        .query(figure("previous_month_credits"))
-        .query(figure("missing_days"))
-        .query(Query::rows(labelled_now(&known)))
-        .query(figure("up"))
-        .columns(
-            &[
-                ("account", "Account"),
-                ("agent", "Agent"),
-                ("Value #A", "Yesterday"),
-                ("Value #B", "7 days"),
-                ("Value #C", "Week over week"),
-                ("Value #D", "30 days"),
-                ("Value #E", "This month"),
-                ("Value #F", "Forecast"),
-                ("Value #G", "Last month"),
-                ("Value #H", "Missing days"),
-                ("Value #I", "Known through"),
-                ("Value #J", "State"),
-            ],
-            &["Time"],
-        )
-        .field(
-            "Agent",
-            &[(
-                "links",
-                json!([{"title": "See this agent", "url": TO_AGENT}]),
-            )],
-        )
-        .field(
-            "Week over week",
-            &[
-                ("unit", json!("percentunit")),
-                ("decimals", json!(0)),
-                (
-                    "thresholds",
-                    steps(&[
-                        ("green", None),
-                        ("text", Some(-0.1)),
-                        ("orange", Some(0.25)),
-                        ("red", Some(1.0)),
-                    ]),
-                ),
-                ("custom.cellOptions", json!({"type": "color-text"})),
-            ],
-        )
-        .field(
-            "30 days",
-            &[
-                ("color", json!({"mode": "continuous-blues"})),
-                ("min", json!(0)),
-                ("custom.cellOptions", credits_bar),
-                ("custom.width", json!(150)),
-            ],
-        )
-        .field(
-            "Missing days",
-            &[
-                ("unit", json!("none")),
-                (
-                    "thresholds",
-                    steps(&[("text", None), ("orange", Some(1.0)), ("red", Some(30.0))]),
-                ),
-                ("custom.cellOptions", json!({"type": "color-text"})),
-            ],
-        )
-        .field("Known through", &[("unit", json!("time:YYYY-MM-DD"))])
-        .field(
-            "State",
-            &[
-                ("unit", json!("none")),
-                (
-                    "mappings",
-                    json!([{"type": "value", "options": {
-                        "0": {"text": "fails", "color": "red", "index": 0},
-                        "1": {"text": "well", "color": "green", "index": 1},
-                    }}]),
-                ),
-                ("custom.cellOptions", json!({"type": "color-text"})),
-            ],
-        )
-        .options(json!({"sortBy": [{"desc": true, "displayName": "30 days"}]}))
-        .no_value("no agents"),
-    );
+        WHOLE_CREDITS,
+    )
+    .query(figure("previous_day_credits"))
+    .query(figure("previous_7_days_credits"))
+    .query(Query::rows(labelled_now(&change)))
+    .query(figure("previous_30_days_credits"))
+    .query(figure("month_to_date_credits"))
+    .query(figure("forecast_month_credits"))
+    .query(figure("previous_month_credits"))
+    .query(figure("missing_days"))
+    .query(Query::rows(labelled_now(&known)))
+    .query(figure("up"))
+    .columns(&AGENT_COLUMNS, &["Time"])
+    .field(
+        "Agent",
+        &[(
+            "links",
+            json!([{"title": "See this agent", "url": TO_AGENT}]),
+        )],
+    )
+    .field(
+        "Week over week",
+        &[
+            ("unit", json!("percentunit")),
+            ("decimals", json!(0)),
+            (
+                "thresholds",
+                steps(&[
+                    ("green", None),
+                    ("text", Some(-0.1)),
+                    ("orange", Some(0.25)),
+                    ("red", Some(1.0)),
+                ]),
+            ),
+            ("custom.cellOptions", json!({"type": "color-text"})),
+        ],
+    )
+    .field(
+        "30 days",
+        &[
+            ("color", json!({"mode": "continuous-blues"})),
+            ("min", json!(0)),
+            // Otherwise the longest bar is for the greatest number in the table, a time.
+            ("fieldMinMax", json!(true)),
+            ("custom.cellOptions", credits_bar),
+            ("custom.width", json!(150)),
+        ],
+    )
+    .field(
+        "Missing days",
+        &[
+            ("unit", json!("none")),
+            (
+                "thresholds",
+                steps(&[("text", None), ("orange", Some(1.0)), ("red", Some(30.0))]),
+            ),
+            ("custom.cellOptions", json!({"type": "color-text"})),
+        ],
+    )
+    .field("Known through", &[("unit", json!("time:YYYY-MM-DD"))])
+    .field(
+        "State",
+        &[
+            ("unit", json!("none")),
+            (
+                "mappings",
+                json!([{"type": "value", "options": {
+                    "0": {"text": "fails", "color": "red", "index": 0},
+                    "1": {"text": "well", "color": "green", "index": 1},
+                }}]),
+            ),
+            ("custom.cellOptions", json!({"type": "color-text"})),
+        ],
+    )
+    .options(json!({"sortBy": [{"desc": true, "displayName": "30 days"}]}))
+    .no_value("no agents")
 }
 
 fn labels(sheet: &mut Sheet) {

@@ -114,7 +114,7 @@ impl Panel {
             "percentChangeColorMode": "standard",
             "reduceOptions": last(),
             "showPercentChange": false,
-            "textMode": "value",
+            "textMode": "auto",
             "wideLayout": true,
         });
         Self::new("stat", title, description, unit, options)

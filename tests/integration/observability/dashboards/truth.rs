@@ -14,7 +14,7 @@ use crate::harness::{Series, Tsdb};
 use crate::observability::{Observed, scene};
 
 /// Since when the whole history is shown.
-const EVER: &str = "now-600d/d";
+const EVER: &str = "now-3000d/d";
 
 /// The points of a series by their time.
 type Points = BTreeMap<DateTime<Utc>, f64>;
@@ -100,18 +100,22 @@ fn full_name(agent: &Agent) -> String {
     format!("{}/{}", agent.account, agent.name)
 }
 
+/// Fails with the days that differ, by more than is lost in rounding.
 #[track_caller]
-fn assert_near(found: &Points, expected: &Points, what: &str) {
-    let days = |points: &Points| points.keys().copied().collect::<Vec<_>>();
-    assert_eq!(days(found), days(expected), "{what}");
-    for (day, expected) in expected {
-        let difference = (found[day] - expected).abs();
-        assert!(
-            difference <= 1e-9 * expected.abs(),
-            "{what} of {day}: {} is not {expected}",
-            found[day]
-        );
-    }
+fn assert_points(found: &Points, expected: &Points, what: &str) {
+    let near = |one: f64, other: f64| (one - other).abs() <= 1e-9 * other.abs();
+    let days = found.keys().chain(expected.keys());
+    let differing: BTreeMap<_, _> = days
+        .map(|day| (day, (found.get(day), expected.get(day))))
+        .filter(|(_, pair)| match pair {
+            (Some(found), Some(expected)) => !near(**found, **expected),
+            _ => true,
+        })
+        .collect();
+    assert!(
+        differing.is_empty(),
+        "{what}: these are found and not those: {differing:?}"
+    );
 }
 
 /// Everything on the agent's dashboard that is made of days.
@@ -126,9 +130,10 @@ async fn agent_dashboard(observed: &Observed, server: &Tsdb, dashboard: &Value) 
 
         // The time that is shown at first begins with a whole day.
         let bars = looker.line("Credits by day", "A").await;
-        assert_eq!(bars, looker.days(&[&agent], today.plus(-90)), "{name}");
+        let quarter = looker.days(&[&agent], today.plus(-90));
+        assert_points(&bars, &quarter, &name);
         looker.viewer.from = EVER.to_owned();
-        assert_eq!(looker.line("Credits by day", "A").await, all, "{name}");
+        assert_points(&looker.line("Credits by day", "A").await, &all, &name);
 
         let usual = looker.line("Credits by day", "B").await;
         let mut expected = Points::new();
@@ -139,10 +144,10 @@ async fn agent_dashboard(observed: &Observed, server: &Tsdb, dashboard: &Value) 
                 expected.insert(day.start(), weeks.iter().sum::<f64>() / weeks.len() as f64);
             }
         }
-        assert_near(&usual, &expected, &format!("the usual of {name}"));
+        assert_points(&usual, &expected, &format!("the usual of {name}"));
         looker.viewer.from = "now-90d/d".to_owned();
 
-        assert_eq!(calendar(&looker).await, year(&looker, &all), "{name}");
+        assert_points(&calendar(&looker).await, &year(&looker, &all), &name);
 
         let month = looker.line("This month day by day", "A").await;
         let first = today.month_start();
@@ -150,7 +155,7 @@ async fn agent_dashboard(observed: &Observed, server: &Tsdb, dashboard: &Value) 
         let expected: Points = days
             .filter_map(|day| Some((day.start(), looker.sum(&agent, first, day)?)))
             .collect();
-        assert_eq!(month, expected, "{name}");
+        assert_points(&month, &expected, &name);
 
         for (panel, figure) in [
             ("Yesterday", looker.last(&agent, 1)),
@@ -223,23 +228,16 @@ async fn overview(looker: &mut Looker<'_>, agents: &[&Agent]) {
             .iter()
             .filter(|series| series.label("agent") == &*agent.name);
         let points = of_agent.next().unwrap().points.iter().copied().collect();
-        assert_eq!(
-            looker.days(&[agent], TRACKING_START),
-            points,
-            "{name}: {}",
-            agent.name
-        );
+        let expected = looker.days(&[agent], TRACKING_START);
+        assert_points(&points, &expected, &format!("{} on {name}", agent.name));
     }
     let others: Vec<&Agent> = others.iter().map(|(_, agent)| *agent).collect();
     let found = looker.line("Credits by day", "B").await;
-    assert_eq!(
-        found,
-        looker.days(&others, TRACKING_START),
-        "the others on {name}"
-    );
+    let expected = looker.days(&others, TRACKING_START);
+    assert_points(&found, &expected, &format!("the others on {name}"));
 
     let all = looker.days(agents, TRACKING_START);
-    assert_eq!(calendar(looker).await, year(looker, &all), "{name}");
+    assert_points(&calendar(looker).await, &year(looker, &all), name);
 
     looker.viewer.from = "now-90d/d".to_owned();
     for (panel, days) in [("Yesterday", 1), ("Last 7 days", 7), ("Last 30 days", 30)] {
@@ -281,14 +279,15 @@ async fn overview(looker: &mut Looker<'_>, agents: &[&Agent]) {
 async fn by_label(looker: &mut Looker<'_>, label: &str, groups: &BTreeMap<&str, Vec<&Agent>>) {
     looker.viewer.from = EVER.to_owned();
     let found = looker.see("Credits by day and $label", "A").await;
-    let found: BTreeMap<&str, Points> = found
-        .iter()
-        .map(|series| (series.label(label), series.points.iter().copied().collect()))
-        .collect();
-    let expected = groups
-        .iter()
-        .map(|(value, agents)| (*value, looker.days(agents, TRACKING_START)));
-    assert_eq!(found, expected.collect(), "{}", looker.server.name);
+    assert_eq!(found.len(), groups.len(), "{}", looker.server.name);
+    for series in &found {
+        let value = series.label(label);
+        let points = series.points.iter().copied().collect();
+        let what = format!("{label} {value:?} on {}", looker.server.name);
+        let agents = groups.get(value).unwrap_or_else(|| panic!("{what}"));
+        let expected = looker.days(agents, TRACKING_START);
+        assert_points(&points, &expected, &what);
+    }
     let found = looker
         .figures("Last 30 days by $label", "A", &[label])
         .await;
@@ -328,7 +327,7 @@ async fn bars_calendars_and_sums_are_the_truth_of_every_agent_and_day() {
         let teams = [
             ("cx", cx.clone()),
             ("growth", growth.clone()),
-            ("", rest.clone()),
+            ("none", rest.clone()),
         ];
         by_label(&mut looker, "team", &BTreeMap::from(teams)).await;
 

@@ -60,6 +60,10 @@ pub fn ledger(sheet: &mut Sheet) {
         ))
         .no_value("no transactions in this time"),
     );
+}
+
+/// What follows from a change of the ledger.
+pub fn figures(sheet: &mut Sheet) {
     let mean = |name: &str| {
         let (sum, count) = (
             exporter(&format!("{name}_sum")),
@@ -133,67 +137,68 @@ pub fn hooks(sheet: &mut Sheet) {
         .default("decimals", json!(0))
         .no_value("no hooks"),
     );
-    let oldest = hook("oldest_pending_timestamp_seconds");
-    sheet.add(
-        (8, 8),
-        Panel::table(
-            "Hooks",
-            "What waits for each hook and since when, and whether the hook has \
-             answered that it wants nothing more.",
-            "none",
-        )
-        .query(Query::rows(format!(
-            "max by (hook) ({})",
-            hook("pending_deliveries")
-        )))
-        .query(Query::rows(format!("min by (hook) ({oldest} > 0) * 1000")))
-        .query(Query::rows(format!("max by (hook) ({})", hook("disabled"))))
-        .columns(
-            &[
-                ("hook", "Hook"),
-                ("Value #A", "Pending"),
-                ("Value #B", "Oldest"),
-                ("Value #C", "State"),
-            ],
-            &["Time"],
-        )
-        .field(
-            "Pending",
-            &[
-                (
-                    "thresholds",
-                    steps(&[("text", None), ("orange", Some(1.0))]),
-                ),
-                ("custom.cellOptions", json!({"type": "color-text"})),
-            ],
-        )
-        .field(
-            "Oldest",
-            &[
-                ("unit", json!("dateTimeFromNow")),
-                ("noValue", json!("nothing waits")),
-            ],
-        )
-        .field(
-            "State",
-            &[
-                (
-                    "mappings",
-                    json!([{"type": "value", "options": {
-                        "0": {"text": "in use", "color": "green", "index": 0},
-                        "1": {"text": "wants nothing", "color": "red", "index": 1},
-                    }}]),
-                ),
-                ("custom.cellOptions", json!({"type": "color-text"})),
-            ],
-        )
-        .no_value("no hooks"),
-    );
+    sheet.add((8, 8), hook_table());
 }
 
-pub fn process(sheet: &mut Sheet) {
+fn hook_table() -> Panel {
+    let hook = |name| format!("flowgent_hook_{name}{{{EXPORTER}}}");
+    let oldest = hook("oldest_pending_timestamp_seconds");
+    Panel::table(
+        "Hooks",
+        "What waits for each hook and since when, and whether the hook has \
+             answered that it wants nothing more.",
+        "none",
+    )
+    .query(Query::rows(format!(
+        "max by (hook) ({})",
+        hook("pending_deliveries")
+    )))
+    .query(Query::rows(format!("min by (hook) ({oldest} > 0) * 1000")))
+    .query(Query::rows(format!("max by (hook) ({})", hook("disabled"))))
+    .columns(
+        &[
+            ("hook", "Hook"),
+            ("Value #A", "Pending"),
+            ("Value #B", "Oldest"),
+            ("Value #C", "State"),
+        ],
+        &["Time"],
+    )
+    .field(
+        "Pending",
+        &[
+            (
+                "thresholds",
+                steps(&[("text", None), ("orange", Some(1.0))]),
+            ),
+            ("custom.cellOptions", json!({"type": "color-text"})),
+        ],
+    )
+    .field(
+        "Oldest",
+        &[
+            ("unit", json!("dateTimeFromNow")),
+            ("noValue", json!("nothing waits")),
+        ],
+    )
+    .field(
+        "State",
+        &[
+            (
+                "mappings",
+                json!([{"type": "value", "options": {
+                    "0": {"text": "in use", "color": "green", "index": 0},
+                    "1": {"text": "wants nothing", "color": "red", "index": 1},
+                }}]),
+            ),
+            ("custom.cellOptions", json!({"type": "color-text"})),
+        ],
+    )
+    .no_value("no hooks")
+}
+
+pub fn serving(sheet: &mut Sheet) {
     sheet.row("Serving and process");
-    let process = |name| format!("process_{name}{{{EXPORTER}}}");
     sheet.add(
         (8, 8),
         Panel::lines(
@@ -210,6 +215,10 @@ pub fn process(sheet: &mut Sheet) {
         ))
         .no_value("not scraped"),
     );
+}
+
+pub fn process(sheet: &mut Sheet) {
+    let process = |name| format!("process_{name}{{{EXPORTER}}}");
     sheet.add(
         (8, 8),
         Panel::lines(

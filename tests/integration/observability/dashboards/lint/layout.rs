@@ -293,3 +293,26 @@ pub fn words_for_nothing(dashboard: &Value, _: &[Value]) -> Vec<String> {
         .map(|panel| format!("{} says nothing where there is nothing", title(panel)))
         .collect()
 }
+
+/// A bar in a table is measured by its own column, or by bounds that are given. Otherwise it is by the
+/// greatest number of the whole table, which may be a time.
+pub fn ranges(dashboard: &Value, _: &[Value]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for panel in panels(dashboard).filter(|panel| panel["type"] == "table") {
+        for field in list(&panel["fieldConfig"]["overrides"]) {
+            let property = |id: &str| {
+                let found = list(&field["properties"]).iter();
+                found.filter(|property| property["id"] == id).next_back()
+            };
+            let is_bar = property("custom.cellOptions")
+                .is_some_and(|options| options["value"]["type"] == "gauge");
+            let is_own = property("fieldMinMax").is_some_and(|own| own["value"] == true);
+            let is_bounded = property("min").is_some() && property("max").is_some();
+            if is_bar && !is_own && !is_bounded {
+                let column = &field["matcher"]["options"];
+                faults.push(format!("{} has no range for {column}", title(panel)));
+            }
+        }
+    }
+    faults
+}

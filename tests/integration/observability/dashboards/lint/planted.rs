@@ -215,6 +215,24 @@ fn mistakes() -> Vec<Mistake> {
         ),
         mistake("days", &of("/interval"), json!("1h"), "every \"1h\""),
         mistake(
+            "links",
+            &format!(
+                "{}/fieldConfig/overrides/0/properties/0/value/0/url",
+                panel("All agents")
+            ),
+            json!("/d/flowgent-agent?var-agent=${__data.fields.name}"),
+            "has no column name",
+        ),
+        mistake(
+            "ranges",
+            &format!(
+                "{}/fieldConfig/overrides/2/properties/2/value",
+                panel("All agents")
+            ),
+            json!(false),
+            "has no range for \"30 days\"",
+        ),
+        mistake(
             "days",
             &of("/maxDataPoints"),
             json!(400),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use regex::Regex;
 use serde_json::{Value, json};
 
 use super::{list, text, texts, title};
@@ -163,6 +164,21 @@ pub fn links(dashboard: &Value, all: &[Value]) -> Vec<String> {
             };
             if variable(target, &name).is_none() {
                 faults.push(format!("{url} gives {name:?}, which {uid} does not have"));
+            }
+        }
+    }
+    let column = Regex::new(r"__data\.fields\.(\w+)").unwrap();
+    for panel in panels(dashboard) {
+        let columns: Vec<&str> = list(&panel["transformations"])
+            .iter()
+            .filter_map(|step| step["options"]["renameByName"].as_object())
+            .flat_map(|columns| columns.keys().map(String::as_str))
+            .collect();
+        for url in texts(panel) {
+            for found in column.captures_iter(url) {
+                if !columns.contains(&&found[1]) {
+                    faults.push(format!("{} has no column {}", title(panel), &found[1]));
+                }
             }
         }
     }
