@@ -11,6 +11,7 @@ mod alerts;
 mod api;
 mod cli;
 mod crash;
+mod deploy;
 mod exposition;
 mod fairness;
 mod faults;

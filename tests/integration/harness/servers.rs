@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 use super::{exchange, wait_for};
 
 /// A port that was free a moment ago.
-pub(super) fn free_port() -> SocketAddr {
+pub fn free_port() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
 }
