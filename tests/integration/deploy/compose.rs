@@ -4,8 +4,9 @@
 use std::io::Write;
 
 use serde_json::Value;
+use tokio::process::Command;
 
-use super::{outcome, text, tool, yaml};
+use super::{done, outcome, repository, text, tool, yaml};
 
 /// The services by their names.
 fn services() -> Vec<(String, Value)> {
@@ -68,4 +69,57 @@ fn every_service_has_no_rights_a_health_check_and_no_port_for_strangers() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn everything_that_is_mounted_is_there_but_for_what_a_person_writes() {
+    let compose = yaml("deploy/compose.yml");
+    let volumes = compose["volumes"].as_object().unwrap();
+    let secrets = compose["secrets"].as_object().unwrap();
+    let deploy = repository("deploy");
+    let mut files = 0;
+    for (name, service) in services() {
+        for volume in texts(&service["volumes"]) {
+            let from = volume.split(':').next().unwrap();
+            if from.starts_with('.') {
+                assert!(deploy.join(from).exists(), "{name}: {volume}");
+                assert!(volume.ends_with(":ro"), "{name}: {volume}");
+                files += 1;
+            } else {
+                assert!(volumes.contains_key(from), "{name}: {volume}");
+            }
+        }
+        for secret in texts(&service["secrets"]) {
+            let file = secrets[secret]["file"].as_str().unwrap();
+            assert!(
+                deploy.join(file).parent().unwrap().exists(),
+                "{name}: {file}"
+            );
+        }
+    }
+    assert!(files > 5, "only {files} files are mounted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_program_takes_the_config_that_it_is_given() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("acme.key"), "test-key-acme").unwrap();
+    let config = text("deploy/compose/config.toml");
+    let secrets = "/run/secrets/";
+    assert!(config.contains(secrets));
+    let file = folder.path().join("config.toml");
+    std::fs::write(&file, config.replace(secrets, "")).unwrap();
+    let mut check = Command::new(env!("CARGO_BIN_EXE_flowgent-exporter"));
+    done(check.arg("check").arg("--config.file").arg(file)).await;
+
+    // Where the rules are mounted.
+    let rules = folder.path().join("rules");
+    std::os::unix::fs::symlink(repository("deploy/prometheus/rules"), rules).unwrap();
+    let file = folder.path().join("prometheus.yml");
+    std::fs::copy(repository("deploy/compose/prometheus.yml"), &file).unwrap();
+    let said = done(Command::new("promtool").args(["check", "config"]).arg(file)).await;
+    assert!(said.contains("rules found"), "{said}");
+
+    let file = repository("deploy/compose/alertmanager.yml");
+    done(Command::new("amtool").arg("check-config").arg(file)).await;
 }

@@ -3,6 +3,7 @@
 mod compose;
 mod container;
 mod engine;
+mod kubernetes;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;

@@ -38,6 +38,8 @@ fn shipped() -> Vec<(String, Value)> {
     let mut shipped: Vec<(String, Value)> = fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().path())
+        // Beside them is what makes ConfigMaps of them.
+        .filter(|path| path.extension().is_some_and(|kind| kind == "json"))
         .map(|path| {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             let text = fs::read_to_string(&path).unwrap();
