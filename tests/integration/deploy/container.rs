@@ -52,7 +52,7 @@ async fn builders_are_sent_all_that_the_program_is_built_from_and_nothing_else()
         // What the engine itself puts into a container.
         .filter(|folder| !["dev", "etc", "proc", "run", "sys"].contains(folder))
         .collect();
-    let expected = BTreeSet::from(["Cargo.lock", "Cargo.toml", "benches", "src"]);
+    let expected = BTreeSet::from(["Cargo.lock", "Cargo.toml", "askama.toml", "benches", "src"]);
     assert_eq!(folders, expected);
 }
 

@@ -168,7 +168,14 @@ impl Built {
         let notes = library.with_file_name(format!("{}.d", name.strip_prefix("lib").unwrap()));
         let notes = std::fs::read_to_string(notes).unwrap();
         let (_, sources) = notes.lines().next().unwrap().split_once(": ").unwrap();
-        sources.split_whitespace().map(str::to_owned).collect()
+        let root = format!(
+            "{}/",
+            repository("").display().to_string().trim_end_matches('/')
+        );
+        sources
+            .split_whitespace()
+            .map(|path| path.strip_prefix(&root).unwrap_or(path).to_owned())
+            .collect()
     }
 
     /// Links the program once more, without any library of the system, into a folder.

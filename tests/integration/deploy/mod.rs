@@ -4,6 +4,7 @@ mod compose;
 mod container;
 mod engine;
 mod kubernetes;
+mod release;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
