@@ -20,6 +20,7 @@ mod layout;
 mod lifecycle;
 mod observability;
 mod package;
+mod pages;
 mod readme;
 mod reload;
 mod revisions;

@@ -202,13 +202,11 @@ impl Known {
     }
 }
 
-/// The first day of the calendar: that of the year in which the history starts, or in which something is
+/// The first day of the calendar: that of the month in which the history starts, or in which something is
 /// known.
 fn calendar_start(history_start: Day, usage: &[Usage]) -> Day {
     let known = usage.first().map_or(history_start, |usage| usage.day);
-    let first = known.min(history_start).max(TRACKING_START);
-    let date = first.date();
-    first.plus(-i32::try_from(chrono::Datelike::ordinal0(&date)).unwrap_or(0))
+    known.min(history_start).max(TRACKING_START).month_start()
 }
 
 fn tiles(
@@ -432,16 +430,16 @@ mod tests {
     }
 
     #[test]
-    fn the_calendar_begins_with_the_year_of_the_first_day() {
-        assert_eq!(calendar_start(day("2026-11-20"), &[]), day("2026-01-01"));
+    fn the_calendar_begins_with_the_month_of_the_first_day() {
+        assert_eq!(calendar_start(day("2026-11-20"), &[]), day("2026-11-01"));
         let known = Usage {
             day: day("2025-06-03"),
             credits: 1.0,
         };
         assert_eq!(
             calendar_start(day("2026-11-20"), &[known]),
-            day("2025-01-01")
+            day("2025-06-01")
         );
-        assert_eq!(calendar_start(day("2020-03-01"), &[]), day("2025-01-01"));
+        assert_eq!(calendar_start(day("2020-03-01"), &[]), day("2025-05-01"));
     }
 }

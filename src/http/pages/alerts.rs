@@ -1,5 +1,5 @@
-//! Alerts: what fires, what is over, and what was told of it. Neither where hooks lead nor whom they
-//! reach is shown.
+//! Alerts: what fires, what is over, and what was told of it. Hooks are shown by their names, neither by
+//! where they lead nor by whom they reach.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +11,14 @@ use super::figure::counted;
 use super::time::Moment;
 use super::{AlertView, Frame, Page, State};
 use crate::ledger::{
-    AlertState, Backlog, DeliveryRecord, DeliveryState, DisabledHook, LedgerError, View,
+    Alert, AlertState, Backlog, DeliveryRecord, DeliveryState, DisabledHook, LedgerError, View,
 };
 
 /// The most alerts of each state, and the most deliveries that are listed.
 const LISTED: usize = 100;
+
+/// The most letters of an answer.
+const ANSWER: usize = 160;
 
 #[derive(Debug, Template)]
 #[template(path = "alerts.html")]
@@ -69,7 +72,7 @@ struct DeliveryRow {
 
 /// What the page shows that only the ledger knows.
 struct FromLedger {
-    alerts: [(Vec<crate::ledger::Alert>, usize); 3],
+    alerts: [(Vec<Alert>, usize); 3],
     backlogs: Vec<Backlog>,
     disabled: Vec<DisabledHook>,
     deliveries: Vec<DeliveryRecord>,
@@ -131,15 +134,22 @@ impl Known {
             }
         });
         let [firing, pending, resolved] = read.alerts;
-        let group = |id, title, empty, (alerts, more): (Vec<crate::ledger::Alert>, usize)| Group {
-            id,
-            title,
-            empty,
-            alerts: alerts
-                .iter()
-                .map(|alert| AlertView::of(alert, now))
-                .collect(),
-            more,
+        let group = |id, title, empty, (alerts, more): (Vec<Alert>, usize)| {
+            // What is over, or told by another threshold, takes a line.
+            let told = super::told(&alerts);
+            let view = |alert: &Alert| {
+                let is_told = told.contains(&alert) && alert.state != AlertState::Resolved;
+                AlertView::of(alert, is_told, now)
+            };
+            let mut views: Vec<AlertView> = alerts.iter().map(view).collect();
+            views.sort_by_key(|view| !view.is_told);
+            Group {
+                id,
+                title,
+                empty,
+                alerts: views,
+                more,
+            }
         };
         let mut groups = vec![group("firing", "Firing", "Nothing fires.", firing)];
         if !pending.0.is_empty() {
@@ -181,6 +191,16 @@ impl Known {
     }
 }
 
+/// An answer, cut where nobody reads on.
+fn shortened(answer: &str) -> String {
+    let mut letters = answer.chars();
+    let shown: String = letters.by_ref().take(ANSWER).collect();
+    match letters.next() {
+        Some(_) => shown + "…",
+        None => shown,
+    }
+}
+
 impl DeliveryRow {
     fn of(record: &DeliveryRecord, now: DateTime<Utc>) -> Self {
         let alerts = record.delivery.alerts.iter();
@@ -203,7 +223,7 @@ impl DeliveryRow {
             attempts: record.attempts,
             at: Moment::of(record.at, now),
             at_word,
-            result: record.result.clone().unwrap_or_default(),
+            result: shortened(record.result.as_deref().unwrap_or_default()),
         }
     }
 }

@@ -209,13 +209,32 @@ struct AlertView {
     title: String,
     /// What else is to be said of it, line by line.
     lines: Vec<String>,
+    /// Whether all of that is shown.
+    is_told: bool,
     rule: String,
+    threshold: String,
     subject: String,
     since: Moment,
 }
 
+/// Of each rule and subject one alert: of several thresholds that of which somebody was told.
+fn told(alerts: &[Alert]) -> Vec<&Alert> {
+    let mut told: Vec<&Alert> = Vec::new();
+    for alert in alerts {
+        let is_same = |other: &&mut &Alert| {
+            (&other.key.rule, &other.key.subject) == (&alert.key.rule, &alert.key.subject)
+        };
+        match told.iter_mut().find(is_same) {
+            Some(other) if other.hooks.is_empty() => *other = alert,
+            Some(_) => {}
+            None => told.push(alert),
+        }
+    }
+    told
+}
+
 impl AlertView {
-    fn of(alert: &Alert, now: DateTime<Utc>) -> Self {
+    fn of(alert: &Alert, is_told: bool, now: DateTime<Utc>) -> Self {
         // What is there was written by this program; should it be of a later one, the key says enough.
         let notice = serde_json::from_str::<Notice>(&alert.notice).ok();
         let key = &alert.key;
@@ -234,7 +253,9 @@ impl AlertView {
             severity: notice.map_or("warning", |notice| notice.severity.as_str()),
             title,
             lines,
+            is_told,
             rule: key.rule.to_string(),
+            threshold: key.threshold.to_string(),
             subject: key.subject.to_string(),
             since: Moment::of(since, now),
         }

@@ -44,8 +44,16 @@ struct Overview {
 struct TroubleView {
     word: &'static str,
     class: &'static str,
-    what: String,
-    advice: String,
+    what: Vec<Part>,
+    advice: Vec<Part>,
+}
+
+/// A part of a text.
+#[derive(Debug, PartialEq)]
+struct Part {
+    /// Whether it is to be taken letter by letter, as what stands between backticks.
+    is_code: bool,
+    text: String,
 }
 
 /// What is shown once the figures are there.
@@ -185,8 +193,10 @@ fn known(
         .map_or(&[][..], |alerting| &alerting.budgets);
     let firing = alerting.iter().flat_map(|alerting| &alerting.alerts);
     let firing = firing.filter(|alert| alert.firing).count();
-    let alerts = told(&ledger.alerts).into_iter().take(ALERTS);
-    let alerts: Vec<AlertView> = alerts.map(|alert| AlertView::of(alert, now)).collect();
+    let alerts = super::told(&ledger.alerts).into_iter().take(ALERTS);
+    let alerts: Vec<AlertView> = alerts
+        .map(|alert| AlertView::of(alert, true, now))
+        .collect();
     let total = &list.total;
     Known {
         yesterday: long(today.previous()),
@@ -214,22 +224,6 @@ fn known(
             today,
         ),
     }
-}
-
-/// Of each rule and subject one alert: of several thresholds that of which somebody was told.
-fn told(alerts: &[Alert]) -> Vec<&Alert> {
-    let mut told: Vec<&Alert> = Vec::new();
-    for alert in alerts {
-        let is_same = |other: &&mut &Alert| {
-            (&other.key.rule, &other.key.subject) == (&alert.key.rule, &alert.key.subject)
-        };
-        match told.iter_mut().find(is_same) {
-            Some(other) if other.hooks.is_empty() => *other = alert,
-            Some(_) => {}
-            None => told.push(alert),
-        }
-    }
-    told
 }
 
 /// How complete all is, in a sentence.
@@ -324,6 +318,24 @@ fn accounts(list: &List) -> Vec<AccountRow> {
     accounts.into_iter().take(ACCOUNTS).map(row).collect()
 }
 
+/// A text in parts. A backtick that has no other is one.
+fn parts(text: &str) -> Vec<Part> {
+    let part = |is_code, text: &str| Part {
+        is_code,
+        text: text.to_owned(),
+    };
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('`')
+        && let Some((code, after)) = after.split_once('`')
+    {
+        parts.extend([part(false, before), part(true, code)]);
+        rest = after;
+    }
+    parts.push(part(false, rest));
+    parts
+}
+
 impl TroubleView {
     fn of(trouble: Trouble) -> Self {
         let (word, class) = match trouble.is_severe {
@@ -333,8 +345,38 @@ impl TroubleView {
         Self {
             word,
             class,
-            what: trouble.what,
-            advice: trouble.advice,
+            what: parts(&trouble.what),
+            advice: parts(&trouble.advice),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_between_backticks_is_code() {
+        for (text, expected) in [
+            ("plain", &[(false, "plain")][..]),
+            (
+                "write `a b`, send `x`.",
+                &[
+                    (false, "write "),
+                    (true, "a b"),
+                    (false, ", send "),
+                    (true, "x"),
+                    (false, "."),
+                ],
+            ),
+            ("one ` alone", &[(false, "one ` alone")]),
+        ] {
+            let parts = parts(text);
+            let parts: Vec<_> = parts
+                .iter()
+                .map(|part| (part.is_code, &*part.text))
+                .collect();
+            assert_eq!(parts, expected);
         }
     }
 }

@@ -365,7 +365,7 @@ async fn a_refused_key_is_at_the_top_with_the_file_that_the_right_one_goes_into(
     many_troubles(&scene);
     let page = scene.overview("").await;
     let trouble = "FlowGent refuses the key of account customer-001: the API key is not valid.";
-    let advice = "Write the right key into file `/etc/keys/1.key`, on a line of its own";
+    let advice = "Write the right key into file <code>/etc/keys/1.key</code>, on a line of its own";
     let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text}: {page}"));
     assert!(place(trouble) < place(advice) && place(advice) < place("<h2 id=\"totals\">"));
     assert!(page.contains("And 280 more"));

@@ -2,6 +2,7 @@
 //! moves. Nothing here sleeps for a time that was guessed: it waits until a condition holds, and fails
 //! with what it saw last if that does not happen within a generous minute and a half.
 
+mod browser;
 mod disk;
 mod exporter;
 mod faketime;
@@ -12,6 +13,7 @@ mod servers;
 mod team;
 mod tsdb;
 
+pub use browser::{Browser, Screen};
 pub use disk::TinyDisk;
 pub use exporter::{Exporter, command, run};
 pub use judge::DAY_BOUND;

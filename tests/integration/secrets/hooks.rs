@@ -86,7 +86,14 @@ fn assert_no_secret_was_said(place: &str, output: &Output) {
 }
 
 async fn assert_nothing_is_served(exporter: &Exporter) {
-    for path in ["/metrics", "/", "/-/ready", "/nowhere"] {
+    for path in [
+        "/metrics",
+        "/",
+        "/alerts",
+        "/agents/acme/support",
+        "/-/ready",
+        "/nowhere",
+    ] {
         let (head, body) = exporter.get(path, "").await;
         assert_no_secret(path, head.as_bytes());
         assert_no_secret(path, &body);

@@ -10,6 +10,8 @@ const PITCH: f64 = 9.0;
 const BAR: f64 = 7.0;
 /// The plot's place: what is left of it, and above and below.
 const LEFT: f64 = 58.0;
+/// Right of it, half of a date has room.
+const RIGHT: f64 = 22.0;
 const TOP: f64 = 10.0;
 const HEIGHT: f64 = 180.0;
 const BOTTOM: f64 = TOP + HEIGHT;
@@ -18,7 +20,7 @@ const STEPS: u32 = 4;
 
 /// The days as bars above an axis. `id` is unlike that of any other chart on the page.
 pub(in super::super) fn bars(days: &Days, id: &str) -> String {
-    let width = LEFT + PITCH * days.points.len() as f64 + 6.0;
+    let width = LEFT + PITCH * days.points.len() as f64 + RIGHT;
     let height = BOTTOM + 24.0;
     let mut svg = format!(
         "<svg class=\"bars\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
@@ -28,7 +30,7 @@ pub(in super::super) fn bars(days: &Days, id: &str) -> String {
          class=\"hatch\" d=\"M0 0V6\"/></pattern></defs>",
         words::sentence(&days.summary())
     );
-    let top = axis(&mut svg, days.most(), width - 6.0);
+    let top = axis(&mut svg, days.most(), width - RIGHT);
     for (place, (day, point)) in days.iter().enumerate() {
         let x = LEFT + PITCH * place as f64 + 1.0;
         let title = told(day, point);

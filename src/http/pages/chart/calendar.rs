@@ -6,7 +6,7 @@ use chrono::Datelike;
 
 use super::{Days, Point, told};
 use crate::alert::words;
-use crate::day::Day;
+use crate::day::{Day, TRACKING_START};
 
 /// From one square to the next, and how wide one is, in pixels.
 const PITCH: i32 = 13;
@@ -45,8 +45,11 @@ pub(in super::super) fn calendar(days: &Days) -> Calendar {
     }
 }
 
+/// A block is as wide as its days need, so that its end is the newest day.
 fn block(year: i32, points: &[(Day, Point)], bounds: &[f64]) -> String {
-    let width = LEFT + 54 * PITCH;
+    let first = points.first().map_or(TRACKING_START, |(day, _)| *day);
+    let last = points.last().map_or(first, |(day, _)| *day);
+    let width = place(last, first).0 + PITCH;
     let height = TOP + 7 * PITCH;
     let mut svg = format!(
         "<svg class=\"calendar\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
@@ -61,7 +64,7 @@ fn block(year: i32, points: &[(Day, Point)], bounds: &[f64]) -> String {
     }
     let mut month = None;
     for (day, point) in points {
-        let (x, y) = place(*day);
+        let (x, y) = place(*day, first);
         // A month that has no whole column left has no room for its name.
         if month != Some(day.date().month()) && (day.date().day() <= 7 || month.is_none()) {
             let name = day.date().format("%b");
@@ -94,10 +97,8 @@ fn block(year: i32, points: &[(Day, Point)], bounds: &[f64]) -> String {
     svg + "</svg>"
 }
 
-/// Where the square of `day` is, in the block of its year. Weeks begin on Monday.
-fn place(day: Day) -> (i32, i32) {
-    let date = day.date();
-    let first = day.plus(-i32::try_from(date.ordinal0()).unwrap_or(0));
+/// Where the square of `day` is, in a block that begins with `first`. Weeks begin on Monday.
+fn place(day: Day, first: Day) -> (i32, i32) {
     // Always below 7.
     let offset = first.weekday() as i32;
     let number = day.since(first) + offset;
@@ -136,16 +137,17 @@ mod tests {
     #[test]
     fn weeks_begin_on_monday_and_years_with_their_own_block() {
         // 2026 begins on a Thursday.
-        assert_eq!(place(day("2026-01-01")), (LEFT, TOP + 3 * PITCH));
-        assert_eq!(place(day("2026-01-04")), (LEFT, TOP + 6 * PITCH));
-        assert_eq!(place(day("2026-01-05")), (LEFT + PITCH, TOP));
-        assert_eq!(
-            place(day("2026-12-31")),
-            (LEFT + 52 * PITCH, TOP + 3 * PITCH)
-        );
+        let place = |text: &str| {
+            let day = day(text);
+            let ordinal = i32::try_from(day.date().ordinal0()).unwrap();
+            super::place(day, day.plus(-ordinal))
+        };
+        assert_eq!(place("2026-01-01"), (LEFT, TOP + 3 * PITCH));
+        assert_eq!(place("2026-01-04"), (LEFT, TOP + 6 * PITCH));
+        assert_eq!(place("2026-01-05"), (LEFT + PITCH, TOP));
+        assert_eq!(place("2026-12-31"), (LEFT + 52 * PITCH, TOP + 3 * PITCH));
         // The longest of all: a leap year that begins on a Sunday.
-        assert_eq!(place(day("2028-12-31")).0, LEFT + 52 * PITCH);
-        assert_eq!(place(day("2040-12-31")).0, LEFT + 53 * PITCH);
+        assert_eq!(place("2040-12-31").0, LEFT + 53 * PITCH);
         let calendar = calendar(&days("2025-12-30", &[Some(1.0); 5]));
         let years: Vec<i32> = calendar.years.iter().map(|(year, _)| *year).collect();
         assert_eq!(years, [2026, 2025]);
