@@ -138,7 +138,11 @@ async fn the_metrics_are_where_the_command_line_says() {
     let (head, _) = exporter.get("/metrics", "").await;
     assert_eq!(status(&head), "404");
     let (_, page) = exporter.get("/", "").await;
-    assert!(String::from_utf8(page).unwrap().contains("href=\"/usage\""));
+    assert!(
+        String::from_utf8(page)
+            .unwrap()
+            .contains("href=\"./usage\"")
+    );
     assert_eq!(exporter.logged("path=/usage"), 1, "{}", exporter.log());
 
     let refused = run(&scene, &["--web.telemetry-path", "usage"]).await;
