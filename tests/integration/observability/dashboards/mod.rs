@@ -11,6 +11,7 @@ mod lint;
 mod look;
 mod overview;
 mod panel;
+mod schema;
 mod sheet;
 mod truth;
 mod variables;

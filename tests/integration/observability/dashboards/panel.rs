@@ -227,9 +227,7 @@ impl Panel {
         Self::new("state-timeline", title, description, unit, options).custom(json!({
             "fillOpacity": 80,
             "hideFrom": {"legend": false, "tooltip": false, "viz": false},
-            "insertNulls": false,
             "lineWidth": 0,
-            "spanNulls": false,
         }))
     }
 

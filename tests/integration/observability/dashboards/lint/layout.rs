@@ -301,8 +301,8 @@ pub fn ranges(dashboard: &Value, _: &[Value]) -> Vec<String> {
     for panel in panels(dashboard).filter(|panel| panel["type"] == "table") {
         for field in list(&panel["fieldConfig"]["overrides"]) {
             let property = |id: &str| {
-                let found = list(&field["properties"]).iter();
-                found.filter(|property| property["id"] == id).next_back()
+                let mut found = list(&field["properties"]).iter();
+                found.find(|property| property["id"] == id)
             };
             let is_bar = property("custom.cellOptions")
                 .is_some_and(|options| options["value"]["type"] == "gauge");
