@@ -40,6 +40,29 @@ const ALERT_FINDINGS: [&str; 6] = [
     GROUP BY delivery HAVING max(place) <> count(*) - 1 ORDER BY delivery",
 ];
 
+/// Each finds what is wrong with what databases are said to have taken, and says so.
+const PUSH_FINDINGS: [&str; 3] = [
+    "SELECT format('agent %s/%s: the days pushed to target %d from %s and from %s on are not apart',
+        account, id, one.target, date(one.first * 86400, 'unixepoch'),
+        date(other.first * 86400, 'unixepoch'))
+    FROM pushed_days AS one JOIN pushed_days AS other USING (target, agent)
+        JOIN (SELECT number AS agent, account, id FROM agent) USING (agent)
+    WHERE other.first > one.first AND other.first <= one.last + 1 ORDER BY agent, one.first",
+    "SELECT format('agent %s/%s: %d days from %s on are pushed to target %d, %d of them are known',
+        account, id, last - first + 1, date(first * 86400, 'unixepoch'), target, known)
+    FROM (SELECT target, agent, first, last, (SELECT count(*) FROM usage
+            WHERE usage.agent = pushed_days.agent AND day BETWEEN first AND last) AS known
+        FROM pushed_days) JOIN (SELECT number AS agent, account, id FROM agent) USING (agent)
+    WHERE known <> last - first + 1 ORDER BY agent, first",
+    "SELECT format('agent %s/%s: revision %d of %s is pushed to target %d, the last one is %d',
+        account, id, number, date(day * 86400, 'unixepoch'), target, newest)
+    FROM (SELECT target, agent, day, number, (SELECT ifnull(max(number), 0) FROM revision
+            WHERE revision.agent = pushed_revision.agent AND revision.day = pushed_revision.day)
+            AS newest
+        FROM pushed_revision) JOIN (SELECT number AS agent, account, id FROM agent) USING (agent)
+    WHERE number > newest ORDER BY agent, day",
+];
+
 /// What a check has found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
@@ -135,18 +158,27 @@ fn inspect(connection: &Connection, version: i32, report: &mut Report) -> Result
     if version >= schema::WITH_ALERTS {
         inspect_alerts(&snapshot, report)?;
     }
+    if version >= schema::WITH_PUSH {
+        find(&snapshot, &PUSH_FINDINGS, report)?;
+    }
     Ok(())
 }
 
-/// Looks for alerts and deliveries that nobody could make sense of, or that cannot have come to be.
-fn inspect_alerts(connection: &Connection, report: &mut Report) -> Result<(), Fault> {
-    for finding in ALERT_FINDINGS {
-        let mut statement = connection.prepare(finding)?;
+/// Adds what each of these queries finds.
+fn find(connection: &Connection, queries: &[&str], report: &mut Report) -> Result<(), Fault> {
+    for query in queries {
+        let mut statement = connection.prepare(query)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             report.violations.push(row.get(0)?);
         }
     }
+    Ok(())
+}
+
+/// Looks for alerts and deliveries that nobody could make sense of, or that cannot have come to be.
+fn inspect_alerts(connection: &Connection, report: &mut Report) -> Result<(), Fault> {
+    find(connection, &ALERT_FINDINGS, report)?;
     for (table, read) in [
         ("alert", alert::memory(connection).map(|_| ())),
         ("disabled_hook", outbox::disabled(connection).map(|_| ())),

@@ -9,6 +9,9 @@
 //! until it is taken. What was decided and what is to be told of it are committed together, so neither
 //! is ever there without the other.
 //!
+//! What databases have taken of the history stands here too, so that each value is pushed and none is
+//! pushed again and again.
+//!
 //! Others may look at the file meanwhile, in this process or another one ([`View`]), and have
 //! deliveries tried again ([`retry()`]).
 //!
@@ -22,6 +25,7 @@ mod error;
 mod file;
 mod list;
 mod outbox;
+mod pushed;
 mod reader;
 mod retry;
 mod schema;
@@ -46,6 +50,7 @@ pub use check::{Report, check};
 pub use error::LedgerError;
 pub use list::ListSource;
 pub use outbox::{Attempt, Backlog, Delivery, DeliveryRecord, DeliveryState, DisabledHook};
+pub use pushed::{PushTarget, Pushed, Unpushed, UnpushedDay};
 pub use retry::{Which, retry};
 pub use view::View;
 
@@ -61,7 +66,7 @@ use writer::Writer;
 
 /// The values of the label `transaction` of `flowgent_exporter_ledger_transaction_duration_seconds` and
 /// `flowgent_exporter_ledger_errors_total`.
-pub const TRANSACTIONS: [&str; 22] = [
+pub const TRANSACTIONS: [&str; 26] = [
     CONFIGURE,
     REGISTER,
     RECORD,
@@ -84,6 +89,10 @@ pub const TRANSACTIONS: [&str; 22] = [
     DISABLED_HOOKS,
     AGENT_HISTORY,
     ALERTS,
+    PUSH_TARGET,
+    UNPUSHED,
+    RECORD_PUSHED,
+    FORGET_PUSHED,
 ];
 const CONFIGURE: &str = "configure";
 const REGISTER: &str = "register";
@@ -108,6 +117,10 @@ const DISABLE_HOOK: &str = "disable_hook";
 const DISABLED_HOOKS: &str = "disabled_hooks";
 const AGENT_HISTORY: &str = "agent_history";
 const ALERTS: &str = "alerts";
+const PUSH_TARGET: &str = "push_target";
+const UNPUSHED: &str = "unpushed";
+const RECORD_PUSHED: &str = "record_pushed";
+const FORGET_PUSHED: &str = "forget_pushed";
 
 /// Where the ledger is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -370,6 +383,48 @@ impl Ledger {
     /// The ledger is closed.
     pub async fn ping(&self) -> Result<(), LedgerError> {
         self.writer.ping().await
+    }
+
+    /// The database of that identity, which has taken nothing if it was not known before.
+    ///
+    /// # Errors
+    /// The file could not be read or written.
+    pub async fn push_target(&self, identity: String) -> Result<PushTarget, LedgerError> {
+        self.writer
+            .run(PUSH_TARGET, move |connection| {
+                pushed::target(connection, &identity)
+            })
+            .await
+    }
+
+    /// Notes what `target` has taken, all or nothing, and from which day on it was seen to keep it, if it
+    /// was looked.
+    ///
+    /// # Errors
+    /// The target is forgotten, or the file could not be written.
+    pub async fn record_pushed(
+        &self,
+        target: PushTarget,
+        values: Vec<Pushed>,
+        read_back_from: Option<Day>,
+    ) -> Result<(), LedgerError> {
+        self.writer
+            .run(RECORD_PUSHED, move |connection| {
+                pushed::record(connection, target, &values, read_back_from)
+            })
+            .await
+    }
+
+    /// Forgets the database of that identity, so that everything is to be pushed to it again.
+    ///
+    /// # Errors
+    /// The file could not be written.
+    pub async fn forget_pushed(&self, identity: String) -> Result<(), LedgerError> {
+        self.writer
+            .run(FORGET_PUSHED, move |connection| {
+                pushed::forget(connection, &identity)
+            })
+            .await
     }
 
     /// Finishes what is queued, moves the log into the file and lets go of it. Clones of this ledger

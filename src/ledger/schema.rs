@@ -18,7 +18,7 @@ pub(super) const APPLICATION_ID: i32 = i32::from_be_bytes(*b"FlwG");
 /// Days are counted from 1970-01-01, instants in milliseconds from then. `usage` and `revision`
 /// hold nothing but their key and figures, side by side in key order, which makes 17 bytes per
 /// agent and day. What is told of alerts outlives them, so it holds their keys and not their numbers.
-const MIGRATIONS: [&str; 2] = [BEGINNING, ALERTS];
+const MIGRATIONS: [&str; 3] = [BEGINNING, ALERTS, PUSH];
 
 /// Agents, their days, and the lists that they are in.
 const BEGINNING: &str = "
@@ -128,10 +128,36 @@ const ALERTS: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// What databases have taken of the history. The ranges of an agent neither overlap nor touch, so there is
+/// one of them for as long as nothing is missing.
+const PUSH: &str = "
+    CREATE TABLE push_target (
+        number INTEGER PRIMARY KEY,
+        identity TEXT NOT NULL UNIQUE,
+        read_back_from INTEGER
+    ) STRICT;
+    CREATE TABLE pushed_days (
+        target INTEGER NOT NULL REFERENCES push_target,
+        agent INTEGER NOT NULL REFERENCES agent,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL CHECK (last >= first),
+        PRIMARY KEY (target, agent, first)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE pushed_revision (
+        target INTEGER NOT NULL REFERENCES push_target,
+        agent INTEGER NOT NULL REFERENCES agent,
+        day INTEGER NOT NULL,
+        number INTEGER NOT NULL CHECK (number > 0),
+        PRIMARY KEY (target, agent, day)
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// The schema version that this program writes.
-pub(super) const VERSION: i32 = 2;
+pub(super) const VERSION: i32 = 3;
 /// The first one that has alerts in it.
 pub(super) const WITH_ALERTS: i32 = 2;
+/// The first one that knows what was pushed.
+pub(super) const WITH_PUSH: i32 = 3;
 const _: () = assert!(MIGRATIONS.len() == VERSION as usize);
 
 /// The schema version of the file, 0 if nothing is in it yet.

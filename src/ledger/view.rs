@@ -12,8 +12,8 @@ use super::{
     AGENT_HISTORY, ALERT_MEMORY, ALERTS, ALERTS_OF_HOOK, AgentHistory, AgentNumber, Alert,
     AlertMemory, AlertState, BACKLOGS, Backlog, COVERAGE, DELIVERIES, DISABLED_HOOKS,
     DUE_DELIVERIES, DeliveryRecord, DisabledHook, HISTORY_START, Identity, LIST, ListSource,
-    NUMBERS, REVISIONS, Revision, SNAPSHOT, USAGE, agent_history, alert, list, outbox, schema,
-    usage,
+    NUMBERS, PushTarget, REVISIONS, Revision, SNAPSHOT, UNPUSHED, USAGE, Unpushed, agent_history,
+    alert, list, outbox, pushed, schema, usage,
 };
 use crate::day::{Day, Usage};
 use crate::roster::ListedAgent;
@@ -177,6 +177,26 @@ impl View {
         self.reader
             .run(AGENT_HISTORY, move |connection| {
                 agent_history::read(connection, agent)
+            })
+            .await
+    }
+
+    /// What `target` has not taken of the days of each of `agents` from `from` through `to`, in their order.
+    ///
+    /// # Errors
+    /// An agent was not registered, or the file could not be read.
+    pub async fn unpushed(
+        &self,
+        target: PushTarget,
+        agents: Vec<AgentNumber>,
+        [from, to]: [Day; 2],
+    ) -> Result<Vec<Unpushed>, LedgerError> {
+        self.reader
+            .run(UNPUSHED, move |connection| {
+                agents
+                    .iter()
+                    .map(|agent| pushed::unpushed(connection, target, *agent, [from, to]))
+                    .collect()
             })
             .await
     }

@@ -6,6 +6,7 @@ mod model;
 mod opening;
 mod outbox;
 mod promises;
+mod pushed;
 mod retry;
 mod versions;
 

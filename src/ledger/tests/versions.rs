@@ -7,9 +7,15 @@ use super::*;
 
 /// A file as an older version has left it.
 fn version_1(directory: &Path) -> PathBuf {
+    made_by(
+        include_str!("../../../tests/fixtures/ledger/version-1.sql"),
+        directory,
+    )
+}
+
+fn made_by(script: &str, directory: &Path) -> PathBuf {
     let path = directory.join("ledger.db");
     let connection = Connection::open(&path).unwrap();
-    let script = include_str!("../../../tests/fixtures/ledger/version-1.sql");
     connection.execute_batch(script).unwrap();
     path
 }
@@ -66,12 +72,53 @@ async fn a_ledger_of_version_1_loses_nothing_and_can_hold_alerts() {
     assert_eq!(check(&path).unwrap().violations, [""; 0]);
 }
 
+#[tokio::test]
+async fn a_ledger_of_version_2_loses_nothing_and_can_tell_what_was_pushed() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = include_str!("../../../tests/fixtures/ledger/version-2.sql");
+    let path = made_by(script, directory.path());
+    let report = check(&path).unwrap();
+    assert_eq!((report.agents, report.days, report.revisions), (2, 4, 1));
+    assert_eq!(report.violations, [""; 0]);
+
+    let ledger = open(&path);
+    let memory = ledger.alert_memory().await.unwrap();
+    assert_eq!(memory.alerts.len(), 1);
+    let waiting = ledger.backlogs().await.unwrap();
+    assert_eq!((&*waiting[0].hook, waiting[0].pending), ("ops", 1));
+    let support = register(&ledger, &["support"]).await[0];
+    let target = ledger.push_target("there".to_owned()).await.unwrap();
+    let first = Pushed {
+        agent: support,
+        day: day(0),
+        revision: 0,
+    };
+    ledger
+        .record_pushed(target, vec![first], Some(day(0)))
+        .await
+        .unwrap();
+    ledger.close().await;
+
+    let ledger = open(&path);
+    let target = ledger.push_target("there".to_owned()).await.unwrap();
+    assert_eq!(target.read_back_from, Some(day(0)));
+    let unpushed = ledger.unpushed(target, vec![support], [day(0), day(9)]);
+    let days: Vec<Day> = unpushed.await.unwrap()[0]
+        .days
+        .iter()
+        .map(|day| day.usage.day)
+        .collect();
+    assert_eq!(days, [day(1), day(2)]);
+    ledger.close().await;
+    assert_eq!(check(&path).unwrap().violations, [""; 0]);
+}
+
 #[test]
 fn who_only_looks_at_an_older_ledger_is_told_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
     let path = version_1(directory.path());
     let expected = format!(
-        "ledger {} has schema version 1, 2 is needed: start the exporter once, which brings it up to date",
+        "ledger {} has schema version 1, 3 is needed: start the exporter once, which brings it up to date",
         path.display()
     );
     assert_eq!(View::open(&path).unwrap_err().to_string(), expected);
