@@ -4,6 +4,10 @@
 //! Every series exists from the start, at zero where its labels are known beforehand, so that a rate
 //! over it sees the first event.
 
+mod push;
+
+pub use push::{PUSH_OUTCOMES, PushTelemetry};
+
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -83,6 +87,8 @@ pub struct Telemetry {
     pub hook_oldest_pending_timestamp: GaugeVec,
     /// 1 for a hook that wants nothing any more, by `hook`.
     pub hook_disabled: IntGaugeVec,
+    /// What was pushed to a database.
+    pub push: PushTelemetry,
     /// Requests that were served, by `handler` and `code`.
     pub http_requests: IntCounterVec,
     /// Open connections of clients.
@@ -239,6 +245,7 @@ impl Telemetry {
                 ),
                 &["hook"],
             )),
+            push: PushTelemetry::new(&maker),
             http_requests: maker.counters(
                 "http_requests_total",
                 "Requests that were served, by handler and status code.",

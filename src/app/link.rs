@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::alert::{self, Access, Signals};
+use crate::history::push::Feed;
 use crate::publish::Changes;
 use crate::status::Board;
 use crate::sync::{Event, Observer, Report};
@@ -35,6 +36,17 @@ pub(crate) fn link(
             }
             Event::Started(_) | Event::Planned(_) | Event::Left(_) | Event::Scheduled(_) => {}
         }
+        if let Some(observer) = &observer {
+            observer(event);
+        }
+    })
+}
+
+/// Tells what is pushed, and `observer`, what happens in syncs.
+pub(super) fn feeding(feed: &Arc<Feed>, observer: Option<Observer>) -> Observer {
+    let feed = Arc::clone(feed);
+    Arc::new(move |event| {
+        feed.observe(&event);
         if let Some(observer) = &observer {
             observer(event);
         }

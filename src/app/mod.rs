@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 use crate::alert::Signals;
 use crate::clock::SharedClock;
 use crate::config::{Config, ConfigError};
+use crate::history::push;
 use crate::hook::Hooks;
 use crate::ledger::Ledger;
 use crate::publish::Changes;
@@ -50,14 +51,16 @@ pub struct App {
     changes: Arc<Changes>,
     signals: Arc<Signals>,
     board: Arc<Board>,
-    observer: Option<Observer>,
+    /// Told, by all that is built, what happens in syncs.
+    observer: Observer,
     addresses: Vec<SocketAddr>,
-    /// The server, the publisher, the worker, the engine and the deliverer, which end only when they
-    /// are told to.
+    /// The server, the publisher, the worker, the engine, the deliverer and what pushes, which end only
+    /// when they are told to.
     parts: JoinSet<()>,
     pulses: Pulses,
     reloads: mpsc::Sender<Reload>,
     hook_reloads: mpsc::Sender<Hooks>,
+    push_reloads: mpsc::Sender<Option<push::Settings>>,
     wake: Arc<Notify>,
     cron: CronTrigger,
     stop: CancellationToken,

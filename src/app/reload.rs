@@ -48,7 +48,7 @@ impl App {
                 changes,
                 signals,
                 board,
-                self.observer.clone(),
+                Some(Arc::clone(&self.observer)),
                 Some(config.alerts.clone()),
             ),
         };
@@ -57,6 +57,7 @@ impl App {
         let sent = [
             self.reloads.send(reload).await.is_ok(),
             self.hook_reloads.send(hooks).await.is_ok(),
+            self.push_reloads.send(config.push.clone()).await.is_ok(),
         ];
         if sent.contains(&false) {
             debug!("a part has ended, and so will the program");

@@ -11,12 +11,14 @@ use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::link::feeding;
 use super::{App, ReadConfig, link, read};
 use crate::alert::{Engine, Outlets, Signals};
 use crate::clock::SharedClock;
 use crate::config::{Config, ConfigError};
 use crate::exposition::Exposition;
 use crate::flowgent::transport::{HttpClient, HttpClientError};
+use crate::history::push;
 use crate::hook::{Deliverer, Hooks};
 use crate::http::{self, Readiness};
 use crate::ledger::{Ledger, LedgerError, View};
@@ -125,7 +127,10 @@ impl App {
         let changes = Arc::new(Changes::default());
         let signals = Arc::new(Signals::default());
         board.open(View::clone(&ledger));
-        let linked = link(&changes, &signals, &board, observer.clone(), None);
+        let feed = Arc::<push::Feed>::default();
+        let observer = feeding(&feed, observer);
+        let told = Some(Arc::clone(&observer));
+        let linked = link(&changes, &signals, &board, told, None);
         let http = HttpClient::new(&config.api)?;
         let syncer = syncer(&config, &http, &ledger, &clock, &telemetry);
         linked(Event::Members(syncer.known_members().await?));
@@ -162,6 +167,16 @@ impl App {
         let deliverer = deliverer.run(outbox, other_hooks, stop.clone());
         parts.spawn(pulses.felt("deliverer", deliverer));
 
+        let (push_reloads, other_pushes) = mpsc::channel(1);
+        let pusher = push::Worker::new(
+            config.push.clone(),
+            ledger.clone(),
+            Arc::clone(&clock),
+            telemetry.clone(),
+            feed,
+        );
+        parts.spawn(pusher.run(other_pushes, stop.clone()));
+
         let wake = Arc::new(Notify::new());
         let cron = CronTrigger::start(&config.schedule, Arc::clone(&wake)).await?;
         let (reloads, reload_requests) = mpsc::channel(1);
@@ -191,6 +206,7 @@ impl App {
             pulses,
             reloads,
             hook_reloads,
+            push_reloads,
             wake,
             cron,
             stop,

@@ -14,13 +14,10 @@ use super::{Common, Failure, count, load, print, view};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::day::{Day, TRACKING_START};
-use crate::history::{self, Document, Target};
+use crate::history::{self, DEFAULT_JOB, Document, Target};
 use crate::ledger::{Member, View};
 use crate::roster::Selection;
 use crate::window::Range;
-
-/// The job of the shipped scrape config.
-const DEFAULT_JOB: &str = "flowgent";
 
 /// What `export` takes.
 #[derive(Debug, Args)]
@@ -127,13 +124,10 @@ fn format(arguments: &ExportArguments, config: &Config) -> Result<history::Forma
                 .job
                 .clone()
                 .unwrap_or_else(|| DEFAULT_JOB.to_owned());
-            let listened = config.server.listen.first();
-            let listened =
-                listened.filter(|address| !address.ip().is_unspecified() && address.port() > 0);
             let instance = arguments
                 .instance
                 .clone()
-                .or_else(|| listened.map(ToString::to_string));
+                .or_else(|| Target::instance_of(&config.server.listen));
             let Some(instance) = instance else {
                 return usage(
                     "--instance is needed, since the config's listen address names no machine\n\n  \

@@ -10,6 +10,7 @@ mod health;
 mod ledger;
 mod man;
 mod progress;
+mod push;
 mod report;
 mod serve;
 mod simulate;
@@ -138,6 +139,8 @@ enum Command {
     Report(report::ReportArguments),
     /// Write the history for a database, or as CSV or JSON, also while the exporter runs.
     Export(export::ExportArguments),
+    /// Push the history to Prometheus, VictoriaMetrics or Mimir, once in the foreground.
+    Push(push::PushArguments),
     /// Check or copy the ledger, also while the exporter runs.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
@@ -191,6 +194,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(Command::Sync(arguments)) => block_on(sync::sync(&common, &arguments)),
         Some(Command::Report(arguments)) => block_on(report::report(&common, &arguments)),
         Some(Command::Export(arguments)) => block_on(export::export(&common, &arguments)),
+        Some(Command::Push(arguments)) => block_on(push::push(&common, &arguments)),
         Some(Command::Ledger(command)) => ledger::run(&common, &command),
         Some(Command::Alerts(command)) => block_on(alerts::run(&common, command)),
         Some(Command::Simulate(arguments)) => block_on(simulate::simulate(&arguments)),

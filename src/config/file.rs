@@ -4,11 +4,13 @@
 
 mod alerting;
 mod hooks;
+mod push;
 
 pub(super) use alerting::{
     Alerts, Budget, Condition, Conditions, Regex, Rule, Threshold, Thresholds,
 };
 pub(super) use hooks::Hook;
+pub(super) use push::Push;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -42,6 +44,8 @@ pub(super) struct ConfigFile {
     /// `[api]`: how FlowGent is talked to.
     #[serde(default)]
     pub(super) api: Section<Api>,
+    /// `[push]`: the database that history is pushed to.
+    pub(super) push: Option<Section<Push>>,
     /// `[[account]]`: the organisations.
     #[serde(default)]
     pub(super) account: Vec<Section<Account>>,
@@ -147,7 +151,7 @@ pub(super) struct Agent {
 }
 
 /// Every key that the structs above know, so that a line of a broken file can be told from a secret.
-pub(super) const KEYS: [&str; 82] = [
+pub(super) const KEYS: [&str; 92] = [
     "account",
     "agent",
     "agents_file",
@@ -168,6 +172,7 @@ pub(super) const KEYS: [&str; 82] = [
     "command",
     "concurrency",
     "content_type",
+    "continuous",
     "credits",
     "cron",
     "dashboard_url",
@@ -184,7 +189,9 @@ pub(super) const KEYS: [&str; 82] = [
     "host",
     "hysteresis",
     "id",
+    "instance",
     "jitter",
+    "job",
     "kind",
     "labels",
     "language",
@@ -201,7 +208,10 @@ pub(super) const KEYS: [&str; 82] = [
     "period",
     "port",
     "preset",
+    "push",
+    "query_url",
     "quiet_hours",
+    "read_back",
     "recipients",
     "regex",
     "requests_per_second",
@@ -222,6 +232,7 @@ pub(super) const KEYS: [&str; 82] = [
     "template",
     "template_file",
     "template_name",
+    "tenant",
     "thresholds",
     "time_zone",
     "timeout",
@@ -230,6 +241,9 @@ pub(super) const KEYS: [&str; 82] = [
     "url_file",
     "urls",
     "username",
+    "write_url",
+    "write_url_env",
+    "write_url_file",
 ];
 
 /// A table and the place of its header. Unlike a plain derived struct it cannot be written as an

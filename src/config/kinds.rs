@@ -242,7 +242,7 @@ impl Check<'_> {
     }
 
     /// A user and the place of the password: both or neither.
-    fn user(
+    pub(super) fn user(
         &mut self,
         username: Option<Text>,
         file: Option<Text>,

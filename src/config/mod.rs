@@ -12,6 +12,7 @@ mod hooks;
 mod kinds;
 mod parse;
 mod places;
+mod push;
 mod rules;
 mod secrets;
 mod validate;
@@ -28,7 +29,7 @@ use std::path::{Path, PathBuf};
 use crate::day::Day;
 use crate::roster::AccountSettings;
 use crate::window::plan::Policy;
-use crate::{alert, flowgent, hook, http, ledger, sync::schedule};
+use crate::{alert, flowgent, history, hook, http, ledger, sync::schedule};
 
 /// The most bytes that a config file may have: enough for 100,000 agents named one by one.
 pub const MAX_CONFIG_BYTES: u64 = 32 * 1024 * 1024;
@@ -48,6 +49,8 @@ pub struct Config {
     pub policy: Policy,
     /// `[api]`.
     pub api: flowgent::Settings,
+    /// `[push]`, if it is there.
+    pub push: Option<history::push::Settings>,
     /// `[[account]]`: at least one, each with agents or a way to learn of some.
     pub accounts: Vec<AccountSettings>,
     /// `[alerts]`, `[[budget]]` and `[[rule]]`.

@@ -169,10 +169,13 @@ fn type_at(value: &Spanned<DeValue<'_>>, place: &Range<usize>) -> Option<&'stati
 
 fn unknown_key(entry: &Entry<'_>, message: &str) -> Fault {
     let in_hook = entry.table.starts_with("[[hook]]");
+    let in_push = entry.table == "[push]";
     if secrets::is_secret_name(&entry.key) || (in_hook && secrets::is_url_name(&entry.key)) {
         let fault = Fault::new("a key or another secret must not stand in the config file");
         let (what, [file, variable]) = if in_hook {
             ("it", secrets::keys_instead(&entry.key))
+        } else if in_push {
+            ("it", secrets::keys_instead_in_push(&entry.key))
         } else {
             ("the API key", ["api_key_file", "api_key_env"])
         };
@@ -189,7 +192,10 @@ fn unknown_key(entry: &Entry<'_>, message: &str) -> Fault {
         (table, _) => Fault::new(format!("unknown key `{key}` in `{}`", printable(table))),
     };
     let known = expected_keys(message);
-    match nearest(&entry.key, &known) {
+    // The keys of a hook, whose URLs have no others beside them.
+    let written = |known: &&&str| in_push && known.strip_prefix("write_") == Some(&entry.key);
+    let near = nearest(&entry.key, &known).or_else(|| known.iter().find(written).copied());
+    match near {
         Some(near) => fault.help(format!("did you mean `{near}`?")),
         None => fault.help(format!("known here: {}", known.join(", "))),
     }
@@ -272,6 +278,7 @@ mod tests {
             "storage._ = 1",
             "schedule._ = 1",
             "api._ = 1",
+            "push._ = 1",
             "account = [{ _ = 1 }]",
             "account = [{ agent = [{ _ = 1 }] }]",
             "alerts._ = 1",

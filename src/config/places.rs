@@ -48,6 +48,12 @@ pub(super) const URL: SecretKeys = SecretKeys {
     what: "URL",
 };
 
+pub(super) const WRITE_URL: SecretKeys = SecretKeys {
+    file: "write_url_file",
+    variable: "write_url_env",
+    what: "URL",
+};
+
 pub(super) const SIGNING_SECRET: SecretKeys = SecretKeys {
     file: "secret_files",
     variable: "secret_envs",

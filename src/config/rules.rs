@@ -3,6 +3,7 @@
 
 pub(super) mod alerting;
 pub(super) mod hooks;
+pub(super) mod push;
 
 use std::net::SocketAddr;
 use std::time::Duration;

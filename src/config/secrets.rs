@@ -21,27 +21,36 @@ const SECRET_WORDS: [&str; 9] = [
 ];
 
 /// Keys that name the file of a secret, or several.
-const FILE_KEYS: [&str; 6] = [
+const FILE_KEYS: [&str; 7] = [
     "api_key_file",
     "bearer_token_file",
     "password_file",
     "routing_key_file",
     "secret_files",
     "url_file",
+    "write_url_file",
 ];
 
 /// Keys that name the environment variable of a secret, or several.
-const VARIABLE_KEYS: [&str; 6] = [
+const VARIABLE_KEYS: [&str; 7] = [
     "api_key_env",
     "bearer_token_env",
     "password_env",
     "routing_key_env",
     "secret_envs",
     "url_env",
+    "write_url_env",
 ];
 
 /// Keys of URLs and hosts: user and password stand before an @, keys in queries and fragments.
-const URL_KEYS: [&str; 4] = ["base_url", "dashboard_url", "host", "urls"];
+const URL_KEYS: [&str; 6] = [
+    "base_url",
+    "dashboard_url",
+    "host",
+    "query_url",
+    "urls",
+    "write_url",
+];
 
 /// The key of a program's arguments, which people give tokens to.
 const COMMAND_KEY: &str = "command";
@@ -80,7 +89,16 @@ pub(super) fn is_url_name(key: &str) -> bool {
     let word = bare(key);
     let url = word.ends_with("url") || word.ends_with("uri") || word.contains("webhook");
     // A slip in the key of a URL that is no secret is told as such.
-    let other = ["base_url", "dashboard_url", "url_env", "url_file"];
+    let other = [
+        "base_url",
+        "dashboard_url",
+        "query_url",
+        "url_env",
+        "url_file",
+        "write_url",
+        "write_url_env",
+        "write_url_file",
+    ];
     url && !KEYS.contains(&key) && !other.into_iter().any(slip_of(&word))
 }
 
@@ -98,6 +116,14 @@ pub(super) fn keys_instead(key: &str) -> [&'static str; 2] {
         ["url_file", "url_env"]
     } else {
         ["secret_files", "secret_envs"]
+    }
+}
+
+/// The same for `[push]`, where there are fewer.
+pub(super) fn keys_instead_in_push(key: &str) -> [&'static str; 2] {
+    match keys_instead(key) {
+        password @ ["password_file", _] => password,
+        _ => ["bearer_token_file", "bearer_token_env"],
     }
 }
 

@@ -1,5 +1,6 @@
 mod alerting;
 mod hooks;
+mod push;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -218,6 +219,7 @@ fn example(folder: &Path, with_comments: bool) -> String {
         ("keys/pagerduty.key", "test-routing-key"),
         ("keys/alertmanager.token", "test-token"),
         ("keys/smtp.password", "test-password"),
+        ("keys/prometheus.password", "test-password"),
     ] {
         fs::write(folder.join(file), content).unwrap();
     }
@@ -268,6 +270,7 @@ fn the_example_is_good_with_all_that_is_commented_out() {
         config.alerts.rules.len(),
         text.matches("[[budget]]").count() + text.matches("[[rule]]").count()
     );
+    assert!(config.push.is_some());
     assert!(config.hooks.len() >= 8 && config.alerts.rules.len() >= 7);
     assert_eq!(
         config.alerts.dashboard_url.as_deref(),

@@ -47,6 +47,7 @@ pub(super) fn validate(
         storage,
         schedule,
         api,
+        push,
         account,
         alerts,
         budget,
@@ -64,6 +65,7 @@ pub(super) fn validate(
     let storage = check.storage(storage.table);
     let (schedule, policy) = check.schedule(schedule.table);
     let api = check.api(api.table);
+    let push = check.push(push, &server.listen, policy.history_start);
     let accounts = check.accounts(account);
     let world = World::new(&accounts, account_names, hook_names, policy.history_start);
     let dashboard_url = check.dashboard_url(alerts.table, &server.listen);
@@ -80,6 +82,7 @@ pub(super) fn validate(
         schedule,
         policy,
         api,
+        push,
         alerts: alert::Settings {
             accounts: accounts
                 .iter()

@@ -1,5 +1,5 @@
 //! What is known of past days, for other programs: as a text that a database imports or a person reads
-//! ([`Document`]).
+//! ([`Document`]), or sent to a database ([`push`]).
 //!
 //! A scrape tells of yesterday alone, so a database that begins to scrape today knows nothing of the days
 //! before, and nothing of their revisions later on. History is the same series as the scrape's, with its
@@ -7,11 +7,17 @@
 
 mod document;
 pub mod placement;
+pub mod push;
 
 pub use document::{Document, Format};
 
+use std::net::SocketAddr;
+
 /// The series that history is made of.
 pub const SERIES: &str = "flowgent_agent_previous_day_credits";
+
+/// The job of the shipped scrape config.
+pub const DEFAULT_JOB: &str = "flowgent";
 
 /// Who scrapes: what a scrape adds to each series. History belongs to the scraped series only if these are
 /// the same.
@@ -21,4 +27,14 @@ pub struct Target {
     pub job: String,
     /// The label `instance`: the address that is scraped.
     pub instance: String,
+}
+
+impl Target {
+    /// What a scrape calls an exporter that listens on these addresses, unless the first one names no machine.
+    #[must_use]
+    pub fn instance_of(listen: &[SocketAddr]) -> Option<String> {
+        let first = listen.first();
+        let first = first.filter(|address| !address.ip().is_unspecified() && address.port() > 0);
+        first.map(ToString::to_string)
+    }
 }

@@ -20,6 +20,8 @@ pub struct Sample {
     pub at_ms: i64,
     /// Credits of the day before that instant's.
     pub credits: f64,
+    /// The number of the revision that it is, 0 for a day's first value.
+    pub revision: u32,
 }
 
 impl Sample {
@@ -56,6 +58,7 @@ fn of_one_day(usage: &Usage, revisions: &[Revision]) -> impl Iterator<Item = Sam
         credits: revisions
             .first()
             .map_or(usage.credits, |revision| revision.old),
+        revision: 0,
     };
     let shared = revisions
         .iter()
@@ -70,6 +73,7 @@ fn of_one_day(usage: &Usage, revisions: &[Revision]) -> impl Iterator<Item = Sam
         .map(|revision| Sample {
             at_ms: base.timestamp_millis() + i64::from(revision.number.min(LAST_PLACE)),
             credits: revision.new,
+            revision: revision.number,
         })
         .collect();
     std::iter::once(first).chain(revised)

@@ -204,7 +204,7 @@ impl Alertmanager {
         alerts: &[Posted],
         now: DateTime<Utc>,
     ) -> Result<String, SendError> {
-        let poster = Poster::new(&self.settings)?;
+        let poster = self.settings.poster()?;
         // What the others have taken must not be lost to one that uses up all the time of a try.
         let limit = self.settings.timeout.mul_f64(0.75);
         let results = join_all(self.urls.iter().map(|url| async {
@@ -367,7 +367,7 @@ async fn post_all(
         let body = serde_json::to_vec(batch).expect("all its maps have texts as their keys");
         match (poster.post(place, headers, body, now).await, batch) {
             (Ok(_), _) => {}
-            (Err(Refusal { status, error }), _) if !is_malformed(status) => return Err(error),
+            (Err(Refusal { status, error, .. }), _) if !is_malformed(status) => return Err(error),
             (Err(Refusal { error, .. }), [alone]) => refused.push(Refused {
                 key: alone.key.clone(),
                 error,

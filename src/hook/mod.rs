@@ -27,8 +27,10 @@ mod whatsapp;
 mod worker;
 
 pub use deliver::{Deliverer, Hooks};
+pub(crate) use post::{Place, Poster, Refusal};
 pub use quiet::QuietHours;
 pub use reach::reach;
+pub(crate) use reach::reach_url;
 pub use sender::Sender;
 pub use signature::{SigningKeyError, check_signing_secret};
 pub use target::not_public;
@@ -212,7 +214,7 @@ impl Message {
 
 impl SendError {
     /// A failure that says nothing of when to come again.
-    fn new(text: String) -> Self {
+    pub(crate) fn new(text: String) -> Self {
         Self {
             text,
             retry_after: None,
@@ -234,6 +236,14 @@ fn one_line(text: &str, limit: usize) -> String {
 }
 
 impl Settings {
+    /// Connections for one try.
+    ///
+    /// # Errors
+    /// The file of certificates cannot be read or holds none.
+    fn poster(&self) -> Result<Poster, SendError> {
+        Poster::new(self.timeout, self.allow_private, self.ca_file.as_deref())
+    }
+
     /// Whether the receiver forgets what it was told unless it is told again and again, as an
     /// Alertmanager does.
     #[must_use]

@@ -1,19 +1,21 @@
-//! HTTP as hooks speak it: straight to the receiver, without proxies and redirects, and with errors that
+//! HTTP as hooks speak it, and whatever else sends to a place of the user's choice: straight to the receiver, without proxies and redirects, and with errors that
 //! hold neither a secret nor more of the URL than its scheme, host and port.
 
 use std::error::Error;
+use std::path::Path;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use percent_encoding::{percent_decode, percent_decode_str};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Response, StatusCode};
+use reqwest::{RequestBuilder, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use super::SendError;
 use super::target::{self, Resolver};
-use super::{SendError, Settings};
 use crate::clock;
 use crate::flowgent::Roots;
 use crate::flowgent::error::{QUOTE_BYTES, printable};
@@ -39,7 +41,7 @@ const WORDS: [&str; 7] = [
 
 /// The connections of one try.
 #[derive(Debug)]
-pub(super) struct Poster {
+pub(crate) struct Poster {
     http: reqwest::Client,
     allow_private: bool,
     /// Until when the body of an error is read: the error is worth telling even if that never ends.
@@ -47,7 +49,7 @@ pub(super) struct Poster {
 }
 
 /// Where something is posted, with everything about it that nobody may read: it has no [`Debug`].
-pub(super) struct Place {
+pub(crate) struct Place {
     url: Url,
     guarded: Vec<Secret>,
     headers: HeaderMap,
@@ -55,25 +57,29 @@ pub(super) struct Place {
 
 /// An answer that is no success, or none at all.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     /// The answer's status, if one came.
-    pub(super) status: Option<StatusCode>,
+    pub(crate) status: Option<StatusCode>,
     /// What happened.
-    pub(super) error: SendError,
+    pub(crate) error: SendError,
+    /// The answer's body as far as it was read, to look for words in it. It is not for anybody to see.
+    pub(crate) said: Secret,
 }
 
 impl Poster {
-    /// Connections as `settings` say. The file of certificates is read each time, so that it can be
-    /// exchanged.
+    /// Connections for a try that takes at most `timeout`. The file of certificates that are trusted
+    /// instead of the usual ones is read each time, so that it can be exchanged.
     ///
     /// # Errors
     /// That file cannot be read or holds no certificate.
-    pub(super) fn new(settings: &Settings) -> Result<Self, SendError> {
-        let until = clock::instant() + settings.timeout.mul_f64(BODY_SHARE);
-        let roots = settings.ca_file.clone().map_or(Roots::Bundled, Roots::File);
-        let resolver = Resolver {
-            allow_private: settings.allow_private,
-        };
+    pub(crate) fn new(
+        timeout: Duration,
+        allow_private: bool,
+        ca_file: Option<&Path>,
+    ) -> Result<Self, SendError> {
+        let until = clock::instant() + timeout.mul_f64(BODY_SHARE);
+        let roots = ca_file.map_or(Roots::Bundled, |path| Roots::File(path.to_owned()));
+        let resolver = Resolver { allow_private };
         let http = transport::client_builder(&roots)
             .map_err(|error| SendError::new(chain(&error)))?
             .no_proxy()
@@ -83,9 +89,18 @@ impl Poster {
             .map_err(|error| SendError::new(chain(&error)))?;
         Ok(Self {
             http,
-            allow_private: settings.allow_private,
+            allow_private,
             until,
         })
+    }
+
+    /// The same connections for another try.
+    pub(crate) fn again(&self, timeout: Duration) -> Self {
+        Self {
+            http: self.http.clone(),
+            allow_private: self.allow_private,
+            until: clock::instant() + timeout.mul_f64(BODY_SHARE),
+        }
     }
 
     /// Posts `body` once and returns the status, such as `200 OK`, if that is a success. Nothing of a
@@ -93,35 +108,59 @@ impl Poster {
     ///
     /// # Errors
     /// What came instead.
-    pub(super) async fn post(
+    pub(crate) async fn post(
         &self,
         place: &Place,
         headers: HeaderMap,
         body: Vec<u8>,
         now: DateTime<Utc>,
     ) -> Result<String, Refusal> {
-        let silent = |text: String| Refusal {
-            status: None,
-            error: SendError::new(format!("{}: {text}", place.origin())),
-        };
+        let request = self.http.post(place.url.clone()).headers(headers);
+        let response = self.answer(place, request.body(body), now).await?;
+        Ok(status_line(response.status()))
+    }
+
+    /// Asks `place` with `query`, and returns the body of a success, of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// What came instead.
+    pub(crate) async fn get(
+        &self,
+        place: &Place,
+        query: &[(&str, &str)],
+        headers: HeaderMap,
+        limit: usize,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<u8>, Refusal> {
+        let mut url = place.url.clone();
+        url.query_pairs_mut().extend_pairs(query);
+        let request = self.http.get(url).headers(headers);
+        let mut response = self.answer(place, request, now).await?;
+        let body = transport::body(&mut response, limit).await;
+        body.map_err(|error| Refusal::silent(place, &error.to_string()))
+    }
+
+    /// The answer to `request`, which is to `place`, if it is a success.
+    async fn answer(
+        &self,
+        place: &Place,
+        request: RequestBuilder,
+        now: DateTime<Utc>,
+    ) -> Result<Response, Refusal> {
+        let silent = |text: String| Refusal::silent(place, &text);
         target::check_literal(&place.url, self.allow_private)
             .map_err(|error| silent(error.to_string()))?;
         if place.url.scheme() == "http" && !self.allow_private {
             let text = "plain http, which only `allow_private = true` allows";
             return Err(silent(text.to_owned()));
         }
-        let request = self
-            .http
-            .post(place.url.clone())
-            .headers(place.headers.clone())
-            .headers(headers)
-            .body(body);
         let response = request
+            .headers(place.headers.clone())
             .send()
             .await
             .map_err(|error| silent(transport::broken(error).to_string()))?;
         if response.status().is_success() {
-            return Ok(status_line(response.status()));
+            return Ok(response);
         }
         Err(self.refusal(place, response, now).await)
     }
@@ -129,6 +168,7 @@ impl Poster {
     async fn refusal(&self, place: &Place, mut response: Response, now: DateTime<Utc>) -> Refusal {
         let status = response.status();
         let mut text = format!("{}: {}", place.origin(), status_line(status));
+        let mut said = Secret::new("");
         if status.is_redirection() {
             let host = transport::redirect_host(&response)
                 .map_or_else(|| "nowhere".to_owned(), |host| place.quote(host.as_bytes()));
@@ -137,6 +177,7 @@ impl Poster {
             // Half a body could hold half a secret: it is all or nothing.
             let body = timeout_at(self.until, transport::body(&mut response, BODY_LIMIT)).await;
             let body = body.map_or_else(|_| Vec::new(), Result::unwrap_or_default);
+            said = Secret::new(&String::from_utf8_lossy(&body));
             if !body.trim_ascii().is_empty() {
                 text += &format!(": {}", place.quote(body.trim_ascii()));
             }
@@ -154,6 +195,18 @@ impl Poster {
                 retry_after,
                 gone: status == StatusCode::GONE,
             },
+            said,
+        }
+    }
+}
+
+impl Refusal {
+    /// That no answer came from `place`, and why.
+    pub(crate) fn silent(place: &Place, text: &str) -> Self {
+        Self {
+            status: None,
+            error: SendError::new(format!("{}: {text}", place.origin())),
+            said: Secret::new(""),
         }
     }
 }
@@ -163,7 +216,7 @@ impl Place {
     ///
     /// # Errors
     /// The URL cannot be read, or is none of HTTP.
-    pub(super) fn secret(source: &SecretSource) -> Result<Self, SendError> {
+    pub(crate) fn secret(source: &SecretSource) -> Result<Self, SendError> {
         let text = source
             .read()
             .map_err(|error| SendError::new(error.to_string()))?;
@@ -209,7 +262,7 @@ impl Place {
     }
 
     /// A place whose URL is no secret.
-    pub(super) fn new(url: Url) -> Self {
+    pub(crate) fn new(url: Url) -> Self {
         Self {
             url,
             guarded: Vec::new(),
@@ -218,12 +271,19 @@ impl Place {
     }
 
     /// Where it is. It may hold a secret.
-    pub(super) fn url(&self) -> &Url {
+    pub(crate) fn url(&self) -> &Url {
         &self.url
     }
 
+    /// The place on the same server whose path is what `change` makes of this one's.
+    pub(crate) fn with_path(mut self, change: impl FnOnce(&str) -> String) -> Self {
+        let path = change(self.url.path());
+        self.url.set_path(&path);
+        self
+    }
+
     /// What the place is called in errors and logs: scheme, host and port.
-    pub(super) fn origin(&self) -> String {
+    pub(crate) fn origin(&self) -> String {
         self.url.origin().ascii_serialization()
     }
 
@@ -239,7 +299,7 @@ impl Place {
     ///
     /// # Errors
     /// The password cannot be read.
-    pub(super) fn log_in(&mut self, user: &str, password: &SecretSource) -> Result<(), SendError> {
+    pub(crate) fn log_in(&mut self, user: &str, password: &SecretSource) -> Result<(), SendError> {
         let password = password
             .read()
             .map_err(|error| SendError::new(error.to_string()))?;
@@ -252,7 +312,7 @@ impl Place {
     ///
     /// # Errors
     /// The token cannot be read.
-    pub(super) fn bear(&mut self, token: &SecretSource) -> Result<(), SendError> {
+    pub(crate) fn bear(&mut self, token: &SecretSource) -> Result<(), SendError> {
         let token = token
             .read()
             .map_err(|error| SendError::new(error.to_string()))?;

@@ -17,13 +17,13 @@ pub async fn reach(settings: &Settings) -> Vec<Result<String, SendError>> {
                 Endpoint::Secret(source) => Place::secret(source),
             };
             match place {
-                Ok(place) => reached.push(reach_url(place.url(), settings).await),
+                Ok(place) => reached.push(reach_url(place.url(), settings.allow_private).await),
                 Err(error) => reached.push(Err(error)),
             }
         }
         Kind::Alertmanager { urls, .. } => {
             for url in urls {
-                reached.push(reach_url(url, settings).await);
+                reached.push(reach_url(url, settings.allow_private).await);
             }
         }
         Kind::Email { host, port, .. } => {
@@ -39,12 +39,16 @@ pub async fn reach(settings: &Settings) -> Vec<Result<String, SendError>> {
     reached
 }
 
-async fn reach_url(url: &Url, settings: &Settings) -> Result<String, SendError> {
+/// Connects to the host of `url`, and hangs up. Returns that it can be reached, in words.
+///
+/// # Errors
+/// Why it cannot.
+pub(crate) async fn reach_url(url: &Url, allow_private: bool) -> Result<String, SendError> {
     // Both are there in a URL of HTTP. An IPv6 address stands in brackets, which no resolver knows.
     let host = url.host_str().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let port = url.port_or_known_default().unwrap_or_default();
-    reach_host(host, port, settings.allow_private).await
+    reach_host(host, port, allow_private).await
 }
 
 async fn reach_host(host: &str, port: u16, allow_private: bool) -> Result<String, SendError> {

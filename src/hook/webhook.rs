@@ -7,7 +7,7 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::post::{Place, Poster, Refusal};
+use super::post::{Place, Refusal};
 use super::signature::SigningKey;
 use super::template::{Template, TemplateError};
 use super::{Endpoint, Message, SendError, Settings};
@@ -85,7 +85,7 @@ impl Webhook {
                 Some(key)
             }
         };
-        let poster = Poster::new(&self.settings)?;
+        let poster = self.settings.poster()?;
         let mut answer = String::new();
         for part in self.parts(message) {
             let body = self.body(&part, routing_key.as_ref());

@@ -21,6 +21,7 @@ mod lifecycle;
 mod observability;
 mod package;
 mod pages;
+mod push;
 mod readme;
 mod reload;
 mod revisions;

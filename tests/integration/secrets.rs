@@ -1,6 +1,7 @@
 //! No key is ever shown, whatever goes wrong with it and whoever sends it back.
 
 mod hooks;
+mod push;
 
 use std::fs;
 

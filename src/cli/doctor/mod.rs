@@ -4,6 +4,7 @@ mod accounts;
 mod hooks;
 mod ports;
 mod prometheus;
+mod push;
 mod storage;
 
 use clap::Args;
@@ -109,6 +110,9 @@ pub(super) async fn doctor(common: &Common, arguments: &DoctorArguments) -> Resu
     visit.tell("disk", vec![storage::look_at_disk(&config)])?;
     visit.tell("ports", ports::look(&config).await)?;
     visit.tell("hooks", hooks::look(&config).await?)?;
+    if let Some(settings) = &config.push {
+        visit.tell("push", vec![push::look(settings).await])?;
+    }
     let prometheus = match &arguments.prometheus {
         Some(url) => prometheus::look(&config, url).await?,
         None => vec![Finding::good(

@@ -91,7 +91,7 @@ pub(in crate::config) fn alertmanager_url(text: &str, allow_private: bool) -> Ch
 }
 
 /// Whether a hook may lead there, as far as the URL alone can say. No message repeats it.
-fn reachable(url: &Url, allow_private: bool) -> Checked<()> {
+pub(super) fn reachable(url: &Url, allow_private: bool) -> Checked<()> {
     if !matches!(url.scheme(), "https" | "http") {
         return Err(Fault::new("the URL is neither http nor https"));
     }

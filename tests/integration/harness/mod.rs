@@ -12,6 +12,7 @@ mod scrape;
 mod servers;
 mod team;
 mod tsdb;
+mod writes;
 
 pub use browser::{Browser, Screen};
 pub use disk::TinyDisk;
@@ -22,6 +23,7 @@ pub use scrape::Scrape;
 pub use servers::{Alertmanager, MailServer, free_port};
 pub use team::Team;
 pub use tsdb::{Series, Tsdb};
+pub use writes::{Database, Reply};
 
 use std::fs;
 use std::net::SocketAddr;

@@ -4,6 +4,7 @@
 mod dashboards;
 mod firing;
 pub mod promql;
+mod push;
 mod rules;
 mod scene;
 

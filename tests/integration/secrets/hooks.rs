@@ -13,7 +13,7 @@ use crate::alerts::configure;
 use crate::harness::{Exporter, Scene, Scrape, run, wait_for};
 
 /// The secrets by the files that hold them. Each is one of a kind, and so is what it is found by.
-const SECRETS: [(&str, &str, &str); 7] = [
+pub(super) const SECRETS: [(&str, &str, &str); 7] = [
     (
         "signing.secret",
         "whsec_SigningCanary7731SigningCanary77",
@@ -33,12 +33,12 @@ const SECRETS: [(&str, &str, &str); 7] = [
 
 /// What a URL from the environment, the query of one, and the password in one are found by.
 const VARIABLE_CANARY: &str = "variable-canary-7731";
-const QUERY_CANARY: &str = "query-canary-7731";
+pub(super) const QUERY_CANARY: &str = "query-canary-7731";
 const USER_CANARY: &str = "user-canary-7731";
 
 /// How the receiver of webhooks answers, by the last segment of the path: it sends back all that it was
 /// sent, in the status, a header and the body.
-const ANSWERS: [(&str, &str, &str); 7] = [
+pub(super) const ANSWERS: [(&str, &str, &str); 7] = [
     ("failing", "500 ECHO", "X-A: ECHO"),
     ("unknown", "404 ECHO", "X-A: ECHO"),
     ("refusing", "401 ECHO", "Set-Cookie: a=ECHO"),
@@ -72,7 +72,7 @@ fn forbidden() -> Vec<String> {
 }
 
 #[track_caller]
-fn assert_no_secret(place: &str, bytes: &[u8]) {
+pub(super) fn assert_no_secret(place: &str, bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes).to_lowercase();
     for secret in forbidden() {
         assert!(!text.contains(&secret), "{secret} is in {place}: {text}");
@@ -80,12 +80,12 @@ fn assert_no_secret(place: &str, bytes: &[u8]) {
 }
 
 #[track_caller]
-fn assert_no_secret_was_said(place: &str, output: &Output) {
+pub(super) fn assert_no_secret_was_said(place: &str, output: &Output) {
     assert_no_secret(place, &output.stdout);
     assert_no_secret(place, &output.stderr);
 }
 
-async fn assert_nothing_is_served(exporter: &Exporter) {
+pub(super) async fn assert_nothing_is_served(exporter: &Exporter) {
     for path in [
         "/metrics",
         "/",
@@ -100,7 +100,7 @@ async fn assert_nothing_is_served(exporter: &Exporter) {
     }
 }
 
-fn assert_nothing_is_kept(scene: &Scene) {
+pub(super) fn assert_nothing_is_kept(scene: &Scene) {
     let mut files = 0;
     for entry in fs::read_dir(scene.folder()).unwrap() {
         let path = entry.unwrap().path();
@@ -114,7 +114,7 @@ fn assert_nothing_is_kept(scene: &Scene) {
 }
 
 /// Accepts connections to a port of its own for ever.
-async fn serve<F>(answer: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
+pub(super) async fn serve<F>(answer: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
 where
     F: Future<Output = std::io::Result<()>> + Send + 'static,
 {
@@ -129,7 +129,7 @@ where
 }
 
 /// A receiver of webhooks that sends everything back.
-async fn echo_http(mut stream: TcpStream) -> std::io::Result<()> {
+pub(super) async fn echo_http(mut stream: TcpStream) -> std::io::Result<()> {
     let mut sent = Vec::new();
     while !sent.ends_with(b"\r\n\r\n") {
         sent.push(stream.read_u8().await?);

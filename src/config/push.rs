@@ -1,0 +1,134 @@
+//! `[push]` → [`push::Settings`].
+
+use std::net::SocketAddr;
+
+use toml::Spanned;
+
+use super::check::{Check, place};
+use super::diagnostics::Fault;
+use super::file::{self, Section};
+use super::places::{BEARER_TOKEN, WRITE_URL, certificates, resolve_path};
+use super::rules::{hooks, push as rules};
+use crate::day::Day;
+use crate::history::{DEFAULT_JOB, Target, push};
+use crate::hook::Endpoint;
+
+const DEFAULT_TIMEOUT: &str = "30s";
+
+impl Check<'_> {
+    /// What is to be pushed; the labels of the scrape follow from what is listened on.
+    pub(super) fn push(
+        &mut self,
+        section: Option<Section<file::Push>>,
+        listen: &[SocketAddr],
+        history_start: Day,
+    ) -> Option<push::Settings> {
+        let Section { span, table } = section?;
+        let file::Push {
+            write_url,
+            write_url_file,
+            write_url_env,
+            query_url,
+            read_back,
+            job,
+            instance,
+            from,
+            continuous,
+            tenant,
+            username,
+            password_file,
+            password_env,
+            bearer_token_file,
+            bearer_token_env,
+            timeout,
+            allow_private,
+            ca_file,
+        } = table;
+        let allow_private = allow_private.is_some_and(Spanned::into_inner);
+        let read_back = read_back.unwrap_or(true);
+        if let (Some(url), false) = (&query_url, read_back) {
+            let fault = Fault::new("`query_url` says nothing with `read_back = false`")
+                .help("keep one of them");
+            self.refuse(url.span(), fault);
+        }
+        let needs_path = read_back && query_url.is_none();
+        let urls = [
+            ("write_url", place(&write_url)),
+            ("write_url_file", place(&write_url_file)),
+            ("write_url_env", place(&write_url_env)),
+        ];
+        let mut written = urls.into_iter().filter(|(_, place)| place.is_some());
+        match (written.next(), written.next()) {
+            (None, _) => {
+                let fault = Fault::new("`[push]` has no `write_url`").help(
+                    "add `write_url = \"http://prometheus:9090/api/v1/write\"`, or name a file by \
+                     `write_url_file` or an environment variable by `write_url_env`",
+                );
+                self.refuse(span.clone(), fault);
+            }
+            // Two places of a secret are refused where they are read.
+            (Some(one @ ("write_url", _)), Some(other)) => self.exclusive(one, other),
+            _ => {}
+        }
+        let public = self.optional(write_url, |text| {
+            let url = rules::open_url(text, allow_private)?;
+            if needs_path {
+                rules::tells_query_path(&url)?;
+            }
+            Ok(url)
+        });
+        let secret = self.secret(&WRITE_URL, write_url_file, write_url_env, |text| {
+            rules::secret_url(text, allow_private, needs_path)
+        });
+        let query_url = self.optional(query_url, |text| rules::open_url(text, allow_private));
+        let token = [
+            ("bearer_token_file", place(&bearer_token_file)),
+            ("bearer_token_env", place(&bearer_token_env)),
+        ];
+        if let Some(token) = token.into_iter().find(|(_, place)| place.is_some()) {
+            self.exclusive(("username", place(&username)), token);
+        }
+        let basic_auth = self.user(username, password_file, password_env);
+        let bearer_token = self.secret(&BEARER_TOKEN, bearer_token_file, bearer_token_env, |_| {
+            Ok(())
+        });
+        let (folder, today) = (self.folder, self.today);
+        let ca_file = self.optional(ca_file, |text| {
+            resolve_path(folder, text).and_then(certificates)
+        });
+        let job = self.text(job, DEFAULT_JOB, |text| rules::label("job", text));
+        let instance = match instance {
+            Some(_) => self.optional(instance, |text| rules::label("instance", text)),
+            None => Target::instance_of(listen).or_else(|| {
+                let fault = Fault::new(
+                    "`[push]` has no `instance`, and the first listen address names no machine",
+                )
+                .help("add the address that Prometheus scrapes: `instance = \"host:13569\"`");
+                self.refuse(span, fault);
+                None
+            }),
+        };
+        let from = self.optional(from, |text| rules::from(text, today));
+        let tenant = self.optional(tenant, |text| rules::tenant(text));
+        let timeout = self.text(timeout, DEFAULT_TIMEOUT, hooks::timeout);
+        Some(push::Settings {
+            write_url: public
+                .map(Endpoint::Public)
+                .or(secret.map(Endpoint::Secret))?,
+            query_url,
+            read_back,
+            target: Target {
+                job,
+                instance: instance?,
+            },
+            from: from.unwrap_or(history_start),
+            continuous: continuous.unwrap_or(true),
+            tenant,
+            basic_auth,
+            bearer_token,
+            timeout,
+            allow_private,
+            ca_file,
+        })
+    }
+}

@@ -1,0 +1,108 @@
+//! Pure: what an answer to a write means. Databases tell by words why they refuse a sample, and by their
+//! statuses not always the same.
+
+/// Why nothing was taken of a request, or not all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It may be taken later on.
+    Later,
+    /// A series or a sample in it is at fault.
+    Malformed,
+    /// There is another value at the same instant already.
+    Duplicate,
+    /// No samples of that age are taken.
+    TooOld,
+    /// Nothing is taken for as long as nobody changes something.
+    Refused,
+}
+
+/// What an answer that is no success means, or that there was none; `said` is its body.
+pub(super) fn verdict(status: Option<u16>, said: &str) -> Verdict {
+    let Some(status) = status else {
+        return Verdict::Later;
+    };
+    let said = said.to_lowercase().replace(['-', '_'], " ");
+    let says = |words: &str| said.contains(words);
+    // An older Prometheus answers 500 to this one: https://github.com/prometheus/prometheus/pull/13335.
+    if says("too old sample") {
+        return Verdict::TooOld;
+    }
+    if (400..500).contains(&status) {
+        // The words of Prometheus, then those of Mimir.
+        if says("duplicate sample") || says("duplicate timestamp") {
+            return Verdict::Duplicate;
+        }
+        if says("out of order")
+            || says("out of bounds")
+            || says("timestamp too old")
+            || says("timestamp is too old")
+            || says("too far in past")
+            || says("too far in the past")
+        {
+            return Verdict::TooOld;
+        }
+    }
+    match status {
+        // Request Timeout, Too Many Requests, and everything that went wrong on the other side.
+        408 | 429 | 500.. => Verdict::Later,
+        // Bad Request, Conflict, Content Too Large, Unprocessable Content.
+        400 | 409 | 413 | 422 => Verdict::Malformed,
+        _ => Verdict::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_and_words_tell_what_to_do() {
+        for (status, said, expected) in [
+            (500, "", Verdict::Later),
+            (502, "index out of bounds", Verdict::Later),
+            (503, "", Verdict::Later),
+            (429, "the request has been rejected", Verdict::Later),
+            (408, "", Verdict::Later),
+            (400, "out of order sample\n", Verdict::TooOld),
+            (400, "out of bounds", Verdict::TooOld),
+            (400, "too old sample", Verdict::TooOld),
+            (500, "too old sample\n", Verdict::TooOld),
+            (
+                400,
+                "failed pushing to ingester: user=anonymous: the sample has been rejected because \
+                 its timestamp is too old (err-mimir-sample-timestamp-too-old).",
+                Verdict::TooOld,
+            ),
+            (
+                400,
+                "out-of-order samples are not allowed (err-mimir-sample-out-of-order)",
+                Verdict::TooOld,
+            ),
+            (409, "store locally: out of order sample", Verdict::TooOld),
+            (400, "duplicate sample for timestamp\n", Verdict::Duplicate),
+            (
+                400,
+                "another sample with the same timestamp (err-mimir-sample-duplicate-timestamp)",
+                Verdict::Duplicate,
+            ),
+            (
+                400,
+                "received a series whose label value length exceeds the limit",
+                Verdict::Malformed,
+            ),
+            (413, "", Verdict::Malformed),
+            (422, "", Verdict::Malformed),
+            (401, "", Verdict::Refused),
+            (403, "", Verdict::Refused),
+            (
+                404,
+                "remote write receiver needs to be enabled",
+                Verdict::Refused,
+            ),
+            (301, "", Verdict::Refused),
+        ] {
+            assert_eq!(verdict(Some(status), said), expected, "{status} {said}");
+        }
+        assert_eq!(verdict(None, ""), Verdict::Later);
+    }
+}

@@ -1,0 +1,89 @@
+//! What the exporter tells of its pushing: only while it pushes, since what has never happened to one who
+//! does not push would look like a failure.
+
+use chrono::{DateTime, Utc};
+use prometheus::{GaugeVec, IntCounterVec, Opts};
+
+use super::{Maker, name, seconds};
+
+/// What became of a request: the values of the label `outcome` of
+/// `flowgent_exporter_push_requests_total`.
+pub const PUSH_OUTCOMES: [&str; 5] = ["accepted", "retried", "refused", "failed", "stopped"];
+
+/// The labels of a family of one series.
+const NONE: [&str; 0] = [];
+
+/// The instruments of pushing. Those without labels are families of one series, which can be taken away.
+#[derive(Debug, Clone)]
+pub struct PushTelemetry {
+    samples: IntCounterVec,
+    requests: IntCounterVec,
+    position: GaugeVec,
+    last_success: GaugeVec,
+}
+
+impl PushTelemetry {
+    pub(super) fn new(maker: &Maker<'_>) -> Self {
+        let gauges = |rest: &str, help: &str| {
+            maker.register(GaugeVec::new(Opts::new(name(rest), help), &[]))
+        };
+        Self {
+            samples: maker.counters(
+                "push_samples_total",
+                "Samples that the database has taken.",
+                &[],
+            ),
+            requests: maker.counters(
+                "push_requests_total",
+                "Requests that pushed samples, by outcome: a refused one held a bad series, after a stopped one somebody has to change something.",
+                &["outcome"],
+            ),
+            position: gauges(
+                "push_position_timestamp_seconds",
+                "Time of the newest sample that the database has taken.",
+            ),
+            last_success: gauges(
+                "push_last_success_timestamp_seconds",
+                "When everything that was known had last been pushed.",
+            ),
+        }
+    }
+
+    /// Shows all series, at zero if they were not there before, or none.
+    pub fn show(&self, shown: bool) {
+        if shown {
+            self.samples.with_label_values(&NONE);
+            for outcome in PUSH_OUTCOMES {
+                self.requests.with_label_values(&[outcome]);
+            }
+            self.position.with_label_values(&NONE);
+            self.last_success.with_label_values(&NONE);
+        } else {
+            self.samples.reset();
+            self.requests.reset();
+            self.position.reset();
+            self.last_success.reset();
+        }
+    }
+
+    /// Counts a request with one of [`PUSH_OUTCOMES`].
+    pub fn request(&self, outcome: &str) {
+        self.requests.with_label_values(&[outcome]).inc();
+    }
+
+    /// Counts samples that were taken.
+    pub fn taken(&self, samples: u64) {
+        self.samples.with_label_values(&NONE).inc_by(samples);
+    }
+
+    /// Notes that a sample at `time` was taken.
+    pub fn reached(&self, time: DateTime<Utc>) {
+        let position = self.position.with_label_values(&NONE);
+        position.set(position.get().max(seconds(time)));
+    }
+
+    /// Notes that nothing is left to push at `now`.
+    pub fn succeeded(&self, now: DateTime<Utc>) {
+        self.last_success.with_label_values(&NONE).set(seconds(now));
+    }
+}
