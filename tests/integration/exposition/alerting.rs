@@ -1,4 +1,4 @@
-//! What is served of budgets, rules and hooks.
+//! What is served of budgets, rules, hooks and pushing, which only those have who want them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -46,6 +46,14 @@ name = \"agent-refused\"
 kind = \"agent_refused\"
 match = { account = \"acme\" }
 hooks = [\"program\"]
+";
+
+/// A database that is not there: what is pushed to it is counted all the same.
+const PUSH: &str = "\
+[push]
+write_url = \"http://127.0.0.1:9/api/v1/write\"
+allow_private = true
+instance = \"localhost:13569\"
 ";
 
 /// A hook of every kind and with every preset that has a way of its own. What matters is that none is
@@ -161,14 +169,14 @@ async fn start(scene: &Scene, receiver: &Receiver) -> (Exporter, Scrape) {
              hooks = [\"ops\"]\n"
         );
     }
-    configure(scene, &alerting);
+    configure(scene, &(alerting + PUSH));
     let exporter = scene.start().await;
     let first = exporter.scrape().await;
     wait_until_told(&exporter, scene).await;
     (exporter, first)
 }
 
-/// Whether a line is of a family that is about forecasts, budgets, alerts or hooks.
+/// Whether a line is of a family that is about forecasts, budgets, alerts, hooks or pushing.
 fn is_of_alerting(line: &str) -> bool {
     let rest = line
         .strip_prefix("# ")
@@ -179,6 +187,7 @@ fn is_of_alerting(line: &str) -> bool {
         "flowgent_alert_",
         "flowgent_hook_",
         "flowgent_exporter_alert_",
+        "flowgent_exporter_push_",
     ]
     .iter()
     .any(|family| rest.starts_with(family))
