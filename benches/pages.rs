@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use flowgent_exporter::clock::{Clock, ManualClock, instant};
 use flowgent_exporter::day::TRACKING_START;
 use flowgent_exporter::exposition::Exposition;
+use flowgent_exporter::http::web::Guard;
 use flowgent_exporter::http::{Gate, Limits, Readiness, State, serve};
 use flowgent_exporter::ledger::{Ledger, Member, View};
 use flowgent_exporter::roster::Agent;
@@ -71,13 +72,16 @@ async fn main() -> Result<()> {
         telemetry,
         telemetry_path: "/metrics".into(),
         gate: Gate::default(),
+        lifecycle: None,
     };
+    let guard = Guard::open(None, Arc::clone(&state.clock), state.telemetry.clone())?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let stop = CancellationToken::new();
     let server = tokio::spawn(serve(
-        vec![listener],
+        vec![listener.into()],
         state,
+        guard,
         Limits::default(),
         stop.clone(),
     ));

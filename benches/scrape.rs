@@ -22,6 +22,7 @@ use flowgent_exporter::clock::{Clock, ManualClock, instant};
 use flowgent_exporter::exposition::{
     AgentSeries, Body, DEFLATE_LEVEL, Encoding, Exposition, FAMILIES, Format, Samples,
 };
+use flowgent_exporter::http::web::Guard;
 use flowgent_exporter::http::{Gate, Limits, Readiness, State, serve};
 use flowgent_exporter::roster::Agent;
 use flowgent_exporter::series::Figures;
@@ -187,12 +188,20 @@ fn serve_agents() -> Result<()> {
         telemetry,
         telemetry_path: "/metrics".into(),
         gate: Gate::default(),
+        lifecycle: None,
     };
+    let guard = Guard::open(None, Arc::clone(&state.clock), state.telemetry.clone())?;
     let shutdown = CancellationToken::new();
     tokio::runtime::Runtime::new()?.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         println!("{}", listener.local_addr()?.port());
-        let server = serve(vec![listener], state, Limits::default(), shutdown.clone());
+        let server = serve(
+            vec![listener.into()],
+            state,
+            guard,
+            Limits::default(),
+            shutdown.clone(),
+        );
         let wait = tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0]));
         tokio::select! { () = server => {}, _ = wait => {} }
         anyhow::Ok(())

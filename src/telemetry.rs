@@ -31,6 +31,12 @@ pub const SYNC_OUTCOMES: [&str; 3] = ["complete", "incomplete", "failed"];
 /// What became of a try: the values of the label `outcome` of `flowgent_hook_deliveries_total`.
 pub const DELIVERY_OUTCOMES: [&str; 3] = ["delivered", "failed", "given_up"];
 
+/// What became of a name and a password: the values of the label `outcome` of
+/// `flowgent_exporter_http_authentications_total`. A password is hashed where it is `accepted` or
+/// `refused`.
+pub const AUTHENTICATION_OUTCOMES: [&str; 5] =
+    ["accepted", "remembered", "refused", "missing", "busy"];
+
 /// The instruments, cloned freely; all clones count into the same series.
 #[derive(Debug, Clone)]
 pub struct Telemetry {
@@ -39,6 +45,8 @@ pub struct Telemetry {
     pub config_last_reload_successful: IntGauge,
     /// When the config was last read successfully.
     pub config_last_reload_success_timestamp: Gauge,
+    /// 1 if the web config was read successfully the last time it had changed, or there is none.
+    pub web_config_last_reload_successful: IntGauge,
     /// 1 while a sync runs.
     pub sync_running: IntGauge,
     /// When the last sync started.
@@ -91,6 +99,8 @@ pub struct Telemetry {
     pub push: PushTelemetry,
     /// Requests that were served, by `handler` and `code`.
     pub http_requests: IntCounterVec,
+    /// Requests where users are configured, by `outcome`, see [`AUTHENTICATION_OUTCOMES`].
+    pub http_authentications: IntCounterVec,
     /// Open connections of clients.
     pub http_connections: IntGauge,
     /// Connections that were closed to make room for new ones.
@@ -127,6 +137,10 @@ impl Telemetry {
             config_last_reload_success_timestamp: maker.gauge(
                 "config_last_reload_success_timestamp_seconds",
                 "When the config was last read successfully.",
+            ),
+            web_config_last_reload_successful: maker.int_gauge(
+                "web_config_last_reload_successful",
+                "1 if the web config was read successfully the last time it had changed, or there is none, else 0.",
             ),
             sync_running: maker.int_gauge("sync_running", "1 while a sync runs, else 0."),
             sync_last_start_timestamp: maker.gauge(
@@ -251,6 +265,11 @@ impl Telemetry {
                 "Requests that were served, by handler and status code.",
                 &["handler", "code"],
             ),
+            http_authentications: maker.counters(
+                "http_authentications_total",
+                "Requests by what became of their user name and password, where the web config has users.",
+                &["outcome"],
+            ),
             http_connections: maker.int_gauge("http_connections", "Open connections of clients."),
             http_connections_evicted: maker.register(IntCounter::new(
                 name("http_connections_evicted_total"),
@@ -271,6 +290,9 @@ impl Telemetry {
         };
         for outcome in SYNC_OUTCOMES {
             telemetry.syncs.with_label_values(&[outcome]);
+        }
+        for outcome in AUTHENTICATION_OUTCOMES {
+            telemetry.http_authentications.with_label_values(&[outcome]);
         }
         telemetry
     }

@@ -75,11 +75,20 @@ pub(crate) fn cpu_seconds(process: &str) -> Result<f64> {
 
 /// The highest resident set size that `process` has had, in bytes of 1024 × 1024.
 pub(crate) fn peak_rss_mib(process: &str) -> Result<f64> {
+    memory_mib(process, "VmHWM:")
+}
+
+/// The resident set size that `process` has now, in bytes of 1024 × 1024.
+pub(crate) fn rss_mib(process: &str) -> Result<f64> {
+    memory_mib(process, "VmRSS:")
+}
+
+fn memory_mib(process: &str, line: &str) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let peak = status
+    let size = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .context("/proc/…/status has a peak")?;
-    let kib = peak.trim().trim_end_matches("kB").trim();
+        .find_map(|text| text.strip_prefix(line))
+        .with_context(|| format!("/proc/…/status has no {line}"))?;
+    let kib = size.trim().trim_end_matches("kB").trim();
     Ok(kib.parse::<f64>()? / 1024.0)
 }

@@ -7,11 +7,10 @@ mod reload;
 mod start;
 mod supervisor;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -21,6 +20,7 @@ use crate::clock::SharedClock;
 use crate::config::{Config, ConfigError};
 use crate::history::push;
 use crate::hook::Hooks;
+use crate::http::{Address, Reloaded};
 use crate::ledger::Ledger;
 use crate::publish::Changes;
 use crate::pulse::Pulses;
@@ -53,7 +53,9 @@ pub struct App {
     board: Arc<Board>,
     /// Told, by all that is built, what happens in syncs.
     observer: Observer,
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Address>,
+    /// Who has asked for a reload over HTTP.
+    lifecycle_requests: mpsc::Receiver<oneshot::Sender<Reloaded>>,
     /// The server, the publisher, the worker, the engine, the deliverer and what pushes, which end only
     /// when they are told to.
     parts: JoinSet<()>,
@@ -69,7 +71,7 @@ pub struct App {
 impl App {
     /// The addresses that are listened on.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn addresses(&self) -> &[Address] {
         &self.addresses
     }
 
@@ -84,8 +86,10 @@ impl App {
         mut reload: mpsc::Receiver<()>,
         stop: CancellationToken,
     ) -> Result<(), Crashed> {
+        let server = &self.config.server;
+        let tls = server.web_config.as_ref().is_some_and(|file| file.tls);
         for address in &self.addresses {
-            info!(%address, path = self.config.server.telemetry_path, "listening");
+            info!(%address, path = server.telemetry_path, tls, "listening");
         }
         let mut supervisor = Supervisor::new(self.pulses.clone());
         supervisor.ready(&self.board);
@@ -95,8 +99,16 @@ impl App {
                 () = stop.cancelled() => break Ok(()),
                 Some(()) = reload.recv() => {
                     supervisor.reloading();
-                    self.reload().await;
+                    // The log has told it.
+                    let _ = self.reload().await;
                     supervisor.ready(&self.board);
+                }
+                Some(asked) = self.lifecycle_requests.recv() => {
+                    supervisor.reloading();
+                    let reloaded = self.reload().await;
+                    supervisor.ready(&self.board);
+                    // Who asked may have gone.
+                    let _ = asked.send(reloaded);
                 }
                 () = supervisor.due() => supervisor.report(&self.board),
                 Some(ended) = self.parts.join_next() => break Err(Crashed(ended.err())),

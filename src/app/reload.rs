@@ -9,20 +9,26 @@ use super::start::hooks;
 use super::{App, StartError, link, read, syncer};
 use crate::config::Config;
 use crate::flowgent::transport::HttpClient;
+use crate::http::{Address, Reloaded};
 use crate::sync::cron::CronTrigger;
 use crate::sync::worker::Reload;
 
 impl App {
-    pub(super) async fn reload(&mut self) {
+    /// Has the config read again; says why if it stays as it was.
+    pub(super) async fn reload(&mut self) -> Reloaded {
         let result = self.read_and_apply().await;
         self.telemetry
             .config_reloaded(self.clock.now(), result.is_ok());
         match result {
-            Ok(()) => info!("config reloaded"),
+            Ok(()) => {
+                info!("config reloaded");
+                Ok(())
+            }
             Err(error) => {
                 let summary = error.summary();
                 error!("config not reloaded, the one from before stays in use: {summary}");
-                self.board.not_configured(summary);
+                self.board.not_configured(summary.clone());
+                Err(summary)
             }
         }
     }
@@ -83,19 +89,21 @@ impl App {
 /// The keys whose change a running exporter cannot follow.
 fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let mut keys = Vec::new();
-    let addresses = |config: &Config| {
-        config
-            .server
-            .listen
-            .iter()
-            .copied()
-            .collect::<BTreeSet<_>>()
-    };
+    fn addresses(config: &Config) -> BTreeSet<&Address> {
+        config.server.listen.iter().collect()
+    }
     if addresses(old) != addresses(new) {
         keys.push("[server] listen");
     }
     if old.server.telemetry_path != new.server.telemetry_path {
         keys.push("[server] telemetry_path");
+    }
+    let web_config = |config: &Config| {
+        let file = config.server.web_config.as_ref();
+        file.map(|file| file.path.clone())
+    };
+    if web_config(old) != web_config(new) {
+        keys.push("[server] web_config_file");
     }
     if old.storage != new.storage {
         keys.push("[storage] path");

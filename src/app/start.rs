@@ -1,10 +1,8 @@
 //! The start: everything that the config asks for, from the bottom up.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_cron_scheduler::JobSchedulerError;
@@ -20,7 +18,8 @@ use crate::exposition::Exposition;
 use crate::flowgent::transport::{HttpClient, HttpClientError};
 use crate::history::push;
 use crate::hook::{Deliverer, Hooks};
-use crate::http::{self, Readiness};
+use crate::http::web::{Guard, WebConfigError};
+use crate::http::{self, Address, Inherited, InheritedError, Lifecycle, Listener, Readiness};
 use crate::ledger::{Ledger, LedgerError, View};
 use crate::publish::{Changes, Publisher};
 use crate::pulse::Pulses;
@@ -44,10 +43,16 @@ pub enum StartError {
     #[error("cannot listen on {address}: {cause}")]
     Listen {
         /// The address.
-        address: SocketAddr,
+        address: Address,
         /// The operating system's reason.
         cause: std::io::Error,
     },
+    /// The sockets that were handed over cannot be listened on.
+    #[error(transparent)]
+    Inherited(#[from] InheritedError),
+    /// The web config is not usable any more.
+    #[error(transparent)]
+    WebConfig(#[from] WebConfigError),
     /// The ledger cannot be opened or read.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -71,12 +76,14 @@ impl StartError {
 
 impl App {
     /// Starts all parts. Metrics are served from the first moment on, usage as soon as the ledger is
-    /// read; a first sync begins at once. `observer` is told what happens in syncs.
+    /// read; a first sync begins at once. `sockets` are listened on instead of the config's addresses.
+    /// `observer` is told what happens in syncs.
     ///
     /// # Errors
     /// The first part that cannot start.
     pub async fn start(
         read_config: ReadConfig,
+        sockets: Option<Inherited>,
         clock: SharedClock,
         observer: Option<Observer>,
     ) -> Result<Self, StartError> {
@@ -100,11 +107,21 @@ impl App {
         let exposition = Arc::new(Exposition::new(telemetry.clone()));
         let readiness = Readiness::default();
         let loading = readiness.latch("the ledger is loading");
-        let listeners = listen(&config.server.listen).await?;
+        let web_config = config
+            .server
+            .web_config
+            .as_ref()
+            .map(|file| file.path.clone());
+        let protection = Guard::open(web_config, Arc::clone(&clock), telemetry.clone())?;
+        let listeners = match sockets {
+            Some(sockets) => sockets.listeners()?,
+            None => listen(&config.server.listen).await?,
+        };
         let addresses = listeners
             .iter()
-            .filter_map(|listener| listener.local_addr().ok())
+            .map(|listener| listener.address().clone())
             .collect();
+        let (lifecycle, lifecycle_requests) = Lifecycle::new();
         let board = Arc::<Board>::default();
         board.configured(&config.accounts);
         let state = http::State {
@@ -115,11 +132,12 @@ impl App {
             telemetry: telemetry.clone(),
             telemetry_path: config.server.telemetry_path.clone(),
             gate: http::Gate::default(),
+            lifecycle: config.server.lifecycle.then_some(lifecycle),
         };
         let limits = http::Limits::default();
         let mut parts = JoinSet::new();
         let pulses = Pulses::default();
-        let server = http::serve(listeners, state, limits, stop.clone());
+        let server = http::serve(listeners, state, protection, limits, stop.clone());
         parts.spawn(pulses.felt("server", server));
 
         let ledger = open_ledger(&config, &telemetry).await?;
@@ -202,6 +220,7 @@ impl App {
             board,
             observer,
             addresses,
+            lifecycle_requests,
             parts,
             pulses,
             reloads,
@@ -214,11 +233,15 @@ impl App {
     }
 }
 
-async fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+async fn listen(addresses: &[Address]) -> Result<Vec<Listener>, StartError> {
     let mut listeners = Vec::new();
-    for &address in addresses {
-        let listener = TcpListener::bind(address).await;
-        listeners.push(listener.map_err(|cause| StartError::Listen { address, cause })?);
+    for address in addresses {
+        let listener = Listener::bind(address).await;
+        let refused = |cause| StartError::Listen {
+            address: address.clone(),
+            cause,
+        };
+        listeners.push(listener.map_err(refused)?);
     }
     Ok(listeners)
 }

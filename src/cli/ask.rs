@@ -1,11 +1,10 @@
 //! Asks a running exporter how it is, over HTTP, for commands that look at it from outside.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 
 /// An exporter answers these questions at once.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,19 +20,16 @@ pub(super) struct Answer {
     pub(super) body: String,
 }
 
-/// Asks for `path` at `authority`, which is a host with its port.
+/// Asks for `path` at `authority`, which is a host with its port, or `unix:` and the path of a socket.
 ///
 /// # Errors
 /// The operating system's, also if there is no answer in time.
 pub(super) async fn ask(authority: &str, path: &str) -> io::Result<Answer> {
     let asked = async {
-        let mut stream = TcpStream::connect(authority).await?;
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = Vec::new();
-        stream.take(ANSWER_BYTES).read_to_end(&mut answer).await?;
-        Ok(Answer::of(&String::from_utf8_lossy(&answer)))
+        match authority.strip_prefix("unix:") {
+            Some(socket) => exchange(UnixStream::connect(socket).await?, "localhost", path).await,
+            None => exchange(TcpStream::connect(authority).await?, authority, path).await,
+        }
     };
     tokio::time::timeout(PATIENCE, asked)
         .await
@@ -43,15 +39,16 @@ pub(super) async fn ask(authority: &str, path: &str) -> io::Result<Answer> {
         })
 }
 
-/// An address to connect to where something listens on `address`, which may stand for all of them.
-pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        });
-    }
-    address
+async fn exchange(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    host: &str,
+    path: &str,
+) -> io::Result<Answer> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER_BYTES).read_to_end(&mut answer).await?;
+    Ok(Answer::of(&String::from_utf8_lossy(&answer)))
 }
 
 impl Answer {
@@ -68,6 +65,15 @@ impl Answer {
     /// Whether this exporter says of itself that it is ready.
     pub(super) fn is_ready(&self) -> bool {
         self.status == 200 && self.body == "ready"
+    }
+
+    /// What this exporter, which is alive then, demands before it tells more.
+    pub(super) fn demand(&self) -> Option<&'static str> {
+        match self.status {
+            400 if self.body.starts_with("TLS is spoken here") => Some("TLS"),
+            401 if self.body.starts_with("unauthorized: this exporter ") => Some("a password"),
+            _ => None,
+        }
     }
 
     /// Why this exporter says that it is not ready.

@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::day::TRACKING_START;
+use crate::http::Address;
 use crate::simulator::{Settings, Simulator};
 use crate::sync::{Event, Outcome};
 
@@ -78,11 +79,16 @@ pub(super) async fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
     let (filled, when_filled) = oneshot::channel();
     let app = App::start(
         Arc::new(move || Config::load(&config, SystemClock.today())),
+        None,
         Arc::new(SystemClock),
         Some(first_sync_observer(filled)),
     )
     .await?;
-    let address = app.addresses().first().copied().unwrap_or(arguments.listen);
+    let address = app.addresses().iter().find_map(|address| match address {
+        Address::Tcp(address) => Some(*address),
+        Address::Unix(_) => None,
+    });
+    let address = address.unwrap_or(arguments.listen);
     let announce = async {
         if let Ok(outcome) = when_filled.await {
             print(what_to_try(address, outcome))?;

@@ -127,7 +127,7 @@ fn format(arguments: &ExportArguments, config: &Config) -> Result<history::Forma
             let instance = arguments
                 .instance
                 .clone()
-                .or_else(|| Target::instance_of(&config.server.listen));
+                .or_else(|| Target::instance_of(&config.server.ip_addresses()));
             let Some(instance) = instance else {
                 return usage(
                     "--instance is needed, since the config's listen address names no machine\n\n  \

@@ -34,11 +34,16 @@ pub(super) async fn health(common: &Common, arguments: &HealthArguments) -> Resu
             let server = Config::load_server(&common.config_file, SystemClock.today())?;
             let first = server.listen.first();
             let first = first.ok_or_else(|| anyhow!("the config names no address"))?;
-            ask::reachable(*first).to_string()
+            first.reachable().to_string()
         }
     };
     let answer = ask::ask(&authority, path).await;
     let answer = answer.with_context(|| format!("no exporter answers on {authority}"))?;
+    if let (Some(demand), false) = (answer.demand(), arguments.ready) {
+        return print(format_args!(
+            "the exporter on {authority} is healthy: it answers, and asks for {demand}\n"
+        ));
+    }
     judge(&authority, path, good, &answer)?;
     print(format_args!("the exporter on {authority} is {good}\n"))
 }
@@ -60,6 +65,9 @@ fn judge(authority: &str, path: &str, good: &str, answer: &Answer) -> anyhow::Re
     }
     if let Some(reason) = answer.not_ready() {
         bail!("the exporter on {authority} is not ready: {reason}");
+    }
+    if let Some(demand) = answer.demand() {
+        bail!("the exporter on {authority} asks for {demand} before it says whether it is {good}");
     }
     match answer.status {
         0 => bail!("what answers on {authority} does not talk HTTP"),

@@ -19,7 +19,6 @@ mod view;
 
 use std::fmt;
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -27,6 +26,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError};
+use crate::http::{Address, Inherited};
 use crate::{logging, secret};
 
 /// Why a command did not do what it was asked to.
@@ -113,9 +113,19 @@ struct Common {
 /// What overrides the config when serving.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 struct ServeArguments {
-    /// Address to listen on instead of the config's; may be repeated.
+    /// Address to listen on instead of the config's, such as 127.0.0.1:13569 or unix:/run/web.sock; may be
+    /// repeated.
     #[arg(long = "web.listen-address", value_name = "ADDRESS")]
-    listen: Vec<SocketAddr>,
+    listen: Vec<Address>,
+    /// Listen on the sockets that systemd hands over instead.
+    #[arg(long = "web.systemd-socket", conflicts_with = "listen")]
+    systemd_socket: bool,
+    /// File with TLS, users and headers, in the YAML of other exporters, instead of the config's.
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    web_config_file: Option<PathBuf>,
+    /// Read the config again on a POST to /-/reload too.
+    #[arg(long = "web.enable-lifecycle")]
+    enable_lifecycle: bool,
     /// Path of the metrics instead of the config's.
     #[arg(long = "web.telemetry-path", value_name = "PATH")]
     telemetry_path: Option<String>,
@@ -180,13 +190,13 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         tracing::warn!("a crash may leave keys in a core dump, which cannot be forbidden: {error}");
     }
     if serve != ServeArguments::default() && !serving {
-        let message = "error: --web.listen-address and --web.telemetry-path are for serving; put \
-            them behind a command that takes them\n\nFor more information, try '--help'.";
+        let message = "error: flags that begin with --web. are for serving; put them behind a command that \
+            takes them\n\nFor more information, try '--help'.";
         return Err(Failure::Usage(message.to_owned()));
     }
     match command {
-        None => block_on(serve::serve(&common, &serve)),
-        Some(Command::Serve(arguments)) => block_on(serve::serve(&common, &arguments.or(serve))),
+        None => start_serving(&common, &serve),
+        Some(Command::Serve(arguments)) => start_serving(&common, &arguments.or(serve)),
         Some(Command::Demo(arguments)) => block_on(demo::demo(&arguments)),
         Some(Command::Check(arguments)) => block_on(check::check(&common, &arguments)),
         Some(Command::Doctor(arguments)) => block_on(doctor::doctor(&common, &arguments)),
@@ -208,6 +218,12 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
+/// Serves. The sockets that systemd hands over are taken while there is only this thread.
+fn start_serving(common: &Common, arguments: &ServeArguments) -> Result<(), Failure> {
+    let sockets = arguments.systemd_socket.then(Inherited::take);
+    block_on(serve::serve(common, arguments, sockets))
+}
+
 impl ServeArguments {
     /// These arguments, and where one is not given, that of `other`.
     fn or(self, other: Self) -> Self {
@@ -217,6 +233,9 @@ impl ServeArguments {
             } else {
                 self.listen
             },
+            systemd_socket: self.systemd_socket || other.systemd_socket,
+            web_config_file: self.web_config_file.or(other.web_config_file),
+            enable_lifecycle: self.enable_lifecycle || other.enable_lifecycle,
             telemetry_path: self.telemetry_path.or(other.telemetry_path),
         }
     }

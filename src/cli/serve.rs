@@ -10,9 +10,15 @@ use super::{Common, Failure, ServeArguments};
 use crate::app::{App, ReadConfig};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, check_telemetry_path};
+use crate::http::Inherited;
+use crate::http::web::check_file;
 
 /// Serves until the program is told to end; a SIGHUP has it read its config again.
-pub(super) async fn serve(common: &Common, arguments: &ServeArguments) -> Result<(), Failure> {
+pub(super) async fn serve(
+    common: &Common,
+    arguments: &ServeArguments,
+    sockets: Option<Inherited>,
+) -> Result<(), Failure> {
     if let Some(path) = &arguments.telemetry_path {
         check_telemetry_path(path)
             .map_err(|error| Failure::Usage(format!("error: --web.telemetry-path: {error}")))?;
@@ -20,18 +26,38 @@ pub(super) async fn serve(common: &Common, arguments: &ServeArguments) -> Result
     let (path, arguments) = (common.config_file.clone(), arguments.clone());
     let read_config: ReadConfig = Arc::new(move || {
         let mut config = Config::load(&path, SystemClock.today())?;
-        if !arguments.listen.is_empty() {
-            config.listen_on(arguments.listen.clone());
+        let ServeArguments {
+            listen,
+            // It is no business of the config.
+            systemd_socket: _,
+            web_config_file,
+            enable_lifecycle,
+            telemetry_path,
+        } = &arguments;
+        let web_config = web_config_file.as_deref().map(check_file).transpose()?;
+        if let Some(file) = &web_config {
+            let warnings = file.warnings.iter();
+            let warnings = warnings.map(|warning| format!("web config: {warning}"));
+            config.warnings.extend(warnings);
         }
-        if let Some(path) = &arguments.telemetry_path {
-            config.server.telemetry_path.clone_from(path);
-        }
+        config.serve_otherwise(|server| {
+            if !listen.is_empty() {
+                server.listen.clone_from(listen);
+            }
+            if web_config.is_some() {
+                server.web_config = web_config;
+            }
+            if let Some(path) = telemetry_path {
+                server.telemetry_path.clone_from(path);
+            }
+            server.lifecycle = *enable_lifecycle;
+        });
         Ok(config)
     });
     // The signals are caught before anything starts: a SIGHUP must not end a daemon that is starting.
     let (reload, stop) = signals()?;
     let app = tokio::select! {
-        app = App::start(read_config, Arc::new(SystemClock), None) => app?,
+        app = App::start(read_config, sockets, Arc::new(SystemClock), None) => app?,
         () = stop.cancelled() => return Ok(()),
     };
     Ok(app.run(reload, stop).await?)

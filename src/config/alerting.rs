@@ -1,7 +1,6 @@
 //! `[alerts]`, `[[budget]]` and `[[rule]]` → [`alert::Settings`], but for its routes, which are the
 //! hooks'.
 
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -15,6 +14,7 @@ use super::world::World;
 use crate::alert::{self, Measure, Per, Rule, Severity, Span, Threshold};
 use crate::budget::Cycle;
 use crate::day::Day;
+use crate::http;
 use crate::nearest::nearest;
 use crate::roster::{self, Matcher, printable};
 
@@ -86,26 +86,15 @@ impl Kind {
     }
 }
 
-/// The page of the exporter itself, as one opens it on its own machine if it listens everywhere.
-pub(super) fn own_page(listen: &[SocketAddr]) -> Option<String> {
-    listen.first().map(|address| {
-        if address.ip().is_unspecified() {
-            format!("http://localhost:{}/", address.port())
-        } else {
-            format!("http://{address}/")
-        }
-    })
-}
-
 impl Check<'_> {
     pub(super) fn dashboard_url(
         &mut self,
         alerts: file::Alerts,
-        listen: &[SocketAddr],
+        server: &http::Settings,
     ) -> Option<String> {
         let file::Alerts { dashboard_url } = alerts;
         self.optional(dashboard_url, |text| rules::dashboard_url(text))
-            .or_else(|| own_page(listen))
+            .or_else(|| server.own_page())
     }
 
     /// All budgets and rules, in the order in which they are written, budgets first.

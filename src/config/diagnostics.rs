@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
+use crate::http::web::WebConfigError;
+
 /// How many problems are shown; the rest is counted.
 const MAX_SHOWN: usize = 50;
 
@@ -41,6 +43,9 @@ pub enum ConfigError {
         /// The first bad line, counted from 1.
         line: usize,
     },
+    /// The web config that the command line names is not usable.
+    #[error("{0}")]
+    Web(#[from] WebConfigError),
     /// The text breaks rules.
     #[error("{0}")]
     Invalid(Problems),

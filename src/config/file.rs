@@ -71,6 +71,8 @@ pub(super) struct Server {
     pub(super) listen: Option<Spanned<Vec<Text>>>,
     /// Path of the metrics. Default: `/metrics`.
     pub(super) telemetry_path: Option<Text>,
+    /// A file in the YAML of the exporter-toolkit that protects what is served.
+    pub(super) web_config_file: Option<Text>,
 }
 
 /// `[storage]`.
@@ -151,7 +153,7 @@ pub(super) struct Agent {
 }
 
 /// Every key that the structs above know, so that a line of a broken file can be told from a secret.
-pub(super) const KEYS: [&str; 92] = [
+pub(super) const KEYS: [&str; 93] = [
     "account",
     "agent",
     "agents_file",
@@ -241,6 +243,7 @@ pub(super) const KEYS: [&str; 92] = [
     "url_file",
     "urls",
     "username",
+    "web_config_file",
     "write_url",
     "write_url_env",
     "write_url_file",

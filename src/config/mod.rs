@@ -23,7 +23,6 @@ pub use rules::check_telemetry_path;
 
 use std::fs::File;
 use std::io::Read;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::day::Day;
@@ -87,14 +86,13 @@ impl Config {
             })
     }
 
-    /// Listens on `addresses` instead of those that are written. The page that messages link to follows,
-    /// unless it is another.
-    pub fn listen_on(&mut self, addresses: Vec<SocketAddr>) {
-        let page = &mut self.alerts.dashboard_url;
-        if *page == alerting::own_page(&self.server.listen) {
-            *page = alerting::own_page(&addresses);
+    /// Serves in another way than is written. The page that messages link to follows, unless it is another.
+    pub fn serve_otherwise(&mut self, change: impl FnOnce(&mut http::Settings)) {
+        let links_to_itself = self.alerts.dashboard_url == self.server.own_page();
+        change(&mut self.server);
+        if links_to_itself {
+            self.alerts.dashboard_url = self.server.own_page();
         }
-        self.server.listen = addresses;
     }
 
     /// Checks `text` as if it stood in the file at `path`; see [`Config::load`].

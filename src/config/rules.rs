@@ -5,7 +5,6 @@ pub(super) mod alerting;
 pub(super) mod hooks;
 pub(super) mod push;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use croner::Cron;
@@ -14,6 +13,7 @@ use url::Url;
 use super::diagnostics::Fault;
 use crate::day::{Day, TRACKING_START};
 use crate::flowgent::transport::is_loopback;
+use crate::http::{Address, AddressError};
 use crate::roster::printable;
 use crate::sync::cron::parse_cron;
 
@@ -32,20 +32,9 @@ const ONE_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 type Checked<T> = Result<T, Fault>;
 
-pub(super) fn listen_address(text: &str) -> Checked<SocketAddr> {
-    text.parse().map_err(|_| {
-        let fault = Fault::new(format!(
-            "`{}` is not an address and a port",
-            printable(text)
-        ));
-        match text.strip_prefix(':') {
-            Some(port) => fault.help(format!(
-                "for all addresses of this machine write `0.0.0.0:{0}` or `[::]:{0}`",
-                printable(port)
-            )),
-            None => fault.help("write an IP address and a port, such as `127.0.0.1:13569`"),
-        }
-    })
+pub(super) fn listen_address(text: &str) -> Checked<Address> {
+    text.parse()
+        .map_err(|AddressError { message, help }| Fault::new(message).help(help))
 }
 
 /// Checks the path of the metrics; the command line overrides it by the same rule.

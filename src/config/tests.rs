@@ -220,6 +220,7 @@ fn example(folder: &Path, with_comments: bool) -> String {
         ("keys/alertmanager.token", "test-token"),
         ("keys/smtp.password", "test-password"),
         ("keys/prometheus.password", "test-password"),
+        ("web.yml", "http_server_config:\n  http2: false\n"),
     ] {
         fs::write(folder.join(file), content).unwrap();
     }

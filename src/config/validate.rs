@@ -17,6 +17,7 @@ use super::{Config, rules};
 use crate::day::Day;
 use crate::flowgent::transport::is_loopback;
 use crate::flowgent::{self, Roots};
+use crate::http::web::{CheckedFile, check_file};
 use crate::roster::{self, AccountSettings, Agent, printable};
 use crate::secret::SecretSource;
 use crate::sync::schedule;
@@ -65,10 +66,10 @@ pub(super) fn validate(
     let storage = check.storage(storage.table);
     let (schedule, policy) = check.schedule(schedule.table);
     let api = check.api(api.table);
-    let push = check.push(push, &server.listen, policy.history_start);
+    let push = check.push(push, &server.ip_addresses(), policy.history_start);
     let accounts = check.accounts(account);
     let world = World::new(&accounts, account_names, hook_names, policy.history_start);
-    let dashboard_url = check.dashboard_url(alerts.table, &server.listen);
+    let dashboard_url = check.dashboard_url(alerts.table, &server);
     let rules = check.alert_rules(budget, rule, &world);
     let hooks = check.hooks(hook, &world);
     check.look_for_unused_hooks(&hooks, &rules);
@@ -106,7 +107,12 @@ pub(super) fn validate_server(
     today: Day,
 ) -> Result<http::Settings, Vec<Finding>> {
     let mut check = Check::new(text, path, today);
-    let server = check.server(file.server.table);
+    // What protects the exporter may be broken by now without any harm to it.
+    let server = file::Server {
+        web_config_file: None,
+        ..file.server.table
+    };
+    let server = check.server(server);
     if check.findings.is_empty() {
         Ok(server)
     } else {
@@ -119,6 +125,7 @@ impl Check<'_> {
         let file::Server {
             listen,
             telemetry_path,
+            web_config_file,
         } = server;
         let mut addresses = Vec::new();
         match listen {
@@ -148,6 +155,27 @@ impl Check<'_> {
                 DEFAULT_TELEMETRY_PATH,
                 rules::telemetry_path,
             ),
+            web_config: self.web_config(web_config_file),
+            // It is for whoever starts the exporter to say.
+            lifecycle: false,
+        }
+    }
+
+    fn web_config(&mut self, written: Option<Text>) -> Option<CheckedFile> {
+        let written = written?;
+        let checked = resolve_path(self.folder, written.get_ref())
+            .and_then(|path| check_file(&path).map_err(|error| Fault::new(error.to_string())));
+        match checked {
+            Ok(file) => {
+                let warnings = file.warnings.iter();
+                self.warnings
+                    .extend(warnings.map(|warning| format!("web config: {warning}")));
+                Some(file)
+            }
+            Err(fault) => {
+                self.refuse(written.span(), fault);
+                None
+            }
         }
     }
 

@@ -92,18 +92,32 @@ impl Connections {
         self.count(&table);
     }
 
-    /// Evicts the connections that have been answering for `limit`; returns when to look again.
-    pub(super) fn evict_stalled(&self, now: Instant, limit: Duration) -> Instant {
+    /// Evicts the connections that have waited for `waiting` or answered for `answering`; returns when to
+    /// look again.
+    pub(super) fn evict_late(
+        &self,
+        now: Instant,
+        waiting: Duration,
+        answering: Duration,
+    ) -> Instant {
         let mut table = self.table();
-        let mut next = now + limit;
+        // Whoever comes after this look is not late before the next.
+        let mut next = now + waiting.min(answering);
         table.open.retain(|_, entry| {
+            let limit = match entry.phase {
+                Phase::Waiting => waiting,
+                Phase::Answering => answering,
+            };
             let deadline = entry.since + limit;
-            let stays = entry.phase == Phase::Waiting || deadline > now;
-            if !stays {
-                entry.evicted.cancel();
-                self.telemetry.http_connections_evicted.inc();
-            } else if entry.phase == Phase::Answering {
+            let stays = deadline > now;
+            if stays {
                 next = next.min(deadline);
+            } else {
+                entry.evicted.cancel();
+                // That a client is gone after a while of silence is no news.
+                if entry.phase == Phase::Answering {
+                    self.telemetry.http_connections_evicted.inc();
+                }
             }
             stays
         });
@@ -227,18 +241,34 @@ mod tests {
     #[test]
     fn an_answer_may_take_so_long_and_no_longer() {
         let connections = Connections::new(8, Telemetry::new());
-        let limit = Duration::from_secs(60);
+        let (hour, limit) = (Duration::from_secs(3600), Duration::from_secs(60));
         let start = instant();
         let waiting = connections.open(start);
         let slow = connections.open(start);
-        assert_eq!(connections.evict_stalled(start, limit), start + limit);
+        assert_eq!(connections.evict_late(start, hour, limit), start + limit);
         let _answering = slow.answering();
         let answering_since = connections.table().open[&slow.number].since;
         let halfway = start + limit / 2;
-        let next = connections.evict_stalled(halfway, limit);
+        let next = connections.evict_late(halfway, hour, limit);
         assert_eq!(next, answering_since + limit);
         assert!(is_open(&slow));
-        connections.evict_stalled(next, limit);
+        connections.evict_late(next, hour, limit);
         assert!(is_open(&waiting) && !is_open(&slow));
+        assert_eq!(connections.telemetry.http_connections_evicted.get(), 1);
+    }
+
+    #[test]
+    fn a_request_may_take_so_long_to_come_and_no_longer() {
+        let connections = Connections::new(8, Telemetry::new());
+        let (limit, hour) = (Duration::from_secs(10), Duration::from_secs(3600));
+        let start = instant();
+        let silent = connections.open(start);
+        let later = connections.open(start + limit / 2);
+        assert_eq!(connections.evict_late(start, limit, hour), start + limit);
+        assert!(is_open(&silent));
+        let next = connections.evict_late(start + limit, limit, hour);
+        assert!(!is_open(&silent) && is_open(&later));
+        assert_eq!(next, start + limit + limit / 2);
+        assert_eq!(connections.telemetry.http_connections_evicted.get(), 0);
     }
 }

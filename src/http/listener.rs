@@ -10,22 +10,34 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connections::{Answering, Connections};
+use super::connections::{Answering, Connections, Slot};
 use super::response::Content;
-use super::routes::{State, respond, start_counting};
+use super::routes::{State, refuse, respond, start_counting};
+use super::socket::{Listener, Socket};
+use super::web::{Guard, Protection};
 use crate::clock::instant;
 
 /// The most bytes that a request head may have, and the most headers.
 const MAX_HEAD: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
+
+/// The first byte of a client that speaks TLS: a record of the handshake.
+const TLS_HANDSHAKE: u8 = 22;
+
+/// What a client is told that speaks to us without TLS where we speak it.
+const NEEDS_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 33\r\nConnection: close\r\n\r\nTLS is spoken here: use https://\n";
 
 /// How long accepting rests after it failed for lack of something, doubling up to the second.
 const ACCEPT_PAUSE: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
@@ -38,7 +50,8 @@ const TICK: Duration = Duration::from_secs(1);
 pub struct Limits {
     /// Connections at once.
     pub connections: usize,
-    /// Time to send a whole request head, and to stay idle between requests.
+    /// Time to send a whole request head, the handshake of TLS included, and to stay idle between
+    /// requests.
     pub header_timeout: Duration,
     /// Time to take a whole response.
     pub write_timeout: Duration,
@@ -60,6 +73,7 @@ impl Default for Limits {
 /// What every connection needs.
 struct Server {
     state: State,
+    guard: Guard,
     limits: Limits,
     connections: Arc<Connections>,
     tasks: TaskTracker,
@@ -69,8 +83,9 @@ struct Server {
 /// Serves on all `listeners` until `shutdown` is cancelled; returns when the responses under way
 /// are done or [`Limits::drain_timeout`] is over.
 pub async fn serve(
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     state: State,
+    guard: Guard,
     limits: Limits,
     shutdown: CancellationToken,
 ) {
@@ -78,6 +93,7 @@ pub async fn serve(
     let server = Arc::new(Server {
         connections: Connections::new(limits.connections, state.telemetry.clone()),
         state,
+        guard,
         limits,
         tasks: TaskTracker::new(),
         shutdown: shutdown.clone(),
@@ -87,7 +103,7 @@ pub async fn serve(
     }
     tokio::select! {
         () = shutdown.cancelled() => {}
-        () = evict_stalled(&server) => {}
+        () = evict_late(&server) => {}
     }
     server.tasks.close();
     let drained = tokio::time::timeout(limits.drain_timeout, server.tasks.wait()).await;
@@ -97,17 +113,24 @@ pub async fn serve(
     }
 }
 
-/// Gives up responses that their clients do not take, for as long as it is polled.
-async fn evict_stalled(server: &Server) {
+/// Gives up connections on which nothing has come, and responses that their clients do not take, for as
+/// long as it is polled.
+async fn evict_late(server: &Server) {
+    let Limits {
+        header_timeout,
+        write_timeout,
+        ..
+    } = server.limits;
     loop {
-        let limit = server.limits.write_timeout;
-        let next = server.connections.evict_stalled(instant(), limit);
+        let next = server
+            .connections
+            .evict_late(instant(), header_timeout, write_timeout);
         // Every second at the least, by which it is seen that the server goes round.
         tokio::time::sleep_until(next.min(instant() + TICK)).await;
     }
 }
 
-async fn accept(server: Arc<Server>, listener: TcpListener) {
+async fn accept(server: Arc<Server>, listener: Listener) {
     let [shortest, longest] = ACCEPT_PAUSE;
     let mut pause = shortest;
     loop {
@@ -116,9 +139,9 @@ async fn accept(server: Arc<Server>, listener: TcpListener) {
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok(socket) => {
                 pause = shortest;
-                server.tasks.spawn(converse(Arc::clone(&server), stream));
+                server.tasks.spawn(converse(Arc::clone(&server), socket));
             }
             Err(error) if is_of_the_connection(&error) => {}
             // Out of file descriptors or memory. What waits goes first; trying on at once would
@@ -147,26 +170,74 @@ fn is_of_the_connection(error: &io::Error) -> bool {
 }
 
 /// Answers the requests of one connection until either side has had enough.
-async fn converse(server: Arc<Server>, stream: TcpStream) {
+async fn converse(server: Arc<Server>, socket: Socket) {
     let slot = server.connections.open(instant());
-    // The last packet of a response would otherwise wait for the client's acknowledgement.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot turn off delays");
+    let begun = async {
+        let protection = server.guard.protection().await;
+        match protection.tls().cloned() {
+            None => Some((Either::Left(socket), protection)),
+            Some(config) => {
+                let socket = speaks_tls(socket).await?;
+                match TlsAcceptor::from(config).accept(socket).await {
+                    Ok(stream) => Some((Either::Right(stream), protection)),
+                    Err(error) => {
+                        tracing::debug!(%error, "no TLS with a client");
+                        None
+                    }
+                }
+            }
+        }
+    };
+    let begun = tokio::select! {
+        begun = begun => begun,
+        () = slot.evicted() => None,
+        () = server.shutdown.cancelled() => None,
+    };
+    if let Some((stream, protection)) = begun {
+        answer_requests(&server, &slot, stream, &protection).await;
     }
+}
+
+/// The socket if TLS may be spoken on it. Who speaks plain HTTP is told so, in words that it can read.
+async fn speaks_tls(mut socket: Socket) -> Option<Socket> {
+    let Either::Left(stream) = &mut socket else {
+        // What comes by a unix socket cannot be looked at before it is read.
+        return Some(socket);
+    };
+    let mut first = [0];
+    match stream.peek(&mut first).await {
+        Ok(1) if first != [TLS_HANDSHAKE] => {
+            // What has come is taken first: a connection that is closed over it would be reset, and the
+            // words with it. What of them is not taken is not missed.
+            let _ = stream.try_read(&mut [0; MAX_HEAD]);
+            let _ = stream.write_all(NEEDS_TLS).await;
+            let _ = stream.shutdown().await;
+            None
+        }
+        Ok(1) => Some(socket),
+        _ => None,
+    }
+}
+
+async fn answer_requests(
+    server: &Server,
+    slot: &Arc<Slot>,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    began_with: &Protection,
+) {
     let service = service_fn(|request: Request<Incoming>| {
-        let (server, answering) = (&server, slot.answering());
+        let answering = slot.answering();
         async move {
-            let response = respond(&server.state, &request).await;
+            let response = protect_and_respond(server, &request, began_with).await;
             Ok::<Response<Answer>, Infallible>(response.map(|content| Answer {
                 content,
                 _answering: answering,
             }))
         }
     });
+    // Heads that do not come are given up with their connection, by the table that keeps them all.
     let connection = http1::Builder::new()
-        // Without a timer, hyper keeps no timeout and does not say so.
-        .timer(TokioTimer::new())
-        .header_read_timeout(server.limits.header_timeout)
+        .header_read_timeout(None)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), service);
@@ -180,6 +251,29 @@ async fn converse(server: Arc<Server>, stream: TcpStream) {
         result = connection => log(result),
         () = slot.evicted() => {}
     }
+}
+
+/// Answers a request if its sender may have an answer.
+async fn protect_and_respond(
+    server: &Server,
+    request: &Request<Incoming>,
+    began_with: &Protection,
+) -> Response<Content> {
+    let protection = server.guard.protection().await;
+    let admission = server.guard.admit(&protection, request.headers()).await;
+    let mut response = match admission {
+        Ok(()) => respond(&server.state, request).await,
+        Err(refusal) => refuse(&server.state, request, refusal).await,
+    };
+    let headers = response.headers_mut();
+    for (name, value) in protection.headers() {
+        headers.insert(name, value.clone());
+    }
+    if protection.speaks_otherwise_than(began_with) {
+        // The next handshake is to be the new one.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// Clients hang up as they like; only someone who looks for it wants to read about that.

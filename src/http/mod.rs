@@ -1,7 +1,9 @@
 //! The HTTP server: metrics, health and readiness, pages for people and an API for programs.
 
+mod address;
 mod api;
 mod connections;
+mod lifecycle;
 mod listener;
 mod pages;
 mod problem;
@@ -9,11 +11,16 @@ mod readiness;
 mod request;
 mod response;
 mod routes;
+mod socket;
+pub mod web;
 
+pub use address::{Address, AddressError};
 pub use api::Gate;
+pub use lifecycle::{Lifecycle, Reloaded};
 pub use listener::{Limits, serve};
 pub use readiness::{Latch, Readiness};
 pub use routes::State;
+pub use socket::{Inherited, InheritedError, Listener};
 
 use std::net::SocketAddr;
 
@@ -21,9 +28,33 @@ use std::net::SocketAddr;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Addresses to listen on.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Address>,
     /// Path of the metrics, `/metrics` by default.
     pub telemetry_path: String,
+    /// What protects it, if anything does.
+    pub web_config: Option<web::CheckedFile>,
+    /// Whether a reload may be asked for over HTTP.
+    pub lifecycle: bool,
+}
+
+impl Settings {
+    /// The addresses that are no unix sockets, which another machine could reach.
+    #[must_use]
+    pub fn ip_addresses(&self) -> Vec<SocketAddr> {
+        let addresses = self.listen.iter();
+        let of_ip = addresses.filter_map(|address| match address {
+            Address::Tcp(address) => Some(*address),
+            Address::Unix(_) => None,
+        });
+        of_ip.collect()
+    }
+
+    /// Its own page, as one opens it on its own machine.
+    #[must_use]
+    pub fn own_page(&self) -> Option<String> {
+        let tls = self.web_config.as_ref().is_some_and(|file| file.tls);
+        self.listen.first()?.url(tls)
+    }
 }
 
 #[cfg(test)]

@@ -5,18 +5,20 @@ use std::sync::Arc;
 use hyper::body::{Body, Incoming};
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE,
-    HeaderValue, VARY,
+    HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use prometheus::IntCounter;
 
 use super::api::{self, Endpoint, Gate};
+use super::lifecycle::Lifecycle;
 use super::pages::{self, Sight};
 use super::problem::{Kind, Problem};
 use super::readiness::Readiness;
 use super::request::{Asked, joined};
 use super::response::{self, Content, Reply, set};
+use super::web::Refusal;
 use crate::clock::SharedClock;
 use crate::exposition::{Encoding, Exposition, MediaType};
 use crate::status::Board;
@@ -39,6 +41,8 @@ pub struct State {
     pub telemetry_path: String,
     /// How many requests of the API are answered at once.
     pub gate: Gate,
+    /// By which whoever asks over HTTP has the config read again, if that is allowed.
+    pub lifecycle: Option<Lifecycle>,
 }
 
 /// Who answers.
@@ -48,20 +52,24 @@ enum Handler {
     Page(Sight),
     Healthy,
     Ready,
+    Reload,
     Api(Endpoint),
     /// Nobody: the path is unknown.
     None,
+    /// Nobody: whoever asks may not.
+    Guard,
 }
 
 /// The paths and who answers them. A segment in braces stands for one of any text, which the handler is
 /// handed in order and decoded.
-const ROUTES: [(&str, Handler); 15] = [
+const ROUTES: [(&str, Handler); 16] = [
     ("/", Handler::Page(Sight::Overview)),
     ("/agents/{account}/{agent}", Handler::Page(Sight::Agent)),
     ("/alerts", Handler::Page(Sight::Alerts)),
     ("/favicon.svg", Handler::Page(Sight::Icon)),
     ("/-/healthy", Handler::Healthy),
     ("/-/ready", Handler::Ready),
+    ("/-/reload", Handler::Reload),
     ("/api/v1/openapi.json", Handler::Api(Endpoint::Description)),
     ("/api/v1/status", Handler::Api(Endpoint::Status)),
     ("/api/v1/accounts", Handler::Api(Endpoint::Accounts)),
@@ -76,6 +84,9 @@ const ROUTES: [(&str, Handler); 15] = [
     ("/api/v1/alerts", Handler::Api(Endpoint::Alerts)),
 ];
 
+/// What is told to those who give no or no right name and password.
+const UNAUTHORIZED: &str = "unauthorized: this exporter asks for a user name and a password\n";
+
 /// What these paths lead to is for programs, also where it leads to nothing.
 const API: &str = "/api/";
 
@@ -87,8 +98,10 @@ impl Handler {
             Self::Page(sight) => sight.name(),
             Self::Healthy => "healthy",
             Self::Ready => "ready",
+            Self::Reload => "reload",
             Self::Api(endpoint) => endpoint.name(),
             Self::None => "none",
+            Self::Guard => "guard",
         }
     }
 
@@ -100,7 +113,9 @@ impl Handler {
             | Self::Healthy
             | Self::Ready
             | Self::Api(_)
-            | Self::None => "GET, HEAD",
+            | Self::None
+            | Self::Guard => "GET, HEAD",
+            Self::Reload => "POST, PUT",
         }
     }
 
@@ -109,6 +124,8 @@ impl Handler {
         match self {
             Self::Metrics | Self::Healthy => &[StatusCode::OK],
             Self::Page(sight) => sight.outcomes(),
+            Self::Reload => &[StatusCode::OK, StatusCode::INTERNAL_SERVER_ERROR],
+            Self::Guard => &[StatusCode::UNAUTHORIZED],
             Self::Ready => &[StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE],
             Self::Api(endpoint) => endpoint.outcomes(),
             Self::None => &[StatusCode::NOT_FOUND],
@@ -122,7 +139,45 @@ pub(super) async fn respond(state: &State, request: &Request<Incoming>) -> Respo
     let (handler, parameters) = route(uri.path(), &state.telemetry_path);
     let asked = Asked::new(uri.path(), parameters, uri.query(), headers);
     let reply = answer(state, handler, request.method(), &asked).await;
-    let mut response = response::finish(reply, headers).await;
+    send(state, handler, reply, request).await
+}
+
+/// Tells that `request` may not be answered, and counts it.
+pub(super) async fn refuse(
+    state: &State,
+    request: &Request<Incoming>,
+    refusal: Refusal,
+) -> Response<Content> {
+    let mut reply = match refusal {
+        Refusal::Unauthorized => response::text(StatusCode::UNAUTHORIZED, UNAUTHORIZED),
+        Refusal::Busy => response::text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many passwords are being checked\n",
+        ),
+        Refusal::TooMany => response::text(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many requests: see rate_limit in the web config\n",
+        ),
+    };
+    match refusal {
+        Refusal::Unauthorized => set(
+            &mut reply,
+            WWW_AUTHENTICATE,
+            "Basic realm=\"flowgent-exporter\", charset=\"UTF-8\"",
+        ),
+        Refusal::Busy | Refusal::TooMany => set(&mut reply, RETRY_AFTER, "1"),
+    }
+    send(state, Handler::Guard, reply, request).await
+}
+
+/// Makes the response of a reply to `request`, and counts it.
+async fn send(
+    state: &State,
+    handler: Handler,
+    reply: Reply,
+    request: &Request<Incoming>,
+) -> Response<Content> {
+    let mut response = response::finish(reply, request.headers()).await;
     if request.method() == Method::HEAD {
         response.body_mut().clear();
     }
@@ -179,6 +234,7 @@ async fn answer(state: &State, handler: Handler, method: &Method, asked: &Asked<
         Handler::Page(sight) => pages::answer(sight, state, asked).await,
         Handler::Healthy => response::text(StatusCode::OK, "healthy\n"),
         Handler::Ready => ready(state),
+        Handler::Reload => reload(state).await,
         Handler::Api(endpoint) => match called(state, endpoint, asked).await {
             Ok(reply) => reply,
             Err(problem) => response::problem(&problem, asked.path),
@@ -190,7 +246,7 @@ async fn answer(state: &State, handler: Handler, method: &Method, asked: &Asked<
         {
             pages::nothing(state, asked)
         }
-        Handler::None => refusal(StatusCode::NOT_FOUND, Kind::NotFound, asked),
+        Handler::None | Handler::Guard => refusal(StatusCode::NOT_FOUND, Kind::NotFound, asked),
     }
 }
 
@@ -205,7 +261,7 @@ async fn called(state: &State, endpoint: Endpoint, asked: &Asked<'_>) -> Result<
 /// Makes the request counters, at zero.
 pub(super) fn start_counting(telemetry: &Telemetry) {
     let routed = ROUTES.iter().map(|(_, handler)| *handler);
-    for handler in routed.chain([Handler::Metrics, Handler::None]) {
+    for handler in routed.chain([Handler::Metrics, Handler::None, Handler::Guard]) {
         for status in handler.outcomes() {
             requests(telemetry, handler, *status);
         }
@@ -240,6 +296,23 @@ fn ready(state: &State) -> Reply {
         Some(reason) => response::text(
             StatusCode::SERVICE_UNAVAILABLE,
             format!("not ready: {reason}\n"),
+        ),
+    }
+}
+
+async fn reload(state: &State) -> Reply {
+    let Some(lifecycle) = &state.lifecycle else {
+        return response::text(
+            StatusCode::FORBIDDEN,
+            "reloading over HTTP is not enabled: start the exporter with --web.enable-lifecycle, or send \
+             it a SIGHUP\n",
+        );
+    };
+    match lifecycle.reload().await {
+        Ok(()) => response::text(StatusCode::OK, "config reloaded\n"),
+        Err(reason) => response::text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("config not reloaded, the one from before stays in use: {reason}\n"),
         ),
     }
 }

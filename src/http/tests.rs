@@ -1,10 +1,13 @@
 //! The server over real sockets, spoken to byte by byte.
 
+mod protection;
 mod replies;
+mod tls;
 
 use std::io::Read;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +17,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::web::Guard;
 use super::*;
 use crate::clock::{Clock, ManualClock};
 use crate::exposition::{AgentSeries, Body, Exposition};
@@ -31,6 +35,11 @@ struct Running {
 
 /// Starts a server that publishes one agent with the label `note`.
 async fn start(limits: Limits, note: &str) -> Running {
+    start_with(limits, note, None).await
+}
+
+/// The same with a web config.
+async fn start_with(limits: Limits, note: &str, web_config: Option<PathBuf>) -> Running {
     let clock = ManualClock::at("2026-11-23T12:00:00Z".parse().unwrap());
     let telemetry = Telemetry::new();
     let exposition = Exposition::new(telemetry.clone());
@@ -55,13 +64,20 @@ async fn start(limits: Limits, note: &str) -> Running {
         telemetry,
         telemetry_path: "/metrics".into(),
         gate: Gate::default(),
+        lifecycle: None,
     };
+    let guard = Guard::open(
+        web_config,
+        Arc::clone(&state.clock),
+        state.telemetry.clone(),
+    );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
     let server = tokio::spawn(serve(
-        vec![listener],
+        vec![listener.into()],
         state.clone(),
+        guard.unwrap(),
         limits,
         shutdown.clone(),
     ));

@@ -27,3 +27,4 @@ mod reload;
 mod revisions;
 mod secrets;
 mod service;
+mod web;

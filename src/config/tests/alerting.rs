@@ -269,7 +269,7 @@ fn messages_link_to_the_exporter_itself_unless_told_otherwise() {
     ] {
         let mut config = with_agent(&format!("[server]\nlisten = [{listen}]\n"));
         assert_eq!(config.alerts.dashboard_url.as_deref(), Some(page));
-        config.listen_on(vec!["192.0.2.1:80".parse().unwrap()]);
+        config.serve_otherwise(|server| server.listen = vec!["192.0.2.1:80".parse().unwrap()]);
         assert_eq!(
             config.alerts.dashboard_url.as_deref(),
             Some("http://192.0.2.1:80/")
@@ -277,7 +277,7 @@ fn messages_link_to_the_exporter_itself_unless_told_otherwise() {
     }
     let mut config =
         with_agent("[alerts]\ndashboard_url = \"https://grafana.example/d/credits\"\n");
-    config.listen_on(vec!["192.0.2.1:80".parse().unwrap()]);
+    config.serve_otherwise(|server| server.listen = vec!["192.0.2.1:80".parse().unwrap()]);
     assert_eq!(
         config.alerts.dashboard_url.as_deref(),
         Some("https://grafana.example/d/credits")

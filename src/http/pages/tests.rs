@@ -74,6 +74,7 @@ impl Scene {
             telemetry,
             telemetry_path: "/metrics".into(),
             gate: Gate::default(),
+            lifecycle: None,
         };
         Self {
             state,

@@ -70,8 +70,10 @@ impl Exporter {
                     .split_whitespace()
                     .find_map(|word| word.strip_prefix("address="))
                     .filter(|_| line.contains("msg=listening"));
+                // That of a unix socket is none.
+                let place = place.and_then(|place| place.parse().ok());
                 if let (Some(place), Some(found)) = (place, found.take_if(|_| place.is_some())) {
-                    found.send(place.parse().unwrap()).unwrap();
+                    found.send(place).unwrap();
                 }
                 kept.lock().unwrap().push(line);
             }

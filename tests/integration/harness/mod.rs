@@ -3,6 +3,7 @@
 //! with what it saw last if that does not happen within a generous minute and a half.
 
 mod browser;
+mod crowd;
 mod disk;
 mod exporter;
 mod faketime;
@@ -15,6 +16,7 @@ mod tsdb;
 mod writes;
 
 pub use browser::{Browser, Screen};
+pub use crowd::Crowd;
 pub use disk::TinyDisk;
 pub use exporter::{Exporter, command, run};
 pub use judge::DAY_BOUND;
