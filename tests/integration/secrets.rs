@@ -5,6 +5,7 @@ mod push;
 
 use std::fs;
 
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -111,18 +112,64 @@ fn assert_no_key(place: &str, bytes: &[u8]) {
     assert!(!found, "{place}: {}", String::from_utf8_lossy(bytes));
 }
 
+/// What is served beside the metrics in their formats, and which status it has if all is well.
+const SERVED: [(&str, &str, &str); 16] = [
+    ("/metrics", "", "200"),
+    (
+        "/metrics",
+        "Accept: application/openmetrics-text\r\n",
+        "200",
+    ),
+    ("/-/healthy", "", "200"),
+    ("/-/ready", "", "200"),
+    ("/nowhere", "", "404"),
+    ("/", "", "200"),
+    ("/alerts", "", "200"),
+    ("/agents/nobody/nothing", "", "404"),
+    ("/api/v1/nowhere", "", "404"),
+    ("/api/v1/status", "", "200"),
+    ("/api/v1/accounts", "", "200"),
+    ("/api/v1/agents?limit=1000", "", "200"),
+    ("/api/v1/usage?limit=1000", "", "200"),
+    ("/api/v1/usage.csv", "", "200"),
+    ("/api/v1/budgets", "", "200"),
+    ("/api/v1/alerts", "", "200"),
+];
+
 async fn assert_no_key_is_served(exporter: &Exporter) {
-    for (path, headers) in [
-        ("/metrics", ""),
-        ("/metrics", "Accept: application/openmetrics-text\r\n"),
-        ("/", ""),
-        ("/-/ready", ""),
-        ("/nowhere", ""),
-    ] {
-        let (head, body) = exporter.get(path, headers).await;
-        assert_no_key(path, head.as_bytes());
-        assert_no_key(path, &body);
+    for (path, reply) in everything_served(exporter).await {
+        assert_no_key(&path, &reply);
     }
+}
+
+/// Every metric, page and answer of the API, with its headers, by its path.
+async fn everything_served(exporter: &Exporter) -> Vec<(String, Vec<u8>)> {
+    let mut paths: Vec<(String, &str, &str)> = SERVED
+        .map(|(path, headers, status)| (path.to_owned(), headers, status))
+        .into();
+    for (account, agent) in agents(exporter).await {
+        paths.push((format!("/agents/{account}/{agent}"), "", "200"));
+        paths.push((format!("/api/v1/agents/{account}/{agent}"), "", "200"));
+    }
+    let mut served = Vec::new();
+    for (path, headers, status) in paths {
+        let (head, body) = exporter.get(&path, headers).await;
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(head.starts_with(&expected), "{path}: {head}");
+        served.push((path, [head.into_bytes(), body].concat()));
+    }
+    served
+}
+
+/// The agents that the exporter knows, by account and name.
+async fn agents(exporter: &Exporter) -> Vec<(String, String)> {
+    let (_, body) = exporter.get("/api/v1/agents?limit=1000", "").await;
+    let answer: Value = serde_json::from_slice(&body).unwrap();
+    let agents = answer["agents"].as_array().unwrap().iter();
+    let text = |agent: &Value, name: &str| agent[name].as_str().unwrap().to_owned();
+    agents
+        .map(|agent| (text(agent, "account"), text(agent, "agent")))
+        .collect()
 }
 
 fn assert_no_key_in_the_ledger(scene: &Scene) {
