@@ -193,8 +193,12 @@ async fn a_port_in_use_is_a_clear_error() {
     let address = taken.local_addr().unwrap().to_string();
     let refused = run(&scene, &["--web.listen-address", &address]).await;
     assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8(refused.stderr).unwrap();
     assert_eq!(
-        String::from_utf8(refused.stderr).unwrap(),
-        format!("error: cannot listen on {address}: Address already in use (os error 98)\n")
+        said.lines().last(),
+        Some(&*format!(
+            "error: cannot listen on {address}: Address already in use (os error 98)"
+        )),
+        "{said}"
     );
 }
