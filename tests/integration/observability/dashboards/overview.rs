@@ -467,7 +467,10 @@ fn missing(sheet: &mut Sheet) {
             "none",
         )
         .query(Query::range(
-            format!("sum by (account) ({})", now("missing_days", AGENTS)),
+            format!(
+                "sum by (account) ({})",
+                labelled_now(&now("missing_days", AGENTS))
+            ),
             "{{account}}",
         ))
         .default("decimals", json!(0))
