@@ -102,8 +102,12 @@ async fn without_a_socket_of_systemd_there_is_nothing_to_serve() {
     let scene = Scene::new(NOW);
     let told = run(&scene, &["--web.systemd-socket"]).await;
     assert_eq!(told.status.code(), Some(1));
+    let said = String::from_utf8(told.stderr).unwrap();
     assert_eq!(
-        String::from_utf8(told.stderr).unwrap(),
-        "error: systemd has handed over no socket: is there a socket unit, and was it started?\n"
+        said.lines().last(),
+        Some(
+            "error: systemd has handed over no socket: is there a socket unit, and was it started?"
+        ),
+        "{said}"
     );
 }
