@@ -16,9 +16,10 @@ const ETC: &str = "/etc/flowgent-exporter";
 const STATE: &str = "/var/lib/flowgent-exporter";
 
 /// What a package leaves on a machine, or a person who uses it.
-const TRACES: [&str; 8] = [
+const TRACES: [&str; 9] = [
     "/usr/bin/flowgent-exporter",
     "/usr/lib/systemd/system/flowgent-exporter.service",
+    "/usr/lib/systemd/system/flowgent-exporter.socket",
     "/etc/systemd/system/multi-user.target.wants/flowgent-exporter.service",
     "/etc/default/flowgent-exporter",
     ETC,

@@ -229,6 +229,10 @@ fn systemd_finds_nothing_wrong_with_the_units() {
     fs::copy(units().join("hooks.conf"), drop_ins.join("hooks.conf")).unwrap();
     assert_eq!(analyze(&verify, &service), (true, String::new()));
 
+    let socket = folder.path().join("flowgent-exporter.socket");
+    fs::copy(units().join("flowgent-exporter.socket"), &socket).unwrap();
+    assert_eq!(analyze(&verify, &socket), (true, String::new()));
+
     let service = service_with(folder.path(), "ProtectHome=yes", "ProtectHouse=yes");
     let (_, told) = analyze(&verify, &service);
     assert!(told.contains("'ProtectHouse'"), "{told}");
