@@ -110,7 +110,8 @@ async fn ask(account: &str, agents: usize, client: &Client, agent: &Agent) -> Fi
 fn advice(error: &ApiError) -> &'static str {
     match error {
         ApiError::MissingKey | ApiError::InvalidKey | ApiError::UnusableKey => {
-            "put the account's present key into its file; it is read again at every sync"
+            "put the account's present key into its file; it is read again at every sync, by a service \
+             of systemd after `systemctl restart`"
         }
         ApiError::AccessDenied | ApiError::InvalidAgentId => {
             "compare the agent's id, and the account that it stands under, with FlowGent's settings"

@@ -153,7 +153,7 @@ async fn a_refused_key_a_foreign_agent_and_a_wrong_clock_are_told_with_what_to_d
         "flowgent   PROBLEM  account acme, 1 agent, stranger: access denied: the agent does not belong to the key's organisation\n\
          \x20                   -> compare the agent's id, and the account that it stands under, with FlowGent's settings\n\
          flowgent   PROBLEM  account globex: the API key is not valid\n\
-         \x20                   -> put the account's present key into its file; it is read again at every sync\n\
+         \x20                   -> put the account's present key into its file; it is read again at every sync, by a service of systemd after `systemctl restart`\n\
          flowgent   PROBLEM  FlowGent's clock is +120.0 s from this machine's\n\
          \x20                   -> days begin at the wrong time: have this machine's clock set, as by `timedatectl set-ntp true`\n"
     );
