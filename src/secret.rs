@@ -62,6 +62,9 @@ impl Eq for Secret {}
 
 /// Keeps this process from leaving its memory, and the secrets in it, behind when it crashes.
 ///
+/// Where the hard limit is 0 already, no file is left, but a program that `core_pattern` pipes to still
+/// gets all: the limit of one byte that keeps it away could be set by root only.
+///
 /// # Errors
 /// The operating system's, where it refuses.
 pub fn forbid_core_dumps() -> io::Result<()> {
