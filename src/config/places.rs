@@ -86,10 +86,8 @@ pub(super) fn secret_file(folder: &Path, text: &str, keys: &SecretKeys) -> Resul
     let SecretKeys {
         file: key, what, ..
     } = keys;
-    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    let credential = credentials.zip(credential_name(text));
-    let given = credential.as_ref().map(|(folder, name)| folder.join(name));
-    let given = given.filter(|path| path.exists());
+    let credential = credential(text);
+    let given = credential.clone().filter(|path| path.exists());
     let is_given = given.is_some();
     let source = SecretSource::File(match given {
         Some(path) => path,
@@ -99,9 +97,11 @@ pub(super) fn secret_file(folder: &Path, text: &str, keys: &SecretKeys) -> Resul
         Ok(secret) => Ok((source, secret)),
         Err(error) if secrets::looks_like_path(text) || exists(&source) => {
             let mut message = error.to_string();
-            if let Some((_, name)) = credential.filter(|_| !is_given) {
+            let missing = credential.filter(|_| !is_given);
+            if let Some(name) = missing.as_deref().and_then(Path::file_name) {
                 message += &format!(
-                    ", and systemd gave the service no credential `{name}` when it started"
+                    ", and systemd gave the service no credential `{}` when it started",
+                    name.display()
                 );
             }
             Err(Fault::new(message))
@@ -113,6 +113,20 @@ pub(super) fn secret_file(folder: &Path, text: &str, keys: &SecretKeys) -> Resul
             )),
         ),
     }
+}
+
+/// The file at that path: in a service of systemd, the credential of a relative path first.
+pub(super) fn credential_or_path(folder: &Path, text: &str) -> Result<PathBuf, Fault> {
+    match credential(text).filter(|path| path.is_file()) {
+        Some(path) => Ok(path),
+        None => resolve_path(folder, text),
+    }
+}
+
+/// Where the credential of a relative path would be. None outside of a service that has credentials.
+fn credential(text: &str) -> Option<PathBuf> {
+    let folder = PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?);
+    Some(folder.join(credential_name(text)?))
 }
 
 /// The name of the credential that systemd makes of the file at a relative path when it is told to load

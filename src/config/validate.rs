@@ -11,7 +11,7 @@ use toml::Spanned;
 use super::check::{Check, place, title};
 use super::diagnostics::{Fault, Finding};
 use super::file::{self, ConfigFile, Labels, Section, Text};
-use super::places::{API_KEY, certificates, resolve_path};
+use super::places::{API_KEY, certificates, credential_or_path, resolve_path};
 use super::world::World;
 use super::{Config, rules};
 use crate::day::Day;
@@ -163,7 +163,7 @@ impl Check<'_> {
 
     fn web_config(&mut self, written: Option<Text>) -> Option<CheckedFile> {
         let written = written?;
-        let checked = resolve_path(self.folder, written.get_ref())
+        let checked = credential_or_path(self.folder, written.get_ref())
             .and_then(|path| check_file(&path).map_err(|error| Fault::new(error.to_string())));
         match checked {
             Ok(file) => {

@@ -335,3 +335,22 @@ async fn a_web_config_that_is_wrong_is_wrong_usage() {
         "{told}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_web_config_is_found_among_the_credentials_of_a_service() {
+    let mut scene = Scene::new(NOW);
+    let config = scene.config("").replace(
+        "[server]\n",
+        "[server]\nweb_config_file = \"keys/web.yml\"\n",
+    );
+    scene.write("config.toml", &config);
+    let users = htpasswd(&scene, "alice", "one").await;
+    // As systemd names what it loads from a folder `keys`.
+    scene.write("keys_web.yml", &format!("basic_auth_users:\n{users}"));
+    assert_eq!(run(&scene, &["check"]).await.status.code(), Some(2));
+    let credentials = scene.folder().display().to_string();
+    scene
+        .environment
+        .push(("CREDENTIALS_DIRECTORY", credentials));
+    assert_eq!(run(&scene, &["check"]).await.status.code(), Some(0));
+}
