@@ -8,7 +8,14 @@ use super::{Maker, name, seconds};
 
 /// What became of a request: the values of the label `outcome` of
 /// `flowgent_exporter_push_requests_total`.
-pub const PUSH_OUTCOMES: [&str; 5] = ["accepted", "retried", "refused", "failed", "stopped"];
+pub const PUSH_OUTCOMES: [&str; 6] = [
+    "accepted",
+    "retried",
+    "refused",
+    "duplicate",
+    "failed",
+    "stopped",
+];
 
 /// The labels of a family of one series.
 const NONE: [&str; 0] = [];
@@ -35,7 +42,7 @@ impl PushTelemetry {
             ),
             requests: maker.counters(
                 "push_requests_total",
-                "Requests that pushed samples, by outcome: a refused one held a bad series, after a stopped one somebody has to change something.",
+                "Requests that pushed samples, by outcome: a refused one held a bad series, a duplicate one a sample whose place another value has, after a stopped one somebody has to change something.",
                 &["outcome"],
             ),
             position: gauges(

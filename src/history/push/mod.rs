@@ -405,7 +405,7 @@ impl Pass<'_> {
                 );
             }
         }
-        self.pusher.telemetry.push.request("refused");
+        self.pusher.telemetry.push.request("duplicate");
         self.note(batch, None).await
     }
 
