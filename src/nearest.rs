@@ -1,19 +1,24 @@
 //! Pure: the word that was probably meant by one that is not known.
 
-/// The known word that was probably meant by `word`; none if nothing comes near it.
+/// The most letters of a word that is compared with others: comparing takes as long as both lengths
+/// multiplied, and words come from whoever asks.
+const MOST_LETTERS: usize = 100;
+
+/// The known word that was probably meant by `word`; none if nothing comes near it, or if it is longer
+/// than what people type.
 #[must_use]
 pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    if word.chars().nth(MOST_LETTERS).is_some() {
+        return None;
+    }
     let plain = |text: &str| text.to_lowercase().replace('-', "_");
     let word = plain(word);
-    // One mistake in three letters: more would suggest what nobody meant.
+    let letters = word.chars().count();
     let near = |candidate: &str| {
-        // Texts of very different lengths need not be compared letter by letter.
-        let longer = candidate.len().max(word.len());
-        if candidate.chars().count().abs_diff(word.chars().count()) * 3 > longer {
-            return None;
-        }
-        let mistakes = strsim::damerau_levenshtein(&word, &plain(candidate));
-        (mistakes * 3 <= longer).then_some(mistakes)
+        let candidate = plain(candidate);
+        let most = most_mistakes(letters, candidate.chars().count())?;
+        let mistakes = strsim::damerau_levenshtein(&word, &candidate);
+        (mistakes <= most).then_some(mistakes)
     };
     let by_spelling = known
         .iter()
@@ -33,9 +38,44 @@ pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
         .or_else(|| by_beginning().copied())
 }
 
+/// How many mistakes are forgiven between words of so many letters; none if they need not be compared
+/// letter by letter, because their lengths alone make more.
+fn most_mistakes(letters: usize, others: usize) -> Option<usize> {
+    // One mistake in three letters: more would suggest what nobody meant.
+    let most = letters.max(others) / 3;
+    (letters.abs_diff(others) <= most).then_some(most)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_of_very_different_lengths_are_not_compared_whatever_their_letters_take() {
+        let letters = |word: &str| word.chars().count();
+        for (word, known, most) in [
+            ("suport", "support", Some(2)),
+            ("sup", "support", None),
+            ("😀😀😀😀😀😀", "😀", None),
+            ("😀😀😀", "support", None),
+            ("", "", Some(0)),
+        ] {
+            assert_eq!(most_mistakes(letters(word), letters(known)), most, "{word}");
+            assert_eq!(most_mistakes(letters(known), letters(word)), most, "{word}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_suggested_for_a_word_longer_than_anybody_types() {
+        for letter in ["x", "😀"] {
+            let longest = letter.repeat(MOST_LETTERS);
+            let longer = letter.repeat(MOST_LETTERS + 1);
+            assert_eq!(nearest(&longest, &[&longest]), Some(&*longest));
+            assert_eq!(nearest(&longer, &[&longest, &longer]), None);
+        }
+        let endless = format!("support{}", "😀".repeat(3000));
+        assert_eq!(nearest(&endless, &["support"]), None);
+    }
 
     #[test]
     fn a_near_word_is_suggested_and_a_far_one_is_not() {

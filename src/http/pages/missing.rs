@@ -1,5 +1,7 @@
 //! What is shown where there is nothing: what was probably meant.
 
+use std::sync::Arc;
+
 use askama::Template;
 use hyper::StatusCode;
 
@@ -30,9 +32,9 @@ struct Missing {
 /// account and its own.
 pub(super) fn missing(state: &State, path: &str, names: Option<(&str, &str)>) -> Page {
     let suggested = names.and_then(|(account, name)| {
-        state
-            .board
-            .agents(|agents| suggested(&agents.members, account, name))
+        // Out of the lock, which the next figures wait for.
+        let members = state.board.agents(|agents| Arc::clone(&agents.members))?;
+        Some(suggested(&members, account, name))
     });
     let asked = match names {
         Some((account, name)) => format!("{account}/{name}"),
@@ -142,5 +144,9 @@ mod tests {
             ]
         );
         assert_eq!(links("acme", "zz"), [""; 0]);
+        // Each of these letters takes four bytes, which do not make the word comparable.
+        assert_eq!(links("acme", &"😀".repeat(3000)), [""; 0]);
+        let endless = format!("support{}", "😀".repeat(3000));
+        assert_eq!(links("acme", &endless), [""; 0]);
     }
 }

@@ -28,6 +28,7 @@ async fn hostile_queries_are_told_what_is_wrong_with_them() {
     let repeated = format!("/api/v1/usage?{}", "start=2026-01-01&".repeat(800));
     let many = format!("/api/v1/agents?{}", "agent=nobody&".repeat(1000));
     let long = format!("/api/v1/agents/acme/{}", "x".repeat(15_000));
+    let emoji = format!("/api/v1/agents/acme/support{}", "%F0%9F%98%80".repeat(1200));
     let deep = format!("/api/v1/agents{}", "/a".repeat(7000));
     for (target, status, detail) in [
         (
@@ -136,12 +137,16 @@ async fn hostile_queries_are_told_what_is_wrong_with_them() {
         ),
         (&many, "404", "no agent `nobody` is known"),
         (&long, "404", "no agent `xxx"),
+        (&emoji, "404", "no agent `support😀😀"),
         (&deep, "404", "there is nothing at this path"),
     ] {
         let told = told(&exporter, target.as_bytes()).await;
         assert_eq!(told.0, status, "{target:.80}: {}", told.1);
         assert!(told.1.starts_with(detail), "{target:.80}: {}", told.1);
         assert!(told.1.len() < 400, "{target:.80}: {}", told.1);
+        // What nobody types is compared with no name.
+        let is_compared = told.1.contains("did you mean");
+        assert!(target.len() < 1000 || !is_compared, "{target:.80}");
     }
     // Bytes that are no ASCII are refused, and whatever was sent, it goes on.
     let (status, _) = told(&exporter, b"/api/v1/usage?agent=\xc3\xbc").await;
