@@ -7,7 +7,7 @@ mod select;
 
 pub use list::{ListError, ListedAgent, MAX_LIST_BYTES, read_agents};
 pub use matcher::{Matcher, Pattern};
-pub use select::{Selection, SelectionError};
+pub use select::{Selection, SelectionError, place};
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;

@@ -107,8 +107,8 @@ pub struct LastSync {
     pub absent_days: usize,
     /// What went wrong, by account and kind.
     pub problems: Vec<Problem>,
-    /// Which of the problems each agent met that met one.
-    pub agent_problems: HashMap<AgentNumber, usize>,
+    /// The first thing that went wrong with each agent with which something did.
+    pub agent_problems: HashMap<AgentNumber, Arc<str>>,
 }
 
 impl Board {
@@ -276,13 +276,10 @@ impl Default for Roll {
 
 impl LastSync {
     fn of(report: &Report) -> Self {
-        let mut agent_problems = HashMap::new();
-        for (place, problem) in report.problems.iter().enumerate() {
-            for index in &problem.agents {
-                let number = report.members[*index].member.number;
-                agent_problems.entry(number).or_insert(place);
-            }
-        }
+        let agent_problems = report.members.iter().filter_map(|report| {
+            let problem = report.problem.as_deref()?;
+            Some((report.member.number, problem.into()))
+        });
         Self {
             started: report.started,
             ended: report.ended,
@@ -294,15 +291,34 @@ impl LastSync {
             revised_days: report.revised_days,
             absent_days: report.absent_days,
             problems: report.problems.clone(),
-            agent_problems,
+            agent_problems: agent_problems.collect(),
         }
+    }
+
+    /// What went wrong with an agent, or else with its account as a whole.
+    #[must_use]
+    pub fn problem_of(&self, member: &Member) -> Option<&str> {
+        let own = self.agent_problems.get(&member.number);
+        let of_account = || {
+            let is_whole = |problem: &&Problem| {
+                problem.first.is_none() && problem.account == member.agent.account
+            };
+            self.problems.iter().find(is_whole)
+        };
+        own.map(|error| &**error)
+            .or_else(|| Some(of_account()?.error.as_str()))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::day::TRACKING_START;
     use crate::roster::Agent;
+    use crate::sync::MemberReport;
+    use crate::window::Window;
 
     fn members(names: &[&str]) -> Arc<[Member]> {
         let member = |(number, name): (i64, &&str)| Member {
@@ -379,5 +395,55 @@ mod tests {
         assert_eq!(status.error.as_deref(), Some("the disk is full"));
         let last = status.last.as_ref().unwrap();
         assert_eq!((last.ended, last.outcome), (at(20), Outcome::Complete));
+    }
+
+    #[test]
+    fn an_agent_is_told_its_own_problem_or_else_that_of_its_account() {
+        let agents = members(&["one", "two", "three"]);
+        let met = |member: &Member, error: Option<&str>| MemberReport {
+            member: member.clone(),
+            planned: 1,
+            committed: 0,
+            new_days: 0,
+            revised_days: 0,
+            absent_days: 0,
+            problem: error.map(str::to_owned),
+        };
+        let problem = |account: &str, error: &str, first| Problem {
+            account: account.into(),
+            kind: "contract",
+            error: error.to_owned(),
+            first,
+            windows: 1,
+            agents: BTreeSet::new(),
+        };
+        let today = "2026-11-26".parse().unwrap();
+        let window = Window::new(TRACKING_START, TRACKING_START, today).unwrap();
+        let sums = "the total is 1, the days sum to 2";
+        let mut report = Report {
+            members: vec![
+                met(&agents[0], Some(sums)),
+                met(&agents[1], Some("the total is 7, the days sum to 8")),
+                met(&agents[2], None),
+            ],
+            problems: vec![problem("acme", sums, Some(("one".into(), window)))],
+            ..Report::default()
+        };
+        let told = |report: &Report| -> Vec<Option<String>> {
+            let last = LastSync::of(report);
+            let told = agents.iter().map(|member| last.problem_of(member));
+            told.map(|told| told.map(str::to_owned)).collect()
+        };
+        let one = Some(sums.to_owned());
+        let two = Some("the total is 7, the days sum to 8".to_owned());
+        assert_eq!(told(&report), [one.clone(), two.clone(), None]);
+
+        let of_globex = problem("globex", "the key is of globex", None);
+        report.problems.push(of_globex);
+        assert_eq!(told(&report), [one.clone(), two.clone(), None]);
+        let of_acme = problem("acme", "the key is refused", None);
+        report.problems.push(of_acme);
+        let account = Some("the key is refused".to_owned());
+        assert_eq!(told(&report), [one, two, account]);
     }
 }

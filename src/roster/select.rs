@@ -112,6 +112,19 @@ impl SelectionError {
     }
 }
 
+/// Where the agent of an account stands that has this name, or else this identifier.
+pub fn place<'a>(
+    agents: impl Iterator<Item = &'a Agent> + Clone,
+    account: &str,
+    name: &str,
+) -> Option<usize> {
+    let position = |is_meant: &dyn Fn(&Agent) -> bool| {
+        let mut agents = agents.clone();
+        agents.position(|agent| *agent.account == *account && is_meant(agent))
+    };
+    position(&|agent| *agent.name == *name).or_else(|| position(&|agent| *agent.id == *name))
+}
+
 /// The nearest of the names, in an order that does not depend on how they come.
 fn suggested<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let mut known: Vec<&str> = known.into_iter().take(MOST_COMPARED + 1).collect();
@@ -191,6 +204,23 @@ mod tests {
         ] {
             assert_eq!(selected(accounts, names).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn a_name_comes_before_an_identifier_and_both_are_of_one_account() {
+        let mut agents = [
+            agent("acme", "support"),
+            agent("acme", "id-support"),
+            agent("globex", "support"),
+        ];
+        agents[2].id = "66a72b17".into();
+        let place = |account: &str, name: &str| place(agents.iter(), account, name);
+        assert_eq!(place("acme", "support"), Some(0));
+        assert_eq!(place("acme", "id-support"), Some(1));
+        assert_eq!(place("acme", "id-id-support"), Some(1));
+        assert_eq!(place("globex", "support"), Some(2));
+        assert_eq!(place("globex", "66a72b17"), Some(2));
+        assert_eq!(place("acme", "66a72b17"), None);
     }
 
     #[test]

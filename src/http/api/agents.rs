@@ -13,8 +13,8 @@ use super::not_ready;
 use super::page::Page;
 use crate::day::Day;
 use crate::exposition::AgentSeries;
-use crate::ledger::{AgentNumber, Member};
-use crate::roster::{Agent, Labels, Selection, SelectionError};
+use crate::ledger::Member;
+use crate::roster::{self, Agent, Labels, Selection, SelectionError};
 use crate::series::Figures;
 use crate::status::SyncStatus;
 
@@ -128,7 +128,7 @@ pub(super) fn agents(state: &State, asked: &Asked<'_>) -> Result<Reply, Problem>
         offset: page.offset,
         limit: page.limit,
         agents: served
-            .map(|(place, series)| AgentBody::new(series, problem(&sync, members[*place].number)))
+            .map(|(place, series)| AgentBody::new(series, problem(&sync, &members[*place])))
             .collect(),
     };
     let mut reply = response::json(&body);
@@ -143,16 +143,18 @@ pub(super) fn agent(state: &State, asked: &Asked<'_>) -> Result<Reply, Problem> 
         return Err(Problem::new(Kind::NotFound, "not found"));
     };
     let found = state.board.agents(|agents| {
-        let place = place(&agents.members, account, agent);
-        let found = place.map(|place| (agents.members[place].number, agents.series[place].clone()));
+        let known = agents.members.iter().map(|member| &member.agent);
+        let place = roster::place(known, account, agent);
+        let found =
+            place.map(|place| (agents.members[place].clone(), agents.series[place].clone()));
         found.ok_or_else(|| Arc::clone(&agents.members))
     });
     match found {
         None => Err(not_ready(state)),
         Some(Err(members)) => Err(unknown(account, agent, &members)),
-        Some(Ok((number, series))) => {
+        Some(Ok((member, series))) => {
             let sync = state.board.sync();
-            let body = AgentBody::new(&series, problem(&sync, number));
+            let body = AgentBody::new(&series, problem(&sync, &member));
             Ok(response::json(&body))
         }
     }
@@ -170,20 +172,9 @@ pub(super) fn selected(members: &[Member], query: &Query) -> Result<Vec<usize>, 
     places.map_err(|error| unknown_name(&error))
 }
 
-/// What the last sync met with an agent, if it was nothing good.
-fn problem(sync: &SyncStatus, number: AgentNumber) -> Option<&str> {
-    let last = sync.last.as_ref()?;
-    let problem = last.agent_problems.get(&number)?;
-    Some(&*last.problems[*problem].error)
-}
-
-/// Where the agent of this name stands, or else of this identifier.
-fn place(members: &[Member], account: &str, agent: &str) -> Option<usize> {
-    let is_of_account = |member: &Member| *member.agent.account == *account;
-    let named = |member: &Member| is_of_account(member) && *member.agent.name == *agent;
-    let identified = |member: &Member| is_of_account(member) && *member.agent.id == *agent;
-    let named = members.iter().position(named);
-    named.or_else(|| members.iter().position(identified))
+/// What the last sync met with an agent or its account, if it was nothing good.
+fn problem<'a>(sync: &'a SyncStatus, member: &Member) -> Option<&'a str> {
+    sync.last.as_ref()?.problem_of(member)
 }
 
 /// Why there is no such agent, with the one that was probably meant.

@@ -16,7 +16,7 @@ use super::{Frame, Page, State};
 use crate::alert::words;
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::ledger::{AgentHistory, LedgerError, Member, Revision};
-use crate::roster::Agent;
+use crate::roster::{self, Agent};
 use crate::series::{self, Figures};
 
 /// How many days the bars show.
@@ -79,8 +79,9 @@ struct FetchRow {
 /// The page of an agent, by the names in its path; none if there is no such agent.
 pub(super) async fn agent(state: &State, path: &str, account: &str, name: &str) -> Option<Page> {
     let found = state.board.agents(|agents| {
-        let member = find(&agents.members, account, name)?;
-        Some((agents.today, member.clone()))
+        let known = agents.members.iter().map(|member| &member.agent);
+        let place = roster::place(known, account, name)?;
+        Some((agents.today, agents.members[place].clone()))
     });
     let (today, member) = match found {
         Some(found) => found?,
@@ -119,18 +120,6 @@ pub(super) async fn agent(state: &State, path: &str, account: &str, name: &str) 
     Some(Page::of(StatusCode::OK, &page))
 }
 
-/// The agent of that name, or else of that identifier.
-fn find<'a>(members: &'a [Member], account: &str, name: &str) -> Option<&'a Member> {
-    let of_account = || {
-        members
-            .iter()
-            .filter(|member| *member.agent.account == *account)
-    };
-    of_account()
-        .find(|member| *member.agent.name == *name)
-        .or_else(|| of_account().find(|member| *member.agent.id == *name))
-}
-
 /// What is shown while nobody knows which agents there are.
 fn loading(state: &State, path: &str, account: &str, name: &str) -> Page {
     let page = AgentPage {
@@ -152,15 +141,7 @@ fn unreadable(error: &LedgerError) -> String {
 /// What went wrong with the agent in the last sync, with its account if not with it.
 fn problem(state: &State, member: &Member) -> Option<String> {
     let sync = state.board.sync();
-    let last = sync.last.as_deref()?;
-    let own = last.agent_problems.get(&member.number);
-    let own = own.and_then(|place| last.problems.get(*place));
-    let of_account = || {
-        let problems = last.problems.iter();
-        let mut of_account = problems.filter(|problem| problem.account == member.agent.account);
-        of_account.find(|problem| problem.first.is_none())
-    };
-    Some(own.or_else(of_account)?.error.clone())
+    sync.last.as_ref()?.problem_of(member).map(str::to_owned)
 }
 
 impl Known {

@@ -1,7 +1,5 @@
 //! Pure: a page of the list of agents, with what it is sorted and filtered by.
 
-use std::collections::HashMap;
-
 use super::figure::agents;
 use super::list::{Health, List, Query, Sort};
 use super::row::Row;
@@ -66,20 +64,10 @@ impl ListView {
         last: Option<&LastSync>,
         today: Day,
     ) -> Self {
-        let of_accounts: HashMap<&str, &str> = last
-            .iter()
-            .flat_map(|last| &last.problems)
-            .filter(|problem| problem.first.is_none())
-            .map(|problem| (&*problem.account, &*problem.error))
-            .collect();
         let rows = list.rows.iter().enumerate();
         let rows = rows.map(|(place, (member, figures))| {
             let days = days.and_then(|(start, days)| Some((start, days.get(place)?.as_slice())));
-            let own = last.and_then(|last| {
-                let place = last.agent_problems.get(&member.number)?;
-                Some(&*last.problems.get(*place)?.error)
-            });
-            let problem = own.or_else(|| of_accounts.get(&*member.agent.account).copied());
+            let problem = last.and_then(|last| last.problem_of(member));
             Row::of(member, figures, days, problem, today)
         });
         let has_accounts = list.accounts.len() > 1;
