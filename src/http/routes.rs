@@ -39,7 +39,7 @@ pub struct State {
     pub telemetry: Telemetry,
     /// Path of the metrics.
     pub telemetry_path: String,
-    /// How many requests of the API are answered at once.
+    /// How many requests of the API and for pages are answered at once.
     pub gate: Gate,
     /// By which whoever asks over HTTP has the config read again, if that is allowed.
     pub lifecycle: Option<Lifecycle>,
@@ -231,14 +231,16 @@ async fn answer(state: &State, handler: Handler, method: &Method, asked: &Asked<
     }
     match handler {
         Handler::Metrics => metrics(state, asked),
-        Handler::Page(sight) => pages::answer(sight, state, asked).await,
+        Handler::Page(sight) => {
+            let page = async { Ok(pages::answer(sight, state, asked).await) };
+            admitted(state, page).await.unwrap_or_else(|_| busy())
+        }
         Handler::Healthy => response::text(StatusCode::OK, "healthy\n"),
         Handler::Ready => ready(state),
         Handler::Reload => reload(state).await,
-        Handler::Api(endpoint) => match called(state, endpoint, asked).await {
-            Ok(reply) => reply,
-            Err(problem) => response::problem(&problem, asked.path),
-        },
+        Handler::Api(endpoint) => admitted(state, api::answer(endpoint, state, asked))
+            .await
+            .unwrap_or_else(|problem| response::problem(&problem, asked.path)),
         // Browsers ask for HTML by its name, and programs do not.
         Handler::None
             if !asked.path.starts_with(API)
@@ -250,12 +252,25 @@ async fn answer(state: &State, handler: Handler, method: &Method, asked: &Asked<
     }
 }
 
-/// What the API answers, once there is room for another answer.
-async fn called(state: &State, endpoint: Endpoint, asked: &Asked<'_>) -> Result<Reply, Problem> {
+/// What `answer` comes to, which is not begun before there is room for it.
+async fn admitted(
+    state: &State,
+    answer: impl Future<Output = Result<Reply, Problem>>,
+) -> Result<Reply, Problem> {
     let permit = state.gate.enter().await?;
-    let mut reply = api::answer(endpoint, state, asked).await?;
+    let mut reply = answer.await?;
     reply.body_mut().hold(permit);
     Ok(reply)
+}
+
+/// What people read who ask for a page while too much else is asked for.
+fn busy() -> Reply {
+    let mut reply = response::text(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too many other requests are being answered: try again in a moment\n",
+    );
+    set(&mut reply, RETRY_AFTER, "1");
+    reply
 }
 
 /// Makes the request counters, at zero.
@@ -344,7 +359,10 @@ pub(super) fn api_paths() -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use hyper::HeaderMap;
+
     use super::*;
+    use crate::clock::ManualClock;
 
     #[test]
     fn a_path_leads_to_its_handler_with_its_decoded_segments() {
@@ -370,6 +388,46 @@ mod tests {
             assert_eq!(route(path, "/metrics"), (handler, expected), "{path}");
         }
         assert_eq!(route("/", "/").0, Handler::Metrics);
+    }
+
+    // The clock stands still, so that patience is over at once.
+    #[tokio::test(start_paused = true)]
+    async fn pages_and_the_api_wait_for_the_same_room_and_probes_do_not() {
+        let telemetry = Telemetry::new();
+        let state = State {
+            exposition: Arc::new(Exposition::new(telemetry.clone())),
+            board: Arc::default(),
+            readiness: Readiness::default(),
+            clock: ManualClock::at("2026-11-23T12:00:00Z".parse().unwrap()),
+            telemetry,
+            telemetry_path: "/metrics".to_owned(),
+            gate: Gate::default(),
+            lifecycle: None,
+        };
+        let status = async |path: &str| {
+            let (handler, parameters) = route(path, &state.telemetry_path);
+            let headers = HeaderMap::new();
+            let asked = Asked::new(path, parameters, None, &headers);
+            let reply = answer(&state, handler, &Method::GET, &asked).await;
+            (
+                reply.status().as_u16(),
+                reply.headers().contains_key(RETRY_AFTER),
+            )
+        };
+        let mut permits = Vec::new();
+        while let Ok(permit) = state.gate.enter().await {
+            permits.push(permit);
+        }
+        for path in ["/", "/alerts", "/agents/acme/support", "/api/v1/status"] {
+            assert_eq!(status(path).await, (503, true), "{path}");
+        }
+        for path in ["/metrics", "/-/healthy"] {
+            assert_eq!(status(path).await, (200, false), "{path}");
+        }
+        drop(permits);
+        for path in ["/", "/alerts", "/api/v1/status"] {
+            assert_eq!(status(path).await, (200, false), "{path}");
+        }
     }
 
     #[test]
