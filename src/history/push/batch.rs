@@ -103,6 +103,15 @@ pub(super) fn halves_of_samples(batch: &Batch) -> Option<[Batch; 2]> {
     halves_of_series(batch)
 }
 
+/// Whether `one` holds samples of the same series as `other`, and only older ones.
+pub(super) fn is_older(one: &Batch, other: &Batch) -> bool {
+    let ([one], [other]) = (one.as_slice(), other.as_slice()) else {
+        return false;
+    };
+    let instants = [one.samples.last(), other.samples.first()].map(|s| s.map(|s| s.at_ms));
+    one.member.number == other.member.number && instants[0] < instants[1]
+}
+
 /// The earliest sample of a batch, and whose it is.
 pub(super) fn earliest(batch: &Batch) -> Option<(&Member, Sample)> {
     let first = |part: &'_ Part| part.samples.first().copied();
@@ -241,6 +250,8 @@ pub(super) mod tests {
         let [one, two] = halves_of_samples(&first).unwrap();
         assert_eq!((count(&one), count(&two)), (1, 2));
         assert_eq!(halves_of_samples(&one), None);
+        assert!(is_older(&one, &two) && !is_older(&two, &one));
+        assert!(!is_older(&batch, &two));
         assert_eq!(halves_of_samples(&batch).unwrap()[1], second);
     }
 }

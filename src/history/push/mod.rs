@@ -53,6 +53,9 @@ const BACKOFF: Backoff = match Backoff::new(Duration::from_millis(500), Duration
 const MAX_WAIT: Duration = Duration::from_secs(60);
 /// If so many series are refused before any is taken, it is not the series that are at fault.
 const MAX_REFUSED: usize = 10;
+/// If so many requests in a row are too old for a database, what is left of a batch is not halved any more: a
+/// batch is halved eleven times until a sample is alone.
+const MAX_TOO_OLD: u32 = 32;
 /// The waits before looks at what was written. VictoriaMetrics shows a new series a second later, or if it was
 /// asked before that, only after some more.
 const LOOKS: [Duration; 5] = [
@@ -202,6 +205,7 @@ impl Pusher {
             },
             receiver,
             target,
+            too_old: None,
         };
         let result = pass.run(members, progress).await;
         let pushed = &self.telemetry.push;
@@ -222,6 +226,8 @@ struct Pass<'a> {
     receiver: Receiver<'a>,
     target: PushTarget,
     summary: Summary,
+    /// The oldest day that was left as too old, by its place, and what is to be said of it.
+    too_old: Option<(i64, PushError)>,
 }
 
 /// What one request came to, if the pass goes on.
@@ -231,6 +237,8 @@ enum Written {
     Malformed(SendError),
     /// Another value stands at the place of a sample.
     Duplicate(SendError),
+    /// A sample is older than what is taken.
+    TooOld(SendError),
 }
 
 impl Pass<'_> {
@@ -250,19 +258,33 @@ impl Pass<'_> {
                 progress(done);
             }
         }
-        match collector.take() {
-            Some(batch) => self.send(batch).await,
-            None => Ok(()),
+        if let Some(batch) = collector.take() {
+            self.send(batch).await?;
         }
+        // Everything else was taken by now.
+        self.too_old.take().map_or(Ok(()), |(_, error)| Err(error))
     }
 
-    /// Has a batch taken, but for the series in it that are refused.
+    /// Has a batch taken, but for the series in it that are refused and the samples that are too old.
     async fn send(&mut self, batch: Batch) -> Result<(), PushError> {
         let mut open = vec![batch];
+        let mut too_old = 0;
         while let Some(batch) = open.pop() {
             let (halves, error) = match self.write(&batch).await? {
                 Written::Taken => {
+                    too_old = 0;
                     self.taken(&batch).await?;
+                    continue;
+                }
+                Written::TooOld(error) => {
+                    too_old += 1;
+                    self.halve_by_age(&mut open, batch, &error, too_old < MAX_TOO_OLD);
+                    if too_old >= MAX_TOO_OLD
+                        && self.summary.samples == 0
+                        && let Some((_, error)) = self.too_old.take()
+                    {
+                        return Err(error);
+                    }
                     continue;
                 }
                 Written::Malformed(error) => (batch::halves_of_series(&batch), error),
@@ -280,6 +302,33 @@ impl Pass<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Leaves what is too old of a refused batch, as far as that is known, and opens the rest. The newer half
+    /// of a series is tried before the older one, which is left unsent if the newer one is too old already.
+    fn halve_by_age(
+        &mut self,
+        open: &mut Vec<Batch>,
+        batch: Batch,
+        error: &SendError,
+        halve: bool,
+    ) {
+        if let Some(older) = open.pop_if(|other| batch::is_older(other, &batch)) {
+            self.left(&older, error);
+        }
+        match batch::halves_of_samples(&batch) {
+            Some([older, newer]) if halve && batch.len() == 1 => open.extend([older, newer]),
+            Some([first, second]) if halve => open.extend([second, first]),
+            _ => self.left(&batch, error),
+        }
+    }
+
+    /// Remembers what is left as too old, if nothing older was.
+    fn left(&mut self, batch: &Batch, error: &SendError) {
+        let at = batch::earliest(batch).map_or(i64::MAX, |(_, sample)| sample.at_ms);
+        if self.too_old.as_ref().is_none_or(|(oldest, _)| at < *oldest) {
+            self.too_old = Some((at, too_old(batch, error, self.pusher.clock.now())));
+        }
     }
 
     /// Sends a batch, several times if need be.
@@ -305,7 +354,7 @@ impl Pass<'_> {
             match verdict::verdict(status.map(|status| status.as_u16()), said.expose()) {
                 Verdict::Malformed => return Ok(Written::Malformed(error)),
                 Verdict::Duplicate => return Ok(Written::Duplicate(error)),
-                Verdict::TooOld => return Err(too_old(batch, &error, now)),
+                Verdict::TooOld => return Ok(Written::TooOld(error)),
                 Verdict::Refused => return Err(refused(&error)),
                 Verdict::Later => {}
             }
