@@ -42,6 +42,16 @@ impl Files {
     pub(super) fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
         // Looked at before it is read: a change in between shows at the next look.
         self.0.push((path.to_owned(), Stamp::of(path)));
+        // Who opens a pipe waits until somebody writes into it.
+        let kind = path.metadata()?.file_type();
+        if !kind.is_file() {
+            let what = if kind.is_dir() {
+                "a directory"
+            } else {
+                "no regular file"
+            };
+            return Err(io::Error::other(format!("it is {what}")));
+        }
         let mut bytes = Vec::new();
         File::open(path)?
             .take(MAX_BYTES + 1)
@@ -95,6 +105,16 @@ mod tests {
         let (seven, _) = read();
         fs::remove_file(&path).unwrap();
         assert!(seven.have_changed());
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |path: &Path| Files::default().read(path).unwrap_err().to_string();
+        assert_eq!(read(folder.path()), "it is a directory");
+        let path = folder.path().join("socket");
+        let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert_eq!(read(&path), "it is no regular file");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The web config at work: kept in step with its files, and asked about every connection and request.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
@@ -14,11 +16,14 @@ use super::users::{Hashing, Verdict};
 use crate::clock::{SharedClock, instant};
 use crate::telemetry::Telemetry;
 
+/// How long a request waits for the files to be looked at; then the config from before serves it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Protects what is served. Without a web config it lets everybody in.
 #[derive(Debug)]
 pub struct Guard {
-    source: Option<Source>,
-    config: ArcSwap<WebConfig>,
+    source: Option<Arc<Source>>,
+    config: Arc<ArcSwap<WebConfig>>,
     hashing: Hashing,
     telemetry: Telemetry,
 }
@@ -27,10 +32,14 @@ pub struct Guard {
 struct Source {
     path: PathBuf,
     clock: SharedClock,
-    /// What the last reading has seen, whether it was good or not.
-    seen: Arc<Mutex<Files>>,
-    /// One looks at a time, and all others know then what it has found.
-    turn: tokio::sync::Mutex<()>,
+    /// Where what is read takes effect.
+    config: Arc<ArcSwap<WebConfig>>,
+    telemetry: Telemetry,
+    /// What the last reading has seen, whether it was good or not. Whoever holds it looks; all others
+    /// know then what was found.
+    seen: Arc<tokio::sync::Mutex<Files>>,
+    /// Whether it was told that the look under way takes too long.
+    told: AtomicBool,
 }
 
 /// Who may not have an answer, and what they are told.
@@ -64,14 +73,19 @@ impl Guard {
             None => WebConfig::default(),
         };
         telemetry.web_config_last_reload_successful.set(1);
+        let config = Arc::new(ArcSwap::from_pointee(config));
         Ok(Self {
-            source: path.map(|path| Source {
-                path,
-                clock,
-                seen: Arc::new(Mutex::new(files)),
-                turn: tokio::sync::Mutex::default(),
+            source: path.map(|path| {
+                Arc::new(Source {
+                    path,
+                    clock,
+                    config: Arc::clone(&config),
+                    telemetry: telemetry.clone(),
+                    seen: Arc::new(tokio::sync::Mutex::new(files)),
+                    told: AtomicBool::default(),
+                })
             }),
-            config: ArcSwap::from_pointee(config),
+            config,
             hashing: Hashing::bcrypt(),
             telemetry,
         })
@@ -79,42 +93,17 @@ impl Guard {
 
     /// What holds now: the files are looked at first.
     pub(in crate::http) async fn protection(&self) -> Protection {
-        if let Some(source) = &self.source {
-            let _turn = source.turn.lock().await;
-            if let Some(result) = source.read_if_changed().await {
-                self.replace(source, result);
-            }
+        if let Some(source) = &self.source
+            && tokio::time::timeout(PATIENCE, source.look()).await.is_err()
+            && !source.told.swap(true, Ordering::Relaxed)
+        {
+            tracing::error!(
+                file = %source.path.display(),
+                "the web config cannot be looked at within {} s, the one from before stays in use",
+                PATIENCE.as_secs()
+            );
         }
         Protection(self.config.load_full())
-    }
-
-    fn replace(&self, source: &Source, read: Result<WebConfig, WebConfigError>) {
-        let path = source.path.display();
-        let current = self.config.load();
-        let refused = match read {
-            Ok(config) => match current.what_would_be_lost(&config) {
-                None => {
-                    for warning in &config.warnings {
-                        tracing::warn!("web config: {warning}");
-                    }
-                    tracing::info!(file = %path, "web config reloaded");
-                    self.config.store(Arc::new(config));
-                    None
-                }
-                Some(lost) => Some(format!(
-                    "{path}: it turns off {lost}, which takes a restart: a file that is half written must \
-                     not open anything"
-                )),
-            },
-            Err(error) => Some(error.to_string()),
-        };
-        if let Some(error) = &refused {
-            tracing::error!("web config not reloaded, the one from before stays in use: {error}");
-        }
-        let successful = i64::from(refused.is_none());
-        self.telemetry
-            .web_config_last_reload_successful
-            .set(successful);
     }
 
     /// Whether a request with these headers may be answered; if not, what to say.
@@ -149,26 +138,55 @@ impl Guard {
 }
 
 impl Source {
-    /// What the files hold if they have changed since they were last read. Files may be slow: a thread
-    /// that may block looks at them.
-    async fn read_if_changed(&self) -> Option<Result<WebConfig, WebConfigError>> {
-        let (path, clock) = (self.path.clone(), Arc::clone(&self.clock));
-        let seen = Arc::clone(&self.seen);
+    /// Reads the files again if they have changed since they were last read. They may be slow: a thread
+    /// that may block looks at them. It goes on to the end, also where the client that had it look has
+    /// gone: what was seen has always taken effect.
+    async fn look(self: &Arc<Self>) {
+        let mut seen = Arc::clone(&self.seen).lock_owned().await;
+        let source = Arc::clone(self);
         let look = tokio::task::spawn_blocking(move || {
-            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.have_changed().then(|| {
+            if seen.have_changed() {
                 let mut files = Files::default();
-                let read = check::read(&path, &clock, &mut files);
+                let read = check::read(&source.path, &source.clock, &mut files);
                 *seen = files;
-                read
-            })
+                source.replace(read);
+            }
+            source.told.store(false, Ordering::Relaxed);
         });
         match look.await {
-            Ok(read) => read,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // The program ends.
-            Err(_) => None,
+            // Or the program ends.
+            _ => {}
         }
+    }
+
+    fn replace(&self, read: Result<WebConfig, WebConfigError>) {
+        let path = self.path.display();
+        let current = self.config.load();
+        let refused = match read {
+            Ok(config) => match current.what_would_be_lost(&config) {
+                None => {
+                    for warning in &config.warnings {
+                        tracing::warn!("web config: {warning}");
+                    }
+                    tracing::info!(file = %path, "web config reloaded");
+                    self.config.store(Arc::new(config));
+                    None
+                }
+                Some(lost) => Some(format!(
+                    "{path}: it turns off {lost}, which takes a restart: a file that is half written must \
+                     not open anything"
+                )),
+            },
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(error) = &refused {
+            tracing::error!("web config not reloaded, the one from before stays in use: {error}");
+        }
+        let successful = i64::from(refused.is_none());
+        self.telemetry
+            .web_config_last_reload_successful
+            .set(successful);
     }
 }
 
@@ -210,5 +228,70 @@ impl Protection {
             (None, None) => false,
             _ => true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    fn guard(path: PathBuf) -> Guard {
+        Guard::open(Some(path), Arc::new(SystemClock), Telemetry::new()).unwrap()
+    }
+
+    /// A web config with one user.
+    fn user(name: &str) -> String {
+        let hash = bcrypt::hash("swordfish", 4).unwrap();
+        format!("basic_auth_users:\n  {name}: {hash}\n")
+    }
+
+    async fn admitted(guard: &Guard, protection: &Protection, name: &str) -> bool {
+        let encoded = STANDARD.encode(format!("{name}:swordfish"));
+        let value = HeaderValue::from_str(&format!("Basic {encoded}")).unwrap();
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
+        guard.admit(protection, &headers).await.is_ok()
+    }
+
+    #[test]
+    fn a_client_that_hangs_up_midway_does_not_swallow_a_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web.yml");
+        fs::write(&path, user("alice")).unwrap();
+        let guard = guard(path.clone());
+        // One thread that may block, so that the second look comes after the first.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let before = guard.protection().await;
+            assert!(admitted(&guard, &before, "alice").await);
+            fs::write(&path, user("robert")).unwrap();
+            // Polled once, which starts the look, and dropped.
+            assert!(guard.protection().now_or_never().is_none());
+            let after = guard.protection().await;
+            assert!(admitted(&guard, &after, "robert").await);
+            assert!(!admitted(&guard, &after, "alice").await);
+        });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_hangs_leaves_the_config_from_before_in_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web.yml");
+        fs::write(&path, user("alice")).unwrap();
+        let guard = guard(path);
+        let seen = Arc::clone(&guard.source.as_ref().unwrap().seen);
+        let _hanging = seen.lock().await;
+        let protection = guard.protection().await;
+        assert!(admitted(&guard, &protection, "alice").await);
     }
 }
