@@ -20,6 +20,7 @@ mod view;
 use std::fmt;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use comfy_table::{CellAlignment, Table, presets};
@@ -242,10 +243,13 @@ impl ServeArguments {
 }
 
 fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .build()?
-        .block_on(command)
+        .build()?;
+    let result = runtime.block_on(command);
+    // A thread may wait for a file for ever, as on a mount that has died.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
 }
 
 /// The config of the file that the command line names, as of today.
