@@ -99,13 +99,17 @@ impl App {
                 () = stop.cancelled() => break Ok(()),
                 Some(()) = reload.recv() => {
                     supervisor.reloading();
-                    // The log has told it.
-                    let _ = self.reload().await;
+                    // The log has told what became of it.
+                    if self.reload(&stop).await.is_none() {
+                        break Ok(());
+                    }
                     supervisor.ready(&self.board);
                 }
                 Some(asked) = self.lifecycle_requests.recv() => {
                     supervisor.reloading();
-                    let reloaded = self.reload().await;
+                    let Some(reloaded) = self.reload(&stop).await else {
+                        break Ok(());
+                    };
                     supervisor.ready(&self.board);
                     // Who asked may have gone.
                     let _ = asked.send(reloaded);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::start::hooks;
@@ -14,12 +15,17 @@ use crate::sync::cron::CronTrigger;
 use crate::sync::worker::Reload;
 
 impl App {
-    /// Has the config read again; says why if it stays as it was.
-    pub(super) async fn reload(&mut self) -> Reloaded {
-        let result = self.read_and_apply().await;
+    /// Has the config read again; says why if it stays as it was. Nothing if the program is to end before
+    /// it is read, which may take for ever.
+    pub(super) async fn reload(&mut self, stop: &CancellationToken) -> Option<Reloaded> {
+        let read = stop.run_until_cancelled(read(&self.read_config)).await?;
+        let result = match read {
+            Ok(config) => self.apply(config).await,
+            Err(error) => Err(error.into()),
+        };
         self.telemetry
             .config_reloaded(self.clock.now(), result.is_ok());
-        match result {
+        Some(match result {
             Ok(()) => {
                 info!("config reloaded");
                 Ok(())
@@ -30,12 +36,11 @@ impl App {
                 self.board.not_configured(summary.clone());
                 Err(summary)
             }
-        }
+        })
     }
 
-    /// Reads the config and applies it: whole, or if anything is in the way, not at all.
-    async fn read_and_apply(&mut self) -> Result<(), StartError> {
-        let config = read(&self.read_config).await?;
+    /// Applies the config: whole, or if anything is in the way, not at all.
+    async fn apply(&mut self, config: Config) -> Result<(), StartError> {
         let http = HttpClient::new(&config.api)?;
         let syncer = syncer(&config, &http, &self.ledger, &self.clock, &self.telemetry);
         let cron = CronTrigger::start(&config.schedule, Arc::clone(&self.wake)).await?;

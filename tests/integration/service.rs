@@ -138,6 +138,10 @@ async fn an_exporter_whose_reload_hangs_is_no_longer_said_to_be_alive() {
     let ready = manager.next().await;
     assert!(ready.starts_with("READY=1\n"), "{ready}");
     manager.until("WATCHDOG=1\n").await;
+
+    // One that hangs for good ends all the same when it is told to.
+    exporter.signal("HUP").await;
+    manager.until("RELOADING=1").await;
     exporter.stop().await;
 }
 
