@@ -1,5 +1,6 @@
-//! `basic_auth_users`: who may ask. How long an answer takes tells nothing of who is known: a name is
-//! looked up by a keyed digest, and a password that comes with an unknown one is hashed like any other.
+//! `basic_auth_users`: who may ask. How long an answer takes tells nothing of who is known if all hashes
+//! have one cost: a name is looked up by a keyed digest, and a password that comes with an unknown one is
+//! hashed like any other, at the highest cost. Where costs differ, a lower one shows, and is warned of.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -92,7 +93,7 @@ impl Users {
         warnings: &mut Vec<String>,
     ) -> Result<Option<Self>, Fault> {
         let mut by_name = HashMap::new();
-        let mut highest_cost = 0;
+        let (mut lowest_cost, mut highest_cost) = (u32::MAX, 0);
         for (name, hash) in written {
             let shown = printable(&name);
             if name.contains(':') {
@@ -113,12 +114,19 @@ impl Users {
                     "the password of user `{shown}` has the bcrypt cost {cost}: checking it takes seconds"
                 ));
             }
+            lowest_cost = lowest_cost.min(cost);
             highest_cost = highest_cost.max(cost);
             let user = User {
                 hash: hash.value,
                 right: Mutex::default(),
             };
             by_name.insert(digest(&key, &[name.as_bytes()]), user);
+        }
+        if lowest_cost < highest_cost {
+            warnings.push(format!(
+                "the passwords have bcrypt costs from {lowest_cost} to {highest_cost}: whoever tries names out \
+                 is refused faster for those of a lower cost, so give all the same"
+            ));
         }
         Ok((!by_name.is_empty()).then(|| Self {
             key,
