@@ -67,11 +67,15 @@ impl Answer {
         self.status == 200 && self.body == "ready"
     }
 
-    /// What this exporter, which is alive then, demands before it tells more.
+    /// What this exporter, which is alive then, asks for before it tells more.
     pub(super) fn demand(&self) -> Option<&'static str> {
         match self.status {
             400 if self.body.starts_with("TLS is spoken here") => Some("TLS"),
             401 if self.body.starts_with("unauthorized: this exporter ") => Some("a password"),
+            429 if self.body.starts_with("too many requests: see rate_limit") => {
+                Some("fewer requests")
+            }
+            503 if self.body == "too many passwords are being checked" => Some("fewer passwords"),
             _ => None,
         }
     }
@@ -79,5 +83,34 @@ impl Answer {
     /// Why this exporter says that it is not ready.
     pub(super) fn not_ready(&self) -> Option<&str> {
         self.body.strip_prefix("not ready: ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exporter_that_protects_itself_is_alive() {
+        let demand = |status: &str, body: &str| {
+            let head = format!("HTTP/1.1 {status}\r\nRetry-After: 1");
+            Answer::of(&format!("{head}\r\n\r\n{body}\n")).demand()
+        };
+        let limited = "too many requests: see rate_limit in the web config";
+        assert_eq!(
+            demand("429 Too Many Requests", limited),
+            Some("fewer requests")
+        );
+        let busy = "too many passwords are being checked";
+        assert_eq!(
+            demand("503 Service Unavailable", busy),
+            Some("fewer passwords")
+        );
+        // What stands before it may say the like.
+        assert_eq!(demand("429 Too Many Requests", "slow down"), None);
+        assert_eq!(
+            demand("503 Service Unavailable", "no server is available"),
+            None
+        );
     }
 }
