@@ -2,6 +2,7 @@
 
 mod hooks;
 mod push;
+mod web;
 
 use std::fs;
 

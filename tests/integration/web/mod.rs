@@ -124,7 +124,9 @@ async fn curl_is_let_in_with_a_certificate_and_a_password_only() {
             exporter.address()
         )
     );
-    assert_eq!(exporter.logged("canary"), 0);
+    for secret in ["swordfish", "Swordfish"] {
+        assert_eq!(exporter.logged(secret), 0, "{secret}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
