@@ -23,6 +23,13 @@ struct Table {
     open: HashMap<u64, Entry>,
 }
 
+impl Table {
+    fn waiting(&self) -> usize {
+        let phases = self.open.values().map(|entry| entry.phase);
+        phases.filter(|phase| *phase == Phase::Waiting).count()
+    }
+}
+
 #[derive(Debug)]
 struct Entry {
     phase: Phase,
@@ -30,13 +37,30 @@ struct Entry {
     evicted: CancellationToken,
 }
 
-/// What a connection is about. The order is that in which connections are given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What a connection is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// No complete request head is there: the connection is silent, dripping or idle.
     Waiting,
+    /// The client has said what it must to begin with TLS, and the handshake is our work too.
+    Greeted,
     /// A response is on its way.
     Answering,
+}
+
+impl Phase {
+    /// The lower, the sooner connections of this phase are given up; `crowded` says that more than half of the
+    /// places are taken by those that wait. So those that wait and those in a handshake have half of them each,
+    /// and neither a crowd that says nothing nor one that begins handshakes shuts out a client on its way
+    /// through both.
+    fn rank(self, crowded: bool) -> u8 {
+        match self {
+            Self::Waiting if crowded => 0,
+            Self::Greeted => 1,
+            Self::Waiting => 2,
+            Self::Answering => 3,
+        }
+    }
 }
 
 /// A connection's place in the table. Dropping it frees the place.
@@ -60,8 +84,9 @@ impl Connections {
         })
     }
 
-    /// Enters a new connection, and evicts another if there is no room for it: the one that has
-    /// waited longest for a request, or else the one whose response has taken longest. So nobody
+    /// Enters a new connection, and evicts another if there is no room for it: of those that wait for a
+    /// request or are in a handshake, by what there is more of, the oldest, or else the one whose response
+    /// has taken longest. So nobody
     /// who keeps connections open can shut out a scraper, who needs one for a moment only.
     pub(super) fn open(self: &Arc<Self>, now: Instant) -> Arc<Slot> {
         let mut table = self.table();
@@ -105,7 +130,7 @@ impl Connections {
         let mut next = now + waiting.min(answering);
         table.open.retain(|_, entry| {
             let limit = match entry.phase {
-                Phase::Waiting => waiting,
+                Phase::Waiting | Phase::Greeted => waiting,
                 Phase::Answering => answering,
             };
             let deadline = entry.since + limit;
@@ -133,10 +158,11 @@ impl Connections {
     }
 
     fn evict_one(&self, table: &mut Table) {
+        let crowded = table.waiting() * 2 > self.capacity;
         let first = table
             .open
             .iter()
-            .min_by_key(|(number, entry)| (entry.phase, entry.since, **number))
+            .min_by_key(|(number, entry)| (entry.phase.rank(crowded), entry.since, **number))
             .map(|(number, _)| *number);
         if let Some(entry) = first.and_then(|number| table.open.remove(&number)) {
             entry.evicted.cancel();
@@ -159,6 +185,13 @@ impl Slot {
     pub(super) fn answering(self: &Arc<Self>) -> Answering {
         self.enter(Phase::Answering);
         Answering(Arc::clone(self))
+    }
+
+    /// The client has begun with TLS. Its time goes on.
+    pub(super) fn greeted(&self) {
+        if let Some(entry) = self.connections.table().open.get_mut(&self.number) {
+            entry.phase = Phase::Greeted;
+        }
     }
 
     /// Completes when the connection is to be closed at once.
@@ -236,6 +269,38 @@ mod tests {
         drop(slots[1].answering());
         let _fifth = connections.open(instant());
         assert!(!is_open(&slots[0]) && is_open(&slots[2]));
+    }
+
+    #[test]
+    fn handshakes_and_silence_have_half_of_the_places_each() {
+        let connections = Connections::new(4, Telemetry::new());
+        let now = instant();
+        let open = || connections.open(now);
+        let greeted = || {
+            let slot = connections.open(now);
+            slot.greeted();
+            slot
+        };
+        // More than half are silent: the oldest of them goes, and no handshake.
+        let (handshake, silent) = (greeted(), [open(), open(), open()]);
+        let another = open();
+        assert!(is_open(&handshake) && is_open(&another) && !is_open(&silent[0]));
+        drop((handshake, silent, another));
+        // More than half are in a handshake: the oldest of them goes, and nobody who has just come.
+        let (late, handshakes) = (open(), [greeted(), greeted(), greeted()]);
+        let another = greeted();
+        assert!(is_open(&late) && is_open(&another) && !is_open(&handshakes[0]));
+    }
+
+    #[test]
+    fn a_handshake_wins_no_time() {
+        let connections = Connections::new(4, Telemetry::new());
+        let (limit, hour) = (Duration::from_secs(10), Duration::from_secs(3600));
+        let start = instant();
+        let slot = connections.open(start);
+        slot.greeted();
+        connections.evict_late(start + limit, limit, hour);
+        assert!(!is_open(&slot));
     }
 
     #[test]

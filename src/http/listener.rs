@@ -15,8 +15,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
+use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -178,7 +181,7 @@ async fn converse(server: Arc<Server>, socket: Socket) {
             None => Some((Either::Left(socket), protection)),
             Some(config) => {
                 let socket = speaks_tls(socket).await?;
-                match TlsAcceptor::from(config).accept(socket).await {
+                match shake_hands(socket, config, &slot).await {
                     Ok(stream) => Some((Either::Right(stream), protection)),
                     Err(error) => {
                         tracing::debug!(%error, "no TLS with a client");
@@ -217,6 +220,17 @@ async fn speaks_tls(mut socket: Socket) -> Option<Socket> {
         Ok(1) => Some(socket),
         _ => None,
     }
+}
+
+/// Agrees on TLS with the client.
+async fn shake_hands(
+    socket: Socket,
+    config: Arc<ServerConfig>,
+    slot: &Slot,
+) -> io::Result<TlsStream<Socket>> {
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), socket).await?;
+    slot.greeted();
+    hello.into_stream(config).await
 }
 
 async fn answer_requests(
