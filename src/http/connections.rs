@@ -110,6 +110,11 @@ impl Connections {
         })
     }
 
+    /// Whether whoever comes next presses another out.
+    pub(super) fn are_full(&self) -> bool {
+        self.table().open.len() >= self.capacity
+    }
+
     /// Evicts one connection, where the system has no room for another.
     pub(super) fn make_room(&self) {
         let mut table = self.table();

@@ -73,6 +73,10 @@ impl Default for Limits {
     }
 }
 
+/// Where there is no room left, so many connections are accepted before a pause: some 2,000 a second.
+const CROWD_AT_ONCE: u32 = 4;
+const CROWD_PAUSE: Duration = Duration::from_millis(1);
+
 /// What every connection needs.
 struct Server {
     state: State,
@@ -136,6 +140,7 @@ async fn evict_late(server: &Server) {
 async fn accept(server: Arc<Server>, listener: Listener) {
     let [shortest, longest] = ACCEPT_PAUSE;
     let mut pause = shortest;
+    let mut pressed_in: u32 = 0;
     loop {
         let accepted = tokio::select! {
             () = server.shutdown.cancelled() => return,
@@ -144,7 +149,17 @@ async fn accept(server: Arc<Server>, listener: Listener) {
         match accepted {
             Ok(socket) => {
                 pause = shortest;
-                server.tasks.spawn(converse(Arc::clone(&server), socket));
+                let slot = server.connections.open(instant());
+                let conversation = converse(Arc::clone(&server), socket, slot);
+                server.tasks.spawn(conversation);
+                // Where each that comes presses another out, a crowd must not press out those that have come
+                // just before it, faster than they can say what they want.
+                if server.connections.are_full() {
+                    pressed_in = pressed_in.wrapping_add(1);
+                    if pressed_in % CROWD_AT_ONCE == 0 {
+                        tokio::time::sleep(CROWD_PAUSE).await;
+                    }
+                }
             }
             Err(error) if is_of_the_connection(&error) => {}
             // Out of file descriptors or memory. What waits goes first; trying on at once would
@@ -173,8 +188,7 @@ fn is_of_the_connection(error: &io::Error) -> bool {
 }
 
 /// Answers the requests of one connection until either side has had enough.
-async fn converse(server: Arc<Server>, socket: Socket) {
-    let slot = server.connections.open(instant());
+async fn converse(server: Arc<Server>, socket: Socket, slot: Arc<Slot>) {
     let begun = async {
         let protection = server.guard.protection().await;
         match protection.tls().cloned() {
