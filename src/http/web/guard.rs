@@ -265,7 +265,7 @@ mod tests {
         let path = folder.path().join("web.yml");
         fs::write(&path, user("alice")).unwrap();
         let guard = guard(path.clone());
-        // One thread that may block, so that the second look comes after the first.
+        // One thread that may block, so that one look comes after the other.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(1)
@@ -275,8 +275,12 @@ mod tests {
             let before = guard.protection().await;
             assert!(admitted(&guard, &before, "alice").await);
             fs::write(&path, user("robert")).unwrap();
-            // Polled once, which starts the look, and dropped.
+            // The look begins only after the client has gone, which polls once.
+            let (go_on, waits) = std::sync::mpsc::channel::<()>();
+            let busy = tokio::task::spawn_blocking(move || waits.recv());
             assert!(guard.protection().now_or_never().is_none());
+            drop(go_on);
+            assert!(busy.await.unwrap().is_err());
             let after = guard.protection().await;
             assert!(admitted(&guard, &after, "robert").await);
             assert!(!admitted(&guard, &after, "alice").await);
