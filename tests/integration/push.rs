@@ -342,7 +342,7 @@ async fn what_is_too_old_of_one_agent_keeps_nothing_else_from_arriving() {
     for agent in scene.agents() {
         let found = database.samples(&agent.account, &agent.name);
         let mut expected = truth(&scene, &agent, "2026-03-09");
-        expected.retain(|(at, _)| agent.name != "shop" || *at >= window);
+        expected.retain(|(at, _)| &*agent.name != "shop" || *at >= window);
         assert_eq!(found, expected, "{}", agent.name);
     }
     let requests = database.writes().len();
