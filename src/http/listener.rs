@@ -156,7 +156,7 @@ async fn accept(server: Arc<Server>, listener: Listener) {
                 // just before it, faster than they can say what they want.
                 if server.connections.are_full() {
                     pressed_in = pressed_in.wrapping_add(1);
-                    if pressed_in % CROWD_AT_ONCE == 0 {
+                    if pressed_in.is_multiple_of(CROWD_AT_ONCE) {
                         tokio::time::sleep(CROWD_PAUSE).await;
                     }
                 }
