@@ -1,6 +1,6 @@
-//! Composition: binds the addresses, opens the ledger, starts the parts ([`start`]) and links them
-//! ([`link`]), changes at a reload what a reload can change ([`reload`]), tells the service manager how it
-//! is ([`supervisor`]), and drains everything when it is told to end.
+//! Composition: binds the addresses, opens the ledger, starts the parts (`start`) and links them
+//! (`link`), changes at a reload what a reload can change (`reload`), tells the service manager how it
+//! is (`supervisor`), and drains everything when it is told to end.
 
 mod link;
 mod reload;
