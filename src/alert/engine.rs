@@ -205,6 +205,10 @@ impl Engine {
             today,
         )
         .await?;
+        let facts = Facts {
+            clocks_agree: self.clock.agrees(),
+            ..facts
+        };
         let verdict = self.decide(facts, Arc::clone(&memory), now).await;
         let memory = self.keep(verdict.step, memory, now).await?;
         let alerts = published::alerts(verdict.subjects, &memory);
@@ -337,6 +341,9 @@ impl Engine {
 
     /// Whether there is a reason to evaluate the rules now.
     pub(super) fn is_due(&self) -> bool {
+        if !self.clock.is_known() {
+            return false;
+        }
         let pending = self.signals.pending();
         let Some(evaluated) = self.evaluated else {
             return pending.members.is_some() || self.members.is_some();

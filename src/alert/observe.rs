@@ -76,6 +76,8 @@ pub struct Facts {
     pub watched_from: HashMap<Arc<str>, Day>,
     /// Which keys and agents FlowGent refuses.
     pub access: Arc<Access>,
+    /// Whether this host's clock agrees with FlowGent's.
+    pub clocks_agree: bool,
 }
 
 /// Reads what the rules are about, as of the day `today`. A rule that is not among the `watched`, or
@@ -141,6 +143,7 @@ pub async fn observe(
         budgets: books.into_iter().map(Book::close).collect(),
         watched_from,
         access,
+        clocks_agree: true,
     })
 }
 

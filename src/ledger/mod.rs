@@ -66,7 +66,7 @@ use writer::Writer;
 
 /// The values of the label `transaction` of `flowgent_exporter_ledger_transaction_duration_seconds` and
 /// `flowgent_exporter_ledger_errors_total`.
-pub const TRANSACTIONS: [&str; 26] = [
+pub const TRANSACTIONS: [&str; 27] = [
     CONFIGURE,
     REGISTER,
     RECORD,
@@ -77,6 +77,7 @@ pub const TRANSACTIONS: [&str; 26] = [
     SAVE_LIST,
     LIST,
     NUMBERS,
+    NEWEST,
     HISTORY_START,
     RECORD_ALERTS,
     ALERT_MEMORY,
@@ -105,6 +106,7 @@ const REVISIONS: &str = "revisions";
 const SAVE_LIST: &str = "save_list";
 const LIST: &str = "list";
 const NUMBERS: &str = "numbers";
+const NEWEST: &str = "newest";
 const HISTORY_START: &str = "history_start";
 const RECORD_ALERTS: &str = "record_alerts";
 const ALERT_MEMORY: &str = "alert_memory";
@@ -160,7 +162,7 @@ pub struct Fetched {
     pub window: Window,
     /// The days that came: inside the window, each once, in any order, finite and not negative.
     pub rows: Vec<Usage>,
-    /// When the answer came.
+    /// When the answer came, by the clock that is behind if they differ: the days settle by it.
     pub at: DateTime<Utc>,
 }
 

@@ -155,6 +155,7 @@ fn facts(today: &str) -> Facts {
         agents: Vec::new(),
         budgets: HashMap::new(),
         watched_from: HashMap::new(),
+        clocks_agree: true,
         access: Arc::default(),
     }
 }
