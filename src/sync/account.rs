@@ -24,7 +24,8 @@ use crate::telemetry::Telemetry;
 pub(super) struct Account {
     pub(super) settings: AccountSettings,
     pub(super) client: Client,
-    pub(super) concurrency: usize,
+    api: flowgent::Settings,
+    http: HttpClient,
     /// Whether its key was refused the last time it was tried.
     pub(super) refused: AtomicBool,
     /// The agents that failed in the last sync, by their ids: they are asked for last.
@@ -46,12 +47,28 @@ impl Account {
         Self {
             settings: settings.clone(),
             client: Client::new(http, api, Arc::clone(&settings.name), telemetry, clock),
-            concurrency: api.concurrency,
+            api: api.clone(),
+            http: http.clone(),
             refused: AtomicBool::new(false),
             troubled: Mutex::default(),
             patience: api.timeout,
             warnings: Mutex::default(),
         }
+    }
+
+    /// Whether both are asked in the same way. Keys are read at each sync anyway.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.settings == other.settings && self.api == other.api && self.http.is_like(&other.http)
+    }
+
+    /// Whether its key was refused the last time it was tried.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// The most requests under way at once.
+    pub(super) const fn concurrency(&self) -> usize {
+        self.api.concurrency
     }
 
     /// Reads the key again, so that it can be rotated while the program runs. A key that was read

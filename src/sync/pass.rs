@@ -100,7 +100,7 @@ impl Pass {
     pub(super) async fn run(self: Arc<Self>) -> Result<(), LedgerError> {
         // A key that was refused the last time is tried with one careful request. Where agents are
         // listed, the listing was that request.
-        if self.account.refused.load(Ordering::Relaxed) {
+        if self.account.is_refused() {
             if self.account.settings.discover {
                 lock(&self.state).abandoned = true;
             } else {
@@ -108,7 +108,7 @@ impl Pass {
             }
         }
         let mut workers = JoinSet::new();
-        for _ in 0..self.account.concurrency {
+        for _ in 0..self.account.concurrency() {
             let pass = Arc::clone(&self);
             workers.spawn(async move { while pass.work_one().await {} });
         }
