@@ -263,6 +263,7 @@ mod tests {
             first: None,
             windows: 1,
             agents: BTreeSet::new(),
+            key: None,
         }
     }
 

@@ -79,10 +79,12 @@ impl Account {
         match join(tokio::task::spawn_blocking(move || source.read())).await {
             Ok(key) => {
                 if let Err(error) = self.client.set_key(key) {
-                    lock(report).account_problem(name, error.outcome(), &error);
+                    lock(report).key_problem(name, error.outcome(), &error, &self.settings.api_key);
                 }
             }
-            Err(error) => lock(report).account_problem(name, "key_unreadable", &error),
+            Err(error) => {
+                lock(report).key_problem(name, "key_unreadable", &error, &self.settings.api_key)
+            }
         }
     }
 
@@ -133,7 +135,12 @@ impl Account {
         self.refused.store(refused, Ordering::Relaxed);
         let tell = |error: ApiError| {
             let text: &dyn fmt::Display = &format!("listing agents: {error}");
-            lock(report).account_problem(&self.settings.name, error.outcome(), text);
+            let name = &self.settings.name;
+            let mut report = lock(report);
+            report.account_problem(name, error.outcome(), text);
+            if refused {
+                report.key_problem(name, error.outcome(), text, &self.settings.api_key);
+            }
         };
         listing.map_err(tell).ok()
     }

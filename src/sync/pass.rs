@@ -222,8 +222,9 @@ impl Pass {
         (self.observer)(Event::Left(1));
         if error.is_account_wide() {
             self.account.refused.store(true, Ordering::Relaxed);
-            let name = &self.account.settings.name;
-            lock(&self.report).account_problem(name, error.outcome(), error);
+            let settings = &self.account.settings;
+            let (name, key) = (&settings.name, &settings.api_key);
+            lock(&self.report).key_problem(name, error.outcome(), error, key);
         } else {
             lock(&self.report).window_problem(index, window, error.outcome(), error);
         }
