@@ -160,8 +160,17 @@ impl<'a> Exporter<'a> {
         }
     }
 
+    /// What it takes while no sync is under way.
     fn sample(&self) -> Result<Sample> {
-        let text = self.ask("GET", "/metrics")?;
+        let started = instant();
+        let text = loop {
+            let text = self.ask("GET", "/metrics")?;
+            if self.figure(&text, "flowgent_exporter_sync_running")? == 0.0 {
+                break text;
+            }
+            ensure!(started.elapsed() < PATIENCE, "a sync does not end");
+            std::thread::sleep(Duration::from_millis(100));
+        };
         Ok(Sample {
             rss_mib: rss_mib(&self.running.id())?,
             tasks: self.figure(&text, "flowgent_exporter_runtime_tasks")?,
