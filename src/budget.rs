@@ -68,6 +68,14 @@ pub struct Standing {
     pub agents: usize,
 }
 
+impl Period {
+    /// Whether all its days have passed on the day `today`.
+    #[must_use]
+    pub fn is_over(self, today: Day) -> bool {
+        self.end.is_some_and(|end| end <= today)
+    }
+}
+
 impl Cycle {
     /// The period that `day` lies in. One before the start of a total lies in that total.
     #[must_use]

@@ -1,27 +1,27 @@
 //! Reads from the ledger what the rules are about.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Access, Check, Rule, Settings, Span};
 use crate::budget::{Cycle, Period, Standing, Tally};
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::forecast::{PATTERN_DAYS, Pattern};
-use crate::ledger::{LedgerError, Member, View, Watched};
+use crate::ledger::{JUDGED_DAYS, JudgedDays, LedgerError, Member, View, Watched};
 use crate::roster::{Agent, Matcher};
 use crate::series::{self, Totals};
 
 /// How many agents are read from the ledger at a time: what is read of all of them is never there at
 /// once, and other readers come in between.
 const AGENTS_AT_A_TIME: usize = 4096;
-/// Periods that ended at most so many days before today are still looked at: their last days may come
+/// How long a period is looked at after it was first evaluated with its end past: its last days may come
 /// late.
-const LATE_DAYS: i32 = 7;
-/// How many days of an agent's own rules look back: yesterday and the eight weeks before it.
-const RECENT_DAYS: i32 = 57;
-/// What is usual on a day of the week is not said from fewer days than this.
+const LATE: TimeDelta = TimeDelta::days(7);
+/// How many days rules about days look back: the days that they judge, and eight weeks before each.
+const RECENT_DAYS: i32 = JUDGED_DAYS as i32 + 56;
+/// The fewest days of which a usual value is made.
 const MIN_USUAL_DAYS: usize = 3;
 
 /// What is known of one agent. Nothing is if no rule asks for it.
@@ -31,17 +31,14 @@ pub struct AgentFacts {
     pub member: Member,
     /// It as the subject of an alert: `acme/support`.
     pub subject: Arc<str>,
-    /// Credits used yesterday; absent if that is not known.
-    pub previous_day_credits: Option<f64>,
+    /// The days that rules about days judge, oldest first; the last one is yesterday.
+    pub days: [SubjectDay; JUDGED_DAYS],
     /// What was used on the 7 days that end with yesterday.
     pub previous_7_days: Known,
     /// What was used on the 30 days that end with yesterday.
     pub previous_30_days: Known,
     /// What was used on the complete days of this month.
     pub month_to_date: Known,
-    /// The median of yesterday's day of the week over the eight weeks before; absent if fewer than
-    /// three of those days are known.
-    pub usual_credits: Option<f64>,
     /// How many days from the history start through yesterday are not known.
     pub missing_days: u32,
     /// The oldest of them.
@@ -60,6 +57,46 @@ pub struct Known {
     pub missing_days: u32,
 }
 
+/// One day of an agent, or of several added up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SubjectDay {
+    /// The UTC day.
+    pub day: Day,
+    /// What is known of it.
+    pub known: Known,
+    /// The median of its weekday over the eight weeks before; absent if fewer than three of those days
+    /// are known.
+    pub usual_credits: Option<f64>,
+}
+
+/// A budget in one period.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PeriodFacts {
+    /// How it stands.
+    pub standing: Standing,
+    /// When the budget was first evaluated after the period's end; none of the current period.
+    pub over_since: Option<DateTime<Utc>>,
+}
+
+/// What an evaluation goes by, besides the days in the ledger.
+#[derive(Debug, Clone)]
+pub struct Background {
+    /// The instant of the evaluation.
+    pub now: DateTime<Utc>,
+    /// The UTC day; the newest day that can be known is the one before.
+    pub today: Day,
+    /// Whether the day is known for certain. If not, nothing ends, and nothing that counts time fires.
+    pub is_certain: bool,
+    /// Whether a sync has ended since the program started: what is missing then is not on its way.
+    pub has_synced: bool,
+    /// How the rules were watched before.
+    pub watched: Arc<HashMap<Arc<str>, Watched>>,
+    /// The days that were judged before.
+    pub judged: Arc<JudgedDays>,
+    /// Which keys and agents FlowGent refuses.
+    pub access: Arc<Access>,
+}
+
 /// Everything that the rules are asked about, as of one UTC day.
 #[derive(Debug, Clone)]
 pub struct Facts {
@@ -71,15 +108,21 @@ pub struct Facts {
     pub agents: Vec<AgentFacts>,
     /// How each budget stands in the periods that are looked at, oldest first, by the budget's name.
     /// The last one is the current one.
-    pub budgets: HashMap<Arc<str>, Vec<Standing>>,
+    pub budgets: HashMap<Arc<str>, Vec<PeriodFacts>>,
     /// The first day that was still to end when a rule was first watched as it is, by the rule's name.
     pub watched_from: HashMap<Arc<str>, Day>,
+    /// The rules that a version watched which did not keep the days that it judged.
+    pub unseeded: HashSet<Arc<str>>,
+    /// Whether a sync has ended since the program started.
+    pub has_synced: bool,
+    /// The days that were judged before.
+    pub judged: Arc<JudgedDays>,
     /// Which keys and agents FlowGent refuses.
     pub access: Arc<Access>,
 }
 
-/// Reads what the rules are about, as of the day `today`. A rule that is not among the `watched`, or
-/// was another one then, is watched from that day on.
+/// Reads what the rules are about. A rule that was not watched before, or was another one then, is
+/// watched from that day on.
 ///
 /// # Errors
 /// The ledger could not be read.
@@ -87,27 +130,38 @@ pub async fn observe(
     ledger: &View,
     members: &Arc<[Member]>,
     settings: &Settings,
-    watched: &HashMap<Arc<str>, Watched>,
-    access: Arc<Access>,
-    today: Day,
+    background: &Background,
 ) -> Result<Facts, LedgerError> {
+    let Background {
+        now,
+        today,
+        is_certain: _,
+        has_synced,
+        watched,
+        judged,
+        access,
+    } = background;
+    let (now, today) = (*now, *today);
     let watched_from: HashMap<Arc<str>, Day> = settings
         .rules
         .iter()
         .map(|rule| {
-            let from = watched_since(rule, watched).map_or(today, Day::of);
+            let from = watched_as_is(rule, watched).map_or(today, |watched| Day::of(watched.since));
             (Arc::clone(&rule.name), from)
         })
         .collect();
     let books: Vec<Book> = settings
         .rules
         .iter()
-        .filter_map(|rule| Book::of(rule, watched_from[&rule.name], today))
+        .filter_map(|rule| Book::of(rule, watched_as_is(rule, watched), now, today))
         .collect();
     let members = concerned(members, &settings.rules);
     let wanted = wanted(&members, &settings.rules, &books, today);
     let gatherer = Arc::new(Mutex::new(Gatherer { today, books }));
-    let mut agents: Vec<AgentFacts> = members.iter().map(AgentFacts::unread).collect();
+    let mut agents: Vec<AgentFacts> = members
+        .iter()
+        .map(|member| AgentFacts::unread(member, today))
+        .collect();
     for wanted in wanted.chunks(AGENTS_AT_A_TIME) {
         // They ascend by the first day that is wanted of each.
         let Some((recent_from, _)) = wanted.first() else {
@@ -140,18 +194,28 @@ pub async fn observe(
         agents,
         budgets: books.into_iter().map(Book::close).collect(),
         watched_from,
-        access,
+        unseeded: settings
+            .rules
+            .iter()
+            .filter(|rule| {
+                let watched = watched_as_is(rule, watched);
+                watched.is_some_and(|watched| watched.evaluated.is_none())
+            })
+            .map(|rule| Arc::clone(&rule.name))
+            .collect(),
+        has_synced: *has_synced,
+        judged: Arc::clone(judged),
+        access: Arc::clone(access),
     })
 }
 
-/// Since when `rule` is watched as it is; none if it never was.
-pub(super) fn watched_since(
+/// How `rule` was watched as it is; none if it never was.
+pub(super) fn watched_as_is<'a>(
     rule: &Rule,
-    watched: &HashMap<Arc<str>, Watched>,
-) -> Option<DateTime<Utc>> {
+    watched: &'a HashMap<Arc<str>, Watched>,
+) -> Option<&'a Watched> {
     let watched = watched.get(&rule.name);
-    let same = watched.filter(|watched| watched.definition == rule.definition());
-    same.map(|watched| watched.since)
+    watched.filter(|watched| watched.definition == rule.definition())
 }
 
 /// The agents that any of `rules` is about. There may be very many others, whom nothing is kept of.
@@ -200,13 +264,18 @@ struct Book {
     name: Arc<str>,
     matcher: Matcher,
     limit_credits: f64,
-    /// Oldest first.
-    tallies: Vec<(Period, Tally)>,
+    /// The periods, oldest first, and when each was first evaluated with its end past.
+    tallies: Vec<(Period, Option<DateTime<Utc>>, Tally)>,
 }
 
 impl Book {
     /// Nobody's use yet of the budget that `rule` is; none if it is another rule.
-    fn of(rule: &Rule, watched_from: Day, today: Day) -> Option<Self> {
+    fn of(
+        rule: &Rule,
+        watched: Option<&Watched>,
+        now: DateTime<Utc>,
+        today: Day,
+    ) -> Option<Self> {
         let Check::Budget {
             limit_credits,
             cycle,
@@ -215,12 +284,12 @@ impl Book {
         else {
             return None;
         };
-        let tally = |period| (period, Tally::new(period, today));
+        let tally = |(period, over_since)| (period, over_since, Tally::new(period, today));
         Some(Self {
             name: Arc::clone(&rule.name),
             matcher: rule.matcher.clone(),
             limit_credits,
-            tallies: periods(cycle, watched_from, today)
+            tallies: periods(cycle, watched, now, today)
                 .into_iter()
                 .map(tally)
                 .collect(),
@@ -229,35 +298,52 @@ impl Book {
 
     /// The first day that counts.
     fn start(&self) -> Option<Day> {
-        self.tallies.first().map(|(period, _)| period.start)
+        self.tallies.first().map(|(period, ..)| period.start)
     }
 
     /// The budget's name, and how it stands.
-    fn close(self) -> (Arc<str>, Vec<Standing>) {
-        let standing = |(_, tally): &(_, Tally)| tally.standing(self.limit_credits);
-        let standings = self.tallies.iter().map(standing).collect();
-        (self.name, standings)
+    fn close(self) -> (Arc<str>, Vec<PeriodFacts>) {
+        let facts = |(_, over_since, tally): &(_, _, Tally)| PeriodFacts {
+            standing: tally.standing(self.limit_credits),
+            over_since: *over_since,
+        };
+        let facts = self.tallies.iter().map(facts).collect();
+        (self.name, facts)
     }
 }
 
-/// The periods of `cycle` that are looked at, oldest first: the one that yesterday lies in, and those
-/// before it that may still get late days, unless they ended before `watched_from`.
-fn periods(cycle: Cycle, watched_from: Day, today: Day) -> Vec<Period> {
+/// The periods of `cycle` that are looked at, oldest first, with when each was first evaluated with its
+/// end past: the one that yesterday lies in, those that have ended since the last evaluation, and those
+/// that were still open then, for a week. A budget that was never watched as it is knows no past.
+fn periods(
+    cycle: Cycle,
+    watched: Option<&Watched>,
+    now: DateTime<Utc>,
+    today: Day,
+) -> Vec<(Period, Option<DateTime<Utc>>)> {
     let current = cycle.period_of(today.previous());
-    let mut periods = vec![current];
-    let mut newer = current;
-    loop {
-        let period = cycle.period_of(newer.start.previous());
-        let is_late = |end: Day| today.since(end) <= LATE_DAYS && end > watched_from;
-        // The period before a total is that total.
-        if period.start >= newer.start || !period.end.is_some_and(is_late) {
-            break;
+    let evaluated = watched.and_then(|watched| watched.evaluated);
+    let open = watched.map_or(&[][..], |watched| &watched.open_periods);
+    let mut periods: Vec<(Period, DateTime<Utc>)> = open
+        .iter()
+        .map(|(start, over_since)| (cycle.period_of(*start), *over_since))
+        // A clock that ran ahead was set back.
+        .map(|(period, over_since)| (period, over_since.min(now)))
+        .filter(|(period, over_since)| *over_since + LATE > now && period.start < current.start)
+        .collect();
+    let mut since = evaluated.map_or(current, |day| cycle.period_of(day.previous()));
+    while since.start < current.start {
+        let Some(end) = since.end else { break };
+        if periods.iter().all(|(period, _)| period.start < since.start) {
+            periods.push((since, now));
         }
-        periods.push(period);
-        newer = period;
+        since = cycle.period_of(end);
     }
-    periods.reverse();
-    periods
+    let ended = periods.into_iter();
+    ended
+        .map(|(period, over_since)| (period, Some(over_since)))
+        .chain([(current, None)])
+        .collect()
 }
 
 /// Takes in one agent after the other.
@@ -283,18 +369,17 @@ impl Gatherer {
             }
             // Made once, and only for agents of a budget.
             let pattern = pattern.get_or_insert_with(|| Pattern::of(recent, self.today));
-            for (_, tally) in &mut book.tallies {
+            for (.., tally) in &mut book.tallies {
                 tally.add(member, recent, pattern.as_ref(), history_start);
             }
         }
         let oldest = totals.frontier.map_or(history_start, Day::next);
         let known = |span: Span| Known::of(recent, history_start, span.days(self.today));
         AgentFacts {
-            previous_day_credits: figures.previous_day_credits,
+            days: days(recent, self.today),
             previous_7_days: known(Span::Previous7Days),
             previous_30_days: known(Span::Previous30Days),
             month_to_date: known(Span::MonthToDate),
-            usual_credits: usual_credits(recent, self.today),
             #[allow(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
@@ -303,12 +388,18 @@ impl Gatherer {
             missing_days: figures.missing_days as u32,
             missing_since: (oldest < self.today).then_some(oldest),
             missing_recently: missing_recently(recent, history_start, self.today),
-            ..AgentFacts::unread(member)
+            ..AgentFacts::unread(member, self.today)
         }
     }
 }
 
 impl Known {
+    /// One day of one agent that is not known.
+    const UNKNOWN_DAY: Self = Self {
+        credits: None,
+        missing_days: 1,
+    };
+
     /// What is known of the days `first` through `last`, from an agent's known days, ascending. Days
     /// before `history_start` are not missing: nobody asks for them.
     fn of(recent: &[Usage], history_start: Day, (first, last): (Day, Day)) -> Self {
@@ -342,29 +433,36 @@ impl Known {
 impl AgentFacts {
     /// An agent that nothing was read of.
     #[must_use]
-    pub fn unread(member: &Member) -> Self {
+    pub fn unread(member: &Member, today: Day) -> Self {
         Self {
             subject: subject(&member.agent),
             member: member.clone(),
-            previous_day_credits: None,
+            days: unknown_days(today),
             previous_7_days: Known::default(),
             previous_30_days: Known::default(),
             month_to_date: Known::default(),
-            usual_credits: None,
             missing_days: 0,
             missing_since: None,
             missing_recently: Vec::new(),
         }
     }
 
+    /// What is known of `day`, one of the days that rules about days judge.
+    #[must_use]
+    pub fn on(&self, day: Day) -> SubjectDay {
+        let mut days = self.days.iter();
+        *days.find(|known| known.day == day).unwrap_or(&SubjectDay {
+            day,
+            known: Known::UNKNOWN_DAY,
+            usual_credits: None,
+        })
+    }
+
     /// What was used on the days of `span`.
     #[must_use]
     pub fn known(&self, span: Span) -> Known {
         match span {
-            Span::PreviousDay => Known {
-                credits: self.previous_day_credits,
-                missing_days: u32::from(self.previous_day_credits.is_none()),
-            },
+            Span::PreviousDay => self.days[JUDGED_DAYS - 1].known,
             Span::Previous7Days => self.previous_7_days,
             Span::Previous30Days => self.previous_30_days,
             Span::MonthToDate => self.month_to_date,
@@ -395,12 +493,36 @@ pub(super) fn escaped(name: &str) -> String {
     name.replace('\\', "\\\\").replace('/', "\\/")
 }
 
-/// The median of yesterday's day of the week over the eight weeks before.
-fn usual_credits(recent: &[Usage], today: Day) -> Option<f64> {
+/// The days that rules about days judge on the day `today`, of which nothing is known.
+pub(super) fn unknown_days(today: Day) -> [SubjectDay; JUDGED_DAYS] {
+    std::array::from_fn(|index| SubjectDay {
+        day: today.plus(index as i32 - JUDGED_DAYS as i32),
+        known: Known::UNKNOWN_DAY,
+        usual_credits: None,
+    })
+}
+
+/// The same from the known days of an agent.
+fn days(recent: &[Usage], today: Day) -> [SubjectDay; JUDGED_DAYS] {
+    unknown_days(today).map(|unknown| {
+        let found = recent.binary_search_by_key(&unknown.day, |usage| usage.day);
+        found.map_or(unknown, |index| SubjectDay {
+            known: Known {
+                credits: Some(recent[index].credits),
+                missing_days: 0,
+            },
+            usual_credits: usual_credits(recent, unknown.day),
+            ..unknown
+        })
+    })
+}
+
+/// The median of the weekday of `day` over the eight weeks before it.
+fn usual_credits(recent: &[Usage], day: Day) -> Option<f64> {
     let on = |day| recent.binary_search_by_key(&day, |usage| usage.day).ok();
     let mut credits: Vec<f64> = (1..=8)
-        .filter_map(|weeks| on(today.plus(-1 - 7 * weeks)))
-        .map(|place| recent[place].credits)
+        .filter_map(|weeks| on(day.plus(-7 * weeks)))
+        .map(|index| recent[index].credits)
         .collect();
     credits.sort_unstable_by(f64::total_cmp);
     let middle = credits.len() / 2;

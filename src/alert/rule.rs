@@ -193,12 +193,19 @@ impl fmt::Display for Threshold {
 }
 
 impl Rule {
-    /// What decides when it fires, as a text that stays the same until that changes. Who is told is no
+    /// Its kind and its agents, as a text that stays the same until they change: the beginning of its
+    /// definition.
+    #[must_use]
+    pub fn about(&self) -> String {
+        format!("{} {{{}}}", self.check.kind(), self.matcher)
+    }
+
+    /// What decides when it fires, as a text that stays the same until that changes. Its hooks are no
     /// part of it. Budgets are written out, since they look at periods of the past; of the others their
     /// kind and their agents are enough.
     #[must_use]
     pub fn definition(&self) -> String {
-        let about = format!("{} {{{}}}", self.check.kind(), self.matcher);
+        let about = self.about();
         match &self.check {
             Check::Budget {
                 limit_credits,

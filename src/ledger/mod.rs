@@ -34,6 +34,7 @@ mod standing;
 pub(crate) mod tests;
 mod usage;
 mod view;
+mod watched;
 mod writer;
 
 use std::fmt;
@@ -44,7 +45,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 pub use agent_history::{AgentHistory, FetchedDay};
-pub use alert::{Alert, AlertChanges, AlertKey, AlertMemory, AlertState, Watched};
+pub use alert::{Alert, AlertChanges, AlertKey, AlertMemory, AlertState};
 pub use backup::{BackupProgress, backup};
 pub use check::{Report, check};
 pub use error::LedgerError;
@@ -53,6 +54,7 @@ pub use outbox::{Attempt, Backlog, Delivery, DeliveryRecord, DeliveryState, Disa
 pub use pushed::{PushTarget, Pushed, Unpushed, UnpushedDay};
 pub use retry::{Which, retry};
 pub use view::View;
+pub use watched::{JUDGED_DAYS, Judged, JudgedDays, Watched};
 
 use crate::clock;
 use crate::day::{Day, Usage};

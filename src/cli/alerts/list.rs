@@ -67,10 +67,9 @@ fn alerts_table(alerts: &[Alert]) -> String {
         } = &alert.key;
         let period = period.map_or("-".to_owned(), |day| day.to_string());
         let threshold = if threshold.is_empty() { "-" } else { threshold };
-        let hooks = if alert.hooks.is_empty() {
-            "-".to_owned()
-        } else {
-            alert.hooks.join(", ")
+        let hooks = match alert.told_hooks() {
+            hooks if hooks.is_empty() => "-".to_owned(),
+            hooks => Vec::from_iter(hooks.iter().map(String::as_str)).join(", "),
         };
         let (state, since) = (alert.state.as_str(), time(alert.since));
         table.add_row([rule, subject, &*period, threshold, state, &since, &hooks]);
@@ -152,15 +151,14 @@ fn alert_json(alert: &Alert) -> Value {
         state,
         since,
         fired_at,
-        limit_credits: _,
-        hooks,
         notice,
+        ..
     } = alert;
     let mut json = key_json(key);
     json["state"] = state.as_str().into();
     json["since"] = instant(*since).into();
     json["fired_at"] = fired_at.map(instant).into();
-    json["hooks"] = json!(hooks);
+    json["hooks"] = json!(alert.told_hooks());
     json["notice"] =
         serde_json::from_str::<Notice>(notice).map_or(Value::Null, |notice| json!(notice));
     json
