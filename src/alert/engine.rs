@@ -142,10 +142,10 @@ pub struct Engine {
 }
 
 /// The result of an evaluation, before any of it is kept.
-struct Verdict {
-    step: Step,
+pub(super) struct Verdict {
+    pub(super) step: Step,
     /// What is kept besides the alerts and messages of the step.
-    changes: AlertChanges,
+    pub(super) changes: AlertChanges,
     /// How the budgets stand, and every subject of every rule, in the order of the rules.
     budgets: Vec<BudgetSeries>,
     subjects: Vec<(Arc<str>, Arc<str>)>,
@@ -255,12 +255,7 @@ impl Engine {
     }
 
     /// Judges the facts, away from the async threads: there may be very many.
-    async fn decide(
-        &self,
-        facts: Facts,
-        memory: Arc<Memory>,
-        background: Background,
-    ) -> Verdict {
+    async fn decide(&self, facts: Facts, memory: Arc<Memory>, background: Background) -> Verdict {
         let settings = Arc::clone(&self.settings);
         let decide = move || decide(&settings, &facts, &memory, &background);
         let deciding = tokio::task::spawn_blocking(decide);
@@ -375,7 +370,7 @@ impl Engine {
 }
 
 /// Judges the facts and moves the alerts along.
-fn decide(
+pub(super) fn decide(
     settings: &Settings,
     facts: &Facts,
     memory: &Memory,
@@ -397,7 +392,10 @@ fn decide(
         .iter()
         .map(|alert| (&alert.key, alert.state))
         .collect();
-    let kept = memory.alerts.values().map(|alert| (&alert.key, alert.state));
+    let kept = memory
+        .alerts
+        .values()
+        .map(|alert| (&alert.key, alert.state));
     let kept = kept.filter(|(key, _)| !changed.contains_key(key));
     let states = kept.chain(changed.iter().map(|(key, state)| (*key, *state)));
     firing.extend(
@@ -426,7 +424,9 @@ fn decide(
             marks: published::marks(rule),
         })
     });
-    let keys = observations.iter().map(|observation| observation.key.clone());
+    let keys = observations
+        .iter()
+        .map(|observation| observation.key.clone());
     let mut subjects: Vec<_> = keys.map(|key| (key.rule, key.subject)).collect();
     // The observations of a subject stand together.
     subjects.dedup();
@@ -454,7 +454,11 @@ fn named_as_before<'a>(
             continue;
         };
         if let Some(subject) = subjects.get(&(&*observation.key.rule, number)) {
-            taken.insert((Arc::clone(&observation.key.rule), Arc::clone(subject), number));
+            taken.insert((
+                Arc::clone(&observation.key.rule),
+                Arc::clone(subject),
+                number,
+            ));
             observation.key.subject = Arc::clone(subject);
         }
     }

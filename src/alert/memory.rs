@@ -124,9 +124,7 @@ impl Memory {
                 definition: rule.definition(),
                 evaluated: Some(background.today),
                 open_periods: open.collect(),
-                agents: is_summed
-                    .then(|| members(rule, facts))
-                    .unwrap_or_default(),
+                agents: is_summed.then(|| members(rule, facts)).unwrap_or_default(),
             };
             (known != Some(&watched)).then(|| (Arc::clone(&rule.name), watched))
         };

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::observe::escaped;
 use super::finding::{Condition, Finding, Observation, Whose};
+use super::observe::escaped;
 use super::words::{count, credits, date, exact_percent, number, percent, sentence};
 use super::{AgentFacts, Check, Figures, Measure, Notice, Severity, Status};
 use crate::day::Day;
@@ -59,7 +59,8 @@ pub(super) fn firing(
         labels: labels(observation),
         figures: figures::of(observation),
     };
-    let Some(told) = was_firing.and_then(|alert| serde_json::from_str::<Notice>(&alert.notice).ok())
+    let Some(told) =
+        was_firing.and_then(|alert| serde_json::from_str::<Notice>(&alert.notice).ok())
     else {
         return notice;
     };
@@ -106,7 +107,11 @@ pub(super) fn withdrawn(notice: &Notice, now: DateTime<Utc>) -> Notice {
         title: format!("No longer sent here: {}", notice.title),
         text: format!(
             "The alert still fires, but this hook was taken out of {} {}.",
-            if notice.kind == "budget" { "budget" } else { "rule" },
+            if notice.kind == "budget" {
+                "budget"
+            } else {
+                "rule"
+            },
             notice.rule
         ),
         resolved_at: Some(now),
@@ -459,7 +464,9 @@ fn lasting(observation: &Observation<'_>, alert: &Alert) -> Option<String> {
                 days => format!("{} agent-days are", number(days.into())),
             }
         )),
-        (Condition::Unknown, _) => Some("It still fires, since the figures are unknown.".to_owned()),
+        (Condition::Unknown, _) => {
+            Some("It still fires, since the figures are unknown.".to_owned())
+        }
         (Condition::Past, _) => Some("It fires until its period is wholly known.".to_owned()),
         (_, Finding::Budget { threshold, .. }) => Some(match threshold.measure {
             Measure::Used => format!(

@@ -270,12 +270,7 @@ struct Book {
 
 impl Book {
     /// Nobody's use yet of the budget that `rule` is; none if it is another rule.
-    fn of(
-        rule: &Rule,
-        watched: Option<&Watched>,
-        now: DateTime<Utc>,
-        today: Day,
-    ) -> Option<Self> {
+    fn of(rule: &Rule, watched: Option<&Watched>, now: DateTime<Utc>, today: Day) -> Option<Self> {
         let Check::Budget {
             limit_credits,
             cycle,

@@ -85,7 +85,10 @@ impl<'a> Teller<'a> {
         cases: Vec<Case<'a>>,
         told: &mut Vec<Told>,
     ) -> Vec<(Option<Ending>, Alert)> {
-        let represented: Vec<bool> = cases.iter().map(|case| is_represented(case, &cases)).collect();
+        let represented: Vec<bool> = cases
+            .iter()
+            .map(|case| is_represented(case, &cases))
+            .collect();
         let mut changed = Vec::new();
         for (case, is_represented) in cases.into_iter().zip(represented) {
             let Case {
@@ -138,8 +141,7 @@ impl<'a> Teller<'a> {
             .filter(|hook| !is_represented && !alert.hooks.contains(**hook))
             .map(|hook| (*hook).to_owned())
             .collect();
-        let is_out =
-            |hook: &&String| self.hooks.contains(&***hook) && !wanted.contains(&***hook);
+        let is_out = |hook: &&String| self.hooks.contains(&***hook) && !wanted.contains(&***hook);
         let out: Vec<String> = alert.hooks.iter().filter(is_out).cloned().collect();
         for hook in &to_tell {
             alert.hooks.insert(hook.clone());
@@ -170,12 +172,7 @@ impl<'a> Teller<'a> {
     }
 }
 
-fn push(
-    told: &mut Vec<Told>,
-    alert: &Alert,
-    notice: impl FnOnce() -> Notice,
-    hooks: Vec<String>,
-) {
+fn push(told: &mut Vec<Told>, alert: &Alert, notice: impl FnOnce() -> Notice, hooks: Vec<String>) {
     if !hooks.is_empty() {
         told.push(Told {
             key: alert.key.clone(),
@@ -191,12 +188,15 @@ fn is_represented(case: &Case<'_>, cases: &[Case<'_>]) -> bool {
     let Some((alert, threshold)) = case.firing() else {
         return false;
     };
-    cases.iter().filter_map(Case::firing).any(|(other, higher)| {
-        let is_together = other.fired_at == alert.fired_at;
-        other.key != alert.key
-            && (covers(higher, threshold)
-                || is_together && highest_first(higher, threshold) == Ordering::Less)
-    })
+    cases
+        .iter()
+        .filter_map(Case::firing)
+        .any(|(other, higher)| {
+            let is_together = other.fired_at == alert.fired_at;
+            other.key != alert.key
+                && (covers(higher, threshold)
+                    || is_together && highest_first(higher, threshold) == Ordering::Less)
+        })
 }
 
 /// Whether someone who knows that `higher` is reached learns nothing new from `lower`, and nothing worse.

@@ -24,20 +24,35 @@ const RESOLVED_KEPT: TimeDelta = TimeDelta::days(400);
 /// How long the days that were judged are kept of a subject that is judged no more.
 const JUDGED_KEPT: TimeDelta = TimeDelta::days(30);
 
+/// A query for alerts, the most severe first.
+macro_rules! most_severe_first {
+    ($query:literal, $order:literal) => {
+        concat!(
+            $query,
+            " ORDER BY CASE iif(json_valid(notice), json_extract(notice, '$.severity'), '')
+                WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, ",
+            $order
+        )
+    };
+}
+
 const ALERTS: &str = "
     SELECT rule, subject, period, threshold, state, since_ms, fired_at_ms, hooks, over_hooks,
         agent, days, below_since, is_closed, notice
     FROM alert ORDER BY rule, subject, period, threshold";
 const COUNTS: &str = "SELECT state, count(*) FROM alert GROUP BY state";
-const NEWEST: &str = "
-    SELECT rule, subject, period, threshold, state, since_ms, fired_at_ms, hooks, over_hooks,
+const NEWEST: &str = most_severe_first!(
+    "SELECT rule, subject, period, threshold, state, since_ms, fired_at_ms, hooks, over_hooks,
         agent, days, below_since, is_closed, notice
-    FROM alert WHERE state = ?1
-    ORDER BY since_ms DESC, rule, subject, period, threshold LIMIT ?2";
-const ACTIVE: &str = "
-    SELECT rule, subject, period, threshold, state, since_ms, fired_at_ms, hooks, over_hooks,
+    FROM alert WHERE state = ?1",
+    "since_ms DESC, rule, subject, period, threshold LIMIT ?2"
+);
+const ACTIVE: &str = most_severe_first!(
+    "SELECT rule, subject, period, threshold, state, since_ms, fired_at_ms, hooks, over_hooks,
         agent, days, below_since, is_closed, notice
-    FROM alert WHERE state <> 'resolved' ORDER BY rule, subject, period, threshold LIMIT ?1 OFFSET ?2";
+    FROM alert WHERE state <> 'resolved'",
+    "rule, subject, period, threshold LIMIT ?1 OFFSET ?2"
+);
 const OF_HOOK: &str = "
     SELECT rule, subject, period, threshold, state, since_ms, fired_at_ms, hooks, over_hooks,
         agent, days, below_since, is_closed, notice
@@ -202,7 +217,7 @@ pub(super) fn counts(connection: &Connection) -> Result<Vec<(AlertState, usize)>
     Ok(counts.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Those that are in `state` since the shortest time, at most `limit`.
+/// The most severe and newest of those in `state`, at most `limit`.
 pub(super) fn newest(
     connection: &Connection,
     state: AlertState,
@@ -278,7 +293,13 @@ pub(super) fn record(
             to_text(&alert.hooks),
             to_text(&alert.over_hooks),
             alert.agent.map(|agent| agent.0),
-            to_text(&alert.days.iter().map(|day| day.number()).collect::<Vec<_>>()),
+            to_text(
+                &alert
+                    .days
+                    .iter()
+                    .map(|day| day.number())
+                    .collect::<Vec<_>>()
+            ),
             alert.below_since.map(Day::number),
             alert.is_closed,
             alert.notice,
