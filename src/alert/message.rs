@@ -456,7 +456,7 @@ fn lasting(observation: &Observation<'_>, alert: &Alert) -> Option<String> {
         return Some("It fires for 24 hours, since these figures came late.".to_owned());
     }
     match (observation.condition, &observation.finding) {
-        (Condition::Met, _) => None,
+        (Condition::Met, _) | (_, Finding::KeyRefused(_) | Finding::AgentRefused(_)) => None,
         (Condition::Unknown, _) if observation.missing_days() > 0 => Some(format!(
             "It still fires, since {} unknown.",
             match observation.missing_days() {

@@ -180,6 +180,8 @@ pub(super) const VERSION: i32 = 4;
 pub(super) const WITH_ALERTS: i32 = 2;
 /// The first one that knows what was pushed.
 pub(super) const WITH_PUSH: i32 = 3;
+/// The first one whose alerts have episodes.
+pub(super) const WITH_EPISODES: i32 = 4;
 const _: () = assert!(MIGRATIONS.len() == VERSION as usize);
 
 /// The schema version of the file, 0 if nothing is in it yet.

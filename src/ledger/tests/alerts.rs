@@ -292,6 +292,8 @@ async fn a_hook_is_reminded_of_what_it_was_told() {
     let resolved = |rule: &str, at: DateTime<Utc>| Alert {
         state: AlertState::Resolved,
         since: at,
+        hooks: BTreeSet::new(),
+        over_hooks: ["ops".to_owned()].into(),
         ..alert(key(rule, ""))
     };
     let start = noon(9);

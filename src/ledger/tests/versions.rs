@@ -118,8 +118,9 @@ fn who_only_looks_at_an_older_ledger_is_told_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
     let path = version_1(directory.path());
     let expected = format!(
-        "ledger {} has schema version 1, 3 is needed: start the exporter once, which brings it up to date",
-        path.display()
+        "ledger {} has schema version 1, {} is needed: start the exporter once, which brings it up to date",
+        path.display(),
+        schema::VERSION
     );
     assert_eq!(View::open(&path).unwrap_err().to_string(), expected);
     let refusal = retry(&path, Which::All, &[], noon(0)).unwrap_err();
