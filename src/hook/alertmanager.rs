@@ -209,9 +209,9 @@ impl Alertmanager {
         let limit = self.settings.timeout.mul_f64(0.75);
         let results = join_all(self.urls.iter().map(|url| async {
             let place = self.place(url)?;
-            let origin = place.origin();
+            let origin = place.name();
             match timeout(limit, post_all(&poster, &place, alerts, now)).await {
-                Ok(result) => self.judge(&origin, alerts.len(), result),
+                Ok(result) => self.judge(origin, alerts.len(), result),
                 Err(_) => Err(SendError::new(format!(
                     "{origin}: no answer within {limit:?}"
                 ))),

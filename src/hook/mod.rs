@@ -22,6 +22,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod trial;
+mod verdict;
 mod webhook;
 mod whatsapp;
 mod worker;
@@ -30,7 +31,7 @@ pub use deliver::{Deliverer, Hooks};
 pub(crate) use post::{Place, Poster, Refusal};
 pub use quiet::QuietHours;
 pub use reach::reach;
-pub(crate) use reach::reach_url;
+pub(crate) use reach::reach_place;
 pub use sender::Sender;
 pub use signature::{SigningKeyError, check_signing_secret};
 pub use target::not_public;

@@ -16,8 +16,6 @@ use super::watched::{Judged, JudgedDays, Watched};
 use super::{AgentNumber, Delivery, outbox, watched};
 use crate::day::Day;
 
-/// How long a delivery that has ended is kept, for people to look at.
-const DELIVERIES_KEPT: TimeDelta = TimeDelta::days(90);
 /// How long an alert of a period is kept after it was over: by then the period is, too, so that
 /// nothing can fire a second time for being forgotten.
 const RESOLVED_KEPT: TimeDelta = TimeDelta::days(400);
@@ -306,8 +304,6 @@ pub(super) fn record(
         ])?;
     }
     outbox::add(connection, deliveries)?;
-    outbox::give_up_waiting(connection, now)?;
-    outbox::forget_ended(connection, now - DELIVERIES_KEPT)?;
     let oldest = now - RESOLVED_KEPT;
     connection
         .prepare_cached(FORGET_RESOLVED)?

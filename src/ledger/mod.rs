@@ -50,7 +50,10 @@ pub use backup::{BackupProgress, backup};
 pub use check::{Report, check};
 pub use error::LedgerError;
 pub use list::ListSource;
-pub use outbox::{Attempt, Backlog, Delivery, DeliveryRecord, DeliveryState, DisabledHook};
+pub use outbox::{
+    Attempt, Backlog, Delivery, DeliveryRecord, DeliveryState, DisabledHook, Overdue,
+};
+pub(crate) use outbox::{LONGEST_REST, SCHEDULED_TRIES};
 pub use pushed::{PushTarget, Pushed, Unpushed, UnpushedDay};
 pub use retry::{Which, retry};
 pub use view::View;
@@ -68,7 +71,7 @@ use writer::Writer;
 
 /// The values of the label `transaction` of `flowgent_exporter_ledger_transaction_duration_seconds` and
 /// `flowgent_exporter_ledger_errors_total`.
-pub const TRANSACTIONS: [&str; 26] = [
+pub const TRANSACTIONS: [&str; 27] = [
     CONFIGURE,
     REGISTER,
     RECORD,
@@ -95,6 +98,7 @@ pub const TRANSACTIONS: [&str; 26] = [
     UNPUSHED,
     RECORD_PUSHED,
     FORGET_PUSHED,
+    TIDY_DELIVERIES,
 ];
 const CONFIGURE: &str = "configure";
 const REGISTER: &str = "register";
@@ -123,6 +127,7 @@ const PUSH_TARGET: &str = "push_target";
 const UNPUSHED: &str = "unpushed";
 const RECORD_PUSHED: &str = "record_pushed";
 const FORGET_PUSHED: &str = "forget_pushed";
+const TIDY_DELIVERIES: &str = "tidy_deliveries";
 
 /// Where the ledger is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -330,8 +335,8 @@ impl Ledger {
     }
 
     /// Keeps what an evaluation of the rules has changed, with what is to be told of it: all or
-    /// nothing, and on the disk when this returns. Forgets deliveries that ended more than 90 days
-    /// before `now`, and alerts of periods that began, and were over, more than 400 days before it.
+    /// nothing, and on the disk when this returns. Forgets alerts of periods that began, and were over, more
+    /// than 400 days before `now`.
     ///
     /// # Errors
     /// The file could not be read or written, or there is a delivery of one of these ids already; then
@@ -348,8 +353,9 @@ impl Ledger {
             .await
     }
 
-    /// Notes what a try of the delivery `id` at `at` came to. What has ended stays as it ended, so
-    /// noting the same again does no harm.
+    /// Notes what a try of the delivery `id` at `at` came to, and says where that leaves the delivery. What
+    /// has ended stays as it ended, so noting the same again does no harm. No next try is planned later than
+    /// a day after `at`.
     ///
     /// # Errors
     /// There is no such delivery, or the file could not be read or written.
@@ -358,10 +364,24 @@ impl Ledger {
         id: Arc<str>,
         attempt: Attempt,
         at: DateTime<Utc>,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<DeliveryState, LedgerError> {
         self.writer
             .run(RECORD_ATTEMPT, move |connection| {
                 outbox::record_attempt(connection, &id, &attempt, at)
+            })
+            .await
+    }
+
+    /// Gives up deliveries that nobody has taken for 30 days, and says which; forgets those that ended 90 days
+    /// before `now`; and takes what was written by a clock that ran ahead for written now. To be called only
+    /// while the clock is trusted.
+    ///
+    /// # Errors
+    /// The file could not be read or written.
+    pub async fn tidy_deliveries(&self, now: DateTime<Utc>) -> Result<Vec<Overdue>, LedgerError> {
+        self.writer
+            .run(TIDY_DELIVERIES, move |connection| {
+                outbox::tidy(connection, now)
             })
             .await
     }

@@ -254,12 +254,18 @@ async fn what_is_long_over_is_forgotten_and_nothing_else() {
         pending.map(ended)
     };
     let count = || async { ledger.deliveries(true, 99).await.unwrap().len() };
-    let pass = |now| ledger.record_alerts(AlertChanges::default(), now);
+    let pass = async |now| {
+        let nothing = AlertChanges::default();
+        ledger.record_alerts(nothing, now).await.unwrap();
+        ledger.tidy_deliveries(now).await
+    };
     pass(noon(30)).await.unwrap();
     let waits = (DeliveryState::Pending, noon(0), None);
     assert_eq!(pending().await, Some(waits), "not yet more than 30 days");
     let second = TimeDelta::seconds(1);
-    pass(noon(30) + second).await.unwrap();
+    let overdue = pass(noon(30) + second).await.unwrap();
+    let overdue: Vec<&str> = overdue.iter().map(|overdue| &*overdue.id).collect();
+    assert_eq!(overdue, ["pending"]);
     let reason = Some("waited for 30 days".to_owned());
     let given_up = (DeliveryState::GivenUp, noon(30) + second, reason);
     assert_eq!(pending().await, Some(given_up));
@@ -328,6 +334,7 @@ async fn a_hook_is_reminded_of_what_it_was_told() {
     let failed = Attempt::Failed {
         error: "timed out".to_owned(),
         next: noon(10),
+        may_end: false,
     };
     ledger
         .record_attempt("msg_1".into(), failed, noon(9))
@@ -356,6 +363,7 @@ async fn an_attempt_is_noted_with_what_it_came_to() {
             Attempt::Failed {
                 error: text("503"),
                 next: noon(2),
+                may_end: false,
             },
         ),
         (
@@ -371,6 +379,7 @@ async fn an_attempt_is_noted_with_what_it_came_to() {
             Attempt::Failed {
                 error: text("503"),
                 next: noon(2),
+                may_end: false,
             },
         ),
         ("d", Attempt::GivenUp { error: text("no") }),
@@ -387,7 +396,7 @@ async fn an_attempt_is_noted_with_what_it_came_to() {
     });
     let expected = [
         (DeliveryState::Delivered, 2, noon(1), Some("204")),
-        (DeliveryState::Pending, 0, noon(5), None),
+        (DeliveryState::Pending, 0, noon(2), None),
         (DeliveryState::Pending, 1, noon(2), Some("503")),
         (DeliveryState::GivenUp, 1, noon(1), Some("no")),
     ];
@@ -424,6 +433,7 @@ async fn what_was_recorded_outlives_a_process_that_is_killed() {
     let failed = Attempt::Failed {
         error: "503".to_owned(),
         next: noon(2),
+        may_end: false,
     };
     ledger
         .record_attempt("msg_1".into(), failed, noon(1))
