@@ -73,6 +73,8 @@ pub struct Telemetry {
     pub api_request_duration: HistogramVec,
     /// FlowGent's clock minus ours in seconds, by `account`.
     pub api_clock_skew: GaugeVec,
+    /// 1 while this host's clock agrees with FlowGent's.
+    pub clock_trusted: IntGauge,
     /// Requests that had to wait for the rate or concurrency limit, by `account`.
     pub api_limit_waits: IntCounterVec,
     /// Seconds that requests waited for these limits, by `account`.
@@ -193,6 +195,10 @@ impl Telemetry {
                 ),
                 &["account"],
             )),
+            clock_trusted: maker.int_gauge(
+                "clock_trusted",
+                "1 while this host's clock agrees with FlowGent's within an hour, else 0: then nothing is settled, ended or given up.",
+            ),
             api_limit_waits: maker.counters(
                 "api_limit_waits_total",
                 "Requests that waited for the account's rate or concurrency limit.",

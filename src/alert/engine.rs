@@ -204,7 +204,7 @@ impl Engine {
         let background = Background {
             now,
             today,
-            is_certain: true,
+            is_certain: self.clock.agrees(),
             has_synced: self.has_synced,
             watched: Arc::clone(&memory.watched),
             judged: Arc::clone(&memory.judged),
@@ -348,6 +348,9 @@ impl Engine {
 
     /// Whether there is a reason to evaluate the rules now.
     pub(super) fn is_due(&self) -> bool {
+        if !self.clock.is_known() {
+            return false;
+        }
         let pending = self.signals.pending();
         let Some(evaluated) = self.evaluated else {
             return pending.members.is_some() || self.members.is_some();

@@ -18,7 +18,7 @@ use crate::flowgent::credential::Credential;
 use crate::flowgent::error::{ApiError, OUTCOMES, QUOTE_BYTES, printable};
 use crate::flowgent::listing;
 use crate::flowgent::pace::Pace;
-use crate::flowgent::transport::{self, HttpClient};
+use crate::flowgent::transport::{self, HttpClient, Question};
 use crate::flowgent::wire::{
     ChatAccepted, ChatBody, ChatRequest, ErrorAnswer, TemplateAnswer, TemplateRequest, UsageAnswer,
 };
@@ -330,19 +330,21 @@ impl Client {
                 .header(CONTENT_TYPE, "application/json")
                 .body(json.clone()),
         };
-        let asked = self.clock.now();
+        let question = Question::now(&*self.clock);
         let mut response = request
             .header(AUTHORIZATION, credential.header())
             .send()
             .await
             .map_err(transport::broken)?;
-        let now = self.clock.now();
-        if let Some(date) = transport::date(response.headers()) {
+        let skew = question.skew(response.headers(), &*self.clock);
+        self.clock.hear(skew);
+        if let Some(skew) = skew {
             self.telemetry
                 .api_clock_skew
                 .with_label_values(&[&self.account])
-                .set(transport::skew_seconds(date, asked, now));
+                .set(skew.as_seconds_f64());
         }
+        let now = self.clock.now();
         let status = response.status();
         if status.is_success() {
             return transport::body(&mut response, call.endpoint.limit()).await;

@@ -82,6 +82,7 @@ pub const TRANSACTIONS: [&str; 27] = [
     SAVE_LIST,
     LIST,
     NUMBERS,
+    NEWEST,
     HISTORY_START,
     RECORD_ALERTS,
     ALERT_MEMORY,
@@ -111,6 +112,7 @@ const REVISIONS: &str = "revisions";
 const SAVE_LIST: &str = "save_list";
 const LIST: &str = "list";
 const NUMBERS: &str = "numbers";
+const NEWEST: &str = "newest";
 const HISTORY_START: &str = "history_start";
 const RECORD_ALERTS: &str = "record_alerts";
 const ALERT_MEMORY: &str = "alert_memory";
@@ -167,7 +169,7 @@ pub struct Fetched {
     pub window: Window,
     /// The days that came: inside the window, each once, in any order, finite and not negative.
     pub rows: Vec<Usage>,
-    /// When the answer came.
+    /// When the answer came, by the clock that is behind if they differ: the days settle by it.
     pub at: DateTime<Utc>,
 }
 

@@ -19,6 +19,9 @@ use crate::window::{Coverage, MAX_DAYS};
 const FIND_AGENT: &str = "SELECT number FROM agent WHERE account = ?1 AND id = ?2";
 const ADD_AGENT: &str = "INSERT INTO agent (account, id) VALUES (?1, ?2)";
 const ALL_AGENTS: &str = "SELECT number FROM agent ORDER BY number";
+const NEWEST: &str = "
+    SELECT max(max(ifnull(last_success_ms, last_failure_ms), ifnull(last_failure_ms, last_success_ms)))
+    FROM agent";
 const READ_STANDING: &str = "
     SELECT settled_through, frontier, frontier_credits, high_water_credits, known_days,
         known_through, revised_up, revised_down, last_success_ms, last_failure_ms
@@ -128,7 +131,9 @@ fn store_rows(
     let Fetched {
         agent, window, at, ..
     } = *fetched;
-    let today = Day::of(at);
+    // Where this host's clock is days behind, FlowGent knows days that it has yet to reach.
+    let newest = rows.last().map_or(Day::of(at), |row| row.day.next());
+    let today = Day::of(at).max(newest);
     let mut known = Vec::new();
     each_row(connection, agent, window.start(), window.end(), |row| {
         known.push(row);
@@ -305,6 +310,12 @@ pub(super) fn configure(connection: &Connection, policy: Policy) -> Result<(), F
         write_standing(connection, agent, &standing)?;
     }
     Ok(())
+}
+
+/// The latest time at which an agent was asked for.
+pub(super) fn newest(connection: &Connection) -> Result<Option<DateTime<Utc>>, Fault> {
+    let newest = |row: &SqlRow<'_>| optional_instant(row, 0);
+    Ok(connection.query_row(NEWEST, [], newest)?)
 }
 
 /// What the planner needs to know of each agent.

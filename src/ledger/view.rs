@@ -12,8 +12,8 @@ use super::{
     AGENT_HISTORY, ALERT_MEMORY, ALERTS, ALERTS_OF_HOOK, AgentHistory, AgentNumber, Alert,
     AlertMemory, AlertState, BACKLOGS, Backlog, COVERAGE, DELIVERIES, DISABLED_HOOKS,
     DUE_DELIVERIES, DeliveryRecord, DisabledHook, HISTORY_START, Identity, LIST, ListSource,
-    NUMBERS, PushTarget, REVISIONS, Revision, SNAPSHOT, UNPUSHED, USAGE, Unpushed, agent_history,
-    alert, list, outbox, pushed, schema, usage,
+    NEWEST, NUMBERS, PushTarget, REVISIONS, Revision, SNAPSHOT, UNPUSHED, USAGE, Unpushed,
+    agent_history, alert, list, outbox, pushed, schema, usage,
 };
 use crate::day::{Day, Usage};
 use crate::roster::ListedAgent;
@@ -73,6 +73,14 @@ impl View {
                 Ok(schema::policy(connection)?.history_start)
             })
             .await
+    }
+
+    /// The latest time at which FlowGent was asked for an agent; none if it never was.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub async fn newest(&self) -> Result<Option<DateTime<Utc>>, LedgerError> {
+        self.reader.run(NEWEST, usage::newest).await
     }
 
     /// What the planner needs to know of `agents`, in their order. Cheap once they are settled; an

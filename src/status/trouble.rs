@@ -8,6 +8,9 @@ use crate::ledger::{DeliveryRecord, DeliveryState, DisabledHook};
 use crate::secret::SecretSource;
 use crate::sync::Problem;
 
+/// What to do about a clock that is wrong.
+const SET_CLOCK: &str = "Have the clock set, as by `timedatectl set-ntp true`.";
+
 /// Something that does not go as it should.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
@@ -28,6 +31,8 @@ pub struct Facts<'a> {
     pub accounts: &'a [AccountPlace],
     /// Why the config that was read last is not the one in use.
     pub config_error: Option<&'a str>,
+    /// Why this host's clock is not believed.
+    pub clock: Option<&'a str>,
     /// What is known of syncs.
     pub sync: &'a SyncStatus,
     /// The hooks that want nothing any more.
@@ -48,6 +53,12 @@ impl Facts<'_> {
                  the place of the mistake.",
             ));
         }
+        if let Some(reason) = self.clock {
+            troubles.push(Trouble::severe(
+                format!("Nothing is settled, ended or given up, since {reason}."),
+                SET_CLOCK,
+            ));
+        }
         if let Some(error) = &self.sync.error {
             troubles.push(Trouble::severe(
                 format!("The last sync was broken off by the ledger: {error}."),
@@ -57,12 +68,12 @@ impl Facts<'_> {
         }
         if let Some(last) = &self.sync.last {
             troubles.extend(last.problems.iter().map(|problem| self.of_problem(problem)));
-            if last.deferred > 0 {
+            if last.deferred > 0 && self.clock.is_none() {
                 troubles.push(Trouble::mild(
                     "This machine's clock is ahead of FlowGent's: here it was already the next day \
                      when the last sync asked."
                         .to_owned(),
-                    "Have the clock set, as by `timedatectl set-ntp true`.",
+                    SET_CLOCK,
                 ));
             }
         }
@@ -271,6 +282,7 @@ mod tests {
         let facts = Facts {
             accounts: &places(),
             config_error: None,
+            clock: None,
             sync,
             disabled_hooks: &[],
             undelivered: &[],
@@ -370,6 +382,7 @@ mod tests {
         };
         let facts = Facts {
             accounts: &places(),
+            clock: None,
             config_error: Some("config.toml: line 3"),
             sync: &SyncStatus {
                 error: Some("the disk is full".into()),

@@ -132,7 +132,7 @@ impl Pass {
         };
         let id = &self.members[index].agent.id;
         // An answer is at least as new as its question.
-        let asked_at = self.syncer.clock.now();
+        let asked_at = self.syncer.clock.earliest();
         let judge = |answer| {
             validate::rows(&window, id, &answer)
                 .map_err(|rejection| ApiError::Contract(rejection.to_string()))
@@ -141,6 +141,8 @@ impl Pass {
             answer = self.account.client.usage(id, &window, judge) => Some(answer),
             () = self.grace_is_over() => None,
         };
+        // The answer may have shown that the clock ran ahead.
+        let asked_at = asked_at.min(self.syncer.clock.earliest());
         match answer {
             Some(Ok(accepted)) => self.keep(index, window, accepted, asked_at).await,
             Some(Err(error)) => self.fail(index, window, &error, asked_at).await,

@@ -71,7 +71,7 @@ struct LedgerBody {
 pub(super) async fn status(state: &State, asked: &Asked<'_>) -> Result<Reply, Problem> {
     asked.query(&[])?;
     let now = state.clock.now();
-    let waiting_for = state.readiness.pending();
+    let waiting_for = state.pending();
     let sync = state.board.sync();
     let body = StatusBody {
         version: env!("CARGO_PKG_VERSION"),

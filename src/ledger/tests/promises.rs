@@ -73,6 +73,25 @@ async fn a_window_is_kept_with_everything_that_follows_from_it() {
 }
 
 #[tokio::test]
+async fn a_day_is_never_taken_as_fetched_before_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(&folder.path().join("ledger.db"));
+    assert_eq!(ledger.newest().await.unwrap(), None);
+    let agent = register(&ledger, &["a", "never asked"]).await[0];
+    // FlowGent knows days that this host's clock has yet to reach.
+    let fetched = Fetched {
+        at: noon(3),
+        ..answer(agent, 0, &[1.0, 2.0, 3.0, 4.0, 5.0], 5)
+    };
+    ledger.commit(fetched).await.unwrap();
+    let days = ledger.agent_history(agent).await.unwrap().days;
+    assert!(days.iter().all(|known| known.fetched == day(5)), "{days:?}");
+    assert_eq!(ledger.newest().await.unwrap(), Some(noon(3)));
+    ledger.record_failure(agent, noon(4)).await.unwrap();
+    assert_eq!(ledger.newest().await.unwrap(), Some(noon(4)));
+}
+
+#[tokio::test]
 async fn a_settled_day_that_comes_unchanged_is_not_written() {
     let (_directory, path, ledger, agent) = new().await;
     let fetched = |offset: i32| {
