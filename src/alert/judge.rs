@@ -160,13 +160,14 @@ impl<'a> Judge<'a> {
                 let from = watched_from.copied().unwrap_or(self.facts.today);
                 self.each_agent(*severity, |agent| {
                     let since = agent.missing_from(from);
-                    (met(since.is_some()), Finding::MissingData(agent, since))
+                    let condition = listed(agent, met(since.is_some()));
+                    (condition, Finding::MissingData(agent, since))
                 })
             }
             Check::KeyRefused { severity } => self.keys(*severity),
             Check::AgentRefused { severity } => self.each_agent(*severity, |agent| {
                 let refusals = &self.facts.access.agent_refused;
-                let condition = refused(refusals.get(&agent.member.number));
+                let condition = listed(agent, refused(refusals.get(&agent.member.number)));
                 (condition, Finding::AgentRefused(agent))
             }),
         }
@@ -251,20 +252,27 @@ impl<'a> Judge<'a> {
         let mut accounts: BTreeMap<&Arc<str>, Sum<'a>> = BTreeMap::new();
         let mut agents = Vec::new();
         let mut all = Sum::of(Whose::All);
+        let mut add = |agent: &'a Agent, known| match per {
+            Per::Agent => {}
+            Per::Account => accounts
+                .entry(&agent.account)
+                .or_insert_with(|| Sum::of(Whose::Account(&agent.account)))
+                .add(agent, known),
+            Per::Total => all.add(agent, known),
+        };
         for agent in self.agents() {
             let known = agent.known(span);
-            let account = &agent.member.agent.account;
-            match per {
-                Per::Agent => agents.push(Sum {
-                    known: Some(known),
-                    ..Sum::of(Whose::Agent(agent))
-                }),
-                Per::Account => accounts
-                    .entry(account)
-                    .or_insert_with(|| Sum::of(Whose::Account(account)))
-                    .add(agent, known),
-                Per::Total => all.add(agent, known),
+            if agent.is_counted {
+                add(&agent.member.agent, known);
             }
+            agents.push(Sum {
+                known: Some(known),
+                ..Sum::of(Whose::Agent(agent))
+            });
+        }
+        let others = self.facts.others.get(&self.rule.name);
+        for (agent, known) in others.into_iter().flatten() {
+            add(agent, *known);
         }
         match per {
             Per::Agent => agents,
@@ -315,11 +323,11 @@ impl<'a> Sum<'a> {
         }
     }
 
-    fn add(&mut self, agent: &'a AgentFacts, known: Known) {
+    fn add(&mut self, agent: &'a Agent, known: Known) {
         self.known = Some(self.known.map_or(known, |sum| sum.plus(known)));
         if let Some(credits) = known.credits.filter(|credits| *credits > 0.0) {
             let place = self.top.partition_point(|(_, other)| *other >= credits);
-            self.top.insert(place, (&agent.member.agent, credits));
+            self.top.insert(place, (agent, credits));
             self.top.truncate(TOP);
         }
     }
@@ -353,6 +361,14 @@ fn spike(agent: &AgentFacts, factor: f64, floor_credits: f64) -> Condition {
     figures.map_or(Condition::Unknown, |(used, usual)| {
         met(used > factor * usual && used > floor_credits)
     })
+}
+
+/// The condition of an agent; unknown of one that its list no longer names, which may well be refused or late.
+fn listed(agent: &AgentFacts, condition: Condition) -> Condition {
+    match agent.member.unlisted_since {
+        None => condition,
+        Some(_) => Condition::Unknown,
+    }
 }
 
 const fn met(is_met: bool) -> Condition {

@@ -1,14 +1,15 @@
 //! Reads from the ledger what the rules are about.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use super::{Access, Check, Rule, Settings, Span};
+use super::{Access, Check, Per, Rule, Settings, Span};
 use crate::budget::{Cycle, Period, Standing, Tally};
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::forecast::{PATTERN_DAYS, Pattern};
+use crate::former;
 use crate::ledger::{LedgerError, Member, View, Watched};
 use crate::roster::{Agent, Matcher};
 use crate::series::{self, Totals};
@@ -16,9 +17,6 @@ use crate::series::{self, Totals};
 /// How many agents are read from the ledger at a time: what is read of all of them is never there at
 /// once, and other readers come in between.
 const AGENTS_AT_A_TIME: usize = 4096;
-/// Periods that ended at most so many days before today are still looked at: their last days may come
-/// late.
-const LATE_DAYS: i32 = 7;
 /// How many days of an agent's own rules look back: yesterday and the eight weeks before it.
 const RECENT_DAYS: i32 = 57;
 /// What is usual on a day of the week is not said from fewer days than this.
@@ -48,6 +46,9 @@ pub struct AgentFacts {
     pub missing_since: Option<Day>,
     /// Those of them that lie in the last eight weeks, ascending.
     pub missing_recently: Vec<Day>,
+    /// Whether its days count in sums of several agents: not those of one that has moved to another account,
+    /// which are among [`Facts::others`].
+    pub is_counted: bool,
 }
 
 /// What is known of the use on some days.
@@ -69,6 +70,9 @@ pub struct Facts {
     pub accounts: BTreeSet<Arc<str>>,
     /// Every agent that a rule is about.
     pub agents: Vec<AgentFacts>,
+    /// What others have used in the spans of rules about accounts and totals, by the rule's name: agents
+    /// that have left, and those that moved to another account, each day of an identifier once.
+    pub others: HashMap<Arc<str>, Vec<(Agent, Known)>>,
     /// How each budget stands in the periods that are looked at, oldest first, by the budget's name.
     /// The last one is the current one.
     pub budgets: HashMap<Arc<str>, Vec<Standing>>,
@@ -104,9 +108,19 @@ pub async fn observe(
         .iter()
         .filter_map(|rule| Book::of(rule, watched_from[&rule.name], today))
         .collect();
+    let sums = settings.rules.iter().filter_map(Sum::of).collect();
+    let needs = needs(&settings.rules, &books, today);
+    let others = others(ledger, members, &needs).await?;
     let members = concerned(members, &settings.rules);
-    let wanted = wanted(&members, &settings.rules, &books, today);
-    let gatherer = Arc::new(Mutex::new(Gatherer { today, books }));
+    let wanted = wanted(&members, &needs);
+    let gatherer = Gatherer {
+        today,
+        shared: shared(&members, &others),
+        books,
+        sums,
+        counted: HashMap::new(),
+    };
+    let gatherer = Arc::new(Mutex::new(gatherer));
     let mut agents: Vec<AgentFacts> = members.iter().map(AgentFacts::unread).collect();
     for wanted in wanted.chunks(AGENTS_AT_A_TIME) {
         // They ascend by the first day that is wanted of each.
@@ -133,15 +147,45 @@ pub async fn observe(
             }
         }
     }
-    let books = std::mem::take(&mut lock(&gatherer).books);
+    add_others(ledger, others, &gatherer, today).await?;
+    let mut gatherer = lock(&gatherer);
+    let (books, sums) = (
+        std::mem::take(&mut gatherer.books),
+        std::mem::take(&mut gatherer.sums),
+    );
     Ok(Facts {
         today,
         accounts: settings.accounts.iter().cloned().collect(),
         agents,
+        others: sums.into_iter().map(|sum| (sum.rule, sum.others)).collect(),
         budgets: books.into_iter().map(Book::close).collect(),
         watched_from,
         access,
     })
+}
+
+/// Adds what agents have used that are not asked for any more, or not for long.
+async fn add_others(
+    ledger: &View,
+    others: Vec<(Day, Member)>,
+    gatherer: &Arc<Mutex<Gatherer>>,
+    today: Day,
+) -> Result<(), LedgerError> {
+    for others in others.chunks(AGENTS_AT_A_TIME) {
+        let Some(from) = others.iter().map(|(from, _)| *from).min() else {
+            continue;
+        };
+        let numbers = others.iter().map(|(_, member)| member.number).collect();
+        let members: Vec<Member> = others.iter().map(|(_, member)| member.clone()).collect();
+        let (mut members, gatherer) = (members.into_iter(), Arc::clone(gatherer));
+        let visit = move |days: &[Usage]| {
+            if let Some(member) = members.next() {
+                lock(&gatherer).add_other(&member, days);
+            }
+        };
+        ledger.each_usage(numbers, from, today, visit).await?;
+    }
+    Ok(())
 }
 
 /// Since when `rule` is watched as it is; none if it never was.
@@ -164,27 +208,42 @@ fn concerned(members: &Arc<[Member]>, rules: &[Rule]) -> Arc<[Member]> {
     members.iter().filter(is_concerned).cloned().collect()
 }
 
+/// A rule that days are wanted for.
+struct Need {
+    matcher: Matcher,
+    /// The first of them.
+    from: Day,
+    /// Whether it is about what is used, by whomever: also by agents that have left.
+    is_sum: bool,
+}
+
+/// What the rules need to know of the agents that they match.
+fn needs(rules: &[Rule], books: &[Book], today: Day) -> Vec<Need> {
+    let usual = series::recent_start(today).min(today.plus(-RECENT_DAYS.max(PATTERN_DAYS)));
+    let needs = rules.iter().filter_map(|rule| {
+        let from = match &rule.check {
+            Check::Budget { .. } => {
+                let book = books.iter().find(|book| book.name == rule.name)?;
+                usual.min(book.start()?)
+            }
+            Check::Usage { .. } | Check::Spike { .. } | Check::MissingData { .. } => usual,
+            Check::KeyRefused { .. } | Check::AgentRefused { .. } => return None,
+        };
+        Some(Need {
+            matcher: rule.matcher.clone(),
+            from,
+            is_sum: matches!(rule.check, Check::Budget { .. }) || Sum::of(rule).is_some(),
+        })
+    });
+    needs.collect()
+}
+
 /// The first day that is wanted of each agent that any is wanted of, with its place among `members`;
 /// ascending, so that one that is wanted years of makes only its neighbours read more than they need.
-fn wanted(members: &[Member], rules: &[Rule], books: &[Book], today: Day) -> Vec<(Day, usize)> {
-    let usual = series::recent_start(today).min(today.plus(-RECENT_DAYS.max(PATTERN_DAYS)));
-    let needs: Vec<(&Matcher, Day)> = rules
-        .iter()
-        .filter_map(|rule| {
-            let from = match &rule.check {
-                Check::Budget { .. } => {
-                    let book = books.iter().find(|book| book.name == rule.name)?;
-                    usual.min(book.start()?)
-                }
-                Check::Usage { .. } | Check::Spike { .. } | Check::MissingData { .. } => usual,
-                Check::KeyRefused { .. } | Check::AgentRefused { .. } => return None,
-            };
-            Some((&rule.matcher, from))
-        })
-        .collect();
+fn wanted(members: &[Member], needs: &[Need]) -> Vec<(Day, usize)> {
     let first_day = |agent: &Agent| {
-        let needs = needs.iter().filter(|(matcher, _)| matcher.matches(agent));
-        needs.map(|(_, from)| *from).min()
+        let needs = needs.iter().filter(|need| need.matcher.matches(agent));
+        needs.map(|need| need.from).min()
     };
     let mut wanted: Vec<(Day, usize)> = members
         .iter()
@@ -193,6 +252,66 @@ fn wanted(members: &[Member], rules: &[Rule], books: &[Book], today: Day) -> Vec
         .collect();
     wanted.sort_unstable();
     wanted
+}
+
+/// The agents whose days count only where those of nobody else with their identifier do, and the first day
+/// that is wanted of each: those that moved, then those that have left, the last to leave first.
+async fn others(
+    ledger: &View,
+    members: &[Member],
+    needs: &[Need],
+) -> Result<Vec<(Day, Member)>, LedgerError> {
+    let Some(from) = needs
+        .iter()
+        .filter(|need| need.is_sum)
+        .map(|need| need.from)
+        .min()
+    else {
+        return Ok(Vec::new());
+    };
+    let numbers = members.iter().map(|member| member.number).collect();
+    let absent = ledger.absent(numbers, from).await?;
+    let moved = moved(members).into_iter().map(|member| Member {
+        left_on: member.unlisted_since,
+        ..member.clone()
+    });
+    let wanted = moved.chain(absent).filter_map(|member| {
+        let needs = needs.iter().filter(|need| need.is_sum);
+        let needs = needs.filter(|need| need.matcher.matches(&member.agent));
+        let from = needs.map(|need| need.from).min()?;
+        let is_in_time = member.left_on.is_none_or(|left| left > from);
+        is_in_time.then_some((from, member))
+    });
+    let mut wanted: Vec<(Day, Member)> = wanted.collect();
+    wanted.sort_by_cached_key(|(_, member)| former::precedence(member));
+    Ok(wanted)
+}
+
+/// The members that their list no longer names while another account's names the same identifier.
+fn moved(members: &[Member]) -> Vec<&Member> {
+    if members.iter().all(|member| member.unlisted_since.is_none()) {
+        return Vec::new();
+    }
+    let (unlisted, present): (Vec<&Member>, Vec<&Member>) = members
+        .iter()
+        .partition(|member| member.unlisted_since.is_some());
+    let present: HashSet<&str> = present.iter().map(|member| &*member.agent.id).collect();
+    let moved = unlisted.into_iter();
+    moved
+        .filter(|member| present.contains(&*member.agent.id))
+        .collect()
+}
+
+/// The identifiers that several have had.
+fn shared(members: &[Member], others: &[(Day, Member)]) -> HashSet<Arc<str>> {
+    let mut seen: HashSet<&Arc<str>> = HashSet::new();
+    let present = match others {
+        [] => &[],
+        _ => members,
+    };
+    seen.extend(present.iter().map(|member| &member.agent.id));
+    let others = others.iter().map(|(_, member)| &member.agent.id);
+    others.filter(|id| !seen.insert(id)).cloned().collect()
 }
 
 /// A budget in the periods that are looked at.
@@ -243,27 +362,46 @@ impl Book {
 /// The periods of `cycle` that are looked at, oldest first: the one that yesterday lies in, and those
 /// before it that may still get late days, unless they ended before `watched_from`.
 fn periods(cycle: Cycle, watched_from: Day, today: Day) -> Vec<Period> {
-    let current = cycle.period_of(today.previous());
-    let mut periods = vec![current];
-    let mut newer = current;
-    loop {
-        let period = cycle.period_of(newer.start.previous());
-        let is_late = |end: Day| today.since(end) <= LATE_DAYS && end > watched_from;
-        // The period before a total is that total.
-        if period.start >= newer.start || !period.end.is_some_and(is_late) {
-            break;
-        }
-        periods.push(period);
-        newer = period;
-    }
-    periods.reverse();
+    let mut periods = cycle.open_periods(today);
+    let current = periods.len() - 1;
+    let ended = periods[..current].iter();
+    let ended = ended.filter(|period| period.end.is_some_and(|end| end <= watched_from));
+    periods.drain(..ended.count());
     periods
+}
+
+/// What a usage rule about accounts or a total adds up of agents that are not asked for any more.
+struct Sum {
+    rule: Arc<str>,
+    matcher: Matcher,
+    span: Span,
+    others: Vec<(Agent, Known)>,
+}
+
+impl Sum {
+    /// Nothing yet; none if the rule is another one.
+    fn of(rule: &Rule) -> Option<Self> {
+        let Check::Usage { span, per, .. } = rule.check else {
+            return None;
+        };
+        (per != Per::Agent).then(|| Self {
+            rule: Arc::clone(&rule.name),
+            matcher: rule.matcher.clone(),
+            span,
+            others: Vec::new(),
+        })
+    }
 }
 
 /// Takes in one agent after the other.
 struct Gatherer {
     today: Day,
     books: Vec<Book>,
+    sums: Vec<Sum>,
+    /// The identifiers that several have had.
+    shared: HashSet<Arc<str>>,
+    /// The days of these that count already, by the rule's name and the identifier.
+    counted: HashMap<(Arc<str>, Arc<str>), BTreeSet<Day>>,
 }
 
 impl Gatherer {
@@ -275,18 +413,25 @@ impl Gatherer {
         totals: &Totals,
         recent: &[Usage],
     ) -> AgentFacts {
-        let figures = series::figures(totals, recent, history_start, self.today);
-        let mut pattern = None;
-        for book in &mut self.books {
-            if !book.matcher.matches(&member.agent) {
-                continue;
+        let id = &member.agent.id;
+        let has_moved = member.unlisted_since.is_some() && self.shared.contains(id);
+        if !has_moved {
+            let mut pattern = None;
+            for book in &mut self.books {
+                if !book.matcher.matches(&member.agent) {
+                    continue;
+                }
+                // Made once, and only for agents of a budget.
+                let pattern = pattern.get_or_insert_with(|| Pattern::of(recent, self.today));
+                for (_, tally) in &mut book.tallies {
+                    tally.add(member, recent, pattern.as_ref(), self.today);
+                }
             }
-            // Made once, and only for agents of a budget.
-            let pattern = pattern.get_or_insert_with(|| Pattern::of(recent, self.today));
-            for (_, tally) in &mut book.tallies {
-                tally.add(member, recent, pattern.as_ref(), history_start);
-            }
+            self.count(member, recent);
         }
+        // Only budgets look at days before the history start.
+        let recent = &recent[recent.partition_point(|usage| usage.day < history_start)..];
+        let figures = series::figures(totals, recent, history_start, self.today);
         let oldest = totals.frontier.map_or(history_start, Day::next);
         let known = |span: Span| Known::of(recent, history_start, span.days(self.today));
         AgentFacts {
@@ -303,8 +448,54 @@ impl Gatherer {
             missing_days: figures.missing_days as u32,
             missing_since: (oldest < self.today).then_some(oldest),
             missing_recently: missing_recently(recent, history_start, self.today),
+            is_counted: !has_moved,
             ..AgentFacts::unread(member)
         }
+    }
+
+    /// Notes which days of an identifier that several have had count by this member.
+    fn count(&mut self, member: &Member, recent: &[Usage]) {
+        let id = &member.agent.id;
+        if !self.shared.contains(id) {
+            return;
+        }
+        let books = self.books.iter().map(|book| (&book.name, &book.matcher));
+        let sums = self.sums.iter().map(|sum| (&sum.rule, &sum.matcher));
+        for (rule, matcher) in books.chain(sums) {
+            if matcher.matches(&member.agent) {
+                let key = (Arc::clone(rule), Arc::clone(id));
+                let days = self.counted.entry(key).or_default();
+                days.extend(recent.iter().map(|usage| usage.day));
+            }
+        }
+    }
+
+    /// Adds an agent that has left, or that is asked for no longer or not for long: the days that count of
+    /// nobody else. Days after it left are not missing, and those before it only for a week after.
+    fn add_other(&mut self, member: &Member, recent: &[Usage]) {
+        let asked_until = former::asked_until(member, self.today);
+        let id = &member.agent.id;
+        let none = BTreeSet::new();
+        let own = |rule: &Arc<str>| {
+            let key = (Arc::clone(rule), Arc::clone(id));
+            former::own(recent, self.counted.get(&key).unwrap_or(&none))
+        };
+        for book in &mut self.books {
+            if book.matcher.matches(&member.agent) {
+                let own = own(&book.name);
+                for (_, tally) in &mut book.tallies {
+                    tally.add(member, &own, None, asked_until);
+                }
+            }
+        }
+        for sum in &mut self.sums {
+            if sum.matcher.matches(&member.agent) {
+                let own = own(&sum.rule);
+                let known = Known::until(&own, asked_until, sum.span.days(self.today));
+                sum.others.push((member.agent.clone(), known));
+            }
+        }
+        self.count(member, recent);
     }
 }
 
@@ -312,12 +503,29 @@ impl Known {
     /// What is known of the days `first` through `last`, from an agent's known days, ascending. Days
     /// before `history_start` are not missing: nobody asks for them.
     fn of(recent: &[Usage], history_start: Day, (first, last): (Day, Day)) -> Self {
+        Self::asked(recent, history_start, (first, last), last.next())
+    }
+
+    /// The same of an agent whose days from `asked_until` on nobody asks for. Nothing is what is known of one
+    /// whose days are all of that kind.
+    fn until(recent: &[Usage], asked_until: Day, (first, last): (Day, Day)) -> Self {
+        Self::asked(recent, TRACKING_START, (first, last), asked_until)
+    }
+
+    fn asked(
+        recent: &[Usage],
+        history_start: Day,
+        (first, last): (Day, Day),
+        asked_until: Day,
+    ) -> Self {
         let recent = &recent[..recent.partition_point(|usage| usage.day <= last)];
         let recent = &recent[recent.partition_point(|usage| usage.day < first)..];
         let asked_from = first.max(history_start).max(TRACKING_START);
-        let asked_days = u32::try_from(last.next().since(asked_from)).unwrap_or(0);
-        let unasked = recent.partition_point(|usage| usage.day < asked_from);
-        let known_days = u32::try_from(recent.len() - unasked).unwrap_or(u32::MAX);
+        let asked_until = asked_until.min(last.next());
+        let asked_days = u32::try_from(asked_until.since(asked_from)).unwrap_or(0);
+        let is_asked = |usage: &&Usage| asked_from <= usage.day && usage.day < asked_until;
+        let known_days = recent.iter().filter(is_asked).count();
+        let known_days = u32::try_from(known_days).unwrap_or(u32::MAX);
         let missing_days = asked_days.saturating_sub(known_days);
         let credits = recent.iter().fold(0.0, |sum, usage| sum + usage.credits);
         Self {
@@ -354,6 +562,7 @@ impl AgentFacts {
             missing_days: 0,
             missing_since: None,
             missing_recently: Vec::new(),
+            is_counted: true,
         }
     }
 

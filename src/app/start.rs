@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 
 use super::link::feeding;
 use super::{App, ReadConfig, link, read};
-use crate::alert::{Engine, Outlets, Signals};
+use crate::alert::{Engine, Outlets, Rule, Signals};
 use crate::clock::SharedClock;
 use crate::config::{Config, ConfigError};
 use crate::exposition::Exposition;
@@ -292,6 +292,7 @@ pub fn syncer(
         Arc::clone(clock),
         telemetry.clone(),
     )
+    .reaching(config.alerts.rules.iter().filter_map(Rule::reach).collect())
 }
 
 /// The hooks as `config` says.

@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod engine;
+mod former;
 mod judge;
 mod machine;
 mod message;
@@ -55,7 +56,7 @@ async fn register(ledger: &Ledger, agents: &[(&str, &str)]) -> Arc<[Member]> {
     let numbers = ledger.register(agents.iter().map(identity).collect()).await;
     let members = agents.into_iter().zip(numbers.unwrap());
     members
-        .map(|(agent, number)| Member { agent, number })
+        .map(|(agent, number)| Member::present(agent, number))
         .collect()
 }
 
@@ -153,6 +154,7 @@ fn facts(today: &str) -> Facts {
         today: day(today),
         accounts: BTreeSet::new(),
         agents: Vec::new(),
+        others: HashMap::new(),
         budgets: HashMap::new(),
         watched_from: HashMap::new(),
         access: Arc::default(),
