@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use super::facts::SubjectDay;
 use super::finding::{Condition, DayFigure, DayVerdict};
-use super::observe::SubjectDay;
 use crate::day::Day;
 use crate::ledger::{JUDGED_DAYS, Judged};
 

@@ -209,6 +209,7 @@ impl Engine {
             watched: Arc::clone(&memory.watched),
             judged: Arc::clone(&memory.judged),
             access: Arc::clone(&self.access),
+            firing: memory.firing(),
         };
         let facts = observe(&self.ledger, &members, &self.settings, &background).await?;
         let verdict = self.decide(facts, Arc::clone(&memory), background).await;
@@ -249,6 +250,8 @@ impl Engine {
         self.members = members.or_else(|| self.members.take());
         if let Some(settings) = settings {
             self.settings = Arc::new(settings);
+            // Hooks may have other names in the ledger now.
+            self.memory = None;
         }
         Arc::make_mut(&mut self.access).merge(access);
         self.has_synced |= has_synced;

@@ -155,6 +155,26 @@ impl<'a> Observation<'a> {
         self.agent().map(|agent| agent.member.number)
     }
 
+    /// Whether that agent has left: nothing about it begins to fire.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.agent()
+            .is_some_and(|agent| agent.member.left_on.is_some())
+    }
+
+    /// Whether it is of a period that is over, all of whose days are known.
+    #[must_use]
+    pub const fn is_of_known_past(&self) -> bool {
+        match self.finding {
+            Finding::Budget {
+                standing,
+                over_since: Some(_),
+                ..
+            } => standing.missing_days == 0,
+            _ => false,
+        }
+    }
+
     /// How many days after the first one on which the condition is not met an alert is over.
     #[must_use]
     pub fn patience_days(&self) -> i32 {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::days::{Question, verdict};
+use super::facts::{AgentFacts, Facts, Known, SubjectDay, unknown_days};
 use super::finding::{Condition, DayVerdict, Finding, Observation, Whose};
-use super::observe::{self, AgentFacts, Facts, Known, SubjectDay};
 use super::{Check, Measure, Per, Rule, Severity, Span, Threshold};
 use crate::budget::Standing;
 use crate::day::Day;
@@ -60,13 +60,13 @@ impl<'a> Judge<'a> {
                 severity,
             } => {
                 let is_spike = |day: &SubjectDay| spike(day, *factor, *floor_credits);
-                let agents = self.agents();
+                let agents = self.subjects();
                 agents
                     .map(|agent| self.spike(agent, *severity, is_spike))
                     .collect()
             }
             Check::MissingData { severity, .. } => {
-                self.each_agent(*severity, |agent| {
+                let look = |agent: &'a AgentFacts| {
                     let since = agent.missing_from(self.watched_from());
                     let condition = match since {
                         Some(_) => Condition::Met,
@@ -77,13 +77,14 @@ impl<'a> Judge<'a> {
                     };
                     let since = since.or(agent.missing_since);
                     let since = since.filter(|_| condition == Condition::Met);
-                    (condition, Finding::MissingData(agent, since))
-                })
+                    (listed(agent, condition), Finding::MissingData(agent, since))
+                };
+                self.each(self.subjects(), *severity, look)
             }
             Check::KeyRefused { severity } => self.keys(*severity),
-            Check::AgentRefused { severity } => self.each_agent(*severity, |agent| {
+            Check::AgentRefused { severity } => self.each(self.agents(), *severity, |agent| {
                 let refusals = &self.facts.access.agent_refused;
-                let condition = refused(refusals.get(&agent.member.number));
+                let condition = listed(agent, refused(refusals.get(&agent.member.number)));
                 (condition, Finding::AgentRefused(agent))
             }),
         }
@@ -172,9 +173,18 @@ impl<'a> Judge<'a> {
         agents.filter(move |facts| self.rule.matcher.matches(&facts.member.agent))
     }
 
+    /// The agents that the rule is about, each by itself: also those that have left while an alert about them
+    /// fires.
+    fn subjects(self) -> impl Iterator<Item = &'a AgentFacts> {
+        let left = self.facts.left.iter();
+        let left = left.filter(move |facts| self.rule.matcher.matches(&facts.member.agent));
+        self.agents().chain(left)
+    }
+
     /// One observation per agent.
-    fn each_agent(
+    fn each(
         self,
+        agents: impl Iterator<Item = &'a AgentFacts>,
         severity: Severity,
         look: impl Fn(&'a AgentFacts) -> (Condition, Finding<'a>),
     ) -> Vec<Observation<'a>> {
@@ -182,7 +192,7 @@ impl<'a> Judge<'a> {
             let (condition, finding) = look(agent);
             self.observation(Arc::clone(&agent.subject), condition, severity, finding)
         };
-        self.agents().map(observe).collect()
+        agents.map(observe).collect()
     }
 
     fn observation(
@@ -243,9 +253,12 @@ impl<'a> Judge<'a> {
 
     /// The agents whose credits are added up: each by itself, those of each account, or all together.
     fn sums(self, per: Per) -> Vec<Sum<'a>> {
+        let others = self.facts.others.get(&self.rule.name);
+        let counted = self.agents().filter(|agent| agent.is_counted);
+        let counted = counted.chain(others.into_iter().flatten());
         match per {
             Per::Agent => self
-                .agents()
+                .subjects()
                 .map(|agent| Sum {
                     whose: Whose::Agent(agent),
                     agents: vec![agent],
@@ -253,7 +266,7 @@ impl<'a> Judge<'a> {
                 .collect(),
             Per::Account => {
                 let mut accounts: BTreeMap<&Arc<str>, Vec<&AgentFacts>> = BTreeMap::new();
-                for agent in self.agents() {
+                for agent in counted {
                     let account = &agent.member.agent.account;
                     accounts.entry(account).or_default().push(agent);
                 }
@@ -267,7 +280,7 @@ impl<'a> Judge<'a> {
             }
             Per::Total => vec![Sum {
                 whose: Whose::All,
-                agents: self.agents().collect(),
+                agents: counted.collect(),
             }],
         }
     }
@@ -314,7 +327,7 @@ impl<'a> Sum<'a> {
 
     /// Their days, added up. Of none, every day has nothing.
     fn days(&self, today: Day) -> [SubjectDay; JUDGED_DAYS] {
-        let mut days = observe::unknown_days(today);
+        let mut days = unknown_days(today);
         for (index, day) in days.iter_mut().enumerate() {
             day.known = self.known(|agent| agent.days[index].known);
         }
@@ -377,6 +390,14 @@ fn spike(day: &SubjectDay, factor: f64, floor_credits: f64) -> Condition {
     figures.map_or(Condition::Unknown, |(used, usual)| {
         met(used > factor * usual && used > floor_credits)
     })
+}
+
+/// The condition of an agent; unknown of one that its list no longer names, which may well be refused or late.
+fn listed(agent: &AgentFacts, condition: Condition) -> Condition {
+    match agent.member.unlisted_since {
+        None => condition,
+        Some(_) => Condition::Unknown,
+    }
 }
 
 const fn met(is_met: bool) -> Condition {

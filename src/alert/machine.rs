@@ -63,10 +63,9 @@ pub(super) fn step(situation: &Situation<'_>, observations: &[Observation<'_>]) 
         (&a.key.rule, &a.key.subject, a.key.period) == (&b.key.rule, &b.key.subject, b.key.period)
     };
     for observations in observations.chunk_by(together) {
-        let is_closing = machine.period_closes(observations);
         let cases = observations
             .iter()
-            .filter_map(|observation| machine.advance(observation, is_closing))
+            .filter_map(|observation| machine.advance(observation))
             .collect();
         machine.tell(cases);
     }
@@ -114,13 +113,14 @@ impl<'a> Machine<'a> {
         match before {
             Some(alert) if alert.state == AlertState::Firing => {
                 let mut alert = self.not_ahead(alert);
-                if let Some(ending) = self.ending(&mut alert, observation, is_closing) {
+                if let Some(ending) = self.ending(&mut alert, observation) {
                     alert = self.ended(alert, ending);
                     case.ending = Some(ending);
                 }
                 case.after = Some(alert);
             }
             Some(alert) if alert.is_closed => return self.fade(alert, case),
+            _ if observation.has_left() => return self.fade(before?, case),
             _ => match self.beginning(before, observation) {
                 Some(alert) => case.after = Some(alert),
                 None => match before {
@@ -171,12 +171,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Why an alert that fires is over, if it is.
-    fn ending(
-        &mut self,
-        alert: &mut Alert,
-        observation: &Observation<'_>,
-        is_closing: bool,
-    ) -> Option<Ending> {
+    fn ending(&mut self, alert: &mut Alert, observation: &Observation<'_>) -> Option<Ending> {
         let Situation {
             now,
             is_certain,
@@ -216,54 +211,18 @@ impl<'a> Machine<'a> {
             }
             is_over
         };
-        match (is_over, is_closing) {
-            (true, _) => Some(Ending::Quiet),
-            (false, true) => Some(Ending::PeriodOver),
-            (false, false) => None,
+        if is_over {
+            return Some(Ending::Quiet);
         }
-    }
-
-    /// Whether these observations are of a period whose end ends what fires: all its days are known, and
-    /// the youngest of its alerts has fired for a day.
-    fn period_closes(&mut self, observations: &[Observation<'_>]) -> bool {
-        let Some(Finding::Budget {
-            standing,
-            over_since: Some(_),
-            ..
-        }) = observations.first().map(|observation| &observation.finding)
-        else {
-            return false;
-        };
-        let Situation {
-            alerts,
-            now,
-            is_certain,
-            ..
-        } = self.situation;
-        if !is_certain || standing.missing_days > 0 {
-            return false;
+        if !observation.is_of_known_past() {
+            return None;
         }
-        let alert = |observation: &Observation<'_>| {
-            let alert = alerts.get(&observation.key)?;
-            (alert.state == AlertState::Firing).then(|| self.not_ahead(alert))
-        };
-        let begins = observations.iter().any(|observation| {
-            let is_new = alerts
-                .get(&observation.key)
-                .is_none_or(|alert| alert.state != AlertState::Firing && !alert.is_closed);
-            is_new && observation.condition == Condition::Met
-        });
-        let fired = observations
-            .iter()
-            .filter_map(|observation| alert(observation).as_ref().map(fired_at));
-        let Some(youngest) = fired.chain(begins.then_some(*now)).max() else {
-            return false;
-        };
-        let until = youngest + MIN_FIRING;
+        let until = fired_at(alert) + MIN_FIRING;
         if *now < until {
             self.wake(until);
+            return None;
         }
-        *now >= until
+        Some(Ending::PeriodOver)
     }
 
     /// An alert that no observation is about: its rule, its subject, its threshold or its kind of

@@ -9,7 +9,8 @@ use super::observe::watched_as_is;
 use super::{Background, Check, Facts, Per, Rule, Settings};
 use crate::day::Day;
 use crate::ledger::{
-    AgentNumber, Alert, AlertChanges, AlertKey, AlertMemory, AlertState, JudgedDays, Watched,
+    AgentNumber, Alert, AlertChanges, AlertKey, AlertMemory, AlertState, JudgedDays, Member,
+    Watched,
 };
 
 /// What is remembered.
@@ -94,8 +95,10 @@ impl Memory {
                 .definition
                 .strip_prefix(&about)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
-            let agents = members(rule, facts);
-            !is_about || !watched.agents.is_subset(&agents)
+            let is_other = |member: &Member| {
+                watched.agents.contains(&member.number) && !rule.matcher.matches(&member.agent)
+            };
+            !is_about || facts.members.iter().any(is_other)
         };
         let rules = settings.rules.iter().filter(is_redefined);
         rules.map(|rule| Arc::clone(&rule.name)).collect()
@@ -136,6 +139,13 @@ impl Memory {
         )
     }
 
+    /// The agents about which an alert fires.
+    pub(super) fn firing(&self) -> HashSet<AgentNumber> {
+        let alerts = self.alerts.values();
+        let firing = alerts.filter(|alert| alert.state == AlertState::Firing);
+        firing.filter_map(|alert| alert.agent).collect()
+    }
+
     /// The subject that an alert about each agent bears as long as it fires, whatever the agent's name is by
     /// then, by the rule's name.
     pub(super) fn subjects(&self) -> HashMap<(&str, AgentNumber), &Arc<str>> {
@@ -172,9 +182,9 @@ fn is_of_several(rule: &Rule) -> bool {
 
 /// The agents that a rule is about.
 fn members(rule: &Rule, facts: &Facts) -> BTreeSet<AgentNumber> {
-    let agents = facts.agents.iter();
-    agents
-        .filter(|facts| rule.matcher.matches(&facts.member.agent))
-        .map(|facts| facts.member.number)
+    let members = facts.members.iter();
+    members
+        .filter(|member| rule.matcher.matches(&member.agent))
+        .map(|member| member.number)
         .collect()
 }

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use super::facts::escaped;
 use super::finding::{Condition, Finding, Observation, Whose};
-use super::observe::escaped;
 use super::words::{count, credits, date, exact_percent, number, percent, sentence};
 use super::{AgentFacts, Check, Figures, Measure, Notice, Severity, Status};
 use crate::day::Day;

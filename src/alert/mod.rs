@@ -13,7 +13,9 @@
 mod days;
 mod deliveries;
 mod engine;
+mod facts;
 mod finding;
+mod gather;
 mod judge;
 mod machine;
 mod memory;
@@ -28,10 +30,11 @@ mod tests;
 pub(crate) mod words;
 
 pub use engine::{Access, Engine, Outlets, Signals};
+pub use facts::{AgentFacts, Background, Facts, Known, PeriodFacts, SubjectDay};
 pub use finding::{Condition, DayFigure, DayVerdict, Finding, Observation, Whose};
 pub use judge::judge;
 pub use notice::{Figures, Notice, Notification, Share, Status};
-pub use observe::{AgentFacts, Background, Facts, Known, PeriodFacts, SubjectDay, observe};
+pub use observe::observe;
 pub use rule::{Check, Measure, Per, Rule, Severity, Span, Threshold};
 
 use std::sync::Arc;

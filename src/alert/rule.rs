@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::budget::Cycle;
+use crate::budget::{Cycle, Reach};
 use crate::day::Day;
 use crate::roster::Matcher;
 
@@ -19,6 +19,20 @@ pub struct Rule {
     pub check: Check,
     /// The hooks that are told.
     pub hooks: Vec<Arc<str>>,
+}
+
+impl Rule {
+    /// What has to be known for it, if it is a budget.
+    #[must_use]
+    pub fn reach(&self) -> Option<Reach> {
+        let Check::Budget { cycle, .. } = self.check else {
+            return None;
+        };
+        Some(Reach {
+            matcher: self.matcher.clone(),
+            cycle,
+        })
+    }
 }
 
 /// What a rule looks at.

@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 
 use super::link::feeding;
 use super::{App, ReadConfig, link, read};
-use crate::alert::{Engine, Outlets, Signals};
+use crate::alert::{Engine, Outlets, Rule, Signals};
 use crate::clock::{CheckedClock, SharedClock};
 use crate::config::{Config, ConfigError, SOME_DAY};
 use crate::exposition::Exposition;
@@ -340,6 +340,7 @@ pub fn syncer(
         Arc::clone(clock),
         telemetry.clone(),
     )
+    .reaching(config.alerts.rules.iter().filter_map(Rule::reach).collect())
 }
 
 /// The hooks as `config` says.

@@ -25,12 +25,6 @@ pub trait Clock: Debug + Send + Sync + 'static {
     /// The present instant: FlowGent's where this host's clock is known to be wrong.
     fn now(&self) -> DateTime<Utc>;
 
-    /// Whether it is known to show the true time, to within an hour. While it is not, nothing that counts
-    /// time is ended or given up.
-    fn agrees(&self) -> bool {
-        true
-    }
-
     /// The UTC day that the present instant lies in. Its usage is not known to anyone yet.
     fn today(&self) -> Day {
         Day::of(self.now())

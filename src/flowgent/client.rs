@@ -16,13 +16,12 @@ use crate::clock::{SharedClock, instant};
 use crate::flowgent::Settings;
 use crate::flowgent::credential::Credential;
 use crate::flowgent::error::{ApiError, OUTCOMES, QUOTE_BYTES, printable};
-use crate::flowgent::listing;
+use crate::flowgent::listing::{self, Listing};
 use crate::flowgent::pace::Pace;
 use crate::flowgent::transport::{self, HttpClient, Question};
 use crate::flowgent::wire::{
     ChatAccepted, ChatBody, ChatRequest, ErrorAnswer, TemplateAnswer, TemplateRequest, UsageAnswer,
 };
-use crate::roster::ListedAgent;
 use crate::secret::Secret;
 use crate::telemetry::Telemetry;
 use crate::window::Window;
@@ -181,7 +180,7 @@ impl Client {
     ///
     /// # Errors
     /// What came of the last try; [`ApiError::Contract`] says what was seen instead of a list.
-    pub async fn list_agents(&self) -> Result<Vec<ListedAgent>, ApiError> {
+    pub async fn list_agents(&self) -> Result<Listing, ApiError> {
         let call = self.call(Endpoint::Agents, None)?;
         self.ask(&call, |body| listing::agents(&parse(body)?)).await
     }

@@ -24,6 +24,7 @@ mod check;
 mod error;
 mod file;
 mod list;
+mod members;
 mod outbox;
 mod pushed;
 mod reader;
@@ -49,7 +50,8 @@ pub use alert::{Alert, AlertChanges, AlertKey, AlertMemory, AlertState};
 pub use backup::{BackupProgress, backup};
 pub use check::{Report, check};
 pub use error::LedgerError;
-pub use list::ListSource;
+pub use list::{ListChange, ListSource, UNLISTED_DAYS};
+pub use members::{Enrolled, Enrolment};
 pub use outbox::{
     Attempt, Backlog, Delivery, DeliveryRecord, DeliveryState, DisabledHook, Overdue,
 };
@@ -71,9 +73,11 @@ use writer::Writer;
 
 /// The values of the label `transaction` of `flowgent_exporter_ledger_transaction_duration_seconds` and
 /// `flowgent_exporter_ledger_errors_total`.
-pub const TRANSACTIONS: [&str; 27] = [
+pub const TRANSACTIONS: [&str; 30] = [
     CONFIGURE,
     REGISTER,
+    ENROL,
+    ABSENT,
     RECORD,
     COVERAGE,
     SNAPSHOT,
@@ -103,6 +107,8 @@ pub const TRANSACTIONS: [&str; 27] = [
 ];
 const CONFIGURE: &str = "configure";
 const REGISTER: &str = "register";
+const ENROL: &str = "enrol";
+const ABSENT: &str = "absent";
 /// Windows and failures: the outcomes of fetches, which arrive mixed and share transactions.
 const RECORD: &str = "record";
 const COVERAGE: &str = "coverage";
@@ -158,6 +164,23 @@ pub struct Member {
     pub agent: Agent,
     /// Its number in the ledger.
     pub number: AgentNumber,
+    /// The day since which the list that named it no longer does; none if it is named.
+    pub unlisted_since: Option<Day>,
+    /// The day on which it left; none if it has not.
+    pub left_on: Option<Day>,
+}
+
+impl Member {
+    /// An agent that is there.
+    #[must_use]
+    pub const fn present(agent: Agent, number: AgentNumber) -> Self {
+        Self {
+            agent,
+            number,
+            unlisted_since: None,
+            left_on: None,
+        }
+    }
 }
 
 /// A validated answer of the API, ready to be kept.
@@ -289,6 +312,19 @@ impl Ledger {
             .await
     }
 
+    /// Takes over who is there: gives numbers to those who are new, keeps names and labels, and notes who
+    /// has left.
+    ///
+    /// # Errors
+    /// The file could not be read or written.
+    pub async fn enrol(&self, enrolment: Enrolment) -> Result<Enrolled, LedgerError> {
+        self.writer
+            .run(ENROL, move |connection| {
+                members::enrol(connection, &enrolment)
+            })
+            .await
+    }
+
     /// Keeps an answer. Returns when it is on the disk, with everything that follows from it.
     ///
     /// # Errors
@@ -318,8 +354,9 @@ impl Ledger {
             .await
     }
 
-    /// Keeps a list of an account's agents, instead of the last one from that source. One that is
-    /// the same writes nothing.
+    /// Keeps a list of an account's agents as of the day `today`. Agents that it no longer names are kept,
+    /// marked, for [`UNLISTED_DAYS`]; for as long as it is not whole. One that is the same
+    /// writes nothing. Returns all that are kept, ordered by their identifiers.
     ///
     /// # Errors
     /// The file could not be read or written.
@@ -327,11 +364,11 @@ impl Ledger {
         &self,
         account: Arc<str>,
         source: ListSource,
-        agents: Vec<ListedAgent>,
-    ) -> Result<(), LedgerError> {
+        change: ListChange,
+    ) -> Result<Vec<ListedAgent>, LedgerError> {
         self.writer
             .run(SAVE_LIST, move |connection| {
-                list::save(connection, &account, source, &agents)
+                list::save(connection, &account, source, &change)
             })
             .await
     }

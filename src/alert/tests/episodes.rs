@@ -141,7 +141,7 @@ fn nothing_ends_while_the_day_is_not_certain() {
 }
 
 #[test]
-fn a_period_ends_once_all_its_days_are_known_and_its_youngest_alert_has_fired_for_a_day() {
+fn a_period_ends_an_alert_once_all_its_days_are_known_and_it_has_fired_for_a_day() {
     let december = Standing {
         period: Period {
             start: day("2026-12-01"),
@@ -165,19 +165,14 @@ fn a_period_ends_once_all_its_days_are_known_and_its_youngest_alert_has_fired_fo
     let told = stage.told(&facts(4_900.0, 1), "2026-12-02T00:12:00Z");
     assert!(told.is_empty(), "its last day is not known");
     let told = stage.told(&facts(5_100.0, 0), "2026-12-02T09:00:00Z");
-    assert_eq!(
-        told,
-        ["+cx/all/2026-11-01/used 1"],
-        "its last day came late"
-    );
-    assert!(
-        stage
-            .told(&facts(5_100.0, 0), "2026-12-03T08:59:59Z")
-            .is_empty()
-    );
+    let expected = ["-cx/all/2026-11-01/used 0.5", "+cx/all/2026-11-01/used 1"];
+    assert_eq!(told, expected, "its last day came late");
+    let step = stage.step(&facts(5_100.0, 0), at("2026-12-03T08:59:59Z"));
+    assert!(step.told.is_empty());
+    assert_eq!(step.next, Some(at("2026-12-03T09:00:00Z")));
     assert_eq!(
         stage.told(&facts(5_100.0, 0), "2026-12-03T09:00:00Z"),
-        ["-cx/all/2026-11-01/used 0.5", "-cx/all/2026-11-01/used 1"]
+        ["-cx/all/2026-11-01/used 1"]
     );
     assert!(
         stage

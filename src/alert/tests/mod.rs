@@ -4,6 +4,7 @@ mod days;
 mod deliveries;
 mod engine;
 mod episodes;
+mod former;
 mod judge;
 mod machine;
 mod message;
@@ -57,7 +58,7 @@ async fn register(ledger: &Ledger, agents: &[(&str, &str)]) -> Arc<[Member]> {
     let numbers = ledger.register(agents.iter().map(identity).collect()).await;
     let members = agents.into_iter().zip(numbers.unwrap());
     members
-        .map(|(agent, number)| Member { agent, number })
+        .map(|(agent, number)| Member::present(agent, number))
         .collect()
 }
 
@@ -158,6 +159,9 @@ fn facts(today: &str) -> Facts {
         today: day(today),
         accounts: BTreeSet::new(),
         agents: Vec::new(),
+        members: Arc::default(),
+        left: Vec::new(),
+        others: HashMap::new(),
         budgets: HashMap::new(),
         watched_from: HashMap::new(),
         unseeded: HashSet::new(),
@@ -293,8 +297,14 @@ impl Stage {
             watched: Arc::clone(&self.memory.watched),
             judged: Arc::clone(&self.memory.judged),
             access: Arc::clone(&facts.access),
+            firing: self.memory.firing(),
         };
         let facts = Facts {
+            members: facts
+                .agents
+                .iter()
+                .map(|facts| facts.member.clone())
+                .collect(),
             judged: Arc::clone(&self.memory.judged),
             ..facts.clone()
         };

@@ -73,6 +73,7 @@ impl Scene {
             watched: Arc::new(watched.clone()),
             judged: Arc::default(),
             access: Arc::default(),
+            firing: HashSet::new(),
         };
         let settings = settings(rules);
         let facts = observe(&self.ledger, &self.members, &settings, &background);

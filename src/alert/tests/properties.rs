@@ -186,15 +186,12 @@ impl Oracle {
                 }
             }
         }
-        for start in open {
-            let keys = THRESHOLDS.map(|ratio| key(start, ratio));
-            let youngest = keys.iter().filter_map(|key| self.firing.get(key)).max();
-            let is_seen = youngest.is_some_and(|at| world.now - *at >= TimeDelta::hours(24));
-            if is_seen && world.used(start).1 == 0 {
-                for key in keys {
-                    if self.firing.remove(&key).is_some() {
-                        self.closed.insert(key);
-                    }
+        for start in open.filter(|start| world.used(*start).1 == 0) {
+            for key in THRESHOLDS.map(|ratio| key(start, ratio)) {
+                let fired = self.firing.get(&key);
+                if fired.is_some_and(|at| world.now - *at >= TimeDelta::hours(24)) {
+                    self.firing.remove(&key);
+                    self.closed.insert(key);
                 }
             }
         }

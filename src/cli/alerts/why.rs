@@ -1,6 +1,6 @@
 //! `alerts why`: a rule, the figures that it uses, and what it makes of them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::SecondsFormat;
@@ -58,6 +58,7 @@ pub(super) async fn why(common: &Common, name: &str, on: Option<Day>) -> Result<
         judged: Arc::new(memory.judged.clone()),
         // What FlowGent refuses is known to a running exporter alone; alerts of it are remembered.
         access: Arc::default(),
+        firing: HashSet::new(),
     };
     let facts = alert::observe(&view, &members, &settings, &background).await?;
     let observations = alert::judge(&settings.rules, &facts);
