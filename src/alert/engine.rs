@@ -12,12 +12,13 @@ use tracing::{error, info};
 use super::deliveries::deliveries;
 use super::machine::{self, Step, Told};
 use super::observe::watched_since;
-use super::{Check, Facts, Settings, Status, judge, observe, published};
+use super::{Check, Facts, Settings, Status, hooks, judge, observe, published};
 use crate::clock::{self, SharedClock};
 use crate::day::Day;
 use crate::exposition::{BudgetSeries, Exposition};
 use crate::ledger::{
-    AgentNumber, Alert, AlertChanges, AlertKey, AlertMemory, Ledger, LedgerError, Member, Watched,
+    AgentNumber, Alert, AlertChanges, AlertKey, AlertMemory, GoneHook, Ledger, LedgerError, Member,
+    Watched,
 };
 use crate::status::{Alerting, Board};
 use crate::telemetry::{Telemetry, seconds};
@@ -130,6 +131,10 @@ pub struct Engine {
     access: Arc<Access>,
     /// What the ledger remembers; none if that must be read first.
     memory: Option<Arc<Memory>>,
+    /// What hooks leave open that are gone; none if the ledger does not know the hooks yet.
+    gone: Option<Vec<GoneHook>>,
+    /// The same under the config before.
+    gone_before: Vec<GoneHook>,
     /// When the rules were last evaluated.
     evaluated: Option<DateTime<Utc>>,
     /// When something changes though nothing else does.
@@ -173,6 +178,8 @@ impl Engine {
             members: None,
             access: Arc::default(),
             memory: None,
+            gone: None,
+            gone_before: Vec::new(),
             evaluated: None,
             next: None,
         }
@@ -192,6 +199,12 @@ impl Engine {
         // As exact as it is kept, so that what is remembered is what will be read again.
         let now = self.clock.now().trunc_subsecs(3);
         let today = Day::of(now);
+        if self.gone.is_none() {
+            // Under their new names, the hooks are others than those that are remembered.
+            self.memory = None;
+            let routes = &self.settings.routes;
+            self.gone = Some(hooks::adopt(&self.ledger, routes, &self.gone_before).await?);
+        }
         let memory = match &self.memory {
             Some(memory) => Arc::clone(memory),
             None => Arc::new(Memory::from(self.ledger.alert_memory().await?)),
@@ -240,6 +253,7 @@ impl Engine {
         self.members = members.or_else(|| self.members.take());
         if let Some(settings) = settings {
             self.settings = Arc::new(settings);
+            self.gone_before = self.gone.take().unwrap_or_default();
         }
         Arc::make_mut(&mut self.access).merge(access);
     }

@@ -10,6 +10,7 @@
 
 mod deliveries;
 mod engine;
+mod hooks;
 mod judge;
 mod machine;
 mod message;
@@ -34,6 +35,8 @@ use std::sync::Arc;
 pub struct Route {
     /// The hook's name.
     pub hook: Arc<str>,
+    /// What makes it the same hook under another name.
+    pub identity: String,
     /// Whether what one evaluation brings goes into one message.
     pub group: bool,
     /// Whether it is told when alerts resolve.

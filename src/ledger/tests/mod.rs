@@ -2,6 +2,7 @@
 
 mod alerts;
 mod damage;
+mod hooks;
 mod model;
 mod opening;
 mod outbox;

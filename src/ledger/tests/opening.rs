@@ -129,7 +129,7 @@ async fn a_newer_ledger_is_refused_with_both_versions() {
     open(&path).close().await;
     tamper(&path, "PRAGMA user_version = 9");
     let expected = format!(
-        "ledger {} has schema version 9, this program knows versions up to 3: use the newer program that wrote it",
+        "ledger {} has schema version 9, this program knows versions up to 4: use the newer program that wrote it",
         path.display()
     );
     assert_eq!(refusal(&path), expected);

@@ -118,7 +118,7 @@ fn who_only_looks_at_an_older_ledger_is_told_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
     let path = version_1(directory.path());
     let expected = format!(
-        "ledger {} has schema version 1, 3 is needed: start the exporter once, which brings it up to date",
+        "ledger {} has schema version 1, 4 is needed: start the exporter once, which brings it up to date",
         path.display()
     );
     assert_eq!(View::open(&path).unwrap_err().to_string(), expected);
