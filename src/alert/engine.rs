@@ -14,11 +14,11 @@ use super::finding::Observation;
 use super::machine::{self, Situation, Step};
 use super::memory::Memory;
 use super::tell::Told;
-use super::{Background, Check, Facts, Settings, Status, judge, observe, published};
+use super::{Background, Check, Facts, Settings, Status, hooks, judge, observe, published};
 use crate::clock::{self, SharedClock};
 use crate::day::Day;
 use crate::exposition::{BudgetSeries, Exposition};
-use crate::ledger::{AgentNumber, AlertChanges, AlertState, Ledger, LedgerError, Member};
+use crate::ledger::{AgentNumber, AlertChanges, AlertState, GoneHook, Ledger, LedgerError, Member};
 use crate::status::{Alerting, Board};
 use crate::telemetry::{Telemetry, seconds};
 
@@ -135,6 +135,10 @@ pub struct Engine {
     has_synced: bool,
     /// What the ledger remembers; none if that must be read first.
     memory: Option<Arc<Memory>>,
+    /// What hooks leave open that are gone; none if the ledger does not know the hooks yet.
+    gone: Option<Vec<GoneHook>>,
+    /// The same under the config before.
+    gone_before: Vec<GoneHook>,
     /// When the rules were last evaluated.
     evaluated: Option<DateTime<Utc>>,
     /// When something changes though nothing else does.
@@ -174,6 +178,8 @@ impl Engine {
             access: Arc::default(),
             has_synced: false,
             memory: None,
+            gone: None,
+            gone_before: Vec::new(),
             evaluated: None,
             next: None,
         }
@@ -193,6 +199,12 @@ impl Engine {
         // As exact as it is kept, so that what is remembered is what will be read again.
         let now = self.clock.now().trunc_subsecs(3);
         let today = Day::of(now);
+        if self.gone.is_none() {
+            // Under their new names, the hooks are others than those that are remembered.
+            self.memory = None;
+            let routes = &self.settings.routes;
+            self.gone = Some(hooks::adopt(&self.ledger, routes, &self.gone_before).await?);
+        }
         let memory = match &self.memory {
             Some(memory) => Arc::clone(memory),
             None => {
@@ -250,8 +262,7 @@ impl Engine {
         self.members = members.or_else(|| self.members.take());
         if let Some(settings) = settings {
             self.settings = Arc::new(settings);
-            // Hooks may have other names in the ledger now.
-            self.memory = None;
+            self.gone_before = self.gone.take().unwrap_or_default();
         }
         Arc::make_mut(&mut self.access).merge(access);
         self.has_synced |= has_synced;

@@ -107,7 +107,7 @@ struct Machine<'a> {
 
 impl<'a> Machine<'a> {
     /// The next state of one alert; none if there is none and needs none.
-    fn advance(&mut self, observation: &'a Observation<'a>, is_closing: bool) -> Option<Case<'a>> {
+    fn advance(&mut self, observation: &'a Observation<'a>) -> Option<Case<'a>> {
         let before = self.situation.alerts.get(&observation.key);
         let mut case = Case::new(before, Some(observation));
         match before {

@@ -16,6 +16,7 @@ mod engine;
 mod facts;
 mod finding;
 mod gather;
+mod hooks;
 mod judge;
 mod machine;
 mod memory;
@@ -44,6 +45,8 @@ use std::sync::Arc;
 pub struct Route {
     /// The hook's name.
     pub hook: Arc<str>,
+    /// What makes it the same hook under another name.
+    pub identity: String,
     /// Whether what one evaluation brings goes into one message.
     pub group: bool,
     /// Whether it is told when alerts resolve.

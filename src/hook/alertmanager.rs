@@ -145,8 +145,11 @@ impl Alertmanager {
         let is_told = match alert.state {
             AlertState::Pending => false,
             AlertState::Firing => true,
+            // What is over since a time to come is so by a clock that ran ahead.
             AlertState::Resolved => {
-                self.settings.send_resolved && now - alert.since <= RESOLVED_FOR
+                let over_for = now - alert.since;
+                self.settings.send_resolved
+                    && (TimeDelta::zero()..=RESOLVED_FOR).contains(&over_for)
             }
         };
         if !is_told {
@@ -307,15 +310,17 @@ impl Posted {
                     .or_insert_with(|| value.to_owned());
             }
         }
-        let ends_at = resolved.unwrap_or(now + LASTS);
+        // By a clock that ran ahead it may be over, or fire, since a time to come. Alertmanager takes for
+        // firing what ends later than now.
+        let ends_at = resolved.map_or(now + LASTS, |resolved| resolved.min(now));
         Self {
             labels,
             annotations: BTreeMap::from([
                 ("summary", line(&notice.title)),
                 ("description", notice.text.clone()),
             ]),
-            // An alert that ends before it starts is refused, and a clock may have been set back.
-            starts_at: notice.started_at.min(ends_at),
+            // One that ends before it starts is refused.
+            starts_at: notice.started_at.min(ends_at).min(now),
             ends_at,
             generator_url: link(notice).map(String::from),
             key: notice.key.clone(),

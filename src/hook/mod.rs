@@ -9,6 +9,7 @@ mod alertmanager;
 mod deliver;
 mod email;
 mod exec;
+mod identity;
 mod post;
 mod preset;
 mod quiet;
@@ -257,6 +258,7 @@ impl Settings {
     pub fn route(&self) -> Route {
         Route {
             hook: Arc::clone(&self.name),
+            identity: identity::identity(&self.kind),
             group: self.group,
             send_resolved: self.send_resolved,
             targets: match &self.kind {

@@ -136,7 +136,7 @@ fn is_json_error(json: &Value, sent: &str) -> bool {
 
 fn is_error_object(object: &Map<String, Value>, sent: &str) -> bool {
     /// What an object may say besides a message, and be about nothing else.
-    const ABOUT: [&str; 13] = [
+    const ABOUT: [&str; 12] = [
         "status",
         "statuscode",
         "code",
@@ -149,7 +149,6 @@ fn is_error_object(object: &Map<String, Value>, sent: &str) -> bool {
         "requestid",
         "traceid",
         "data",
-        "reason",
     ];
     const MESSAGES: [&str; 6] = [
         "message",
@@ -159,41 +158,30 @@ fn is_error_object(object: &Map<String, Value>, sent: &str) -> bool {
         "description",
         "reason",
     ];
-    let mut says_yes = false;
-    let mut is_message = true;
-    let mut message_is_error = false;
-    for (key, value) in object {
-        let key = key.to_lowercase().replace(['_', '-', ' '], "");
-        match key.as_str() {
-            "ok" | "success" | "succeeded" | "successful" | "issuccess" | "accepted"
-            | "delivered" | "received" | "sent" => {
-                if is_no(value) {
-                    return true;
-                }
-                says_yes = true;
-            }
-            "status" | "statuscode" | "code" | "httpcode" | "httpstatus" | "result" | "outcome"
-            | "type" => {
-                if is_error_status(value, sent) {
-                    return true;
-                }
-            }
-            key if ["err", "fail", "exception", "fault"]
-                .iter()
-                .any(|start| key.starts_with(start)) =>
-            {
-                if is_trouble(value) {
-                    return true;
-                }
-            }
-            _ => {}
-        }
-        let is_said = MESSAGES.contains(&key.as_str());
-        is_message &= is_said || ABOUT.contains(&key.as_str());
-        message_is_error |= is_said && value.as_str().is_some_and(|text| is_error_text(text, sent));
-    }
+    let bare = |key: &String| key.to_lowercase().replace(['_', '-', ' '], "");
+    let is_said = |key: &str| MESSAGES.contains(&key);
     // Receivers that keep messages give back what they were sent, beside an id.
-    is_message && message_is_error && !says_yes
+    let is_message = object
+        .keys()
+        .map(bare)
+        .all(|key| is_said(&key) || ABOUT.contains(&key.as_str()));
+    object.iter().any(|(key, value)| {
+        let key = bare(key);
+        let text = value.as_str().unwrap_or_default();
+        says_no(&key, value, sent) || is_message && is_said(&key) && is_error_text(text, sent)
+    })
+}
+
+/// Whether this value says no under this key, which is in lower case and has no signs in it.
+fn says_no(key: &str, value: &Value, sent: &str) -> bool {
+    const TROUBLES: [&str; 4] = ["err", "fail", "exception", "fault"];
+    match key {
+        "ok" | "success" | "succeeded" | "successful" | "issuccess" | "accepted" | "delivered"
+        | "received" | "sent" => is_no(value),
+        "status" | "statuscode" | "code" | "httpcode" | "httpstatus" | "result" | "outcome"
+        | "type" => is_error_status(value, sent),
+        key => TROUBLES.iter().any(|start| key.starts_with(start)) && is_trouble(value),
+    }
 }
 
 /// Whether the answer to whether it was taken is no.
@@ -215,6 +203,7 @@ fn is_error_status(value: &Value, sent: &str) -> bool {
             Ok(code) => (400..600).contains(&code),
             Err(_) => is_error_text(text, sent),
         },
+        Value::Bool(is_good) => !is_good,
         _ => false,
     }
 }

@@ -23,6 +23,7 @@ mod backup;
 mod check;
 mod error;
 mod file;
+mod hooks;
 mod list;
 mod members;
 mod outbox;
@@ -50,6 +51,7 @@ pub use alert::{Alert, AlertChanges, AlertKey, AlertMemory, AlertState};
 pub use backup::{BackupProgress, backup};
 pub use check::{Report, check};
 pub use error::LedgerError;
+pub use hooks::{AdoptedHooks, GoneHook, HookIdentity};
 pub use list::{ListChange, ListSource, UNLISTED_DAYS};
 pub use members::{Enrolled, Enrolment};
 pub use outbox::{
@@ -73,7 +75,7 @@ use writer::Writer;
 
 /// The values of the label `transaction` of `flowgent_exporter_ledger_transaction_duration_seconds` and
 /// `flowgent_exporter_ledger_errors_total`.
-pub const TRANSACTIONS: [&str; 30] = [
+pub const TRANSACTIONS: [&str; 32] = [
     CONFIGURE,
     REGISTER,
     ENROL,
@@ -104,6 +106,8 @@ pub const TRANSACTIONS: [&str; 30] = [
     RECORD_PUSHED,
     FORGET_PUSHED,
     TIDY_DELIVERIES,
+    ADOPT_HOOKS,
+    GONE_HOOKS,
 ];
 const CONFIGURE: &str = "configure";
 const REGISTER: &str = "register";
@@ -136,6 +140,8 @@ const UNPUSHED: &str = "unpushed";
 const RECORD_PUSHED: &str = "record_pushed";
 const FORGET_PUSHED: &str = "forget_pushed";
 const TIDY_DELIVERIES: &str = "tidy_deliveries";
+const ADOPT_HOOKS: &str = "adopt_hooks";
+const GONE_HOOKS: &str = "gone_hooks";
 
 /// Where the ledger is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -407,6 +413,20 @@ impl Ledger {
         self.writer
             .run(RECORD_ATTEMPT, move |connection| {
                 outbox::record_attempt(connection, &id, &attempt, at)
+            })
+            .await
+    }
+
+    /// Takes `hooks` for those that there are from now on. One with a new name and the identity of a single
+    /// one that is gone takes over what this one was told and what waits for it; one that leads elsewhere is no
+    /// longer disabled.
+    ///
+    /// # Errors
+    /// The file could not be read or written; then nothing has changed.
+    pub async fn adopt_hooks(&self, hooks: Vec<HookIdentity>) -> Result<AdoptedHooks, LedgerError> {
+        self.writer
+            .run(ADOPT_HOOKS, move |connection| {
+                hooks::adopt(connection, &hooks)
             })
             .await
     }

@@ -12,9 +12,9 @@ use super::reader::Reader;
 use super::{
     ABSENT, AGENT_HISTORY, ALERT_MEMORY, ALERTS, ALERTS_OF_HOOK, AgentHistory, AgentNumber, Alert,
     AlertMemory, AlertState, BACKLOGS, Backlog, COVERAGE, DELIVERIES, DISABLED_HOOKS,
-    DUE_DELIVERIES, DeliveryRecord, DisabledHook, HISTORY_START, Identity, LIST, ListSource,
-    Member, NEWEST, NUMBERS, PushTarget, REVISIONS, Revision, SNAPSHOT, UNPUSHED, USAGE, Unpushed,
-    agent_history, alert, list, members, outbox, pushed, schema, usage,
+    DUE_DELIVERIES, DeliveryRecord, DisabledHook, GONE_HOOKS, GoneHook, HISTORY_START, Identity,
+    LIST, ListSource, Member, NEWEST, NUMBERS, PushTarget, REVISIONS, Revision, SNAPSHOT, UNPUSHED,
+    USAGE, Unpushed, agent_history, alert, hooks, list, members, outbox, pushed, schema, usage,
 };
 use crate::day::{Day, Usage};
 use crate::roster::ListedAgent;
@@ -359,6 +359,18 @@ impl View {
     /// The file could not be read.
     pub async fn backlogs(&self) -> Result<Vec<Backlog>, LedgerError> {
         self.reader.run(BACKLOGS, outbox::backlogs).await
+    }
+
+    /// What is left open by hooks that are none of `names`, ordered by their names.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub async fn gone_hooks(&self, names: Vec<Arc<str>>) -> Result<Vec<GoneHook>, LedgerError> {
+        self.reader
+            .run(GONE_HOOKS, move |connection| {
+                hooks::gone(connection, &names)
+            })
+            .await
     }
 
     /// The hooks that want nothing any more, ordered by their names.

@@ -123,6 +123,7 @@ fn budget(name: &str, cycle: Cycle, limit_credits: f64, thresholds: &[Threshold]
 fn route(hook: &str) -> Route {
     Route {
         hook: hook.into(),
+        identity: hook.to_owned(),
         group: true,
         send_resolved: true,
         targets: vec![String::new()],

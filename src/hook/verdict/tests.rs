@@ -173,6 +173,7 @@ fn errors_under_a_status_of_success_are_no_yes() {
                 r#"{"status":"error","errorType":"bad_data","error":"x"}"#,
             ),
             (200, JSON, r#"{"status":"failed"}"#),
+            (200, JSON, r#"{"status":false,"message":"no"}"#),
             (202, JSON, r#"{"status":"invalid event"}"#),
             (200, JSON, r#"{"statusCode":500,"body":{}}"#),
             (200, JSON, r#"{"code":"404"}"#),

@@ -3,6 +3,7 @@
 mod alerts;
 mod damage;
 mod members;
+mod hooks;
 mod model;
 mod opening;
 mod outbox;
