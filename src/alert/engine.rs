@@ -141,6 +141,8 @@ pub struct Engine {
     gone_before: Vec<GoneHook>,
     /// When the rules were last evaluated.
     evaluated: Option<DateTime<Utc>>,
+    /// Whether the UTC day was certain then: what could not end may end once it is.
+    was_certain: bool,
     /// When something changes though nothing else does.
     next: Option<DateTime<Utc>>,
 }
@@ -181,6 +183,7 @@ impl Engine {
             gone: None,
             gone_before: Vec::new(),
             evaluated: None,
+            was_certain: true,
             next: None,
         }
     }
@@ -213,10 +216,11 @@ impl Engine {
                 Arc::new(memory)
             }
         };
+        let is_certain = self.clock.agrees();
         let background = Background {
             now,
             today,
-            is_certain: self.clock.agrees(),
+            is_certain,
             has_synced: self.has_synced,
             watched: Arc::clone(&memory.watched),
             judged: Arc::clone(&memory.judged),
@@ -241,6 +245,7 @@ impl Engine {
         });
         self.memory = Some(memory);
         self.evaluated = Some(now);
+        self.was_certain = is_certain;
         let took = started.elapsed().as_secs_f64();
         self.telemetry.alert_evaluation_duration.observe(took);
         self.telemetry
@@ -381,6 +386,7 @@ impl Engine {
         pending.is_urgent
             || pending.members.as_ref().is_some_and(is_other)
             || (pending.is_changed && waited >= PATIENCE)
+            || self.was_certain != self.clock.agrees()
             || Day::of(now) != Day::of(evaluated)
             || self.next.is_some_and(|next| next <= now)
     }

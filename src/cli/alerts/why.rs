@@ -41,7 +41,8 @@ pub(super) async fn why(common: &Common, name: &str, on: Option<Day>) -> Result<
     let always = Watched {
         since: config.policy.history_start.start(),
         definition: rule.definition(),
-        evaluated: Some(today),
+        // Periods that ended within the week before are still open.
+        evaluated: Some(today.plus(-7)),
         open_periods: Vec::new(),
         agents: BTreeSet::new(),
     };

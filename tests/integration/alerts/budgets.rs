@@ -166,7 +166,7 @@ async fn a_period_with_missing_days_is_told_of_by_what_is_known_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn new_limits_are_not_held_against_agents_that_left_with_the_old_ones() {
+async fn what_an_agent_used_before_it_left_the_config_counts_against_a_new_limit() {
     let scene = Scene::new("2026-03-20T09:00:00");
     let receiver = Receiver::start().await;
     let hook = webhook(&scene, "ops", &receiver, "");
@@ -209,6 +209,10 @@ async fn new_limits_are_not_held_against_agents_that_left_with_the_old_ones() {
             scrape.get(limit) == Some(month(left) + 1.0)
         })
         .await;
+    let received = receiver.wait_for_deliveries(1).await;
     exporter.stop().await;
-    assert_eq!(receiver.received().len(), 0);
+    let notice = &received[0].json()["alerts"][0];
+    let used = notice["figures"]["used_credits"].as_f64().unwrap();
+    assert!((used - month(&agents)).abs() < 1e-6, "{used}");
+    assert_eq!(received.len(), 1);
 }
