@@ -6,6 +6,7 @@ mod firing;
 pub mod promql;
 mod push;
 mod rules;
+mod runbooks;
 mod scene;
 
 use chrono::{DateTime, SubsecRound, Utc};
