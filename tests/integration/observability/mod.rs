@@ -5,6 +5,7 @@ mod dashboards;
 mod firing;
 pub mod promql;
 mod push;
+mod queries;
 mod rules;
 mod runbooks;
 mod scene;
