@@ -166,9 +166,11 @@ async fn promtool_reads_the_text_form_and_finds_no_fault() {
     let (_scene, exporter) = start().await;
     let text = body(&exporter, "").await;
     families(&text);
-    let mut promtool = Command::new("promtool");
-    let (_, told) = piped(promtool.args(["check", "metrics"]), &text).await;
-    assert_eq!(told.lines().collect::<Vec<_>>(), REMARKS);
+    for generation in Generation::BOTH {
+        let mut promtool = Command::new(generation.program("promtool"));
+        let (_, told) = piped(promtool.args(["check", "metrics"]), &text).await;
+        assert_eq!(told.lines().collect::<Vec<_>>(), REMARKS, "{generation:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
