@@ -73,6 +73,7 @@ pub(super) fn validate(
     let rules = check.alert_rules(budget, rule, &world);
     let hooks = check.hooks(hook, &world);
     check.look_for_unused_hooks(&hooks, &rules);
+    check.look_for_earlier_days(&rules, policy.history_start);
     if !check.findings.is_empty() {
         return Err(check.findings);
     }

@@ -168,15 +168,24 @@ pub struct TemplateRequest {
     pub parameters: Vec<Value>,
 }
 
-/// The answer to a WhatsApp template.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The answer to a WhatsApp template. HTTP 200 says nothing: [`TemplateAnswer::messages`] tells.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TemplateAnswer {
     /// `whatsapp`.
+    #[serde(default)]
     pub messaging_product: String,
     /// The recipients.
+    #[serde(default)]
     pub contacts: Vec<TemplateContact>,
     /// The messages that were sent.
+    #[serde(default)]
     pub messages: Vec<TemplateMessage>,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Value>,
+    /// What went wrong, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// A recipient of a WhatsApp template.

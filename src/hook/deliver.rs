@@ -9,6 +9,7 @@ pub(super) mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::SecondsFormat;
 use tokio::sync::{Notify, mpsc, watch};
@@ -18,13 +19,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
-use super::worker::{Memory, TICK, Worker};
+use super::worker::{Memory, TICK, Worker, given_up};
 use super::{Sender, Settings};
-use crate::clock::SharedClock;
+use crate::clock::{self, SharedClock};
 use crate::flowgent;
 use crate::flowgent::transport::HttpClient;
-use crate::ledger::{DisabledHook, Ledger, LedgerError};
+use crate::ledger::{DisabledHook, Ledger, LedgerError, Overdue};
 use crate::telemetry::{self, Telemetry};
+
+/// How often the outbox is looked through for what is old.
+const TIDY_INTERVAL: Duration = Duration::from_secs(3600);
+/// How long after a start that is first done, and again if it could not be: a clock is not known at once.
+const TIDY_DELAY: Duration = Duration::from_secs(60);
 
 /// The hooks, and what those that send through FlowGent need.
 #[derive(Debug, Clone)]
@@ -93,7 +99,13 @@ impl Deliverer {
         let mut retired = HashMap::new();
         self.employ(&mut workers, &mut retired, &wake, &stop);
         self.remind().await;
+        let mut tidy_at = clock::instant() + TIDY_DELAY;
         loop {
+            if clock::instant() >= tidy_at {
+                let is_tidy = self.tidy().await.unwrap_or(false);
+                let rest = if is_tidy { TIDY_INTERVAL } else { TIDY_DELAY };
+                tidy_at = clock::instant() + rest;
+            }
             self.show().await;
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -121,6 +133,23 @@ impl Deliverer {
         {
             result(task.await);
         }
+    }
+
+    /// Gives up what nobody has taken for 30 days, unless it is not known how long ago that is.
+    /// Says whether it is.
+    async fn tidy(&self) -> Result<bool, LedgerError> {
+        let clock = &self.hooks.clock;
+        if !clock.agrees() {
+            return Ok(false);
+        }
+        for Overdue { id, hook, result } in self.ledger.tidy_deliveries(clock.now()).await? {
+            given_up(&hook, &id, &result);
+            if self.hooks.settings.iter().any(|known| known.name == hook) {
+                let counted = &self.hooks.telemetry.hook_deliveries;
+                counted.with_label_values(&[&*hook, "given_up"]).inc();
+            }
+        }
+        Ok(true)
     }
 
     /// Says which hooks want nothing any more: a new URL alone changes nothing about that.
@@ -198,6 +227,7 @@ impl Deliverer {
     /// The ledger could not be read or written.
     pub async fn deliver_due(&self) -> Result<usize, LedgerError> {
         let mut tries = 0;
+        self.tidy().await?;
         for settings in &self.hooks.settings {
             let mut worker = self.worker(settings);
             tries += worker.deliver(&CancellationToken::new()).await?;

@@ -9,6 +9,7 @@ mod alertmanager;
 mod deliver;
 mod email;
 mod exec;
+mod identity;
 mod post;
 mod preset;
 mod quiet;
@@ -22,6 +23,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod trial;
+mod verdict;
 mod webhook;
 mod whatsapp;
 mod worker;
@@ -30,7 +32,7 @@ pub use deliver::{Deliverer, Hooks};
 pub(crate) use post::{Place, Poster, Refusal};
 pub use quiet::QuietHours;
 pub use reach::reach;
-pub(crate) use reach::reach_url;
+pub(crate) use reach::reach_place;
 pub use sender::Sender;
 pub use signature::{SigningKeyError, check_signing_secret};
 pub use target::not_public;
@@ -256,6 +258,7 @@ impl Settings {
     pub fn route(&self) -> Route {
         Route {
             hook: Arc::clone(&self.name),
+            identity: identity::identity(&self.kind),
             group: self.group,
             send_resolved: self.send_resolved,
             targets: match &self.kind {

@@ -13,7 +13,7 @@ fn listed(id: &str, name: Option<&str>) -> ListedAgent {
     ListedAgent {
         id: id.into(),
         name: name.map(Into::into),
-        labels: Arc::default(),
+        ..ListedAgent::default()
     }
 }
 

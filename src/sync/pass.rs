@@ -132,7 +132,7 @@ impl Pass {
         };
         let id = &self.members[index].agent.id;
         // An answer is at least as new as its question.
-        let asked_at = self.syncer.clock.now();
+        let asked_at = self.syncer.clock.earliest();
         let judge = |answer| {
             validate::rows(&window, id, &answer)
                 .map_err(|rejection| ApiError::Contract(rejection.to_string()))
@@ -141,6 +141,8 @@ impl Pass {
             answer = self.account.client.usage(id, &window, judge) => Some(answer),
             () = self.grace_is_over() => None,
         };
+        // The answer may have shown that the clock ran ahead.
+        let asked_at = asked_at.min(self.syncer.clock.earliest());
         match answer {
             Some(Ok(accepted)) => self.keep(index, window, accepted, asked_at).await,
             Some(Err(error)) => self.fail(index, window, &error, asked_at).await,
@@ -169,10 +171,18 @@ impl Pass {
                 if !state.dropped.contains(&index) {
                     return Some((index, window));
                 }
+                if self.is_unlisted(index) {
+                    lock(&self.report).excused += 1;
+                }
                 (self.observer)(Event::Left(1));
             }
         }
         None
+    }
+
+    /// Whether the list that named the agent no longer does: that it is refused says nothing new.
+    fn is_unlisted(&self, index: usize) -> bool {
+        self.members[index].unlisted_since.is_some()
     }
 
     /// Has the ledger keep an answer, without waiting until it is on the disk.
@@ -186,7 +196,11 @@ impl Pass {
         self.account.refused.store(false, Ordering::Relaxed);
         lock(&self.state).failures_in_a_row = 0;
         let agent = self.members[index].number;
-        let absent = accepted.missing.len();
+        let absent = if self.is_unlisted(index) {
+            0
+        } else {
+            accepted.missing.len()
+        };
         let fetched = Fetched {
             agent,
             window,
@@ -222,13 +236,15 @@ impl Pass {
             self.account.refused.store(true, Ordering::Relaxed);
             let name = &self.account.settings.name;
             lock(&self.report).account_problem(name, error.outcome(), error);
+        } else if self.is_unlisted(index) {
+            lock(&self.report).excused += 1;
         } else {
             lock(&self.report).window_problem(index, window, error.outcome(), error);
         }
         let first = {
             let mut state = lock(&self.state);
             let first = state.failed.insert(index);
-            state.failures_in_a_row = if is_of_the_agent(error) {
+            state.failures_in_a_row = if is_of_the_agent(error) || self.is_unlisted(index) {
                 0
             } else {
                 state.failures_in_a_row + 1

@@ -9,7 +9,8 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::schedule::Trigger;
-use crate::ledger::{Committed, Member};
+use crate::ledger::{Committed, Member, UNLISTED_DAYS};
+use crate::roster::printable;
 use crate::window::Window;
 
 /// What may stand in the label `kind` of `flowgent_exporter_sync_last_problems`: the outcomes of requests
@@ -33,6 +34,9 @@ pub const PROBLEM_KINDS: [&str; 17] = [
     "key_unreadable",
     "agents_file",
 ];
+
+/// The most names of agents in a line.
+const SHOWN_NAMES: usize = 10;
 
 /// How a sync ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,8 +86,82 @@ pub struct Report {
     pub took: Duration,
     /// What went wrong, by account and kind.
     pub problems: Vec<Problem>,
+    /// What needs a look about the lists that name agents, though nothing failed.
+    pub notes: Vec<Note>,
+    /// Windows that could not be had of agents that their list no longer names.
+    pub excused: usize,
     /// How each agent fared, in the order of the members.
     pub members: Vec<MemberReport>,
+}
+
+/// Something about the lists that name an account's agents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The account.
+    pub account: Arc<str>,
+    /// What it is.
+    pub kind: NoteKind,
+}
+
+/// What a [`Note`] is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoteKind {
+    /// Agents that their list no longer names, and that have not left yet.
+    Unlisted {
+        /// Their names.
+        names: Vec<Arc<str>>,
+    },
+    /// FlowGent's list says that it does not name all agents.
+    Partial {
+        /// By what it says so.
+        gap: String,
+        /// How many it names.
+        named: usize,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let account = &self.account;
+        match &self.kind {
+            NoteKind::Unlisted { names } => {
+                let (agents, they) = match names.len() {
+                    1 => (
+                        "1 agent is".to_owned(),
+                        "It is polled on, and leaves if it is",
+                    ),
+                    number => (
+                        format!("{number} agents are"),
+                        "They are polled on, and leave if they are",
+                    ),
+                };
+                write!(
+                    f,
+                    "account {account}: {agents} no longer listed: {}. {they} still not listed after \
+                     {UNLISTED_DAYS} days",
+                    shortened(names)
+                )
+            }
+            NoteKind::Partial { gap, named } => write!(
+                f,
+                "account {account}: FlowGent's list of agents is not complete: {gap}. The {named} \
+                 that it names are used, and no agent leaves because of it"
+            ),
+        }
+    }
+}
+
+/// These names, or the first of them and how many more there are.
+pub(super) fn shortened(names: &[Arc<str>]) -> String {
+    let shown: Vec<String> = names
+        .iter()
+        .take(SHOWN_NAMES)
+        .map(|name| printable(name))
+        .collect();
+    match names.len().saturating_sub(SHOWN_NAMES) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 /// How one agent fared in a sync.
@@ -166,7 +244,7 @@ impl Report {
     /// How the sync ended.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        let whole = self.committed == self.planned
+        let whole = self.committed + self.excused == self.planned
             && self.absent_days == 0
             && self.problems.is_empty()
             && !self.interrupted;

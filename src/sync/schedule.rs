@@ -141,11 +141,14 @@ impl Schedule {
         (unfinished.retry_at <= now).then_some(Trigger::Retry)
     }
 
-    /// Whether a poll is due at `now`, without saying that it is begun. A sync that is still at work
+    /// Tells if a poll is due at `now`, without saying that it is begun. A sync that is still at work
     /// makes way for it: a new plan asks for everybody's yesterday first.
     #[must_use]
-    pub fn poll_is_due(&self, now: DateTime<Utc>) -> bool {
-        self.latest_poll(now) > self.polled
+    pub fn poll_is_due(&mut self, now: DateTime<Utc>) -> bool {
+        let latest = self.latest_poll(now);
+        // When the clock was set back, the polls from there on count again.
+        self.polled = self.polled.min(latest);
+        latest > self.polled
     }
 
     /// Notes that a sync ended at `now`, and whether it left nothing undone.
@@ -256,6 +259,22 @@ mod tests {
     fn a_clock_that_was_years_ahead_and_is_set_right_polls_the_next_day() {
         let mut schedule = schedule("2031-01-01T09:00:00");
         assert_eq!(schedule.due(at("2026-11-23T09:00:00")), None);
+        assert_eq!(
+            schedule.due(at("2026-11-24T00:10:00")),
+            Some(Trigger::Scheduled)
+        );
+    }
+
+    #[test]
+    fn a_clock_that_ran_ahead_during_a_long_sync_skips_no_poll() {
+        let mut schedule = schedule("2026-11-23T09:00:00");
+        assert_eq!(
+            schedule.due(at("2026-12-13T09:00:00")),
+            Some(Trigger::Scheduled)
+        );
+        // The sync goes on while the clock is set right, and into the next day.
+        assert!(!schedule.poll_is_due(at("2026-11-23T09:00:08")));
+        assert!(schedule.poll_is_due(at("2026-11-24T00:10:00")));
         assert_eq!(
             schedule.due(at("2026-11-24T00:10:00")),
             Some(Trigger::Scheduled)

@@ -76,8 +76,14 @@ impl Worker {
         let mut pending = None;
         while !stop.is_cancelled() {
             let trigger = match pending.take() {
-                Some(reload) => self.reload(reload),
-                None => match self.schedule.due(self.clock.now()) {
+                Some(reload) => {
+                    self.reload(reload);
+                    if !self.clock.is_known() {
+                        continue;
+                    }
+                    Trigger::Reload
+                }
+                None => match self.due() {
                     Some(trigger) => trigger,
                     None => {
                         tokio::select! {
@@ -94,12 +100,18 @@ impl Worker {
         }
     }
 
-    fn reload(&mut self, reload: Reload) -> Trigger {
+    /// What is due. Nothing is while the day is not known.
+    fn due(&mut self) -> Option<Trigger> {
+        let time = self.clock.time();
+        let is_known = time.standing.is_known();
+        is_known.then(|| self.schedule.due(time.now)).flatten()
+    }
+
+    fn reload(&mut self, reload: Reload) {
         self.syncer = reload.syncer.following(&self.syncer);
         self.observer = reload.observer;
         self.schedule
             .reconfigure(&reload.schedule, self.instance, self.clock.now());
-        Trigger::Reload
     }
 
     /// Does one sync. Returns the last reload that came meanwhile.

@@ -200,7 +200,7 @@ impl Pusher {
         let mut pass = Pass {
             pusher: self,
             summary: Summary {
-                place: receiver.origin(),
+                place: receiver.name().to_owned(),
                 ..Summary::default()
             },
             receiver,
@@ -243,7 +243,8 @@ enum Written {
 
 impl Pass<'_> {
     async fn run(&mut self, members: &[Member], progress: impl Fn(usize)) -> Result<(), PushError> {
-        let now = self.pusher.clock.now();
+        // Nothing is written that lies in the future by either clock.
+        let now = self.pusher.clock.earliest();
         let days = [self.pusher.settings.from, Day::of(now).previous()];
         let mut collector = Collector::default();
         let mut done = 0;
@@ -437,7 +438,7 @@ impl Pass<'_> {
                 }
             }
         }
-        Err(not_there(&self.receiver.origin(), agent, sample, last))
+        Err(not_there(self.receiver.name(), agent, sample, last))
     }
 
     /// A sample whose place is taken: what the database has cannot be changed, so there is nothing more to

@@ -58,7 +58,7 @@ async fn usage_is_the_truth_for_every_agent_and_day_week_and_month() {
                 assert_eq!(bucket["known_credits"], truth, "{bucket}");
                 assert_eq!(bucket["missing_days"], 0, "{bucket}");
                 lines.push(format!(
-                    "{},{},{},{},{truth},{truth},0",
+                    "{},{},{},{},{truth},{truth},0,false",
                     answer["account"].as_str().unwrap(),
                     agent.name,
                     date("start"),
@@ -71,7 +71,7 @@ async fn usage_is_the_truth_for_every_agent_and_day_week_and_month() {
         }
 
         // As CSV it is the same, by its path as well as by what is preferred.
-        let header = "account,agent,start,end,credits,known_credits,missing_days";
+        let header = "account,agent,start,end,credits,known_credits,missing_days,former";
         let csv = format!("{header}\n{}\n", lines.join("\n"));
         let by_path = path.replace("usage?", "usage.csv?");
         for (path, accept) in [(&by_path, ""), (&path, "Accept: text/csv\r\n")] {

@@ -94,15 +94,15 @@ async fn every_figure_is_the_ledgers_by_day_week_and_month() {
         let mut lines = ran.stdout.lines();
         assert_eq!(
             lines.next(),
-            Some("account,agent,start,end,credits,known_credits,missing_days")
+            Some("account,agent,start,end,credits,known_credits,missing_days,former")
         );
         for line in lines {
-            let [account, agent, start, end, credits, known, missing] =
+            let [account, agent, start, end, credits, known, missing, former] =
                 line.split(',').collect::<Vec<_>>().try_into().unwrap();
             let (start, end) = (day(start), day(end));
             let truth = scene.sum(&scene.agent(account, agent), start, end);
             assert_eq!(credits.parse(), Ok(truth), "{line}");
-            assert_eq!((known, missing), (credits, "0"), "{line}");
+            assert_eq!((known, missing, former), (credits, "0", "false"), "{line}");
             *days.entry((account.into(), agent.into())).or_default() += end.since(start) + 1;
         }
         let all = day("2026-03-09").since(day("2025-11-05")) + 1;
@@ -139,9 +139,9 @@ async fn days_that_are_missing_are_marked_and_never_counted_as_nothing() {
     assert_eq!(
         data.stdout,
         format!(
-            "account,agent,start,end,credits,known_credits,missing_days\n\
-             acme,sales,2026-03-09,2026-03-09,{known},{known},0\n\
-             acme,sales,2026-03-10,2026-03-10,,0,1\n"
+            "account,agent,start,end,credits,known_credits,missing_days,former\n\
+             acme,sales,2026-03-09,2026-03-09,{known},{known},0,false\n\
+             acme,sales,2026-03-10,2026-03-10,,0,1,false\n"
         )
     );
     assert_goldens(vec![("report-missing.txt".to_owned(), table.stdout)]);
