@@ -5,7 +5,9 @@ mod dashboards;
 mod firing;
 pub mod promql;
 mod push;
+mod queries;
 mod rules;
+mod runbooks;
 mod scene;
 
 use chrono::{DateTime, SubsecRound, Utc};
