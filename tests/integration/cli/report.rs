@@ -189,3 +189,42 @@ async fn what_cannot_be_shown_is_told_with_what_can() {
         "error: ledger ledger.db does not exist: the exporter makes it at its first start\n",
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_left_keeps_its_days_and_is_marked_as_former() {
+    let scene = synced().await;
+    let (support, sales) = (scene.agent("acme", "support"), scene.agent("acme", "sales"));
+    let config = scene.config_head("") + &scene.config_account("acme", &[sales.clone()]);
+    scene.write("config.toml", &config);
+    scene.set_time("2026-03-11T09:00:00");
+    assert_eq!(ran(&scene, &["sync"]).await.code, 0);
+    let arguments = ["--from", "2026-03-09", "--format", "csv", "--by", "day"];
+    let ran = report(&scene, &[&arguments[..], &["--account", "acme"]].concat()).await;
+    let of = |agent, text| scene.truth(agent, day(text));
+    let line = |agent: &_, name, text, former| {
+        let used = of(agent, text);
+        format!("acme,{name},{text},{text},{used},{used},0,{former}")
+    };
+    for expected in [
+        line(&support, "support", "2026-03-09", true),
+        "acme,support,2026-03-10,2026-03-10,0,0,0,true".to_owned(),
+        line(&sales, "sales", "2026-03-10", false),
+    ] {
+        assert!(ran.stdout.contains(&expected), "{expected}\n{}", ran.stdout);
+    }
+    // Of one of which nothing is to be told, there is no line.
+    scene.set_time("2026-06-11T09:00:00");
+    let ran = report(
+        &scene,
+        &[
+            "--account",
+            "acme",
+            "--from",
+            "2026-06-01",
+            "--format",
+            "csv",
+        ],
+    )
+    .await;
+    assert!(!ran.stdout.contains("support"), "{}", ran.stdout);
+}
