@@ -133,57 +133,8 @@ impl Account {
         today: Option<Day>,
         report: &Mutex<Report>,
     ) -> Result<Present, LedgerError> {
-        let name = &self.settings.name;
-        let whole = |agents| ListChange {
-            agents,
-            is_whole: true,
-            today,
-        };
-        let mut from_file = Vec::new();
-        let mut is_known = true;
-        if let Some(path) = self.settings.agents_file.clone() {
-            let read = join(tokio::task::spawn_blocking(move || {
-                roster::read_agents(&path)
-            }))
-            .await;
-            let read =
-                read.map_err(|error| lock(report).account_problem(name, "agents_file", &error));
-            let read = read.ok().map(whole);
-            is_known = read.is_some();
-            from_file = self.latest(ledger, ListSource::File, read).await?;
-            is_known |= !from_file.is_empty();
-        }
-        let mut listed = Vec::new();
-        if self.settings.discover {
-            let is_due = match ask {
-                Ask::Nobody => false,
-                Ask::Everybody(_) => true,
-                Ask::Rest(day) => *lock(&self.listed) != Some(day),
-            };
-            let listing = if is_due {
-                self.list(report).await
-            } else {
-                None
-            };
-            let was_heard = listing.is_some();
-            if let (true, Ask::Everybody(day) | Ask::Rest(day)) = (was_heard, ask) {
-                *lock(&self.listed) = Some(day);
-            }
-            let change = match listing {
-                None => None,
-                Some(Listing { agents, gap }) => {
-                    let is_whole = gap.is_none();
-                    *lock(&self.gap) = gap.map(|gap| (gap, agents.len()));
-                    let agents = self.admitted(ledger, agents).await?;
-                    Some(ListChange {
-                        is_whole,
-                        ..whole(agents)
-                    })
-                }
-            };
-            listed = self.latest(ledger, ListSource::Flowgent, change).await?;
-            is_known &= was_heard || !listed.is_empty();
-        }
+        let (from_file, is_file_known) = self.listed_in_file(ledger, today, report).await?;
+        let (mut listed, is_listing_known) = self.discovered(ledger, ask, today, report).await?;
         let set_aside = self.set_aside(&mut listed);
         let Roster {
             agents,
@@ -201,8 +152,72 @@ impl Account {
         Ok(Present {
             agents: agents.into_iter().map(dated).collect(),
             set_aside,
-            is_known,
+            is_known: is_file_known && is_listing_known,
         })
+    }
+
+    /// The agents of the list in the file, and whether that was had, now or before.
+    async fn listed_in_file(
+        &self,
+        ledger: &Ledger,
+        today: Option<Day>,
+        report: &Mutex<Report>,
+    ) -> Result<(Vec<ListedAgent>, bool), LedgerError> {
+        let Some(path) = self.settings.agents_file.clone() else {
+            return Ok((Vec::new(), true));
+        };
+        let name = &self.settings.name;
+        let read = tokio::task::spawn_blocking(move || roster::read_agents(&path));
+        let read = join(read).await;
+        let read = read.map_err(|error| lock(report).account_problem(name, "agents_file", &error));
+        let read = read.ok().map(|agents| ListChange {
+            agents,
+            is_whole: true,
+            today,
+        });
+        let was_read = read.is_some();
+        let kept = self.latest(ledger, ListSource::File, read).await?;
+        let is_known = was_read || !kept.is_empty();
+        Ok((kept, is_known))
+    }
+
+    /// The agents of FlowGent's listing, and whether that was had, now or before.
+    async fn discovered(
+        &self,
+        ledger: &Ledger,
+        ask: Ask,
+        today: Option<Day>,
+        report: &Mutex<Report>,
+    ) -> Result<(Vec<ListedAgent>, bool), LedgerError> {
+        if !self.settings.discover {
+            return Ok((Vec::new(), true));
+        }
+        let as_of = match ask {
+            Ask::Nobody => None,
+            Ask::Everybody(day) => Some(day),
+            Ask::Rest(day) => Some(day).filter(|day| *lock(&self.listed) != Some(*day)),
+        };
+        let listing = match as_of {
+            None => None,
+            Some(_) => self.list(report).await,
+        };
+        let Some(Listing { agents, gap }) = listing else {
+            let kept = self.latest(ledger, ListSource::Flowgent, None).await?;
+            let is_known = !kept.is_empty();
+            return Ok((kept, is_known));
+        };
+        *lock(&self.listed) = as_of;
+        let is_whole = gap.is_none();
+        *lock(&self.gap) = gap.map(|gap| (gap, agents.len()));
+        let change = ListChange {
+            agents: self.admitted(ledger, agents).await?,
+            is_whole,
+            today,
+        };
+        let kept = self
+            .latest(ledger, ListSource::Flowgent, Some(change))
+            .await?;
+        Ok((kept, true))
     }
 
     /// Those of `listed` that are kept: all that were kept before, and as many others, by their ids, as there
@@ -216,18 +231,16 @@ impl Account {
         if listed.len() > self.settings.max_discovered {
             let name = Arc::clone(&self.settings.name);
             let kept = ledger.list(name, ListSource::Flowgent).await?;
-            let named = self.settings.agents.iter().map(|agent| &agent.id);
-            let known: HashSet<&Arc<str>> =
-                kept.iter().map(|agent| &agent.id).chain(named).collect();
+            let named: HashSet<&Arc<str>> = self.named().collect();
+            let known: HashSet<&Arc<str>> = kept.iter().map(|agent| &agent.id).collect();
             listed.sort_by(|one, other| one.id.cmp(&other.id));
             listed.dedup_by(|later, first| later.id == first.id);
-            let known_listed = listed
-                .iter()
-                .filter(|agent| known.contains(&agent.id))
-                .count();
-            let mut room = self.settings.max_discovered.saturating_sub(known_listed);
+            let takes_room =
+                |agent: &&ListedAgent| known.contains(&agent.id) && !named.contains(&agent.id);
+            let taken = listed.iter().filter(takes_room).count();
+            let mut room = self.settings.max_discovered.saturating_sub(taken);
             listed.retain(|agent| {
-                if known.contains(&agent.id) {
+                if known.contains(&agent.id) || named.contains(&agent.id) {
                     return true;
                 }
                 let is_admitted = room > 0;
@@ -243,10 +256,14 @@ impl Account {
         Ok(listed)
     }
 
+    /// The identifiers of the agents of the config.
+    fn named(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.settings.agents.iter().map(|agent| &agent.id)
+    }
+
     /// Takes those out of `listed` that are known and yet too many, by their ids.
     fn set_aside(&self, listed: &mut Vec<ListedAgent>) -> Vec<Identity> {
-        let named: HashSet<&Arc<str>> =
-            self.settings.agents.iter().map(|agent| &agent.id).collect();
+        let named: HashSet<&Arc<str>> = self.named().collect();
         let mut room = self.settings.max_discovered;
         let (mut set_aside, mut excess) = (Vec::new(), lock(&self.excess).clone());
         listed.retain(|agent| {

@@ -6,8 +6,10 @@ use chrono::{DateTime, Utc};
 use super::super::cron::parse_cron;
 use super::super::schedule::{self, Schedule};
 use super::*;
+use crate::budget::{Cycle, Reach};
 use crate::day::Day;
 use crate::flowgent::tests::server::{Server, answer};
+use crate::roster::Pattern;
 use crate::secret::Secret;
 use crate::simulator::{AccountSettings as SimulatedAccount, Agent as SimulatedAgent};
 use crate::simulator::{Endpoint, Fault, Listing, Settings as World, Simulator, Times};
@@ -24,6 +26,8 @@ struct Stage {
     cron: &'static str,
     discover: bool,
     max_discovered: usize,
+    policy: Policy,
+    reaches: Vec<Reach>,
     base_url: String,
     /// None between two runs of the program.
     program: Option<(Syncer, Schedule, Ledger)>,
@@ -40,7 +44,10 @@ impl Stage {
             late_share: 0.0,
             revised_share: 0.0,
             record_requests: true,
-            listing: Listing::default(),
+            listing: Listing {
+                field: Some("agents".to_owned()),
+                ..Listing::default()
+            },
         };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -50,6 +57,8 @@ impl Stage {
             folder,
             clock,
             max_discovered: 10_000,
+            policy: POLICY,
+            reaches: Vec::new(),
             base_url: simulator.base_url(),
             simulator,
             cron,
@@ -95,7 +104,7 @@ impl Stage {
         }
         let telemetry = Telemetry::new();
         let path = self.folder.path().join("ledger.db");
-        let ledger = Ledger::open(&path, POLICY, &telemetry).unwrap();
+        let ledger = Ledger::open(&path, self.policy, &telemetry).unwrap();
         let api = flowgent::Settings {
             base_url: self.base_url.parse().unwrap(),
             timeout: Duration::from_secs(10),
@@ -107,7 +116,8 @@ impl Stage {
         let clock: SharedClock = self.clock.clone();
         let accounts = [self.account()];
         let kept = ledger.clone();
-        let syncer = Syncer::new(&accounts, POLICY, &api, &http, kept, clock, telemetry);
+        let syncer = Syncer::new(&accounts, self.policy, &api, &http, kept, clock, telemetry)
+            .reaching(self.reaches.clone());
         let settings = schedule::Settings {
             cron: parse_cron(self.cron).unwrap(),
             jitter: Duration::ZERO,
@@ -336,4 +346,66 @@ async fn of_too_many_agents_those_that_are_known_are_asked_for_and_then_the_firs
             "{max}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_budget_has_earlier_days_asked_for_than_the_history_start_until_they_are_known() {
+    let mut stage = Stage::new("2026-11-23T09:00:00", DAILY, false).await;
+    stage.policy.history_start = "2026-11-20".parse().unwrap();
+    let named = |name: &str| Matcher::new(vec![("agent".into(), Pattern::Equals(name.into()))]);
+    stage.reaches = vec![
+        Reach {
+            matcher: named("one"),
+            cycle: Cycle::Month { anchor_day: 1 },
+        },
+        Reach {
+            matcher: named("two"),
+            cycle: Cycle::Day,
+        },
+    ];
+    stage.restart().await;
+    assert_eq!(stage.run("2026-11-23T12:00:00").await, 4);
+    let asked = |stage: &Stage, place| {
+        let windows = stage.simulator.journal().windows(&stage.agent(place));
+        windows
+            .iter()
+            .map(|(first, last)| format!("{first}..{last}"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(asked(&stage, 0), ["2026-11-01..2026-11-22"]);
+    assert_eq!(asked(&stage, 1), ["2026-11-16..2026-11-22"]);
+    assert_eq!(asked(&stage, 2), ["2026-11-20..2026-11-22"]);
+    // They are known for good, also to a program that has just started.
+    stage.restart().await;
+    assert_eq!(stage.run("2026-11-23T13:00:00").await, 0);
+    assert_eq!(stage.run("2026-12-01T12:00:00").await, 8 * 4);
+    assert_eq!(asked(&stage, 0).last().unwrap(), "2026-11-27..2026-11-30");
+}
+
+#[tokio::test]
+async fn a_list_that_says_that_it_is_not_whole_lets_nobody_leave() {
+    let mut stage = Stage::new("2026-11-23T09:00:00", DAILY, true).await;
+    stage.run("2026-11-23T12:00:00").await;
+    let world = stage.simulator.world();
+    world.set_listed(&stage.agent(0), false);
+    let rest = serde_json::json!({"has_more": true});
+    world.set_listing_rest(rest.as_object().unwrap().clone());
+    stage.run("2026-11-29T12:00:00").await;
+    let (syncer, ..) = stage.program.as_ref().unwrap();
+    let members = syncer.known_members().await.unwrap();
+    assert_eq!(members.len(), 4);
+    assert!(members.iter().all(|member| member.unlisted_since.is_none()));
+    let is_partial = &syncer.telemetry.partial_listing;
+    assert_eq!(is_partial.with_label_values(&["acme"]).get(), 1);
+    // Once it is whole, whom it does not name leaves after three days.
+    stage
+        .simulator
+        .world()
+        .set_listing_rest(serde_json::Map::new());
+    stage.run("2026-12-02T00:09:00").await;
+    let (syncer, ..) = stage.program.as_ref().unwrap();
+    assert_eq!(syncer.known_members().await.unwrap().len(), 4);
+    stage.run("2026-12-03T12:00:00").await;
+    let (syncer, ..) = stage.program.as_ref().unwrap();
+    assert_eq!(syncer.known_members().await.unwrap().len(), 3);
 }

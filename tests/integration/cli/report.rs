@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flowgent_exporter::simulator::{Fault, Times};
+use flowgent_exporter::simulator::{Agent, Fault, Times};
 
 use super::{Ran, assert_goldens, ran};
 use crate::harness::{Scene, day};
@@ -194,21 +194,21 @@ async fn what_cannot_be_shown_is_told_with_what_can() {
 async fn an_agent_that_left_keeps_its_days_and_is_marked_as_former() {
     let scene = synced().await;
     let (support, sales) = (scene.agent("acme", "support"), scene.agent("acme", "sales"));
-    let config = scene.config_head("") + &scene.config_account("acme", &[sales.clone()]);
+    let config =
+        scene.config_head("") + &scene.config_account("acme", std::slice::from_ref(&sales));
     scene.write("config.toml", &config);
     scene.set_time("2026-03-11T09:00:00");
     assert_eq!(ran(&scene, &["sync"]).await.code, 0);
     let arguments = ["--from", "2026-03-09", "--format", "csv", "--by", "day"];
     let ran = report(&scene, &[&arguments[..], &["--account", "acme"]].concat()).await;
-    let of = |agent, text| scene.truth(agent, day(text));
-    let line = |agent: &_, name, text, former| {
-        let used = of(agent, text);
+    let line = |agent: &Agent, text: &str, former: bool| {
+        let (name, used) = (&agent.name, scene.truth(agent, day(text)));
         format!("acme,{name},{text},{text},{used},{used},0,{former}")
     };
     for expected in [
-        line(&support, "support", "2026-03-09", true),
+        line(&support, "2026-03-09", true),
         "acme,support,2026-03-10,2026-03-10,0,0,0,true".to_owned(),
-        line(&sales, "sales", "2026-03-10", false),
+        line(&sales, "2026-03-10", false),
     ] {
         assert!(ran.stdout.contains(&expected), "{expected}\n{}", ran.stdout);
     }
