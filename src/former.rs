@@ -67,7 +67,7 @@ impl Once {
     /// The ledger could not be read.
     pub async fn read(
         view: &View,
-        members: &[Member],
+        members: &[&Member],
         (from, to): (Day, Day),
         today: Day,
     ) -> Result<Self, LedgerError> {
@@ -112,8 +112,8 @@ impl Once {
 
 /// The members that share an identifier with one that has left or is listed no more, by identifier, in the
 /// order in which their days count.
-fn namesakes(members: &[Member]) -> Vec<Vec<&Member>> {
-    let is_gone = |member: &&Member| member.left_on.is_some() || member.unlisted_since.is_some();
+fn namesakes<'a>(members: &[&'a Member]) -> Vec<Vec<&'a Member>> {
+    let is_gone = |member: &&&Member| member.left_on.is_some() || member.unlisted_since.is_some();
     let gone = members.iter().filter(is_gone);
     let mut by_id: HashMap<&Arc<str>, Vec<&Member>> =
         gone.map(|member| (&member.agent.id, Vec::new())).collect();
@@ -165,13 +165,14 @@ mod tests {
         let present = member("globex", 2, None);
         let before = member("initech", 3, Some("2026-10-01"));
         let last = member("umbrella", 4, Some("2026-11-01"));
-        let members = [before, unlisted, last, present];
+        let members = [&before, &unlisted, &last, &present];
         let order: Vec<i64> = namesakes(&members)[0]
             .iter()
             .map(|member| member.number.0)
             .collect();
         assert_eq!(order, [2, 1, 4, 3]);
-        assert!(namesakes(&[member("acme", 1, None), member("globex", 2, None)]).is_empty());
+        let both = [member("acme", 1, None), member("globex", 2, None)];
+        assert!(namesakes(&[&both[0], &both[1]]).is_empty());
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub struct AccountSettings {
     pub labels: Labels,
     /// Whether to ask FlowGent for the list of agents at every sync.
     pub discover: bool,
+    /// How many agents of that list are asked for at most.
+    pub max_discovered: usize,
     /// A list of agents that another tool keeps, read at every sync.
     pub agents_file: Option<PathBuf>,
     /// The agents named in the config file.

@@ -69,6 +69,8 @@ pub struct Telemetry {
     pub sync_last_problems: IntGaugeVec,
     /// Agents that their list no longer names and that have not left yet, by `account`.
     pub unlisted_agents: IntGaugeVec,
+    /// Agents that FlowGent lists and that are not asked for, since there are too many, by `account`.
+    pub excess_agents: IntGaugeVec,
     /// 1 where FlowGent's last list of agents said that it is not complete, by `account`.
     pub partial_listing: IntGaugeVec,
     /// Requests to FlowGent by `account`, `endpoint` and `outcome`.
@@ -182,6 +184,11 @@ impl Telemetry {
             unlisted_agents: maker.int_gauges(
                 "unlisted_agents",
                 "Agents that are no longer listed; they are polled for three days and leave if still not listed then.",
+                &["account"],
+            ),
+            excess_agents: maker.int_gauges(
+                "excess_agents",
+                "Agents that FlowGent lists beyond max_discovered; they are not asked for, and have not left.",
                 &["account"],
             ),
             partial_listing: maker.int_gauges(

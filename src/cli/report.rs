@@ -159,7 +159,8 @@ async fn filled(mut sheet: Sheet, members: &[Member], view: &View) -> Result<She
     let before = sheet.range.before();
     let (first, last) = (before.start(), sheet.range.end());
     let today = SystemClock.today();
-    let once = Arc::new(Once::read(view, members, (first, last), today).await?);
+    let all: Vec<&Member> = members.iter().collect();
+    let once = Arc::new(Once::read(view, &all, (first, last), today).await?);
     for members in members.chunks(AGENTS_AT_A_TIME) {
         let numbers = members.iter().map(|member| member.number).collect();
         let buckets = sheet.buckets.clone();

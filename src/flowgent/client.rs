@@ -182,7 +182,7 @@ impl Client {
     /// What came of the last try; [`ApiError::Contract`] says what was seen instead of a list.
     pub async fn list_agents(&self) -> Result<Listing, ApiError> {
         let call = self.call(Endpoint::Agents, None)?;
-        self.ask(&call, |body| listing::agents(&parse(body)?)).await
+        self.ask(&call, |body| listing::agents(parse(body)?)).await
     }
 
     /// Says something to an agent. It is not said again where it may have been heard: the agent

@@ -31,6 +31,7 @@ fn account() -> AccountSettings {
         }],
         labels: account_labels,
         discover: true,
+        max_discovered: 10_000,
         agents_file: None,
     }
 }

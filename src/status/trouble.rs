@@ -220,6 +220,9 @@ fn of_note(note: &Note) -> Trouble {
             "If they were removed on purpose, nothing is to be done: their credits still count. If not, list \
              them again, or name them under `[[account.agent]]`."
         }
+        NoteKind::Excess { .. } => {
+            "Raise `max_discovered` of the account, or name those that matter under `[[account.agent]]`."
+        }
         NoteKind::Partial { .. } => {
             "Name the agents that are missing under `[[account.agent]]` or in an `agents_file`."
         }

@@ -25,15 +25,16 @@ use crate::clock::SharedClock;
 use crate::day::Day;
 use crate::flowgent;
 use crate::flowgent::transport::HttpClient;
-use crate::ledger::{AgentNumber, Enrolled, Enrolment, Ledger, LedgerError, Member};
+use crate::ledger::{AgentNumber, Enrolled, Enrolment, Identity, Ledger, LedgerError, Member};
 use crate::roster::{AccountSettings, Agent, Matcher};
 use crate::telemetry::{self, Telemetry};
 use crate::window::plan::{self, Policy, Refresh};
 use crate::window::{Coverage, KnownDay, Window};
 
-use account::Account;
+use account::{Account, Ask};
 use pass::Pass;
 pub use report::{MemberReport, Note, NoteKind, Outcome, PROBLEM_KINDS, Problem, Report};
+use schedule::Trigger;
 
 /// So many agents are planned for at once: one whose history is half filled is listed day by day.
 const PLANNED_AT_ONCE: usize = 5_000;
@@ -43,6 +44,8 @@ const PLANNED_AT_ONCE: usize = 5_000;
 pub enum Wanted {
     /// What is missing, and unsettled days as the value says.
     Due(Refresh),
+    /// The same for that reason, as of that day: nothing that can be known only later.
+    AsOf(Trigger, Day),
     /// These windows of every agent, known or not.
     Windows(Vec<Window>),
 }
@@ -93,6 +96,8 @@ struct Known {
     members: Arc<[Member]>,
     /// The accounts of which it was not known who else is there.
     unknown_accounts: HashSet<Arc<str>>,
+    /// Who is there and is not asked for.
+    set_aside: HashSet<Identity>,
 }
 
 impl Known {
@@ -103,6 +108,7 @@ impl Known {
         let agents = enrolment.agents.iter();
         known.eq(agents.map(|(agent, since)| (agent, *since)))
             && self.unknown_accounts == enrolment.unknown_accounts
+            && self.set_aside == enrolment.set_aside
     }
 }
 
@@ -165,6 +171,7 @@ impl Syncer {
                 let name = [&*account.settings.name];
                 let _ = self.telemetry.unlisted_agents.remove_label_values(&name);
                 let _ = self.telemetry.partial_listing.remove_label_values(&name);
+                let _ = self.telemetry.excess_agents.remove_label_values(&name);
                 for kind in PROBLEM_KINDS {
                     let labels = [&*account.settings.name, kind];
                     let _ = self
@@ -187,7 +194,7 @@ impl Syncer {
     /// The ledger could not be read or written.
     pub async fn known_members(&self) -> Result<Arc<[Member]>, LedgerError> {
         // What is wrong with a list is told by the first sync, which reads it again.
-        self.members(false, &Mutex::default()).await
+        self.members(Ask::Nobody, &Mutex::default()).await
     }
 
     /// Does one sync and says how it went. Ends early, but cleanly, once `stop` is cancelled.
@@ -260,7 +267,14 @@ impl Syncer {
             .iter()
             .map(|account| account.read_key(&report));
         join_all(read_keys).await;
-        let members = stop.run_until_cancelled(self.members(true, &report)).await;
+        let today = self.clock.today();
+        let is_retry = matches!(wanted, Wanted::AsOf(Trigger::Retry, _));
+        let ask = match wanted {
+            Wanted::AsOf(Trigger::Retry, day) => Ask::Rest(*day),
+            Wanted::AsOf(_, day) => Ask::Everybody(*day),
+            Wanted::Due(_) | Wanted::Windows(_) => Ask::Everybody(today),
+        };
+        let members = stop.run_until_cancelled(self.members(ask, &report)).await;
         let Some(members) = members.transpose()? else {
             return Ok(take(&report));
         };
@@ -283,7 +297,10 @@ impl Syncer {
         let stop = stop.child_token();
         let mut passes = JoinSet::new();
         for account in &self.accounts {
-            let queue = queues.remove(&*account.settings.name).unwrap_or_default();
+            let mut queue = queues.remove(&*account.settings.name).unwrap_or_default();
+            if is_retry {
+                pass::leave_denied(account, &members, &mut queue, &report, observer);
+            }
             let pass = Pass::new(self, account, &members, queue, &report, observer, &stop);
             passes.spawn(pass.run());
         }
@@ -296,11 +313,11 @@ impl Syncer {
     }
 
     /// The agents of all accounts with their numbers, sorted by account and name; the same list for as
-    /// long as they are the same. Accounts are asked for their listings only if `ask`, and all at once: one
+    /// long as they are the same. Accounts are asked for their listings as `ask` says, and all at once: one
     /// that hangs adds to no other's wait. The ledger takes over who is there and who has left.
     async fn members(
         &self,
-        ask: bool,
+        ask: Ask,
         report: &Mutex<Report>,
     ) -> Result<Arc<[Member]>, LedgerError> {
         let today = Some(self.clock.today());
@@ -319,6 +336,7 @@ impl Syncer {
                 enrolment.unknown_accounts.insert(name);
             }
             enrolment.agents.extend(present.agents);
+            enrolment.set_aside.extend(present.set_aside);
         }
         let order = |(agent, _): &(Agent, Option<Day>)| {
             (Arc::clone(&agent.account), Arc::clone(&agent.name))
@@ -330,7 +348,10 @@ impl Syncer {
         {
             return Ok(Arc::clone(&known.members));
         }
-        let unknown_accounts = enrolment.unknown_accounts.clone();
+        let (unknown_accounts, set_aside) = (
+            enrolment.unknown_accounts.clone(),
+            enrolment.set_aside.clone(),
+        );
         let Enrolled { members, left } = self.ledger.enrol(enrolment).await?;
         if !left.is_empty() {
             let names: Vec<Arc<str>> = left
@@ -340,13 +361,14 @@ impl Syncer {
             info!(
                 agents = left.len(),
                 "agents have left: {}",
-                report::shortened(&names)
+                report::shortened(&names, left.len())
             );
         }
         let members: Arc<[Member]> = members.into();
         *lock(&self.known) = Some(Known {
             members: Arc::clone(&members),
             unknown_accounts,
+            set_aside,
         });
         Ok(members)
     }
@@ -361,15 +383,21 @@ impl Syncer {
             };
             let unlisted = kinds().find_map(|kind| match kind {
                 NoteKind::Unlisted { names } => Some(names.len()),
-                NoteKind::Partial { .. } => None,
+                _ => None,
+            });
+            let excess = kinds().find_map(|kind| match kind {
+                NoteKind::Excess { number, .. } => Some(*number),
+                _ => None,
             });
             let is_partial = kinds().any(|kind| matches!(kind, NoteKind::Partial { .. }));
             let telemetry = &self.telemetry;
-            let unlisted = i64::try_from(unlisted.unwrap_or(0)).unwrap_or(i64::MAX);
-            telemetry
-                .unlisted_agents
-                .with_label_values(&[name])
-                .set(unlisted);
+            for (gauge, agents) in [
+                (&telemetry.unlisted_agents, unlisted),
+                (&telemetry.excess_agents, excess),
+            ] {
+                let agents = i64::try_from(agents.unwrap_or(0)).unwrap_or(i64::MAX);
+                gauge.with_label_values(&[name]).set(agents);
+            }
             telemetry
                 .partial_listing
                 .with_label_values(&[name])
@@ -415,14 +443,15 @@ impl Syncer {
         wanted: &Wanted,
         members: &[Member],
     ) -> Result<Vec<(usize, Window)>, LedgerError> {
-        let refresh = match wanted {
+        let today = self.clock.today();
+        let (refresh, today) = match wanted {
             Wanted::Windows(windows) => {
                 let all = (0..members.len()).map(|index| (index, windows.clone()));
                 return Ok(plan::newest_first(all));
             }
-            Wanted::Due(refresh) => *refresh,
+            Wanted::Due(refresh) => (*refresh, today),
+            Wanted::AsOf(trigger, day) => (trigger.refresh(), today.min(*day)),
         };
-        let today = self.clock.today();
         let mut plans = Vec::with_capacity(members.len());
         let needs = self.needs(today);
         for members in members.chunks(PLANNED_AT_ONCE) {
@@ -467,163 +496,4 @@ async fn join<T>(task: JoinHandle<T>) -> T {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::clock::{Clock, ManualClock};
-    use crate::day::TRACKING_START;
-    use crate::flowgent::Roots;
-    use crate::secret::SecretSource;
-
-    /// A syncer of one account, whose agents are in the config and in a file.
-    struct Scene {
-        folder: tempfile::TempDir,
-        account: AccountSettings,
-        clock: Arc<ManualClock>,
-        ledger: Ledger,
-        telemetry: Telemetry,
-    }
-
-    impl Scene {
-        fn new(list: &str) -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            let telemetry = Telemetry::new();
-            let path = folder.path().join("ledger.db");
-            let scene = Self {
-                account: AccountSettings {
-                    name: "acme".into(),
-                    api_key: SecretSource::File(folder.path().join("acme.key")),
-                    labels: Default::default(),
-                    discover: false,
-                    agents_file: Some(folder.path().join("agents.json")),
-                    agents: Vec::new(),
-                },
-                clock: ManualClock::at(TRACKING_START.plus(10).start()),
-                ledger: Ledger::open(&path, POLICY, &telemetry).unwrap(),
-                telemetry,
-                folder,
-            };
-            scene.list(list);
-            scene
-        }
-
-        fn list(&self, list: &str) {
-            std::fs::write(self.folder.path().join("agents.json"), list).unwrap();
-        }
-
-        fn syncer(&self) -> Syncer {
-            let api = flowgent::Settings {
-                base_url: "http://127.0.0.1:9/".parse().unwrap(),
-                timeout: Duration::from_secs(1),
-                requests_per_second: 1.0,
-                concurrency: 1,
-                roots: Roots::Bundled,
-            };
-            let http = HttpClient::new(&api).unwrap();
-            let (clock, ledger) = (Arc::clone(&self.clock) as SharedClock, self.ledger.clone());
-            let telemetry = self.telemetry.clone();
-            let accounts = std::slice::from_ref(&self.account);
-            Syncer::new(accounts, POLICY, &api, &http, ledger, clock, telemetry)
-        }
-
-        /// Whom `syncer` knows, with a mark behind those who are listed no more.
-        async fn known(&self, syncer: &Syncer) -> Vec<String> {
-            let members = syncer.known_members().await.unwrap();
-            let shown = members.iter().map(|member| {
-                let mark = if member.unlisted_since.is_some() {
-                    "?"
-                } else {
-                    ""
-                };
-                format!("{}{mark}", member.agent.name)
-            });
-            shown.collect()
-        }
-
-        fn unlisted(&self) -> i64 {
-            let unlisted = &self.telemetry.unlisted_agents;
-            unlisted.with_label_values(&["acme"]).get()
-        }
-    }
-
-    const POLICY: Policy = Policy {
-        history_start: TRACKING_START,
-        settle_days: 3,
-    };
-
-    #[tokio::test]
-    async fn the_list_of_members_stays_the_same_until_an_agent_changes() {
-        let scene = Scene::new(r#"["a", "b"]"#);
-        let first = scene.syncer();
-        let members = first.known_members().await.unwrap();
-        assert_eq!(members.len(), 2);
-        assert!(Arc::ptr_eq(&members, &first.known_members().await.unwrap()));
-        let reloaded = scene.syncer().following(&first);
-        let known = reloaded.known_members().await.unwrap();
-        assert!(Arc::ptr_eq(&members, &known));
-
-        scene.list(r#"["b", "c", "a"]"#);
-        let changed = reloaded.known_members().await.unwrap();
-        assert_eq!(scene.known(&reloaded).await, ["a", "b", "c"]);
-        assert_eq!(changed[1].number, members[1].number);
-    }
-
-    #[tokio::test]
-    async fn an_agents_file_that_shrinks_is_believed_on_the_third_day() {
-        let scene = Scene::new(r#"["a", "b"]"#);
-        let syncer = scene.syncer();
-        assert_eq!(scene.known(&syncer).await, ["a", "b"]);
-        for list in ["[]", r#"["b"]"#] {
-            scene.list(list);
-            let expected: &[&str] = if list == "[]" {
-                &["a?", "b?"]
-            } else {
-                &["a?", "b"]
-            };
-            assert_eq!(scene.known(&syncer).await, expected);
-        }
-        assert_eq!(scene.unlisted(), 1);
-        // A file that cannot be read lets nobody leave.
-        scene.list("[");
-        scene.clock.set(scene.clock.today().plus(5).start());
-        assert_eq!(scene.known(&scene.syncer()).await, ["a?", "b"]);
-        scene.list(r#"["b"]"#);
-        assert_eq!(scene.known(&scene.syncer()).await, ["b"]);
-        let left = scene
-            .ledger
-            .absent(Default::default(), TRACKING_START)
-            .await;
-        let left = left.unwrap().into_iter();
-        let mut left: Vec<_> = left.map(|member| member.left_on).collect();
-        left.sort_unstable();
-        assert_eq!(left, [None, Some(scene.clock.today())]);
-    }
-
-    #[tokio::test]
-    async fn the_config_is_believed_at_once() {
-        let mut scene = Scene::new(r#"["a"]"#);
-        let agent = Agent {
-            account: "acme".into(),
-            id: "c".into(),
-            name: "config".into(),
-            labels: Default::default(),
-        };
-        scene.account.agents.push(agent);
-        let first = scene.syncer();
-        assert_eq!(scene.known(&first).await, ["a", "config"]);
-        scene.account.agents.clear();
-        let second = scene.syncer().following(&first);
-        assert_eq!(scene.known(&second).await, ["a"]);
-        // So is that there is no list any more.
-        scene.account.agents_file = None;
-        let third = scene.syncer().following(&second);
-        assert_eq!(scene.known(&third).await, [""; 0]);
-        let left = scene
-            .ledger
-            .absent(Default::default(), TRACKING_START)
-            .await;
-        assert!(left.unwrap().iter().all(|member| member.left_on.is_some()));
-        assert_eq!(scene.unlisted(), 0);
-    }
-}
+mod tests;

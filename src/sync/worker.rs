@@ -11,8 +11,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
-use super::schedule::{self, Schedule, Trigger};
-use super::{Event, Observer, Outcome, Problem, Report, Syncer, Wanted};
+use super::schedule::{self, Rest, Schedule, Trigger};
+use super::{Event, Observer, Problem, Syncer, Wanted};
 use crate::clock::SharedClock;
 use crate::telemetry::{self, Telemetry};
 
@@ -123,7 +123,8 @@ impl Worker {
     ) -> Option<Reload> {
         debug!(trigger = trigger.as_str(), "sync started");
         let stop_sync = stop.child_token();
-        let wanted = Wanted::Due(trigger.refresh());
+        let as_of = self.schedule.as_of();
+        let wanted = Wanted::AsOf(trigger, as_of);
         let mut pending = None;
         let result = {
             let mut sync = std::pin::pin!(self.syncer.run(&wanted, &self.observer, &stop_sync));
@@ -142,9 +143,11 @@ impl Worker {
                 }
             }
         };
-        let outcome = result.as_ref().map_or(Outcome::Failed, Report::outcome);
+        let rest = result
+            .as_ref()
+            .map_or(Rest::Failed, |report| report.rest(as_of));
         let now = self.clock.now();
-        self.schedule.finished(outcome == Outcome::Complete, now);
+        self.schedule.finished(rest, now);
         let next = self.schedule.next(now);
         self.telemetry
             .sync_next_timestamp

@@ -102,7 +102,7 @@ pub(super) async fn usage(state: &State, asked: &Asked<'_>, form: Form) -> Resul
     let numbers = places.iter().map(|place| members[*place].number).collect();
     let buckets: Vec<Range> = step.buckets(range).collect();
     let cut = buckets.clone();
-    let chosen: Vec<Member> = all.iter().map(|place| members[*place].clone()).collect();
+    let chosen: Vec<&Member> = all.iter().map(|place| &members[*place]).collect();
     let (start, end) = (range.start(), range.end());
     let once = Once::read(&view, &chosen, (start, end), today).await;
     let once = once.map_err(|error| unreadable(&error))?;

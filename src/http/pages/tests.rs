@@ -316,6 +316,7 @@ fn many_troubles(scene: &Scene) {
             api_key: SecretSource::File(format!("/etc/keys/{place}.key").into()),
             labels: Default::default(),
             discover: false,
+            max_discovered: 10_000,
             agents_file: None,
             agents: Vec::new(),
         })

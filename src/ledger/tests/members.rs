@@ -164,7 +164,8 @@ async fn a_list_that_shrinks_is_believed_on_the_third_day_restarts_or_not() {
     // today, whom the list names, whether it is whole -> who is kept, and since when it is unlisted
     let a = |since: Option<i32>| ("a", since);
     let b = ("b", None);
-    let table: [(i32, &[&str], bool, &[(&str, Option<i32>)]); 11] = [
+    type Row<'a> = (i32, &'a [&'a str], bool, &'a [(&'a str, Option<i32>)]);
+    let table: [Row<'_>; 11] = [
         (10, &["a", "b"], true, &[a(None), b]),
         (11, &["b"], true, &[a(Some(11)), b]),
         (11, &["b"], true, &[a(Some(11)), b]),

@@ -285,3 +285,27 @@ async fn budgets_and_alerts_are_told_without_where_they_are_sent() {
     assert_eq!(delivery["alerts"][0]["rule"], "all-month");
     assert_eq!(delivery["id"], receiver.received()[0].id());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_left_is_in_the_ranges_of_its_days_and_in_no_series() {
+    let scene = Scene::new(NOW);
+    synced(&scene).await.stop().await;
+    let support = scene.agent("acme", "support");
+    let rest = [scene.agent("acme", "sales")];
+    let config = scene.config_head("") + &scene.config_account("acme", &rest);
+    scene.write("config.toml", &config);
+    let exporter = scene.start().await;
+    exporter.wait_for_syncs(1).await;
+    let path = "/api/v1/usage?account=acme&agent=support&start=2026-03-09";
+    let answer = json(&exporter, path).await;
+    assert_eq!(answer["total"], 1);
+    let agent = &answer["agents"][0];
+    assert_eq!(
+        (&agent["former"], &agent["agent"]),
+        (&true.into(), &"support".into())
+    );
+    assert_eq!(agent["credits"], scene.truth(&support, day("2026-03-09")));
+    let scrape = exporter.scrape().await;
+    assert_eq!(scrape.of(&support, "missing_days"), None);
+    assert!(scrape.of(&rest[0], "missing_days").is_some());
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flowgent_exporter::simulator::{Fault, Times};
+use flowgent_exporter::simulator::{Agent, Fault, Times};
 
 use super::{Ran, assert_goldens, ran};
 use crate::harness::{Scene, day};
@@ -188,4 +188,44 @@ async fn what_cannot_be_shown_is_told_with_what_can() {
         1,
         "error: ledger ledger.db does not exist: the exporter makes it at its first start\n",
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_left_keeps_its_days_and_is_marked_as_former() {
+    let scene = synced().await;
+    let (support, sales) = (scene.agent("acme", "support"), scene.agent("acme", "sales"));
+    let config =
+        scene.config_head("") + &scene.config_account("acme", std::slice::from_ref(&sales));
+    scene.write("config.toml", &config);
+    scene.set_time("2026-03-11T09:00:00");
+    assert_eq!(ran(&scene, &["sync"]).await.code, 0);
+    let arguments = ["--from", "2026-03-09", "--format", "csv", "--by", "day"];
+    let ran = report(&scene, &[&arguments[..], &["--account", "acme"]].concat()).await;
+    let line = |agent: &Agent, text: &str, former: bool| {
+        let (name, used) = (&agent.name, scene.truth(agent, day(text)));
+        format!("acme,{name},{text},{text},{used},{used},0,{former}")
+    };
+    for expected in [
+        line(&support, "2026-03-09", true),
+        // It left on the 11th, and what it used on the day before nobody knows.
+        "acme,support,2026-03-10,2026-03-10,,0,1,true".to_owned(),
+        line(&sales, "2026-03-10", false),
+    ] {
+        assert!(ran.stdout.contains(&expected), "{expected}\n{}", ran.stdout);
+    }
+    // Of one of which nothing is to be told, there is no line.
+    scene.set_time("2026-06-11T09:00:00");
+    let ran = report(
+        &scene,
+        &[
+            "--account",
+            "acme",
+            "--from",
+            "2026-06-01",
+            "--format",
+            "csv",
+        ],
+    )
+    .await;
+    assert!(!ran.stdout.contains("support"), "{}", ran.stdout);
 }
