@@ -8,6 +8,7 @@ pub mod pace;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod transport;
+pub mod trust;
 pub mod wire;
 
 use std::path::PathBuf;
