@@ -206,7 +206,7 @@ impl Client {
         request: &TemplateRequest,
     ) -> Result<TemplateAnswer, ApiError> {
         let call = self.post(Endpoint::Waba, agent_id, request)?;
-        self.ask(&call, parse).await
+        self.ask(&call, template_sent).await
     }
 
     fn post(
@@ -405,6 +405,14 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
             ApiError::NotJson(printable(&String::from_utf8_lossy(start), QUOTE_BYTES))
         }
     })
+}
+
+/// Reads the answer to a WhatsApp template, which may be an error.
+fn template_sent(body: &[u8]) -> Result<TemplateAnswer, ApiError> {
+    let answer: TemplateAnswer = parse(body)?;
+    let failed = |reason: String| ApiError::Contract(printable(&reason, QUOTE_BYTES));
+    answer.sent().map_err(failed)?;
+    Ok(answer)
 }
 
 /// Reads the answer to a chat, whose real status is inside.

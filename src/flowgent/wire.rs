@@ -188,6 +188,25 @@ pub struct TemplateAnswer {
     pub message: Option<String>,
 }
 
+impl TemplateAnswer {
+    /// The identifier of the message that was sent.
+    ///
+    /// # Errors
+    /// There is none, or an error beside it, in FlowGent's words, which may be of any length.
+    pub fn sent(&self) -> Result<&str, String> {
+        let said = [
+            self.error.as_ref().map(Value::to_string),
+            self.message.clone(),
+        ];
+        let said = said.into_iter().flatten().collect::<Vec<_>>().join(": ");
+        match self.messages.first() {
+            Some(sent) if self.error.is_none() => Ok(&sent.id),
+            _ if said.is_empty() => Err("it names no message that was sent".to_owned()),
+            _ => Err(format!("it says: {said}")),
+        }
+    }
+}
+
 /// A recipient of a WhatsApp template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TemplateContact {

@@ -27,10 +27,9 @@ use crate::flowgent::transport::HttpClient;
 use crate::ledger::{DisabledHook, Ledger, LedgerError, Overdue};
 use crate::telemetry::{self, Telemetry};
 
-/// How often the outbox is looked through for what is old.
-const TIDY_INTERVAL: Duration = Duration::from_secs(3600);
-/// How long after a start that is first done, and again if it could not be: a clock is not known at once.
-const TIDY_DELAY: Duration = Duration::from_secs(60);
+/// How long after a start the outbox is first looked through for what is old, which is done daily, and again if
+/// it could not be: a clock is not known at once.
+const TIDY_DELAY: Duration = Duration::from_secs(10);
 
 /// The hooks, and what those that send through FlowGent need.
 #[derive(Debug, Clone)]
@@ -99,12 +98,12 @@ impl Deliverer {
         let mut retired = HashMap::new();
         self.employ(&mut workers, &mut retired, &wake, &stop);
         self.remind().await;
-        let mut tidy_at = clock::instant() + TIDY_DELAY;
+        let (mut tidied, mut tidy_at) = (None, clock::instant() + TIDY_DELAY);
         loop {
-            if clock::instant() >= tidy_at {
-                let is_tidy = self.tidy().await.unwrap_or(false);
-                let rest = if is_tidy { TIDY_INTERVAL } else { TIDY_DELAY };
-                tidy_at = clock::instant() + rest;
+            let today = self.hooks.clock.today();
+            if tidied != Some(today) && clock::instant() >= tidy_at {
+                tidied = self.tidy().await.unwrap_or(false).then_some(today);
+                tidy_at = clock::instant() + TIDY_DELAY;
             }
             self.show().await;
             tokio::select! {

@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Hooks, Message, SendError, Template, one_line};
 use crate::flowgent::client::Client;
 use crate::flowgent::error::{ApiError, QUOTE_BYTES, printable};
-use crate::flowgent::wire::{TemplateAnswer, TemplateRequest};
+use crate::flowgent::wire::TemplateRequest;
 use crate::secret::SecretSource;
 
 /// The most characters of a parameter: WhatsApp's limit for the whole text of a template.
@@ -86,14 +86,9 @@ impl Whatsapp {
         };
         let sent = self.client.send_template(&self.outgoing.agent_id, &request);
         let answer = sent.await.map_err(|error| self.failed(&error))?;
-        match sent_as(&answer) {
-            Ok(id) => Ok(format!("sent as {}{remarks}", printable(id, QUOTE_BYTES))),
-            Err(reason) => {
-                let agent = &self.outgoing.agent_id;
-                let text = format!("WhatsApp template of agent {agent}: 200 OK, but {reason}");
-                Err(SendError::new(text))
-            }
-        }
+        // The client has seen to it that there is one.
+        let id = answer.sent().unwrap_or_default();
+        Ok(format!("sent as {}{remarks}", printable(id, QUOTE_BYTES)))
     }
 
     /// The parameters as the Cloud API formats them, and what is to be said of them. One that cannot
@@ -125,23 +120,6 @@ impl Whatsapp {
             retry_after: error.retry_after(),
             gone: false,
         }
-    }
-}
-
-/// What WhatsApp knows the message by, or why there is none.
-fn sent_as(answer: &TemplateAnswer) -> Result<&str, String> {
-    let TemplateAnswer {
-        messages,
-        error,
-        message,
-        ..
-    } = answer;
-    let said = [error.as_ref().map(Value::to_string), message.clone()];
-    let said = said.into_iter().flatten().collect::<Vec<_>>().join(": ");
-    match messages.first() {
-        Some(sent) if error.is_none() => Ok(&sent.id),
-        _ if said.is_empty() => Err("it names no message that was sent".to_owned()),
-        _ => Err(format!("it says: {}", printable(&said, QUOTE_BYTES))),
     }
 }
 

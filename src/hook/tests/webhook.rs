@@ -282,6 +282,14 @@ async fn private_targets_are_refused_unless_allowed() {
 
 #[tokio::test]
 async fn a_private_authority_is_trusted_by_its_file_alone() {
+    let server = TlsServer::self_signed("127.0.0.1").await;
+    let own = Settings {
+        ca_file: Some(server.ca.path().to_owned()),
+        ..settings()
+    };
+    let (trusted, _url) = webhook(&own, &server.url);
+    let answer = trusted.send(&message(vec![firing()])).await;
+    assert_eq!(answer.unwrap(), "200 OK");
     let server = TlsServer::start("127.0.0.1").await;
     let trusting = Settings {
         ca_file: Some(server.ca.path().to_owned()),

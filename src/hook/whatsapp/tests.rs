@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::ManualClock;
 use crate::flowgent::transport::HttpClient;
+use crate::flowgent::wire::TemplateAnswer;
 use crate::flowgent::{self, Roots};
 use crate::hook::tests::{at, message::message};
 use crate::secret::Secret;
@@ -195,7 +196,7 @@ async fn what_flowgent_says_is_told_with_when_to_come_again() {
 fn only_a_message_with_an_id_and_no_error_was_sent() {
     let judged = |answer: &str| {
         let answer: TemplateAnswer = serde_json::from_str(answer).unwrap();
-        sent_as(&answer).map(str::to_owned)
+        answer.sent().map(str::to_owned)
     };
     let sent = r#"{"messaging_product":"whatsapp","contacts":[],"messages":[{"id":"wamid.1"}]}"#;
     assert_eq!(judged(sent), Ok("wamid.1".to_owned()));

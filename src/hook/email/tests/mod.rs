@@ -214,12 +214,28 @@ async fn nothing_is_said_to_a_server_that_does_not_prove_who_it_is() {
             .await
             .unwrap_err();
         assert!(
-            error
-                .text
-                .ends_with("TLS: invalid peer certificate: UnknownIssuer"),
+            error.text.contains(
+                "TLS: invalid peer certificate: UnknownIssuer: put the certificate of its"
+            ),
             "{error}"
         );
         assert_eq!(commands(&office.hear_all().await), heard);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_has_signed_itself_is_trusted_by_its_own_certificate() {
+    for encryption in [Encryption::Tls, Encryption::StartTls] {
+        let manners = Manners {
+            encryption,
+            signs_itself: true,
+            ..Manners::default()
+        };
+        let office = Office::open(manners).await;
+        hook(office.server(), None)
+            .send(&message(&["one"]))
+            .await
+            .unwrap();
     }
 }
 
@@ -455,8 +471,11 @@ async fn certificates_that_cannot_be_read_are_named() {
     .await;
     let empty = tempfile::NamedTempFile::new().unwrap();
     for (path, reason) in [
-        (empty.path(), "there is none"),
-        (std::path::Path::new("/nonexistent.pem"), ""),
+        (empty.path(), "no certificate authority found in "),
+        (
+            std::path::Path::new("/nonexistent.pem"),
+            "cannot read certificates from ",
+        ),
     ] {
         let server = Server {
             ca_file: Some(path.to_owned()),
@@ -466,11 +485,7 @@ async fn certificates_that_cannot_be_read_are_named() {
             .send(&message(&["one"]))
             .await
             .unwrap_err();
-        let expected = format!(
-            "{HOST}:{}: cannot read certificates from {}: {reason}",
-            office.port,
-            path.display()
-        );
+        let expected = format!("{HOST}:{}: {reason}{}", office.port, path.display());
         assert!(error.text.starts_with(&expected), "{error}");
     }
 }
