@@ -15,10 +15,12 @@ import { views } from './views.mjs';
 const job = JSON.parse(process.argv[2]);
 const pictures = path.join(target, 'pictures');
 
-// Has the page believe that it is that time, in a time zone that is not the dashboards'.
+// Has the page believe that it is that time whenever it looks anew. Time goes on meanwhile.
 const clock = (now) => `{
   const RealDate = Date;
-  const shift = ${Date.parse(now)} - RealDate.now();
+  let shift;
+  window.setClock = () => { shift = ${Date.parse(now)} - RealDate.now(); };
+  window.setClock();
   window.Date = class extends RealDate {
     constructor(...given) { if (given.length) super(...given); else super(RealDate.now() + shift); }
     static now() { return RealDate.now() + shift; }

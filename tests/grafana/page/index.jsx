@@ -96,6 +96,7 @@ let root;
 // Draws a dashboard with what stands in its address; returns what is seen once nothing moves any more.
 window.look = async (model, search, all) => {
   root?.unmount();
+  window.setClock();
   Object.assign(asked, { queries: [], faults: [] });
   const scene = sceneOf(model, search, all);
   window.scene = scene;

@@ -74,6 +74,6 @@ export function report(scene, model) {
     rowsOfControls: Math.round(controls.height / line),
     links: (model.links ?? []).flatMap((link) => linksOf(scene, link, model.uid)),
     panels: panels.map(panelReport),
-    height: document.documentElement.scrollHeight,
+    height: Math.ceil(Math.max(...[...document.querySelectorAll('[data-viz-panel-key]')].map((one) => one.getBoundingClientRect().bottom))) + 16,
   };
 }
