@@ -43,6 +43,8 @@ export const planted = [
     make: (_, find) => { find('Requests to FlowGent').fieldConfig.defaults.custom = { drawStyle: 'line', axisSoftMax: 1 }; } },
   { name: 'a calendar flattened by a spike', ...agent, found: /days have no more than \d colours/,
     make: (_, find) => { find('Calendar').fieldConfig.defaults.thresholds.steps.splice(2, 6); } },
+  { name: 'a join that repeats days', ...agent, found: /days are not where they belong/,
+    make: (_, find) => { find('Calendar').transformations[0].options.mode = 'inner'; } },
   { name: 'a calendar in local time', ...overview, found: /a week does not begin on Monday/, make: (model) => { model.timezone = 'America/Lima'; } },
   { name: 'a budget of all agents on the page of one', ...agent, found: /Labels: a budget/, make: (_, find) => expressions(find('Labels'), () => 'flowgent_budget_limit_credits') },
   { name: 'a title that does not fit', ...overview, found: /Month.*the title is cut/, make: (_, find) => { find('Month').title = 'Month of all chosen agents together so far and forecast'; } },

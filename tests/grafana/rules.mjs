@@ -54,6 +54,7 @@ function panelFaults(panel, model, view) {
   find(panel.error, panel.error);
   find(panel.fields.some((field) => field.isBad), 'a value is no number');
   find(/\bNaN\b|undefined|Infinity|An unexpected error|\$\w|No data/.test(panel.text), `shows ${JSON.stringify(panel.text.slice(0, 200))}`);
+  find(panel.misplaced.length, `${panel.misplaced.length} days are not where they belong, ${panel.misplaced[0]} the first`);
   find(panel.isTitleCut, 'the title is cut');
   find(!model.description?.includes('?'), 'the description asks no question');
   find(/[1-9][\d,]*\.\d{3,}/.test(panel.text), `shows more than two decimals: ${/[\d,]+\.\d{3,}/.exec(panel.text)}`);

@@ -92,6 +92,9 @@ window.begin = (databases, dashboards) => {
   others.list = dashboards;
 };
 
+// The longest that a dashboard is waited for, in milliseconds, on however slow a machine.
+const PATIENCE = 150000;
+
 let root;
 // Draws a dashboard with what stands in its address; returns what is seen once nothing moves any more.
 window.look = async (model, search, all) => {
@@ -114,17 +117,18 @@ window.look = async (model, search, all) => {
   let quiet = 0;
   while (quiet < 6) {
     await new Promise((resolve) => setTimeout(resolve, 50));
-    quiet = asked.open === 0 && isDone(scene) ? quiet + 1 : 0;
-    if (performance.now() - start > 40000) throw new Error(`${model.title}${search} does not come to rest`);
+    quiet = asked.open === 0 && waiting(scene).length === 0 ? quiet + 1 : 0;
+    if (performance.now() - start > PATIENCE) throw new Error(`${model.title}${search} does not come to rest: ${waiting(scene)}`);
   }
   return { ...report(scene, model), queries: asked.queries, faults: asked.faults };
 };
 
-function isDone(scene) {
-  const variables = sceneGraph.getVariables(scene);
-  if (variables.state.variables.some((one) => one.state.loading)) return false;
-  return sceneGraph.findAllObjects(scene, (one) => one instanceof VizPanel).every((panel) => {
+// What is still loading.
+function waiting(scene) {
+  const variables = sceneGraph.getVariables(scene).state.variables.filter((one) => one.state.loading);
+  const panels = sceneGraph.findAllObjects(scene, (one) => one instanceof VizPanel && one.isActive).filter((panel) => {
     const { data } = sceneGraph.getData(panel).state;
-    return !panel.isActive || (data && data.state !== LoadingState.Loading);
+    return !data || data.state === LoadingState.Loading;
   });
+  return [...variables.map((one) => `$${one.state.name}`), ...panels.map((one) => one.state.title)];
 }

@@ -45,6 +45,24 @@ function fieldsOf(data) {
   })));
 }
 
+const WEEKDAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'];
+const DAY = 864e5;
+
+// The days of the first query of a calendar that stand in it elsewhere, or as something else.
+function misplacedDays(panel, data) {
+  const asked = sceneGraph.getData(panel).state.$data.state.data?.series.find((frame) => frame.refId === 'A');
+  const [shown] = data?.series ?? [];
+  if (!asked || !shown) return [];
+  const column = (name) => shown.fields.find((field) => getFieldDisplayName(field, shown) === name)?.values ?? [];
+  const weeks = column('Week from');
+  const [times, credits] = asked.fields.map((field) => field.values);
+  return times.filter((time, place) => {
+    const weekday = new Date(time).getUTCDay();
+    const week = weeks.indexOf(time - ((weekday + 6) % 7) * DAY);
+    return column(WEEKDAYS[weekday])[week] !== credits[place];
+  }).map((time) => new Date(time).toISOString().slice(0, 10));
+}
+
 function panelReport(panel) {
   const element = document.querySelector(`[data-viz-panel-key="${panel.state.key}"]`);
   const { data } = sceneGraph.getData(panel).state;
@@ -58,6 +76,7 @@ function panelReport(panel) {
     footer: [...(element?.querySelectorAll('[data-testid*="footer"] [role="columnheader"], tfoot td') ?? [])].map((one) => one.innerText.trim()),
     isTitleCut: title ? isCut(title) || [...title.children].some(isCut) : true, box: box && { x: box.x, y: box.y, width: box.width, height: box.height },
     columns: element ? columns(element) : [], cells: element ? cells(element) : [], legend: legend.map((one) => one.innerText.trim()),
+    misplaced: panel.state.title === 'Calendar' ? misplacedDays(panel, data) : [],
     fields: fieldsOf(shown), isEmpty: !fieldsOf(data).some((field) => field.values > 0),
   };
 }

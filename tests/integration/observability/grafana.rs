@@ -118,8 +118,18 @@ impl Contents {
             let world = scene.simulator.world();
             world.set_late(&late, scene.today().plus(-40), now + TimeDelta::days(9));
         }
+        let missing = f64::from(u8::from(self.name == "several"));
+        let is_known = async |exporter: &Exporter| {
+            let agents = scene.agents().len();
+            let is_known = |scrape: &Scrape| {
+                let known = "\nflowgent_agent_previous_day_credits{";
+                scrape.text.matches(known).count() == agents
+                    && scrape.sum("flowgent_agent_missing_days") == missing
+            };
+            exporter.wait_until("what there is to know", is_known).await;
+        };
         let exporter = scene.start().await;
-        exporter.wait_for_syncs(1).await;
+        is_known(&exporter).await;
         let mut samples = Samples::new();
         let mut time = begin;
         while time <= now {
@@ -127,9 +137,7 @@ impl Contents {
             // The sync is at ten past midnight.
             let day = |time: DateTime<Utc>| (time - TimeDelta::minutes(10)).date_naive();
             if day(time) != day(time - STEP) {
-                let known = "flowgent_agent_previous_day_credits{";
-                let has_yesterday = |scrape: &Scrape| scrape.text.contains(known);
-                exporter.wait_until("a new yesterday", has_yesterday).await;
+                is_known(&exporter).await;
             }
             scrape(&exporter, time, &mut samples).await;
             time += STEP;
