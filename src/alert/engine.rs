@@ -426,7 +426,6 @@ pub(super) fn decide(
             .filter(|(_, state)| *state == AlertState::Firing)
             .map(|(key, _)| &*key.rule),
     );
-    let (watched, unwatched) = memory.watch(settings, facts, background, &firing);
     let judged = observations.iter().filter_map(|observation| {
         let (subject, judged) = observation.days.judged.clone()?;
         let key = (Arc::clone(&observation.key.rule), subject);
@@ -434,10 +433,8 @@ pub(super) fn decide(
         (is_new && background.is_certain).then_some((key, judged))
     });
     let changes = AlertChanges {
-        watched,
-        unwatched,
         judged: judged.collect(),
-        ..AlertChanges::default()
+        ..memory.watch(settings, facts, background, &firing)
     };
     let budgets = settings.rules.iter().filter_map(|rule| {
         let standing = facts.budgets.get(&rule.name)?.last()?.standing.clone();

@@ -104,15 +104,15 @@ impl Memory {
         rules.map(|rule| Arc::clone(&rule.name)).collect()
     }
 
-    /// How the rules are watched after an evaluation that has left these alerts, as far as that is new; and
-    /// the rules that are gone.
+    /// How the rules are watched after an evaluation, as far as that is new, and which are gone. Alerts of the
+    /// rules in `firing` fire then.
     pub(super) fn watch(
         &self,
         settings: &Settings,
         facts: &Facts,
         background: &Background,
         firing: &HashSet<&str>,
-    ) -> (Vec<(Arc<str>, Watched)>, Vec<Arc<str>>) {
+    ) -> AlertChanges {
         let watch = |rule: &Rule| {
             let known = watched_as_is(rule, &self.watched);
             if !background.is_certain && known.is_some() {
@@ -127,16 +127,21 @@ impl Memory {
                 definition: rule.definition(),
                 evaluated: Some(background.today),
                 open_periods: open.collect(),
-                agents: is_summed.then(|| members(rule, facts)).unwrap_or_default(),
+                agents: if is_summed {
+                    members(rule, facts)
+                } else {
+                    BTreeSet::new()
+                },
             };
             (known != Some(&watched)).then(|| (Arc::clone(&rule.name), watched))
         };
         let rules: HashSet<&str> = settings.rules.iter().map(|rule| &*rule.name).collect();
         let gone = self.watched.keys().filter(|rule| !rules.contains(&***rule));
-        (
-            settings.rules.iter().filter_map(watch).collect(),
-            gone.cloned().collect(),
-        )
+        AlertChanges {
+            watched: settings.rules.iter().filter_map(watch).collect(),
+            unwatched: gone.cloned().collect(),
+            ..AlertChanges::default()
+        }
     }
 
     /// The agents about which an alert fires.

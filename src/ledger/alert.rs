@@ -12,7 +12,7 @@ use rusqlite::{Connection, Row, params};
 use super::error::Fault;
 use super::outbox::at_most;
 use super::schema::{instant, optional_instant, unreadable};
-use super::watched::{Judged, JudgedDays, Watched};
+use super::watched::{Judged, JudgedDays, JudgedKey, Watched};
 use super::{AgentNumber, Delivery, outbox, watched};
 use crate::day::Day;
 
@@ -136,7 +136,7 @@ pub struct AlertChanges {
     /// Rules that are watched no more.
     pub unwatched: Vec<Arc<str>>,
     /// Days that were judged.
-    pub judged: Vec<((Arc<str>, Arc<str>), Judged)>,
+    pub judged: Vec<(JudgedKey, Judged)>,
     /// Alerts in their new state.
     pub changed: Vec<Alert>,
     /// Alerts to be forgotten.

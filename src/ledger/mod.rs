@@ -61,7 +61,7 @@ pub(crate) use outbox::{LONGEST_REST, SCHEDULED_TRIES};
 pub use pushed::{PushTarget, Pushed, Unpushed, UnpushedDay};
 pub use retry::{Which, retry};
 pub use view::View;
-pub use watched::{JUDGED_DAYS, Judged, JudgedDays, Watched};
+pub use watched::{JUDGED_DAYS, Judged, JudgedDays, JudgedKey, Watched};
 
 use crate::clock;
 use crate::day::{Day, Usage};

@@ -57,8 +57,11 @@ pub struct Judged {
     pub credits: [Option<f64>; JUDGED_DAYS],
 }
 
-/// The days that were judged, by the rule's name and the subject.
-pub type JudgedDays = HashMap<(Arc<str>, Arc<str>), Judged>;
+/// The rule's name, and the subject.
+pub type JudgedKey = (Arc<str>, Arc<str>);
+
+/// The days that were judged.
+pub type JudgedDays = HashMap<JudgedKey, Judged>;
 
 impl Judged {
     /// The credits by which `day` was judged, if it was.
@@ -166,7 +169,7 @@ pub(super) fn judged(connection: &Connection) -> Result<JudgedDays, Fault> {
 /// Keeps the days that were judged, and forgets what was judged before `oldest`.
 pub(super) fn judge(
     connection: &Connection,
-    judged: &[((Arc<str>, Arc<str>), Judged)],
+    judged: &[(JudgedKey, Judged)],
     oldest: Day,
 ) -> Result<(), Fault> {
     let mut statement = connection.prepare_cached(JUDGE)?;

@@ -278,9 +278,8 @@ fn a_match_or_labels_that_are_edited_end_what_fires_and_the_new_definition_begin
     );
     assert_eq!(stage.told(&above, NOW).len(), 1);
 
-    let team =
-        |value: &str| Matcher::new(vec![("team".to_owned(), Pattern::Equals(value.to_owned()))]);
-    stage.settings.rules[0].matcher = team("cx");
+    let team = ("team".to_owned(), Pattern::Equals("cx".to_owned()));
+    stage.settings.rules[0].matcher = Matcher::new(vec![team]);
     assert_eq!(titles(&mut stage, &above), changed);
     assert_eq!(
         stage.told(&above, NOW).len(),

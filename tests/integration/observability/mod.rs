@@ -3,6 +3,7 @@
 
 mod dashboards;
 mod firing;
+mod grafana;
 pub mod promql;
 mod push;
 mod queries;
