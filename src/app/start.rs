@@ -211,7 +211,7 @@ impl App {
         parts.spawn(pusher.run(other_pushes, stop.clone()));
 
         let wake = Arc::new(Notify::new());
-        let cron = CronTrigger::start(&config.schedule, Arc::clone(&wake)).await?;
+        let cron = CronTrigger::start(Arc::clone(&wake)).await?;
         let (reloads, reload_requests) = mpsc::channel(1);
         let worker = Worker::new(
             syncer,
@@ -242,7 +242,6 @@ impl App {
             hook_reloads,
             push_reloads,
             time_source,
-            wake,
             cron,
             stop,
         })

@@ -4,6 +4,7 @@
 //! Hooks that speak HTTP are built on the same ground.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -28,6 +29,8 @@ pub struct HttpClient {
     pub(super) http: reqwest::Client,
     pub(super) base_url: Url,
     pub(super) timeout: Duration,
+    /// The certificates of the file that was named, as they were read.
+    certificates: Option<Arc<[u8]>>,
 }
 
 /// Why FlowGent cannot be talked to at all.
@@ -59,11 +62,21 @@ impl HttpClient {
         } else {
             builder
         };
+        let certificates = match &settings.roots {
+            Roots::File(path) => std::fs::read(path).ok().map(Arc::from),
+            Roots::Bundled | Roots::System => None,
+        };
         Ok(Self {
             http: builder.build().map_err(HttpClientError::Build)?,
             base_url: settings.base_url.clone(),
             timeout: settings.timeout,
+            certificates,
         })
+    }
+
+    /// Whether both trust the same certificates.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.certificates == other.certificates
     }
 
     /// Asks FlowGent for nothing but its time, without a key, and has `clock` hear it.
