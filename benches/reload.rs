@@ -54,8 +54,15 @@ fn main() -> Result<()> {
         }
         let reply = exporter.ask("POST", "/-/reload")?;
         ensure!(reply.ends_with("config reloaded\n"), "{reply}");
-        if number * WARM_UP == reloads {
-            warm = exporter.sample()?;
+        if number * WARM_UP % reloads == 0 {
+            let sample = exporter.sample()?;
+            println!(
+                "{number} reloads: {:.1} MiB, {} tasks",
+                sample.rss_mib, sample.tasks
+            );
+            if number * WARM_UP == reloads {
+                warm = sample;
+            }
         }
     }
     let seconds = started.elapsed().as_secs_f64();
