@@ -54,7 +54,7 @@ fn main() -> Result<()> {
         }
         let reply = exporter.ask("POST", "/-/reload")?;
         ensure!(reply.ends_with("config reloaded\n"), "{reply}");
-        if number * WARM_UP % reloads == 0 {
+        if (number * WARM_UP).is_multiple_of(reloads) {
             let sample = exporter.sample()?;
             println!(
                 "{number} reloads: {:.1} MiB, {} tasks",
