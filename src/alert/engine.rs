@@ -404,6 +404,7 @@ pub(super) fn decide(
         alerts: &memory.alerts,
         settings,
         redefined: memory.redefined(settings, facts),
+        pending: memory.pending(),
         unseeded: &facts.unseeded,
         now: background.now,
         is_certain: background.is_certain,

@@ -224,7 +224,9 @@ impl Syncer {
 
     /// The agents that are known without asking anybody, if they are still the same.
     pub(super) async fn unchanged_members(&self) -> Result<Option<Arc<[Member]>>, LedgerError> {
-        let before = lock(&self.known).as_ref().map(|known| Arc::clone(&known.members));
+        let before = lock(&self.known)
+            .as_ref()
+            .map(|known| Arc::clone(&known.members));
         let members = self.known_members().await?;
         let is_same = before.is_some_and(|before| Arc::ptr_eq(&before, &members));
         Ok(is_same.then_some(members))
