@@ -141,6 +141,8 @@ pub struct Engine {
     gone_before: Vec<GoneHook>,
     /// When the rules were last evaluated.
     evaluated: Option<DateTime<Utc>>,
+    /// Whether the UTC day was known for certain then.
+    was_certain: bool,
     /// When something changes though nothing else does.
     next: Option<DateTime<Utc>>,
 }
@@ -181,6 +183,7 @@ impl Engine {
             gone: None,
             gone_before: Vec::new(),
             evaluated: None,
+            was_certain: false,
             next: None,
         }
     }
@@ -213,10 +216,11 @@ impl Engine {
                 Arc::new(memory)
             }
         };
+        let is_certain = self.clock.agrees();
         let background = Background {
             now,
             today,
-            is_certain: self.clock.agrees(),
+            is_certain,
             has_synced: self.has_synced,
             watched: Arc::clone(&memory.watched),
             judged: Arc::clone(&memory.judged),
@@ -241,6 +245,7 @@ impl Engine {
         });
         self.memory = Some(memory);
         self.evaluated = Some(now);
+        self.was_certain = is_certain;
         let took = started.elapsed().as_secs_f64();
         self.telemetry.alert_evaluation_duration.observe(took);
         self.telemetry
@@ -361,7 +366,8 @@ impl Engine {
     }
 
     /// Whether there is a reason to evaluate the rules now.
-    pub(super) fn is_due(&self) -> bool {
+    #[must_use]
+    pub fn is_due(&self) -> bool {
         if !self.clock.is_known() {
             return false;
         }
@@ -379,6 +385,8 @@ impl Engine {
         // The clock may have been set back.
         let waited = now.signed_duration_since(evaluated).abs();
         pending.is_urgent
+            // What had to wait may end now.
+            || self.clock.agrees() != self.was_certain
             || pending.members.as_ref().is_some_and(is_other)
             || (pending.is_changed && waited >= PATIENCE)
             || Day::of(now) != Day::of(evaluated)
