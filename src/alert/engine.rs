@@ -366,7 +366,8 @@ impl Engine {
     }
 
     /// Whether there is a reason to evaluate the rules now.
-    pub(super) fn is_due(&self) -> bool {
+    #[must_use]
+    pub fn is_due(&self) -> bool {
         if !self.clock.is_known() {
             return false;
         }
