@@ -153,7 +153,7 @@ pub(super) struct Agent {
 }
 
 /// Every key that the structs above know, so that a line of a broken file can be told from a secret.
-pub(super) const KEYS: [&str; 93] = [
+pub(super) const KEYS: [&str; 94] = [
     "account",
     "agent",
     "agents_file",
@@ -185,6 +185,7 @@ pub(super) const KEYS: [&str; 93] = [
     "forecast_thresholds",
     "from",
     "group",
+    "hello",
     "history_start",
     "hook",
     "hooks",

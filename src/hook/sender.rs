@@ -152,6 +152,7 @@ impl Way {
                 host,
                 port,
                 encryption,
+                hello,
                 credentials,
                 from,
                 to,
@@ -160,6 +161,7 @@ impl Way {
                     host: host.clone(),
                     port: *port,
                     encryption: *encryption,
+                    hello: hello.clone(),
                     allow_private: settings.allow_private,
                     ca_file: settings.ca_file.clone(),
                 };
