@@ -187,6 +187,7 @@ pub(super) const KEYS: [&str; 94] = [
     "forecast_thresholds",
     "from",
     "group",
+    "hello",
     "history_start",
     "hook",
     "hooks",

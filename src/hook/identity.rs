@@ -48,6 +48,7 @@ pub(super) fn identity(kind: &Kind) -> String {
             from,
             to,
             encryption: _,
+            hello: _,
             credentials: _,
         } => [
             "email".to_owned(),
@@ -93,6 +94,7 @@ mod tests {
             host: "mail.example".to_owned(),
             port: 587,
             encryption: super::super::Encryption::Tls,
+            hello: None,
             credentials: Some(("me".to_owned(), SecretSource::File("password".into()))),
             from: "Usage <usage@example.com>".parse().unwrap(),
             to: vec![to.parse().unwrap()],

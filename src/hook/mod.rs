@@ -29,6 +29,7 @@ mod whatsapp;
 mod worker;
 
 pub use deliver::{Deliverer, Hooks, MakeSender};
+pub use email::hello;
 pub(crate) use post::{Place, Poster, Refusal};
 pub use quiet::QuietHours;
 pub use reach::reach;
@@ -44,6 +45,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use lettre::transport::smtp::extension::ClientId;
 
 use crate::alert::{Notification, Route, Status};
 use crate::secret::SecretSource;
@@ -123,6 +125,8 @@ pub enum Kind {
         port: u16,
         /// How the connection is secured.
         encryption: Encryption,
+        /// What the server is greeted with; by default the host's full name, or its address.
+        hello: Option<ClientId>,
         /// User and password.
         credentials: Option<(String, SecretSource)>,
         /// The sender.

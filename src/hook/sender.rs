@@ -162,6 +162,7 @@ impl Way {
                 host,
                 port,
                 encryption,
+                hello,
                 credentials,
                 from,
                 to,
@@ -170,6 +171,7 @@ impl Way {
                     host: host.clone(),
                     port: *port,
                     encryption: *encryption,
+                    hello: hello.clone(),
                     allow_private: settings.allow_private,
                     ca_file: settings.ca_file.clone(),
                 };

@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::hello::greeting;
 use crate::flowgent::error::printable;
 use crate::flowgent::{Roots, trust};
 use crate::hook::post::chain;
@@ -38,6 +39,8 @@ pub(in crate::hook) struct Server {
     pub(in crate::hook) port: u16,
     /// How connections to it are secured.
     pub(in crate::hook) encryption: Encryption,
+    /// What it is greeted with; by default the host's full name, or its address.
+    pub(in crate::hook) hello: Option<ClientId>,
     /// Whether it may have a private address.
     pub(in crate::hook) allow_private: bool,
     /// Certificates that are trusted instead of the usual ones, read at every try, as secrets are.
@@ -58,7 +61,9 @@ impl Server {
         let dialled = dial(&addresses).await;
         let (mut stream, peer) =
             dialled.map_err(|error| self.failed(&format!("cannot connect: {error}")))?;
-        let hello = ClientId::default();
+        let own = stream.local_addr();
+        let own = own.map_err(|error| self.failed(&format!("cannot connect: {error}")))?;
+        let hello = greeting(self.hello.as_ref(), &ClientId::default(), own.ip());
         let connected = match self.encryption {
             Encryption::None => {
                 let stream = Bounded::new(stream, peer, Vec::new());

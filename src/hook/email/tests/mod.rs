@@ -52,6 +52,7 @@ fn elsewhere() -> Server {
         host: "9.9.9.9".to_owned(),
         port: 25,
         encryption: Encryption::None,
+        hello: None,
         allow_private: true,
         ca_file: None,
     }
@@ -236,6 +237,26 @@ async fn a_server_that_has_signed_itself_is_trusted_by_its_own_certificate() {
             .send(&message(&["one"]))
             .await
             .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_server_is_greeted_with_what_it_takes() {
+    for (chosen, expected) in [
+        (Some("alerts.example.org"), "alerts.example.org"),
+        (None, ""),
+    ] {
+        let mut office = Office::open(Manners::default()).await;
+        let server = Server {
+            hello: chosen.and_then(crate::hook::hello),
+            ..office.server()
+        };
+        hook(server, None).send(&message(&["one"])).await.unwrap();
+        let greeting = office.hear().await;
+        let said = greeting.strip_prefix("EHLO ").unwrap();
+        // This host may have a full name.
+        assert!(said == expected || chosen.is_none(), "{said}");
+        assert!(crate::hook::hello(said).is_some(), "{said}");
     }
 }
 

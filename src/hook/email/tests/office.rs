@@ -85,6 +85,7 @@ impl Office {
             host: HOST.to_owned(),
             port: self.port,
             encryption: self.encryption,
+            hello: None,
             allow_private: true,
             ca_file: Some(self.ca.path().to_owned()),
         }
