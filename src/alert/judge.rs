@@ -392,11 +392,12 @@ fn spike(day: &SubjectDay, factor: f64, floor_credits: f64) -> Condition {
     })
 }
 
-/// The condition of an agent; unknown of one that its list no longer names, which may well be refused or late.
+/// The condition of an agent. One that its list no longer names may well be refused or late: that fires
+/// nothing.
 fn listed(agent: &AgentFacts, condition: Condition) -> Condition {
-    match agent.member.unlisted_since {
-        None => condition,
-        Some(_) => Condition::Unknown,
+    match (agent.member.unlisted_since, condition) {
+        (Some(_), Condition::Met) => Condition::Unknown,
+        _ => condition,
     }
 }
 
