@@ -34,8 +34,8 @@ pub(super) struct Account {
     pub(super) refused: AtomicBool,
     /// The agents that failed in the last sync, by their ids: they are asked for last.
     pub(super) troubled: Mutex<HashSet<Arc<str>>>,
-    /// The agents that FlowGent refused in the last sync that asked for them, by their ids, and why.
-    pub(super) denied: Mutex<HashMap<Arc<str>, ApiError>>,
+    /// The agents that FlowGent refused when they were last asked for, by their ids: since which day, and why.
+    pub(super) denied: Mutex<HashMap<Arc<str>, (Day, ApiError)>>,
     /// The day as of which its agents were listed last.
     listed: Mutex<Option<Day>>,
     /// The longest that a first request, or listing its agents, may keep others waiting.

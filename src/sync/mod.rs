@@ -346,7 +346,8 @@ impl Syncer {
         for account in accounts {
             let mut queue = queues.remove(&*account.settings.name).unwrap_or_default();
             if is_retry {
-                pass::leave_denied(account, &members, &mut queue, &report, observer);
+                let today = self.clock.today();
+                pass::leave_denied(account, &members, &mut queue, &report, observer, today);
             }
             let pass = Pass::new(self, account, &members, queue, &report, observer, &stop);
             passes.spawn(pass.run());

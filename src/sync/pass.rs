@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::account::Account;
-use super::report::Report;
+use super::report::{Refusal, Report};
 use super::{Event, Observer, Syncer, lock};
+use crate::day::Day;
 use crate::flowgent::error::ApiError;
 use crate::ledger::{Fetched, LedgerError, Member};
 use crate::validate::{self, Accepted};
@@ -61,25 +62,28 @@ struct State {
     ledger_error: Option<LedgerError>,
 }
 
-/// Takes the agents that FlowGent has refused out of the queue of a retry, and reports them as before: whom an
-/// agent belongs to is changed by people, not by time.
+/// Takes the agents that FlowGent has refused since before `today` out of the queue of a retry, and reports them
+/// as before: they are asked for once a day.
 pub(super) fn leave_denied(
     account: &Account,
     members: &[Member],
     queue: &mut VecDeque<(usize, Window)>,
     report: &Mutex<Report>,
     observer: &Observer,
+    today: Day,
 ) {
     let denied = lock(&account.denied);
     queue.retain(|(index, window)| {
         let member = &members[*index];
-        let Some(error) = denied.get(&member.agent.id) else {
-            return true;
-        };
-        observer(Event::Left(1));
-        let is_unlisted = member.unlisted_since.is_some();
-        lock(report).refused(*index, *window, error, is_unlisted);
-        false
+        match denied.get(&member.agent.id) {
+            Some((since, error)) if *since < today => {
+                observer(Event::Left(1));
+                let mut report = lock(report);
+                report.refused(*index, *window, error, Refusal::of(member, true));
+                false
+            }
+            _ => true,
+        }
     });
 }
 
@@ -263,11 +267,13 @@ impl Pass {
         if error.pauses_account() {
             self.account.refused.store(true, Ordering::Relaxed);
         }
+        let is_old = error.is_lasting() && self.note_denial(index, error);
         if error.is_account_wide() {
             let name = &self.account.settings.name;
             lock(&self.report).account_problem(name, error.outcome(), error);
         } else {
-            lock(&self.report).refused(index, window, error, self.is_unlisted(index));
+            let refusal = Refusal::of(&self.members[index], is_old);
+            lock(&self.report).refused(index, window, error, refusal);
         }
         let first = {
             let mut state = lock(&self.state);
@@ -287,15 +293,20 @@ impl Pass {
             if error.is_lasting() || (is_senseless && !first) {
                 state.dropped.insert(index);
             }
-            if error.is_lasting() {
-                let id = Arc::clone(&self.members[index].agent.id);
-                lock(&self.account.denied).insert(id, error.clone());
-            }
             first
         };
         if first {
             self.record_failure(index, at).await;
         }
+    }
+
+    /// Notes that the agent is refused. Says whether it was so before today.
+    fn note_denial(&self, index: usize, error: &ApiError) -> bool {
+        let id = Arc::clone(&self.members[index].agent.id);
+        let today = self.syncer.clock.today();
+        let mut denied = lock(&self.account.denied);
+        let (since, _) = denied.entry(id).or_insert_with(|| (today, error.clone()));
+        *since < today
     }
 
     /// Counts what is left of the queues.

@@ -63,6 +63,28 @@ impl Outcome {
     }
 }
 
+/// What it says that a window of an agent could not be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Nothing: its list no longer names the agent.
+    Unlisted,
+    /// What it said on the days before: the agent is refused.
+    Old,
+    /// That something failed.
+    New,
+}
+
+impl Refusal {
+    /// What it says of this member, if the refusal `is_old` or not.
+    pub(super) fn of(member: &Member, is_old: bool) -> Self {
+        match member.unlisted_since {
+            Some(_) => Self::Unlisted,
+            None if is_old => Self::Old,
+            None => Self::New,
+        }
+    }
+}
+
 /// How one sync went.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
@@ -94,6 +116,10 @@ pub struct Report {
     pub notes: Vec<Note>,
     /// Windows that could not be had of agents that their list no longer names.
     pub excused: usize,
+    /// Windows of agents that FlowGent has refused since before today.
+    pub refused_before: usize,
+    /// Whether anything failed that another sync today may mend.
+    pub is_failed: bool,
     /// How each agent fared, in the order of the members.
     pub members: Vec<MemberReport>,
 }
@@ -285,11 +311,8 @@ impl Report {
     /// What another sync as of the day `as_of` may bring.
     #[must_use]
     pub fn rest(&self, as_of: Day) -> Rest {
-        let is_over = |problem: &Problem| !matches!(problem.kind, "access_denied" | "bad_request");
-        let lasting = self.problems.iter().filter(|problem| !is_over(problem));
-        let refused: usize = lasting.map(|problem| problem.windows).sum();
-        let is_through = self.committed + self.excused + refused >= self.planned;
-        if self.interrupted || !is_through || self.problems.iter().any(is_over) {
+        let is_through = self.committed + self.excused + self.refused_before >= self.planned;
+        if self.interrupted || !is_through || self.is_failed {
             Rest::Failed
         } else if self
             .newest_absent
@@ -333,19 +356,23 @@ impl Report {
         self.problem(account, kind, error);
     }
 
-    /// Notes that a window of the member with that index could not be had. That says nothing of one that
-    /// `is_unlisted`.
+    /// Notes that a window of the member with that index could not be had.
     pub(super) fn refused(
         &mut self,
         index: usize,
         window: Window,
         error: &ApiError,
-        is_unlisted: bool,
+        refusal: Refusal,
     ) {
-        if is_unlisted {
-            self.excused += 1;
-        } else {
-            self.window_problem(index, window, error.outcome(), error);
+        match refusal {
+            Refusal::Unlisted => self.excused += 1,
+            Refusal::Old => {
+                let is_failed = self.is_failed;
+                self.window_problem(index, window, error.outcome(), error);
+                self.is_failed = is_failed;
+                self.refused_before += 1;
+            }
+            Refusal::New => self.window_problem(index, window, error.outcome(), error),
         }
     }
 
@@ -373,6 +400,7 @@ impl Report {
         kind: &'static str,
         error: &dyn fmt::Display,
     ) -> &mut Problem {
+        self.is_failed = true;
         let known = |problem: &Problem| problem.account == *account && problem.kind == kind;
         let place = self.problems.iter().position(known).unwrap_or_else(|| {
             self.problems.push(Problem {

@@ -254,13 +254,15 @@ async fn a_refused_key_and_a_page_of_a_proxy_cost_one_request() {
 }
 
 #[tokio::test]
-async fn an_agent_that_is_refused_is_asked_for_once_a_day() {
+async fn an_agent_that_is_refused_is_asked_for_often_on_the_first_day_and_then_daily() {
     let mut stage = Stage::new("2026-11-23T09:00:00", DAILY, false).await;
     stage.run("2026-11-23T12:00:00").await;
     let refused = stage.agent(2);
     let faults = stage.simulator.faults();
     faults.add_for(&refused, Fault::Status(403, None), Times::Always);
-    assert_eq!(stage.run("2026-11-26T12:00:00").await, 3 * 4);
+    // At 00:10, 00:25, 00:55, 01:55 and every two hours from there.
+    assert_eq!(stage.run("2026-11-25T00:09:00").await, 4 + 3 + 11);
+    assert_eq!(stage.run("2026-11-26T12:00:00").await, 2 * 4);
     // Not in the retries for another one, either.
     let broken = stage.agent(0);
     let faults = stage.simulator.faults();
