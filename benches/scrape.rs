@@ -527,7 +527,7 @@ fn identity(agents: &[AgentSeries]) -> Result<()> {
     let today = clock().today();
     let exposition = Exposition::new(Telemetry::new());
     exposition.publish(Body::render(today, agents, TWO));
-    let scrape = || exposition.scrape(Format::Text, Encoding::Identity, today);
+    let scrape = || exposition.scrape(Format::Text, Encoding::Identity, Some(today));
     let (bytes, cost) = timed(|| Ok(scrape().map(|frame| frame.len()).sum::<usize>()))?;
     row(
         &format!(

@@ -147,6 +147,9 @@ impl Publisher {
 
     /// Returns when something has changed or another day has begun.
     async fn due(&self) {
+        while !self.clock.is_known() {
+            tokio::time::sleep(TICK).await;
+        }
         while self.day == Some(self.clock.today()) {
             tokio::select! {
                 () = self.changes.notify.notified() => return,
@@ -156,12 +159,16 @@ impl Publisher {
     }
 
     /// Computes what has changed, and publishes all. Returns how long the rendering took; no time if
-    /// nothing has changed.
+    /// nothing has changed, or the day is not known.
     ///
     /// # Errors
     /// The ledger could not be read.
     pub async fn publish(&mut self) -> Result<Duration, LedgerError> {
-        let today = self.clock.today();
+        let time = self.clock.time();
+        if !time.standing.is_known() {
+            return Ok(Duration::ZERO);
+        }
+        let today = Day::of(time.now);
         let Pending {
             members,
             agents,
@@ -293,7 +300,7 @@ mod tests {
                 changes,
                 clock,
                 telemetry,
-                members: Arc::new([Member { agent, number }]),
+                members: Arc::new([Member::present(agent, number)]),
                 _folder: folder,
             }
         }

@@ -10,6 +10,7 @@ mod supervisor;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,9 @@ use tracing::{error, info, warn};
 
 use crate::alert::Signals;
 use crate::clock::SharedClock;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, SOME_DAY};
+use crate::day::Day;
+use crate::flowgent::transport::HttpClient;
 use crate::history::push;
 use crate::hook::Hooks;
 use crate::http::{Address, Reloaded};
@@ -38,8 +41,8 @@ use supervisor::Supervisor;
 /// to what is under way. A hook may be given longer: what is broken off would be sent again.
 const DRAIN: Duration = Duration::from_secs(15);
 
-/// Reads the config: at the start, and again at every reload. May block.
-pub type ReadConfig = Arc<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
+/// Reads the config as on that day: at the start, and again at every reload. May block.
+pub type ReadConfig = Arc<dyn Fn(Day) -> Result<Config, ConfigError> + Send + Sync>;
 
 /// The exporter, serving and ready to work.
 pub struct App {
@@ -63,6 +66,8 @@ pub struct App {
     reloads: mpsc::Sender<Reload>,
     hook_reloads: mpsc::Sender<Hooks>,
     push_reloads: mpsc::Sender<Option<push::Settings>>,
+    /// Whom the timekeeper asks.
+    time_source: Arc<ArcSwap<HttpClient>>,
     wake: Arc<Notify>,
     cron: CronTrigger,
     stop: CancellationToken,
@@ -93,6 +98,7 @@ impl App {
         }
         let mut supervisor = Supervisor::new(self.pulses.clone());
         supervisor.ready(&self.board);
+        let mut awaits_day = !self.clock.is_known();
         // What feeds the watchdog is this loop, so that a reload that hangs shows too.
         let result = loop {
             tokio::select! {
@@ -114,7 +120,16 @@ impl App {
                     // Who asked may have gone.
                     let _ = asked.send(reloaded);
                 }
-                () = supervisor.due() => supervisor.report(&self.board),
+                () = supervisor.due() => {
+                    supervisor.report(&self.board);
+                    // Dates in the config could not be checked before.
+                    if awaits_day && self.clock.is_known() {
+                        awaits_day = false;
+                        if self.reload(&stop).await.is_none() {
+                            break Ok(());
+                        }
+                    }
+                }
                 Some(ended) = self.parts.join_next() => break Err(Crashed(ended.err())),
             }
         };
@@ -154,10 +169,16 @@ impl App {
 #[error("a part of the exporter has ended by itself{}", .0.as_ref().map_or_else(String::new, |error| format!(": {error}")))]
 pub struct Crashed(Option<JoinError>);
 
-/// Reads the config on a thread that may block.
-async fn read(read_config: &ReadConfig) -> Result<Config, ConfigError> {
+/// Reads the config on a thread that may block, as on the day that it is by `clock`.
+async fn read(read_config: &ReadConfig, clock: &SharedClock) -> Result<Config, ConfigError> {
+    let time = clock.time();
+    let today = if time.standing.is_known() {
+        Day::of(time.now)
+    } else {
+        SOME_DAY
+    };
     let read_config = Arc::clone(read_config);
-    match tokio::task::spawn_blocking(move || read_config()).await {
+    match tokio::task::spawn_blocking(move || read_config(today)).await {
         Ok(result) => result,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }

@@ -18,7 +18,9 @@ impl App {
     /// Has the config read again; says why if it stays as it was. Nothing if the program is to end before
     /// it is read, which may take for ever.
     pub(super) async fn reload(&mut self, stop: &CancellationToken) -> Option<Reloaded> {
-        let read = stop.run_until_cancelled(read(&self.read_config)).await?;
+        let read = stop
+            .run_until_cancelled(read(&self.read_config, &self.clock))
+            .await?;
         let result = match read {
             Ok(config) => self.apply(config).await,
             Err(error) => Err(error.into()),
@@ -48,6 +50,7 @@ impl App {
             cron.stop().await;
             return Err(error.into());
         }
+        self.time_source.store(Arc::new(http.clone()));
         self.changes.observe_everything();
         self.board.configured(&config.accounts);
         std::mem::replace(&mut self.cron, cron).stop().await;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_cron_scheduler::JobSchedulerError;
@@ -11,10 +12,11 @@ use tracing::{error, info, warn};
 
 use super::link::feeding;
 use super::{App, ReadConfig, link, read};
-use crate::alert::{Engine, Outlets, Signals};
-use crate::clock::SharedClock;
-use crate::config::{Config, ConfigError};
+use crate::alert::{Engine, Outlets, Rule, Signals};
+use crate::clock::{CheckedClock, SharedClock};
+use crate::config::{Config, ConfigError, SOME_DAY};
 use crate::exposition::Exposition;
+use crate::flowgent::timekeeper::Timekeeper;
 use crate::flowgent::transport::{HttpClient, HttpClientError};
 use crate::history::push;
 use crate::hook::{Deliverer, Hooks};
@@ -91,7 +93,8 @@ impl App {
         // Whatever starts before something else fails must not go on.
         let guard = stop.clone().drop_guard();
         let telemetry = Telemetry::new();
-        let config = read(&read_config).await?;
+        let clock: SharedClock = CheckedClock::new(clock);
+        let config = first_config(&read_config, &clock).await?;
         telemetry.config_reloaded(clock.now(), true);
         info!(
             version = env!("CARGO_PKG_VERSION"),
@@ -142,6 +145,9 @@ impl App {
 
         let ledger = open_ledger(&config, &telemetry).await?;
         parts.spawn(pulses.felt("ledger", feel_ledger(ledger.clone(), stop.clone())));
+        if let Some(newest) = ledger.newest().await? {
+            clock.has_passed(newest);
+        }
         let changes = Arc::new(Changes::default());
         let signals = Arc::new(Signals::default());
         board.open(View::clone(&ledger));
@@ -150,6 +156,15 @@ impl App {
         let told = Some(Arc::clone(&observer));
         let linked = link(&changes, &signals, &board, told, None);
         let http = HttpClient::new(&config.api)?;
+        let time_source = Arc::new(ArcSwap::from_pointee(http.clone()));
+        let mut timekeeper = Timekeeper::new(
+            Arc::clone(&time_source),
+            Arc::clone(&clock),
+            telemetry.clone(),
+        );
+        // What follows goes by the time.
+        timekeeper.confirm().await;
+        parts.spawn(timekeeper.run(stop.clone()));
         let syncer = syncer(&config, &http, &ledger, &clock, &telemetry);
         linked(Event::Members(syncer.known_members().await?));
         let mut publisher = Publisher::new(
@@ -226,11 +241,44 @@ impl App {
             reloads,
             hook_reloads,
             push_reloads,
+            time_source,
             wake,
             cron,
             stop,
         })
     }
+}
+
+/// The config, which may name days that are not over yet by a clock that is not set.
+///
+/// # Errors
+/// The config is wrong, whatever day it is.
+async fn first_config(
+    read_config: &ReadConfig,
+    clock: &SharedClock,
+) -> Result<Config, ConfigError> {
+    let error = match read(read_config, clock).await {
+        Ok(config) => return Ok(config),
+        Err(error) => error,
+    };
+    let read_config = Arc::clone(read_config);
+    let reading = tokio::task::spawn_blocking(move || {
+        let config = read_config(SOME_DAY).ok()?;
+        let view = View::open(&config.storage.path).ok();
+        Some((config, view))
+    });
+    let Ok(Some((config, view))) = reading.await else {
+        return Err(error);
+    };
+    if let Some(view) = view
+        && let Ok(Some(newest)) = view.newest().await
+    {
+        clock.has_passed(newest);
+    }
+    if clock.is_known() {
+        return Err(error);
+    }
+    Ok(config)
 }
 
 async fn listen(addresses: &[Address]) -> Result<Vec<Listener>, StartError> {
@@ -292,6 +340,7 @@ pub fn syncer(
         Arc::clone(clock),
         telemetry.clone(),
     )
+    .reaching(config.alerts.rules.iter().filter_map(Rule::reach).collect())
 }
 
 /// The hooks as `config` says.

@@ -148,9 +148,14 @@ async fn examine(account: &AccountSettings, client: Arc<Client>) -> Vec<Finding>
         let result = client.list_agents().await;
         let shown = result
             .as_ref()
-            .map(|agents| format!("{} agents listed", agents.len()));
+            .map(|listing| format!("{} agents listed", listing.agents.len()));
         findings.push(finding("(listing)", shown.map_err(ToString::to_string)));
-        listed = result.unwrap_or_default();
+        if let Ok(listing) = result {
+            if let Some(gap) = listing.gap {
+                findings.push(finding("(listing)", Err(format!("not all agents: {gap}"))));
+            }
+            listed = listing.agents;
+        }
     }
     let roster = roster::resolve(account, from_file, listed);
     findings.extend(

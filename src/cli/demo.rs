@@ -78,7 +78,7 @@ pub(super) async fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
 
     let (filled, when_filled) = oneshot::channel();
     let app = App::start(
-        Arc::new(move || Config::load(&config, SystemClock.today())),
+        Arc::new(move |today| Config::load(&config, today)),
         None,
         Arc::new(SystemClock),
         Some(first_sync_observer(filled)),

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Common, Failure, ServeArguments};
 use crate::app::{App, ReadConfig};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::SystemClock;
 use crate::config::{Config, check_telemetry_path};
 use crate::http::Inherited;
 use crate::http::web::check_file;
@@ -24,8 +24,8 @@ pub(super) async fn serve(
             .map_err(|error| Failure::Usage(format!("error: --web.telemetry-path: {error}")))?;
     }
     let (path, arguments) = (common.config_file.clone(), arguments.clone());
-    let read_config: ReadConfig = Arc::new(move || {
-        let mut config = Config::load(&path, SystemClock.today())?;
+    let read_config: ReadConfig = Arc::new(move |today| {
+        let mut config = Config::load(&path, today)?;
         let ServeArguments {
             listen,
             // It is no business of the config.

@@ -8,7 +8,7 @@ use comfy_table::Table;
 
 use super::{Common, Failure, count, load, print, progress, serve, table};
 use crate::app;
-use crate::clock::{SharedClock, SystemClock};
+use crate::clock::{CheckedClock, SharedClock, SystemClock};
 use crate::day::{Day, TRACKING_START};
 use crate::flowgent::transport::HttpClient;
 use crate::ledger::LedgerError;
@@ -32,7 +32,7 @@ pub(super) struct SyncArguments {
 
 /// Syncs once and prints how that went.
 pub(super) async fn sync(common: &Common, arguments: &SyncArguments) -> Result<(), Failure> {
-    let clock: SharedClock = Arc::new(SystemClock);
+    let clock: SharedClock = CheckedClock::new(Arc::new(SystemClock));
     let wanted = wanted(arguments, clock.today()).map_err(Failure::Usage)?;
     let config = load(common)?;
     let telemetry = Telemetry::new();
@@ -41,6 +41,8 @@ pub(super) async fn sync(common: &Common, arguments: &SyncArguments) -> Result<(
         .await
         .map_err(in_use)?;
     let http = HttpClient::new(&config.api)?;
+    // Without an answer, this host's clock counts.
+    let _ = http.ask_the_time(&*clock).await;
     let syncer = app::syncer(&config, &http, &ledger, &clock, &telemetry);
     let observer = progress::observer();
     let result = syncer.run(&wanted, &observer, &stop).await;

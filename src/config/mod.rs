@@ -33,6 +33,9 @@ use crate::{alert, flowgent, history, hook, http, ledger, sync::schedule};
 /// The most bytes that a config file may have: enough for 100,000 agents named one by one.
 pub const MAX_CONFIG_BYTES: u64 = 32 * 1024 * 1024;
 
+/// A day that no date in a config lies after. Configs are checked as on this day while the day is not known.
+pub const SOME_DAY: Day = Day::from_number(376_200);
+
 /// A config that has been checked whole.
 #[derive(Debug, Clone)]
 pub struct Config {

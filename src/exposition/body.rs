@@ -83,8 +83,12 @@ impl Body {
 
     /// What is to be served on the day `today`: figures of another day than the one that the body
     /// was rendered for are left out with their headers.
-    pub(super) fn pieces(&self, format: Format, today: Day) -> impl Iterator<Item = &Piece> {
-        let is_current = self.today == Some(today);
+    pub(super) fn pieces(
+        &self,
+        format: Format,
+        today: Option<Day>,
+    ) -> impl Iterator<Item = &Piece> {
+        let is_current = today.is_some() && self.today == today;
         self.families
             .iter()
             .filter(move |family| is_current || !family.is_of_today)

@@ -60,9 +60,9 @@ impl Exposition {
         self.alerts.store(Arc::new(body));
     }
 
-    /// The document for a scrape on the UTC day `today`.
+    /// The document for a scrape on the UTC day `today`. Without a day, figures of one are withheld.
     #[must_use]
-    pub fn scrape(&self, format: Format, encoding: Encoding, today: Day) -> Frames {
+    pub fn scrape(&self, format: Format, encoding: Encoding, today: Option<Day>) -> Frames {
         let mut deflater = Deflater::new();
         text::write_telemetry(deflater.buffer(), format, &self.telemetry.gather());
         let fresh = deflater.finish();

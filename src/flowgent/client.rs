@@ -16,13 +16,12 @@ use crate::clock::{SharedClock, instant};
 use crate::flowgent::Settings;
 use crate::flowgent::credential::Credential;
 use crate::flowgent::error::{ApiError, OUTCOMES, QUOTE_BYTES, printable};
-use crate::flowgent::listing;
+use crate::flowgent::listing::{self, Listing};
 use crate::flowgent::pace::Pace;
-use crate::flowgent::transport::{self, HttpClient};
+use crate::flowgent::transport::{self, HttpClient, Question};
 use crate::flowgent::wire::{
     ChatAccepted, ChatBody, ChatRequest, ErrorAnswer, TemplateAnswer, TemplateRequest, UsageAnswer,
 };
-use crate::roster::ListedAgent;
 use crate::secret::Secret;
 use crate::telemetry::Telemetry;
 use crate::window::Window;
@@ -181,9 +180,9 @@ impl Client {
     ///
     /// # Errors
     /// What came of the last try; [`ApiError::Contract`] says what was seen instead of a list.
-    pub async fn list_agents(&self) -> Result<Vec<ListedAgent>, ApiError> {
+    pub async fn list_agents(&self) -> Result<Listing, ApiError> {
         let call = self.call(Endpoint::Agents, None)?;
-        self.ask(&call, |body| listing::agents(&parse(body)?)).await
+        self.ask(&call, |body| listing::agents(parse(body)?)).await
     }
 
     /// Says something to an agent. It is not said again where it may have been heard: the agent
@@ -330,19 +329,21 @@ impl Client {
                 .header(CONTENT_TYPE, "application/json")
                 .body(json.clone()),
         };
-        let asked = self.clock.now();
+        let question = Question::now(&*self.clock);
         let mut response = request
             .header(AUTHORIZATION, credential.header())
             .send()
             .await
             .map_err(transport::broken)?;
-        let now = self.clock.now();
-        if let Some(date) = transport::date(response.headers()) {
+        let skew = question.skew(response.headers(), &*self.clock);
+        self.clock.hear(skew);
+        if let Some(skew) = skew {
             self.telemetry
                 .api_clock_skew
                 .with_label_values(&[&self.account])
-                .set(transport::skew_seconds(date, asked, now));
+                .set(skew.as_seconds_f64());
         }
+        let now = self.clock.now();
         let status = response.status();
         if status.is_success() {
             return transport::body(&mut response, call.endpoint.limit()).await;

@@ -7,6 +7,7 @@ pub mod listing;
 pub mod pace;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod timekeeper;
 pub mod transport;
 pub mod trust;
 pub mod wire;

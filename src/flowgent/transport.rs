@@ -7,10 +7,14 @@ use std::error::Error;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use reqwest::header::{ACCEPT, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, AGE, CACHE_CONTROL, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use reqwest::{ClientBuilder, Response, redirect, retry};
+use tokio::time::Instant;
 use url::{Host, Url};
 
+use crate::clock::{Clock, instant};
 use crate::flowgent::error::{ApiError, QUOTE_BYTES, printable};
 use crate::flowgent::trust::{self, TrustError};
 use crate::flowgent::{Roots, Settings};
@@ -60,6 +64,24 @@ impl HttpClient {
             base_url: settings.base_url.clone(),
             timeout: settings.timeout,
         })
+    }
+
+    /// Asks FlowGent for nothing but its time, without a key, and has `clock` hear it.
+    ///
+    /// # Errors
+    /// There was no answer.
+    pub async fn ask_the_time(&self, clock: &dyn Clock) -> Result<(), ApiError> {
+        let question = Question::now(clock);
+        let response = self
+            .http
+            .head(self.base_url.clone())
+            .header(CACHE_CONTROL, "no-cache")
+            .timeout(CONNECT_TIMEOUT)
+            .send()
+            .await
+            .map_err(broken)?;
+        clock.hear(question.skew(response.headers(), clock));
+        Ok(())
     }
 }
 
@@ -166,22 +188,43 @@ pub(crate) fn redirect_host(response: &Response) -> Option<String> {
     target.host_str().map(str::to_owned)
 }
 
-/// The server's clock minus ours, in seconds, from its `date` and when we asked and were answered.
+/// When something was asked, by both of this host's clocks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Question {
+    wall: DateTime<Utc>,
+    sent: Instant,
+}
+
+impl Question {
+    /// A question that is asked now.
+    pub(super) fn now(clock: &dyn Clock) -> Self {
+        Self {
+            wall: clock.wall(),
+            sent: instant(),
+        }
+    }
+
+    /// The server's clock minus ours, from the headers of the answer, which has just come. None if they hold
+    /// no date.
+    pub(super) fn skew(self, headers: &HeaderMap, clock: &dyn Clock) -> Option<TimeDelta> {
+        let answered = clock.wall();
+        let took = TimeDelta::from_std(self.sent.elapsed()).unwrap_or_default();
+        // Our clock may have been set meanwhile.
+        skew(headers, self.wall.max(answered - took), answered)
+    }
+}
+
+/// The server's clock minus ours, from the headers of an answer, and when we asked and were answered.
 ///
 /// The date is cut to the second and was read at some instant in between, so that it fits a whole
-/// range of differences; this is the one nearest to none.
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "milliseconds of a difference between clocks stay far below 2^53"
-)]
-pub(super) fn skew_seconds(
-    date: DateTime<Utc>,
-    asked: DateTime<Utc>,
-    answered: DateTime<Utc>,
-) -> f64 {
-    let least = (date - answered).num_milliseconds();
-    let most = (date + TimeDelta::seconds(1) - asked).num_milliseconds();
-    least.max(most.min(0)) as f64 / 1000.0
+/// range of differences; this is the one nearest to none. A cache says how old its answer is.
+fn skew(headers: &HeaderMap, asked: DateTime<Utc>, answered: DateTime<Utc>) -> Option<TimeDelta> {
+    let age = headers.get(AGE).and_then(|age| age.to_str().ok());
+    let age = age.and_then(|age| age.trim().parse::<u32>().ok());
+    let date = date(headers)? + TimeDelta::seconds(age.unwrap_or(0).into());
+    let least = date - answered;
+    let most = date + TimeDelta::seconds(1) - asked;
+    Some(least.max(most.min(TimeDelta::zero())))
 }
 
 #[cfg(test)]
@@ -201,18 +244,35 @@ mod tests {
 
     #[test]
     fn skew_is_the_least_difference_that_explains_the_date() {
-        let skew = |date, asked, answered| skew_seconds(at(date), at(asked), at(answered));
-        let noon = "2026-11-23T12:00:00Z";
+        let noon = "Mon, 23 Nov 2026 12:00:00 GMT";
+        let skew = |asked, answered| {
+            let headers = headers(&[(DATE, noon)]);
+            skew(&headers, at(asked), at(answered)).unwrap()
+        };
         let none = [
-            skew(noon, "2026-11-23T12:00:00.100Z", "2026-11-23T12:00:00.900Z"),
-            skew(noon, "2026-11-23T12:00:00.900Z", "2026-11-23T12:00:01.300Z"),
-            skew(noon, "2026-11-23T11:59:59Z", "2026-11-23T12:00:00Z"),
+            skew("2026-11-23T12:00:00.100Z", "2026-11-23T12:00:00.900Z"),
+            skew("2026-11-23T12:00:00.900Z", "2026-11-23T12:00:01.300Z"),
+            skew("2026-11-23T11:59:59Z", "2026-11-23T12:00:00Z"),
         ];
-        assert!(none.iter().all(|skew| *skew == 0.0), "{none:?}");
-        let ahead = skew(noon, "2026-11-23T11:59:50Z", "2026-11-23T11:59:50.500Z");
-        assert!((ahead - 9.5).abs() < 1e-9);
-        let behind = skew(noon, "2026-11-24T12:00:00.500Z", "2026-11-24T12:00:00.600Z");
-        assert!((behind + 86_399.5).abs() < 1e-9);
+        assert_eq!(none, [TimeDelta::zero(); 3]);
+        let ahead = skew("2026-11-23T11:59:50Z", "2026-11-23T11:59:50.500Z");
+        assert_eq!(ahead, TimeDelta::milliseconds(9_500));
+        let behind = skew("2026-11-24T12:00:00.500Z", "2026-11-24T12:00:00.600Z");
+        assert_eq!(behind, TimeDelta::milliseconds(-86_399_500));
+    }
+
+    #[test]
+    fn an_answer_from_a_cache_is_as_old_as_the_cache_says() {
+        let answered = at("2026-11-23T12:00:00Z");
+        let date = (DATE, "Mon, 23 Nov 2026 10:00:00 GMT");
+        let skew = |headers: &HeaderMap| skew(headers, answered, answered);
+        // The date is cut to the second.
+        let old = Some(TimeDelta::seconds(1 - 7200));
+        assert_eq!(skew(&headers(std::slice::from_ref(&date))), old);
+        let cached = headers(&[date.clone(), (AGE, "7200")]);
+        assert_eq!(skew(&cached), Some(TimeDelta::zero()));
+        assert_eq!(skew(&headers(&[date, (AGE, "old")])), old);
+        assert_eq!(skew(&headers(&[(AGE, "7200")])), None);
     }
 
     #[test]

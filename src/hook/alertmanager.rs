@@ -131,7 +131,7 @@ impl Alertmanager {
     ) -> Result<usize, SendError> {
         let told = alerts
             .iter()
-            .filter(|alert| alert.hooks.iter().any(|hook| **hook == *self.settings.name));
+            .filter(|alert| alert.told_hooks().contains(&*self.settings.name));
         let alerts = settled(told.filter_map(|alert| self.again(alert, now)));
         self.remember_only(&alerts);
         if !alerts.is_empty() {

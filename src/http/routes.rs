@@ -45,6 +45,16 @@ pub struct State {
     pub lifecycle: Option<Lifecycle>,
 }
 
+impl State {
+    /// Why the exporter is not ready; nothing if it is.
+    pub(super) fn pending(&self) -> Option<String> {
+        self.readiness.pending().or_else(|| {
+            let standing = self.clock.time().standing;
+            (!standing.is_known()).then(|| standing.to_string())
+        })
+    }
+}
+
 /// Who answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Handler {
@@ -291,7 +301,7 @@ fn requests(telemetry: &Telemetry, handler: Handler, status: StatusCode) -> IntC
 fn metrics(state: &State, asked: &Asked<'_>) -> Reply {
     let media_type = MediaType::negotiate(&joined(asked.headers, &ACCEPT));
     let encoding = Encoding::negotiate(&joined(asked.headers, &ACCEPT_ENCODING));
-    let today = state.clock.today();
+    let today = state.clock.time().day;
     let frames = state.exposition.scrape(media_type.format, encoding, today);
     let mut reply = Response::new(Content::metrics(frames));
     let content_type = HeaderValue::from_str(&media_type.to_string())
@@ -306,7 +316,7 @@ fn metrics(state: &State, asked: &Asked<'_>) -> Reply {
 }
 
 fn ready(state: &State) -> Reply {
-    match state.readiness.pending() {
+    match state.pending() {
         None => response::text(StatusCode::OK, "ready\n"),
         Some(reason) => response::text(
             StatusCode::SERVICE_UNAVAILABLE,

@@ -20,15 +20,19 @@ const REMEMBER: &str = "
     ON CONFLICT (name) DO UPDATE SET identity = excluded.identity WHERE identity <> excluded.identity";
 const FORGET: &str = "DELETE FROM hook WHERE name = ?1";
 const MOVE_ALERTS: &str = "
-    UPDATE alert SET hooks = (
-        SELECT json_group_array(DISTINCT iif(value = ?1, ?2, value)) FROM json_each(alert.hooks))
-    WHERE EXISTS (SELECT 1 FROM json_each(alert.hooks) WHERE value = ?1)";
+    UPDATE alert SET
+        hooks = (
+            SELECT json_group_array(DISTINCT iif(value = ?1, ?2, value)) FROM json_each(alert.hooks)),
+        over_hooks = (
+            SELECT json_group_array(DISTINCT iif(value = ?1, ?2, value))
+            FROM json_each(alert.over_hooks))
+    WHERE EXISTS (SELECT 1 FROM json_each(alert.hooks) WHERE value = ?1)
+        OR EXISTS (SELECT 1 FROM json_each(alert.over_hooks) WHERE value = ?1)";
 const MOVE_DELIVERIES: &str = "UPDATE delivery SET hook = ?2 WHERE hook = ?1";
 const MOVE_DISABLED: &str = "UPDATE OR REPLACE disabled_hook SET hook = ?2 WHERE hook = ?1";
 const ENABLE: &str = "DELETE FROM disabled_hook WHERE hook = ?1";
 const TOLD: &str = "
-    SELECT told.value, rule, subject FROM alert, json_each(alert.hooks) AS told
-    WHERE state = 'firing' ORDER BY 1, 2, 3";
+    SELECT told.value, rule, subject FROM alert, json_each(alert.hooks) AS told ORDER BY 1, 2, 3";
 const WAITING: &str = "
     SELECT hook, count(*) FROM delivery WHERE state = 'pending' GROUP BY hook ORDER BY hook";
 
@@ -57,7 +61,7 @@ pub struct AdoptedHooks {
 pub struct GoneHook {
     /// Its name.
     pub name: String,
-    /// The rule and the subject of each alert that fires and that it was told of, ordered by them.
+    /// The rule and the subject of each alert of which its last word is that it fires, ordered by them.
     pub firing: Vec<(String, String)>,
     /// How many messages wait for it.
     pub pending: u64,

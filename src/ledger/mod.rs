@@ -25,6 +25,7 @@ mod error;
 mod file;
 mod hooks;
 mod list;
+mod members;
 mod outbox;
 mod pushed;
 mod reader;
@@ -35,6 +36,7 @@ mod standing;
 pub(crate) mod tests;
 mod usage;
 mod view;
+mod watched;
 mod writer;
 
 use std::fmt;
@@ -45,12 +47,13 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 pub use agent_history::{AgentHistory, FetchedDay};
-pub use alert::{Alert, AlertChanges, AlertKey, AlertMemory, AlertState, Watched};
+pub use alert::{Alert, AlertChanges, AlertKey, AlertMemory, AlertState};
 pub use backup::{BackupProgress, backup};
 pub use check::{Report, check};
 pub use error::LedgerError;
 pub use hooks::{AdoptedHooks, GoneHook, HookIdentity};
-pub use list::ListSource;
+pub use list::{ListChange, ListSource, UNLISTED_DAYS};
+pub use members::{Enrolled, Enrolment};
 pub use outbox::{
     Attempt, Backlog, Delivery, DeliveryRecord, DeliveryState, DisabledHook, Overdue,
 };
@@ -58,6 +61,7 @@ pub(crate) use outbox::{LONGEST_REST, SCHEDULED_TRIES};
 pub use pushed::{PushTarget, Pushed, Unpushed, UnpushedDay};
 pub use retry::{Which, retry};
 pub use view::View;
+pub use watched::{JUDGED_DAYS, Judged, JudgedDays, JudgedKey, Watched};
 
 use crate::clock;
 use crate::day::{Day, Usage};
@@ -71,9 +75,11 @@ use writer::Writer;
 
 /// The values of the label `transaction` of `flowgent_exporter_ledger_transaction_duration_seconds` and
 /// `flowgent_exporter_ledger_errors_total`.
-pub const TRANSACTIONS: [&str; 29] = [
+pub const TRANSACTIONS: [&str; 32] = [
     CONFIGURE,
     REGISTER,
+    ENROL,
+    ABSENT,
     RECORD,
     COVERAGE,
     SNAPSHOT,
@@ -82,6 +88,7 @@ pub const TRANSACTIONS: [&str; 29] = [
     SAVE_LIST,
     LIST,
     NUMBERS,
+    NEWEST,
     HISTORY_START,
     RECORD_ALERTS,
     ALERT_MEMORY,
@@ -104,6 +111,8 @@ pub const TRANSACTIONS: [&str; 29] = [
 ];
 const CONFIGURE: &str = "configure";
 const REGISTER: &str = "register";
+const ENROL: &str = "enrol";
+const ABSENT: &str = "absent";
 /// Windows and failures: the outcomes of fetches, which arrive mixed and share transactions.
 const RECORD: &str = "record";
 const COVERAGE: &str = "coverage";
@@ -113,6 +122,7 @@ const REVISIONS: &str = "revisions";
 const SAVE_LIST: &str = "save_list";
 const LIST: &str = "list";
 const NUMBERS: &str = "numbers";
+const NEWEST: &str = "newest";
 const HISTORY_START: &str = "history_start";
 const RECORD_ALERTS: &str = "record_alerts";
 const ALERT_MEMORY: &str = "alert_memory";
@@ -160,6 +170,23 @@ pub struct Member {
     pub agent: Agent,
     /// Its number in the ledger.
     pub number: AgentNumber,
+    /// The day since which the list that named it no longer does; none if it is named.
+    pub unlisted_since: Option<Day>,
+    /// The day on which it left; none if it has not.
+    pub left_on: Option<Day>,
+}
+
+impl Member {
+    /// An agent that is there.
+    #[must_use]
+    pub const fn present(agent: Agent, number: AgentNumber) -> Self {
+        Self {
+            agent,
+            number,
+            unlisted_since: None,
+            left_on: None,
+        }
+    }
 }
 
 /// A validated answer of the API, ready to be kept.
@@ -171,7 +198,7 @@ pub struct Fetched {
     pub window: Window,
     /// The days that came: inside the window, each once, in any order, finite and not negative.
     pub rows: Vec<Usage>,
-    /// When the answer came.
+    /// When the answer came, by the clock that is behind if they differ: the days settle by it.
     pub at: DateTime<Utc>,
 }
 
@@ -291,6 +318,19 @@ impl Ledger {
             .await
     }
 
+    /// Takes over who is there: gives numbers to those who are new, keeps names and labels, and notes who
+    /// has left.
+    ///
+    /// # Errors
+    /// The file could not be read or written.
+    pub async fn enrol(&self, enrolment: Enrolment) -> Result<Enrolled, LedgerError> {
+        self.writer
+            .run(ENROL, move |connection| {
+                members::enrol(connection, &enrolment)
+            })
+            .await
+    }
+
     /// Keeps an answer. Returns when it is on the disk, with everything that follows from it.
     ///
     /// # Errors
@@ -320,8 +360,9 @@ impl Ledger {
             .await
     }
 
-    /// Keeps a list of an account's agents, instead of the last one from that source. One that is
-    /// the same writes nothing.
+    /// Keeps a list of an account's agents as of the day `today`. Agents that it no longer names are kept,
+    /// marked, for [`UNLISTED_DAYS`]; for as long as it is not whole. One that is the same
+    /// writes nothing. Returns all that are kept, ordered by their identifiers.
     ///
     /// # Errors
     /// The file could not be read or written.
@@ -329,11 +370,11 @@ impl Ledger {
         &self,
         account: Arc<str>,
         source: ListSource,
-        agents: Vec<ListedAgent>,
-    ) -> Result<(), LedgerError> {
+        change: ListChange,
+    ) -> Result<Vec<ListedAgent>, LedgerError> {
         self.writer
             .run(SAVE_LIST, move |connection| {
-                list::save(connection, &account, source, &agents)
+                list::save(connection, &account, source, &change)
             })
             .await
     }

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use super::{AccountPlace, SyncStatus};
 use crate::ledger::{DeliveryRecord, DeliveryState, DisabledHook};
 use crate::secret::SecretSource;
-use crate::sync::Problem;
+use crate::sync::{Note, NoteKind, Problem};
+
+/// What to do about a clock that is wrong.
+const SET_CLOCK: &str = "Have the clock set, as by `timedatectl set-ntp true`.";
 
 /// Something that does not go as it should.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub struct Facts<'a> {
     pub accounts: &'a [AccountPlace],
     /// Why the config that was read last is not the one in use.
     pub config_error: Option<&'a str>,
+    /// Why this host's clock is not believed.
+    pub clock: Option<&'a str>,
     /// What is known of syncs.
     pub sync: &'a SyncStatus,
     /// The hooks that want nothing any more.
@@ -48,6 +53,12 @@ impl Facts<'_> {
                  the place of the mistake.",
             ));
         }
+        if let Some(reason) = self.clock {
+            troubles.push(Trouble::severe(
+                format!("Nothing is settled, ended or given up, since {reason}."),
+                SET_CLOCK,
+            ));
+        }
         if let Some(error) = &self.sync.error {
             troubles.push(Trouble::severe(
                 format!("The last sync was broken off by the ledger: {error}."),
@@ -57,12 +68,13 @@ impl Facts<'_> {
         }
         if let Some(last) = &self.sync.last {
             troubles.extend(last.problems.iter().map(|problem| self.of_problem(problem)));
-            if last.deferred > 0 {
+            troubles.extend(last.notes.iter().map(of_note));
+            if last.deferred > 0 && self.clock.is_none() {
                 troubles.push(Trouble::mild(
                     "This machine's clock is ahead of FlowGent's: here it was already the next day \
                      when the last sync asked."
                         .to_owned(),
-                    "Have the clock set, as by `timedatectl set-ntp true`.",
+                    SET_CLOCK,
                 ));
             }
         }
@@ -196,6 +208,31 @@ impl Facts<'_> {
     }
 }
 
+/// What there is to know about the lists that name an account's agents.
+fn of_note(note: &Note) -> Trouble {
+    let text = note.to_string();
+    let mut letters = text.chars();
+    let what = letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect::<String>());
+    let advice = match note.kind {
+        NoteKind::Unlisted { .. } => {
+            "If they were removed on purpose, nothing is to be done: their credits still count. If not, list \
+             them again, or name them under `[[account.agent]]`."
+        }
+        NoteKind::Excess { .. } => {
+            "Raise `max_discovered` of the account, or name those that matter under `[[account.agent]]`."
+        }
+        NoteKind::Partial { .. } => {
+            "Name the agents that are missing under `[[account.agent]]` or in an `agents_file`."
+        }
+    };
+    Trouble {
+        account: Some(Arc::clone(&note.account)),
+        ..Trouble::mild(format!("{}.", what.unwrap_or_default()), advice)
+    }
+}
+
 impl Trouble {
     fn severe(what: String, advice: &str) -> Self {
         Self {
@@ -259,6 +296,7 @@ mod tests {
             revised_days: 0,
             absent_days: 0,
             problems,
+            notes: Vec::new(),
             agent_problems: Default::default(),
         };
         SyncStatus {
@@ -271,6 +309,7 @@ mod tests {
         let facts = Facts {
             accounts: &places(),
             config_error: None,
+            clock: None,
             sync,
             disabled_hooks: &[],
             undelivered: &[],
@@ -370,6 +409,7 @@ mod tests {
         };
         let facts = Facts {
             accounts: &places(),
+            clock: None,
             config_error: Some("config.toml: line 3"),
             sync: &SyncStatus {
                 error: Some("the disk is full".into()),

@@ -61,6 +61,28 @@ struct State {
     ledger_error: Option<LedgerError>,
 }
 
+/// Takes the agents that FlowGent has refused out of the queue of a retry, and reports them as before: whom an
+/// agent belongs to is changed by people, not by time.
+pub(super) fn leave_denied(
+    account: &Account,
+    members: &[Member],
+    queue: &mut VecDeque<(usize, Window)>,
+    report: &Mutex<Report>,
+    observer: &Observer,
+) {
+    let denied = lock(&account.denied);
+    queue.retain(|(index, window)| {
+        let member = &members[*index];
+        let Some(error) = denied.get(&member.agent.id) else {
+            return true;
+        };
+        observer(Event::Left(1));
+        let is_unlisted = member.unlisted_since.is_some();
+        lock(report).refused(*index, *window, error, is_unlisted);
+        false
+    });
+}
+
 impl Pass {
     /// A pass over `queue`, which holds windows of the members with those indexes.
     pub(super) fn new(
@@ -98,17 +120,23 @@ impl Pass {
     /// # Errors
     /// The ledger could not be written.
     pub(super) async fn run(self: Arc<Self>) -> Result<(), LedgerError> {
-        // A key that was refused the last time is tried with one careful request. Where agents are
-        // listed, the listing was that request.
-        if self.account.refused.load(Ordering::Relaxed) {
-            if self.account.settings.discover {
-                lock(&self.state).abandoned = true;
-            } else {
-                self.work_one().await;
-            }
+        if self.account.settings.discover && self.account.is_paused.load(Ordering::Relaxed) {
+            lock(&self.state).abandoned = true;
         }
+        // Whatever is wrong with the key or the way to FlowGent, one request shows it.
+        let answered = CancellationToken::new();
         let mut workers = JoinSet::new();
-        for _ in 0..self.account.concurrency {
+        let (pass, first) = (Arc::clone(&self), answered.clone().drop_guard());
+        workers.spawn(async move {
+            let goes_on = pass.work_one().await;
+            drop(first);
+            if goes_on {
+                while pass.work_one().await {}
+            }
+        });
+        // It is bounded by its own timeout; its retries keep nobody waiting.
+        let _ = tokio::time::timeout(self.account.patience, answered.cancelled()).await;
+        for _ in 1..self.account.concurrency {
             let pass = Arc::clone(&self);
             workers.spawn(async move { while pass.work_one().await {} });
         }
@@ -132,7 +160,7 @@ impl Pass {
         };
         let id = &self.members[index].agent.id;
         // An answer is at least as new as its question.
-        let asked_at = self.syncer.clock.now();
+        let asked_at = self.syncer.clock.earliest();
         let judge = |answer| {
             validate::rows(&window, id, &answer)
                 .map_err(|rejection| ApiError::Contract(rejection.to_string()))
@@ -141,6 +169,8 @@ impl Pass {
             answer = self.account.client.usage(id, &window, judge) => Some(answer),
             () = self.grace_is_over() => None,
         };
+        // The answer may have shown that the clock ran ahead.
+        let asked_at = asked_at.min(self.syncer.clock.earliest());
         match answer {
             Some(Ok(accepted)) => self.keep(index, window, accepted, asked_at).await,
             Some(Err(error)) => self.fail(index, window, &error, asked_at).await,
@@ -169,10 +199,18 @@ impl Pass {
                 if !state.dropped.contains(&index) {
                     return Some((index, window));
                 }
+                if self.is_unlisted(index) {
+                    lock(&self.report).excused += 1;
+                }
                 (self.observer)(Event::Left(1));
             }
         }
         None
+    }
+
+    /// Whether the list that named the agent no longer does: that it is refused says nothing new.
+    fn is_unlisted(&self, index: usize) -> bool {
+        self.members[index].unlisted_since.is_some()
     }
 
     /// Has the ledger keep an answer, without waiting until it is on the disk.
@@ -183,10 +221,13 @@ impl Pass {
         accepted: Accepted,
         at: DateTime<Utc>,
     ) {
-        self.account.refused.store(false, Ordering::Relaxed);
         lock(&self.state).failures_in_a_row = 0;
+        lock(&self.account.denied).remove(&self.members[index].agent.id);
         let agent = self.members[index].number;
-        let absent = accepted.missing.len();
+        let absent = match self.is_unlisted(index) {
+            true => Vec::new(),
+            false => accepted.missing.clone(),
+        };
         let fetched = Fetched {
             agent,
             window,
@@ -197,7 +238,7 @@ impl Pass {
         self.write(async move {
             let committed = pass.syncer.ledger.commit(fetched).await?;
             pass.syncer.telemetry.windows_left.dec();
-            lock(&pass.report).committed(index, &committed, absent);
+            lock(&pass.report).committed(index, &committed, &absent);
             Ok(Event::Committed(agent))
         })
         .await;
@@ -219,29 +260,32 @@ impl Pass {
         }
         (self.observer)(Event::Left(1));
         if error.is_account_wide() {
-            self.account.refused.store(true, Ordering::Relaxed);
             let name = &self.account.settings.name;
             lock(&self.report).account_problem(name, error.outcome(), error);
         } else {
-            lock(&self.report).window_problem(index, window, error.outcome(), error);
+            lock(&self.report).refused(index, window, error, self.is_unlisted(index));
         }
         let first = {
             let mut state = lock(&self.state);
             let first = state.failed.insert(index);
-            state.failures_in_a_row = if is_of_the_agent(error) {
+            state.failures_in_a_row = if is_of_the_agent(error) || self.is_unlisted(index) {
                 0
             } else {
                 state.failures_in_a_row + 1
             };
             // A service that wants to be left alone is left alone.
-            state.abandoned |= error.is_account_wide()
+            state.abandoned |= error.pauses_account()
                 || error.retry_after().is_some()
                 || state.failures_in_a_row >= GIVE_UP_AFTER;
             // An answer that makes no sense at all is not asked for a third time; one that breaks the
             // contract may do so for this window alone.
             let is_senseless = !error.is_retryable() && !is_of_the_agent(error);
-            if is_lasting(error) || (is_senseless && !first) {
+            if error.is_lasting() || (is_senseless && !first) {
                 state.dropped.insert(index);
+            }
+            if error.is_lasting() {
+                let id = Arc::clone(&self.members[index].agent.id);
+                lock(&self.account.denied).insert(id, error.clone());
             }
             first
         };
@@ -313,10 +357,5 @@ impl Pass {
 
 /// Whether the failure tells something about the agent rather than about the service.
 fn is_of_the_agent(error: &ApiError) -> bool {
-    is_lasting(error) || matches!(error, ApiError::Contract(_))
-}
-
-/// Whether the agent's other windows will fail in the same way.
-fn is_lasting(error: &ApiError) -> bool {
-    matches!(error, ApiError::AccessDenied | ApiError::InvalidAgentId)
+    error.is_lasting() || matches!(error, ApiError::Contract(_))
 }

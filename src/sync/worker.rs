@@ -11,8 +11,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
-use super::schedule::{self, Schedule, Trigger};
-use super::{Event, Observer, Outcome, Problem, Report, Syncer, Wanted};
+use super::schedule::{self, Rest, Schedule, Trigger};
+use super::{Event, Observer, Problem, Syncer, Wanted};
 use crate::clock::SharedClock;
 use crate::telemetry::{self, Telemetry};
 
@@ -76,8 +76,14 @@ impl Worker {
         let mut pending = None;
         while !stop.is_cancelled() {
             let trigger = match pending.take() {
-                Some(reload) => self.reload(reload),
-                None => match self.schedule.due(self.clock.now()) {
+                Some(reload) => {
+                    self.reload(reload);
+                    if !self.clock.is_known() {
+                        continue;
+                    }
+                    Trigger::Reload
+                }
+                None => match self.due() {
                     Some(trigger) => trigger,
                     None => {
                         tokio::select! {
@@ -94,12 +100,18 @@ impl Worker {
         }
     }
 
-    fn reload(&mut self, reload: Reload) -> Trigger {
+    /// What is due. Nothing is while the day is not known.
+    fn due(&mut self) -> Option<Trigger> {
+        let time = self.clock.time();
+        let is_known = time.standing.is_known();
+        is_known.then(|| self.schedule.due(time.now)).flatten()
+    }
+
+    fn reload(&mut self, reload: Reload) {
         self.syncer = reload.syncer.following(&self.syncer);
         self.observer = reload.observer;
         self.schedule
             .reconfigure(&reload.schedule, self.instance, self.clock.now());
-        Trigger::Reload
     }
 
     /// Does one sync. Returns the last reload that came meanwhile.
@@ -111,7 +123,8 @@ impl Worker {
     ) -> Option<Reload> {
         debug!(trigger = trigger.as_str(), "sync started");
         let stop_sync = stop.child_token();
-        let wanted = Wanted::Due(trigger.refresh());
+        let as_of = self.schedule.as_of();
+        let wanted = Wanted::AsOf(trigger, as_of);
         let mut pending = None;
         let result = {
             let mut sync = std::pin::pin!(self.syncer.run(&wanted, &self.observer, &stop_sync));
@@ -130,9 +143,11 @@ impl Worker {
                 }
             }
         };
-        let outcome = result.as_ref().map_or(Outcome::Failed, Report::outcome);
+        let rest = result
+            .as_ref()
+            .map_or(Rest::Failed, |report| report.rest(as_of));
         let now = self.clock.now();
-        self.schedule.finished(outcome == Outcome::Complete, now);
+        self.schedule.finished(rest, now);
         let next = self.schedule.next(now);
         self.telemetry
             .sync_next_timestamp

@@ -10,6 +10,7 @@ mod accounts;
 mod alerts;
 mod api;
 mod cli;
+mod clock;
 mod crash;
 mod deploy;
 mod exposition;

@@ -213,8 +213,9 @@ async fn the_package_is_installed_run_upgraded_removed_and_purged() {
         "/usr/share/doc/flowgent-exporter/copyright",
         "/usr/share/doc/flowgent-exporter/changelog.gz",
         "/usr/share/doc/flowgent-exporter/examples/config.toml",
-        "/usr/share/doc/flowgent-exporter/runbooks.md",
         "/usr/share/flowgent-exporter/rules/alerts.yml",
+        "/usr/share/flowgent-exporter/rules/usage.yml",
+        "/usr/share/flowgent-exporter/consoles/flowgent.html",
         "/usr/share/flowgent-exporter/dashboards/overview.json",
     ] {
         assert!(

@@ -5,10 +5,7 @@ use super::*;
 /// One agent without the days from `oldest` on, as a rule sees it that has always been watched.
 fn without(oldest: Option<&str>) -> Facts {
     let mut facts = facts("2026-11-23");
-    facts.agents = members(&[("acme", "support")])
-        .iter()
-        .map(AgentFacts::unread)
-        .collect();
+    facts.agents = unread(&[("acme", "support")]);
     facts.agents[0].missing_since = oldest.map(day);
     facts.watched_from.insert("stale".into(), TRACKING_START);
     facts

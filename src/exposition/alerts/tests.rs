@@ -126,7 +126,7 @@ fn alerts_are_served_after_the_agents_until_others_are_published() {
     let today = day("2026-11-23");
     let exposition = Exposition::new(Telemetry::new());
     let served = || {
-        let frames = exposition.scrape(Format::OpenMetrics, Encoding::Identity, today);
+        let frames = exposition.scrape(Format::OpenMetrics, Encoding::Identity, Some(today));
         let text = String::from_utf8(frames.collect::<Vec<_>>().concat()).unwrap();
         let names = text
             .lines()

@@ -28,7 +28,7 @@ fn agent(account: &str, id: &str, name: &str, labels: &[(&str, &str)]) -> Agent 
 
 /// The series as a client sees them, taken both ways.
 pub(in crate::exposition) fn document(body: &Body, format: Format, today: Day) -> String {
-    let pieces = || body.pieces(format, today).cloned().collect();
+    let pieces = || body.pieces(format, Some(today)).cloned().collect();
     let identity = Frames::identity(pieces(), format.end());
     let identity = identity.collect::<Vec<_>>().concat();
     let gzip = Frames::gzip(pieces(), format.end())

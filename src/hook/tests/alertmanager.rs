@@ -85,8 +85,12 @@ fn remembered(notice: &Notice, state: AlertState, since: &str) -> Alert {
         state,
         since: at(since),
         fired_at: Some(notice.started_at),
-        limit_credits: 0.0,
-        hooks: vec!["ops".to_owned()],
+        hooks: ["ops".to_owned()].into(),
+        over_hooks: ["ops".to_owned()].into(),
+        agent: None,
+        days: Vec::new(),
+        below_since: None,
+        is_closed: false,
         notice: serde_json::to_string(notice).unwrap(),
     }
 }
@@ -298,7 +302,7 @@ async fn what_fires_is_told_again_and_what_is_over_for_a_while() {
         ),
         remembered(&of_rule("pending"), AlertState::Pending, NOW),
         Alert {
-            hooks: vec!["others".to_owned()],
+            hooks: ["others".to_owned()].into(),
             ..remembered(&of_rule("of others"), AlertState::Firing, NOW)
         },
         Alert {

@@ -102,7 +102,7 @@ pub(super) async fn answer(
 
 /// The ledger, once it has been read.
 fn ledger(state: &State) -> Result<View, Problem> {
-    let is_ready = state.readiness.pending().is_none();
+    let is_ready = state.pending().is_none();
     let view = state.board.ledger().filter(|_| is_ready);
     view.ok_or_else(|| not_ready(state))
 }
@@ -110,7 +110,6 @@ fn ledger(state: &State) -> Result<View, Problem> {
 /// Why there are no figures to answer with at this moment.
 fn not_ready(state: &State) -> Problem {
     let reason = state
-        .readiness
         .pending()
         .unwrap_or_else(|| "the figures of the new day are being computed".to_owned());
     Problem::new(Kind::NotReady, reason)

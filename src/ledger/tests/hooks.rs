@@ -35,7 +35,8 @@ async fn disabled(ledger: &Ledger) -> Vec<String> {
 /// The hooks of each remembered alert.
 async fn hooks_of_alerts(ledger: &Ledger) -> Vec<Vec<String>> {
     let memory = ledger.alert_memory().await.unwrap();
-    memory.alerts.into_iter().map(|alert| alert.hooks).collect()
+    let hooks = memory.alerts.into_iter().map(|alert| alert.hooks);
+    hooks.map(Vec::from_iter).collect()
 }
 
 #[tokio::test]

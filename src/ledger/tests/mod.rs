@@ -2,6 +2,7 @@
 
 mod alerts;
 mod damage;
+mod members;
 mod hooks;
 mod model;
 mod opening;

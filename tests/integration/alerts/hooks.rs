@@ -40,7 +40,7 @@ async fn a_hook_that_refuses_for_ever_is_tried_on_and_on_with_one_id_and_holds_u
         now += chrono::TimeDelta::minutes(hours * 66 + 40);
         let failed = (place + 1) as f64;
         if place > 0 {
-            scene.set_exporters_time(&now.format("%Y-%m-%dT%H:%M:%S").to_string());
+            scene.set_time(&now.format("%Y-%m-%dT%H:%M:%S").to_string());
         }
         exporter
             .wait_until("another try", |scrape| {

@@ -325,7 +325,7 @@ async fn give_up(scene: &Scene, exporter: &Exporter, hook: &str) {
     for (tries, hours) in (1..).zip([0, 0, 0, 1, 2, 5, 10, 14, 20, 24]) {
         if tries > 1 {
             now += chrono::TimeDelta::minutes(hours * 66 + 40);
-            scene.set_exporters_time(&now.format("%Y-%m-%dT%H:%M:%S").to_string());
+            scene.set_time(&now.format("%Y-%m-%dT%H:%M:%S").to_string());
         }
         exporter
             .wait_until("another try", |scrape| {

@@ -6,7 +6,7 @@ use flowgent_exporter::clock::{Clock, SystemClock};
 use flowgent_exporter::simulator::{Fault, Times};
 
 use super::{Ran, assert_golden, ran};
-use crate::harness::{Habit, Receiver, Scene, TinyDisk, Tsdb, wait_for};
+use crate::harness::{Generation, Habit, Receiver, Scene, TinyDisk, Tsdb, wait_for};
 
 const NOW: &str = "2026-03-10T09:00:00";
 
@@ -341,9 +341,14 @@ hooks      PROBLEM  gone: 4 messages waiting since 2026-03-10 09:00 UTC
 }
 
 /// What `doctor` says of a Prometheus with that scrape config, once `until` is found there.
-async fn told_of_prometheus(scene: &Scene, scrape_configs: &str, until: &str) -> String {
+async fn told_of_prometheus(
+    generation: Generation,
+    scene: &Scene,
+    scrape_configs: &str,
+    until: &str,
+) -> String {
     let config = format!("global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n{scrape_configs}");
-    let mut prometheus = Tsdb::prometheus(&config, &[]);
+    let mut prometheus = Tsdb::prometheus(&config, &[]).of(generation);
     prometheus.start().await;
     if !until.is_empty() {
         wait_for(until, async || {
@@ -376,17 +381,19 @@ async fn what_prometheus_has_is_held_against_the_ledger() {
     let figures = |job: &str| format!("flowgent_agent_previous_day_credits{{job=\"{job}\"}}");
 
     let once = format!("scrape_configs:\n{}", job("flowgent", ""));
-    let told = told_of_prometheus(&scene, &once, &figures("flowgent")).await;
     let up = format!(
         "prometheus ok       job flowgent, instance {address} is up, the last scrape took 0."
     );
-    assert!(told.starts_with(&up), "{told}");
-    assert!(
-        told.ends_with(
-            "prometheus ok       yesterday's figures of 5 agents are those of the ledger\n"
-        ),
-        "{told}"
-    );
+    for generation in Generation::BOTH {
+        let told = told_of_prometheus(generation, &scene, &once, &figures("flowgent")).await;
+        assert!(told.starts_with(&up), "{told}");
+        assert!(
+            told.ends_with(
+                "prometheus ok       yesterday's figures of 5 agents are those of the ledger\n"
+            ),
+            "{told}"
+        );
+    }
 
     let twice = format!("{once}{}", job("again", ""));
     let both = format!(
@@ -394,7 +401,7 @@ async fn what_prometheus_has_is_held_against_the_ledger() {
         figures("flowgent"),
         figures("again")
     );
-    let told = told_of_prometheus(&scene, &twice, &both).await;
+    let told = told_of_prometheus(Generation::Newer, &scene, &twice, &both).await;
     let doubled = format!(
         "acme/legal has 2 series: job again, instance {address} and job flowgent, instance {address}\n\
          \x20                   -> sums count it more than once: scrape one exporter, by one job\n"
@@ -403,13 +410,13 @@ async fn what_prometheus_has_is_held_against_the_ledger() {
 
     let drop = ", metric_relabel_configs: [{source_labels: [agent], regex: sales, action: drop}]";
     let lossy = format!("scrape_configs:\n{}", job("flowgent", drop));
-    let told = told_of_prometheus(&scene, &lossy, &figures("flowgent")).await;
+    let told = told_of_prometheus(Generation::Stable, &scene, &lossy, &figures("flowgent")).await;
     let truth = scene.truth(&scene.agent("acme", "sales"), scene.today().previous());
     let lost =
         format!("PROBLEM  acme/sales: Prometheus has nothing for yesterday, the ledger {truth}\n");
     assert!(told.contains(&lost), "{told}");
 
-    let told = told_of_prometheus(&scene, "", "").await;
+    let told = told_of_prometheus(Generation::Newer, &scene, "", "").await;
     assert_eq!(
         told,
         "prometheus PROBLEM  http://PROMETHEUS has not scraped an exporter within a day\n\

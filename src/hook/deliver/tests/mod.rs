@@ -2,7 +2,6 @@
 
 mod deliveries;
 mod workers;
-mod year;
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;

@@ -295,8 +295,12 @@ async fn an_alertmanager_is_reminded_every_minute_of_what_it_was_told() {
         state: AlertState::Firing,
         since: scene.clock.now(),
         fired_at: Some(scene.clock.now()),
-        limit_credits: 0.0,
-        hooks: vec!["am".to_owned()],
+        hooks: ["am".to_owned()].into(),
+        over_hooks: Default::default(),
+        agent: None,
+        days: Vec::new(),
+        below_since: None,
+        is_closed: false,
         notice: "{}".to_owned(),
     };
     let changes = AlertChanges {
