@@ -37,6 +37,8 @@ pub struct AgentFacts {
     pub missing_since: Option<Day>,
     /// Those of them that lie in the last eight weeks, ascending.
     pub missing_recently: Vec<Day>,
+    /// When a fetch of it last succeeded.
+    pub last_success: Option<DateTime<Utc>>,
     /// Whether its days count in sums of several agents: not those of one that has moved to another account,
     /// which are among [`Facts::others`].
     pub is_counted: bool,
@@ -193,6 +195,7 @@ impl AgentFacts {
             missing_days: 0,
             missing_since: None,
             missing_recently: Vec::new(),
+            last_success: None,
             is_counted: true,
         }
     }

@@ -107,7 +107,12 @@ pub enum Finding<'a> {
     /// An agent and the oldest of its missing days that count.
     MissingData(&'a AgentFacts, Option<Day>),
     /// An account's key.
-    KeyRefused(&'a Arc<str>),
+    KeyRefused {
+        /// The account.
+        account: &'a Arc<str>,
+        /// When a fetch of one of its agents last succeeded.
+        last_success: Option<DateTime<Utc>>,
+    },
     /// Whether an agent is the account's.
     AgentRefused(&'a AgentFacts),
 }
@@ -145,7 +150,7 @@ impl<'a> Observation<'a> {
             | Finding::Spike { agent, .. }
             | Finding::MissingData(agent, _)
             | Finding::AgentRefused(agent) => Some(agent),
-            Finding::Budget { .. } | Finding::Usage { .. } | Finding::KeyRefused(_) => None,
+            Finding::Budget { .. } | Finding::Usage { .. } | Finding::KeyRefused { .. } => None,
         }
     }
 
@@ -172,6 +177,16 @@ impl<'a> Observation<'a> {
                 ..
             } => standing.missing_days == 0,
             _ => false,
+        }
+    }
+
+    /// When FlowGent last took what it is about: the account's key, or the agent.
+    #[must_use]
+    pub fn taken_at(&self) -> Option<DateTime<Utc>> {
+        match &self.finding {
+            Finding::KeyRefused { last_success, .. } => *last_success,
+            Finding::AgentRefused(agent) => agent.last_success,
+            _ => None,
         }
     }
 

@@ -181,6 +181,7 @@ impl Gatherer {
             missing_days: figures.missing_days as u32,
             missing_since: (oldest < self.today).then_some(oldest),
             missing_recently: missing_recently(recent, history_start, self.today),
+            last_success: totals.last_success,
             is_counted: !has_moved,
             ..AgentFacts::unread(member, self.today)
         }

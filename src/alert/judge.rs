@@ -302,7 +302,12 @@ impl<'a> Judge<'a> {
         accounts
             .map(|(account, _)| {
                 let condition = refused(facts.access.key_refused.get(account));
-                let finding = Finding::KeyRefused(account);
+                let agents = facts.agents.iter();
+                let agents = agents.filter(|agent| agent.member.agent.account == *account);
+                let finding = Finding::KeyRefused {
+                    account,
+                    last_success: agents.filter_map(|agent| agent.last_success).max(),
+                };
                 self.observation(Arc::clone(account), condition, severity, finding)
             })
             .collect()

@@ -201,7 +201,12 @@ impl<'a> Machine<'a> {
         if observation.condition == Condition::Met {
             alert.days.clear();
         }
-        let is_over = if alert.days.is_empty() {
+        // What a sync has seen before the program was killed.
+        let was_taken = observation.condition == Condition::Unknown
+            && observation.taken_at() > Some(fired_at(alert));
+        let is_over = if was_taken {
+            true
+        } else if alert.days.is_empty() {
             observation.condition == Condition::NotMet && {
                 let first = *alert.below_since.get_or_insert(observation.today);
                 observation.today.since(first) >= observation.patience_days()

@@ -40,7 +40,7 @@ pub(super) fn firing(
     was_firing: Option<&Alert>,
     url: Option<&str>,
 ) -> Notice {
-    let mut lines = lines(observation);
+    let mut lines = lines(observation, Status::Firing);
     lines.extend(usage::late_lines(observation, &alert.days));
     lines.extend(reason(observation));
     lines.extend(lasting(observation, alert));
@@ -82,7 +82,7 @@ pub(super) fn resolved(
     let (title, text, figures) = match observation {
         Some(observation) if ending != Ending::Redefined => (
             ending_title(observation, ending),
-            lines(observation).join("\n"),
+            lines(observation, Status::Resolved).join("\n"),
             figures::of(observation),
         ),
         _ => {
@@ -193,7 +193,7 @@ fn labels(observation: &Observation<'_>) -> BTreeMap<String, String> {
             whose: Whose::Account(account),
             ..
         }
-        | Finding::KeyRefused(account) => {
+        | Finding::KeyRefused { account, .. } => {
             label("account", account);
         }
         _ => {}
@@ -232,7 +232,9 @@ fn firing_title(observation: &Observation<'_>, late: &[Day]) -> String {
             Some(day) => format!("{name}: no data of {subject} for {}", date(*day, today)),
             None => format!("{name}: no day of {subject} is missing"),
         },
-        Finding::KeyRefused(account) => format!("{name}: the key of account {account} is refused"),
+        Finding::KeyRefused { account, .. } => {
+            format!("{name}: the key of account {account} is refused")
+        }
         Finding::AgentRefused(facts) => format!(
             "{name}: {subject} is not of account {}, says FlowGent",
             facts.member.agent.account
@@ -271,7 +273,7 @@ fn ending_title(observation: &Observation<'_>, ending: Ending) -> String {
         ),
         Finding::Spike { .. } => format!("{name}: {subject} used {}", usage::spike(observation)),
         Finding::MissingData(..) => format!("{name}: the days of {subject} are known"),
-        Finding::KeyRefused(account) => {
+        Finding::KeyRefused { account, .. } => {
             format!("{name}: the key of account {account} is accepted again")
         }
         Finding::AgentRefused(_) => format!("{name}: {subject} is accepted again"),
@@ -319,7 +321,7 @@ fn subject(observation: &Observation<'_>) -> String {
 }
 
 /// How it stands, line by line.
-fn lines(observation: &Observation<'_>) -> Vec<String> {
+fn lines(observation: &Observation<'_>, status: Status) -> Vec<String> {
     let today = observation.today;
     let subject = subject(observation);
     match &observation.finding {
@@ -372,13 +374,13 @@ fn lines(observation: &Observation<'_>) -> Vec<String> {
                 "Every day of {subject} that the rule looks at is known."
             )],
         },
-        Finding::KeyRefused(account) => key_lines(observation, account),
-        Finding::AgentRefused(facts) => agent_lines(observation, facts),
+        Finding::KeyRefused { account, .. } => key_lines(account, status),
+        Finding::AgentRefused(facts) => agent_lines(facts, status),
     }
 }
 
-fn key_lines(observation: &Observation<'_>, account: &str) -> Vec<String> {
-    if observation.condition == Condition::NotMet {
+fn key_lines(account: &str, status: Status) -> Vec<String> {
+    if status == Status::Resolved {
         return vec![format!(
             "FlowGent accepts the API key of account {account}."
         )];
@@ -391,11 +393,11 @@ fn key_lines(observation: &Observation<'_>, account: &str) -> Vec<String> {
     ]
 }
 
-fn agent_lines(observation: &Observation<'_>, facts: &AgentFacts) -> Vec<String> {
+fn agent_lines(facts: &AgentFacts, status: Status) -> Vec<String> {
     let Agent {
         account, id, name, ..
     } = &facts.member.agent;
-    if observation.condition == Condition::NotMet {
+    if status == Status::Resolved {
         return vec![format!(
             "FlowGent answers for agent {name} ({id}) of account {account}."
         )];
@@ -456,7 +458,7 @@ fn lasting(observation: &Observation<'_>, alert: &Alert) -> Option<String> {
         return Some("It fires for 24 hours, since these figures came late.".to_owned());
     }
     match (observation.condition, &observation.finding) {
-        (Condition::Met, _) | (_, Finding::KeyRefused(_) | Finding::AgentRefused(_)) => None,
+        (Condition::Met, _) | (_, Finding::KeyRefused { .. } | Finding::AgentRefused(_)) => None,
         (Condition::Unknown, _) if observation.missing_days() > 0 => Some(format!(
             "It still fires, since {} unknown.",
             match observation.missing_days() {

@@ -216,7 +216,8 @@ fn needs(rules: &[Rule], books: &[Book], today: Day) -> Vec<Need> {
                 usual.min(book.start()?)
             }
             Check::Usage { .. } | Check::Spike { .. } | Check::MissingData { .. } => usual,
-            Check::KeyRefused { .. } | Check::AgentRefused { .. } => return None,
+            // Only when they were last fetched.
+            Check::KeyRefused { .. } | Check::AgentRefused { .. } => today,
         };
         Some(Need {
             matcher: rule.matcher.clone(),

@@ -183,19 +183,22 @@ fn push(told: &mut Vec<Told>, alert: &Alert, notice: impl FnOnce() -> Notice, ho
 }
 
 /// Whether another alert that fires speaks for this one: a threshold that covers its own, or of those that
-/// were crossed together the worst and highest.
+/// were crossed together the worst and highest that no other covers.
 fn is_represented(case: &Case<'_>, cases: &[Case<'_>]) -> bool {
     let Some((alert, threshold)) = case.firing() else {
         return false;
     };
-    cases
+    let is_covered = |alert: &Alert, threshold: &Threshold| {
+        let mut others = cases.iter().filter_map(Case::firing);
+        others.any(|(other, higher)| other.key != alert.key && covers(higher, threshold))
+    };
+    let mut together = cases
         .iter()
         .filter_map(Case::firing)
-        .any(|(other, higher)| {
-            let is_together = other.fired_at == alert.fired_at;
-            other.key != alert.key
-                && (covers(higher, threshold)
-                    || is_together && highest_first(higher, threshold) == Ordering::Less)
+        .filter(|(other, _)| other.fired_at == alert.fired_at);
+    is_covered(alert, threshold)
+        || together.any(|(other, higher)| {
+            highest_first(higher, threshold) == Ordering::Less && !is_covered(other, higher)
         })
 }
 

@@ -49,7 +49,7 @@ pub(super) fn of(observation: &Observation<'_>) -> Figures {
             missing_since: since.map(|day| day.to_string()),
             ..Figures::default()
         },
-        Finding::KeyRefused(_) | Finding::AgentRefused(_) => Figures::default(),
+        Finding::KeyRefused { .. } | Finding::AgentRefused(_) => Figures::default(),
     }
 }
 

@@ -365,3 +365,60 @@ fn what_an_older_version_has_decided_is_neither_told_again_nor_ended() {
         "nor later"
     );
 }
+
+#[test]
+fn of_thresholds_crossed_together_one_that_another_covers_speaks_for_none() {
+    let mut stage = cx(&[used(0.8), expected(0.9), expected(1.0)]);
+    let of = |used, expected| {
+        let standing = Standing {
+            forecast: forecast(expected),
+            ..november(used)
+        };
+        on("2026-11-23", standing)
+    };
+    assert_eq!(
+        stage.told(&of(1_000.0, 5_200.0), NOW),
+        ["+cx/all/2026-11-01/forecast 1"]
+    );
+    stage.settings = settings(vec![budget(
+        "cx",
+        MONTH,
+        5_000.0,
+        &[used(0.8), expected(0.85), expected(0.9), expected(1.0)],
+    )]);
+    assert_eq!(
+        stage.told(&of(4_100.0, 5_200.0), "2026-11-24T00:12:00Z"),
+        ["+cx/all/2026-11-01/used 0.8"]
+    );
+}
+
+#[test]
+fn an_agent_that_was_taken_before_the_program_was_killed_is_refused_no_longer() {
+    let severity = Severity::Critical;
+    let rules = vec![
+        rule("agents", Check::AgentRefused { severity }),
+        rule("keys", Check::KeyRefused { severity }),
+    ];
+    let mut facts = facts("2026-11-23");
+    facts.agents = unread(&[("acme", "support")]);
+    facts.access = Arc::new(Access {
+        key_refused: [("acme".into(), true)].into(),
+        agent_refused: [(facts.agents[0].member.number, true)].into(),
+    });
+    let mut stage = Stage::new(settings(rules));
+    assert_eq!(stage.told(&facts, NOW).len(), 2);
+    // After a restart nobody knows, but for what the ledger kept.
+    facts.access = Arc::default();
+    facts.agents[0].last_success = Some(at("2026-11-22T00:12:00Z"));
+    assert!(stage.told(&facts, "2026-11-23T06:00:00Z").is_empty());
+    facts.agents[0].last_success = Some(at("2026-11-23T05:00:00Z"));
+    let step = stage.step(&facts, at("2026-11-23T06:00:00Z"));
+    let texts: Vec<&str> = step.told.iter().map(|told| &*told.notice.text).collect();
+    assert_eq!(
+        texts,
+        [
+            "FlowGent answers for agent support (id-support) of account acme.",
+            "FlowGent accepts the API key of account acme."
+        ]
+    );
+}
