@@ -155,7 +155,7 @@ pub(super) struct Agent {
 }
 
 /// Every key that the structs above know, so that a line of a broken file can be told from a secret.
-pub(super) const KEYS: [&str; 94] = [
+pub(super) const KEYS: [&str; 95] = [
     "account",
     "agent",
     "agents_file",
