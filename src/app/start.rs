@@ -140,8 +140,10 @@ impl App {
         let limits = http::Limits::default();
         let mut parts = JoinSet::new();
         let pulses = Pulses::default();
-        let server = http::serve(listeners, state, protection, limits, stop.clone());
-        parts.spawn(pulses.felt("server", server));
+        let (mut server, serving) = (JoinSet::new(), CancellationToken::new());
+        let serving_guard = serving.clone().drop_guard();
+        let serve = http::serve(listeners, state, protection, limits, serving);
+        server.spawn(pulses.felt("server", serve));
 
         let ledger = open_ledger(&config, &telemetry).await?;
         parts.spawn(pulses.felt(
@@ -226,7 +228,7 @@ impl App {
         );
         let worker = worker.run(Arc::clone(&wake), reload_requests, stop.clone());
         parts.spawn(pulses.felt("sync worker", worker));
-        let stop = guard.disarm();
+        let (stop, serving) = (guard.disarm(), serving_guard.disarm());
         Ok(Self {
             read_config,
             config,
@@ -239,6 +241,8 @@ impl App {
             observer,
             addresses,
             lifecycle_requests,
+            server,
+            serving,
             parts,
             pulses,
             reloads,

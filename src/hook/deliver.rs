@@ -181,6 +181,7 @@ impl Deliverer {
             let worker = self.worker(settings);
             let telemetry = self.hooks.telemetry.clone();
             let outbox = wake.subscribe();
+            let end = stop.clone();
             // So that it begins no try while this task waits for the ledger.
             let stop = stop.child_token();
             let stopped = stop.clone();
@@ -190,7 +191,7 @@ impl Deliverer {
                     None => Memory::default(),
                 };
                 telemetry.hook_added(&worker.name());
-                worker.following(memory).run(outbox, stopped).await
+                worker.following(memory).run(outbox, stopped, end).await
             });
             let task = AbortOnDropHandle::new(task);
             workers.insert(name, Running { stop, task });
@@ -231,7 +232,8 @@ impl Deliverer {
         self.tidy().await?;
         for settings in &self.hooks.settings {
             let mut worker = self.worker(settings);
-            tries += worker.deliver(&CancellationToken::new()).await?;
+            let never = CancellationToken::new();
+            tries += worker.deliver(&never, &never).await?;
         }
         self.show().await;
         Ok(tries)

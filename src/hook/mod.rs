@@ -50,6 +50,10 @@ use lettre::transport::smtp::extension::ClientId;
 use crate::alert::{Notification, Route, Status};
 use crate::secret::SecretSource;
 
+/// How long a try that is under way is given when the program ends. One that takes longer is made again at the
+/// next start.
+pub const IN_FLIGHT: Duration = Duration::from_secs(20);
+
 /// The most characters of an alert's title where it stands for a message: what people still read in
 /// a list of e-mails.
 const TITLE_CHARACTERS: usize = 200;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::sender::Sender;
-use super::{Message, QuietHours, SendError, Settings, schedule};
+use super::{IN_FLIGHT, Message, QuietHours, SendError, Settings, schedule};
 use crate::clock::{self, SharedClock};
 use crate::ledger::{
     Attempt, DeliveryRecord, DeliveryState, DisabledHook, LONGEST_REST, Ledger, LedgerError,
@@ -103,14 +103,16 @@ impl Worker {
     }
 
     /// Sends what is due whenever `outbox` changes and every second, until `stop` is cancelled; a try
-    /// that is under way then is finished and noted.
+    /// that is under way then is finished and noted. With `end` the program ends, and it is given
+    /// [`IN_FLIGHT`].
     pub(super) async fn run(
         mut self,
         mut outbox: watch::Receiver<()>,
         stop: CancellationToken,
+        end: CancellationToken,
     ) -> Memory {
         while !stop.is_cancelled() {
-            let rest = match self.turn(&stop).await {
+            let rest = match self.turn(&stop, &end).await {
                 Ok(()) => {
                     self.memory.told = None;
                     TICK
@@ -133,10 +135,14 @@ impl Worker {
         self.memory
     }
 
-    async fn turn(&mut self, stop: &CancellationToken) -> Result<(), LedgerError> {
+    async fn turn(
+        &mut self,
+        stop: &CancellationToken,
+        end: &CancellationToken,
+    ) -> Result<(), LedgerError> {
         self.record().await?;
         self.remind().await?;
-        self.deliver(stop).await?;
+        self.deliver(stop, end).await?;
         Ok(())
     }
 
@@ -151,7 +157,11 @@ impl Worker {
 
     /// Sends what is due until nothing is or the receiver asks for a pause, which costs what waits no
     /// tries. Says how many tries that took.
-    pub(super) async fn deliver(&mut self, stop: &CancellationToken) -> Result<usize, LedgerError> {
+    pub(super) async fn deliver(
+        &mut self,
+        stop: &CancellationToken,
+        end: &CancellationToken,
+    ) -> Result<usize, LedgerError> {
         let mut tries = 0;
         loop {
             let now = self.clock.now();
@@ -180,9 +190,9 @@ impl Worker {
                     break;
                 }
                 tries += 1;
-                let enabled = self.attempt(record, now).await;
+                let goes_on = self.attempt(record, now, end).await;
                 self.record().await?;
-                if !enabled {
+                if !goes_on {
                     return Ok(tries);
                 }
                 self.remind().await?;
@@ -204,8 +214,14 @@ impl Worker {
         try_join_all(postponed).await.map(|_| ())
     }
 
-    /// Tries a delivery once, and has noted what came of it. False if the hook wants nothing any more.
-    async fn attempt(&mut self, record: DeliveryRecord, now: DateTime<Utc>) -> bool {
+    /// Tries a delivery once, and has noted what came of it. False if the hook wants nothing any more, or the
+    /// try was broken off since the program ends; then the delivery is as due as it was.
+    async fn attempt(
+        &mut self,
+        record: DeliveryRecord,
+        now: DateTime<Utc>,
+        end: &CancellationToken,
+    ) -> bool {
         let delivery = record.delivery;
         let notification = match serde_json::from_str(&delivery.notification) {
             Ok(notification) => notification,
@@ -222,7 +238,18 @@ impl Worker {
             target: delivery.target,
             notification,
         };
-        let outcome = self.sender.send(message).await;
+        let too_late = async {
+            end.cancelled().await;
+            sleep(IN_FLIGHT).await;
+        };
+        let outcome = tokio::select! {
+            outcome = self.sender.send(message) => outcome,
+            () = too_late => {
+                let (hook, delivery) = (&*self.name, &*delivery.id);
+                info!(hook, delivery, "broken off, and to be tried again at the next start");
+                return false;
+            }
+        };
         self.heard(&outcome);
         match outcome {
             Ok(answer) => {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{SECRET_BYTES, configure, wait_until_told, webhook};
-use crate::harness::{Exporter, Habit, MailServer, Receiver, Scene, run};
+use crate::harness::{Exporter, Habit, MailServer, Receiver, Scene, run, wait_for};
 
 /// A rule that fires for one agent at the first evaluation.
 fn firing(name: &str, hooks: &str) -> String {
@@ -331,4 +331,34 @@ async fn a_private_address_is_refused_at_each_try_unless_it_is_allowed() {
     assert!(!exporter.log().contains("canary"), "{}", exporter.log());
     assert_eq!(receiver.received().len(), 0);
     exporter.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_waits_for_a_slow_hook_for_a_while_and_serves_until_then() {
+    let scene = Scene::new("2026-03-02T09:00:00");
+    let started = scene.path("started");
+    let hook = format!(
+        "[[hook]]\nname = \"slow\"\nkind = \"exec\"\ntimeout = \"120s\"\n\
+         command = [\"/bin/sh\", \"-c\", \"touch {}; exec sleep 1000\"]\n",
+        started.display()
+    );
+    configure(&scene, &(firing("busy", "\"slow\"") + &hook));
+    let exporter = scene.start().await;
+    wait_for("the program to run", async || {
+        started.exists().then_some(()).ok_or("it does not run")
+    })
+    .await;
+    exporter.signal("TERM").await;
+    exporter.wait_for_log("stopping").await;
+    let (head, _) = exporter.get("/metrics", "").await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    exporter.wait_for_log("broken off").await;
+    exporter.ended().await;
+    let list = run(&scene, &["alerts", "list", "--format", "json"]).await;
+    let list: Value = serde_json::from_slice(&list.stdout).unwrap();
+    let delivery = &list["deliveries"][0];
+    assert_eq!(
+        (&delivery["state"], &delivery["attempts"]),
+        (&"pending".into(), &0.into())
+    );
 }
