@@ -1,6 +1,7 @@
 //! Runs the evaluations and keeps what comes of them.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub struct Access {
 #[derive(Debug, Default)]
 pub struct Signals {
     pending: Mutex<Pending>,
+    /// Whether a sync is at work: at its end, the rules are evaluated anyway.
+    is_syncing: AtomicBool,
     notify: Notify,
 }
 
@@ -67,6 +70,11 @@ impl Signals {
         self.notify.notify_one();
     }
 
+    /// A sync has begun.
+    pub fn syncing(&self) {
+        self.is_syncing.store(true, Ordering::Relaxed);
+    }
+
     /// Something that a rule may be about has changed in the ledger.
     pub fn changed(&self) {
         // Nobody is woken: this happens at every window, and the clock is looked at anyway.
@@ -76,6 +84,7 @@ impl Signals {
     /// A sync has ended, and this is what it has seen of keys and agents: what is not in it stays as
     /// it was.
     pub fn synced(&self, access: Access) {
+        self.is_syncing.store(false, Ordering::Relaxed);
         let mut pending = self.pending();
         pending.access.merge(access);
         pending.has_synced = true;
@@ -387,7 +396,8 @@ impl Engine {
         pending.is_urgent
             || pending.members.as_ref().is_some_and(is_other)
             || (pending.is_changed && waited >= PATIENCE)
-            || self.was_certain != self.clock.agrees()
+            || (self.was_certain != self.clock.agrees()
+                && !self.signals.is_syncing.load(Ordering::Relaxed))
             || Day::of(now) != Day::of(evaluated)
             || self.next.is_some_and(|next| next <= now)
     }

@@ -35,7 +35,8 @@ pub fn link(
             Event::Ended(report) => {
                 signals.synced(report.as_deref().map(access).unwrap_or_default())
             }
-            Event::Started(_) | Event::Planned(_) | Event::Left(_) | Event::Scheduled(_) => {}
+            Event::Started(_) => signals.syncing(),
+            Event::Planned(_) | Event::Left(_) | Event::Scheduled(_) => {}
         }
         if let Some(observer) = &observer {
             observer(event);

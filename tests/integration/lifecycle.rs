@@ -332,10 +332,12 @@ async fn a_ledger_that_is_removed_while_it_runs_is_noticed_and_nothing_is_writte
     scene.set_time("2026-03-05T00:10:00");
     exporter.wait_for_log("sync failed").await;
     let agents = scene.agents();
-    let scrape = exporter.scrape().await;
-    for agent in &agents {
-        assert_eq!(scrape.of(agent, "missing_days"), Some(1.0));
-    }
+    exporter
+        .wait_until("yesterday to be missing", |scrape| {
+            let missing = |agent| scrape.of(agent, "missing_days");
+            agents.iter().all(|agent| missing(agent) == Some(1.0))
+        })
+        .await;
 
     // The very file is good again.
     for file in files {
