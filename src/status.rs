@@ -28,6 +28,7 @@ pub struct Board {
     sync: ArcSwap<SyncStatus>,
     accounts: ArcSwap<Vec<AccountPlace>>,
     config_error: ArcSwapOption<String>,
+    ledger_error: ArcSwapOption<String>,
 }
 
 /// An account and where its key comes from, as people find both in the config.
@@ -155,6 +156,17 @@ impl Board {
     #[must_use]
     pub fn config_error(&self) -> Option<Arc<String>> {
         self.config_error.load_full()
+    }
+
+    /// Why nothing can be kept any more; none if it can.
+    #[must_use]
+    pub fn ledger_error(&self) -> Option<Arc<String>> {
+        self.ledger_error.load_full()
+    }
+
+    /// The ledger's files are not there any more, or there again.
+    pub fn ledger_lost(&self, error: Option<String>) {
+        self.ledger_error.store(error.map(Arc::new));
     }
 
     /// A config with these accounts is in use from now on.

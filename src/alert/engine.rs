@@ -366,7 +366,8 @@ impl Engine {
     }
 
     /// Whether there is a reason to evaluate the rules now.
-    pub(super) fn is_due(&self) -> bool {
+    #[must_use]
+    pub fn is_due(&self) -> bool {
         if !self.clock.is_known() {
             return false;
         }
@@ -404,6 +405,7 @@ pub(super) fn decide(
         alerts: &memory.alerts,
         settings,
         redefined: memory.redefined(settings, facts),
+        pending: memory.pending(),
         unseeded: &facts.unseeded,
         now: background.now,
         is_certain: background.is_certain,

@@ -15,7 +15,7 @@ use super::tell::{Case, Teller, Told};
 use super::{Check, Settings};
 use crate::budget::Cycle;
 use crate::day::Day;
-use crate::ledger::{Alert, AlertKey, AlertState};
+use crate::ledger::{AgentNumber, Alert, AlertKey, AlertState};
 
 /// The shortest time that an alert fires for a period that is over, or for days that came late: it is to
 /// be seen.
@@ -31,6 +31,8 @@ pub(super) struct Situation<'a> {
     pub(super) settings: &'a Settings,
     /// The rules whose sums are of others than before, because somebody edited labels or a `match`.
     pub(super) redefined: HashSet<Arc<str>>,
+    /// Since when an alert about each agent is pending, by the rule's name: also under another name.
+    pub(super) pending: HashMap<(&'a str, AgentNumber), DateTime<Utc>>,
     /// The rules of which an older version decided before: what fires is taken as told.
     pub(super) unseeded: &'a HashSet<Arc<str>>,
     /// The instant of the evaluation.
@@ -152,22 +154,30 @@ impl<'a> Machine<'a> {
                 ..self.fired(before, observation)
             });
         }
-        let now = self.situation.now;
+        let Situation { now, pending, .. } = self.situation;
+        let renamed = observation
+            .agent_number()
+            .and_then(|agent| pending.get(&(&*observation.key.rule, agent)));
+        let known = before.filter(|alert| alert.state == AlertState::Pending);
         // A clock that ran ahead was set back: it is pending from now on.
-        let since = before
-            .filter(|alert| alert.state == AlertState::Pending)
+        let since = known
             .map(|alert| alert.since)
-            .filter(|at| *at <= now);
-        let Some(at) = fires_at(observation, since.unwrap_or(now)) else {
+            .or_else(|| renamed.copied())
+            .filter(|at| at <= now);
+        let Some(at) = fires_at(observation, since.unwrap_or(*now)) else {
             return Some(self.fired(before, observation));
         };
-        if now >= at && self.situation.is_certain {
+        if *now >= at && self.situation.is_certain {
             return Some(self.fired(before, observation));
         }
-        if now < at {
+        if *now < at {
             self.wake(at);
         }
-        since.is_none().then(|| self.pending(observation))
+        let is_new = known.is_none() || since.is_none();
+        is_new.then(|| Alert {
+            since: since.unwrap_or(*now),
+            ..self.pending(observation)
+        })
     }
 
     /// Why an alert that fires is over, if it is.

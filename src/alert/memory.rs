@@ -146,19 +146,29 @@ impl Memory {
 
     /// The agents about which an alert fires.
     pub(super) fn firing(&self) -> HashSet<AgentNumber> {
-        let alerts = self.alerts.values();
-        let firing = alerts.filter(|alert| alert.state == AlertState::Firing);
-        firing.filter_map(|alert| alert.agent).collect()
+        let firing = self.of_agents(AlertState::Firing);
+        firing.map(|((_, agent), _)| agent).collect()
     }
 
     /// The subject that an alert about each agent bears as long as it fires, whatever the agent's name is by
     /// then, by the rule's name.
     pub(super) fn subjects(&self) -> HashMap<(&str, AgentNumber), &Arc<str>> {
-        let alerts = self.alerts.values();
-        let active = alerts.filter(|alert| alert.state != AlertState::Resolved);
-        active
-            .filter_map(|alert| Some(((&*alert.key.rule, alert.agent?), &alert.key.subject)))
+        self.of_agents(AlertState::Firing)
+            .map(|(key, alert)| (key, &alert.key.subject))
             .collect()
+    }
+
+    /// Since when an alert about each agent is pending, whatever its name was then, by the rule's name.
+    pub(super) fn pending(&self) -> HashMap<(&str, AgentNumber), DateTime<Utc>> {
+        self.of_agents(AlertState::Pending)
+            .map(|(key, alert)| (key, alert.since))
+            .collect()
+    }
+
+    fn of_agents(&self, state: AlertState) -> impl Iterator<Item = ((&str, AgentNumber), &Alert)> {
+        let alerts = self.alerts.values();
+        let alerts = alerts.filter(move |alert| alert.state == state);
+        alerts.filter_map(|alert| Some(((&*alert.key.rule, alert.agent?), alert)))
     }
 }
 

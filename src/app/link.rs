@@ -10,7 +10,8 @@ use crate::sync::{Event, Observer, Report};
 
 /// Tells `changes`, `signals`, `board` and `observer` what happens in syncs. Rules that are new come into force
 /// with the first list of agents, which is of the same config.
-pub(crate) fn link(
+#[must_use]
+pub fn link(
     changes: &Arc<Changes>,
     signals: &Arc<Signals>,
     board: &Arc<Board>,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -33,13 +33,16 @@ use crate::sync::cron::CronTrigger;
 use crate::sync::worker::Reload;
 use crate::telemetry::Telemetry;
 
-pub(crate) use link::link;
+pub use link::link;
 pub use start::{StartError, open_ledger, syncer};
 use supervisor::Supervisor;
 
 /// How long the parts may take to end when the program is told to: a little longer than each gives
 /// to what is under way.
 const DRAIN: Duration = IN_FLIGHT.saturating_add(Duration::from_secs(2));
+
+/// Reloads that are asked for within this time are one.
+const GATHER: Duration = Duration::from_millis(50);
 
 /// Reads the config as on that day: at the start, and again at every reload. May block.
 pub type ReadConfig = Arc<dyn Fn(Day) -> Result<Config, ConfigError> + Send + Sync>;
@@ -71,7 +74,6 @@ pub struct App {
     push_reloads: mpsc::Sender<Option<push::Settings>>,
     /// Whom the timekeeper asks.
     time_source: Arc<ArcSwap<HttpClient>>,
-    wake: Arc<Notify>,
     cron: CronTrigger,
     stop: CancellationToken,
 }
@@ -104,37 +106,33 @@ impl App {
         let mut awaits_day = !self.clock.is_known();
         // What feeds the watchdog is this loop, so that a reload that hangs shows too.
         let result = loop {
+            // Who is to be told what becomes of a reload, if one is asked for.
+            let mut asked = None;
             tokio::select! {
                 () = stop.cancelled() => break Ok(()),
-                Some(()) = reload.recv() => {
-                    supervisor.reloading();
-                    // The log has told what became of it.
-                    if self.reload(&stop).await.is_none() {
-                        break Ok(());
-                    }
-                    supervisor.ready(&self.board);
-                }
-                Some(asked) = self.lifecycle_requests.recv() => {
-                    supervisor.reloading();
-                    let Some(reloaded) = self.reload(&stop).await else {
-                        break Ok(());
-                    };
-                    supervisor.ready(&self.board);
-                    // Who asked may have gone.
-                    let _ = asked.send(reloaded);
-                }
+                Some(()) = reload.recv() => asked = Some(Vec::new()),
+                Some(first) = self.lifecycle_requests.recv() => asked = Some(vec![first]),
                 () = supervisor.due() => {
                     supervisor.report(&self.board);
                     // Dates in the config could not be checked before.
                     if awaits_day && self.clock.is_known() {
                         awaits_day = false;
-                        if self.reload(&stop).await.is_none() {
-                            break Ok(());
-                        }
+                        asked = Some(Vec::new());
                     }
                 }
                 Some(ended) = self.parts.join_next() => break Err(Crashed(ended.err())),
                 Some(ended) = self.server.join_next() => break Err(Crashed(ended.err())),
+            }
+            let Some(mut asked) = asked else { continue };
+            gather(&mut asked, &mut reload, &mut self.lifecycle_requests).await;
+            supervisor.reloading();
+            let Some(reloaded) = self.reload(&stop).await else {
+                break Ok(());
+            };
+            supervisor.ready(&self.board);
+            for asked in asked {
+                // Who asked may have gone.
+                let _ = asked.send(reloaded.clone());
             }
         };
         info!("stopping");
@@ -181,6 +179,25 @@ async fn all(parts: &mut JoinSet<()>) {
 #[derive(Debug, thiserror::Error)]
 #[error("a part of the exporter has ended by itself{}", .0.as_ref().map_or_else(String::new, |error| format!(": {error}")))]
 pub struct Crashed(Option<JoinError>);
+
+/// Waits for those who ask for a reload at about the same time: one serves for all.
+async fn gather(
+    asked: &mut Vec<oneshot::Sender<Reloaded>>,
+    reload: &mut mpsc::Receiver<()>,
+    lifecycle_requests: &mut mpsc::Receiver<oneshot::Sender<Reloaded>>,
+) {
+    let gathering = async {
+        loop {
+            tokio::select! {
+                Some(()) = reload.recv() => {}
+                Some(more) = lifecycle_requests.recv() => asked.push(more),
+                else => std::future::pending().await,
+            }
+        }
+    };
+    // Ends by running out of time alone.
+    let _: Result<(), _> = tokio::time::timeout(GATHER, gathering).await;
+}
 
 /// Reads the config on a thread that may block, as on the day that it is by `clock`.
 async fn read(read_config: &ReadConfig, clock: &SharedClock) -> Result<Config, ConfigError> {

@@ -11,7 +11,6 @@ use super::{App, StartError, link, read, syncer};
 use crate::config::Config;
 use crate::flowgent::transport::HttpClient;
 use crate::http::{Address, Reloaded};
-use crate::sync::cron::CronTrigger;
 use crate::sync::worker::Reload;
 
 impl App {
@@ -45,15 +44,12 @@ impl App {
     async fn apply(&mut self, config: Config) -> Result<(), StartError> {
         let http = HttpClient::new(&config.api)?;
         let syncer = syncer(&config, &http, &self.ledger, &self.clock, &self.telemetry);
-        let cron = CronTrigger::start(&config.schedule, Arc::clone(&self.wake)).await?;
-        if let Err(error) = self.ledger.configure(config.policy).await {
-            cron.stop().await;
-            return Err(error.into());
-        }
+        self.ledger.configure(config.policy).await?;
         self.time_source.store(Arc::new(http.clone()));
-        self.changes.observe_everything();
+        if config.policy != self.config.policy {
+            self.changes.observe_everything();
+        }
         self.board.configured(&config.accounts);
-        std::mem::replace(&mut self.cron, cron).stop().await;
         let (changes, signals, board) = (&self.changes, &self.signals, &self.board);
         let reload = Reload {
             syncer,

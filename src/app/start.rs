@@ -146,7 +146,10 @@ impl App {
         server.spawn(pulses.felt("server", serve));
 
         let ledger = open_ledger(&config, &telemetry).await?;
-        parts.spawn(pulses.felt("ledger", feel_ledger(ledger.clone(), stop.clone())));
+        parts.spawn(pulses.felt(
+            "ledger",
+            feel_ledger(ledger.clone(), Arc::clone(&board), stop.clone()),
+        ));
         if let Some(newest) = ledger.newest().await? {
             clock.has_passed(newest);
         }
@@ -213,7 +216,7 @@ impl App {
         parts.spawn(pusher.run(other_pushes, stop.clone()));
 
         let wake = Arc::new(Notify::new());
-        let cron = CronTrigger::start(&config.schedule, Arc::clone(&wake)).await?;
+        let cron = CronTrigger::start(Arc::clone(&wake)).await?;
         let (reloads, reload_requests) = mpsc::channel(1);
         let worker = Worker::new(
             syncer,
@@ -246,7 +249,6 @@ impl App {
             hook_reloads,
             push_reloads,
             time_source,
-            wake,
             cron,
             stop,
         })
@@ -311,11 +313,23 @@ pub async fn open_ledger(config: &Config, telemetry: &Telemetry) -> Result<Ledge
     }
 }
 
-/// Asks the ledger's writing thread again and again whether it is there, so that it has a pulse too. Ends
-/// when that thread has.
-async fn feel_ledger(ledger: Ledger, stop: CancellationToken) {
+/// Asks the ledger's writing thread again and again, so that it has a pulse too, and tells `board` if the
+/// ledger's files are gone. Ends when that thread has.
+async fn feel_ledger(ledger: Ledger, board: Arc<Board>, stop: CancellationToken) {
     let asked = async {
-        while let Ok(()) = ledger.ping().await {
+        loop {
+            let lost = match ledger.ping().await {
+                Ok(()) => None,
+                Err(LedgerError::Closed { .. }) => break,
+                Err(error) => Some(error.to_string()),
+            };
+            let is_new = lost != board.ledger_error().as_deref().cloned();
+            match &lost {
+                Some(error) if is_new => error!("{error}"),
+                None if is_new => info!("the ledger is there again"),
+                _ => {}
+            }
+            board.ledger_lost(lost);
             tokio::time::sleep(LEDGER_INTERVAL).await;
         }
         error!("the ledger's writing thread has ended");

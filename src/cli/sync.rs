@@ -73,9 +73,9 @@ fn wanted(arguments: &SyncArguments, today: Day) -> Result<Wanted, String> {
 /// The error, with what to do if an exporter is running, for which this command is not needed.
 fn in_use(error: LedgerError) -> anyhow::Error {
     match error {
-        LedgerError::InUse { ref pid, .. } => anyhow!(
-            "{error}\n\n  tip: a running exporter syncs by itself; to have it fetch now what is missing: kill -HUP {pid}"
-        ),
+        LedgerError::InUse { .. } => {
+            anyhow!("{error}\n\n  tip: a running exporter syncs by itself")
+        }
         error => error.into(),
     }
 }

@@ -330,11 +330,9 @@ impl Client {
                 .body(json.clone()),
         };
         let question = Question::now(&*self.clock);
-        let mut response = request
-            .header(AUTHORIZATION, credential.header())
-            .send()
-            .await
-            .map_err(transport::broken)?;
+        let request = request.header(AUTHORIZATION, credential.header());
+        let request = request.build().map_err(transport::broken)?;
+        let mut response = self.http.send(request).await?;
         let skew = question.skew(response.headers(), &*self.clock);
         self.clock.hear(skew);
         if let Some(skew) = skew {

@@ -4,13 +4,16 @@
 //! Hooks that speak HTTP are built on the same ground.
 
 use std::error::Error;
+use std::fmt::Debug;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::header::{
     ACCEPT, AGE, CACHE_CONTROL, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
-use reqwest::{ClientBuilder, Response, redirect, retry};
+use reqwest::{ClientBuilder, Request, Response, redirect, retry};
 use tokio::time::Instant;
 use url::{Host, Url};
 
@@ -26,8 +29,20 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct HttpClient {
     pub(super) http: reqwest::Client,
+    wire: Option<Arc<dyn Wire>>,
     pub(super) base_url: Url,
     pub(super) timeout: Duration,
+    /// The certificates of the file that was named, as they were read.
+    certificates: Option<Arc<[u8]>>,
+}
+
+/// Carries requests to a FlowGent that no socket leads to, such as one in memory.
+pub trait Wire: Debug + Send + Sync + 'static {
+    /// Returns the answer to `request`.
+    fn send(
+        &self,
+        request: Request,
+    ) -> Pin<Box<dyn Future<Output = Result<Response, ApiError>> + Send>>;
 }
 
 /// Why FlowGent cannot be talked to at all.
@@ -59,11 +74,39 @@ impl HttpClient {
         } else {
             builder
         };
+        let certificates = match &settings.roots {
+            Roots::File(path) => std::fs::read(path).ok().map(Arc::from),
+            Roots::Bundled | Roots::System => None,
+        };
         Ok(Self {
             http: builder.build().map_err(HttpClientError::Build)?,
+            wire: None,
             base_url: settings.base_url.clone(),
             timeout: settings.timeout,
+            certificates,
         })
+    }
+
+    /// Whether both trust the same certificates.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.certificates == other.certificates
+    }
+
+    /// The same client over `wire` instead of sockets.
+    #[must_use]
+    pub fn over(self, wire: Arc<dyn Wire>) -> Self {
+        Self {
+            wire: Some(wire),
+            ..self
+        }
+    }
+
+    /// Sends a request and returns the head of its answer.
+    pub(super) async fn send(&self, request: Request) -> Result<Response, ApiError> {
+        match &self.wire {
+            Some(wire) => wire.send(request).await,
+            None => self.http.execute(request).await.map_err(broken),
+        }
     }
 
     /// Asks FlowGent for nothing but its time, without a key, and has `clock` hear it.
@@ -72,14 +115,12 @@ impl HttpClient {
     /// There was no answer.
     pub async fn ask_the_time(&self, clock: &dyn Clock) -> Result<(), ApiError> {
         let question = Question::now(clock);
-        let response = self
+        let request = self
             .http
             .head(self.base_url.clone())
             .header(CACHE_CONTROL, "no-cache")
-            .timeout(CONNECT_TIMEOUT)
-            .send()
-            .await
-            .map_err(broken)?;
+            .timeout(CONNECT_TIMEOUT);
+        let response = self.send(request.build().map_err(broken)?).await?;
         clock.hear(question.skew(response.headers(), clock));
         Ok(())
     }

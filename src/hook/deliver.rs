@@ -5,7 +5,7 @@
 //! know nothing of each other.
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -46,8 +46,8 @@ pub struct Hooks {
     pub telemetry: Telemetry,
 }
 
-/// How a hook comes to its sender.
-type MakeSender = Arc<dyn Fn(&Settings, &Hooks) -> Sender + Send + Sync>;
+/// Makes the sender of a hook.
+pub type MakeSender = Arc<dyn Fn(&Settings, &Hooks) -> Sender + Send + Sync>;
 
 /// Runs a worker for each hook.
 pub struct Deliverer {
@@ -69,7 +69,9 @@ impl Deliverer {
         Self::with_senders(hooks, Arc::new(Sender::new), ledger)
     }
 
-    fn with_senders(hooks: Hooks, make_sender: MakeSender, ledger: Ledger) -> Self {
+    /// A deliverer to `hooks` by the senders that `make_sender` makes.
+    #[must_use]
+    pub fn with_senders(hooks: Hooks, make_sender: MakeSender, ledger: Ledger) -> Self {
         for settings in &hooks.settings {
             hooks.telemetry.hook_added(&settings.name);
         }

@@ -28,13 +28,13 @@ mod webhook;
 mod whatsapp;
 mod worker;
 
-pub use deliver::{Deliverer, Hooks};
+pub use deliver::{Deliverer, Hooks, MakeSender};
 pub use email::hello;
 pub(crate) use post::{Place, Poster, Refusal};
 pub use quiet::QuietHours;
 pub use reach::reach;
 pub(crate) use reach::reach_place;
-pub use sender::Sender;
+pub use sender::{Receiver, Sender, Taking};
 pub use signature::{SigningKeyError, check_signing_secret};
 pub use target::not_public;
 pub use template::{Preset, Template, TemplateError};

@@ -132,11 +132,11 @@ impl Handler {
     /// The outcomes that are counted from zero, so that a rate over them sees the first.
     const fn outcomes(self) -> &'static [StatusCode] {
         match self {
-            Self::Metrics | Self::Healthy => &[StatusCode::OK],
+            Self::Metrics => &[StatusCode::OK],
             Self::Page(sight) => sight.outcomes(),
             Self::Reload => &[StatusCode::OK, StatusCode::INTERNAL_SERVER_ERROR],
             Self::Guard => &[StatusCode::UNAUTHORIZED],
-            Self::Ready => &[StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE],
+            Self::Healthy | Self::Ready => &[StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE],
             Self::Api(endpoint) => endpoint.outcomes(),
             Self::None => &[StatusCode::NOT_FOUND],
         }
@@ -245,7 +245,7 @@ async fn answer(state: &State, handler: Handler, method: &Method, asked: &Asked<
             let page = async { Ok(pages::answer(sight, state, asked).await) };
             admitted(state, page).await.unwrap_or_else(|_| busy())
         }
-        Handler::Healthy => response::text(StatusCode::OK, "healthy\n"),
+        Handler::Healthy => healthy(state),
         Handler::Ready => ready(state),
         Handler::Reload => reload(state).await,
         Handler::Api(endpoint) => admitted(state, api::answer(endpoint, state, asked))
@@ -313,6 +313,16 @@ fn metrics(state: &State, asked: &Asked<'_>) -> Reply {
     set(&mut reply, VARY, "Accept, Accept-Encoding");
     set(&mut reply, CACHE_CONTROL, "no-store");
     reply
+}
+
+fn healthy(state: &State) -> Reply {
+    match state.board.ledger_error() {
+        None => response::text(StatusCode::OK, "healthy\n"),
+        Some(reason) => response::text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("not healthy: {reason}\n"),
+        ),
+    }
 }
 
 fn ready(state: &State) -> Reply {

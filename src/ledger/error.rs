@@ -50,6 +50,16 @@ pub enum LedgerError {
         /// The process that has it, or `unknown` in the instant before it has said so.
         pid: String,
     },
+    /// A file of the open ledger was removed, moved or replaced.
+    #[error(
+        "ledger {path}: {file} was removed or replaced while the exporter runs, so nothing is written any more: put the very file back, or start the exporter again to go on with what is there now"
+    )]
+    Gone {
+        /// The ledger's file.
+        path: PathBuf,
+        /// The file that is not there, or another one.
+        file: PathBuf,
+    },
     /// The file is something else.
     #[error("{path} is not an SQLite file, so not a ledger; it was left as it is")]
     NotSqlite {

@@ -1,9 +1,9 @@
 //! The ledger's file: found or created, locked against a second process, opened for one purpose.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -174,7 +174,15 @@ impl Place {
 /// it ends; the file itself stays, since removing it would let two processes lock two files.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+}
+
+/// A file, whatever its name: its device and inode.
+pub(super) type FileId = (u64, u64);
+
+/// Which file that is.
+pub(super) fn file_id(metadata: &Metadata) -> FileId {
+    (metadata.dev(), metadata.ino())
 }
 
 impl Lock {
@@ -215,8 +223,13 @@ impl Lock {
             Err(cause) if cause.kind() != io::ErrorKind::StorageFull => {
                 Err(io_error(&place.shown, "write", &path)(cause))
             }
-            _ => Ok(Self { _file: file }),
+            _ => Ok(Self { file }),
         }
+    }
+
+    /// Which file is locked.
+    pub(super) fn file_id(&self) -> Option<FileId> {
+        self.file.metadata().ok().as_ref().map(file_id)
     }
 }
 

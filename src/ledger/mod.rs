@@ -19,6 +19,7 @@
 
 mod agent_history;
 mod alert;
+mod anchor;
 mod backup;
 mod check;
 mod error;
@@ -461,7 +462,7 @@ impl Ledger {
     /// Waits for the writing thread to answer, which it does between two transactions.
     ///
     /// # Errors
-    /// The ledger is closed.
+    /// The ledger is closed, or a file of it was removed or replaced.
     pub async fn ping(&self) -> Result<(), LedgerError> {
         self.writer.ping().await
     }

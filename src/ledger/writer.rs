@@ -7,9 +7,11 @@ use std::path::PathBuf;
 use std::slice;
 use std::thread;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
+use super::anchor::Anchor;
 use super::error::{Fault, LedgerError};
 use super::file::{Lock, Place, io_error};
 use crate::clock;
@@ -29,8 +31,8 @@ pub(super) struct Writer {
 
 enum Message {
     Job(Box<dyn Job>),
-    /// Answer.
-    Ping(oneshot::Sender<()>),
+    /// Answer if the file is there.
+    Ping(oneshot::Sender<Result<(), LedgerError>>),
     /// Do what is queued, then put the file in order, let go of it and answer.
     Close(oneshot::Sender<()>),
 }
@@ -87,13 +89,14 @@ impl Writer {
         let (queue, jobs) = mpsc::channel(QUEUE_LENGTH);
         let path = place.shown.clone();
         let worker = Worker {
+            anchor: Anchor::new(place.clone(), lock),
             place,
             connection,
             telemetry,
         };
         thread::Builder::new()
             .name("ledger-writer".into())
-            .spawn(move || worker.serve(jobs, lock))
+            .spawn(move || worker.serve(jobs))
             .map_err(io_error(&path, "start the writing thread of", &path))?;
         Ok(Self { path, queue })
     }
@@ -122,7 +125,7 @@ impl Writer {
         answer.await.map_err(|_| closed())?
     }
 
-    /// Waits until the thread answers.
+    /// Waits until the thread answers that the file is there.
     pub(super) async fn ping(&self) -> Result<(), LedgerError> {
         let closed = || LedgerError::Closed {
             path: self.path.clone(),
@@ -130,7 +133,7 @@ impl Writer {
         let (caller, answer) = oneshot::channel();
         let ping = Message::Ping(caller);
         self.queue.send(ping).await.map_err(|_| closed())?;
-        answer.await.map_err(|_| closed())
+        answer.await.map_err(|_| closed())?
     }
 
     /// Waits until what is queued is done and the file is in order and let go of.
@@ -147,10 +150,12 @@ struct Worker {
     place: Place,
     connection: Connection,
     telemetry: Telemetry,
+    /// Holds the lock until the connection is closed.
+    anchor: Anchor,
 }
 
 impl Worker {
-    fn serve(mut self, mut queue: mpsc::Receiver<Message>, lock: Lock) {
+    fn serve(mut self, mut queue: mpsc::Receiver<Message>) {
         self.measure_size();
         let mut closers = Vec::new();
         let mut next = queue.blocking_recv();
@@ -158,7 +163,7 @@ impl Worker {
             match message {
                 Message::Ping(caller) => {
                     // Who no longer waits need not know.
-                    let _ = caller.send(());
+                    let _ = caller.send(self.anchor.check());
                 }
                 Message::Close(caller) => {
                     // What was queued before is still received, and nothing more is let in.
@@ -185,7 +190,6 @@ impl Worker {
             }
         }
         self.finish();
-        drop(lock);
         for closer in closers {
             let _ = closer.send(());
         }
@@ -213,6 +217,7 @@ impl Worker {
         let Some(name) = batch.first().map(|job| job.transaction()) else {
             return Ok(());
         };
+        self.anchor.check()?;
         let started = clock::instant();
         let outcome = in_transaction(&mut self.connection, |connection| {
             batch.iter_mut().try_for_each(|job| job.run(connection))
@@ -231,7 +236,13 @@ impl Worker {
     }
 
     /// Moves the log into the file. What fails here is nothing lost: the next start does it.
-    fn finish(self) {
+    fn finish(mut self) {
+        if self.anchor.check().is_err() {
+            // A log that is there now may be another ledger's.
+            let keep_log = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+            let _ = self.connection.set_db_config(keep_log, true);
+            return;
+        }
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
         let outcome = self
             .connection

@@ -31,6 +31,8 @@ pub struct Facts<'a> {
     pub accounts: &'a [AccountPlace],
     /// Why the config that was read last is not the one in use.
     pub config_error: Option<&'a str>,
+    /// Why nothing can be kept any more.
+    pub ledger_error: Option<&'a str>,
     /// Why this host's clock is not believed.
     pub clock: Option<&'a str>,
     /// What is known of syncs.
@@ -51,6 +53,12 @@ impl Facts<'_> {
                 format!("The config was read again and is wrong: {error}."),
                 "The one from before stays in use. Correct the file and send SIGHUP; `check` shows \
                  the place of the mistake.",
+            ));
+        }
+        if let Some(error) = self.ledger_error {
+            troubles.push(Trouble::severe(
+                format!("The ledger is gone: {error}."),
+                "What is shown here was read before. Nothing is kept until then, and no alert is told.",
             ));
         }
         if let Some(reason) = self.clock {
@@ -309,6 +317,7 @@ mod tests {
         let facts = Facts {
             accounts: &places(),
             config_error: None,
+            ledger_error: None,
             clock: None,
             sync,
             disabled_hooks: &[],
@@ -409,6 +418,7 @@ mod tests {
         };
         let facts = Facts {
             accounts: &places(),
+            ledger_error: None,
             clock: None,
             config_error: Some("config.toml: line 3"),
             sync: &SyncStatus {

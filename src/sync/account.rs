@@ -26,9 +26,12 @@ use crate::telemetry::Telemetry;
 pub(super) struct Account {
     pub(super) settings: AccountSettings,
     pub(super) client: Client,
-    pub(super) concurrency: usize,
+    api: flowgent::Settings,
+    http: HttpClient,
     /// Whether the last request for its listing says that no other will fare better.
     pub(super) is_paused: AtomicBool,
+    /// Whether its key was refused the last time it was tried.
+    pub(super) refused: AtomicBool,
     /// The agents that failed in the last sync, by their ids: they are asked for last.
     pub(super) troubled: Mutex<HashSet<Arc<str>>>,
     /// The agents that FlowGent refused in the last sync that asked for them, by their ids, and why.
@@ -95,10 +98,12 @@ impl Account {
         Self {
             settings: settings.clone(),
             client: Client::new(http, api, Arc::clone(&settings.name), telemetry, clock),
-            concurrency: api.concurrency,
+            api: api.clone(),
+            http: http.clone(),
             is_paused: AtomicBool::new(false),
             listed: Mutex::default(),
             denied: Mutex::default(),
+            refused: AtomicBool::new(false),
             troubled: Mutex::default(),
             patience: api.timeout,
             warnings: Mutex::default(),
@@ -106,6 +111,21 @@ impl Account {
             excess: Mutex::default(),
             beyond: Mutex::default(),
         }
+    }
+
+    /// Whether both are asked in the same way. Keys are read at each sync anyway.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.settings == other.settings && self.api == other.api && self.http.is_like(&other.http)
+    }
+
+    /// Whether its key was refused the last time it was tried.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// The most requests under way at once.
+    pub(super) const fn concurrency(&self) -> usize {
+        self.api.concurrency
     }
 
     /// Reads the key again, so that it can be rotated while the program runs. A key that was read
@@ -327,6 +347,7 @@ impl Account {
         }));
         let is_paused = listing.as_ref().is_err_and(ApiError::pauses_account);
         self.is_paused.store(is_paused, Ordering::Relaxed);
+        self.refused.store(is_paused, Ordering::Relaxed);
         let tell = |error: ApiError| {
             let text: &dyn fmt::Display = &format!("listing agents: {error}");
             lock(report).account_problem(&self.settings.name, error.outcome(), text);

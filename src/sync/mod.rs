@@ -46,6 +46,8 @@ pub enum Wanted {
     Due(Refresh),
     /// The same for that reason, as of that day: nothing that can be known only later.
     AsOf(Trigger, Day),
+    /// What is missing of the accounts whose keys are refused.
+    Keys,
     /// These windows of every agent, known or not.
     Windows(Vec<Window>),
 }
@@ -155,10 +157,33 @@ impl Syncer {
         }
     }
 
+    /// Whether both ask the same accounts in the same way.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let accounts = || self.accounts.iter().zip(&other.accounts);
+        self.policy == other.policy
+            && self.accounts.len() == other.accounts.len()
+            && accounts().all(|(account, other)| account.is_like(other))
+    }
+
+    /// The names of the accounts whose keys were refused the last time.
+    pub(super) fn refused_accounts(&self) -> Vec<Arc<str>> {
+        let refused = self.accounts.iter().filter(|account| account.is_refused());
+        refused
+            .map(|account| Arc::clone(&account.settings.name))
+            .collect()
+    }
+
     /// The same syncer in the place of `previous`, on the same ledger, which is not used any more: this
-    /// one knows whom that one knew, and the telemetry forgets the accounts that are gone.
+    /// one knows whom that one knew, accounts that are the same go on as they were, and the telemetry
+    /// forgets those that are gone.
     #[must_use]
-    pub fn following(self, previous: &Self) -> Self {
+    pub fn following(mut self, previous: &Self) -> Self {
+        for account in &mut self.accounts {
+            let mut known = previous.accounts.iter();
+            if let Some(same) = known.find(|known| account.is_like(known)) {
+                *account = Arc::clone(same);
+            }
+        }
         let names: HashSet<_> = self
             .accounts
             .iter()
@@ -194,7 +219,17 @@ impl Syncer {
     /// The ledger could not be read or written.
     pub async fn known_members(&self) -> Result<Arc<[Member]>, LedgerError> {
         // What is wrong with a list is told by the first sync, which reads it again.
-        self.members(Ask::Nobody, &Mutex::default()).await
+        self.members(Ask::Nobody, &[], &Mutex::default()).await
+    }
+
+    /// The agents that are known without asking anybody, if they are still the same.
+    pub(super) async fn unchanged_members(&self) -> Result<Option<Arc<[Member]>>, LedgerError> {
+        let before = lock(&self.known)
+            .as_ref()
+            .map(|known| Arc::clone(&known.members));
+        let members = self.known_members().await?;
+        let is_same = before.is_some_and(|before| Arc::ptr_eq(&before, &members));
+        Ok(is_same.then_some(members))
     }
 
     /// Does one sync and says how it went. Ends early, but cleanly, once `stop` is cancelled.
@@ -214,16 +249,20 @@ impl Syncer {
             .set(telemetry::seconds(started));
         observer(Event::Started(started));
         let clock = crate::clock::instant();
-        let result = self.pass(wanted, observer, stop).await.map(|mut report| {
-            report.started = started;
-            report.ended = self.clock.now();
-            report.took = clock.elapsed();
-            report.interrupted = stop.is_cancelled();
-            report
-        });
+        let accounts = self.asked(wanted);
+        let result = self
+            .pass(wanted, &accounts, observer, stop)
+            .await
+            .map(|mut report| {
+                report.started = started;
+                report.ended = self.clock.now();
+                report.took = clock.elapsed();
+                report.interrupted = stop.is_cancelled();
+                report
+            });
         let outcome = result.as_ref().map_or(Outcome::Failed, Report::outcome);
         if let Ok(report) = &result {
-            self.show_problems(report);
+            self.show_problems(report, &accounts);
         }
         self.telemetry
             .syncs
@@ -241,9 +280,17 @@ impl Syncer {
         result
     }
 
-    /// Shows how often each account met each kind of problem.
-    fn show_problems(&self, report: &Report) {
-        for account in &self.accounts {
+    /// The accounts that are asked for what is `wanted`.
+    fn asked(&self, wanted: &Wanted) -> Vec<Arc<Account>> {
+        let accounts = self.accounts.iter();
+        let is_asked =
+            |account: &&Arc<Account>| !matches!(wanted, Wanted::Keys) || account.is_refused();
+        accounts.filter(is_asked).cloned().collect()
+    }
+
+    /// Shows how often each of `accounts` met each kind of problem.
+    fn show_problems(&self, report: &Report, accounts: &[Arc<Account>]) {
+        for account in accounts {
             let account = &*account.settings.name;
             for kind in PROBLEM_KINDS {
                 let agents = report.problem_count(account, kind);
@@ -258,29 +305,29 @@ impl Syncer {
     async fn pass(
         &self,
         wanted: &Wanted,
+        accounts: &[Arc<Account>],
         observer: &Observer,
         stop: &CancellationToken,
     ) -> Result<Report, LedgerError> {
         let report = Arc::new(Mutex::new(Report::default()));
-        let read_keys = self
-            .accounts
-            .iter()
-            .map(|account| account.read_key(&report));
+        let read_keys = accounts.iter().map(|account| account.read_key(&report));
         join_all(read_keys).await;
         let today = self.clock.today();
         let is_retry = matches!(wanted, Wanted::AsOf(Trigger::Retry, _));
         let ask = match wanted {
             Wanted::AsOf(Trigger::Retry, day) => Ask::Rest(*day),
             Wanted::AsOf(_, day) => Ask::Everybody(*day),
-            Wanted::Due(_) | Wanted::Windows(_) => Ask::Everybody(today),
+            Wanted::Due(_) | Wanted::Keys | Wanted::Windows(_) => Ask::Everybody(today),
         };
-        let members = stop.run_until_cancelled(self.members(ask, &report)).await;
+        let members = stop
+            .run_until_cancelled(self.members(ask, accounts, &report))
+            .await;
         let Some(members) = members.transpose()? else {
             return Ok(take(&report));
         };
         observer(Event::Members(Arc::clone(&members)));
 
-        let work = self.plan(wanted, &members).await?;
+        let work = self.plan(wanted, accounts, &members).await?;
         self.telemetry.windows_planned.inc_by(work.len() as u64);
         self.telemetry
             .windows_left
@@ -296,7 +343,7 @@ impl Syncer {
         // Accounts do not wait for each other, and one that fails harms no other.
         let stop = stop.child_token();
         let mut passes = JoinSet::new();
-        for account in &self.accounts {
+        for account in accounts {
             let mut queue = queues.remove(&*account.settings.name).unwrap_or_default();
             if is_retry {
                 pass::leave_denied(account, &members, &mut queue, &report, observer);
@@ -313,18 +360,20 @@ impl Syncer {
     }
 
     /// The agents of all accounts with their numbers, sorted by account and name; the same list for as
-    /// long as they are the same. Accounts are asked for their listings as `ask` says, and all at once: one
-    /// that hangs adds to no other's wait. The ledger takes over who is there and who has left.
+    /// long as they are the same. The accounts that are `asked` are so for their listings as `ask` says, and
+    /// all at once: one that hangs adds to no other's wait. The ledger takes over who is there and who has left.
     async fn members(
         &self,
         ask: Ask,
+        asked: &[Arc<Account>],
         report: &Mutex<Report>,
     ) -> Result<Arc<[Member]>, LedgerError> {
         let today = Some(self.clock.today());
-        let present = self
-            .accounts
-            .iter()
-            .map(|account| account.agents(&self.ledger, ask, today, report));
+        let present = self.accounts.iter().map(|account| {
+            let is_asked = asked.iter().any(|asked| Arc::ptr_eq(asked, account));
+            let ask = if is_asked { ask } else { Ask::Nobody };
+            account.agents(&self.ledger, ask, today, report)
+        });
         let present = try_join_all(present).await?;
         let mut enrolment = Enrolment {
             today,
@@ -441,6 +490,7 @@ impl Syncer {
     async fn plan(
         &self,
         wanted: &Wanted,
+        accounts: &[Arc<Account>],
         members: &[Member],
     ) -> Result<Vec<(usize, Window)>, LedgerError> {
         let today = self.clock.today();
@@ -450,8 +500,13 @@ impl Syncer {
                 return Ok(plan::newest_first(all));
             }
             Wanted::Due(refresh) => (*refresh, today),
+            Wanted::Keys => (Refresh::NotFetchedToday, today),
             Wanted::AsOf(trigger, day) => (trigger.refresh(), today.min(*day)),
         };
+        let asked: HashSet<&str> = accounts
+            .iter()
+            .map(|account| &*account.settings.name)
+            .collect();
         let mut plans = Vec::with_capacity(members.len());
         let needs = self.needs(today);
         for members in members.chunks(PLANNED_AT_ONCE) {
@@ -465,7 +520,9 @@ impl Syncer {
                 plans.push(plan::windows(self.policy, known, refresh, today));
             }
         }
-        Ok(plan::newest_first(plans.into_iter().enumerate()))
+        let plans = plans.into_iter().enumerate();
+        let plans = plans.filter(|(index, _)| asked.contains(&*members[*index].agent.account));
+        Ok(plan::newest_first(plans))
     }
 }
 

@@ -136,7 +136,7 @@ impl Pass {
         });
         // It is bounded by its own timeout; its retries keep nobody waiting.
         let _ = tokio::time::timeout(self.account.patience, answered.cancelled()).await;
-        for _ in 1..self.account.concurrency {
+        for _ in 1..self.account.concurrency() {
             let pass = Arc::clone(&self);
             workers.spawn(async move { while pass.work_one().await {} });
         }
@@ -221,6 +221,7 @@ impl Pass {
         accepted: Accepted,
         at: DateTime<Utc>,
     ) {
+        self.account.refused.store(false, Ordering::Relaxed);
         lock(&self.state).failures_in_a_row = 0;
         lock(&self.account.denied).remove(&self.members[index].agent.id);
         let agent = self.members[index].number;
@@ -259,6 +260,9 @@ impl Pass {
             return;
         }
         (self.observer)(Event::Left(1));
+        if error.pauses_account() {
+            self.account.refused.store(true, Ordering::Relaxed);
+        }
         if error.is_account_wide() {
             let name = &self.account.settings.name;
             lock(&self.report).account_problem(name, error.outcome(), error);

@@ -34,6 +34,8 @@ pub enum Trigger {
     Retry,
     /// A new config was read.
     Reload,
+    /// The config was read again and is the same, but keys are refused.
+    Keys,
     /// A person asked for it.
     Manual,
 }
@@ -44,7 +46,7 @@ impl Trigger {
     pub const fn refresh(self) -> Refresh {
         match self {
             Self::Scheduled | Self::Manual => Refresh::Unsettled,
-            Self::Startup | Self::Retry | Self::Reload => Refresh::NotFetchedToday,
+            Self::Startup | Self::Retry | Self::Reload | Self::Keys => Refresh::NotFetchedToday,
         }
     }
 
@@ -56,6 +58,7 @@ impl Trigger {
             Self::Scheduled => "scheduled",
             Self::Retry => "retry",
             Self::Reload => "reload",
+            Self::Keys => "keys",
             Self::Manual => "manual",
         }
     }

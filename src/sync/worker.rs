@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::SecondsFormat;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error};
+use tracing::{error, info};
 
 use super::schedule::{self, Rest, Schedule, Trigger};
 use super::{Event, Observer, Problem, Syncer, Wanted};
@@ -19,20 +19,21 @@ use crate::telemetry::{self, Telemetry};
 /// How often the clock is looked at.
 const TICK: Duration = Duration::from_secs(1);
 
-/// A new config for a running worker. What is under way ends early, and a sync by the new config
-/// follows at once.
+/// A new config for a running worker. If it changes what is asked of FlowGent, or when, a sync that is under
+/// way ends early, and another follows at once.
 pub struct Reload {
     /// Does the syncs from now on.
     pub syncer: Syncer,
     /// When they happen.
     pub schedule: schedule::Settings,
-    /// Who is told what happens in them.
+    /// Is told who the agents are, and what happens in the syncs of the new config.
     pub observer: Observer,
 }
 
 /// Runs syncs by the schedule.
 pub struct Worker {
     syncer: Syncer,
+    settings: schedule::Settings,
     schedule: Schedule,
     instance: u64,
     clock: SharedClock,
@@ -56,6 +57,7 @@ impl Worker {
         let schedule = Schedule::new(settings, instance, clock.now());
         Self {
             syncer,
+            settings: settings.clone(),
             schedule,
             instance,
             clock,
@@ -73,30 +75,22 @@ impl Worker {
         mut reloads: mpsc::Receiver<Reload>,
         stop: CancellationToken,
     ) {
-        let mut pending = None;
         while !stop.is_cancelled() {
-            let trigger = match pending.take() {
-                Some(reload) => {
-                    self.reload(reload);
-                    if !self.clock.is_known() {
-                        continue;
-                    }
-                    Trigger::Reload
+            let mut trigger = self.due();
+            if trigger.is_none() {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = wake.notified() => {}
+                    Some(reload) = reloads.recv() => trigger = self.reload(reload).await,
+                    () = tokio::time::sleep(TICK) => {}
                 }
-                None => match self.due() {
-                    Some(trigger) => trigger,
-                    None => {
-                        tokio::select! {
-                            () = stop.cancelled() => {}
-                            () = wake.notified() => {}
-                            reload = reloads.recv() => pending = reload,
-                            () = tokio::time::sleep(TICK) => {}
-                        }
-                        continue;
-                    }
-                },
-            };
-            pending = self.sync(trigger, &mut reloads, &stop).await;
+            }
+            while let Some(next) = trigger.take() {
+                let broken_off_by = self.sync(next, &mut reloads, &stop).await;
+                trigger = broken_off_by
+                    .filter(|_| !stop.is_cancelled())
+                    .map(|reload| self.take_over(reload));
+            }
         }
     }
 
@@ -107,33 +101,70 @@ impl Worker {
         is_known.then(|| self.schedule.due(time.now)).flatten()
     }
 
-    fn reload(&mut self, reload: Reload) {
+    /// Follows a reload. If it changes nothing, nothing is asked but whether refused keys are good now.
+    async fn reload(&mut self, reload: Reload) -> Option<Trigger> {
+        let trigger = if !self.is_as_before(&reload).await {
+            self.take_over(reload)
+        } else if !self.syncer.refused_accounts().is_empty() {
+            Trigger::Keys
+        } else {
+            return None;
+        };
+        self.clock.is_known().then_some(trigger)
+    }
+
+    /// Whether the reload changes neither what is asked of FlowGent nor when. If so, its observer is told
+    /// who the agents are.
+    async fn is_as_before(&self, reload: &Reload) -> bool {
+        if reload.schedule != self.settings || !reload.syncer.is_like(&self.syncer) {
+            return false;
+        }
+        // The lists of agents in files may still be others.
+        match self.syncer.unchanged_members().await {
+            Ok(Some(members)) => {
+                (reload.observer)(Event::Members(members));
+                true
+            }
+            // What is wrong with the ledger is told by the sync that follows.
+            Ok(None) | Err(_) => false,
+        }
+    }
+
+    fn take_over(&mut self, reload: Reload) -> Trigger {
         self.syncer = reload.syncer.following(&self.syncer);
         self.observer = reload.observer;
         self.schedule
             .reconfigure(&reload.schedule, self.instance, self.clock.now());
+        self.settings = reload.schedule;
+        Trigger::Reload
     }
 
-    /// Does one sync. Returns the last reload that came meanwhile.
+    /// Does one sync. Returns the last of the reloads that have broken it off.
     async fn sync(
         &mut self,
         trigger: Trigger,
         reloads: &mut mpsc::Receiver<Reload>,
         stop: &CancellationToken,
     ) -> Option<Reload> {
-        debug!(trigger = trigger.as_str(), "sync started");
+        info!(trigger = trigger.as_str(), "sync started");
         let stop_sync = stop.child_token();
+        let refused = self.syncer.refused_accounts();
         let as_of = self.schedule.as_of();
-        let wanted = Wanted::AsOf(trigger, as_of);
-        let mut pending = None;
+        let wanted = match trigger {
+            Trigger::Keys => Wanted::Keys,
+            _ => Wanted::AsOf(trigger, as_of),
+        };
+        let mut broken_off_by = None;
         let result = {
             let mut sync = std::pin::pin!(self.syncer.run(&wanted, &self.observer, &stop_sync));
             loop {
                 tokio::select! {
                     result = &mut sync => break result,
                     Some(reload) = reloads.recv() => {
-                        stop_sync.cancel();
-                        pending = Some(reload);
+                        if broken_off_by.is_some() || !self.is_as_before(&reload).await {
+                            stop_sync.cancel();
+                            broken_off_by = Some(reload);
+                        }
                     }
                     () = tokio::time::sleep(TICK) => {
                         if self.schedule.poll_is_due(self.clock.now()) {
@@ -147,14 +178,23 @@ impl Worker {
             .as_ref()
             .map_or(Rest::Failed, |report| report.rest(as_of));
         let now = self.clock.now();
-        self.schedule.finished(rest, now);
+        // The retry of what other accounts lack stays as it is.
+        if trigger != Trigger::Keys {
+            self.schedule.finished(rest, now);
+        }
         let next = self.schedule.next(now);
         self.telemetry
             .sync_next_timestamp
             .set(telemetry::seconds(next));
         let ending = match result {
-            Ok(report) => {
+            Ok(mut report) => {
                 report.log(trigger, next, &self.problems);
+                if trigger == Trigger::Keys {
+                    // What was told of other accounts stands.
+                    let others = self.problems.iter();
+                    let others = others.filter(|problem| !refused.contains(&problem.account));
+                    report.problems.extend(others.cloned());
+                }
                 self.problems.clone_from(&report.problems);
                 Ok(Arc::new(report))
             }
@@ -169,6 +209,6 @@ impl Worker {
         };
         (self.observer)(Event::Ended(ending));
         (self.observer)(Event::Scheduled(next));
-        pending
+        broken_off_by
     }
 }

@@ -130,6 +130,6 @@ async fn half_a_list_of_agents_at_a_start_loses_none_of_them() {
     assert!(whole(&exporter.scrape().await));
     exporter.wait_for_log("kind=agents_file").await;
     exporter.signal("HUP").await;
-    exporter.wait_for_log("trigger=reload").await;
+    exporter.wait_for_log("config reloaded").await;
     assert!(whole(&exporter.scrape().await));
 }

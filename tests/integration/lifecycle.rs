@@ -56,7 +56,7 @@ async fn a_restart_later_the_same_day_asks_for_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_before_the_daily_poll_catches_up_at_once_and_the_poll_asks_again() {
+async fn a_start_shortly_before_the_daily_poll_leaves_yesterday_to_it() {
     let scene = Scene::new("2026-03-10T09:00:00");
     let exporter = scene.start().await;
     exporter.wait_until_whole(&scene).await;
@@ -65,11 +65,11 @@ async fn a_start_before_the_daily_poll_catches_up_at_once_and_the_poll_asks_agai
     scene.simulator.journal().clear();
     scene.set_time("2026-03-11T00:05:00");
     let exporter = scene.start().await;
+    exporter.wait_for_syncs(1).await;
+    assert_eq!(scene.simulator.journal().total(), 0);
+    scene.set_time("2026-03-11T00:10:00");
     exporter.wait_until_whole(&scene).await;
     assert_eq!(scene.simulator.journal().total(), 5);
-    scene.set_time("2026-03-11T00:10:00");
-    exporter.wait_for_syncs(2).await;
-    assert_eq!(scene.simulator.journal().total(), 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -294,4 +294,58 @@ async fn discovered_agents_survive_a_restart_while_flowgent_is_away() {
         scrape.get("flowgent_exporter_syncs_total{outcome=\"complete\"}"),
         Some(1.0)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_that_is_removed_while_it_runs_is_noticed_and_nothing_is_written_into_the_ghost() {
+    let scene = Scene::new("2026-03-04T09:00:00");
+    let exporter = scene.start().await;
+    exporter.wait_until_whole(&scene).await;
+    scene.simulator.journal().clear();
+    let files = [
+        "ledger.db",
+        "ledger.db-wal",
+        "ledger.db-shm",
+        "ledger.db.lock",
+    ];
+    for file in files {
+        std::fs::rename(scene.path(file), scene.path(&format!("{file}.aside"))).unwrap();
+    }
+    let reason = "was removed or replaced while the exporter runs";
+    exporter.wait_for_log(reason).await;
+    assert_eq!(exporter.logged("level=error"), 1);
+    let (head, body) = exporter.get("/-/healthy", "").await;
+    let body = String::from_utf8(body).unwrap();
+    assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+    assert!(
+        body.contains(reason) && body.contains("start the exporter again"),
+        "{body}"
+    );
+    let (_, page) = exporter.get("/", "").await;
+    assert!(String::from_utf8(page).unwrap().contains(reason));
+
+    // No second process begins at its place, and the next poll keeps nothing.
+    let second = crate::harness::run(&scene, &["sync"]).await;
+    let said = String::from_utf8(second.stderr).unwrap();
+    let in_use = format!("is in use by process {}", exporter.pid());
+    assert!(said.contains(&in_use), "{said}");
+    scene.set_time("2026-03-05T00:10:00");
+    exporter.wait_for_log("sync failed").await;
+    let agents = scene.agents();
+    let scrape = exporter.scrape().await;
+    for agent in &agents {
+        assert_eq!(scrape.of(agent, "missing_days"), Some(1.0));
+    }
+
+    // The very file is good again.
+    for file in files {
+        std::fs::rename(scene.path(&format!("{file}.aside")), scene.path(file)).unwrap();
+    }
+    exporter.wait_for_log("the ledger is there again").await;
+    let (head, _) = exporter.get("/-/healthy", "").await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    scene.set_time("2026-03-05T00:30:00");
+    exporter.wait_until_whole(&scene).await;
+    exporter.stop().await;
+    scene.assert_ledger_is_the_truth().await;
 }

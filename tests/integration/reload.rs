@@ -3,7 +3,9 @@
 use flowgent_exporter::day::TRACKING_START;
 use flowgent_exporter::simulator::{Endpoint, Fault, Times};
 
-use crate::harness::{Scene, Scrape, day};
+use futures_util::future::join_all;
+
+use crate::harness::{Exporter, Scene, Scrape, day, request, wait_for};
 
 const SUCCESSFUL: &str = "flowgent_exporter_config_last_reload_successful";
 
@@ -174,4 +176,146 @@ async fn an_account_that_is_taken_out_leaves_no_series_behind() {
         })
         .await;
     assert_eq!(scrape.of(&globex[0], "up"), Some(1.0));
+}
+
+const NEXT: &str = "flowgent_exporter_sync_next_timestamp_seconds";
+
+/// Reloads, and returns once the exporter has told `times` in all that it has.
+async fn reload(exporter: &Exporter, times: usize) {
+    exporter.signal("HUP").await;
+    wait_for("the reload", async || {
+        let told = exporter.logged("config reloaded");
+        if told == times { Ok(()) } else { Err(told) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_that_changes_nothing_asks_nothing_and_puts_no_retry_off() {
+    let scene = Scene::new("2026-03-04T09:00:00");
+    let late = scene.agent("acme", "support");
+    let faults = scene.simulator.faults();
+    faults.add_for(&late, Fault::MissingDay, Times::Always);
+    let exporter = scene.start().await;
+    let scrape = exporter.wait_for_syncs(1).await;
+    let (asked, next) = (scene.simulator.journal().total(), scrape.get(NEXT));
+    scene.set_time("2026-03-04T09:10:00");
+    reload(&exporter, 1).await;
+    reload(&exporter, 2).await;
+    // Alerting is none of FlowGent's business: the new rule fires without a sync.
+    let rule = "[[rule]]\nname = \"busy\"\nkind = \"usage\"\nover = 0.001\nspan = \"month_to_date\"\n\
+                match = { agent = \"sales\" }\n";
+    scene.write("config.toml", &scene.config(rule));
+    reload(&exporter, 3).await;
+    let firing = "flowgent_alert_firing{rule=\"busy\",subject=\"acme/sales\"}";
+    let scrape = exporter
+        .wait_until("the rule to fire", |scrape| scrape.get(firing) == Some(1.0))
+        .await;
+    assert_eq!(scrape.get(NEXT), next);
+    assert_eq!(scrape.syncs(), 1.0);
+    assert_eq!(scene.simulator.journal().total(), asked);
+    scene.set_time("2026-03-04T09:15:01");
+    exporter.wait_for_log("trigger=retry").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_does_not_break_off_a_sync_that_it_does_not_change() {
+    let scene = Scene::new("2026-03-04T09:00:00");
+    let hanging = scene.agent("acme", "support");
+    let faults = scene.simulator.faults();
+    faults.add_for(&hanging, Fault::Hang, Times::Count(1));
+    let config = scene.config("").replace("\"30s\"", "\"4s\"");
+    scene.write("config.toml", &config);
+    let exporter = scene.start().await;
+    exporter
+        .wait_until("the sync to hang", |scrape| {
+            scrape.get("flowgent_exporter_sync_running") == Some(1.0)
+                && scene.simulator.journal().count(&hanging, Endpoint::Usage) > 0
+        })
+        .await;
+    reload(&exporter, 1).await;
+    exporter
+        .wait_for_log("trigger=startup outcome=complete")
+        .await;
+    assert_eq!(exporter.scrape().await.syncs(), 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_tries_refused_keys_and_asks_no_other_account() {
+    let scene = Scene::new("2026-03-04T09:00:00");
+    scene.write("acme.key", "test-key-nobody");
+    let late = scene.agent("globex", "shop");
+    let faults = scene.simulator.faults();
+    faults.add_for(&late, Fault::MissingDay, Times::Always);
+    let exporter = scene.start().await;
+    let next = exporter.wait_for_syncs(1).await.get(NEXT);
+    scene.simulator.journal().clear();
+    let asked = |account: &str| -> u64 {
+        let agents = scene.simulator.world().agents(account).iter();
+        agents
+            .map(|agent| scene.simulator.journal().count(agent, Endpoint::Usage))
+            .sum()
+    };
+    reload(&exporter, 1).await;
+    exporter.wait_for_log("trigger=keys outcome=failed").await;
+    assert_eq!((asked("acme"), asked("globex")), (1, 0));
+
+    scene.write("acme.key", scene.simulator.world().key("acme").expose());
+    exporter.signal("HUP").await;
+    let support = scene.agent("acme", "support");
+    let scrape = exporter
+        .wait_until("acme's history", |scrape| {
+            scene.gaps_of(&support, scrape).is_empty()
+                && scrape.get("flowgent_exporter_sync_running") == Some(0.0)
+        })
+        .await;
+    assert_eq!(asked("globex"), 0);
+    assert_eq!(scrape.get(NEXT), next, "globex's retry stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_schedule_syncs() {
+    let scene = Scene::new("2026-03-04T09:00:00");
+    let exporter = scene.start().await;
+    exporter.wait_until_whole(&scene).await;
+    let config = scene
+        .config("")
+        .replace("[schedule]", "[schedule]\ncron = \"0 0 12 * * *\"");
+    scene.write("config.toml", &config);
+    exporter.signal("HUP").await;
+    exporter
+        .wait_for_log("trigger=reload outcome=complete")
+        .await;
+    let noon = day("2026-03-04").start().timestamp() + 12 * 3600;
+    exporter
+        .wait_until("the new schedule", |scrape| {
+            scrape.get(NEXT) == Some(noon as f64)
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reloads_that_come_together_are_one_and_leave_no_task_behind() {
+    let scene = Scene::new("2026-03-04T09:00:00");
+    let exporter = Exporter::start(&scene, &["--web.enable-lifecycle"]).await;
+    exporter.wait_until_whole(&scene).await;
+    let tasks = |scrape: &Scrape| scrape.get("flowgent_exporter_runtime_tasks").unwrap();
+    let before = tasks(&exporter.scrape().await);
+    let reload = || request(exporter.address(), "POST", "/-/reload", "");
+    let replies = join_all((0..20).map(|_| reload())).await;
+    for (head, body) in replies {
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        assert_eq!(body, b"config reloaded\n");
+    }
+    let together = exporter.logged("config reloaded");
+    assert!(together <= 3, "{together}");
+    for _ in 0..20 {
+        reload().await;
+    }
+    assert_eq!(exporter.logged("config reloaded"), together + 20);
+    exporter
+        .wait_until("as many tasks as before", |scrape| {
+            tasks(scrape) <= before + 1.0
+        })
+        .await;
 }

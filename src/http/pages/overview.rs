@@ -158,11 +158,13 @@ async fn read(ledger: &View, list: &List, today: Day) -> Result<FromLedger, Ledg
 impl FromLedger {
     fn troubles(&self, state: &State, sync: &SyncStatus) -> Vec<Trouble> {
         let (accounts, config_error) = (state.board.accounts(), state.board.config_error());
+        let ledger_error = state.board.ledger_error();
         let standing = state.clock.time().standing;
         let clock = standing.is_wrong().then(|| standing.to_string());
         let facts = Facts {
             accounts: &accounts,
             config_error: config_error.as_deref().map(String::as_str),
+            ledger_error: ledger_error.as_deref().map(String::as_str),
             clock: clock.as_deref(),
             sync,
             disabled_hooks: &self.disabled_hooks,

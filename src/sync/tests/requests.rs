@@ -373,7 +373,7 @@ async fn a_budget_has_earlier_days_asked_for_than_the_history_start_until_they_a
             .collect::<Vec<_>>()
     };
     assert_eq!(asked(&stage, 0), ["2026-11-01..2026-11-22"]);
-    assert_eq!(asked(&stage, 1), ["2026-11-16..2026-11-22"]);
+    assert_eq!(asked(&stage, 1), ["2026-11-15..2026-11-22"]);
     assert_eq!(asked(&stage, 2), ["2026-11-20..2026-11-22"]);
     // They are known for good, also to a program that has just started.
     stage.restart().await;

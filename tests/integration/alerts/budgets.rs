@@ -125,7 +125,6 @@ async fn a_first_start_with_a_long_history_tells_only_how_the_current_period_sta
     wait_until_told(&exporter, &scene).await;
     exporter.signal("HUP").await;
     exporter.wait_for_log("config reloaded").await;
-    exporter.wait_for_syncs(2).await;
     wait_until_told(&exporter, &scene).await;
     assert_eq!(receiver.received().len(), 1);
 

@@ -1,0 +1,65 @@
+//! Years of an exporter: those that are drawn from the commit, those that failed once, and each case that was
+//! seen to go wrong by itself.
+
+mod cases;
+mod life;
+
+use std::process::Command;
+use std::thread;
+
+use life::scene::http;
+use life::year::{Trouble, live};
+
+/// Seeds of years in which something went wrong once, and what could go wrong in them.
+const FAILED: [(u64, &str); 0] = [];
+/// How long a year is, in days.
+const DAYS: i32 = 365;
+/// How many years are drawn: two minutes' worth on two cores.
+const DRAWN: u64 = 8;
+
+/// Lives through years, two at a time, and fails if anything is wrong in one of them.
+fn must_hold(years: &[(u64, &str)]) {
+    let http = http();
+    thread::scope(|scope| {
+        for half in years.chunks(years.len().div_ceil(2).max(1)) {
+            let http = &http;
+            scope.spawn(move || {
+                for (seed, troubles) in half {
+                    let outcome = live(*seed, DAYS, Trouble::named(troubles), 1, http);
+                    println!(
+                        "seed {seed}: {:.1} agent-years, {} messages, {} restarts",
+                        outcome.agent_years, outcome.messages, outcome.restarts
+                    );
+                    if let Some(failure) = outcome.failure {
+                        panic!("troubles {troubles}, {failure}");
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// A number that each commit has its own of.
+fn commit() -> u64 {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let asked = Command::new("git")
+        .args(["-C", root, "rev-parse", "HEAD"])
+        .output();
+    let said = asked.map(|output| output.stdout).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said);
+    // Where there is no repository, the same years are lived through each time.
+    u64::from_str_radix(said.get(..12).unwrap_or("1"), 16).unwrap_or(1)
+}
+
+#[test]
+fn whatever_happens_in_a_year_the_last_word_stays_true() {
+    let years: Vec<_> = (0..DRAWN)
+        .map(|number| (commit().wrapping_add(number), "all"))
+        .collect();
+    must_hold(&years);
+}
+
+#[test]
+fn years_that_failed_once_hold() {
+    must_hold(&FAILED);
+}
