@@ -246,7 +246,7 @@ fn missing(life: &mut Life, known: &Known, hours: i64, sight: &Sight<'_>) {
             }
         }
         Some(day) => {
-            // From when it counts depends on when it was first seen to be missing.
+            // From when it counts depends on when it was first seen to be missing, under whatever name.
             let reason = format!("{day} is missing");
             if life.fires == Fires::Yes {
                 return;
@@ -255,7 +255,7 @@ fn missing(life: &mut Life, known: &Known, hours: i64, sight: &Sight<'_>) {
             let limit = TimeDelta::hours(hours);
             if waited > limit + TimeDelta::hours(50) {
                 life.meet(sight, &reason);
-            } else if waited > limit {
+            } else if sight.now - day.end() > limit {
                 life.may_be_either(sight, &reason);
             }
         }
