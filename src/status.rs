@@ -433,6 +433,7 @@ mod tests {
             first,
             windows: 1,
             agents: BTreeSet::new(),
+            key: None,
         };
         let today = "2026-11-26".parse().unwrap();
         let window = Window::new(TRACKING_START, TRACKING_START, today).unwrap();

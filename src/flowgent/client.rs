@@ -85,6 +85,9 @@ struct Call {
     url: String,
     /// The JSON to post; without it, this is a GET.
     posted: Option<Vec<u8>>,
+    /// What it is about, for the log.
+    agent: Option<String>,
+    days: Option<Window>,
 }
 
 impl Client {
@@ -172,6 +175,7 @@ impl Client {
         judge: impl Fn(UsageAnswer) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
         let mut call = self.call(Endpoint::Usage, Some(agent_id))?;
+        call.days = Some(*window);
         call.url += &format!("?start_date={}&end_date={}", window.start(), window.end());
         self.ask(&call, |body| judge(parse(body)?)).await
     }
@@ -239,6 +243,8 @@ impl Client {
             endpoint,
             url,
             posted: None,
+            agent: agent_id.map(|id| printable(id, QUOTE_BYTES)),
+            days: None,
         })
     }
 
@@ -276,7 +282,8 @@ impl Client {
         let credential = self.credential.load_full().ok_or(ApiError::MissingKey)?;
         let started = instant();
         let limit = self.http.timeout;
-        let answer = timeout(limit, self.exchange(call, &credential))
+        let mut status = None;
+        let answer = timeout(limit, self.exchange(call, &credential, &mut status))
             .await
             .unwrap_or(Err(ApiError::Timeout { limit }));
         let seconds = (instant() - started).as_secs_f64();
@@ -305,6 +312,9 @@ impl Client {
         tracing::debug!(
             account = &*self.account,
             endpoint = call.endpoint.name(),
+            agent = call.agent,
+            days = call.days.map(tracing::field::display),
+            status,
             outcome,
             seconds,
             "request ended"
@@ -319,8 +329,13 @@ impl Client {
         result
     }
 
-    /// Sends the request and reads the body of a success.
-    async fn exchange(&self, call: &Call, credential: &Credential) -> Result<Vec<u8>, ApiError> {
+    /// Sends the request and reads the body of a success. Notes the status as soon as there is one.
+    async fn exchange(
+        &self,
+        call: &Call,
+        credential: &Credential,
+        answered: &mut Option<u16>,
+    ) -> Result<Vec<u8>, ApiError> {
         let http = &self.http.http;
         let request = match &call.posted {
             None => http.get(&call.url),
@@ -343,6 +358,7 @@ impl Client {
         }
         let now = self.clock.now();
         let status = response.status();
+        *answered = Some(status.as_u16());
         if status.is_success() {
             return transport::body(&mut response, call.endpoint.limit()).await;
         }

@@ -18,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::time::Instant;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
@@ -44,6 +45,9 @@ const NEEDS_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain;
 
 /// How long accepting rests after it failed for lack of something, doubling up to the second.
 const ACCEPT_PAUSE: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
+
+/// The same complaint is logged no more often than this.
+const COMPLAINTS: Duration = Duration::from_secs(60);
 
 /// How often the connections are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -140,6 +144,7 @@ async fn evict_late(server: &Server) {
 async fn accept(server: Arc<Server>, listener: Listener) {
     let [shortest, longest] = ACCEPT_PAUSE;
     let mut pause = shortest;
+    let mut complaint = Complaint::default();
     let mut pressed_in: u32 = 0;
     loop {
         let accepted = tokio::select! {
@@ -165,14 +170,38 @@ async fn accept(server: Arc<Server>, listener: Listener) {
             // Out of file descriptors or memory. What waits goes first; trying on at once would
             // burn the processor.
             Err(error) => {
-                if pause == shortest {
-                    tracing::warn!(%error, "cannot accept connections");
+                if let Some(times) = complaint.due(instant()) {
+                    tracing::warn!(%error, times, "cannot accept connections");
                 }
                 server.connections.make_room();
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(longest);
             }
         }
+    }
+}
+
+/// Something that goes wrong again and again, and is told once a minute.
+#[derive(Debug, Default)]
+struct Complaint {
+    told_at: Option<Instant>,
+    /// How often it has gone wrong since then.
+    times: u64,
+}
+
+impl Complaint {
+    /// Notes that it has gone wrong at `now`. Returns how often it has since it was told, if it is to be told
+    /// now.
+    fn due(&mut self, now: Instant) -> Option<u64> {
+        self.times += 1;
+        if self
+            .told_at
+            .is_some_and(|told_at| now < told_at + COMPLAINTS)
+        {
+            return None;
+        }
+        self.told_at = Some(now);
+        Some(std::mem::take(&mut self.times))
     }
 }
 
@@ -334,5 +363,22 @@ impl Body for Answer {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.content.length())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_wrong_90_times_a_second_is_told_once_a_minute() {
+        let mut complaint = Complaint::default();
+        let start = instant();
+        let told: Vec<u64> = (0..90 * 150)
+            .filter_map(|time: u32| complaint.due(start + Duration::from_secs(1) / 90 * time))
+            .collect();
+        assert_eq!(told.len(), 3);
+        assert_eq!(told[0], 1);
+        assert!((5_390..=5_410).contains(&told[1]), "{told:?}");
     }
 }

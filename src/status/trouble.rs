@@ -289,6 +289,7 @@ mod tests {
             first: None,
             windows: 1,
             agents: BTreeSet::new(),
+            key: None,
         }
     }
 

@@ -136,10 +136,12 @@ impl Account {
         match join(tokio::task::spawn_blocking(move || source.read())).await {
             Ok(key) => {
                 if let Err(error) = self.client.set_key(key) {
-                    lock(report).account_problem(name, error.outcome(), &error);
+                    lock(report).key_problem(name, error.outcome(), &error, &self.settings.api_key);
                 }
             }
-            Err(error) => lock(report).account_problem(name, "key_unreadable", &error),
+            Err(error) => {
+                lock(report).key_problem(name, "key_unreadable", &error, &self.settings.api_key)
+            }
         }
     }
 
@@ -350,7 +352,12 @@ impl Account {
         self.refused.store(is_paused, Ordering::Relaxed);
         let tell = |error: ApiError| {
             let text: &dyn fmt::Display = &format!("listing agents: {error}");
-            lock(report).account_problem(&self.settings.name, error.outcome(), text);
+            let name = &self.settings.name;
+            let mut report = lock(report);
+            report.account_problem(name, error.outcome(), text);
+            if error.is_account_wide() {
+                report.key_problem(name, error.outcome(), text, &self.settings.api_key);
+            }
         };
         listing.map_err(tell).ok()
     }

@@ -269,8 +269,9 @@ impl Pass {
         }
         let is_old = error.is_lasting() && self.note_denial(index, error);
         if error.is_account_wide() {
-            let name = &self.account.settings.name;
-            lock(&self.report).account_problem(name, error.outcome(), error);
+            let settings = &self.account.settings;
+            let (name, key) = (&settings.name, &settings.api_key);
+            lock(&self.report).key_problem(name, error.outcome(), error, key);
         } else {
             let refusal = Refusal::of(&self.members[index], is_old);
             lock(&self.report).refused(index, window, error, refusal);

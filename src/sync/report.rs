@@ -13,6 +13,7 @@ use crate::day::Day;
 use crate::flowgent::error::ApiError;
 use crate::ledger::{Committed, Member, UNLISTED_DAYS};
 use crate::roster::printable;
+use crate::secret::SecretSource;
 use crate::window::Window;
 
 /// What may stand in the label `kind` of `flowgent_exporter_sync_last_problems`: the outcomes of requests
@@ -247,6 +248,8 @@ pub struct Problem {
     pub windows: usize,
     /// The agents that met it, by their index among the members.
     pub agents: BTreeSet<usize>,
+    /// The account's key, if that is what it is about.
+    pub key: Option<SecretSource>,
 }
 
 impl Problem {
@@ -376,6 +379,17 @@ impl Report {
         }
     }
 
+    /// Notes a problem of the account's key, which is read from `source`.
+    pub(super) fn key_problem(
+        &mut self,
+        account: &Arc<str>,
+        kind: &'static str,
+        error: &dyn fmt::Display,
+        source: &SecretSource,
+    ) {
+        self.problem(account, kind, error).key = Some(source.clone());
+    }
+
     /// Notes what went wrong with a window of the member with that index.
     pub(super) fn window_problem(
         &mut self,
@@ -410,6 +424,7 @@ impl Report {
                 first: None,
                 windows: 0,
                 agents: BTreeSet::new(),
+                key: None,
             });
             self.problems.len() - 1
         });
@@ -427,10 +442,12 @@ impl Report {
                 account = %problem.account,
                 kind = problem.kind,
                 windows = problem.windows,
+                key = problem.key.as_ref().map(tracing::field::display),
                 "{problem}"
             );
         }
-        tracing::info!(
+        // A total outage is a warning at each retry too, which is silent about what was told before.
+        macro_rules! ended { ($level:ident) => { tracing::$level!(
             trigger = trigger.as_str(),
             outcome = self.outcome().as_str(),
             agents = self.members.len(),
@@ -444,6 +461,10 @@ impl Report {
             seconds = (self.took.as_secs_f64() * 1000.0).round() / 1000.0,
             next = %next.to_rfc3339_opts(SecondsFormat::Secs, true),
             "sync ended"
-        );
+        ) } }
+        match self.outcome() {
+            Outcome::Failed => ended!(warn),
+            Outcome::Complete | Outcome::Incomplete => ended!(info),
+        }
     }
 }

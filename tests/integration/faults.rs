@@ -260,7 +260,8 @@ async fn a_first_start_while_flowgent_is_down_gives_up_soon_and_completes_by_its
     exporter
         .wait_until("all to be down", every(Some(0.0)))
         .await;
-    assert_eq!(exporter.logged("level=warn"), 2);
+    // One for each account, and that nothing was had at all.
+    assert_eq!(exporter.logged("level=warn"), 3);
 
     scene.simulator.faults().clear();
     scene.set_time("2026-03-04T09:15:00");
@@ -309,4 +310,29 @@ async fn an_account_that_is_told_to_wait_is_left_alone_and_delays_neither_the_ot
     let scrape = exporter.wait_for_syncs(1).await;
     assert_eq!(scrape.get("flowgent_exporter_windows_left"), Some(30.0));
     assert!((1..=4).contains(&(asked(&waiting) - before)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_that_a_sync_starts_that_all_fails_and_which_key_is_refused() {
+    let scene = Scene::new("2026-03-04T09:00:00");
+    scene.write("acme.key", "test-key-nobody");
+    scene.simulator.faults().add(Rule {
+        fault: Fault::Status(500, None),
+        scope: Scope::Account("globex".into()),
+        times: Times::Always,
+    });
+    let exporter = scene.start().await;
+    let ended =
+        |trigger: &str| format!("level=warn msg=\"sync ended\" trigger={trigger} outcome=failed");
+    exporter.wait_for_log(&ended("startup")).await;
+    assert_eq!(
+        exporter.logged("level=info msg=\"sync started\" trigger=startup"),
+        1
+    );
+    let refused = "kind=invalid_key windows=0 key=\"file `acme.key`\"";
+    exporter.wait_for_log(refused).await;
+    // Its problems were told before, and that all fails still is.
+    scene.set_time("2026-03-04T09:15:01");
+    exporter.wait_for_log(&ended("retry")).await;
+    assert_eq!(exporter.logged(refused), 1);
 }

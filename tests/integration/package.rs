@@ -323,7 +323,10 @@ async fn reported(scene: &Scene) -> String {
             .await
             .unwrap();
         let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        let whole = text.lines().filter(|line| line.ends_with(",0,false")).count();
+        let whole = text
+            .lines()
+            .filter(|line| line.ends_with(",0,false"))
+            .count();
         let is_whole = output.status.success() && whole > 0 && whole + 1 == text.lines().count();
         if is_whole { Ok(text) } else { Err(text) }
     })

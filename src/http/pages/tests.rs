@@ -217,6 +217,7 @@ async fn names_and_errors_are_text_whatever_they_hold() {
         first: None,
         windows: 1,
         agents: Default::default(),
+        key: None,
     };
     scene.state.board.observe(&Event::Ended(Ok(Arc::new(Report {
         problems: vec![problem],
@@ -329,6 +330,7 @@ fn many_troubles(scene: &Scene) {
         first: None,
         windows: 100,
         agents: Default::default(),
+        key: None,
     });
     scene.state.board.observe(&Event::Ended(Ok(Arc::new(Report {
         problems: problems.collect(),
