@@ -142,6 +142,7 @@ impl Scene {
                 api_key: SecretSource::File(key),
                 labels: Default::default(),
                 discover: false,
+                max_discovered: 10_000,
                 agents_file: None,
                 agents,
             },

@@ -132,7 +132,14 @@ async fn start(path: &Path, agents: usize) -> Result<(), Box<dyn Error>> {
     report("open");
     let numbers = ledger.register(identities).await?;
     report("register");
-    let coverage = ledger.coverage(numbers.clone()).await?;
+    let coverage = ledger
+        .coverage(
+            numbers
+                .iter()
+                .map(|number| (*number, TRACKING_START))
+                .collect(),
+        )
+        .await?;
     report("coverage");
     let recent_from = TRACKING_START.plus(HISTORY_DAYS - RECENT_DAYS);
     let sums = ledger

@@ -60,6 +60,8 @@ async fn main() -> Result<()> {
                 labels: Arc::default(),
             },
             number,
+            unlisted_since: None,
+            left_on: None,
         })
         .collect();
     let board = board(&ledger, &members, &clock).await?;

@@ -8,7 +8,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::forecast::{Forecast, Outlook, Pattern};
 use crate::ledger::Member;
+use crate::roster::Matcher;
 
+/// The last days of a period may come late, up to so many days after its end.
+const LATE_DAYS: i32 = 7;
 /// How far ahead a period without end is looked at, in days.
 const LOOK_AHEAD_DAYS: i32 = 365;
 /// How many of those who used most are told.
@@ -42,6 +45,24 @@ pub struct Period {
     pub end: Option<Day>,
 }
 
+/// What a budget needs to know: the days of its periods, of its agents.
+#[derive(Debug, Clone)]
+pub struct Reach {
+    /// The agents.
+    pub matcher: Matcher,
+    /// The periods.
+    pub cycle: Cycle,
+}
+
+impl Reach {
+    /// The first day that a period needs which may still change on the day `today`.
+    #[must_use]
+    pub fn first_day(&self, today: Day) -> Day {
+        let oldest = self.cycle.open_periods(today)[0];
+        oldest.start.max(TRACKING_START)
+    }
+}
+
 /// How a budget stands in one period.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standing {
@@ -68,7 +89,35 @@ pub struct Standing {
     pub agents: usize,
 }
 
+impl Period {
+    /// Whether all its days have passed on the day `today`.
+    #[must_use]
+    pub fn is_over(self, today: Day) -> bool {
+        self.end.is_some_and(|end| end <= today)
+    }
+}
+
 impl Cycle {
+    /// The periods that may still change on the day `today`, oldest first: the one that yesterday lies in,
+    /// and those before it that ended so shortly ago that their last days may come late.
+    #[must_use]
+    pub fn open_periods(self, today: Day) -> Vec<Period> {
+        let mut periods = vec![self.period_of(today.previous())];
+        let mut start = periods[0].start;
+        loop {
+            let period = self.period_of(start.previous());
+            let is_late = |end: Day| today.since(end) <= LATE_DAYS;
+            // The period before a total is that total.
+            if period.start >= start || !period.end.is_some_and(is_late) {
+                break;
+            }
+            periods.push(period);
+            start = period.start;
+        }
+        periods.reverse();
+        periods
+    }
+
     /// The period that `day` lies in. One before the start of a total lies in that total.
     #[must_use]
     pub fn period_of(self, day: Day) -> Period {
@@ -170,13 +219,13 @@ impl Tally {
     }
 
     /// Adds an agent. `recent` holds its known days, ascending and each once, at least from the start
-    /// of the period on. Days before `history_start` are not missing: nobody asks for them.
+    /// of the period on. Days from `asked_until` on are not missing: nobody asks for them.
     pub fn add(
         &mut self,
         member: &Member,
         recent: &[Usage],
         pattern: Option<&Pattern>,
-        history_start: Day,
+        asked_until: Day,
     ) {
         let (start, end) = (self.period.start, self.passed_end);
         let recent = &recent[..recent.partition_point(|usage| usage.day < end)];
@@ -190,8 +239,7 @@ impl Tally {
         self.is_known |= !recent.is_empty();
         self.rank(member, used);
 
-        let asked_from = start.max(history_start).max(TRACKING_START);
-        let missing = missing(asked_from, end, recent);
+        let missing = missing(start.max(TRACKING_START), end.min(asked_until), recent);
         let count = u32::try_from(missing.len()).unwrap_or(u32::MAX);
         self.missing_days = self.missing_days.saturating_add(count);
         // One that has just begun, or whose id is wrong, leaves the forecast to the others.
@@ -273,8 +321,9 @@ fn place(start: Day, day: Day) -> usize {
 }
 
 /// The days from `first` up to, but not including, `end` that are not among the `known` ones, which
-/// are ascending and before `end`.
+/// ascend.
 fn missing(first: Day, end: Day, known: &[Usage]) -> Vec<Day> {
+    let known = &known[..known.partition_point(|usage| usage.day < end)];
     let known = &known[known.partition_point(|usage| usage.day < first)..];
     if usize::try_from(end.since(first)).is_ok_and(|days| days <= known.len()) || end <= first {
         return Vec::new();

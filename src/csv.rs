@@ -30,6 +30,12 @@ pub fn number(number: Option<f64>) -> String {
     number.map_or_else(String::new, |number| number.to_string())
 }
 
+/// Yes or no as a value.
+#[must_use]
+pub const fn truth(is_true: bool) -> &'static str {
+    if is_true { "true" } else { "false" }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,7 +18,7 @@
 //!
 //! What is believed is committed to the [`ledger`], window by window, with its revisions. From a
 //! ledger's sums and recent days, [`series`] computes figures, each there only if every day it covers
-//! is known; [`forecast`] says what the days to come may bring, and [`budget`] how that stands against
+//! is known; days of agents that have left count once, as [`former`] has it; [`forecast`] says what the days to come may bring, and [`budget`] how that stands against
 //! what may be used. All of it [`exposition`] renders for Prometheus, compressed once per change.
 //!
 //! A [`sync`] is one pass over all agents along this way; its schedule says when. What is known at any
@@ -49,6 +49,7 @@ pub mod validate;
 pub mod forecast;
 pub mod series;
 pub mod ledger;
+pub mod former;
 pub mod budget;
 pub mod exposition;
 

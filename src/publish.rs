@@ -300,7 +300,7 @@ mod tests {
                 changes,
                 clock,
                 telemetry,
-                members: Arc::new([Member { agent, number }]),
+                members: Arc::new([Member::present(agent, number)]),
                 _folder: folder,
             }
         }

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::day::Day;
 use crate::secret::SecretSource;
 
 /// The longest name and the longest identifier, in bytes.
@@ -38,6 +39,8 @@ pub struct AccountSettings {
     pub labels: Labels,
     /// Whether to ask FlowGent for the list of agents at every sync.
     pub discover: bool,
+    /// How many agents of that list are asked for at most.
+    pub max_discovered: usize,
     /// A list of agents that another tool keeps, read at every sync.
     pub agents_file: Option<PathBuf>,
     /// The agents named in the config file.
@@ -77,6 +80,8 @@ impl LabelSets {
 pub struct Roster {
     /// Ordered by name; no two share a name or an identifier.
     pub agents: Vec<Agent>,
+    /// Those that no list names any more and that have not left yet, by their identifiers: since when.
+    pub unlisted: BTreeMap<Arc<str>, Day>,
     /// What was left out or renamed, and why: a bounded number of lines.
     pub warnings: Vec<String>,
 }
@@ -176,7 +181,8 @@ pub fn merge_labels(account: &Labels, agent: &Labels) -> Labels {
 /// FlowGent's listing. An identifier found in several of them counts where it stands first.
 ///
 /// The lists are taken in the order of their identifiers, so that a server that shuffles its answer
-/// cannot move a disputed name from one agent's series to another's.
+/// cannot move a disputed name from one agent's series to another's. Those that no list names any more come
+/// last. One that only one of two lists still names keeps the name and labels of the first.
 #[must_use]
 pub fn resolve(
     account: &AccountSettings,
@@ -197,15 +203,29 @@ pub fn resolve(
             .map(|agent| Arc::clone(&agent.name))
             .collect(),
         agents: account.agents.clone(),
+        unlisted: BTreeMap::new(),
         warnings: Vec::new(),
         further_warnings: 0,
     };
-    for mut listed in [from_file, discovered] {
+    let lists = [from_file, discovered];
+    let is_named = |agent: &&ListedAgent| agent.unlisted_since.is_none();
+    let named = lists.iter().flatten().filter(is_named);
+    let named: HashSet<Arc<str>> = named.map(|agent| Arc::clone(&agent.id)).collect();
+    let mut unnamed = Vec::new();
+    for mut listed in lists {
         listed.sort_by(|one, other| one.id.cmp(&other.id));
         for agent in listed {
-            resolution.add(agent);
+            if named.contains(&agent.id) {
+                resolution.add(ListedAgent {
+                    unlisted_since: None,
+                    ..agent
+                });
+            } else {
+                unnamed.push(agent);
+            }
         }
     }
+    unnamed.into_iter().for_each(|agent| resolution.add(agent));
     resolution.finish()
 }
 
@@ -216,13 +236,19 @@ struct Resolution<'a> {
     ids: HashSet<Arc<str>>,
     names: HashSet<Arc<str>>,
     agents: Vec<Agent>,
+    unlisted: BTreeMap<Arc<str>, Day>,
     warnings: Vec<String>,
     further_warnings: usize,
 }
 
 impl Resolution<'_> {
     fn add(&mut self, listed: ListedAgent) {
-        let ListedAgent { id, name, labels } = listed;
+        let ListedAgent {
+            id,
+            name,
+            labels,
+            unlisted_since,
+        } = listed;
         if let Err(error) = check_id(&id) {
             return self.warn(&id, &format!("its identifier {error}: it is left out"));
         }
@@ -237,6 +263,9 @@ impl Resolution<'_> {
         };
         self.names.insert(Arc::clone(&name));
         let labels = self.labels(&id, &labels);
+        if let Some(since) = unlisted_since {
+            self.unlisted.insert(Arc::clone(&id), since);
+        }
         self.agents.push(Agent {
             account: Arc::clone(&self.account.name),
             id,
@@ -305,6 +334,7 @@ impl Resolution<'_> {
             .sort_unstable_by(|one, other| one.name.cmp(&other.name));
         Roster {
             agents: self.agents,
+            unlisted: self.unlisted,
             warnings: self.warnings,
         }
     }

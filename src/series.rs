@@ -78,9 +78,10 @@ pub fn recent_start(today: Day) -> Day {
 ///
 /// `recent` holds every known day from [`recent_start`] on, ascending and each once. Days from
 /// `today` on, which can be known only if the clock was stepped back, count for nothing but the
-/// counter, which never falls.
+/// counter, which never falls; those before `history_start` count for nothing at all.
 #[must_use]
 pub fn figures(totals: &Totals, recent: &[Usage], history_start: Day, today: Day) -> Figures {
+    let recent = &recent[recent.partition_point(|usage| usage.day < history_start)..];
     let (recent, ahead) = recent.split_at(recent.partition_point(|usage| usage.day < today));
     let yesterday = today.previous();
     let month_start = today.month_start();

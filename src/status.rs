@@ -17,7 +17,7 @@ use crate::ledger::{AgentNumber, Member, View};
 use crate::roster::AccountSettings;
 use crate::secret::SecretSource;
 use crate::series::Figures;
-use crate::sync::{Event, Outcome, Problem, Report};
+use crate::sync::{Event, Note, Outcome, Problem, Report};
 
 /// What is known at this moment. See the [module](self).
 #[derive(Debug, Default)]
@@ -108,6 +108,8 @@ pub struct LastSync {
     pub absent_days: usize,
     /// What went wrong, by account and kind.
     pub problems: Vec<Problem>,
+    /// What needs a look about the lists that name agents.
+    pub notes: Vec<Note>,
     /// The first thing that went wrong with each agent with which something did.
     pub agent_problems: HashMap<AgentNumber, Arc<str>>,
 }
@@ -303,6 +305,7 @@ impl LastSync {
             revised_days: report.revised_days,
             absent_days: report.absent_days,
             problems: report.problems.clone(),
+            notes: report.notes.clone(),
             agent_problems: agent_problems.collect(),
         }
     }
@@ -341,6 +344,8 @@ mod tests {
                 labels: Arc::default(),
             },
             number: AgentNumber(number),
+            unlisted_since: None,
+            left_on: None,
         };
         (1..).zip(names).map(member).collect()
     }

@@ -67,6 +67,12 @@ pub struct Telemetry {
     pub windows_left: IntGauge,
     /// Agents that met a problem in the last sync, by `account` and `kind`.
     pub sync_last_problems: IntGaugeVec,
+    /// Agents that their list no longer names and that have not left yet, by `account`.
+    pub unlisted_agents: IntGaugeVec,
+    /// Agents that FlowGent lists and that are not asked for, since there are too many, by `account`.
+    pub excess_agents: IntGaugeVec,
+    /// 1 where FlowGent's last list of agents said that it is not complete, by `account`.
+    pub partial_listing: IntGaugeVec,
     /// Requests to FlowGent by `account`, `endpoint` and `outcome`.
     pub api_requests: IntCounterVec,
     /// Seconds until FlowGent answered in full, by `account` and `endpoint`.
@@ -170,13 +176,26 @@ impl Telemetry {
                 "windows_left",
                 "Windows of the current or last sync that are still to be fetched.",
             ),
-            sync_last_problems: maker.register(IntGaugeVec::new(
-                Opts::new(
-                    name("sync_last_problems"),
-                    "Agents that met a problem in the last sync, by its kind; 1 for a problem of the account as a whole. Absent until a sync has ended.",
-                ),
+            sync_last_problems: maker.int_gauges(
+                "sync_last_problems",
+                "Agents that met a problem in the last sync, by its kind; 1 for a problem of the account as a whole. Absent until a sync has ended.",
                 &["account", "kind"],
-            )),
+            ),
+            unlisted_agents: maker.int_gauges(
+                "unlisted_agents",
+                "Agents that are no longer listed; they are polled for three days and leave if still not listed then.",
+                &["account"],
+            ),
+            excess_agents: maker.int_gauges(
+                "excess_agents",
+                "Agents that FlowGent lists beyond max_discovered; they are not asked for, and have not left.",
+                &["account"],
+            ),
+            partial_listing: maker.int_gauges(
+                "partial_listing",
+                "1 if FlowGent's last list of agents said that it is not complete, else 0.",
+                &["account"],
+            ),
             api_requests: maker.counters(
                 "api_requests_total",
                 "Requests to FlowGent by outcome.",
@@ -382,6 +401,10 @@ impl Maker<'_> {
 
     fn int_gauge(&self, rest: &str, help: &str) -> IntGauge {
         self.register(IntGauge::new(name(rest), help))
+    }
+
+    fn int_gauges(&self, rest: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.register(IntGaugeVec::new(Opts::new(name(rest), help), labels))
     }
 
     fn gauge(&self, rest: &str, help: &str) -> Gauge {

@@ -143,7 +143,7 @@ pub fn rows(asked: &Window, agent_id: &str, answer: &UsageAnswer) -> Result<Acce
     let total = answer.usage.total_credits_used;
     // Written so that a total that is no number, or infinite, fails.
     let sums_up = (total - sum).abs() <= TOLERANCE * sum;
-    if !sums_up {
+    if !sums_up && !is_rounded(total, sum, known.iter().flatten()) {
         return Err(Rejection::Total { total, sum });
     }
     let mut accepted = Accepted {
@@ -157,6 +157,18 @@ pub fn rows(asked: &Window, agent_id: &str, answer: &UsageAnswer) -> Result<Acce
         }
     }
     Ok(accepted)
+}
+
+/// Whether `total` is `sum` rounded to the decimals that the total is written with, fewer than those of a day.
+fn is_rounded<'a>(total: f64, sum: f64, mut days: impl Iterator<Item = &'a f64>) -> bool {
+    let decimals = |figure: f64| {
+        let text = figure.to_string();
+        text.split_once('.')
+            .map_or(0, |(_, decimals)| decimals.len())
+    };
+    let written = decimals(total);
+    let half = 0.5 * 10_f64.powi(-i32::try_from(written).unwrap_or(i32::MAX));
+    (total - sum).abs() <= half + TOLERANCE * sum && days.any(|day| decimals(*day) > written)
 }
 
 /// The window's days in order, with their credits if they came.

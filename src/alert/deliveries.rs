@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::machine::Told;
+use super::tell::Told;
 use super::{Notice, Notification, Route, Status};
 use crate::ledger::Delivery;
 

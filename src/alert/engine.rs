@@ -1,6 +1,7 @@
 //! Runs the evaluations and keeps what comes of them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,15 +11,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::deliveries::deliveries;
-use super::machine::{self, Step, Told};
-use super::observe::watched_since;
-use super::{Check, Facts, Settings, Status, judge, observe, published};
+use super::finding::Observation;
+use super::machine::{self, Situation, Step};
+use super::memory::Memory;
+use super::tell::Told;
+use super::{Background, Check, Facts, Settings, Status, hooks, judge, observe, published};
 use crate::clock::{self, SharedClock};
 use crate::day::Day;
 use crate::exposition::{BudgetSeries, Exposition};
-use crate::ledger::{
-    AgentNumber, Alert, AlertChanges, AlertKey, AlertMemory, Ledger, LedgerError, Member, Watched,
-};
+use crate::ledger::{AgentNumber, AlertChanges, AlertState, GoneHook, Ledger, LedgerError, Member};
 use crate::status::{Alerting, Board};
 use crate::telemetry::{Telemetry, seconds};
 
@@ -43,6 +44,8 @@ pub struct Access {
 #[derive(Debug, Default)]
 pub struct Signals {
     pending: Mutex<Pending>,
+    /// Whether a sync is at work: at its end, the rules are evaluated anyway.
+    is_syncing: AtomicBool,
     notify: Notify,
 }
 
@@ -52,6 +55,8 @@ struct Pending {
     members: Option<Arc<[Member]>>,
     settings: Option<Settings>,
     access: Access,
+    /// A sync has ended.
+    has_synced: bool,
     /// An evaluation is due now.
     is_urgent: bool,
     /// One is due before long.
@@ -65,6 +70,11 @@ impl Signals {
         self.notify.notify_one();
     }
 
+    /// A sync has begun.
+    pub fn syncing(&self) {
+        self.is_syncing.store(true, Ordering::Relaxed);
+    }
+
     /// Something that a rule may be about has changed in the ledger.
     pub fn changed(&self) {
         // Nobody is woken: this happens at every window, and the clock is looked at anyway.
@@ -74,8 +84,10 @@ impl Signals {
     /// A sync has ended, and this is what it has seen of keys and agents: what is not in it stays as
     /// it was.
     pub fn synced(&self, access: Access) {
+        self.is_syncing.store(false, Ordering::Relaxed);
         let mut pending = self.pending();
         pending.access.merge(access);
+        pending.has_synced = true;
         pending.is_urgent = true;
         drop(pending);
         self.notify.notify_one();
@@ -128,24 +140,27 @@ pub struct Engine {
     /// None until somebody has said who there is.
     members: Option<Arc<[Member]>>,
     access: Arc<Access>,
+    /// Whether a sync has ended.
+    has_synced: bool,
     /// What the ledger remembers; none if that must be read first.
     memory: Option<Arc<Memory>>,
+    /// What hooks leave open that are gone; none if the ledger does not know the hooks yet.
+    gone: Option<Vec<GoneHook>>,
+    /// The same under the config before.
+    gone_before: Vec<GoneHook>,
     /// When the rules were last evaluated.
     evaluated: Option<DateTime<Utc>>,
+    /// Whether the UTC day was certain then: what could not end may end once it is.
+    was_certain: bool,
     /// When something changes though nothing else does.
     next: Option<DateTime<Utc>>,
 }
 
-/// What is remembered of alerts, by their keys.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Memory {
-    pub(super) alerts: BTreeMap<AlertKey, Alert>,
-    pub(super) watched: HashMap<Arc<str>, Watched>,
-}
-
-/// What an evaluation has come to, before any of it is kept.
-struct Verdict {
-    step: Step,
+/// The result of an evaluation, before any of it is kept.
+pub(super) struct Verdict {
+    pub(super) step: Step,
+    /// What is kept besides the alerts and messages of the step.
+    pub(super) changes: AlertChanges,
     /// How the budgets stand, and every subject of every rule, in the order of the rules.
     budgets: Vec<BudgetSeries>,
     subjects: Vec<(Arc<str>, Arc<str>)>,
@@ -172,8 +187,12 @@ impl Engine {
             random: fastrand::Rng::new(),
             members: None,
             access: Arc::default(),
+            has_synced: false,
             memory: None,
+            gone: None,
+            gone_before: Vec::new(),
             evaluated: None,
+            was_certain: true,
             next: None,
         }
     }
@@ -192,25 +211,36 @@ impl Engine {
         // As exact as it is kept, so that what is remembered is what will be read again.
         let now = self.clock.now().trunc_subsecs(3);
         let today = Day::of(now);
+        if self.gone.is_none() {
+            // Under their new names, the hooks are others than those that are remembered.
+            self.memory = None;
+            let routes = &self.settings.routes;
+            self.gone = Some(hooks::adopt(&self.ledger, routes, &self.gone_before).await?);
+        }
         let memory = match &self.memory {
             Some(memory) => Arc::clone(memory),
-            None => Arc::new(Memory::from(self.ledger.alert_memory().await?)),
+            None => {
+                let mut memory = Memory::from(self.ledger.alert_memory().await?);
+                memory.seed(&self.settings, today, now);
+                Arc::new(memory)
+            }
         };
-        let facts = observe(
-            &self.ledger,
-            &members,
-            &self.settings,
-            &memory.watched,
-            Arc::clone(&self.access),
+        let is_certain = self.clock.agrees();
+        let background = Background {
+            now,
             today,
-        )
-        .await?;
-        let facts = Facts {
-            clocks_agree: self.clock.agrees(),
-            ..facts
+            is_certain,
+            has_synced: self.has_synced,
+            watched: Arc::clone(&memory.watched),
+            judged: Arc::clone(&memory.judged),
+            access: Arc::clone(&self.access),
+            firing: memory.firing(),
         };
-        let verdict = self.decide(facts, Arc::clone(&memory), now).await;
-        let memory = self.keep(verdict.step, memory, now).await?;
+        let facts = observe(&self.ledger, &members, &self.settings, &background).await?;
+        let verdict = self.decide(facts, Arc::clone(&memory), background).await;
+        let memory = self
+            .keep(verdict.step, verdict.changes, memory, now)
+            .await?;
         let alerts = published::alerts(verdict.subjects, &memory);
         let budgets = published::marked(verdict.budgets, &memory);
         let Outlets {
@@ -224,6 +254,7 @@ impl Engine {
         });
         self.memory = Some(memory);
         self.evaluated = Some(now);
+        self.was_certain = is_certain;
         let took = started.elapsed().as_secs_f64();
         self.telemetry.alert_evaluation_duration.observe(took);
         self.telemetry
@@ -238,20 +269,24 @@ impl Engine {
             members,
             settings,
             access,
+            has_synced,
             is_urgent: _,
             is_changed: _,
         } = std::mem::take(&mut *self.signals.pending());
         self.members = members.or_else(|| self.members.take());
         if let Some(settings) = settings {
             self.settings = Arc::new(settings);
+            self.gone_before = self.gone.take().unwrap_or_default();
         }
         Arc::make_mut(&mut self.access).merge(access);
+        self.has_synced |= has_synced;
     }
 
     /// Judges the facts, away from the async threads: there may be very many.
-    async fn decide(&self, facts: Facts, memory: Arc<Memory>, now: DateTime<Utc>) -> Verdict {
+    async fn decide(&self, facts: Facts, memory: Arc<Memory>, background: Background) -> Verdict {
         let settings = Arc::clone(&self.settings);
-        let deciding = tokio::task::spawn_blocking(move || decide(&settings, &facts, &memory, now));
+        let decide = move || decide(&settings, &facts, &memory, &background);
+        let deciding = tokio::task::spawn_blocking(decide);
         match deciding.await {
             Ok(verdict) => verdict,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
@@ -262,6 +297,7 @@ impl Engine {
     async fn keep(
         &mut self,
         step: Step,
+        changes: AlertChanges,
         mut memory: Arc<Memory>,
         now: DateTime<Utc>,
     ) -> Result<Arc<Memory>, LedgerError> {
@@ -272,10 +308,9 @@ impl Engine {
             next,
         } = step;
         let changes = AlertChanges {
-            watched: unwatched(&self.settings, &memory, now),
             changed,
             forgotten,
-            deliveries: Vec::new(),
+            ..changes
         };
         let deliveries = deliveries(&told, &self.settings.routes, now, &mut self.random);
         // The ledger tidies up when something is recorded, so once a day something is.
@@ -340,7 +375,8 @@ impl Engine {
     }
 
     /// Whether there is a reason to evaluate the rules now.
-    pub(super) fn is_due(&self) -> bool {
+    #[must_use]
+    pub fn is_due(&self) -> bool {
         if !self.clock.is_known() {
             return false;
         }
@@ -360,73 +396,114 @@ impl Engine {
         pending.is_urgent
             || pending.members.as_ref().is_some_and(is_other)
             || (pending.is_changed && waited >= PATIENCE)
+            || (self.was_certain != self.clock.agrees()
+                && !self.signals.is_syncing.load(Ordering::Relaxed))
             || Day::of(now) != Day::of(evaluated)
             || self.next.is_some_and(|next| next <= now)
     }
 }
 
-impl Memory {
-    /// Takes over what the ledger has kept.
-    pub(super) fn apply(&mut self, changes: AlertChanges) {
-        let AlertChanges {
-            watched,
-            changed,
-            forgotten,
-            deliveries: _,
-        } = changes;
-        self.watched.extend(watched);
-        self.alerts
-            .extend(changed.into_iter().map(|alert| (alert.key.clone(), alert)));
-        for key in forgotten {
-            self.alerts.remove(&key);
-        }
-    }
-}
-
-impl From<AlertMemory> for Memory {
-    fn from(memory: AlertMemory) -> Self {
-        let alerts = memory.alerts.into_iter();
-        Self {
-            alerts: alerts.map(|alert| (alert.key.clone(), alert)).collect(),
-            watched: memory.watched,
-        }
-    }
-}
-
-/// The rules that are new or other ones than before, which are watched from `now` on.
-fn unwatched(settings: &Settings, memory: &Memory, now: DateTime<Utc>) -> Vec<(Arc<str>, Watched)> {
-    let rules = settings.rules.iter();
-    let new = rules.filter(|rule| watched_since(rule, &memory.watched).is_none());
-    let watched = new.map(|rule| {
-        let watched = Watched {
-            since: now,
-            definition: rule.definition(),
-        };
-        (Arc::clone(&rule.name), watched)
+/// Judges the facts and moves the alerts along.
+pub(super) fn decide(
+    settings: &Settings,
+    facts: &Facts,
+    memory: &Memory,
+    background: &Background,
+) -> Verdict {
+    let observations = named_as_before(judge(&settings.rules, facts), memory);
+    let situation = Situation {
+        alerts: &memory.alerts,
+        settings,
+        redefined: memory.redefined(settings, facts),
+        pending: memory.pending(),
+        unseeded: &facts.unseeded,
+        now: background.now,
+        is_certain: background.is_certain,
+    };
+    let step = machine::step(&situation, &observations);
+    let mut firing: HashSet<&str> = HashSet::new();
+    let changed: HashMap<_, _> = step
+        .changed
+        .iter()
+        .map(|alert| (&alert.key, alert.state))
+        .collect();
+    let kept = memory
+        .alerts
+        .values()
+        .map(|alert| (&alert.key, alert.state));
+    let kept = kept.filter(|(key, _)| !changed.contains_key(key));
+    let states = kept.chain(changed.iter().map(|(key, state)| (*key, *state)));
+    firing.extend(
+        states
+            .filter(|(_, state)| *state == AlertState::Firing)
+            .map(|(key, _)| &*key.rule),
+    );
+    let judged = observations.iter().filter_map(|observation| {
+        let (subject, judged) = observation.days.judged.clone()?;
+        let key = (Arc::clone(&observation.key.rule), subject);
+        let is_new = memory.judged.get(&key) != Some(&judged);
+        (is_new && background.is_certain).then_some((key, judged))
     });
-    watched.collect()
-}
-
-fn decide(settings: &Settings, facts: &Facts, memory: &Memory, now: DateTime<Utc>) -> Verdict {
-    let observations = judge(&settings.rules, facts);
-    let step = machine::step(&memory.alerts, &observations, settings, now);
+    let changes = AlertChanges {
+        judged: judged.collect(),
+        ..memory.watch(settings, facts, background, &firing)
+    };
     let budgets = settings.rules.iter().filter_map(|rule| {
-        let standing = facts.budgets.get(&rule.name)?.last()?.clone();
+        let standing = facts.budgets.get(&rule.name)?.last()?.standing.clone();
         matches!(rule.check, Check::Budget { .. }).then(|| BudgetSeries {
             name: Arc::clone(&rule.name),
             standing,
             marks: published::marks(rule),
         })
     });
-    let keys = observations.into_iter().map(|observation| observation.key);
+    let keys = observations
+        .iter()
+        .map(|observation| observation.key.clone());
     let mut subjects: Vec<_> = keys.map(|key| (key.rule, key.subject)).collect();
     // The observations of a subject stand together.
     subjects.dedup();
     Verdict {
-        step,
         budgets: budgets.collect(),
         subjects,
+        changes,
+        step,
     }
+}
+
+/// The observations, those of an agent that was renamed while its alert fires under its name of before.
+/// Another agent that has taken that name is not observed until then: the two would be one alert.
+fn named_as_before<'a>(
+    mut observations: Vec<Observation<'a>>,
+    memory: &Memory,
+) -> Vec<Observation<'a>> {
+    let subjects = memory.subjects();
+    if subjects.is_empty() {
+        return observations;
+    }
+    let mut taken = HashSet::new();
+    for observation in &mut observations {
+        let Some(number) = observation.agent_number() else {
+            continue;
+        };
+        if let Some(subject) = subjects.get(&(&*observation.key.rule, number)) {
+            taken.insert((
+                Arc::clone(&observation.key.rule),
+                Arc::clone(subject),
+                number,
+            ));
+            observation.key.subject = Arc::clone(subject);
+        }
+    }
+    let names: HashMap<(&str, &str), AgentNumber> = taken
+        .iter()
+        .map(|(rule, subject, number)| ((&**rule, &**subject), *number))
+        .collect();
+    observations.retain(|observation| {
+        let key = (&*observation.key.rule, &*observation.key.subject);
+        let number = observation.agent_number();
+        names.get(&key).is_none_or(|owner| number == Some(*owner))
+    });
+    observations
 }
 
 fn log(told: &Told) {

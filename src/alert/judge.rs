@@ -1,105 +1,26 @@
-//! Pure: what each rule says about the facts.
+//! Pure: facts in, observations out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-
-use super::{
-    AgentFacts, Check, Facts, Known, Measure, Notice, Per, Rule, Severity, Span, Threshold, message,
-};
+use super::days::{Question, verdict};
+use super::facts::{AgentFacts, Facts, Known, SubjectDay, unknown_days};
+use super::finding::{Condition, DayVerdict, Finding, Observation, Whose};
+use super::{Check, Measure, Per, Rule, Severity, Span, Threshold};
 use crate::budget::Standing;
 use crate::day::Day;
-use crate::ledger::AlertKey;
+use crate::ledger::{AlertKey, JUDGED_DAYS};
 use crate::roster::Agent;
 
 /// The subject of a rule that is about all its agents together.
 const ALL: &str = "all";
-/// A forecast that has reached a threshold is over only once it is below this share of it: it moves a
-/// little every day.
-const FORECAST_HYSTERESIS: f64 = 0.95;
+/// What has reached a threshold is over only below this share of it: figures are revised, and forecasts
+/// move a little every day.
+const HYSTERESIS: f64 = 0.95;
 /// By how much, relatively, a value may lie below a share of a limit and still reach it.
 const TOLERANCE: f64 = 1e-9;
-/// How many of those who used most are told.
+/// How many top users a finding names.
 const TOP: usize = 3;
-
-/// Whether what a rule looks for is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Condition {
-    /// It is.
-    Met,
-    /// It would not be enough to fire, but what fires stays: the value is within the hysteresis.
-    Held,
-    /// It was expected of a period that is over: nothing begins to fire for that, but what fires stays.
-    Past,
-    /// It is not.
-    NotMet,
-    /// It cannot be said: a day that the value is of is not known.
-    Unknown,
-}
-
-/// What a rule says about one of its alerts.
-#[derive(Debug, Clone)]
-pub struct Observation<'a> {
-    /// Which alert.
-    pub key: AlertKey,
-    /// The rule.
-    pub rule: &'a Rule,
-    /// Whether it is to fire. For missing data it is then to be pending first.
-    pub condition: Condition,
-    /// How bad it is.
-    pub severity: Severity,
-    /// What was seen.
-    pub finding: Finding<'a>,
-    /// The day that it is.
-    pub today: Day,
-}
-
-/// What a rule has seen of its subject.
-#[derive(Debug, Clone)]
-pub enum Finding<'a> {
-    /// How a budget stands against one of its thresholds.
-    Budget {
-        /// How it stands.
-        standing: &'a Standing,
-        /// The threshold.
-        threshold: Threshold,
-        /// Whether the period is the one that yesterday lies in.
-        is_current: bool,
-    },
-    /// What was used in a span of days.
-    Usage {
-        /// The days.
-        span: Span,
-        /// Whose.
-        whose: Whose<'a>,
-        /// Credits known to be used; absent if nothing is known.
-        used_credits: Option<f64>,
-        /// Days of agents that are not known: if there are any, more may be used than is known.
-        missing_days: u32,
-        /// Those who used most of it, if it is of several.
-        top: Vec<(&'a Agent, f64)>,
-    },
-    /// An agent's previous day, compared with what is usual.
-    Spike(&'a AgentFacts),
-    /// An agent and the oldest of its missing days that count.
-    MissingData(&'a AgentFacts, Option<Day>),
-    /// An account's key.
-    KeyRefused(&'a Arc<str>),
-    /// Whether an agent is the account's.
-    AgentRefused(&'a AgentFacts),
-}
-
-/// What a usage rule has added up.
-#[derive(Debug, Clone, Copy)]
-pub enum Whose<'a> {
-    /// One agent.
-    Agent(&'a AgentFacts),
-    /// The matching agents of one account.
-    Account(&'a Arc<str>),
-    /// All matching agents.
-    All,
-}
 
 /// What `rules` say about `facts`: an observation for every subject of every rule, so that one that is
 /// gone can be told from one that is quiet. Those of a budget's period stand together.
@@ -128,47 +49,121 @@ impl<'a> Judge<'a> {
                 severity,
             } => {
                 let held_credits = over_credits * (1.0 - hysteresis);
-                let sums = self.sums(*span, *per).into_iter();
-                sums.map(|sum| {
-                    // Nobody has used nothing.
-                    let known = sum.known.unwrap_or(Known {
-                        credits: Some(0.0),
-                        missing_days: 0,
-                    });
-                    let condition = over(known, *over_credits, held_credits);
-                    let finding = Finding::Usage {
-                        span: *span,
-                        whose: sum.whose,
-                        used_credits: known.credits,
-                        missing_days: known.missing_days,
-                        top: sum.top,
-                    };
-                    self.observation(sum.whose.subject(), condition, *severity, finding)
-                })
-                .collect()
+                let sums = self.sums(*per).into_iter();
+                let over = |known| over(known, *over_credits, held_credits);
+                sums.map(|sum| self.usage(sum, *span, *severity, over))
+                    .collect()
             }
             Check::Spike {
                 factor,
                 floor_credits,
                 severity,
-            } => self.each_agent(*severity, |agent| {
-                let condition = spike(agent, *factor, *floor_credits);
-                (condition, Finding::Spike(agent))
-            }),
+            } => {
+                let is_spike = |day: &SubjectDay| spike(day, *factor, *floor_credits);
+                let agents = self.subjects();
+                agents
+                    .map(|agent| self.spike(agent, *severity, is_spike))
+                    .collect()
+            }
             Check::MissingData { severity, .. } => {
-                let watched_from = self.facts.watched_from.get(&self.rule.name);
-                let from = watched_from.copied().unwrap_or(self.facts.today);
-                self.each_agent(*severity, |agent| {
-                    let since = agent.missing_from(from);
-                    (met(since.is_some()), Finding::MissingData(agent, since))
-                })
+                let look = |agent: &'a AgentFacts| {
+                    let since = agent.missing_from(self.watched_from());
+                    let condition = match since {
+                        Some(_) => Condition::Met,
+                        None if agent.missing_since.is_none() => Condition::NotMet,
+                        // A start may get them still.
+                        None if !self.facts.has_synced => Condition::Unknown,
+                        None => Condition::Met,
+                    };
+                    let since = since.or(agent.missing_since);
+                    let since = since.filter(|_| condition == Condition::Met);
+                    (listed(agent, condition), Finding::MissingData(agent, since))
+                };
+                self.each(self.subjects(), *severity, look)
             }
             Check::KeyRefused { severity } => self.keys(*severity),
-            Check::AgentRefused { severity } => self.each_agent(*severity, |agent| {
+            Check::AgentRefused { severity } => self.each(self.agents(), *severity, |agent| {
                 let refusals = &self.facts.access.agent_refused;
-                let condition = refused(refusals.get(&agent.member.number));
+                let condition = listed(agent, refused(refusals.get(&agent.member.number)));
                 (condition, Finding::AgentRefused(agent))
             }),
+        }
+    }
+
+    /// The first day that was still to end when the rule was first watched as it is.
+    fn watched_from(self) -> Day {
+        let from = self.facts.watched_from.get(&self.rule.name);
+        from.copied().unwrap_or(self.facts.today)
+    }
+
+    /// Credits of one subject in `span`, against the limit.
+    fn usage(
+        self,
+        sum: Sum<'a>,
+        span: Span,
+        severity: Severity,
+        over: impl Fn(Known) -> Condition,
+    ) -> Observation<'a> {
+        let days = span.days(self.facts.today);
+        let (condition, known, days, verdict) = if span == Span::PreviousDay {
+            let question = self.question(sum.whose.judged_as(), sum.days(self.facts.today));
+            let (condition, day, verdict) = verdict(&question, |day| over(day.known));
+            (condition, day.known, (day.day, day.day), verdict)
+        } else {
+            let known = sum.known(|agent| agent.known(span));
+            (over(known), known, days, DayVerdict::default())
+        };
+        let finding = Finding::Usage {
+            span,
+            days,
+            whose: sum.whose,
+            used_credits: known.credits,
+            missing_days: known.missing_days,
+            top: sum.top(|agent| match span {
+                Span::PreviousDay => agent.on(days.0).known,
+                _ => agent.known(span),
+            }),
+        };
+        let observation = self.observation(sum.whose.subject(), condition, severity, finding);
+        Observation {
+            days: verdict,
+            ..observation
+        }
+    }
+
+    /// The days of one agent against the usual.
+    fn spike(
+        self,
+        agent: &'a AgentFacts,
+        severity: Severity,
+        is_spike: impl Fn(&SubjectDay) -> Condition,
+    ) -> Observation<'a> {
+        let question = self.question(Whose::Agent(agent).judged_as(), agent.days);
+        let (condition, day, verdict) = verdict(&question, is_spike);
+        let finding = Finding::Spike {
+            agent,
+            day: day.day,
+            used_credits: day.known.credits,
+            usual_credits: day.usual_credits,
+        };
+        let subject = Arc::clone(&agent.subject);
+        let observation = self.observation(subject, condition, severity, finding);
+        Observation {
+            days: verdict,
+            ..observation
+        }
+    }
+
+    fn question(self, subject: Arc<str>, days: [SubjectDay; JUDGED_DAYS]) -> Question<'a> {
+        let Self { rule, facts } = self;
+        let key = (Arc::clone(&rule.name), Arc::clone(&subject));
+        Question {
+            subject,
+            days,
+            // The newest day of a first evaluation is how things stand; older ones are the past.
+            from: self.watched_from().previous(),
+            judged: facts.judged.get(&key),
+            is_seeding: facts.unseeded.contains(&rule.name),
         }
     }
 
@@ -178,9 +173,18 @@ impl<'a> Judge<'a> {
         agents.filter(move |facts| self.rule.matcher.matches(&facts.member.agent))
     }
 
+    /// The agents that the rule is about, each by itself: also those that have left while an alert about them
+    /// fires.
+    fn subjects(self) -> impl Iterator<Item = &'a AgentFacts> {
+        let left = self.facts.left.iter();
+        let left = left.filter(move |facts| self.rule.matcher.matches(&facts.member.agent));
+        self.agents().chain(left)
+    }
+
     /// One observation per agent.
-    fn each_agent(
+    fn each(
         self,
+        agents: impl Iterator<Item = &'a AgentFacts>,
         severity: Severity,
         look: impl Fn(&'a AgentFacts) -> (Condition, Finding<'a>),
     ) -> Vec<Observation<'a>> {
@@ -188,7 +192,7 @@ impl<'a> Judge<'a> {
             let (condition, finding) = look(agent);
             self.observation(Arc::clone(&agent.subject), condition, severity, finding)
         };
-        self.agents().map(observe).collect()
+        agents.map(observe).collect()
     }
 
     fn observation(
@@ -217,17 +221,18 @@ impl<'a> Judge<'a> {
             condition,
             severity,
             finding,
+            days: DayVerdict::default(),
             today: self.facts.today,
         }
     }
 
     /// One observation per period and threshold.
     fn budget(self, thresholds: &[Threshold]) -> Vec<Observation<'a>> {
-        let standings = self.facts.budgets.get(&self.rule.name);
-        let standings = standings.map_or(&[][..], Vec::as_slice);
+        let periods = self.facts.budgets.get(&self.rule.name);
         let subject: Arc<str> = ALL.into();
         let mut observations = Vec::new();
-        for (place, standing) in standings.iter().enumerate() {
+        for period in periods.into_iter().flatten() {
+            let standing = &period.standing;
             for &threshold in thresholds {
                 let condition = match threshold.measure {
                     Measure::Used => used(standing, threshold.ratio),
@@ -236,7 +241,7 @@ impl<'a> Judge<'a> {
                 let finding = Finding::Budget {
                     standing,
                     threshold,
-                    is_current: place + 1 == standings.len(),
+                    over_since: period.over_since,
                 };
                 let subject = Arc::clone(&subject);
                 let observation = self.observation(subject, condition, threshold.severity, finding);
@@ -246,30 +251,37 @@ impl<'a> Judge<'a> {
         observations
     }
 
-    /// What was used in `span`: by each agent, or in each account, or by all together.
-    fn sums(self, span: Span, per: Per) -> Vec<Sum<'a>> {
-        let mut accounts: BTreeMap<&Arc<str>, Sum<'a>> = BTreeMap::new();
-        let mut agents = Vec::new();
-        let mut all = Sum::of(Whose::All);
-        for agent in self.agents() {
-            let known = agent.known(span);
-            let account = &agent.member.agent.account;
-            match per {
-                Per::Agent => agents.push(Sum {
-                    known: Some(known),
-                    ..Sum::of(Whose::Agent(agent))
-                }),
-                Per::Account => accounts
-                    .entry(account)
-                    .or_insert_with(|| Sum::of(Whose::Account(account)))
-                    .add(agent, known),
-                Per::Total => all.add(agent, known),
-            }
-        }
+    /// The agents whose credits are added up: each by itself, those of each account, or all together.
+    fn sums(self, per: Per) -> Vec<Sum<'a>> {
+        let others = self.facts.others.get(&self.rule.name);
+        let counted = self.agents().filter(|agent| agent.is_counted);
+        let counted = counted.chain(others.into_iter().flatten());
         match per {
-            Per::Agent => agents,
-            Per::Account => accounts.into_values().collect(),
-            Per::Total => vec![all],
+            Per::Agent => self
+                .subjects()
+                .map(|agent| Sum {
+                    whose: Whose::Agent(agent),
+                    agents: vec![agent],
+                })
+                .collect(),
+            Per::Account => {
+                let mut accounts: BTreeMap<&Arc<str>, Vec<&AgentFacts>> = BTreeMap::new();
+                for agent in counted {
+                    let account = &agent.member.agent.account;
+                    accounts.entry(account).or_default().push(agent);
+                }
+                let accounts = accounts.into_iter();
+                accounts
+                    .map(|(account, agents)| Sum {
+                        whose: Whose::Account(account),
+                        agents,
+                    })
+                    .collect()
+            }
+            Per::Total => vec![Sum {
+                whose: Whose::All,
+                agents: counted.collect(),
+            }],
         }
     }
 
@@ -290,38 +302,59 @@ impl<'a> Judge<'a> {
         accounts
             .map(|(account, _)| {
                 let condition = refused(facts.access.key_refused.get(account));
-                let finding = Finding::KeyRefused(account);
+                let agents = facts.agents.iter();
+                let agents = agents.filter(|agent| agent.member.agent.account == *account);
+                let finding = Finding::KeyRefused {
+                    account,
+                    last_success: agents.filter_map(|agent| agent.last_success).max(),
+                };
                 self.observation(Arc::clone(account), condition, severity, finding)
             })
             .collect()
     }
 }
 
-/// Credits of one agent, or of several.
+/// Agents whose credits are added up.
 struct Sum<'a> {
     whose: Whose<'a>,
-    /// None if it is of nobody.
-    known: Option<Known>,
-    /// Those of several who used most, descending.
-    top: Vec<(&'a Agent, f64)>,
+    agents: Vec<&'a AgentFacts>,
 }
 
 impl<'a> Sum<'a> {
-    const fn of(whose: Whose<'a>) -> Self {
-        Self {
-            whose,
-            known: None,
-            top: Vec::new(),
-        }
+    /// The credits of all of them, each of whom has those of `look`. Nobody has used nothing.
+    fn known(&self, look: impl Fn(&AgentFacts) -> Known) -> Known {
+        let known = self.agents.iter().map(|agent| look(agent));
+        known.reduce(Known::plus).unwrap_or(Known {
+            credits: Some(0.0),
+            missing_days: 0,
+        })
     }
 
-    fn add(&mut self, agent: &'a AgentFacts, known: Known) {
-        self.known = Some(self.known.map_or(known, |sum| sum.plus(known)));
-        if let Some(credits) = known.credits.filter(|credits| *credits > 0.0) {
-            let place = self.top.partition_point(|(_, other)| *other >= credits);
-            self.top.insert(place, (&agent.member.agent, credits));
-            self.top.truncate(TOP);
+    /// Their days, added up. Of none, every day has nothing.
+    fn days(&self, today: Day) -> [SubjectDay; JUDGED_DAYS] {
+        let mut days = unknown_days(today);
+        for (index, day) in days.iter_mut().enumerate() {
+            day.known = self.known(|agent| agent.days[index].known);
         }
+        days
+    }
+
+    /// Those of several who used most, descending.
+    fn top(&self, look: impl Fn(&AgentFacts) -> Known) -> Vec<(&'a Agent, f64)> {
+        if matches!(self.whose, Whose::Agent(_)) {
+            return Vec::new();
+        }
+        let mut top: Vec<(&'a Agent, f64)> = Vec::new();
+        for agent in &self.agents {
+            if let Some(credits) = look(agent).credits.filter(|credits| *credits > 0.0) {
+                let rank = top.partition_point(|(_, other)| *other >= credits);
+                if rank < TOP {
+                    top.insert(rank, (&agent.member.agent, credits));
+                    top.truncate(TOP);
+                }
+            }
+        }
+        top
     }
 }
 
@@ -330,6 +363,15 @@ impl Whose<'_> {
         match self {
             Self::Agent(agent) => Arc::clone(&agent.subject),
             Self::Account(account) => Arc::clone(account),
+            Self::All => ALL.into(),
+        }
+    }
+
+    /// The subject's key among the days that were judged, which outlasts a new name.
+    fn judged_as(self) -> Arc<str> {
+        match self {
+            Self::Agent(agent) => format!("agent {}", agent.member.number).into(),
+            Self::Account(account) => format!("account {account}").into(),
             Self::All => ALL.into(),
         }
     }
@@ -347,12 +389,21 @@ fn over(known: Known, over_credits: f64, held_credits: f64) -> Condition {
     }
 }
 
-/// Whether an agent's previous day is a spike.
-fn spike(agent: &AgentFacts, factor: f64, floor_credits: f64) -> Condition {
-    let figures = agent.previous_day_credits.zip(agent.usual_credits);
+/// Whether an agent's day is a spike.
+fn spike(day: &SubjectDay, factor: f64, floor_credits: f64) -> Condition {
+    let figures = day.known.credits.zip(day.usual_credits);
     figures.map_or(Condition::Unknown, |(used, usual)| {
         met(used > factor * usual && used > floor_credits)
     })
+}
+
+/// The condition of an agent. One that its list no longer names may well be refused or late: that fires
+/// nothing.
+fn listed(agent: &AgentFacts, condition: Condition) -> Condition {
+    match (agent.member.unlisted_since, condition) {
+        (Some(_), Condition::Met) => Condition::Unknown,
+        _ => condition,
+    }
 }
 
 const fn met(is_met: bool) -> Condition {
@@ -367,58 +418,38 @@ fn refused(refused: Option<&bool>) -> Condition {
     refused.map_or(Condition::Unknown, |refused| met(*refused))
 }
 
-/// Whether so much of a budget is used. Missing days may add to what is known, and take nothing away.
+/// Whether that share of a budget is used. Missing days may add to what is known, and take nothing away.
 fn used(standing: &Standing, ratio: f64) -> Condition {
+    let reaches = |used, ratio| reaches(used, ratio, standing.limit_credits);
     match standing.used_credits {
-        Some(used) if reaches(used, ratio, standing.limit_credits) => Condition::Met,
-        Some(_) if standing.missing_days == 0 => Condition::NotMet,
-        _ => Condition::Unknown,
+        Some(used) if reaches(used, ratio) => Condition::Met,
+        Some(_) if standing.missing_days > 0 => Condition::Unknown,
+        Some(used) if reaches(used, HYSTERESIS * ratio) => Condition::Held,
+        Some(_) => Condition::NotMet,
+        None => Condition::Unknown,
     }
 }
 
-/// Whether so much of a budget is expected to be used. A period that is over is not told of by what
-/// was expected of it.
+/// Whether that share of a budget is expected to be used. A period that is over is not told of by its
+/// forecast.
 fn forecast(standing: &Standing, ratio: f64, today: Day) -> Condition {
     let Some(forecast) = standing.forecast else {
         return Condition::Unknown;
     };
     let reaches = |ratio| reaches(forecast.expected_credits, ratio, standing.limit_credits);
-    if !reaches(FORECAST_HYSTERESIS * ratio) {
+    if !reaches(HYSTERESIS * ratio) {
         Condition::NotMet
     } else if !reaches(ratio) {
         Condition::Held
-    } else if is_over(standing, today) {
+    } else if standing.period.is_over(today) {
         Condition::Past
     } else {
         Condition::Met
     }
 }
 
-/// Whether so many credits are at least that share of the limit. What a product or a sum of floats has
-/// lost in its last bits is not missing.
+/// Whether the credits are at least that share of the limit. What a product or a sum of floats has lost
+/// in its last bits is not missing.
 fn reaches(credits: f64, ratio: f64, limit_credits: f64) -> bool {
     credits >= ratio * limit_credits * (1.0 - TOLERANCE)
-}
-
-/// Whether all days of the period have passed.
-pub(super) fn is_over(standing: &Standing, today: Day) -> bool {
-    standing.period.end.is_some_and(|end| end <= today)
-}
-
-impl Observation<'_> {
-    /// What the value is measured against, in credits; 0 for rules without a limit.
-    #[must_use]
-    pub fn limit_credits(&self) -> f64 {
-        match (&self.finding, &self.rule.check) {
-            (Finding::Budget { standing, .. }, _) => standing.limit_credits,
-            (_, Check::Usage { over_credits, .. }) => *over_credits,
-            _ => 0.0,
-        }
-    }
-
-    /// What is told if it fires at `now`, or would be, with a link to `url`.
-    #[must_use]
-    pub fn notice(&self, url: Option<&str>, now: DateTime<Utc>) -> Notice {
-        message::firing(self, url, now)
-    }
 }

@@ -1,323 +1,349 @@
-//! Pure: alerts and observations in, alerts and what is to be told out.
+//! Pure: alerts and observations in, alerts and messages out.
 //!
-//! An alert fires when its condition is met, and is over when it is not met any more. What cannot be
-//! said changes nothing. Within a period a threshold is told once; thresholds that are crossed together
-//! are told of by the worst and highest, and the others are only marked as firing.
+//! When its condition is met, an alert fires: an episode begins. When the condition is no longer met, it is
+//! over, and the next time is a new episode. What is not known changes nothing. [`tell`](super::tell) says
+//! who is sent what of it.
 
-use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::message::{self, Ending};
-use super::{Check, Condition, Finding, Measure, Notice, Observation, Settings, Threshold};
+use super::finding::{Condition, Finding, Observation};
+use super::message::Ending;
+use super::tell::{Case, Teller, Told};
+use super::{Check, Settings};
 use crate::budget::Cycle;
 use crate::day::Day;
-use crate::ledger::{Alert, AlertKey, AlertState};
+use crate::ledger::{AgentNumber, Alert, AlertKey, AlertState};
 
-/// An alert of a period that is not the current one any more is over, but not before it has fired for
-/// so long: one that fires for a late day is to be seen.
+/// The shortest time that an alert fires for a period that is over, or for days that came late: it is to
+/// be seen.
 const MIN_FIRING: TimeDelta = TimeDelta::hours(24);
-/// How long it is remembered that an alert was there. It outlasts every period that begins anew.
+/// How long an alert that is over is remembered.
 const MEMORY: TimeDelta = TimeDelta::days(45);
 
-/// What one evaluation comes to.
+/// What an evaluation decides by, besides the observations.
+pub(super) struct Situation<'a> {
+    /// The alerts that are remembered.
+    pub(super) alerts: &'a BTreeMap<AlertKey, Alert>,
+    /// The rules and hooks.
+    pub(super) settings: &'a Settings,
+    /// The rules whose sums are of others than before, because somebody edited labels or a `match`.
+    pub(super) redefined: HashSet<Arc<str>>,
+    /// Since when an alert about each agent is pending, by the rule's name: also under another name.
+    pub(super) pending: HashMap<(&'a str, AgentNumber), DateTime<Utc>>,
+    /// The rules of which an older version decided before: what fires is taken as told.
+    pub(super) unseeded: &'a HashSet<Arc<str>>,
+    /// The instant of the evaluation.
+    pub(super) now: DateTime<Utc>,
+    /// Whether the UTC day is known for certain: if not, nothing ends, and nothing that counts time fires.
+    pub(super) is_certain: bool,
+}
+
+/// What one evaluation changes.
 #[derive(Debug, Default)]
 pub(super) struct Step {
     /// Alerts in their new state.
     pub(super) changed: Vec<Alert>,
     /// Alerts to be forgotten.
     pub(super) forgotten: Vec<AlertKey>,
-    /// What is to be told.
+    /// The messages.
     pub(super) told: Vec<Told>,
     /// When something changes though nothing else does.
     pub(super) next: Option<DateTime<Utc>>,
 }
 
-/// Something to be told.
-#[derive(Debug, Clone)]
-pub(super) struct Told {
-    /// The alert.
-    pub(super) key: AlertKey,
-    /// What is told of it.
-    pub(super) notice: Notice,
-    /// The hooks that are told. Empty if the rule has none.
-    pub(super) hooks: Vec<String>,
-}
-
-/// What becomes of `alerts` by these observations of the rules in `settings`.
-pub(super) fn step(
-    alerts: &BTreeMap<AlertKey, Alert>,
-    observations: &[Observation<'_>],
-    settings: &Settings,
-    now: DateTime<Utc>,
-) -> Step {
+/// Moves every alert along by these observations of the rules in the settings.
+pub(super) fn step(situation: &Situation<'_>, observations: &[Observation<'_>]) -> Step {
     let mut machine = Machine {
-        alerts,
-        hooks: settings.routes.iter().map(|route| &*route.hook).collect(),
-        url: settings.dashboard_url.as_deref(),
-        now,
+        situation,
+        teller: Teller::new(situation),
         step: Step::default(),
     };
     let together = |a: &Observation<'_>, b: &Observation<'_>| {
         (&a.key.rule, &a.key.subject, a.key.period) == (&b.key.rule, &b.key.subject, b.key.period)
     };
     for observations in observations.chunk_by(together) {
-        match observations {
-            [observation] if observation.key.period.is_none() => machine.single(observation),
-            thresholds => machine.thresholds(thresholds),
-        }
+        let cases = observations
+            .iter()
+            .filter_map(|observation| machine.advance(observation))
+            .collect();
+        machine.tell(cases);
     }
     let keys = || observations.iter().map(|observation| &observation.key);
     let seen: HashSet<&AlertKey> = keys().collect();
-    let periods = keys().map(|key| (&*key.rule, key.period)).collect();
-    let cycles = settings.rules.iter().filter_map(|rule| match rule.check {
-        Check::Budget { cycle, .. } => Some((&*rule.name, cycle)),
-        _ => None,
-    });
-    let cycles = cycles.collect();
-    for alert in alerts.values().filter(|alert| !seen.contains(&alert.key)) {
-        machine.unseen(alert, &periods, &cycles);
+    let observed = Observed {
+        periods: keys().map(|key| (&*key.rule, key.period)).collect(),
+        cycles: cycles(situation.settings),
+    };
+    let unseen = situation.alerts.values();
+    for alert in unseen.filter(|alert| !seen.contains(&alert.key)) {
+        let case = machine.unseen(alert, &observed);
+        machine.tell(case.into_iter().collect());
     }
     machine.step
 }
 
+/// The budgets' cycles by their names.
+fn cycles(settings: &Settings) -> HashMap<&str, Cycle> {
+    let rules = settings.rules.iter();
+    let cycles = rules.filter_map(|rule| match rule.check {
+        Check::Budget { cycle, .. } => Some((&*rule.name, cycle)),
+        _ => None,
+    });
+    cycles.collect()
+}
+
+/// What the observations are about.
+struct Observed<'a> {
+    periods: HashSet<(&'a str, Option<Day>)>,
+    cycles: HashMap<&'a str, Cycle>,
+}
+
 struct Machine<'a> {
-    alerts: &'a BTreeMap<AlertKey, Alert>,
-    /// The hooks that there are.
-    hooks: HashSet<&'a str>,
-    url: Option<&'a str>,
-    now: DateTime<Utc>,
+    situation: &'a Situation<'a>,
+    teller: Teller<'a>,
     step: Step,
 }
 
-impl Machine<'_> {
-    /// An alert that stands for itself.
-    fn single(&mut self, observation: &Observation<'_>) {
-        let alert = self.alerts.get(&observation.key);
-        let state = alert.map(|alert| alert.state);
-        match (observation.condition, alert, state) {
-            (Condition::Met, _, Some(AlertState::Firing))
-            | (Condition::Held | Condition::Past | Condition::Unknown, ..) => {}
-            (Condition::Met, ..) => {
-                let pending = alert.filter(|alert| alert.state == AlertState::Pending);
-                // A clock that ran ahead was set back: it is pending from now on.
-                let since = pending
-                    .map(|alert| alert.since)
-                    .filter(|at| *at <= self.now);
-                match self.fires_at(observation, since.unwrap_or(self.now)) {
-                    Some(at) if self.now < at => {
-                        self.wake(at);
-                        if since.is_none() {
-                            self.pend(observation);
-                        }
-                    }
-                    _ => self.fire(observation, true),
+impl<'a> Machine<'a> {
+    /// The next state of one alert; none if there is none and needs none.
+    fn advance(&mut self, observation: &'a Observation<'a>) -> Option<Case<'a>> {
+        let before = self.situation.alerts.get(&observation.key);
+        let mut case = Case::new(before, Some(observation));
+        match before {
+            Some(alert) if alert.state == AlertState::Firing => {
+                let mut alert = self.not_ahead(alert);
+                if let Some(ending) = self.ending(&mut alert, observation) {
+                    alert = self.ended(alert, ending);
+                    case.ending = Some(ending);
                 }
+                case.after = Some(alert);
             }
-            (Condition::NotMet, Some(alert), Some(AlertState::Firing)) => {
-                self.resolve(alert, Some(observation), Ending::Quiet);
-            }
-            (Condition::NotMet, Some(alert), Some(AlertState::Pending)) => self.forget(alert),
-            (Condition::NotMet, Some(alert), Some(AlertState::Resolved)) => self.fade(alert),
-            (Condition::NotMet, ..) => {}
+            Some(alert) if alert.is_closed => return self.fade(alert, case),
+            _ if observation.has_left() => return self.fade(before?, case),
+            _ => match self.beginning(before, observation) {
+                Some(alert) => case.after = Some(alert),
+                None => match before {
+                    Some(alert) if alert.state == AlertState::Resolved => {
+                        return self.fade(alert, case);
+                    }
+                    Some(alert) if observation.condition == Condition::NotMet => {
+                        self.forget(alert);
+                        return None;
+                    }
+                    _ => return None,
+                },
+            },
         }
+        Some(case)
     }
 
-    /// When a condition that has been met since `since` is to fire; none if at once.
-    fn fires_at(
-        &self,
+    /// The state of an alert that does not fire and now pends or fires.
+    fn beginning(
+        &mut self,
+        before: Option<&Alert>,
         observation: &Observation<'_>,
-        since: DateTime<Utc>,
-    ) -> Option<DateTime<Utc>> {
-        let (Finding::MissingData(_, Some(day)), Check::MissingData { longer_than, .. }) =
-            (&observation.finding, &observation.rule.check)
-        else {
-            return None;
-        };
-        // Longer than that, if only by the smallest time that is kept.
-        let at = TimeDelta::from_std(*longer_than)
-            .ok()
-            .and_then(|longer| longer.checked_add(&TimeDelta::milliseconds(1)))
-            .and_then(|longer| day.end().max(since).checked_add_signed(longer));
-        Some(at.unwrap_or(DateTime::<Utc>::MAX_UTC))
-    }
-
-    /// The thresholds of a budget in one period.
-    fn thresholds(&mut self, observations: &[Observation<'_>]) {
-        let mut firing = Vec::new();
-        let mut crossed = Vec::new();
-        for observation in observations {
-            let Finding::Budget {
-                threshold,
-                is_current,
-                ..
-            } = observation.finding
-            else {
-                continue;
-            };
-            let alert = self.alerts.get(&observation.key);
-            match alert {
-                Some(alert) if alert.state == AlertState::Firing => {
-                    if !self.ends(alert, observation, is_current) {
-                        firing.push(threshold);
-                    }
-                }
-                _ if observation.condition != Condition::Met => {}
-                Some(_) if !is_current => {}
-                Some(alert) if is_latched(alert, observation) => {
-                    self.fire(observation, false);
-                    firing.push(threshold);
-                }
-                _ => crossed.push((threshold, observation)),
-            }
-        }
-        let (covered, mut open): (Vec<_>, Vec<_>) = crossed
-            .into_iter()
-            .partition(|(threshold, _)| firing.iter().any(|other| covers(other, threshold)));
-        open.sort_by(|(a, _), (b, _)| highest_first(a, b));
-        let silent = covered.iter().chain(open.iter().skip(1));
-        silent.for_each(|(_, observation)| self.fire(observation, false));
-        if let Some((_, highest)) = open.first() {
-            self.fire(highest, true);
-        }
-    }
-
-    /// Resolves an alert that fires, if it is time to. Says whether it was.
-    fn ends(&mut self, alert: &Alert, observation: &Observation<'_>, is_current: bool) -> bool {
-        let ending = if observation.condition == Condition::NotMet {
-            Ending::Quiet
-        } else if !is_current && self.has_fired_long_enough(alert) {
-            Ending::PeriodOver
-        } else {
-            return false;
-        };
-        self.resolve(alert, Some(observation), ending);
-        true
-    }
-
-    /// Whether an alert whose period is over may end. If not, it will be time later.
-    fn has_fired_long_enough(&mut self, alert: &Alert) -> bool {
-        let mut fired_at = fired_at(alert);
-        if fired_at > self.now {
-            // A clock that ran ahead was set back.
-            fired_at = self.now;
-            self.step.changed.push(Alert {
-                since: fired_at,
-                fired_at: Some(fired_at),
-                ..alert.clone()
+    ) -> Option<Alert> {
+        if observation.condition != Condition::Met {
+            let late = &observation.days.late;
+            let is_late = !late.is_empty() && self.situation.is_certain;
+            return is_late.then(|| Alert {
+                days: late.clone(),
+                ..self.fired(before, observation)
             });
         }
-        let until = fired_at + MIN_FIRING;
-        if self.now < until {
-            self.wake(until);
+        let Situation { now, pending, .. } = self.situation;
+        let renamed = observation
+            .agent_number()
+            .and_then(|agent| pending.get(&(&*observation.key.rule, agent)));
+        let known = before.filter(|alert| alert.state == AlertState::Pending);
+        // A clock that ran ahead was set back: it is pending from now on.
+        let since = known
+            .map(|alert| alert.since)
+            .or_else(|| renamed.copied())
+            .filter(|at| at <= now);
+        let Some(at) = fires_at(observation, since.unwrap_or(*now)) else {
+            return Some(self.fired(before, observation));
+        };
+        if *now >= at && self.situation.is_certain {
+            return Some(self.fired(before, observation));
         }
-        self.now >= until
+        if *now < at {
+            self.wake(at);
+        }
+        let is_new = known.is_none() || since.is_none();
+        is_new.then(|| Alert {
+            since: since.unwrap_or(*now),
+            ..self.pending(observation)
+        })
+    }
+
+    /// Why an alert that fires is over, if it is.
+    fn ending(&mut self, alert: &mut Alert, observation: &Observation<'_>) -> Option<Ending> {
+        let Situation {
+            now,
+            is_certain,
+            redefined,
+            ..
+        } = self.situation;
+        if redefined.contains(&alert.key.rule) {
+            return Some(Ending::Redefined);
+        }
+        if !is_certain {
+            return None;
+        }
+        match observation.condition {
+            Condition::Met | Condition::Held | Condition::Past => alert.below_since = None,
+            Condition::NotMet | Condition::Unknown => {}
+        }
+        if observation.condition == Condition::Met {
+            alert.days.clear();
+        }
+        // What a sync has seen before the program was killed.
+        let was_taken = observation.condition == Condition::Unknown
+            && observation.taken_at() > Some(fired_at(alert));
+        let is_over = if was_taken {
+            true
+        } else if alert.days.is_empty() {
+            observation.condition == Condition::NotMet && {
+                let first = *alert.below_since.get_or_insert(observation.today);
+                observation.today.since(first) >= observation.patience_days()
+            }
+        } else {
+            alert.days.extend(&observation.days.late);
+            alert.days.sort_unstable();
+            alert.days.dedup();
+            let until = fired_at(alert) + MIN_FIRING;
+            let is_met = |day: &Day| {
+                let mut met = observation.days.met.iter();
+                met.any(|figure| figure.day == *day)
+            };
+            let is_over = *now >= until || !alert.days.iter().any(is_met);
+            if !is_over {
+                self.wake(until);
+            }
+            is_over
+        };
+        if is_over {
+            return Some(Ending::Quiet);
+        }
+        if !observation.is_of_known_past() {
+            return None;
+        }
+        let until = fired_at(alert) + MIN_FIRING;
+        if *now < until {
+            self.wake(until);
+            return None;
+        }
+        Some(Ending::PeriodOver)
     }
 
     /// An alert that no observation is about: its rule, its subject, its threshold or its kind of
     /// period is gone, or its period is not looked at any more.
-    fn unseen(
-        &mut self,
-        alert: &Alert,
-        periods: &HashSet<(&str, Option<Day>)>,
-        cycles: &HashMap<&str, Cycle>,
-    ) {
+    fn unseen(&mut self, alert: &'a Alert, observed: &Observed<'_>) -> Option<Case<'a>> {
         let AlertKey { rule, period, .. } = &alert.key;
         // With another cycle in the config, a period is gone and not over.
         let is_period = |start| {
-            let cycle = cycles.get(&**rule);
+            let cycle = observed.cycles.get(&**rule);
             cycle.is_some_and(|cycle| cycle.period_of(start).start == start)
         };
-        let is_of_past = period.is_some_and(is_period) && !periods.contains(&(&**rule, *period));
-        match alert.state {
-            AlertState::Pending => self.forget(alert),
-            AlertState::Resolved => self.fade(alert),
-            AlertState::Firing if !is_of_past => self.resolve(alert, None, Ending::Gone),
-            AlertState::Firing => {
-                if self.has_fired_long_enough(alert) {
-                    self.resolve(alert, None, Ending::PeriodOver);
-                }
+        let is_of_past =
+            period.is_some_and(is_period) && !observed.periods.contains(&(&**rule, *period));
+        let case = Case::new(Some(alert), None);
+        let ending = match alert.state {
+            AlertState::Pending => {
+                self.forget(alert);
+                return None;
             }
+            AlertState::Resolved => return self.fade(alert, case),
+            AlertState::Firing if !is_of_past => Ending::Gone,
+            AlertState::Firing if self.situation.is_certain => Ending::PeriodOver,
+            AlertState::Firing => return None,
+        };
+        let after = self.ended(alert.clone(), ending);
+        Some(Case {
+            after: Some(after),
+            ending: Some(ending),
+            ..case
+        })
+    }
+
+    /// Has the hooks told, and keeps what that changes.
+    fn tell(&mut self, cases: Vec<Case<'a>>) {
+        for (ending, alert) in self.teller.tell(cases, &mut self.step.told) {
+            // What another definition has ended may fire anew by it.
+            if ending == Some(Ending::Redefined) {
+                self.wake(self.situation.now);
+            }
+            self.step.changed.push(alert);
         }
     }
 
-    fn pend(&mut self, observation: &Observation<'_>) {
-        self.step.changed.push(Alert {
+    fn pending(&self, observation: &Observation<'_>) -> Alert {
+        Alert {
             key: observation.key.clone(),
             state: AlertState::Pending,
-            since: self.now,
+            since: self.situation.now,
             fired_at: None,
-            limit_credits: observation.limit_credits(),
-            hooks: Vec::new(),
+            hooks: BTreeSet::new(),
+            over_hooks: BTreeSet::new(),
+            agent: observation.agent_number(),
+            days: Vec::new(),
+            below_since: None,
+            is_closed: false,
             // There may be one per agent, and most of them never fire.
             notice: String::new(),
-        });
+        }
     }
 
-    /// Lets an alert fire, and tells of it if it is to be told.
-    fn fire(&mut self, observation: &Observation<'_>, is_told: bool) {
-        let notice = message::firing(observation, self.url, self.now);
-        let hooks: Vec<String> = observation
-            .rule
-            .hooks
-            .iter()
-            .filter(|hook| is_told && self.hooks.contains(&***hook))
-            .map(|hook| hook.to_string())
-            .collect();
-        self.step.changed.push(Alert {
-            key: observation.key.clone(),
+    /// A new episode. Hooks that are gone and were never told of the last one's end keep their place.
+    fn fired(&self, before: Option<&Alert>, observation: &Observation<'_>) -> Alert {
+        let (hooks, over_hooks) = before
+            .map(|alert| (alert.hooks.clone(), alert.over_hooks.clone()))
+            .unwrap_or_default();
+        Alert {
             state: AlertState::Firing,
-            since: self.now,
-            fired_at: Some(self.now),
-            limit_credits: observation.limit_credits(),
-            hooks: hooks.clone(),
-            notice: message::json(&notice),
-        });
-        if is_told {
-            self.tell(&observation.key, notice, hooks);
-        }
-    }
-
-    /// Ends an alert that fires, and tells those who were told that it did.
-    fn resolve(&mut self, alert: &Alert, observation: Option<&Observation<'_>>, ending: Ending) {
-        let notice = message::resolved(alert, observation, ending, self.now);
-        let still_there = |hook: &&String| self.hooks.contains(hook.as_str());
-        let hooks: Vec<String> = alert.hooks.iter().filter(still_there).cloned().collect();
-        self.step.changed.push(Alert {
-            state: AlertState::Resolved,
-            since: self.now,
-            // No limit is 0: if it comes back, it is told anew.
-            limit_credits: if ending == Ending::Gone {
-                0.0
-            } else {
-                alert.limit_credits
-            },
-            notice: message::json(&notice),
-            ..alert.clone()
-        });
-        if !hooks.is_empty() {
-            self.tell(&alert.key, notice, hooks);
-        }
-    }
-
-    fn tell(&mut self, key: &AlertKey, notice: Notice, hooks: Vec<String>) {
-        self.step.told.push(Told {
-            key: key.clone(),
-            notice,
+            fired_at: Some(self.situation.now),
             hooks,
-        });
+            over_hooks,
+            ..self.pending(observation)
+        }
+    }
+
+    fn ended(&self, alert: Alert, ending: Ending) -> Alert {
+        Alert {
+            state: AlertState::Resolved,
+            since: self.situation.now,
+            days: Vec::new(),
+            below_since: None,
+            is_closed: ending == Ending::PeriodOver,
+            ..alert
+        }
+    }
+
+    /// An alert that fires since a time to come does so since now: a clock that ran ahead was set back.
+    fn not_ahead(&self, alert: &Alert) -> Alert {
+        let fired_at = fired_at(alert).min(self.situation.now);
+        Alert {
+            since: alert.since.min(self.situation.now),
+            fired_at: Some(fired_at),
+            ..alert.clone()
+        }
     }
 
     fn forget(&mut self, alert: &Alert) {
         self.step.forgotten.push(alert.key.clone());
     }
 
-    /// Forgets an alert that has been over for long.
-    fn fade(&mut self, alert: &Alert) {
-        if self.now.signed_duration_since(alert.since) > MEMORY {
+    /// Keeps an alert that is over, or forgets it after a while.
+    fn fade(&mut self, alert: &Alert, case: Case<'a>) -> Option<Case<'a>> {
+        if self.situation.now.signed_duration_since(alert.since) > MEMORY {
             self.forget(alert);
+            return None;
         }
+        Some(case)
     }
 
     fn wake(&mut self, at: DateTime<Utc>) {
@@ -325,26 +351,19 @@ impl Machine<'_> {
     }
 }
 
-/// Whether an alert that is over is not to be told of again: in its period, against the same limit, once
-/// is enough.
-fn is_latched(alert: &Alert, observation: &Observation<'_>) -> bool {
-    alert.limit_credits == observation.limit_credits()
-}
-
-/// Whether someone who knows that `higher` is reached learns nothing new from `lower`, and nothing worse.
-fn covers(higher: &Threshold, lower: &Threshold) -> bool {
-    let says_more = higher.measure == Measure::Used || higher.measure == lower.measure;
-    says_more && higher.ratio >= lower.ratio && higher.severity >= lower.severity
-}
-
-/// The order of thresholds that are crossed together, highest first: the worst one, of those the
-/// largest share, and of that what is used before what is expected.
-fn highest_first(a: &Threshold, b: &Threshold) -> Ordering {
-    let is_expected = |threshold: &Threshold| threshold.measure == Measure::Forecast;
-    let severities = b.severity.cmp(&a.severity);
-    let ratios = b.ratio.total_cmp(&a.ratio);
-    let measures = is_expected(a).cmp(&is_expected(b));
-    severities.then(ratios).then(measures)
+/// When a condition that has been met since `since` is to fire; none if at once.
+fn fires_at(observation: &Observation<'_>, since: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let (Finding::MissingData(_, Some(day)), Check::MissingData { longer_than, .. }) =
+        (&observation.finding, &observation.rule.check)
+    else {
+        return None;
+    };
+    // Longer than that, if only by the smallest time that is kept.
+    let at = TimeDelta::from_std(*longer_than)
+        .ok()
+        .and_then(|longer| longer.checked_add(&TimeDelta::milliseconds(1)))
+        .and_then(|longer| day.end().max(since).checked_add_signed(longer));
+    Some(at.unwrap_or(DateTime::<Utc>::MAX_UTC))
 }
 
 /// When an alert that fires began to.

@@ -5,17 +5,16 @@
 
 mod budget;
 mod figures;
+mod usage;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::observe::escaped;
-use super::words::{count, credits, date, dates, exact_percent, number, percent, sentence};
-use super::{
-    AgentFacts, Check, Condition, Figures, Finding, Measure, Notice, Observation, Severity, Span,
-    Status, Whose, machine,
-};
+use super::facts::escaped;
+use super::finding::{Condition, Finding, Observation, Whose};
+use super::words::{count, credits, date, exact_percent, number, percent, sentence};
+use super::{AgentFacts, Check, Figures, Measure, Notice, Severity, Status};
 use crate::day::Day;
 use crate::ledger::{Alert, AlertKey};
 use crate::roster::Agent;
@@ -23,40 +22,56 @@ use crate::roster::Agent;
 /// Why an alert is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// What it was about is not so any more.
+    /// Its condition is not met any more.
     Quiet,
     /// Its budget's period is over.
     PeriodOver,
+    /// Its rule is about others now: its `match` or the labels of agents were edited.
+    Redefined,
     /// Its rule, its threshold, its kind of period or its subject is gone.
     Gone,
 }
 
-/// What is told when an alert fires.
+/// What is sent of an alert that fires, with the figures of this evaluation. For as long as it fires, and
+/// under whatever name its agent goes by then, it keeps what identifies it: as `was_firing` has it.
 pub(super) fn firing(
     observation: &Observation<'_>,
+    alert: &Alert,
+    was_firing: Option<&Alert>,
     url: Option<&str>,
-    now: DateTime<Utc>,
 ) -> Notice {
-    let mut lines = lines(observation);
+    let mut lines = lines(observation, Status::Firing);
+    lines.extend(usage::late_lines(observation, &alert.days));
     lines.extend(reason(observation));
-    Notice {
+    lines.extend(lasting(observation, alert));
+    let notice = Notice {
         status: Status::Firing,
         rule: observation.key.rule.to_string(),
         kind: observation.rule.check.kind().to_owned(),
         subject: observation.key.subject.to_string(),
         severity: observation.severity,
         key: key_text(&observation.key),
-        title: firing_title(observation),
+        title: firing_title(observation, &alert.days),
         text: lines.join("\n"),
-        started_at: now,
+        started_at: fired_at(alert),
         resolved_at: None,
         url: url.map(str::to_owned),
         labels: labels(observation),
         figures: figures::of(observation),
+    };
+    let Some(told) =
+        was_firing.and_then(|alert| serde_json::from_str::<Notice>(&alert.notice).ok())
+    else {
+        return notice;
+    };
+    Notice {
+        severity: told.severity,
+        labels: told.labels,
+        ..notice
     }
 }
 
-/// What is told when an alert is over. Whatever identifies it is as it was when it fired.
+/// What is sent of an alert that is over. Whatever identifies it is as it was when it fired.
 pub(super) fn resolved(
     alert: &Alert,
     observation: Option<&Observation<'_>>,
@@ -65,12 +80,12 @@ pub(super) fn resolved(
 ) -> Notice {
     let told = remembered(alert);
     let (title, text, figures) = match observation {
-        Some(observation) => (
+        Some(observation) if ending != Ending::Redefined => (
             ending_title(observation, ending),
-            lines(observation).join("\n"),
+            lines(observation, Status::Resolved).join("\n"),
             figures::of(observation),
         ),
-        None => {
+        _ => {
             let (title, text) = unseen(&told, alert, ending, Day::of(now));
             (title, text, told.figures)
         }
@@ -85,6 +100,37 @@ pub(super) fn resolved(
     }
 }
 
+/// What is sent to a hook that was taken out of a rule while its alert fires.
+pub(super) fn withdrawn(notice: &Notice, now: DateTime<Utc>) -> Notice {
+    Notice {
+        status: Status::Resolved,
+        title: format!("No longer sent here: {}", notice.title),
+        text: format!(
+            "The alert still fires, but this hook was taken out of {} {}.",
+            if notice.kind == "budget" {
+                "budget"
+            } else {
+                "rule"
+            },
+            notice.rule
+        ),
+        resolved_at: Some(now),
+        ..notice.clone()
+    }
+}
+
+impl Observation<'_> {
+    /// The figures that a message about it has.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        figures::of(self)
+    }
+}
+
+fn fired_at(alert: &Alert) -> DateTime<Utc> {
+    alert.fired_at.unwrap_or(alert.since)
+}
+
 /// A notice as it is kept.
 pub(super) fn json(notice: &Notice) -> String {
     // It has neither maps with keys that are no text nor anything else that JSON cannot hold.
@@ -92,7 +138,7 @@ pub(super) fn json(notice: &Notice) -> String {
 }
 
 /// What was told when `alert` fired. One that cannot be read, as of another version, is made up for.
-fn remembered(alert: &Alert) -> Notice {
+pub(super) fn remembered(alert: &Alert) -> Notice {
     serde_json::from_str(&alert.notice).unwrap_or_else(|_| Notice {
         status: Status::Firing,
         rule: alert.key.rule.to_string(),
@@ -102,7 +148,7 @@ fn remembered(alert: &Alert) -> Notice {
         key: key_text(&alert.key),
         title: String::new(),
         text: String::new(),
-        started_at: machine::fired_at(alert),
+        started_at: fired_at(alert),
         resolved_at: None,
         url: None,
         labels: BTreeMap::from([("rule".to_owned(), alert.key.rule.to_string())]),
@@ -123,40 +169,40 @@ fn key_text(key: &AlertKey) -> String {
     text
 }
 
-/// What stays the same for as long as an alert lasts.
+/// What stays the same for as long as an alert fires. The labels of its agent are among them, unless one
+/// of the others has their name.
 fn labels(observation: &Observation<'_>) -> BTreeMap<String, String> {
-    let rule = observation.key.rule.to_string();
-    let mut labels = vec![("rule", rule.clone())];
-    let of_agent = |agent: &Agent| {
-        [
-            ("account", agent.account.to_string()),
-            ("agent", agent.name.to_string()),
-        ]
-    };
-    match &observation.finding {
-        Finding::Budget { threshold, .. } => labels.extend([
-            ("budget", rule),
-            ("measure", threshold.measure.as_str().to_owned()),
-            ("threshold", threshold.ratio.to_string()),
-        ]),
-        Finding::Usage { whose, .. } => match whose {
-            Whose::Agent(facts) => labels.extend(of_agent(&facts.member.agent)),
-            Whose::Account(account) => labels.push(("account", account.to_string())),
-            Whose::All => {}
-        },
-        Finding::Spike(facts) | Finding::MissingData(facts, _) | Finding::AgentRefused(facts) => {
-            labels.extend(of_agent(&facts.member.agent))
-        }
-        Finding::KeyRefused(account) => labels.push(("account", account.to_string())),
+    let agent = observation.agent().map(|facts| &facts.member.agent);
+    let own = agent.into_iter().flat_map(|agent| agent.labels.iter());
+    let mut labels: BTreeMap<String, String> = own
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let mut label = |name: &str, value: &str| labels.insert(name.to_owned(), value.to_owned());
+    label("rule", &observation.key.rule);
+    if let Some(agent) = agent {
+        label("account", &agent.account);
+        label("agent", &agent.name);
     }
-    let labels = labels.into_iter();
+    match &observation.finding {
+        Finding::Budget { threshold, .. } => {
+            label("budget", &observation.key.rule);
+            label("measure", threshold.measure.as_str());
+            label("threshold", &threshold.ratio.to_string());
+        }
+        Finding::Usage {
+            whose: Whose::Account(account),
+            ..
+        }
+        | Finding::KeyRefused { account, .. } => {
+            label("account", account);
+        }
+        _ => {}
+    }
     labels
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
 }
 
 /// What has happened, in a line.
-fn firing_title(observation: &Observation<'_>) -> String {
+fn firing_title(observation: &Observation<'_>, late: &[Day]) -> String {
     let (name, today) = (&observation.key.rule, observation.today);
     let subject = subject(observation);
     match &observation.finding {
@@ -173,17 +219,22 @@ fn firing_title(observation: &Observation<'_>) -> String {
                 budget::measured(standing, threshold, today)
             ),
         },
+        Finding::Usage { .. } | Finding::Spike { .. } if !late.is_empty() => {
+            format!("{name}: {subject} used {}", usage::late(observation, late))
+        }
         Finding::Usage { .. } => format!(
             "{name}: {subject} used {}, more than {}",
-            usage(observation),
+            usage::used(observation),
             number(observation.limit_credits())
         ),
-        Finding::Spike(facts) => format!("{name}: {subject} used {}", spike(facts, today)),
+        Finding::Spike { .. } => format!("{name}: {subject} used {}", usage::spike(observation)),
         Finding::MissingData(_, since) => match since {
             Some(day) => format!("{name}: no data of {subject} for {}", date(*day, today)),
             None => format!("{name}: no day of {subject} is missing"),
         },
-        Finding::KeyRefused(account) => format!("{name}: the key of account {account} is refused"),
+        Finding::KeyRefused { account, .. } => {
+            format!("{name}: the key of account {account} is refused")
+        }
         Finding::AgentRefused(facts) => format!(
             "{name}: {subject} is not of account {}, says FlowGent",
             facts.member.agent.account
@@ -217,12 +268,12 @@ fn ending_title(observation: &Observation<'_>, ending: Ending) -> String {
         }
         Finding::Usage { .. } => format!(
             "{name}: {subject} used {}, no longer more than {}",
-            usage(observation),
+            usage::used(observation),
             number(observation.limit_credits())
         ),
-        Finding::Spike(facts) => format!("{name}: {subject} used {}", spike(facts, today)),
+        Finding::Spike { .. } => format!("{name}: {subject} used {}", usage::spike(observation)),
         Finding::MissingData(..) => format!("{name}: the days of {subject} are known"),
-        Finding::KeyRefused(account) => {
+        Finding::KeyRefused { account, .. } => {
             format!("{name}: the key of account {account} is accepted again")
         }
         Finding::AgentRefused(_) => format!("{name}: {subject} is accepted again"),
@@ -239,6 +290,12 @@ fn unseen(told: &Notice, alert: &Alert, ending: Ending, today: Day) -> (String, 
         (Ending::PeriodOver, Some(start)) => (
             format!("{what}, its period is over"),
             format!("The period that began on {} is over.", date(start, today)),
+        ),
+        (Ending::Redefined, _) => (
+            format!("{what}, definition changed"),
+            "Its `match`, or the labels of agents, were edited: it is about other agents now. What \
+             fires by its new definition is a new alert."
+                .to_owned(),
         ),
         _ => (
             format!("{what} is not watched any more"),
@@ -264,7 +321,7 @@ fn subject(observation: &Observation<'_>) -> String {
 }
 
 /// How it stands, line by line.
-fn lines(observation: &Observation<'_>) -> Vec<String> {
+fn lines(observation: &Observation<'_>, status: Status) -> Vec<String> {
     let today = observation.today;
     let subject = subject(observation);
     match &observation.finding {
@@ -279,7 +336,7 @@ fn lines(observation: &Observation<'_>) -> Vec<String> {
             let line = format!(
                 "{} used {}. The limit is {}.",
                 sentence(&subject),
-                usage(observation),
+                usage::used(observation),
                 number(observation.limit_credits())
             );
             [line]
@@ -288,11 +345,12 @@ fn lines(observation: &Observation<'_>) -> Vec<String> {
                 .chain(top_line(top, *used_credits))
                 .collect()
         }
-        Finding::Spike(facts) => {
-            let yesterday = today.previous();
-            let used = format!("{} used {}.", sentence(&subject), spike(facts, today));
-            let usual = facts.usual_credits.map(|usual| {
-                let weekday = yesterday.date().format("%A");
+        Finding::Spike {
+            day, usual_credits, ..
+        } => {
+            let used = format!("{} used {}.", sentence(&subject), usage::spike(observation));
+            let usual = usual_credits.map(|usual| {
+                let weekday = day.date().format("%A");
                 let usual = credits(usual);
                 format!("Usual is the median of the {weekday}s of the eight weeks before: {usual}.")
             });
@@ -316,13 +374,13 @@ fn lines(observation: &Observation<'_>) -> Vec<String> {
                 "Every day of {subject} that the rule looks at is known."
             )],
         },
-        Finding::KeyRefused(account) => key_lines(observation, account),
-        Finding::AgentRefused(facts) => agent_lines(observation, facts),
+        Finding::KeyRefused { account, .. } => key_lines(account, status),
+        Finding::AgentRefused(facts) => agent_lines(facts, status),
     }
 }
 
-fn key_lines(observation: &Observation<'_>, account: &str) -> Vec<String> {
-    if observation.condition == Condition::NotMet {
+fn key_lines(account: &str, status: Status) -> Vec<String> {
+    if status == Status::Resolved {
         return vec![format!(
             "FlowGent accepts the API key of account {account}."
         )];
@@ -335,11 +393,11 @@ fn key_lines(observation: &Observation<'_>, account: &str) -> Vec<String> {
     ]
 }
 
-fn agent_lines(observation: &Observation<'_>, facts: &AgentFacts) -> Vec<String> {
+fn agent_lines(facts: &AgentFacts, status: Status) -> Vec<String> {
     let Agent {
         account, id, name, ..
     } = &facts.member.agent;
-    if observation.condition == Condition::NotMet {
+    if status == Status::Resolved {
         return vec![format!(
             "FlowGent answers for agent {name} ({id}) of account {account}."
         )];
@@ -375,7 +433,7 @@ fn reason(observation: &Observation<'_>) -> Option<String> {
             number(over_credits * (1.0 - hysteresis))
         )),
         (
-            Finding::Spike(_),
+            Finding::Spike { .. },
             Check::Spike {
                 factor,
                 floor_credits,
@@ -390,6 +448,38 @@ fn reason(observation: &Observation<'_>) -> Option<String> {
             "That has been so for longer than {}.",
             humantime::format_duration(*longer_than)
         )),
+        _ => None,
+    }
+}
+
+/// Why it still fires though its condition is not met.
+fn lasting(observation: &Observation<'_>, alert: &Alert) -> Option<String> {
+    if !alert.days.is_empty() {
+        return Some("It fires for 24 hours, since these figures came late.".to_owned());
+    }
+    match (observation.condition, &observation.finding) {
+        (Condition::Met, _) | (_, Finding::KeyRefused { .. } | Finding::AgentRefused(_)) => None,
+        (Condition::Unknown, _) if observation.missing_days() > 0 => Some(format!(
+            "It still fires, since {} unknown.",
+            match observation.missing_days() {
+                1 => "1 agent-day is".to_owned(),
+                days => format!("{} agent-days are", number(days.into())),
+            }
+        )),
+        (Condition::Unknown, _) => {
+            Some("It still fires, since the figures are unknown.".to_owned())
+        }
+        (Condition::Past, _) => Some("It fires until its period is wholly known.".to_owned()),
+        (_, Finding::Budget { threshold, .. }) => Some(match threshold.measure {
+            Measure::Used => format!(
+                "It still fires: it is over below {}.",
+                percent(0.95 * threshold.ratio)
+            ),
+            Measure::Forecast => format!(
+                "It still fires: it is over after three days in a row below {}.",
+                percent(0.95 * threshold.ratio)
+            ),
+        }),
         _ => None,
     }
 }
@@ -424,41 +514,4 @@ fn top_line<'a>(
         })
         .collect();
     (!shares.is_empty()).then(|| format!("Most of it by {}.", shares.join(", ")))
-}
-
-/// What was used in the span of a usage rule: `1,234.5 credits on 22 Nov`.
-fn usage(observation: &Observation<'_>) -> String {
-    let Finding::Usage {
-        span, used_credits, ..
-    } = observation.finding
-    else {
-        return String::new();
-    };
-    let today = observation.today;
-    let (first, last) = span.days(today);
-    let used = used_credits.map_or_else(|| "an unknown amount".to_owned(), credits);
-    let days = match span {
-        Span::Previous7Days => format!("in the seven days through {}", date(last, today)),
-        Span::Previous30Days => format!("in the 30 days through {}", date(last, today)),
-        // On the first of a month, no day of it is over.
-        Span::MonthToDate if last < first => format!("since {}", date(first, today)),
-        Span::PreviousDay | Span::MonthToDate => dates(first, last, today),
-    };
-    format!("{used} {days}")
-}
-
-/// What was used on the previous day, and how that compares: `900 credits on 22 Nov, 4.5 times the
-/// usual 200`.
-fn spike(facts: &AgentFacts, today: Day) -> String {
-    let used = facts.previous_day_credits;
-    let shown = used.map_or_else(|| "an unknown amount".to_owned(), credits);
-    let on = dates(today.previous(), today.previous(), today);
-    let compared = match used.zip(facts.usual_credits) {
-        Some((used, usual)) if usual > 0.0 => {
-            format!("{} times the usual {}", number(used / usual), number(usual))
-        }
-        Some(_) => "where nothing is usual".to_owned(),
-        None => "where it is not known what is usual".to_owned(),
-    };
-    format!("{shown} {on}, {compared}")
 }

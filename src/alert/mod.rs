@@ -1,30 +1,41 @@
 //! Decides what people are told, and when.
 //!
 //! After every sync, at every new day and after a reload, the [`Engine`] reads what the rules are about
-//! from the ledger ([`observe()`]), asks each rule what it sees ([`judge()`], pure), and moves every alert
-//! along its life (`machine`, pure): inactive, pending, firing, resolved. What has changed and what is
-//! to be told of it go into the ledger in one transaction; only then is anything sent, by others.
+//! from the ledger ([`observe()`]), asks each rule what it sees ([`judge()`], pure), moves every alert
+//! along its life (`machine`, pure), inactive, pending, firing, resolved, and decides which hooks are sent
+//! what (`tell`, pure). Alerts and messages go into the ledger in one transaction; only then is anything
+//! sent, by others.
 //!
-//! An alert is identified by its rule, its subject, its period and its threshold, and by no value and no
-//! day, so that one that lasts stays one.
+//! The last word that a hook has of an alert is true. An alert is identified by its rule, its subject, its
+//! period and its threshold, and by no value and no day, so that one that lasts stays one. Each time that
+//! it fires is an episode, which ends by being told over.
 
+mod days;
 mod deliveries;
 mod engine;
+mod facts;
+mod finding;
+mod gather;
+mod hooks;
 mod judge;
 mod machine;
+mod memory;
 mod message;
 mod notice;
 mod observe;
 mod published;
 mod rule;
+mod tell;
 #[cfg(test)]
 mod tests;
 pub(crate) mod words;
 
 pub use engine::{Access, Engine, Outlets, Signals};
-pub use judge::{Condition, Finding, Observation, Whose, judge};
+pub use facts::{AgentFacts, Background, Facts, Known, PeriodFacts, SubjectDay};
+pub use finding::{Condition, DayFigure, DayVerdict, Finding, Observation, Whose};
+pub use judge::judge;
 pub use notice::{Figures, Notice, Notification, Share, Status};
-pub use observe::{AgentFacts, Facts, Known, observe};
+pub use observe::observe;
 pub use rule::{Check, Measure, Per, Rule, Severity, Span, Threshold};
 
 use std::sync::Arc;
@@ -34,6 +45,8 @@ use std::sync::Arc;
 pub struct Route {
     /// The hook's name.
     pub hook: Arc<str>,
+    /// What makes it the same hook under another name.
+    pub identity: String,
     /// Whether what one evaluation brings goes into one message.
     pub group: bool,
     /// Whether it is told when alerts resolve.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::engine::Memory;
+use super::memory::Memory;
 use super::{Check, Rule};
 use crate::exposition::{AlertSeries, BudgetSeries, Mark};
 use crate::ledger::AlertState;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::budget::Cycle;
+use crate::budget::{Cycle, Reach};
 use crate::day::Day;
 use crate::roster::Matcher;
 
@@ -19,6 +19,20 @@ pub struct Rule {
     pub check: Check,
     /// The hooks that are told.
     pub hooks: Vec<Arc<str>>,
+}
+
+impl Rule {
+    /// What has to be known for it, if it is a budget.
+    #[must_use]
+    pub fn reach(&self) -> Option<Reach> {
+        let Check::Budget { cycle, .. } = self.check else {
+            return None;
+        };
+        Some(Reach {
+            matcher: self.matcher.clone(),
+            cycle,
+        })
+    }
 }
 
 /// What a rule looks at.
@@ -193,12 +207,19 @@ impl fmt::Display for Threshold {
 }
 
 impl Rule {
-    /// What decides when it fires, as a text that stays the same until that changes. Who is told is no
+    /// Its kind and its agents, as a text that stays the same until they change: the beginning of its
+    /// definition.
+    #[must_use]
+    pub fn about(&self) -> String {
+        format!("{} {{{}}}", self.check.kind(), self.matcher)
+    }
+
+    /// What decides when it fires, as a text that stays the same until that changes. Its hooks are no
     /// part of it. Budgets are written out, since they look at periods of the past; of the others their
     /// kind and their agents are enough.
     #[must_use]
     pub fn definition(&self) -> String {
-        let about = format!("{} {{{}}}", self.check.kind(), self.matcher);
+        let about = self.about();
         match &self.check {
             Check::Budget {
                 limit_credits,

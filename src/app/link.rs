@@ -10,7 +10,8 @@ use crate::sync::{Event, Observer, Report};
 
 /// Tells `changes`, `signals`, `board` and `observer` what happens in syncs. Rules that are new come into force
 /// with the first list of agents, which is of the same config.
-pub(crate) fn link(
+#[must_use]
+pub fn link(
     changes: &Arc<Changes>,
     signals: &Arc<Signals>,
     board: &Arc<Board>,
@@ -34,7 +35,8 @@ pub(crate) fn link(
             Event::Ended(report) => {
                 signals.synced(report.as_deref().map(access).unwrap_or_default())
             }
-            Event::Started(_) | Event::Planned(_) | Event::Left(_) | Event::Scheduled(_) => {}
+            Event::Started(_) => signals.syncing(),
+            Event::Planned(_) | Event::Left(_) | Event::Scheduled(_) => {}
         }
         if let Some(observer) = &observer {
             observer(event);

@@ -22,7 +22,7 @@ use crate::config::{Config, ConfigError, SOME_DAY};
 use crate::day::Day;
 use crate::flowgent::transport::HttpClient;
 use crate::history::push;
-use crate::hook::Hooks;
+use crate::hook::{Hooks, IN_FLIGHT};
 use crate::http::{Address, Reloaded};
 use crate::ledger::Ledger;
 use crate::publish::Changes;
@@ -33,13 +33,13 @@ use crate::sync::cron::CronTrigger;
 use crate::sync::worker::Reload;
 use crate::telemetry::Telemetry;
 
-pub(crate) use link::link;
+pub use link::link;
 pub use start::{StartError, open_ledger, syncer};
 use supervisor::Supervisor;
 
 /// How long the parts may take to end when the program is told to: a little longer than each gives
-/// to what is under way. A hook may be given longer: what is broken off would be sent again.
-const DRAIN: Duration = Duration::from_secs(15);
+/// to what is under way.
+const DRAIN: Duration = IN_FLIGHT.saturating_add(Duration::from_secs(2));
 
 /// Reloads that are asked for within this time are one.
 const GATHER: Duration = Duration::from_millis(50);
@@ -62,7 +62,10 @@ pub struct App {
     addresses: Vec<Address>,
     /// Who has asked for a reload over HTTP.
     lifecycle_requests: mpsc::Receiver<oneshot::Sender<Reloaded>>,
-    /// The server, the publisher, the worker, the engine, the deliverer and what pushes, which end only
+    /// The server, which goes on until all others have ended, and what tells it to end.
+    server: JoinSet<()>,
+    serving: CancellationToken,
+    /// The publisher, the worker, the engine, the deliverer and what pushes, which end only
     /// when they are told to.
     parts: JoinSet<()>,
     pulses: Pulses,
@@ -118,6 +121,7 @@ impl App {
                     }
                 }
                 Some(ended) = self.parts.join_next() => break Err(Crashed(ended.err())),
+                Some(ended) = self.server.join_next() => break Err(Crashed(ended.err())),
             }
             let Some(mut asked) = asked else { continue };
             gather(&mut asked, &mut reload, &mut self.lifecycle_requests).await;
@@ -138,27 +142,36 @@ impl App {
         result
     }
 
+    /// Ends the parts, and the server last: whoever looks on sees how it goes until the end.
     async fn drain(mut self) {
         self.stop.cancel();
+        // Who asks for a reload now is refused rather than kept waiting.
+        self.lifecycle_requests.close();
+        while self.lifecycle_requests.try_recv().is_ok() {}
         self.cron.stop().await;
-        let drained = async {
-            while let Some(ended) = self.parts.join_next().await {
-                if let Err(error) = ended {
-                    error!("a part of the exporter failed: {error}");
-                }
-            }
-        };
-        let hooks = self.config.hooks.iter();
-        let hooks = hooks.map(|hook| hook.timeout + Duration::from_secs(1));
-        let patience = hooks.fold(DRAIN, Duration::max);
-        if tokio::time::timeout(patience, drained).await.is_err() {
+        if tokio::time::timeout(DRAIN, all(&mut self.parts))
+            .await
+            .is_err()
+        {
             warn!(
                 "what was under way was given up after {} s",
-                patience.as_secs()
+                DRAIN.as_secs()
             );
             self.parts.shutdown().await;
         }
+        self.serving.cancel();
+        // It bounds what it gives to open connections itself.
+        all(&mut self.server).await;
         self.ledger.close().await;
+    }
+}
+
+/// Returns when all of `parts` have ended.
+async fn all(parts: &mut JoinSet<()>) {
+    while let Some(ended) = parts.join_next().await {
+        if let Err(error) = ended {
+            error!("a part of the exporter failed: {error}");
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 
 use super::link::feeding;
 use super::{App, ReadConfig, link, read};
-use crate::alert::{Engine, Outlets, Signals};
+use crate::alert::{Engine, Outlets, Rule, Signals};
 use crate::clock::{CheckedClock, SharedClock};
 use crate::config::{Config, ConfigError, SOME_DAY};
 use crate::exposition::Exposition;
@@ -140,8 +140,10 @@ impl App {
         let limits = http::Limits::default();
         let mut parts = JoinSet::new();
         let pulses = Pulses::default();
-        let server = http::serve(listeners, state, protection, limits, stop.clone());
-        parts.spawn(pulses.felt("server", server));
+        let (mut server, serving) = (JoinSet::new(), CancellationToken::new());
+        let serving_guard = serving.clone().drop_guard();
+        let serve = http::serve(listeners, state, protection, limits, serving);
+        server.spawn(pulses.felt("server", serve));
 
         let ledger = open_ledger(&config, &telemetry).await?;
         parts.spawn(pulses.felt(
@@ -226,7 +228,7 @@ impl App {
         );
         let worker = worker.run(Arc::clone(&wake), reload_requests, stop.clone());
         parts.spawn(pulses.felt("sync worker", worker));
-        let stop = guard.disarm();
+        let (stop, serving) = (guard.disarm(), serving_guard.disarm());
         Ok(Self {
             read_config,
             config,
@@ -239,6 +241,8 @@ impl App {
             observer,
             addresses,
             lifecycle_requests,
+            server,
+            serving,
             parts,
             pulses,
             reloads,
@@ -354,6 +358,7 @@ pub fn syncer(
         Arc::clone(clock),
         telemetry.clone(),
     )
+    .reaching(config.alerts.rules.iter().filter_map(Rule::reach).collect())
 }
 
 /// The hooks as `config` says.

@@ -24,6 +24,8 @@ fn member(number: usize) -> Member {
     Member {
         agent,
         number: AgentNumber(number as i64),
+        unlisted_since: None,
+        left_on: None,
     }
 }
 
@@ -37,17 +39,12 @@ fn usage(first: &str, credits: &[f64]) -> Vec<Usage> {
 }
 
 /// Agents with these known days, each with the pattern of them, as of `today`.
-fn tally(period: Period, today: &str, history_start: &str, agents: &[Vec<Usage>]) -> Tally {
+fn tally(period: Period, today: &str, agents: &[Vec<Usage>]) -> Tally {
     let today = day(today);
     let mut tally = Tally::new(period, today);
     for (number, recent) in agents.iter().enumerate() {
         let pattern = Pattern::of(recent, today);
-        tally.add(
-            &member(number),
-            recent,
-            pattern.as_ref(),
-            day(history_start),
-        );
+        tally.add(&member(number), recent, pattern.as_ref(), today);
     }
     tally
 }
@@ -104,7 +101,7 @@ fn the_period_of_a_day() {
 fn a_budget_that_is_known_and_lasts() {
     // Ten credits a day, on 14 days of which four lie in October.
     let agents = [usage("2026-10-28", &[10.0; 14])];
-    let standing = tally(period(NOVEMBER), "2026-11-11", "2026-10-28", &agents).standing(250.0);
+    let standing = tally(period(NOVEMBER), "2026-11-11", &agents).standing(250.0);
     assert_eq!(
         standing,
         Standing {
@@ -144,7 +141,6 @@ fn when_a_budget_is_exhausted() {
     let within = tally(
         period(NOVEMBER),
         "2026-11-11",
-        "2026-11-01",
         std::slice::from_ref(&halves),
     );
     for (limit, expected) in table {
@@ -152,7 +148,7 @@ fn when_a_budget_is_exhausted() {
     }
     // A period without end is looked ahead for a year.
     let total = period(("2026-11-01", ""));
-    let endless = tally(total, "2026-11-11", "2026-11-01", &[halves]);
+    let endless = tally(total, "2026-11-11", &[halves]);
     let standing = endless.standing(187.5);
     assert_eq!(standing.exhausted_at, at("2027-11-11T00:00:00Z"));
     assert_eq!(
@@ -161,12 +157,7 @@ fn when_a_budget_is_exhausted() {
     );
     assert_eq!(endless.standing(187.6).exhausted_at, None);
     // Nobody who uses nothing ever exhausts anything but nothing.
-    let idle = tally(
-        total,
-        "2026-11-11",
-        "2026-11-01",
-        &[usage("2026-11-01", &[0.0; 10])],
-    );
+    let idle = tally(total, "2026-11-11", &[usage("2026-11-01", &[0.0; 10])]);
     assert_eq!(idle.standing(1.0).exhausted_at, None);
     assert_eq!(idle.standing(0.0).exhausted_at, at("2026-11-01T00:00:00Z"));
     assert_eq!(idle.standing(0.0).used_ratio(), None);
@@ -177,7 +168,7 @@ fn missing_days_are_counted_and_expected_and_not_used() {
     // 8 credits a day but for two days that are missing, in November and in October.
     let mut recent = usage("2026-10-01", &[8.0; 41]);
     recent.retain(|usage| ![day("2026-10-20"), day("2026-11-05")].contains(&usage.day));
-    let standing = tally(period(NOVEMBER), "2026-11-11", "2026-10-01", &[recent]).standing(36.0);
+    let standing = tally(period(NOVEMBER), "2026-11-11", &[recent]).standing(36.0);
     assert_eq!(
         (standing.used_credits, standing.missing_days),
         (Some(72.0), 1)
@@ -188,29 +179,67 @@ fn missing_days_are_counted_and_expected_and_not_used() {
 }
 
 #[test]
-fn days_before_anybody_asked_are_zeros() {
-    let recent = || vec![usage("2026-11-09", &[1.0; 2])];
-    let standing = |start| tally(period(NOVEMBER), "2026-11-11", start, &recent()).standing(9.0);
-    assert_eq!(standing("2026-11-09").missing_days, 0);
-    assert_eq!(standing("2026-11-03").missing_days, 6);
-    assert_eq!(standing("2026-01-01").missing_days, 8);
+fn days_that_nobody_asks_for_are_zeros() {
+    let standing = |until: &str| {
+        let mut tally = Tally::new(period(NOVEMBER), day("2026-11-11"));
+        tally.add(
+            &member(0),
+            &usage("2026-11-03", &[1.0; 2]),
+            None,
+            day(until),
+        );
+        tally.standing(9.0)
+    };
+    for (until, missing_days) in [
+        ("2026-11-11", 8),
+        ("2026-11-07", 4),
+        ("2026-11-04", 2),
+        ("2026-11-01", 0),
+        ("2025-05-28", 0),
+    ] {
+        let standing = standing(until);
+        assert_eq!(standing.missing_days, missing_days, "until {until}");
+        assert_eq!(standing.used_credits, Some(2.0), "until {until}");
+    }
     // Nor does anybody ask for what was before tracking started.
     let tracking = tally(
         period(("2025-05-01", "2025-06-01")),
         "2025-05-31",
-        "2025-01-01",
         &[usage("2025-05-28", &[1.0; 3])],
     );
     assert_eq!(tracking.standing(9.0).missing_days, 0);
-    // All of the period, but nobody asks.
-    let later = tally(period(NOVEMBER), "2026-11-11", "2026-11-11", &[vec![]]).standing(9.0);
-    assert_eq!((later.used_credits, later.missing_days), (Some(0.0), 0));
+}
+
+#[test]
+fn periods_are_open_for_a_week_after_their_end() {
+    let month = Cycle::Month { anchor_day: 1 };
+    let total = Cycle::Total {
+        start: day("2026-01-15"),
+    };
+    for (cycle, today, expected) in [
+        (month, "2026-12-01", &["2026-11-01"][..]),
+        (month, "2026-12-08", &["2026-11-01", "2026-12-01"]),
+        (month, "2026-12-09", &["2026-12-01"]),
+        (Cycle::Week, "2026-11-24", &["2026-11-16", "2026-11-23"]),
+        (total, "2026-11-24", &["2026-01-15"]),
+    ] {
+        let open = cycle.open_periods(day(today));
+        let starts: Vec<Day> = open.iter().map(|period| period.start).collect();
+        let expected: Vec<Day> = expected.iter().copied().map(day).collect();
+        assert_eq!(starts, expected, "{cycle:?} on {today}");
+    }
+    let reach = |cycle| Reach {
+        matcher: Matcher::default(),
+        cycle,
+    };
+    assert_eq!(reach(month).first_day(day("2026-12-08")), day("2026-11-01"));
+    assert_eq!(reach(month).first_day(day("2025-06-02")), TRACKING_START);
 }
 
 #[test]
 fn nothing_known_is_no_use_at_all_but_on_the_first_day() {
     let unknown = |today, agents: &[Vec<Usage>]| {
-        let standing = tally(period(NOVEMBER), today, "2026-10-01", agents).standing(9.0);
+        let standing = tally(period(NOVEMBER), today, agents).standing(9.0);
         (
             standing.used_credits,
             standing.used_ratio(),
@@ -233,7 +262,7 @@ fn an_agent_with_too_few_days_leaves_the_forecast_to_the_others() {
         usage("2026-11-09", &[4.0; 2]),
         vec![],
     ];
-    let tally = |agents: &[Vec<Usage>]| tally(period(NOVEMBER), "2026-11-11", "2026-11-01", agents);
+    let tally = |agents: &[Vec<Usage>]| tally(period(NOVEMBER), "2026-11-11", agents);
     let standing = tally(&agents).standing(100.0);
     assert_eq!(
         (standing.used_credits, standing.missing_days),
@@ -266,7 +295,7 @@ fn an_agent_with_too_few_days_leaves_the_forecast_to_the_others() {
 #[test]
 fn a_period_that_is_over_stands_as_it_ended() {
     let agents = [usage("2026-10-20", &[2.0; 45])];
-    let standing = tally(period(NOVEMBER), "2026-12-04", "2026-10-20", &agents).standing(61.0);
+    let standing = tally(period(NOVEMBER), "2026-12-04", &agents).standing(61.0);
     assert_eq!(standing.used_credits, Some(60.0));
     assert_eq!(standing.forecast.unwrap().high_credits, 60.0);
     assert_eq!(standing.exhausted_at, None);
@@ -276,7 +305,7 @@ fn a_period_that_is_over_stands_as_it_ended() {
 fn a_total_that_has_yet_to_start_has_used_nothing() {
     let agents = [usage("2026-10-20", &[2.0; 22])];
     let total = period(("2026-11-13", ""));
-    let standing = tally(total, "2026-11-11", "2026-10-20", &agents).standing(3.0);
+    let standing = tally(total, "2026-11-11", &agents).standing(3.0);
     assert_eq!(
         (standing.used_credits, standing.missing_days),
         (Some(0.0), 0)
@@ -292,7 +321,7 @@ fn the_three_who_used_most_are_told() {
         .map(|used| usage("2026-11-10", &[*used]))
         .collect();
     let top = |agents: &[Vec<Usage>]| {
-        let tally = tally(period(NOVEMBER), "2026-11-11", "2026-11-10", agents);
+        let tally = tally(period(NOVEMBER), "2026-11-11", agents);
         let top = tally.standing(9.0).top.into_iter();
         top.map(|(member, used)| (member.agent.name.to_string(), used))
             .collect::<Vec<_>>()
@@ -306,7 +335,7 @@ fn the_three_who_used_most_are_told() {
 #[derive(Debug, Clone)]
 struct Known {
     days: BTreeMap<Day, f64>,
-    history_start: Day,
+    asked_until: Day,
 }
 
 impl Known {
@@ -324,7 +353,7 @@ impl Known {
         let known = self.days.get(&day).filter(|_| day < today);
         if let Some(credits) = known {
             (*credits, true)
-        } else if day < today && (day < self.history_start || day < TRACKING_START) {
+        } else if day < today && (day >= self.asked_until || day < TRACKING_START) {
             (0.0, true)
         } else {
             let pattern = self.pattern(today);
@@ -379,13 +408,13 @@ prop_compose! {
     fn any_agent()(
         first in 0..80_i32,
         days in prop::collection::vec((0.0..100.0, prop::bool::weighted(0.9)), 0..130),
-        history in 0..120_i32,
+        asked in 0..240_i32,
     ) -> Known {
         let day = |number| TRACKING_START.plus(first - 20 + number);
         let known = (0..).zip(days).filter(|(_, (_, known))| *known);
         Known {
             days: known.map(|(number, (credits, _))| (day(number), credits)).collect(),
-            history_start: TRACKING_START.plus(history - 20),
+            asked_until: TRACKING_START.plus(asked - 20),
         }
     }
 }
@@ -435,7 +464,7 @@ proptest! {
         let mut tally = Tally::new(period, today);
         for (number, agent) in agents.iter().enumerate() {
             let pattern = agent.pattern(today);
-            tally.add(&member(number), &agent.recent(), pattern.as_ref(), agent.history_start);
+            tally.add(&member(number), &agent.recent(), pattern.as_ref(), agent.asked_until);
         }
         let standing = tally.standing(limit);
         let naive = Naive::of(&agents, period, today, limit);

@@ -7,12 +7,13 @@ use futures_util::future::join_all;
 use prometheus::core::Collector;
 use tokio::task::JoinSet;
 
-use super::{Common, Failure, count, load, print, table};
+use super::{Common, Failure, count, load, print, table, view};
 use crate::clock::{Clock, SharedClock, SystemClock};
 use crate::config::Config;
 use crate::flowgent::client::Client;
 use crate::flowgent::error::ApiError;
 use crate::flowgent::transport::HttpClient;
+use crate::ledger::GoneHook;
 use crate::roster::{self, AccountSettings, Agent};
 use crate::telemetry::Telemetry;
 use crate::validate;
@@ -43,10 +44,23 @@ pub(super) async fn check(common: &Common, arguments: &CheckArguments) -> Result
         count(config.accounts.len(), "account"),
         count(agents, "agent")
     ))?;
+    for gone in gone_hooks(&config).await {
+        print(format_args!("warning: {gone}\n"))?;
+    }
     if arguments.live {
         live(&config).await
     } else {
         Ok(())
+    }
+}
+
+/// What the ledger, if there is one, knows to be left open by hooks that are not in the config.
+async fn gone_hooks(config: &Config) -> Vec<GoneHook> {
+    let names = config.hooks.iter().map(|hook| Arc::clone(&hook.name));
+    let names = names.collect();
+    match view::open(config).await {
+        Ok(view) => view.gone_hooks(names).await.unwrap_or_default(),
+        Err(_) => Vec::new(),
     }
 }
 
@@ -134,9 +148,14 @@ async fn examine(account: &AccountSettings, client: Arc<Client>) -> Vec<Finding>
         let result = client.list_agents().await;
         let shown = result
             .as_ref()
-            .map(|agents| format!("{} agents listed", agents.len()));
+            .map(|listing| format!("{} agents listed", listing.agents.len()));
         findings.push(finding("(listing)", shown.map_err(ToString::to_string)));
-        listed = result.unwrap_or_default();
+        if let Ok(listing) = result {
+            if let Some(gap) = listing.gap {
+                findings.push(finding("(listing)", Err(format!("not all agents: {gap}"))));
+            }
+            listed = listing.agents;
+        }
     }
     let roster = roster::resolve(account, from_file, listed);
     findings.extend(

@@ -6,6 +6,7 @@ mod sheet;
 mod tables;
 
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
@@ -13,7 +14,9 @@ use comfy_table::Table;
 
 use super::{Common, Failure, load, print, view};
 use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
 use crate::day::Day;
+use crate::former::Once;
 use crate::ledger::{LedgerError, Member, View};
 use crate::nearest::nearest;
 use crate::roster::Selection;
@@ -77,7 +80,7 @@ pub(super) async fn report(common: &Common, arguments: &ReportArguments) -> Resu
     let range = range(arguments, SystemClock.today())?;
     let config = load(common)?;
     let view = view::open(&config).await?;
-    let members = view::members(&config, &view).await?;
+    let members = members(&config, &view, range).await?;
     if members.is_empty() {
         return Err(anyhow!("no agent is known yet: the first sync makes them known").into());
     }
@@ -100,6 +103,15 @@ pub(super) async fn report(common: &Common, arguments: &ReportArguments) -> Resu
         Format::Csv => data::csv(&sheet),
         Format::Json => data::json(&sheet),
     })
+}
+
+/// All agents that are there, and those that have left and may have days in the range or those before it.
+async fn members(config: &Config, view: &View, range: Range) -> Result<Vec<Member>, LedgerError> {
+    let mut members = view::members(config, view).await?.to_vec();
+    let numbers = members.iter().map(|member| member.number).collect();
+    let absent = view.absent(numbers, range.before().start()).await?;
+    members.extend(absent);
+    Ok(members)
 }
 
 /// The days that are asked for.
@@ -145,16 +157,28 @@ fn selected(members: &[Member], arguments: &ReportArguments) -> Result<Vec<Membe
 /// The report with what all of `members` used.
 async fn filled(mut sheet: Sheet, members: &[Member], view: &View) -> Result<Sheet, LedgerError> {
     let before = sheet.range.before();
+    let (first, last) = (before.start(), sheet.range.end());
+    let today = SystemClock.today();
+    let all: Vec<&Member> = members.iter().collect();
+    let once = Arc::new(Once::read(view, &all, (first, last), today).await?);
     for members in members.chunks(AGENTS_AT_A_TIME) {
         let numbers = members.iter().map(|member| member.number).collect();
         let buckets = sheet.buckets.clone();
+        let once = Arc::clone(&once);
+        let shown: Vec<Member> = members.to_vec();
+        let mut order = shown.into_iter();
         let sums = view
-            .each_usage(numbers, before.start(), sheet.range.end(), move |known| {
-                Sums::of(&buckets, before, known)
+            .each_usage(numbers, first, last, move |known| {
+                let member = order.next();
+                let own = member.as_ref().map(|member| once.days(member, known));
+                Sums::of(&buckets, before, own.as_deref().unwrap_or(known))
             })
             .await?;
         for (member, sums) in members.iter().zip(&sums) {
-            sheet.add(&member.agent, sums);
+            // One that has left has a row only where something is to be told of it.
+            if member.left_on.is_none() || sums.is_telling() {
+                sheet.add(member, sums);
+            }
         }
     }
     Ok(sheet)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Failure;
 use crate::config::Config;
 use crate::ledger::{LedgerError, ListSource, Member, View};
-use crate::roster::{self, Agent, Selection};
+use crate::roster::{self, Agent, Roster, Selection};
 
 /// The ledger that `config` names.
 pub(super) async fn open(config: &Config) -> Result<View, Failure> {
@@ -23,7 +23,9 @@ pub(super) async fn members(config: &Config, view: &View) -> Result<Arc<[Member]
         let listed = view
             .list(Arc::clone(&account.name), ListSource::Flowgent)
             .await?;
-        let agents = roster::resolve(account, from_file, listed).agents;
+        let Roster {
+            agents, unlisted, ..
+        } = roster::resolve(account, from_file, listed);
         let identities = agents
             .iter()
             .map(|agent| (Arc::clone(&agent.account), Arc::clone(&agent.id)));
@@ -31,8 +33,8 @@ pub(super) async fn members(config: &Config, view: &View) -> Result<Arc<[Member]
         let known = agents.into_iter().zip(numbers);
         members.extend(known.filter_map(|(agent, number)| {
             Some(Member {
-                agent,
-                number: number?,
+                unlisted_since: unlisted.get(&agent.id).copied(),
+                ..Member::present(agent, number?)
             })
         }));
     }

@@ -162,6 +162,20 @@ impl Check<'_> {
         })
     }
 
+    /// Says which budgets need days from before the history start.
+    pub(super) fn look_for_earlier_days(&mut self, rules: &[Rule], history_start: Day) {
+        for rule in rules {
+            let first_day = rule.reach().map(|reach| reach.first_day(self.today));
+            if let Some(first_day) = first_day.filter(|day| *day < history_start) {
+                self.warnings.push(format!(
+                    "budget {} needs days from {first_day}; they are fetched though `history_start` is \
+                     {history_start}",
+                    rule.name
+                ));
+            }
+        }
+    }
+
     fn cycle(
         &mut self,
         period: Option<Period>,
@@ -184,7 +198,7 @@ impl Check<'_> {
             rules::anchor_day(*day)
         });
         let start = self
-            .optional(start, |text| rules::budget_start(text, history_start))
+            .optional(start, |text| rules::budget_start(text))
             .unwrap_or(history_start);
         Some(match period? {
             Period::Day => Cycle::Day,

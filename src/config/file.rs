@@ -132,6 +132,8 @@ pub(super) struct Account {
     pub(super) labels: Labels,
     /// Whether to ask FlowGent for the agents, at every sync. Default: false.
     pub(super) discover: Option<bool>,
+    /// How many of these are asked for at most, 1 to 1,000,000. Default: 10,000.
+    pub(super) max_discovered: Option<Spanned<i64>>,
     /// A JSON list of agents that another tool keeps, read at every sync.
     pub(super) agents_file: Option<Text>,
     /// `[[account.agent]]`: its agents.
@@ -153,7 +155,7 @@ pub(super) struct Agent {
 }
 
 /// Every key that the structs above know, so that a line of a broken file can be told from a secret.
-pub(super) const KEYS: [&str; 93] = [
+pub(super) const KEYS: [&str; 95] = [
     "account",
     "agent",
     "agents_file",
@@ -185,6 +187,7 @@ pub(super) const KEYS: [&str; 93] = [
     "forecast_thresholds",
     "from",
     "group",
+    "hello",
     "history_start",
     "hook",
     "hooks",
@@ -200,6 +203,7 @@ pub(super) const KEYS: [&str; 93] = [
     "listen",
     "longer_than",
     "match",
+    "max_discovered",
     "name",
     "over",
     "parameters",

@@ -271,6 +271,7 @@ fn keys(hook: &file::Hook) -> Vec<KeyOfKinds> {
         host,
         port,
         encryption,
+        hello,
         from,
         to,
         command,
@@ -289,7 +290,7 @@ fn keys(hook: &file::Hook) -> Vec<KeyOfKinds> {
         of!(&[Kind::Alertmanager]; urls, bearer_token_file, bearer_token_env),
         of!(USERS; username, password_file, password_env),
         of!(&[Kind::Whatsapp]; account, agent, template_name, language, recipients, parameters),
-        of!(&[Kind::Email]; host, port, encryption, from, to),
+        of!(&[Kind::Email]; host, port, encryption, hello, from, to),
         of!(&[Kind::Exec]; command),
     ];
     all.into_iter().flatten().collect()

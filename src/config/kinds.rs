@@ -329,6 +329,7 @@ impl Check<'_> {
             host,
             port,
             encryption,
+            hello,
             username,
             password_file,
             password_env,
@@ -360,6 +361,7 @@ impl Check<'_> {
             Encryption::None => 25,
         };
         let port = self.value(port, usual_port, |port| rules::port(*port));
+        let hello = self.optional(hello, |text| rules::hello(text));
         let credentials = self.user(username, password_file, password_env);
         let example = "\"Credits <credits@example.org>\"";
         let from = self.needed(from, title, ["from", example], header, |text| {
@@ -371,6 +373,7 @@ impl Check<'_> {
                 host: host?,
                 port,
                 encryption,
+                hello,
                 credentials,
                 from: from?,
                 to,

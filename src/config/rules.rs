@@ -131,6 +131,17 @@ pub(super) fn settle_days(days: i64) -> Checked<i32> {
         })
 }
 
+pub(super) fn max_discovered(number: i64) -> Checked<usize> {
+    usize::try_from(number)
+        .ok()
+        .filter(|number| (1..=1_000_000).contains(number))
+        .ok_or_else(|| {
+            Fault::new(format!(
+                "max_discovered {number} is not between 1 and 1000000"
+            ))
+        })
+}
+
 pub(super) fn history_start(text: &str, today: Day) -> Checked<Day> {
     let day: Day = text
         .parse()

@@ -148,7 +148,13 @@ fn what_is_written_is_what_is_meant() {
     );
     assert_eq!(
         config.warnings,
-        ["API keys travel unencrypted to simulator.internal: allow_http is set"]
+        [
+            "API keys travel unencrypted to simulator.internal: allow_http is set",
+            "budget cx-month needs days from 2026-10-31; they are fetched though `history_start` is \
+             2026-11-22",
+            "budget silent needs days from 2026-11-09; they are fetched though `history_start` is \
+             2026-11-22",
+        ]
     );
     let [acme, globex] = config.accounts.as_slice() else {
         panic!("{:?}", config.accounts);

@@ -25,6 +25,7 @@ use crate::window::plan::Policy;
 use crate::{alert, hook, http, ledger};
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:13569";
+const DEFAULT_MAX_DISCOVERED: i64 = 10_000;
 const DEFAULT_TELEMETRY_PATH: &str = "/metrics";
 const DEFAULT_LEDGER: &str = "/var/lib/flowgent-exporter/ledger.db";
 const DEFAULT_CRON: &str = "0 10 0 * * *";
@@ -73,6 +74,7 @@ pub(super) fn validate(
     let rules = check.alert_rules(budget, rule, &world);
     let hooks = check.hooks(hook, &world);
     check.look_for_unused_hooks(&hooks, &rules);
+    check.look_for_earlier_days(&rules, policy.history_start);
     if !check.findings.is_empty() {
         return Err(check.findings);
     }
@@ -291,6 +293,7 @@ impl Check<'_> {
             api_key_env,
             labels,
             discover,
+            max_discovered,
             agents_file,
             agent,
         } = table;
@@ -305,6 +308,9 @@ impl Check<'_> {
             );
             self.refuse(span, fault);
         }
+        let max_discovered = self.value(max_discovered, DEFAULT_MAX_DISCOVERED, |number| {
+            rules::max_discovered(*number)
+        });
         let agents_file = self.agents_file(agents_file);
         // The agents are checked even where their account has no good name, so as to tell all at once.
         let account: Arc<str> = name.as_deref().unwrap_or_default().into();
@@ -315,6 +321,7 @@ impl Check<'_> {
             api_key: api_key?,
             labels,
             discover,
+            max_discovered,
             agents_file,
             agents,
         })

@@ -16,13 +16,12 @@ use crate::clock::{SharedClock, instant};
 use crate::flowgent::Settings;
 use crate::flowgent::credential::Credential;
 use crate::flowgent::error::{ApiError, OUTCOMES, QUOTE_BYTES, printable};
-use crate::flowgent::listing;
+use crate::flowgent::listing::{self, Listing};
 use crate::flowgent::pace::Pace;
 use crate::flowgent::transport::{self, HttpClient, Question};
 use crate::flowgent::wire::{
     ChatAccepted, ChatBody, ChatRequest, ErrorAnswer, TemplateAnswer, TemplateRequest, UsageAnswer,
 };
-use crate::roster::ListedAgent;
 use crate::secret::Secret;
 use crate::telemetry::Telemetry;
 use crate::window::Window;
@@ -185,9 +184,9 @@ impl Client {
     ///
     /// # Errors
     /// What came of the last try; [`ApiError::Contract`] says what was seen instead of a list.
-    pub async fn list_agents(&self) -> Result<Vec<ListedAgent>, ApiError> {
+    pub async fn list_agents(&self) -> Result<Listing, ApiError> {
         let call = self.call(Endpoint::Agents, None)?;
-        self.ask(&call, |body| listing::agents(&parse(body)?)).await
+        self.ask(&call, |body| listing::agents(parse(body)?)).await
     }
 
     /// Says something to an agent. It is not said again where it may have been heard: the agent
@@ -211,7 +210,7 @@ impl Client {
         request: &TemplateRequest,
     ) -> Result<TemplateAnswer, ApiError> {
         let call = self.post(Endpoint::Waba, agent_id, request)?;
-        self.ask(&call, parse).await
+        self.ask(&call, template_sent).await
     }
 
     fn post(
@@ -346,11 +345,9 @@ impl Client {
                 .body(json.clone()),
         };
         let question = Question::now(&*self.clock);
-        let mut response = request
-            .header(AUTHORIZATION, credential.header())
-            .send()
-            .await
-            .map_err(transport::broken)?;
+        let request = request.header(AUTHORIZATION, credential.header());
+        let request = request.build().map_err(transport::broken)?;
+        let mut response = self.http.send(request).await?;
         let skew = question.skew(response.headers(), &*self.clock);
         self.clock.hear(skew);
         if let Some(skew) = skew {
@@ -422,6 +419,14 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
             ApiError::NotJson(printable(&String::from_utf8_lossy(start), QUOTE_BYTES))
         }
     })
+}
+
+/// Reads the answer to a WhatsApp template, which may be an error.
+fn template_sent(body: &[u8]) -> Result<TemplateAnswer, ApiError> {
+    let answer: TemplateAnswer = parse(body)?;
+    let failed = |reason: String| ApiError::Contract(printable(&reason, QUOTE_BYTES));
+    answer.sent().map_err(failed)?;
+    Ok(answer)
 }
 
 /// Reads the answer to a chat, whose real status is inside.

@@ -15,7 +15,7 @@ pub enum ApiError {
     /// 401, or nothing was sent since the account has no key.
     #[error("no API key is given")]
     MissingKey,
-    /// 401: FlowGent does not know the key.
+    /// 401 with FlowGent's own words: it does not know the key.
     #[error("the API key is not valid")]
     InvalidKey,
     /// Nothing was sent: the key would break out of its header.
@@ -197,7 +197,6 @@ impl ApiError {
     /// What a status says whose body is no documented error; `quote` is what may be shown of it.
     pub(crate) fn of_status(status: u16, retry_after: Option<Duration>, quote: String) -> Self {
         match status {
-            401 => Self::InvalidKey,
             402 => Self::NoCredits,
             429 => Self::RateLimited { retry_after },
             503 => Self::Unavailable { retry_after },
@@ -242,6 +241,19 @@ impl ApiError {
             self,
             Self::MissingKey | Self::InvalidKey | Self::UnusableKey
         ) || self.retry_after().is_some_and(|wait| wait > LONGEST_HOLD)
+    }
+
+    /// Whether the account is left alone for the rest of this sync: also where somebody on the way, such as a
+    /// proxy, says 401 in other words than FlowGent's, which says nothing about the key.
+    #[must_use]
+    pub fn pauses_account(&self) -> bool {
+        self.is_account_wide() || matches!(self, Self::Unexpected { status: 401, .. })
+    }
+
+    /// Whether the agent's other windows will fail in the same way, today as tomorrow.
+    #[must_use]
+    pub const fn is_lasting(&self) -> bool {
+        matches!(self, Self::AccessDenied | Self::InvalidAgentId)
     }
 
     /// Whether this may show a piece of a body.

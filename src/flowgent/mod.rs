@@ -9,6 +9,7 @@ pub mod pace;
 pub(crate) mod tests;
 pub mod timekeeper;
 pub mod transport;
+pub mod trust;
 pub mod wire;
 
 use std::path::PathBuf;

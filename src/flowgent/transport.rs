@@ -4,7 +4,8 @@
 //! Hooks that speak HTTP are built on the same ground.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::fmt::Debug;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +13,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::header::{
     ACCEPT, AGE, CACHE_CONTROL, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
-use reqwest::{Certificate, ClientBuilder, Response, redirect, retry};
-use rustls::RootCertStore;
+use reqwest::{ClientBuilder, Request, Response, redirect, retry};
 use tokio::time::Instant;
 use url::{Host, Url};
 
 use crate::clock::{Clock, instant};
 use crate::flowgent::error::{ApiError, QUOTE_BYTES, printable};
+use crate::flowgent::trust::{self, TrustError};
 use crate::flowgent::{Roots, Settings};
 
 /// The longest that connecting may take, so that a dead address is told from a slow answer.
@@ -28,34 +29,28 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct HttpClient {
     pub(super) http: reqwest::Client,
+    wire: Option<Arc<dyn Wire>>,
     pub(super) base_url: Url,
     pub(super) timeout: Duration,
     /// The certificates of the file that was named, as they were read.
     certificates: Option<Arc<[u8]>>,
 }
 
+/// Carries requests to a FlowGent that no socket leads to, such as one in memory.
+pub trait Wire: Debug + Send + Sync + 'static {
+    /// Returns the answer to `request`.
+    fn send(
+        &self,
+        request: Request,
+    ) -> Pin<Box<dyn Future<Output = Result<Response, ApiError>> + Send>>;
+}
+
 /// Why FlowGent cannot be talked to at all.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpClientError {
-    /// The file of certificates cannot be read.
-    #[error("cannot read certificates from {path}", path = .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// The file of certificates is not in PEM form.
-    #[error("certificates in {path} are not valid PEM", path = .path.display())]
-    Pem {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: reqwest::Error,
-    },
-    /// Nothing could be verified.
-    #[error("no certificate authority found in {0}")]
-    NoRoots(String),
+    /// Nobody could be trusted.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The client cannot be set up.
     #[error("cannot set up the HTTP client")]
     Build(#[source] reqwest::Error),
@@ -85,6 +80,7 @@ impl HttpClient {
         };
         Ok(Self {
             http: builder.build().map_err(HttpClientError::Build)?,
+            wire: None,
             base_url: settings.base_url.clone(),
             timeout: settings.timeout,
             certificates,
@@ -96,20 +92,35 @@ impl HttpClient {
         self.certificates == other.certificates
     }
 
+    /// The same client over `wire` instead of sockets.
+    #[must_use]
+    pub fn over(self, wire: Arc<dyn Wire>) -> Self {
+        Self {
+            wire: Some(wire),
+            ..self
+        }
+    }
+
+    /// Sends a request and returns the head of its answer.
+    pub(super) async fn send(&self, request: Request) -> Result<Response, ApiError> {
+        match &self.wire {
+            Some(wire) => wire.send(request).await,
+            None => self.http.execute(request).await.map_err(broken),
+        }
+    }
+
     /// Asks FlowGent for nothing but its time, without a key, and has `clock` hear it.
     ///
     /// # Errors
     /// There was no answer.
     pub async fn ask_the_time(&self, clock: &dyn Clock) -> Result<(), ApiError> {
         let question = Question::now(clock);
-        let response = self
+        let request = self
             .http
             .head(self.base_url.clone())
             .header(CACHE_CONTROL, "no-cache")
-            .timeout(CONNECT_TIMEOUT)
-            .send()
-            .await
-            .map_err(broken)?;
+            .timeout(CONNECT_TIMEOUT);
+        let response = self.send(request.build().map_err(broken)?).await?;
         clock.hear(question.skew(response.headers(), clock));
         Ok(())
     }
@@ -119,12 +130,14 @@ impl HttpClient {
 /// bounded, and only `roots` are trusted.
 ///
 /// # Errors
-/// The certificate authorities cannot be read or there are none.
+/// The certificates cannot be read or there are none.
 pub(crate) fn client_builder(roots: &Roots) -> Result<ClientBuilder, HttpClientError> {
     // Fails only if one is installed already, which is then as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // Over HTTP/1.1 a request that times out takes its connection with it; over HTTP/2 all that follow
     // would be sent into the same dead one.
+    let mut tls = trust::client_config(roots)?;
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(reqwest::Client::builder()
         .user_agent(concat!("flowgent-exporter/", env!("CARGO_PKG_VERSION")))
         .http1_only()
@@ -132,7 +145,7 @@ pub(crate) fn client_builder(roots: &Roots) -> Result<ClientBuilder, HttpClientE
         .retry(retry::never())
         .referer(false)
         .connect_timeout(CONNECT_TIMEOUT)
-        .tls_certs_only(certificates(roots)?))
+        .tls_backend_preconfigured(tls))
 }
 
 /// Whether a URL points to the machine itself, so that plain HTTP is safe and no proxy is of use.
@@ -146,44 +159,6 @@ pub fn is_loopback(url: &Url) -> bool {
         Some(Host::Domain(name)) => name == "localhost",
         None => false,
     }
-}
-
-fn certificates(roots: &Roots) -> Result<Vec<Certificate>, HttpClientError> {
-    let (found, place) = match roots {
-        Roots::Bundled => (
-            webpki_root_certs::TLS_SERVER_ROOT_CERTS
-                .iter()
-                .filter_map(|der| Certificate::from_der(der).ok())
-                .collect(),
-            "the built-in list".to_owned(),
-        ),
-        Roots::System => (
-            // System stores hold odd certificates, one of which would fail the whole client.
-            rustls_native_certs::load_native_certs()
-                .certs
-                .into_iter()
-                .filter(|der| RootCertStore::empty().add(der.clone()).is_ok())
-                .filter_map(|der| Certificate::from_der(&der).ok())
-                .collect(),
-            "the system's certificate store".to_owned(),
-        ),
-        Roots::File(path) => {
-            let pem = std::fs::read(path).map_err(|source| HttpClientError::Read {
-                path: path.clone(),
-                source,
-            })?;
-            let found =
-                Certificate::from_pem_bundle(&pem).map_err(|source| HttpClientError::Pem {
-                    path: path.clone(),
-                    source,
-                })?;
-            (found, path.display().to_string())
-        }
-    };
-    if found.is_empty() {
-        return Err(HttpClientError::NoRoots(place));
-    }
-    Ok::<Vec<_>, _>(found)
 }
 
 /// The body of an answer, decompressed, of at most `limit` bytes.
@@ -214,7 +189,10 @@ pub(crate) fn broken(error: reqwest::Error) -> ApiError {
     while let Some(next) = cause.source() {
         cause = next;
     }
-    let text = printable(&cause.to_string(), QUOTE_BYTES);
+    let mut text = printable(&cause.to_string(), QUOTE_BYTES);
+    if let Some(advice) = trust::advice(&error) {
+        text += &format!(": {advice}");
+    }
     if connecting {
         ApiError::Connect(text)
     } else {
@@ -375,24 +353,5 @@ mod tests {
         ] {
             assert!(!loopback(url), "{url}");
         }
-    }
-
-    #[test]
-    fn a_client_needs_no_certificates_of_the_machine() {
-        assert!(certificates(&Roots::Bundled).unwrap().len() > 100);
-        let missing = certificates(&Roots::File("/nonexistent.pem".into())).unwrap_err();
-        assert_eq!(
-            missing.to_string(),
-            "cannot read certificates from /nonexistent.pem"
-        );
-        let empty = tempfile::NamedTempFile::new().unwrap();
-        let refused = certificates(&Roots::File(empty.path().to_owned())).unwrap_err();
-        assert_eq!(
-            refused.to_string(),
-            format!(
-                "no certificate authority found in {}",
-                empty.path().display()
-            )
-        );
     }
 }

@@ -168,15 +168,43 @@ pub struct TemplateRequest {
     pub parameters: Vec<Value>,
 }
 
-/// The answer to a WhatsApp template.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The answer to a WhatsApp template. HTTP 200 says nothing: [`TemplateAnswer::messages`] tells.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TemplateAnswer {
     /// `whatsapp`.
+    #[serde(default)]
     pub messaging_product: String,
     /// The recipients.
+    #[serde(default)]
     pub contacts: Vec<TemplateContact>,
     /// The messages that were sent.
+    #[serde(default)]
     pub messages: Vec<TemplateMessage>,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Value>,
+    /// What went wrong, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+impl TemplateAnswer {
+    /// The identifier of the message that was sent.
+    ///
+    /// # Errors
+    /// There is none, or an error beside it, in FlowGent's words, which may be of any length.
+    pub fn sent(&self) -> Result<&str, String> {
+        let said = [
+            self.error.as_ref().map(Value::to_string),
+            self.message.clone(),
+        ];
+        let said = said.into_iter().flatten().collect::<Vec<_>>().join(": ");
+        match self.messages.first() {
+            Some(sent) if self.error.is_none() => Ok(&sent.id),
+            _ if said.is_empty() => Err("it names no message that was sent".to_owned()),
+            _ => Err(format!("it says: {said}")),
+        }
+    }
 }
 
 /// A recipient of a WhatsApp template.

@@ -131,7 +131,7 @@ impl Alertmanager {
     ) -> Result<usize, SendError> {
         let told = alerts
             .iter()
-            .filter(|alert| alert.hooks.iter().any(|hook| **hook == *self.settings.name));
+            .filter(|alert| alert.told_hooks().contains(&*self.settings.name));
         let alerts = settled(told.filter_map(|alert| self.again(alert, now)));
         self.remember_only(&alerts);
         if !alerts.is_empty() {
@@ -145,8 +145,11 @@ impl Alertmanager {
         let is_told = match alert.state {
             AlertState::Pending => false,
             AlertState::Firing => true,
+            // What is over since a time to come is so by a clock that ran ahead.
             AlertState::Resolved => {
-                self.settings.send_resolved && now - alert.since <= RESOLVED_FOR
+                let over_for = now - alert.since;
+                self.settings.send_resolved
+                    && (TimeDelta::zero()..=RESOLVED_FOR).contains(&over_for)
             }
         };
         if !is_told {
@@ -209,9 +212,9 @@ impl Alertmanager {
         let limit = self.settings.timeout.mul_f64(0.75);
         let results = join_all(self.urls.iter().map(|url| async {
             let place = self.place(url)?;
-            let origin = place.origin();
+            let origin = place.name();
             match timeout(limit, post_all(&poster, &place, alerts, now)).await {
-                Ok(result) => self.judge(&origin, alerts.len(), result),
+                Ok(result) => self.judge(origin, alerts.len(), result),
                 Err(_) => Err(SendError::new(format!(
                     "{origin}: no answer within {limit:?}"
                 ))),
@@ -307,15 +310,17 @@ impl Posted {
                     .or_insert_with(|| value.to_owned());
             }
         }
-        let ends_at = resolved.unwrap_or(now + LASTS);
+        // By a clock that ran ahead it may be over, or fire, since a time to come. Alertmanager takes for
+        // firing what ends later than now.
+        let ends_at = resolved.map_or(now + LASTS, |resolved| resolved.min(now));
         Self {
             labels,
             annotations: BTreeMap::from([
                 ("summary", line(&notice.title)),
                 ("description", notice.text.clone()),
             ]),
-            // An alert that ends before it starts is refused, and a clock may have been set back.
-            starts_at: notice.started_at.min(ends_at),
+            // One that ends before it starts is refused.
+            starts_at: notice.started_at.min(ends_at).min(now),
             ends_at,
             generator_url: link(notice).map(String::from),
             key: notice.key.clone(),

@@ -5,10 +5,11 @@
 //! know nothing of each other.
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::SecondsFormat;
 use tokio::sync::{Notify, mpsc, watch};
@@ -18,13 +19,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
-use super::worker::{Memory, TICK, Worker};
+use super::worker::{Memory, TICK, Worker, given_up};
 use super::{Sender, Settings};
-use crate::clock::SharedClock;
+use crate::clock::{self, SharedClock};
 use crate::flowgent;
 use crate::flowgent::transport::HttpClient;
-use crate::ledger::{DisabledHook, Ledger, LedgerError};
+use crate::ledger::{DisabledHook, Ledger, LedgerError, Overdue};
 use crate::telemetry::{self, Telemetry};
+
+/// How long after a start the outbox is first looked through for what is old, which is done daily, and again if
+/// it could not be: a clock is not known at once.
+const TIDY_DELAY: Duration = Duration::from_secs(10);
 
 /// The hooks, and what those that send through FlowGent need.
 #[derive(Debug, Clone)]
@@ -41,8 +46,8 @@ pub struct Hooks {
     pub telemetry: Telemetry,
 }
 
-/// How a hook comes to its sender.
-type MakeSender = Arc<dyn Fn(&Settings, &Hooks) -> Sender + Send + Sync>;
+/// Makes the sender of a hook.
+pub type MakeSender = Arc<dyn Fn(&Settings, &Hooks) -> Sender + Send + Sync>;
 
 /// Runs a worker for each hook.
 pub struct Deliverer {
@@ -64,7 +69,9 @@ impl Deliverer {
         Self::with_senders(hooks, Arc::new(Sender::new), ledger)
     }
 
-    fn with_senders(hooks: Hooks, make_sender: MakeSender, ledger: Ledger) -> Self {
+    /// A deliverer to `hooks` by the senders that `make_sender` makes.
+    #[must_use]
+    pub fn with_senders(hooks: Hooks, make_sender: MakeSender, ledger: Ledger) -> Self {
         for settings in &hooks.settings {
             hooks.telemetry.hook_added(&settings.name);
         }
@@ -93,7 +100,13 @@ impl Deliverer {
         let mut retired = HashMap::new();
         self.employ(&mut workers, &mut retired, &wake, &stop);
         self.remind().await;
+        let (mut tidied, mut tidy_at) = (None, clock::instant() + TIDY_DELAY);
         loop {
+            let today = self.hooks.clock.today();
+            if tidied != Some(today) && clock::instant() >= tidy_at {
+                tidied = self.tidy().await.unwrap_or(false).then_some(today);
+                tidy_at = clock::instant() + TIDY_DELAY;
+            }
             self.show().await;
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -121,6 +134,23 @@ impl Deliverer {
         {
             result(task.await);
         }
+    }
+
+    /// Gives up what nobody has taken for 30 days, unless it is not known how long ago that is.
+    /// Says whether it is.
+    async fn tidy(&self) -> Result<bool, LedgerError> {
+        let clock = &self.hooks.clock;
+        if !clock.agrees() {
+            return Ok(false);
+        }
+        for Overdue { id, hook, result } in self.ledger.tidy_deliveries(clock.now()).await? {
+            given_up(&hook, &id, &result);
+            if self.hooks.settings.iter().any(|known| known.name == hook) {
+                let counted = &self.hooks.telemetry.hook_deliveries;
+                counted.with_label_values(&[&*hook, "given_up"]).inc();
+            }
+        }
+        Ok(true)
     }
 
     /// Says which hooks want nothing any more: a new URL alone changes nothing about that.
@@ -151,6 +181,7 @@ impl Deliverer {
             let worker = self.worker(settings);
             let telemetry = self.hooks.telemetry.clone();
             let outbox = wake.subscribe();
+            let end = stop.clone();
             // So that it begins no try while this task waits for the ledger.
             let stop = stop.child_token();
             let stopped = stop.clone();
@@ -160,7 +191,7 @@ impl Deliverer {
                     None => Memory::default(),
                 };
                 telemetry.hook_added(&worker.name());
-                worker.following(memory).run(outbox, stopped).await
+                worker.following(memory).run(outbox, stopped, end).await
             });
             let task = AbortOnDropHandle::new(task);
             workers.insert(name, Running { stop, task });
@@ -198,9 +229,11 @@ impl Deliverer {
     /// The ledger could not be read or written.
     pub async fn deliver_due(&self) -> Result<usize, LedgerError> {
         let mut tries = 0;
+        self.tidy().await?;
         for settings in &self.hooks.settings {
             let mut worker = self.worker(settings);
-            tries += worker.deliver(&CancellationToken::new()).await?;
+            let never = CancellationToken::new();
+            tries += worker.deliver(&never, &never).await?;
         }
         self.show().await;
         Ok(tries)

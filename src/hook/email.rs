@@ -4,10 +4,12 @@
 //! the time being is tried again and nobody else hears it twice. Its Message-ID follows from the
 //! delivery's id, so that mail systems tell a repetition.
 
+mod hello;
 mod server;
 #[cfg(test)]
 mod tests;
 
+pub use hello::hello;
 pub(super) use server::Server;
 
 use std::time::{Duration, SystemTime};

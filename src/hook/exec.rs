@@ -3,7 +3,10 @@
 //! A program is started for each message, without a shell, in `/`, in a process group of its own, and
 //! with an environment that holds nothing of the exporter's own, which may hold API keys. It reads the
 //! message from its standard input as a line of JSON and says by its exit status whether that is done.
-//! When it has ended or is given up, what is left of its group is killed.
+//! When it has ended or is given up, what it has started is killed: its group, and whatever else has the mark of
+//! this run in its environment. Only what has left both can go on.
+
+mod descendants;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -17,7 +20,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStdin, Command};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{Message, SendError};
 use crate::alert::Status;
@@ -29,9 +32,16 @@ const INHERITED: [&str; 3] = ["PATH", "LANG", "TZ"];
 const LOGGED_LINES: usize = 20;
 /// How much of a line is kept: with all lines that are logged, less than 16 KiB.
 const LINE_BYTES: usize = 800;
-/// How long the output is read after the program has ended: only what has left its process group can
-/// still hold it open then, and nobody waits for that.
+/// How long the output is read after the program has ended: only what is about to be killed can still hold it
+/// open then, and nobody waits for that.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How often, and with which rest between, it is looked for what a program has left behind: who is killed takes
+/// a moment to die, and may have started others meanwhile.
+const SWEEPS: u32 = 20;
+const SWEEP_REST: Duration = Duration::from_millis(50);
+/// The variable that is another one at each start of a program.
+const RUN_VARIABLE: &str = "FLOWGENT_RUN";
 
 /// A hook that starts a program.
 #[derive(Debug)]
@@ -97,7 +107,9 @@ impl Exec {
             Status::Resolved => "resolved",
         };
         let inherited = INHERITED.map(|name| (name, std::env::var_os(name)));
-        let mut child = Command::new(program)
+        let run = format!("{:016x}", fastrand::u64(..));
+        let mut command = Command::new(program);
+        command
             .args(arguments)
             .current_dir("/")
             .env_clear()
@@ -107,28 +119,41 @@ impl Exec {
                     .filter_map(|(name, value)| Some((name, value.as_ref()?))),
             )
             .env("FLOWGENT_DELIVERY_ID", &*message.id)
+            .env(RUN_VARIABLE, &run)
             .env("FLOWGENT_STATUS", status)
             .env("FLOWGENT_TITLE", message.title())
             .stdin(Stdio::piped())
             .stdout(sender.try_clone()?)
             .stderr(sender)
             .process_group(0)
-            .kill_on_drop(true)
-            .spawn()?;
+            .kill_on_drop(true);
         // The group of a child that leads one has the child's number.
-        let group = child
-            .id()
-            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let (mut child, group) = descendants::started(|| {
+            let child = command.spawn()?;
+            let id = child.id();
+            let process = id.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+            io::Result::Ok((child, process))
+        })?;
         let stdin = child.stdin.take();
-        Ok((Running { child, group }, stdin, receiver))
+        let mark = format!("{RUN_VARIABLE}={run}");
+        let running = Running {
+            child,
+            group,
+            process: group,
+            mark,
+        };
+        Ok((running, stdin, receiver))
     }
 }
 
-/// A program that runs, with its children. When this is dropped, they do so no longer; tokio then
-/// collects the exit status, so that nothing is left of it.
+/// A program that runs, with its descendants. When this is dropped, they do so no longer; tokio then
+/// collects the program's exit status, so that nothing is left of it.
 struct Running {
     child: Child,
     group: Option<Pid>,
+    process: Option<Pid>,
+    /// What stands in the environment of its descendants.
+    mark: String,
 }
 
 impl Running {
@@ -144,6 +169,25 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.kill_group();
+        if let Some(process) = self.process {
+            descendants::ended(process);
+        }
+        // Without a runtime the whole program is about to end.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(clean_up(std::mem::take(&mut self.mark)));
+        }
+    }
+}
+
+/// Kills and collects what a program has left behind, until nothing is found.
+async fn clean_up(mark: String) {
+    for _ in 0..SWEEPS {
+        let mark = mark.clone();
+        let swept = tokio::task::spawn_blocking(move || descendants::sweep(&mark)).await;
+        if !swept.unwrap_or(false) {
+            return;
+        }
+        sleep(SWEEP_REST).await;
     }
 }
 

@@ -9,6 +9,7 @@ mod alertmanager;
 mod deliver;
 mod email;
 mod exec;
+mod identity;
 mod post;
 mod preset;
 mod quiet;
@@ -22,16 +23,18 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod trial;
+mod verdict;
 mod webhook;
 mod whatsapp;
 mod worker;
 
-pub use deliver::{Deliverer, Hooks};
+pub use deliver::{Deliverer, Hooks, MakeSender};
+pub use email::hello;
 pub(crate) use post::{Place, Poster, Refusal};
 pub use quiet::QuietHours;
 pub use reach::reach;
-pub(crate) use reach::reach_url;
-pub use sender::Sender;
+pub(crate) use reach::reach_place;
+pub use sender::{Receiver, Sender, Taking};
 pub use signature::{SigningKeyError, check_signing_secret};
 pub use target::not_public;
 pub use template::{Preset, Template, TemplateError};
@@ -42,9 +45,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use lettre::transport::smtp::extension::ClientId;
 
 use crate::alert::{Notification, Route, Status};
 use crate::secret::SecretSource;
+
+/// How long a try that is under way is given when the program ends. One that takes longer is made again at the
+/// next start.
+pub const IN_FLIGHT: Duration = Duration::from_secs(20);
 
 /// The most characters of an alert's title where it stands for a message: what people still read in
 /// a list of e-mails.
@@ -121,6 +129,8 @@ pub enum Kind {
         port: u16,
         /// How the connection is secured.
         encryption: Encryption,
+        /// What the server is greeted with; by default the host's full name, or its address.
+        hello: Option<ClientId>,
         /// User and password.
         credentials: Option<(String, SecretSource)>,
         /// The sender.
@@ -256,6 +266,7 @@ impl Settings {
     pub fn route(&self) -> Route {
         Route {
             hook: Arc::clone(&self.name),
+            identity: identity::identity(&self.kind),
             group: self.group,
             send_resolved: self.send_resolved,
             targets: match &self.kind {

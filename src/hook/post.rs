@@ -1,5 +1,6 @@
-//! HTTP as hooks speak it, and whatever else sends to a place of the user's choice: straight to the receiver, without proxies and redirects, and with errors that
-//! hold neither a secret nor more of the URL than its scheme, host and port.
+//! HTTP as hooks speak it, and whatever else sends to a place of the user's choice: straight to the
+//! receiver, without proxies and redirects. No error holds a secret, nor more of a URL than its scheme, host
+//! and port, and nothing at all of one that is a secret.
 
 use std::error::Error;
 use std::path::Path;
@@ -7,25 +8,31 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use percent_encoding::{percent_decode, percent_decode_str};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::SendError;
 use super::target::{self, Resolver};
+use super::verdict::{self, Receiver, Reply};
 use crate::clock;
 use crate::flowgent::Roots;
 use crate::flowgent::error::{QUOTE_BYTES, printable};
 use crate::flowgent::transport;
 use crate::secret::{Secret, SecretSource};
 
-/// The most bytes that are read of the body of an error.
+/// The most bytes that are read of the body of an answer.
 const BODY_LIMIT: usize = 64 << 10;
+/// The longest that the body of a success is waited for: its status has come, which is most of a yes.
+const BODY_PATIENCE: Duration = Duration::from_secs(5);
 /// The share of a try's time after which no more is read of it: there is some left to tell what was.
 const BODY_SHARE: f64 = 0.7;
+/// What stands for what nobody may see.
+const WITHHELD: &str = "[withheld]";
 /// Shorter parts of a URL's path and query, such as `services`, are no tokens.
 const TOKEN_LETTERS: usize = 9;
 /// Parts of well-known URLs that are no tokens either, and that receivers may well speak of.
@@ -44,13 +51,18 @@ const WORDS: [&str; 7] = [
 pub(crate) struct Poster {
     http: reqwest::Client,
     allow_private: bool,
-    /// Until when the body of an error is read: the error is worth telling even if that never ends.
+    /// Until when the body of an answer is read: its status is worth telling even if that never ends.
     until: Instant,
 }
 
 /// Where something is posted, with everything about it that nobody may read: it has no [`Debug`].
 pub(crate) struct Place {
     url: Url,
+    /// What errors and logs call it.
+    name: String,
+    /// Whether the URL is a secret, with its host.
+    is_secret: bool,
+    receiver: Receiver,
     guarded: Vec<Secret>,
     headers: HeaderMap,
 }
@@ -83,7 +95,6 @@ impl Poster {
         let http = transport::client_builder(&roots)
             .map_err(|error| SendError::new(chain(&error)))?
             .no_proxy()
-            .no_gzip()
             .dns_resolver(resolver)
             .build()
             .map_err(|error| SendError::new(chain(&error)))?;
@@ -103,8 +114,7 @@ impl Poster {
         }
     }
 
-    /// Posts `body` once and returns the status, such as `200 OK`, if that is a success. Nothing of a
-    /// success's body is read: what has been taken must not fail any more.
+    /// Posts `body` once and returns the status, such as `200 OK`, if the answer is the receiver's yes.
     ///
     /// # Errors
     /// What came instead.
@@ -112,12 +122,32 @@ impl Poster {
         &self,
         place: &Place,
         headers: HeaderMap,
-        body: Vec<u8>,
+        body: impl Into<Bytes>,
         now: DateTime<Utc>,
     ) -> Result<String, Refusal> {
+        let body = body.into();
         let request = self.http.post(place.url.clone()).headers(headers);
-        let response = self.answer(place, request.body(body), now).await?;
-        Ok(status_line(response.status()))
+        let mut response = self.answer(place, request.body(body.clone()), now).await?;
+        let status = response.status();
+        let until = self.until.min(clock::instant() + BODY_PATIENCE);
+        let (said, is_whole) = beginning(&mut response, until).await;
+        let content_type = response.headers().get(CONTENT_TYPE);
+        let reply = Reply {
+            status: status.as_u16(),
+            content_type: content_type.map_or("", |value| value.to_str().unwrap_or_default()),
+            body: &said,
+            is_whole,
+        };
+        let Some(reason) = verdict::refusal(place.receiver, reply, &body) else {
+            return Ok(status_line(status));
+        };
+        let mut text = format!("{}: {}, but {reason}", place.name, status_line(status));
+        text += &place.quoted(&said, is_whole);
+        Err(Refusal {
+            status: Some(status),
+            error: SendError::new(text),
+            said: Secret::new(&String::from_utf8_lossy(&said)),
+        })
     }
 
     /// Asks `place` with `query`, and returns the body of a success, of at most `limit` bytes.
@@ -167,19 +197,20 @@ impl Poster {
 
     async fn refusal(&self, place: &Place, mut response: Response, now: DateTime<Utc>) -> Refusal {
         let status = response.status();
-        let mut text = format!("{}: {}", place.origin(), status_line(status));
+        let mut text = format!("{}: {}", place.name, status_line(status));
         let mut said = Secret::new("");
         if status.is_redirection() {
-            let host = transport::redirect_host(&response)
-                .map_or_else(|| "nowhere".to_owned(), |host| place.quote(host.as_bytes()));
-            text += &format!(", a redirect to {host}, which is not followed");
+            let target = match transport::redirect_host(&response) {
+                None => "nowhere".to_owned(),
+                Some(_) if place.is_secret => WITHHELD.to_owned(),
+                Some(host) => place.quote(host.as_bytes()),
+            };
+            text += &format!(", a redirect to {target}, which is not followed");
         } else {
-            // Half a body could hold half a secret: it is all or nothing.
-            let body = timeout_at(self.until, transport::body(&mut response, BODY_LIMIT)).await;
-            let body = body.map_or_else(|_| Vec::new(), Result::unwrap_or_default);
-            said = Secret::new(&String::from_utf8_lossy(&body));
-            if !body.trim_ascii().is_empty() {
-                text += &format!(": {}", place.quote(body.trim_ascii()));
+            let (body, is_whole) = beginning(&mut response, self.until).await;
+            text += &place.quoted(&body, is_whole);
+            if is_whole {
+                said = Secret::new(&String::from_utf8_lossy(&body));
             }
         }
         let retry_after = match status {
@@ -205,7 +236,7 @@ impl Refusal {
     pub(crate) fn silent(place: &Place, text: &str) -> Self {
         Self {
             status: None,
-            error: SendError::new(format!("{}: {text}", place.origin())),
+            error: SendError::new(format!("{}: {}", place.name, place.without_host(text))),
             said: Secret::new(""),
         }
     }
@@ -228,6 +259,8 @@ impl Place {
             )));
         }
         let mut place = Self::new(url);
+        place.name = format!("the URL in {source}");
+        place.is_secret = true;
         let (user, password) = (place.url.username(), place.url.password());
         let path = place.url.path_segments().into_iter().flatten();
         let query = place.url.query_pairs();
@@ -264,6 +297,9 @@ impl Place {
     /// A place whose URL is no secret.
     pub(crate) fn new(url: Url) -> Self {
         Self {
+            name: url.origin().ascii_serialization(),
+            is_secret: false,
+            receiver: Receiver::at(url.host_str().unwrap_or_default()),
             url,
             guarded: Vec::new(),
             headers: HeaderMap::new(),
@@ -282,9 +318,30 @@ impl Place {
         self
     }
 
-    /// What the place is called in errors and logs: scheme, host and port.
-    pub(crate) fn origin(&self) -> String {
-        self.url.origin().ascii_serialization()
+    /// What the place is called in errors and logs: scheme, host and port, or where a secret URL is found.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether its URL is a secret, with the host in it.
+    pub(crate) fn is_secret(&self) -> bool {
+        self.is_secret
+    }
+
+    /// Has only what `receiver` says count as its yes.
+    pub(super) fn expect(&mut self, receiver: Receiver) {
+        self.receiver = receiver;
+    }
+
+    /// `text` without the host, if that is a secret.
+    pub(crate) fn without_host(&self, text: &str) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if self.is_secret {
+            without(text, host)
+        } else {
+            text.to_owned()
+        }
     }
 
     /// Sees to it that no error shows `secret`.
@@ -340,9 +397,63 @@ impl Place {
         if self.guarded.iter().any(held) {
             return "[withheld: it holds a secret]".to_owned();
         }
-        // No letter gets shorter by being shown, so that the rest cannot matter.
-        let start = &text[..text.len().min(QUOTE_BYTES + 4)];
-        printable(&String::from_utf8_lossy(start), QUOTE_BYTES)
+        // Cut after the host is out: half of it would not be found.
+        printable(
+            &self.without_host(&String::from_utf8_lossy(text)),
+            QUOTE_BYTES,
+        )
+    }
+
+    /// What follows on the status of an answer with this body, of which half is not shown: it could hold
+    /// half a secret.
+    fn quoted(&self, body: &[u8], is_whole: bool) -> String {
+        match body.trim_ascii() {
+            [] => String::new(),
+            _ if !is_whole => String::new(),
+            body => format!(": {}", self.quote(body)),
+        }
+    }
+}
+
+/// `text` with a sign in the place of every `host`, in any case; of a host of a few letters only where it is
+/// a word.
+fn without(text: &str, host: &str) -> String {
+    let is_inside = |letter: Option<char>| {
+        let letter = letter.filter(|_| host.len() < 5);
+        letter.is_some_and(char::is_alphanumeric)
+    };
+    let lower = text.to_ascii_lowercase();
+    let mut shown = String::new();
+    let mut rest = 0;
+    for (start, found) in lower.match_indices(&host.to_ascii_lowercase()) {
+        let end = start + found.len();
+        let is_part =
+            is_inside(text[..start].chars().next_back()) || is_inside(text[end..].chars().next());
+        if !host.is_empty() && !is_part {
+            shown += &text[rest..start];
+            shown += WITHHELD;
+            rest = end;
+        }
+    }
+    shown + &text[rest..]
+}
+
+/// The beginning of the answer's body, of at most [`BODY_LIMIT`] bytes that come until then, and whether
+/// that is all of it.
+async fn beginning(response: &mut Response, until: Instant) -> (Vec<u8>, bool) {
+    let mut body = Vec::new();
+    loop {
+        match timeout_at(until, response.chunk()).await {
+            Ok(Ok(Some(chunk))) => {
+                let room = BODY_LIMIT - body.len();
+                body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                if chunk.len() > room {
+                    return (body, false);
+                }
+            }
+            Ok(Ok(None)) => return (body, true),
+            Ok(Err(_)) | Err(_) => return (body, false),
+        }
     }
 }
 
@@ -354,7 +465,7 @@ fn status_line(status: StatusCode) -> String {
 }
 
 /// An error with its causes.
-fn chain(error: &dyn Error) -> String {
+pub(super) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -1,7 +1,5 @@
 //! Whether a hook's receivers can be reached, without a word being said to them.
 
-use url::Url;
-
 use super::post::Place;
 use super::target::{dial, resolve};
 use super::{Endpoint, Kind, SendError, Settings};
@@ -17,13 +15,14 @@ pub async fn reach(settings: &Settings) -> Vec<Result<String, SendError>> {
                 Endpoint::Secret(source) => Place::secret(source),
             };
             match place {
-                Ok(place) => reached.push(reach_url(place.url(), settings.allow_private).await),
+                Ok(place) => reached.push(reach_place(&place, settings.allow_private).await),
                 Err(error) => reached.push(Err(error)),
             }
         }
         Kind::Alertmanager { urls, .. } => {
             for url in urls {
-                reached.push(reach_url(url, settings.allow_private).await);
+                let place = Place::new(url.clone());
+                reached.push(reach_place(&place, settings.allow_private).await);
             }
         }
         Kind::Email { host, port, .. } => {
@@ -39,16 +38,28 @@ pub async fn reach(settings: &Settings) -> Vec<Result<String, SendError>> {
     reached
 }
 
-/// Connects to the host of `url`, and hangs up. Returns that it can be reached, in words.
+/// Connects to the host of `place`, and hangs up. Returns that it can be reached, in words.
 ///
 /// # Errors
 /// Why it cannot.
-pub(crate) async fn reach_url(url: &Url, allow_private: bool) -> Result<String, SendError> {
+pub(crate) async fn reach_place(place: &Place, allow_private: bool) -> Result<String, SendError> {
+    let url = place.url();
     // Both are there in a URL of HTTP. An IPv6 address stands in brackets, which no resolver knows.
     let host = url.host_str().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let port = url.port_or_known_default().unwrap_or_default();
-    reach_host(host, port, allow_private).await
+    let reached = reach_host(host, port, allow_private).await;
+    if !place.is_secret() {
+        return reached;
+    }
+    let name = place.name();
+    match reached {
+        Ok(_) => Ok(format!("what {name} leads to can be reached")),
+        Err(error) => Err(SendError::new(format!(
+            "{name}: {}",
+            place.without_host(&error.text)
+        ))),
+    }
 }
 
 async fn reach_host(host: &str, port: u16, allow_private: bool) -> Result<String, SendError> {

@@ -1,6 +1,7 @@
 //! One way to send for all kinds of hooks: bounded in time, and with nothing that happens inside ever
 //! reaching another hook.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,6 @@ use chrono::{DateTime, Utc};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::alertmanager::Alertmanager;
-#[cfg(test)]
-use super::deliver::tests::Script;
 use super::email::{Email, Server};
 use super::exec::Exec;
 use super::webhook::Webhook;
@@ -34,9 +33,20 @@ enum Way {
     Whatsapp(Arc<Whatsapp>),
     Email(Arc<Email>),
     Exec(Arc<Exec>),
-    #[cfg(test)]
-    Script(Arc<Script>),
+    Direct(Arc<dyn Receiver>),
 }
+
+/// A receiver in this process.
+pub trait Receiver: Send + Sync + 'static {
+    /// Takes `message`, and returns a line of answer.
+    fn take<'a>(&'a self, message: &'a Message) -> Taking<'a>;
+
+    /// Is reminded of `alerts`.
+    fn remind<'a>(&'a self, alerts: &'a [Alert], now: DateTime<Utc>) -> Taking<'a>;
+}
+
+/// What comes of a try.
+pub type Taking<'a> = Pin<Box<dyn Future<Output = Result<String, SendError>> + Send + 'a>>;
 
 impl Sender {
     /// A sender to the hook of `settings`, which may need what else there is in `hooks`.
@@ -48,12 +58,12 @@ impl Sender {
         }
     }
 
-    /// A sender that does what a test says.
-    #[cfg(test)]
-    pub(super) fn scripted(settings: &Settings, script: &Arc<Script>) -> Self {
+    /// A sender to `receiver`, with the timeout of `settings`.
+    #[must_use]
+    pub fn direct(settings: &Settings, receiver: Arc<dyn Receiver>) -> Self {
         Self {
             timeout: settings.timeout,
-            way: Way::Script(Arc::clone(script)),
+            way: Way::Direct(receiver),
         }
     }
 
@@ -152,6 +162,7 @@ impl Way {
                 host,
                 port,
                 encryption,
+                hello,
                 credentials,
                 from,
                 to,
@@ -160,6 +171,7 @@ impl Way {
                     host: host.clone(),
                     port: *port,
                     encryption: *encryption,
+                    hello: hello.clone(),
                     allow_private: settings.allow_private,
                     ca_file: settings.ca_file.clone(),
                 };
@@ -180,8 +192,7 @@ impl Way {
             Self::Whatsapp(hook) => hook.send(message).await,
             Self::Email(hook) => hook.send(message).await,
             Self::Exec(hook) => hook.send(message).await,
-            #[cfg(test)]
-            Self::Script(script) => script.send(message).await,
+            Self::Direct(receiver) => receiver.take(message).await,
         }
     }
 
@@ -194,8 +205,7 @@ impl Way {
             Self::Webhook(_) | Self::Whatsapp(_) | Self::Email(_) | Self::Exec(_) => {
                 Ok("nothing to do".to_owned())
             }
-            #[cfg(test)]
-            Self::Script(script) => script.resend(alerts, now).await,
+            Self::Direct(receiver) => receiver.remind(alerts, now).await,
         }
     }
 }

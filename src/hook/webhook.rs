@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::post::{Place, Refusal};
 use super::signature::SigningKey;
 use super::template::{Template, TemplateError};
+use super::verdict::Receiver;
 use super::{Endpoint, Message, SendError, Settings};
 use crate::alert::{Notice, Notification};
 use crate::flowgent::error::{QUOTE_BYTES, printable};
@@ -78,6 +79,7 @@ impl Webhook {
         let routing_key = match &self.routing_key {
             None => None,
             Some(source) => {
+                place.expect(Receiver::PagerDuty);
                 let key = source
                     .read()
                     .map_err(|error| SendError::new(error.to_string()))?;

@@ -86,10 +86,9 @@ impl Whatsapp {
         };
         let sent = self.client.send_template(&self.outgoing.agent_id, &request);
         let answer = sent.await.map_err(|error| self.failed(&error))?;
-        Ok(match answer.messages.first() {
-            Some(sent) => format!("sent as {}{remarks}", printable(&sent.id, QUOTE_BYTES)),
-            None => format!("taken, without saying as what{remarks}"),
-        })
+        // The client has seen to it that there is one.
+        let id = answer.sent().unwrap_or_default();
+        Ok(format!("sent as {}{remarks}", printable(id, QUOTE_BYTES)))
     }
 
     /// The parameters as the Cloud API formats them, and what is to be said of them. One that cannot

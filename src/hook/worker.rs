@@ -12,9 +12,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::sender::Sender;
-use super::{Message, QuietHours, SendError, Settings, schedule};
+use super::{IN_FLIGHT, Message, QuietHours, SendError, Settings, schedule};
 use crate::clock::{self, SharedClock};
-use crate::ledger::{Attempt, DeliveryRecord, DisabledHook, Ledger, LedgerError};
+use crate::ledger::{
+    Attempt, DeliveryRecord, DeliveryState, DisabledHook, LONGEST_REST, Ledger, LedgerError,
+    SCHEDULED_TRIES,
+};
 use crate::telemetry::Telemetry;
 
 /// How often the outbox is looked at: what waits for a time, or was made due from outside, is announced
@@ -100,14 +103,16 @@ impl Worker {
     }
 
     /// Sends what is due whenever `outbox` changes and every second, until `stop` is cancelled; a try
-    /// that is under way then is finished and noted.
+    /// that is under way then is finished and noted. With `end` the program ends, and it is given
+    /// [`IN_FLIGHT`].
     pub(super) async fn run(
         mut self,
         mut outbox: watch::Receiver<()>,
         stop: CancellationToken,
+        end: CancellationToken,
     ) -> Memory {
         while !stop.is_cancelled() {
-            let rest = match self.turn(&stop).await {
+            let rest = match self.turn(&stop, &end).await {
                 Ok(()) => {
                     self.memory.told = None;
                     TICK
@@ -130,10 +135,14 @@ impl Worker {
         self.memory
     }
 
-    async fn turn(&mut self, stop: &CancellationToken) -> Result<(), LedgerError> {
+    async fn turn(
+        &mut self,
+        stop: &CancellationToken,
+        end: &CancellationToken,
+    ) -> Result<(), LedgerError> {
         self.record().await?;
         self.remind().await?;
-        self.deliver(stop).await?;
+        self.deliver(stop, end).await?;
         Ok(())
     }
 
@@ -148,7 +157,11 @@ impl Worker {
 
     /// Sends what is due until nothing is or the receiver asks for a pause, which costs what waits no
     /// tries. Says how many tries that took.
-    pub(super) async fn deliver(&mut self, stop: &CancellationToken) -> Result<usize, LedgerError> {
+    pub(super) async fn deliver(
+        &mut self,
+        stop: &CancellationToken,
+        end: &CancellationToken,
+    ) -> Result<usize, LedgerError> {
         let mut tries = 0;
         loop {
             let now = self.clock.now();
@@ -177,9 +190,9 @@ impl Worker {
                     break;
                 }
                 tries += 1;
-                let enabled = self.attempt(record, now).await;
+                let goes_on = self.attempt(record, now, end).await;
                 self.record().await?;
-                if !enabled {
+                if !goes_on {
                     return Ok(tries);
                 }
                 self.remind().await?;
@@ -201,14 +214,20 @@ impl Worker {
         try_join_all(postponed).await.map(|_| ())
     }
 
-    /// Tries a delivery once, and has noted what came of it. False if the hook wants nothing any more.
-    async fn attempt(&mut self, record: DeliveryRecord, now: DateTime<Utc>) -> bool {
+    /// Tries a delivery once, and has noted what came of it. False if the hook wants nothing any more, or the
+    /// try was broken off since the program ends; then the delivery is as due as it was.
+    async fn attempt(
+        &mut self,
+        record: DeliveryRecord,
+        now: DateTime<Utc>,
+        end: &CancellationToken,
+    ) -> bool {
         let delivery = record.delivery;
         let notification = match serde_json::from_str(&delivery.notification) {
             Ok(notification) => notification,
             Err(error) => {
                 let error = format!("its message cannot be read: {error}");
-                self.give_up(delivery.id, error);
+                self.note(delivery.id, Attempt::GivenUp { error });
                 return true;
             }
         };
@@ -219,12 +238,23 @@ impl Worker {
             target: delivery.target,
             notification,
         };
-        let outcome = self.sender.send(message).await;
+        let too_late = async {
+            end.cancelled().await;
+            sleep(IN_FLIGHT).await;
+        };
+        let outcome = tokio::select! {
+            outcome = self.sender.send(message) => outcome,
+            () = too_late => {
+                let (hook, delivery) = (&*self.name, &*delivery.id);
+                info!(hook, delivery, "broken off, and to be tried again at the next start");
+                return false;
+            }
+        };
         self.heard(&outcome);
         match outcome {
             Ok(answer) => {
                 debug!(hook = %self.name, delivery = %delivery.id, answer, "delivered");
-                self.note(delivery.id, Attempt::Delivered { answer }, "delivered");
+                self.note(delivery.id, Attempt::Delivered { answer });
                 true
             }
             Err(error) if error.gone => {
@@ -240,22 +270,24 @@ impl Worker {
 
     fn failed(&mut self, id: Arc<str>, attempts: u32, error: SendError) {
         let failures = attempts.saturating_add(1);
-        let Some(wait) = schedule::wait(failures, error.retry_after, fastrand::u64(..)) else {
-            let text = format!("{failures} tries have failed, the last one with: {error}");
-            return self.give_up(id, text);
-        };
+        let wait = schedule::wait(failures, error.retry_after, fastrand::u64(..));
         debug!(hook = %self.name, delivery = %id, failures, "not delivered: {error}");
         let next = self.clock.now() + wait;
-        let error = error.text;
-        self.note(id, Attempt::Failed { error, next }, "failed");
-    }
-
-    fn give_up(&mut self, id: Arc<str>, error: String) {
-        error!(
-            hook = %self.name, delivery = %id,
-            "delivery given up, `alerts retry {id}` has it tried again: {error}"
+        // The last word on an alert is tried on and on, and only the ledger knows which is one.
+        let may_end = failures >= SCHEDULED_TRIES && self.clock.agrees();
+        let error = if may_end {
+            format!("{failures} tries have failed, the last one with: {error}")
+        } else {
+            error.text
+        };
+        self.note(
+            id,
+            Attempt::Failed {
+                error,
+                next,
+                may_end,
+            },
         );
-        self.note(id, Attempt::GivenUp { error }, "given_up");
     }
 
     /// The delivery stays, due as soon as somebody enables the hook.
@@ -272,27 +304,32 @@ impl Worker {
                 at,
                 reason: reason.clone(),
             }));
-        let error = reason;
-        self.note(id, Attempt::Failed { error, next: at }, "failed");
+        self.note(
+            id,
+            Attempt::Failed {
+                error: reason,
+                next: at,
+                may_end: false,
+            },
+        );
     }
 
-    fn note(&mut self, id: Arc<str>, attempt: Attempt, outcome: &str) {
-        self.telemetry
-            .hook_deliveries
-            .with_label_values(&[&*self.name, outcome])
-            .inc();
+    fn note(&mut self, id: Arc<str>, attempt: Attempt) {
         let at = self.clock.now();
         let note = Note::Attempt { id, attempt, at };
         self.memory.unrecorded.push_back(note);
     }
 
     fn is_paused(&self, now: DateTime<Utc>) -> bool {
-        self.memory.paused_until.is_some_and(|until| now < until)
+        // No pause is that long: the clock ran ahead when it began.
+        let longest = now + LONGEST_REST;
+        let until = self.memory.paused_until;
+        until.is_some_and(|until| now < until && until <= longest)
     }
 
     /// Leaves the receiver alone for as long as it asks to be.
     fn pause(&mut self, wish: Duration) {
-        let wish = wish.min(schedule::LONGEST_WISH);
+        let wish = wish.min(LONGEST_REST);
         info!(
             hook = %self.name,
             "the receiver asks to be left alone for {}", humantime::format_duration(wish)
@@ -328,7 +365,10 @@ impl Worker {
             let recorded = match note {
                 Note::Disabled(disabled) => self.ledger.disable_hook(disabled).await,
                 Note::Attempt { id, attempt, at } => {
-                    self.ledger.record_attempt(id, attempt, at).await
+                    let noted = self
+                        .ledger
+                        .record_attempt(Arc::clone(&id), attempt.clone(), at);
+                    noted.await.map(|state| self.tell(&id, &attempt, state))
                 }
             };
             match recorded {
@@ -341,6 +381,21 @@ impl Worker {
             self.memory.unrecorded.pop_front();
         }
         Ok(())
+    }
+
+    /// Counts what became of a try, and says so if that was the last one.
+    fn tell(&self, id: &str, attempt: &Attempt, state: DeliveryState) {
+        let outcome = match (attempt, state) {
+            (Attempt::Postponed { .. }, _) => return,
+            (Attempt::Delivered { .. }, _) => "delivered",
+            (Attempt::Failed { .. }, DeliveryState::Pending) => "failed",
+            (Attempt::Failed { error, .. } | Attempt::GivenUp { error }, _) => {
+                given_up(&self.name, id, error);
+                "given_up"
+            }
+        };
+        let counted = &self.telemetry.hook_deliveries;
+        counted.with_label_values(&[&*self.name, outcome]).inc();
     }
 
     /// Reminds a receiver that forgets, once a minute and also between two tries, which may take long.
@@ -362,4 +417,13 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+/// Says that a delivery was given up.
+pub(super) fn given_up(hook: &str, id: &str, error: &str) {
+    error!(
+        hook,
+        delivery = id,
+        "delivery given up, `alerts retry {id}` has it tried again: {error}"
+    );
 }

@@ -1,9 +1,8 @@
-//! The alerts that are remembered, and since when each rule is watched as it is: every statement that
-//! touches these tables.
+//! The alerts that are remembered: every statement that touches their table.
 //!
 //! Each function runs inside a transaction that its caller has begun.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -13,31 +12,52 @@ use rusqlite::{Connection, Row, params};
 use super::error::Fault;
 use super::outbox::at_most;
 use super::schema::{instant, optional_instant, unreadable};
-use super::{Delivery, outbox};
+use super::watched::{Judged, JudgedDays, JudgedKey, Watched};
+use super::{AgentNumber, Delivery, outbox, watched};
 use crate::day::Day;
 
-/// How long a delivery that has ended is kept, for people to look at.
-const DELIVERIES_KEPT: TimeDelta = TimeDelta::days(90);
 /// How long an alert of a period is kept after it was over: by then the period is, too, so that
 /// nothing can fire a second time for being forgotten.
 const RESOLVED_KEPT: TimeDelta = TimeDelta::days(400);
+/// How long the days that were judged are kept of a subject that is judged no more.
+const JUDGED_KEPT: TimeDelta = TimeDelta::days(30);
+
+/// A query for alerts, the most severe first.
+macro_rules! most_severe_first {
+    ($query:literal, $order:literal) => {
+        concat!(
+            $query,
+            " ORDER BY CASE iif(json_valid(notice), json_extract(notice, '$.severity'), '')
+                WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, ",
+            $order
+        )
+    };
+}
 
 const ALERTS: &str = "
-    SELECT rule, subject, period, threshold, state, since_ms, fired_at_ms, limit_credits, hooks, notice
+    SELECT rule, subject, period, threshold, state, since_ms, fired_at_ms, hooks, over_hooks,
+        agent, days, below_since, is_closed, notice
     FROM alert ORDER BY rule, subject, period, threshold";
 const COUNTS: &str = "SELECT state, count(*) FROM alert GROUP BY state";
-const NEWEST: &str = "
-    SELECT rule, subject, period, threshold, state, since_ms, fired_at_ms, limit_credits, hooks, notice
-    FROM alert WHERE state = ?1
-    ORDER BY since_ms DESC, rule, subject, period, threshold LIMIT ?2";
-const ACTIVE: &str = "
-    SELECT rule, subject, period, threshold, state, since_ms, fired_at_ms, limit_credits, hooks, notice
-    FROM alert WHERE state <> 'resolved' ORDER BY rule, subject, period, threshold LIMIT ?1 OFFSET ?2";
+const NEWEST: &str = most_severe_first!(
+    "SELECT rule, subject, period, threshold, state, since_ms, fired_at_ms, hooks, over_hooks,
+        agent, days, below_since, is_closed, notice
+    FROM alert WHERE state = ?1",
+    "since_ms DESC, rule, subject, period, threshold LIMIT ?2"
+);
+const ACTIVE: &str = most_severe_first!(
+    "SELECT rule, subject, period, threshold, state, since_ms, fired_at_ms, hooks, over_hooks,
+        agent, days, below_since, is_closed, notice
+    FROM alert WHERE state <> 'resolved'",
+    "rule, subject, period, threshold LIMIT ?1 OFFSET ?2"
+);
 const OF_HOOK: &str = "
-    SELECT rule, subject, period, threshold, state, since_ms, fired_at_ms, limit_credits, hooks, notice
+    SELECT rule, subject, period, threshold, state, since_ms, fired_at_ms, hooks, over_hooks,
+        agent, days, below_since, is_closed, notice
     FROM alert
-    WHERE (state = 'firing' OR state = 'resolved' AND since_ms >= ?2)
-        AND EXISTS (SELECT 1 FROM json_each(alert.hooks) WHERE value = ?1)
+    WHERE (state = 'firing' AND EXISTS (SELECT 1 FROM json_each(alert.hooks) WHERE value = ?1)
+            OR state = 'resolved' AND since_ms >= ?2
+                AND EXISTS (SELECT 1 FROM json_each(alert.over_hooks) WHERE value = ?1))
         AND NOT EXISTS (SELECT 1 FROM disabled_hook WHERE disabled_hook.hook = ?1)
         AND NOT EXISTS (
             SELECT 1 FROM delivery_alert AS told
@@ -47,20 +67,14 @@ const OF_HOOK: &str = "
                 AND hook = ?1 AND delivery.state = 'pending' AND attempts = 0)
     ORDER BY rule, subject, period, threshold";
 const ADD: &str = "
-    INSERT INTO alert (rule, subject, period, threshold, state, since_ms, fired_at_ms, limit_credits,
-        hooks, notice)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    INSERT INTO alert (rule, subject, period, threshold, state, since_ms, fired_at_ms, hooks, over_hooks,
+        agent, days, below_since, is_closed, notice)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
 const FORGET: &str = "
     DELETE FROM alert WHERE rule = ?1 AND subject = ?2 AND period IS ?3 AND threshold = ?4";
 /// A budget without end has one period for ever, hence the look at when it was over.
 const FORGET_RESOLVED: &str =
     "DELETE FROM alert WHERE state = 'resolved' AND since_ms < ?1 AND period < ?2";
-const WATCHED: &str = "SELECT rule, since_ms, definition FROM watched";
-/// A rule has been watched since the first time that it was as it is.
-const WATCH: &str = "
-    INSERT INTO watched (rule, since_ms, definition) VALUES (?1, ?2, ?3)
-    ON CONFLICT (rule) DO UPDATE SET since_ms = excluded.since_ms, definition = excluded.definition
-        WHERE definition <> excluded.definition";
 
 /// What tells an alert from all others. It holds neither a value nor the day of one, so that it stays
 /// the same for as long as something lasts.
@@ -98,37 +112,48 @@ pub struct Alert {
     pub since: DateTime<Utc>,
     /// When it fired, if it ever did.
     pub fired_at: Option<DateTime<Utc>>,
-    /// What the value was measured against when it fired, in credits: with another limit, a threshold
-    /// may be told again within its period. 0 for rules without a limit, and for what is over because
-    /// it was gone from the config, so that it is told again if it comes back.
-    pub limit_credits: f64,
-    /// The hooks that were told that it fires, and are to be told when it resolves. Empty if a higher
-    /// threshold was told of in its place, or if it was told earlier in its period.
-    pub hooks: Vec<String>,
-    /// What was last told of it, or would have been, as JSON.
+    /// The hooks whose last word is that it fires.
+    pub hooks: BTreeSet<String>,
+    /// The hooks whose last word is that it is over.
+    pub over_hooks: BTreeSet<String>,
+    /// The agent that it is about, if it is about one.
+    pub agent: Option<AgentNumber>,
+    /// The days for which it fires although a newer one is known, ascending: their figures came late.
+    pub days: Vec<Day>,
+    /// The first of the days in a row on which the forecast was below the threshold.
+    pub below_since: Option<Day>,
+    /// Whether the end of its period ended it: then it stays over.
+    pub is_closed: bool,
+    /// How it stands, as JSON: what fires, with the figures of the last evaluation.
     pub notice: String,
-}
-
-/// Since when a rule is watched.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Watched {
-    /// Since then, as it is. What ended before is none of its concern.
-    pub since: DateTime<Utc>,
-    /// What decides when it fires: a rule with another definition is another rule.
-    pub definition: String,
 }
 
 /// What an evaluation changes, all in one transaction.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AlertChanges {
-    /// Rules that are watched from now on.
+    /// How rules are watched from now on.
     pub watched: Vec<(Arc<str>, Watched)>,
+    /// Rules that are watched no more.
+    pub unwatched: Vec<Arc<str>>,
+    /// Days that were judged.
+    pub judged: Vec<(JudgedKey, Judged)>,
     /// Alerts in their new state.
     pub changed: Vec<Alert>,
     /// Alerts to be forgotten.
     pub forgotten: Vec<AlertKey>,
     /// What is to be told.
     pub deliveries: Vec<Delivery>,
+}
+
+impl Alert {
+    /// The hooks that know how it stands: that it fires, or that it is over.
+    #[must_use]
+    pub const fn told_hooks(&self) -> &BTreeSet<String> {
+        match self.state {
+            AlertState::Resolved => &self.over_hooks,
+            AlertState::Pending | AlertState::Firing => &self.hooks,
+        }
+    }
 }
 
 impl AlertState {
@@ -148,8 +173,10 @@ impl AlertState {
 pub struct AlertMemory {
     /// All alerts, ordered by their keys.
     pub alerts: Vec<Alert>,
-    /// Since when each rule is watched. A rule that is gone stays here.
+    /// How each rule has been watched.
     pub watched: HashMap<Arc<str>, Watched>,
+    /// The days that rules about days have judged.
+    pub judged: JudgedDays,
 }
 
 impl FromStr for AlertState {
@@ -167,15 +194,10 @@ impl FromStr for AlertState {
 pub(super) fn memory(connection: &Connection) -> Result<AlertMemory, Fault> {
     let mut alerts = connection.prepare_cached(ALERTS)?;
     let alerts = alerts.query_map([], alert)?;
-    let mut watched = connection.prepare_cached(WATCHED)?;
-    let watched = watched.query_map([], |row| {
-        let since = instant(row, 1)?;
-        let definition = row.get(2)?;
-        Ok((row.get(0)?, Watched { since, definition }))
-    })?;
     Ok(AlertMemory {
         alerts: alerts.collect::<rusqlite::Result<_>>()?,
-        watched: watched.collect::<rusqlite::Result<_>>()?,
+        watched: watched::watched(connection)?,
+        judged: watched::judged(connection)?,
     })
 }
 
@@ -193,7 +215,7 @@ pub(super) fn counts(connection: &Connection) -> Result<Vec<(AlertState, usize)>
     Ok(counts.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Those that are in `state` since the shortest time, at most `limit`.
+/// The most severe and newest of those in `state`, at most `limit`.
 pub(super) fn newest(
     connection: &Connection,
     state: AlertState,
@@ -240,14 +262,14 @@ pub(super) fn record(
 ) -> Result<(), Fault> {
     let AlertChanges {
         watched,
+        unwatched,
+        judged,
         changed,
         forgotten,
         deliveries,
     } = changes;
-    let mut watch = connection.prepare_cached(WATCH)?;
-    for (rule, Watched { since, definition }) in watched {
-        watch.execute((rule, since.timestamp_millis(), definition))?;
-    }
+    watched::watch(connection, watched, unwatched)?;
+    watched::judge(connection, judged, Day::of(now - JUDGED_KEPT))?;
     let mut forget = connection.prepare_cached(FORGET)?;
     for key in forgotten
         .iter()
@@ -266,14 +288,22 @@ pub(super) fn record(
             alert.state.as_str(),
             alert.since.timestamp_millis(),
             alert.fired_at.map(|at| at.timestamp_millis()),
-            alert.limit_credits,
             to_text(&alert.hooks),
+            to_text(&alert.over_hooks),
+            alert.agent.map(|agent| agent.0),
+            to_text(
+                &alert
+                    .days
+                    .iter()
+                    .map(|day| day.number())
+                    .collect::<Vec<_>>()
+            ),
+            alert.below_since.map(Day::number),
+            alert.is_closed,
             alert.notice,
         ])?;
     }
     outbox::add(connection, deliveries)?;
-    outbox::give_up_waiting(connection, now)?;
-    outbox::forget_ended(connection, now - DELIVERIES_KEPT)?;
     let oldest = now - RESOLVED_KEPT;
     connection
         .prepare_cached(FORGET_RESOLVED)?
@@ -304,7 +334,7 @@ pub(super) fn key(row: &Row<'_>, column: usize) -> rusqlite::Result<AlertKey> {
 
 fn alert(row: &Row<'_>) -> rusqlite::Result<Alert> {
     let state: String = row.get(4)?;
-    let hooks: String = row.get(8)?;
+    let days: Vec<i32> = list(row, 10)?;
     Ok(Alert {
         key: key(row, 0)?,
         state: state
@@ -312,12 +342,22 @@ fn alert(row: &Row<'_>) -> rusqlite::Result<Alert> {
             .map_err(|reason: String| unreadable(4, reason))?,
         since: instant(row, 5)?,
         fired_at: optional_instant(row, 6)?,
-        limit_credits: row.get(7)?,
-        hooks: serde_json::from_str(&hooks).map_err(|error| unreadable(8, error))?,
-        notice: row.get(9)?,
+        hooks: list(row, 7)?,
+        over_hooks: list(row, 8)?,
+        agent: row.get::<_, Option<i64>>(9)?.map(AgentNumber),
+        days: days.into_iter().map(Day::from_number).collect(),
+        below_since: row.get::<_, Option<i32>>(11)?.map(Day::from_number),
+        is_closed: row.get(12)?,
+        notice: row.get(13)?,
     })
 }
 
-fn to_text(hooks: &[String]) -> String {
-    serde_json::to_string(hooks).expect("a list of texts is always JSON")
+/// A list from a column of JSON.
+fn list<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text).map_err(|error| unreadable(column, error))
+}
+
+fn to_text(list: &impl serde::Serialize) -> String {
+    serde_json::to_string(list).expect("a list of texts or numbers is always JSON")
 }

@@ -156,6 +156,9 @@ fn inspect(connection: &Connection, version: i32, report: &mut Report) -> Result
         }
     }
     if version >= schema::WITH_ALERTS {
+        inspect_outbox(&snapshot, report)?;
+    }
+    if version >= schema::WITH_EPISODES {
         inspect_alerts(&snapshot, report)?;
     }
     if version >= schema::WITH_PUSH {
@@ -176,26 +179,39 @@ fn find(connection: &Connection, queries: &[&str], report: &mut Report) -> Resul
     Ok(())
 }
 
-/// Looks for alerts and deliveries that nobody could make sense of, or that cannot have come to be.
+/// Looks for alerts that nobody could make sense of. Those of an older version are brought up to date
+/// first.
 fn inspect_alerts(connection: &Connection, report: &mut Report) -> Result<(), Fault> {
+    let read = alert::memory(connection).map(|_| ());
+    unless_unreadable("alert", read, report)
+}
+
+/// Looks for deliveries that nobody could make sense of, and for what cannot have come to be.
+fn inspect_outbox(connection: &Connection, report: &mut Report) -> Result<(), Fault> {
     find(connection, &ALERT_FINDINGS, report)?;
-    for (table, read) in [
-        ("alert", alert::memory(connection).map(|_| ())),
-        ("disabled_hook", outbox::disabled(connection).map(|_| ())),
-    ] {
-        match read {
-            Err(Fault::Sqlite(error)) if error.sqlite_error().is_none() => {
-                report
-                    .violations
-                    .push(format!("table {table} cannot be read: {error}"));
-            }
-            read => read?,
-        }
-    }
+    let read = outbox::disabled(connection).map(|_| ());
+    unless_unreadable("disabled_hook", read, report)?;
     outbox::each_unreadable(connection, |number, error| {
         let violation = format!("delivery number {number} cannot be read: {error}");
         report.violations.push(violation);
     })
+}
+
+/// Adds a violation if a value of the table is none that belongs there.
+fn unless_unreadable(
+    table: &str,
+    read: Result<(), Fault>,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    match read {
+        Err(Fault::Sqlite(error)) if error.sqlite_error().is_none() => {
+            report
+                .violations
+                .push(format!("table {table} cannot be read: {error}"));
+            Ok(())
+        }
+        read => read,
+    }
 }
 
 /// One agent under inspection.

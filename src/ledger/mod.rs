@@ -24,7 +24,9 @@ mod backup;
 mod check;
 mod error;
 mod file;
+mod hooks;
 mod list;
+mod members;
 mod outbox;
 mod pushed;
 mod reader;
@@ -35,6 +37,7 @@ mod standing;
 pub(crate) mod tests;
 mod usage;
 mod view;
+mod watched;
 mod writer;
 
 use std::fmt;
@@ -45,15 +48,21 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 pub use agent_history::{AgentHistory, FetchedDay};
-pub use alert::{Alert, AlertChanges, AlertKey, AlertMemory, AlertState, Watched};
+pub use alert::{Alert, AlertChanges, AlertKey, AlertMemory, AlertState};
 pub use backup::{BackupProgress, backup};
 pub use check::{Report, check};
 pub use error::LedgerError;
-pub use list::ListSource;
-pub use outbox::{Attempt, Backlog, Delivery, DeliveryRecord, DeliveryState, DisabledHook};
+pub use hooks::{AdoptedHooks, GoneHook, HookIdentity};
+pub use list::{ListChange, ListSource, UNLISTED_DAYS};
+pub use members::{Enrolled, Enrolment};
+pub use outbox::{
+    Attempt, Backlog, Delivery, DeliveryRecord, DeliveryState, DisabledHook, Overdue,
+};
+pub(crate) use outbox::{LONGEST_REST, SCHEDULED_TRIES};
 pub use pushed::{PushTarget, Pushed, Unpushed, UnpushedDay};
 pub use retry::{Which, retry};
 pub use view::View;
+pub use watched::{JUDGED_DAYS, Judged, JudgedDays, JudgedKey, Watched};
 
 use crate::clock;
 use crate::day::{Day, Usage};
@@ -67,9 +76,11 @@ use writer::Writer;
 
 /// The values of the label `transaction` of `flowgent_exporter_ledger_transaction_duration_seconds` and
 /// `flowgent_exporter_ledger_errors_total`.
-pub const TRANSACTIONS: [&str; 27] = [
+pub const TRANSACTIONS: [&str; 32] = [
     CONFIGURE,
     REGISTER,
+    ENROL,
+    ABSENT,
     RECORD,
     COVERAGE,
     SNAPSHOT,
@@ -95,9 +106,14 @@ pub const TRANSACTIONS: [&str; 27] = [
     UNPUSHED,
     RECORD_PUSHED,
     FORGET_PUSHED,
+    TIDY_DELIVERIES,
+    ADOPT_HOOKS,
+    GONE_HOOKS,
 ];
 const CONFIGURE: &str = "configure";
 const REGISTER: &str = "register";
+const ENROL: &str = "enrol";
+const ABSENT: &str = "absent";
 /// Windows and failures: the outcomes of fetches, which arrive mixed and share transactions.
 const RECORD: &str = "record";
 const COVERAGE: &str = "coverage";
@@ -124,6 +140,9 @@ const PUSH_TARGET: &str = "push_target";
 const UNPUSHED: &str = "unpushed";
 const RECORD_PUSHED: &str = "record_pushed";
 const FORGET_PUSHED: &str = "forget_pushed";
+const TIDY_DELIVERIES: &str = "tidy_deliveries";
+const ADOPT_HOOKS: &str = "adopt_hooks";
+const GONE_HOOKS: &str = "gone_hooks";
 
 /// Where the ledger is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,6 +171,23 @@ pub struct Member {
     pub agent: Agent,
     /// Its number in the ledger.
     pub number: AgentNumber,
+    /// The day since which the list that named it no longer does; none if it is named.
+    pub unlisted_since: Option<Day>,
+    /// The day on which it left; none if it has not.
+    pub left_on: Option<Day>,
+}
+
+impl Member {
+    /// An agent that is there.
+    #[must_use]
+    pub const fn present(agent: Agent, number: AgentNumber) -> Self {
+        Self {
+            agent,
+            number,
+            unlisted_since: None,
+            left_on: None,
+        }
+    }
 }
 
 /// A validated answer of the API, ready to be kept.
@@ -283,6 +319,19 @@ impl Ledger {
             .await
     }
 
+    /// Takes over who is there: gives numbers to those who are new, keeps names and labels, and notes who
+    /// has left.
+    ///
+    /// # Errors
+    /// The file could not be read or written.
+    pub async fn enrol(&self, enrolment: Enrolment) -> Result<Enrolled, LedgerError> {
+        self.writer
+            .run(ENROL, move |connection| {
+                members::enrol(connection, &enrolment)
+            })
+            .await
+    }
+
     /// Keeps an answer. Returns when it is on the disk, with everything that follows from it.
     ///
     /// # Errors
@@ -312,8 +361,9 @@ impl Ledger {
             .await
     }
 
-    /// Keeps a list of an account's agents, instead of the last one from that source. One that is
-    /// the same writes nothing.
+    /// Keeps a list of an account's agents as of the day `today`. Agents that it no longer names are kept,
+    /// marked, for [`UNLISTED_DAYS`]; for as long as it is not whole. One that is the same
+    /// writes nothing. Returns all that are kept, ordered by their identifiers.
     ///
     /// # Errors
     /// The file could not be read or written.
@@ -321,18 +371,18 @@ impl Ledger {
         &self,
         account: Arc<str>,
         source: ListSource,
-        agents: Vec<ListedAgent>,
-    ) -> Result<(), LedgerError> {
+        change: ListChange,
+    ) -> Result<Vec<ListedAgent>, LedgerError> {
         self.writer
             .run(SAVE_LIST, move |connection| {
-                list::save(connection, &account, source, &agents)
+                list::save(connection, &account, source, &change)
             })
             .await
     }
 
     /// Keeps what an evaluation of the rules has changed, with what is to be told of it: all or
-    /// nothing, and on the disk when this returns. Forgets deliveries that ended more than 90 days
-    /// before `now`, and alerts of periods that began, and were over, more than 400 days before it.
+    /// nothing, and on the disk when this returns. Forgets alerts of periods that began, and were over, more
+    /// than 400 days before `now`.
     ///
     /// # Errors
     /// The file could not be read or written, or there is a delivery of one of these ids already; then
@@ -349,8 +399,9 @@ impl Ledger {
             .await
     }
 
-    /// Notes what a try of the delivery `id` at `at` came to. What has ended stays as it ended, so
-    /// noting the same again does no harm.
+    /// Notes what a try of the delivery `id` at `at` came to, and says where that leaves the delivery. What
+    /// has ended stays as it ended, so noting the same again does no harm. No next try is planned later than
+    /// a day after `at`.
     ///
     /// # Errors
     /// There is no such delivery, or the file could not be read or written.
@@ -359,10 +410,38 @@ impl Ledger {
         id: Arc<str>,
         attempt: Attempt,
         at: DateTime<Utc>,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<DeliveryState, LedgerError> {
         self.writer
             .run(RECORD_ATTEMPT, move |connection| {
                 outbox::record_attempt(connection, &id, &attempt, at)
+            })
+            .await
+    }
+
+    /// Takes `hooks` for those that there are from now on. One with a new name and the identity of a single
+    /// one that is gone takes over what this one was told and what waits for it; one that leads elsewhere is no
+    /// longer disabled.
+    ///
+    /// # Errors
+    /// The file could not be read or written; then nothing has changed.
+    pub async fn adopt_hooks(&self, hooks: Vec<HookIdentity>) -> Result<AdoptedHooks, LedgerError> {
+        self.writer
+            .run(ADOPT_HOOKS, move |connection| {
+                hooks::adopt(connection, &hooks)
+            })
+            .await
+    }
+
+    /// Gives up deliveries that nobody has taken for 30 days, and says which; forgets those that ended 90 days
+    /// before `now`; and takes what was written by a clock that ran ahead for written now. To be called only
+    /// while the clock is trusted.
+    ///
+    /// # Errors
+    /// The file could not be read or written.
+    pub async fn tidy_deliveries(&self, now: DateTime<Utc>) -> Result<Vec<Overdue>, LedgerError> {
+        self.writer
+            .run(TIDY_DELIVERIES, move |connection| {
+                outbox::tidy(connection, now)
             })
             .await
     }

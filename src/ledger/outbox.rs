@@ -5,6 +5,7 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -14,9 +15,17 @@ use super::alert::{key, params_of};
 use super::error::Fault;
 use super::schema::{instant, unreadable};
 
-/// How long a delivery waits for a hook that takes nothing, and how old one may be that is sent again
-/// with all others: what is older is no news to anyone.
+/// The number of tries that follow on each other by a schedule. After them, a delivery that is the last word
+/// on an alert is tried daily, and any other one may be given up.
+pub(crate) const SCHEDULED_TRIES: u32 = 10;
+/// The longest that a delivery rests between two tries. One that seems to rest for longer was planned by a
+/// clock that ran ahead, and is due.
+pub(crate) const LONGEST_REST: Duration = Duration::from_secs(24 * 3600);
+/// How old a delivery gets that nobody takes, and how old one may be that is sent again with all others: what
+/// is older is no news to anyone.
 const LONGEST_WAIT: TimeDelta = TimeDelta::days(30);
+/// How long a delivery that has ended is kept, for people to look at.
+const ENDED_KEPT: TimeDelta = TimeDelta::days(90);
 
 const ADD: &str = "
     INSERT INTO delivery (id, hook, target, state, attempts, created_ms, at_ms, notification)
@@ -29,7 +38,7 @@ const ADD_ALERT: &str = "
 const DUE: &str = "
     SELECT number, id, hook, target, state, attempts, created_ms, at_ms, result, notification
     FROM delivery AS mine
-    WHERE hook = ?1 AND state = 'pending' AND at_ms <= ?2
+    WHERE hook = ?1 AND state = 'pending' AND (at_ms <= ?2 OR at_ms > ?4)
         AND NOT EXISTS (SELECT 1 FROM disabled_hook WHERE disabled_hook.hook = ?1)
         AND NOT EXISTS (
             SELECT 1 FROM delivery_alert AS told
@@ -50,6 +59,29 @@ const ALERTS: &str = "
     SELECT rule, subject, period, threshold FROM delivery_alert
     WHERE delivery = ?1 ORDER BY place";
 const FIND: &str = "SELECT hook, state FROM delivery WHERE id = ?1";
+/// One of its alerts has no newer delivery to the same receiver, or only such as were given up.
+const IS_LAST_WORD: &str = "
+    SELECT EXISTS (
+        SELECT 1 FROM delivery AS mine CROSS JOIN delivery_alert AS told ON told.delivery = mine.number
+        WHERE mine.id = ?1 AND NOT EXISTS (
+            SELECT 1 FROM delivery_alert AS later
+            CROSS JOIN delivery AS newer ON newer.number = later.delivery
+            WHERE later.rule = told.rule AND later.subject = told.subject
+                AND later.threshold = told.threshold AND later.period IS told.period
+                AND later.delivery > mine.number AND newer.state <> 'given_up'
+                AND newer.hook = mine.hook AND newer.target = mine.target))";
+/// What the delivery of that number waits for is due at once if it has used up its scheduled tries: it goes
+/// out before the newer one, or makes room for it.
+const HURRY: &str = "
+    UPDATE delivery AS mine SET at_ms = ?2
+    WHERE state = 'pending' AND attempts >= ?3 AND at_ms > ?2
+        AND (hook, target) = (SELECT hook, target FROM delivery WHERE number = ?1)
+        AND number IN (
+            SELECT earlier.delivery FROM delivery_alert AS told
+            CROSS JOIN delivery_alert AS earlier ON earlier.rule = told.rule
+                AND earlier.subject = told.subject AND earlier.threshold = told.threshold
+                AND earlier.period IS told.period AND earlier.delivery < told.delivery
+            WHERE told.delivery = ?1)";
 /// Only what is pending: an attempt that is noted again changes nothing.
 const NOTE: &str = "
     UPDATE delivery SET state = ?2, attempts = attempts + 1, at_ms = ?3, result = ?4
@@ -85,10 +117,17 @@ const RETRY_ALL: &str = "
                         AND later.threshold = told.threshold AND later.period IS told.period
                         AND later.delivery > mine.number AND newer.state = 'delivered'
                         AND newer.hook = mine.hook AND newer.target = mine.target))))";
-/// While its hook is served, no delivery is due for long: each try gives it another time.
+/// Whether it was put here, or ended, in what is the future: by a clock that ran ahead.
+const MEND: &str = "
+    UPDATE delivery SET created_ms = min(created_ms, ?1), at_ms = iif(state = 'pending', at_ms, min(at_ms, ?1))
+    WHERE created_ms > ?1 OR state <> 'pending' AND at_ms > ?1";
+/// What somebody has had tried again, however old it is, has its scheduled tries first.
 const GIVE_UP: &str = "
-    UPDATE delivery SET state = 'given_up', at_ms = ?1, result = 'waited for 30 days'
-    WHERE state = 'pending' AND at_ms < ?2";
+    UPDATE delivery SET state = 'given_up', at_ms = ?1, result = CASE attempts
+        WHEN 0 THEN 'waited for 30 days'
+        ELSE 'not taken for 30 days, the last of ' || attempts || ' tries failed with: ' || result END
+    WHERE state = 'pending' AND created_ms < ?2 AND (attempts >= ?3 OR at_ms < ?2)
+    RETURNING id, hook, result";
 const FORGET_ALERTS: &str = "
     DELETE FROM delivery_alert WHERE delivery IN
         (SELECT number FROM delivery WHERE state <> 'pending' AND at_ms < ?1)";
@@ -151,6 +190,8 @@ pub enum Attempt {
         error: String,
         /// When to try again.
         next: DateTime<Utc>,
+        /// Whether it may be given up instead, unless it is the last word on one of its alerts.
+        may_end: bool,
     },
     /// It was not, for the last time.
     GivenUp {
@@ -162,6 +203,17 @@ pub enum Attempt {
         /// When to try.
         until: DateTime<Utc>,
     },
+}
+
+/// A delivery that was given up since nobody took it in time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overdue {
+    /// Its id.
+    pub id: Arc<str>,
+    /// The hook's name.
+    pub hook: Arc<str>,
+    /// What became of it.
+    pub result: String,
 }
 
 /// What waits for one hook.
@@ -209,10 +261,12 @@ impl FromStr for DeliveryState {
     }
 }
 
-/// Puts `deliveries` into the outbox, due at once.
+/// Puts `deliveries` into the outbox, due at once, and with them those that they wait for and that have used
+/// up their scheduled tries.
 pub(super) fn add(connection: &Connection, deliveries: &[Delivery]) -> Result<(), Fault> {
     let mut add = connection.prepare_cached(ADD)?;
     let mut add_alert = connection.prepare_cached(ADD_ALERT)?;
+    let mut hurry = connection.prepare_cached(HURRY)?;
     for delivery in deliveries {
         let number = add.insert((
             &delivery.id,
@@ -225,6 +279,8 @@ pub(super) fn add(connection: &Connection, deliveries: &[Delivery]) -> Result<()
             let (rule, subject, period, threshold) = params_of(key);
             add_alert.execute(params![number, place, rule, subject, period, threshold])?;
         }
+        let created = delivery.created.timestamp_millis();
+        hurry.execute((number, created, SCHEDULED_TRIES))?;
     }
     Ok(())
 }
@@ -237,7 +293,9 @@ pub(super) fn due(
     limit: usize,
 ) -> Result<Vec<DeliveryRecord>, Fault> {
     let mut statement = connection.prepare_cached(DUE)?;
-    let rows = statement.query_map((hook, now.timestamp_millis(), at_most(limit)), numbered)?;
+    let instants = [now, now + LONGEST_REST].map(|instant| instant.timestamp_millis());
+    let parameters = (hook, instants[0], at_most(limit), instants[1]);
+    let rows = statement.query_map(parameters, numbered)?;
     with_alerts(connection, rows)
 }
 
@@ -318,32 +376,47 @@ pub(super) fn each_unreadable(
     Ok(())
 }
 
-/// Notes what a try of the delivery `id` at `at` came to.
+/// Notes what a try of the delivery `id` at `at` came to, and says where that leaves the delivery.
 pub(super) fn record_attempt(
     connection: &Connection,
     id: &str,
     attempt: &Attempt,
     at: DateTime<Utc>,
-) -> Result<(), Fault> {
-    state(connection, id)?;
-    let (state, at, result) = match attempt {
+) -> Result<DeliveryState, Fault> {
+    let (_, before) = state(connection, id)?;
+    // A clock that is set back meanwhile must not make it rest for longer than it would have.
+    let no_later = |planned: DateTime<Utc>| planned.min(at + LONGEST_REST);
+    let (after, at, result) = match attempt {
         Attempt::Delivered { answer } => (DeliveryState::Delivered, at, answer),
-        Attempt::Failed { error, next } => (DeliveryState::Pending, *next, error),
+        Attempt::Failed {
+            error,
+            next,
+            may_end,
+        } => match *may_end && !is_last_word(connection, id)? {
+            true => (DeliveryState::GivenUp, at, error),
+            false => (DeliveryState::Pending, no_later(*next), error),
+        },
         Attempt::GivenUp { error } => (DeliveryState::GivenUp, at, error),
         Attempt::Postponed { until } => {
             connection
                 .prepare_cached(POSTPONE)?
-                .execute((id, until.timestamp_millis()))?;
-            return Ok(());
+                .execute((id, no_later(*until).timestamp_millis()))?;
+            return Ok(before);
         }
     };
-    connection.prepare_cached(NOTE)?.execute((
+    let noted = connection.prepare_cached(NOTE)?.execute((
         id,
-        state.as_str(),
+        after.as_str(),
         at.timestamp_millis(),
         result,
     ))?;
-    Ok(())
+    Ok(if noted == 0 { before } else { after })
+}
+
+/// Whether the delivery `id` is the newest to its receiver about one of its alerts.
+fn is_last_word(connection: &Connection, id: &str) -> Result<bool, Fault> {
+    let mut statement = connection.prepare_cached(IS_LAST_WORD)?;
+    Ok(statement.query_row([id], |row| row.get(0))?)
 }
 
 /// The hook and the state of the delivery `id`.
@@ -435,17 +508,23 @@ pub(super) fn retry(
     Ok(())
 }
 
-/// Gives up at `now` what has been due for too long: its hook is disabled, gone or has another name.
-pub(super) fn give_up_waiting(connection: &Connection, now: DateTime<Utc>) -> Result<(), Fault> {
-    let instants = [now, now - LONGEST_WAIT].map(|instant| instant.timestamp_millis());
-    connection.prepare_cached(GIVE_UP)?.execute(instants)?;
-    Ok(())
-}
-
-/// Forgets the deliveries that ended before `instant`.
-pub(super) fn forget_ended(connection: &Connection, instant: DateTime<Utc>) -> Result<(), Fault> {
-    let instant = [instant.timestamp_millis()];
-    connection.prepare_cached(FORGET_ALERTS)?.execute(instant)?;
-    connection.prepare_cached(FORGET)?.execute(instant)?;
-    Ok(())
+/// Gives up at `now` what nobody has taken for too long, forgets what ended long ago, and puts right what a
+/// clock that ran ahead has left. Says what was given up.
+pub(super) fn tidy(connection: &Connection, now: DateTime<Utc>) -> Result<Vec<Overdue>, Fault> {
+    let present = now.timestamp_millis();
+    connection.prepare_cached(MEND)?.execute([present])?;
+    let oldest = (now - LONGEST_WAIT).timestamp_millis();
+    let mut give_up = connection.prepare_cached(GIVE_UP)?;
+    let given_up = give_up.query_map((present, oldest, SCHEDULED_TRIES), |row| {
+        Ok(Overdue {
+            id: row.get(0)?,
+            hook: row.get(1)?,
+            result: row.get(2)?,
+        })
+    })?;
+    let given_up = given_up.collect::<rusqlite::Result<_>>()?;
+    let ended = [(now - ENDED_KEPT).timestamp_millis()];
+    connection.prepare_cached(FORGET_ALERTS)?.execute(ended)?;
+    connection.prepare_cached(FORGET)?.execute(ended)?;
+    Ok(given_up)
 }

@@ -18,7 +18,7 @@ pub(super) const APPLICATION_ID: i32 = i32::from_be_bytes(*b"FlwG");
 /// Days are counted from 1970-01-01, instants in milliseconds from then. `usage` and `revision`
 /// hold nothing but their key and figures, side by side in key order, which makes 17 bytes per
 /// agent and day. What is told of alerts outlives them, so it holds their keys and not their numbers.
-const MIGRATIONS: [&str; 3] = [BEGINNING, ALERTS, PUSH];
+const MIGRATIONS: [&str; 6] = [BEGINNING, ALERTS, PUSH, MEMBERS, EPISODES, HOOKS];
 
 /// Agents, their days, and the lists that they are in.
 const BEGINNING: &str = "
@@ -152,12 +152,62 @@ const PUSH: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// The last name and labels of each agent, and the day on which it left: later than all its days. An agent
+/// without a name was known to an older version only. A listed agent with a day in `unlisted_since` is no
+/// longer named by its list, and has not left yet. Of a day in `left_out`, FlowGent's answer on the day
+/// `asked` said nothing.
+const MEMBERS: &str = "
+    ALTER TABLE agent ADD COLUMN name TEXT;
+    ALTER TABLE agent ADD COLUMN labels TEXT;
+    ALTER TABLE agent ADD COLUMN left_on INTEGER;
+    CREATE INDEX agent_left ON agent (left_on);
+    ALTER TABLE listed ADD COLUMN unlisted_since INTEGER;
+    CREATE TABLE left_out (
+        agent INTEGER NOT NULL REFERENCES agent,
+        day INTEGER NOT NULL,
+        asked INTEGER NOT NULL,
+        PRIMARY KEY (agent, day)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// What episodes of alerts need: whose last word is what, and how rules were watched and days judged.
+const EPISODES: &str = "
+    ALTER TABLE alert DROP COLUMN limit_credits;
+    ALTER TABLE alert ADD COLUMN over_hooks TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(over_hooks));
+    ALTER TABLE alert ADD COLUMN agent INTEGER;
+    ALTER TABLE alert ADD COLUMN days TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(days));
+    ALTER TABLE alert ADD COLUMN below_since INTEGER;
+    ALTER TABLE alert ADD COLUMN is_closed INTEGER NOT NULL DEFAULT 0 CHECK (is_closed IN (0, 1));
+    UPDATE alert SET over_hooks = hooks, hooks = '[]' WHERE state = 'resolved';
+    ALTER TABLE watched ADD COLUMN evaluated INTEGER;
+    ALTER TABLE watched ADD COLUMN open_periods TEXT NOT NULL DEFAULT '[]'
+        CHECK (json_valid(open_periods));
+    ALTER TABLE watched ADD COLUMN agents TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(agents));
+    CREATE TABLE judged (
+        rule TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        through INTEGER NOT NULL,
+        credits BLOB NOT NULL,
+        PRIMARY KEY (rule, subject)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// The hooks by their names, and what makes each the same one under another name.
+const HOOKS: &str = "
+    CREATE TABLE hook (
+        name TEXT PRIMARY KEY,
+        identity TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// The schema version that this program writes.
-pub(super) const VERSION: i32 = 3;
+pub(super) const VERSION: i32 = 6;
 /// The first one that has alerts in it.
 pub(super) const WITH_ALERTS: i32 = 2;
 /// The first one that knows what was pushed.
 pub(super) const WITH_PUSH: i32 = 3;
+/// The first one whose alerts have episodes.
+pub(super) const WITH_EPISODES: i32 = 5;
 const _: () = assert!(MIGRATIONS.len() == VERSION as usize);
 
 /// The schema version of the file, 0 if nothing is in it yet.

@@ -14,7 +14,7 @@ use super::{AgentNumber, Committed, Fetched, Identity, Revision, schema};
 use crate::day::{Day, Usage};
 use crate::series::Totals;
 use crate::window::plan::Policy;
-use crate::window::{Coverage, MAX_DAYS};
+use crate::window::{Coverage, KnownDay, MAX_DAYS};
 
 const FIND_AGENT: &str = "SELECT number FROM agent WHERE account = ?1 AND id = ?2";
 const ADD_AGENT: &str = "INSERT INTO agent (account, id) VALUES (?1, ?2)";
@@ -45,6 +45,10 @@ const ADD_REVISION: &str = "
 const REVISIONS: &str = "
     SELECT day, number, old, new, at_ms FROM revision
     WHERE agent = ?1 ORDER BY day, number";
+
+const LEFT_OUT: &str = "SELECT day, asked FROM left_out WHERE agent = ?1 ORDER BY day";
+const FORGET_LEFT_OUT: &str = "DELETE FROM left_out WHERE agent = ?1 AND day BETWEEN ?2 AND ?3";
+const ADD_LEFT_OUT: &str = "INSERT INTO left_out (agent, day, asked) VALUES (?1, ?2, ?3)";
 
 /// Statements that add as many rows as their index says, up to a whole window. A failure undoes the
 /// whole transaction, so none of them need be able to undo its own rows, which SQLite would otherwise
@@ -109,6 +113,7 @@ pub(super) fn commit(connection: &Connection, fetched: &Fetched) -> Result<Commi
     rows.sort_unstable_by_key(|row| row.day);
 
     let committed = store_rows(connection, fetched, &rows, policy)?;
+    store_left_out(connection, fetched, &rows)?;
     update_standing(
         connection,
         fetched,
@@ -164,6 +169,30 @@ fn store_rows(
     }
     add_rows(connection, agent, &new, today)?;
     Ok(committed)
+}
+
+/// Notes the days of the window that are not among `rows`, which ascend.
+fn store_left_out(
+    connection: &Connection,
+    fetched: &Fetched,
+    rows: &[Usage],
+) -> rusqlite::Result<()> {
+    let Fetched {
+        agent, window, at, ..
+    } = fetched;
+    let (start, end) = (window.start().number(), window.end().number());
+    connection
+        .prepare_cached(FORGET_LEFT_OUT)?
+        .execute((agent.0, start, end))?;
+    if rows.len() == window.length() {
+        return Ok(());
+    }
+    let mut add = connection.prepare_cached(ADD_LEFT_OUT)?;
+    let is_there = |day: &Day| rows.binary_search_by_key(day, |row| row.day).is_ok();
+    for day in window.days().filter(|day| !is_there(day)) {
+        add.execute((agent.0, day.number(), Day::of(*at).number()))?;
+    }
+    Ok(())
 }
 
 /// Adds days that were not known, in one statement per window: that takes half the time of one
@@ -318,14 +347,23 @@ pub(super) fn newest(connection: &Connection) -> Result<Option<DateTime<Utc>>, F
     Ok(connection.query_row(NEWEST, [], newest)?)
 }
 
-/// What the planner needs to know of each agent.
+/// What the planner needs to know of each agent that is asked for from that day on, or the history start.
 pub(super) fn coverage(
     connection: &Connection,
-    agents: &[AgentNumber],
+    agents: &[(AgentNumber, Day)],
 ) -> Result<Vec<Coverage>, Fault> {
     let policy = schema::policy(connection)?;
-    let coverage_of = |&agent: &AgentNumber| {
+    let coverage_of = |&(agent, asked_from): &(AgentNumber, Day)| {
         let standing = read_standing(connection, agent)?;
+        let asked_from = (asked_from < policy.history_start).then_some(asked_from);
+        let mut earlier = Vec::new();
+        if let Some(from) = asked_from {
+            let last = policy.history_start.previous();
+            each_row(connection, agent, from, last, |row| {
+                earlier.push(row.known());
+                true
+            })?;
+        }
         let mut later = Vec::new();
         each_row(
             connection,
@@ -341,9 +379,24 @@ pub(super) fn coverage(
         Ok(Coverage {
             settled_through: standing.settled_through,
             later,
+            asked_from,
+            earlier,
+            left_out: left_out(connection, agent)?,
         })
     };
     agents.iter().map(coverage_of).collect()
+}
+
+/// The days of `agent` that answers have left out.
+fn left_out(connection: &Connection, agent: AgentNumber) -> rusqlite::Result<Vec<KnownDay>> {
+    let mut statement = connection.prepare_cached(LEFT_OUT)?;
+    let days = statement.query_map([agent.0], |row| {
+        Ok(KnownDay {
+            day: Day::from_number(row.get(0)?),
+            fetched: Day::from_number(row.get(1)?),
+        })
+    })?;
+    days.collect()
 }
 
 /// Shows each agent's totals and its days from `recent_from` on to `visit`.
@@ -354,7 +407,6 @@ pub(super) fn snapshot<T>(
     mut visit: impl FnMut(Day, &Totals, &[Usage]) -> T,
 ) -> Result<Vec<T>, Fault> {
     let history_start = schema::policy(connection)?.history_start;
-    let recent_from = recent_from.max(history_start);
     let mut statement = connection.prepare_cached(RECENT)?;
     let mut recent = Vec::new();
     let mut visited = Vec::with_capacity(agents.len());

@@ -1,5 +1,6 @@
 //! Reading a ledger, also while another process writes it.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,11 +10,11 @@ use super::error::LedgerError;
 use super::file::Place;
 use super::reader::Reader;
 use super::{
-    AGENT_HISTORY, ALERT_MEMORY, ALERTS, ALERTS_OF_HOOK, AgentHistory, AgentNumber, Alert,
+    ABSENT, AGENT_HISTORY, ALERT_MEMORY, ALERTS, ALERTS_OF_HOOK, AgentHistory, AgentNumber, Alert,
     AlertMemory, AlertState, BACKLOGS, Backlog, COVERAGE, DELIVERIES, DISABLED_HOOKS,
-    DUE_DELIVERIES, DeliveryRecord, DisabledHook, HISTORY_START, Identity, LIST, ListSource,
-    NEWEST, NUMBERS, PushTarget, REVISIONS, Revision, SNAPSHOT, UNPUSHED, USAGE, Unpushed,
-    agent_history, alert, list, outbox, pushed, schema, usage,
+    DUE_DELIVERIES, DeliveryRecord, DisabledHook, GONE_HOOKS, GoneHook, HISTORY_START, Identity,
+    LIST, ListSource, Member, NEWEST, NUMBERS, PushTarget, REVISIONS, Revision, SNAPSHOT, UNPUSHED,
+    USAGE, Unpushed, agent_history, alert, hooks, list, members, outbox, pushed, schema, usage,
 };
 use crate::day::{Day, Usage};
 use crate::roster::ListedAgent;
@@ -63,6 +64,23 @@ impl View {
             .await
     }
 
+    /// The agents that are not among `members` and may have days from `from` on, with their last names and
+    /// labels: those that left after it, and those that are there but are not asked for.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub async fn absent(
+        &self,
+        members: HashSet<AgentNumber>,
+        from: Day,
+    ) -> Result<Vec<Member>, LedgerError> {
+        self.reader
+            .run(ABSENT, move |connection| {
+                members::absent(connection, &members, from)
+            })
+            .await
+    }
+
     /// The history start that the totals follow from.
     ///
     /// # Errors
@@ -83,12 +101,16 @@ impl View {
         self.reader.run(NEWEST, usage::newest).await
     }
 
-    /// What the planner needs to know of `agents`, in their order. Cheap once they are settled; an
-    /// agent whose oldest days are missing is listed day by day.
+    /// What the planner needs to know of `agents`, in their order, with the first day that is asked for of
+    /// each; the history start, if that is earlier. Cheap once they are settled; an agent whose oldest days
+    /// are missing, or are asked for from before the history start, is listed day by day.
     ///
     /// # Errors
     /// An agent was not registered, or the file could not be read.
-    pub async fn coverage(&self, agents: Vec<AgentNumber>) -> Result<Vec<Coverage>, LedgerError> {
+    pub async fn coverage(
+        &self,
+        agents: Vec<(AgentNumber, Day)>,
+    ) -> Result<Vec<Coverage>, LedgerError> {
         self.reader
             .run(COVERAGE, move |connection| {
                 usage::coverage(connection, &agents)
@@ -99,7 +121,7 @@ impl View {
     /// What `visit` makes of each of `agents`, in their order. It is shown the history start that the
     /// totals follow from, one agent's totals, and its known days from `recent_from` on, ascending, on
     /// a blocking thread; all that it is shown belongs to the same state of the ledger. Days before
-    /// the history start are not shown.
+    /// the history start are shown, too.
     ///
     /// # Errors
     /// An agent was not registered, or the file could not be read.
@@ -337,6 +359,18 @@ impl View {
     /// The file could not be read.
     pub async fn backlogs(&self) -> Result<Vec<Backlog>, LedgerError> {
         self.reader.run(BACKLOGS, outbox::backlogs).await
+    }
+
+    /// What is left open by hooks that are none of `names`, ordered by their names.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub async fn gone_hooks(&self, names: Vec<Arc<str>>) -> Result<Vec<GoneHook>, LedgerError> {
+        self.reader
+            .run(GONE_HOOKS, move |connection| {
+                hooks::gone(connection, &names)
+            })
+            .await
     }
 
     /// The hooks that want nothing any more, ordered by their names.

@@ -11,6 +11,7 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::{LabelSets, Labels};
+use crate::day::Day;
 
 /// The most bytes that an agents file may have.
 pub const MAX_LIST_BYTES: u64 = 64 * 1024 * 1024;
@@ -25,6 +26,8 @@ pub struct ListedAgent {
     pub name: Option<Arc<str>>,
     /// Its own labels.
     pub labels: Arc<Labels>,
+    /// Since which day its list no longer names it; none in a list that has just been read.
+    pub unlisted_since: Option<Day>,
 }
 
 /// Why a list of agents could not be read.
@@ -151,6 +154,7 @@ impl<'de> Deserialize<'de> for ListedAgent {
                     id: id.into(),
                     name: name.map(Into::into),
                     labels: labels.into(),
+                    unlisted_since: None,
                 })
             }
         }
@@ -195,6 +199,7 @@ mod tests {
                     id: "c".into(),
                     name: Some("support".into()),
                     labels: Labels::from([("team".to_owned(), "cx".to_owned())]).into(),
+                    unlisted_since: None,
                 },
             ]
         );

@@ -13,7 +13,7 @@ fn listed(id: &str, name: Option<&str>) -> ListedAgent {
     ListedAgent {
         id: id.into(),
         name: name.map(Into::into),
-        labels: Arc::default(),
+        ..ListedAgent::default()
     }
 }
 
@@ -31,6 +31,7 @@ fn account() -> AccountSettings {
         }],
         labels: account_labels,
         discover: true,
+        max_discovered: 10_000,
         agents_file: None,
     }
 }

@@ -201,13 +201,16 @@ impl Shared {
     /// The agents of an account, in the form that the settings ask for.
     fn listing(&self, account: &Account) -> serde_json::Value {
         let id = self.listing.id_field.as_deref().unwrap_or("id");
-        let agents = account
-            .agents
-            .iter()
-            .map(|agent| json!({id: &*agent.id, "name": &*agent.name}));
-        let agents: serde_json::Value = agents.collect();
+        let (agents, mut rest) = self.world.listed(account);
+        let agents = agents.into_iter();
+        let agents: serde_json::Value = agents
+            .map(|agent| json!({id: &*agent.id, "name": &*agent.name}))
+            .collect();
         match &self.listing.field {
-            Some(field) => json!({field: agents}),
+            Some(field) => {
+                rest.insert(field.clone(), agents);
+                rest.into()
+            }
             None => agents,
         }
     }

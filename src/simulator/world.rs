@@ -1,7 +1,7 @@
 //! What is true in the simulated FlowGent: who exists, and how many credits each agent used on each
 //! day, as it is known at an instant and as it will be known in the end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -65,6 +65,16 @@ pub struct World {
     keys: RwLock<Vec<Secret>>,
     /// By agent index and day.
     changes: RwLock<HashMap<(usize, Day), Change>>,
+    listing: RwLock<Unlisted>,
+}
+
+/// What the listings leave out.
+#[derive(Debug, Default)]
+struct Unlisted {
+    /// Ids of agents.
+    agents: HashSet<Arc<str>>,
+    /// Fields beside the list, such as `has_more`.
+    rest: serde_json::Map<String, serde_json::Value>,
 }
 
 impl World {
@@ -103,6 +113,7 @@ impl World {
             places,
             keys: RwLock::new(settings.accounts.iter().map(|a| a.key.clone()).collect()),
             changes: RwLock::default(),
+            listing: RwLock::default(),
         }
     }
 
@@ -145,6 +156,33 @@ impl World {
     pub fn set_key(&self, account: &str, key: Secret) {
         let position = self.position(account);
         self.keys.write().unwrap_or_else(PoisonError::into_inner)[position] = key;
+    }
+
+    /// Leaves the agent out of its organisation's listing, or names it again.
+    pub fn set_listed(&self, agent: &Agent, is_listed: bool) {
+        let mut listing = self.listing.write().unwrap_or_else(PoisonError::into_inner);
+        if is_listed {
+            listing.agents.remove(&agent.id);
+        } else {
+            listing.agents.insert(Arc::clone(&agent.id));
+        }
+    }
+
+    /// Puts these fields beside the list in listings that are objects.
+    pub fn set_listing_rest(&self, rest: serde_json::Map<String, serde_json::Value>) {
+        let mut listing = self.listing.write().unwrap_or_else(PoisonError::into_inner);
+        listing.rest = rest;
+    }
+
+    /// The agents of a listing of that organisation, and what stands beside them.
+    pub(super) fn listed<'a>(
+        &self,
+        account: &'a Account,
+    ) -> (Vec<&'a Agent>, serde_json::Map<String, serde_json::Value>) {
+        let listing = self.listing.read().unwrap_or_else(PoisonError::into_inner);
+        let agents = account.agents.iter();
+        let agents = agents.filter(|agent| !listing.agents.contains(&agent.id));
+        (agents.collect(), listing.rest.clone())
     }
 
     /// The organisation whose key this is.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{AccountPlace, SyncStatus};
 use crate::ledger::{DeliveryRecord, DeliveryState, DisabledHook};
 use crate::secret::SecretSource;
-use crate::sync::Problem;
+use crate::sync::{Note, NoteKind, Problem};
 
 /// What to do about a clock that is wrong.
 const SET_CLOCK: &str = "Have the clock set, as by `timedatectl set-ntp true`.";
@@ -76,6 +76,7 @@ impl Facts<'_> {
         }
         if let Some(last) = &self.sync.last {
             troubles.extend(last.problems.iter().map(|problem| self.of_problem(problem)));
+            troubles.extend(last.notes.iter().map(of_note));
             if last.deferred > 0 && self.clock.is_none() {
                 troubles.push(Trouble::mild(
                     "This machine's clock is ahead of FlowGent's: here it was already the next day \
@@ -215,6 +216,31 @@ impl Facts<'_> {
     }
 }
 
+/// What there is to know about the lists that name an account's agents.
+fn of_note(note: &Note) -> Trouble {
+    let text = note.to_string();
+    let mut letters = text.chars();
+    let what = letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect::<String>());
+    let advice = match note.kind {
+        NoteKind::Unlisted { .. } => {
+            "If they were removed on purpose, nothing is to be done: their credits still count. If not, list \
+             them again, or name them under `[[account.agent]]`."
+        }
+        NoteKind::Excess { .. } => {
+            "Raise `max_discovered` of the account, or name those that matter under `[[account.agent]]`."
+        }
+        NoteKind::Partial { .. } => {
+            "Name the agents that are missing under `[[account.agent]]` or in an `agents_file`."
+        }
+    };
+    Trouble {
+        account: Some(Arc::clone(&note.account)),
+        ..Trouble::mild(format!("{}.", what.unwrap_or_default()), advice)
+    }
+}
+
 impl Trouble {
     fn severe(what: String, advice: &str) -> Self {
         Self {
@@ -279,6 +305,7 @@ mod tests {
             revised_days: 0,
             absent_days: 0,
             problems,
+            notes: Vec::new(),
             agent_problems: Default::default(),
         };
         SyncStatus {

@@ -18,19 +18,23 @@ use chrono::{DateTime, Utc};
 use futures_util::future::{join_all, try_join_all};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
+use crate::budget::Reach;
 use crate::clock::SharedClock;
+use crate::day::Day;
 use crate::flowgent;
 use crate::flowgent::transport::HttpClient;
-use crate::ledger::{AgentNumber, Ledger, LedgerError, Member};
-use crate::roster::{AccountSettings, Agent};
+use crate::ledger::{AgentNumber, Enrolled, Enrolment, Identity, Ledger, LedgerError, Member};
+use crate::roster::{AccountSettings, Agent, Matcher};
 use crate::telemetry::{self, Telemetry};
-use crate::window::Window;
 use crate::window::plan::{self, Policy, Refresh};
+use crate::window::{Coverage, KnownDay, Window};
 
-use account::Account;
+use account::{Account, Ask};
 use pass::Pass;
-pub use report::{MemberReport, Outcome, PROBLEM_KINDS, Problem, Report};
+pub use report::{MemberReport, Note, NoteKind, Outcome, PROBLEM_KINDS, Problem, Report};
+use schedule::Trigger;
 
 /// So many agents are planned for at once: one whose history is half filled is listed day by day.
 const PLANNED_AT_ONCE: usize = 5_000;
@@ -40,6 +44,8 @@ const PLANNED_AT_ONCE: usize = 5_000;
 pub enum Wanted {
     /// What is missing, and unsettled days as the value says.
     Due(Refresh),
+    /// The same for that reason, as of that day: nothing that can be known only later.
+    AsOf(Trigger, Day),
     /// What is missing of the accounts whose keys are refused.
     Keys,
     /// These windows of every agent, known or not.
@@ -79,7 +85,33 @@ pub struct Syncer {
     clock: SharedClock,
     telemetry: Telemetry,
     /// All agents as of the last time that somebody asked for them.
-    members: Arc<Mutex<Arc<[Member]>>>,
+    known: Arc<Mutex<Option<Known>>>,
+    /// The budgets that may need days from before the history start.
+    reaches: Arc<[Reach]>,
+    /// From which day up to the history start all days of an agent are known and settled.
+    reached: Arc<Mutex<HashMap<AgentNumber, Day>>>,
+}
+
+/// Who is there, as the ledger has taken it over.
+#[derive(Debug)]
+struct Known {
+    members: Arc<[Member]>,
+    /// The accounts of which it was not known who else is there.
+    unknown_accounts: HashSet<Arc<str>>,
+    /// Who is there and is not asked for.
+    set_aside: HashSet<Identity>,
+}
+
+impl Known {
+    /// Whether the ledger would learn nothing from `enrolment`.
+    fn is_of(&self, enrolment: &Enrolment) -> bool {
+        let known = self.members.iter();
+        let known = known.map(|member| (&member.agent, member.unlisted_since));
+        let agents = enrolment.agents.iter();
+        known.eq(agents.map(|(agent, since)| (agent, *since)))
+            && self.unknown_accounts == enrolment.unknown_accounts
+            && self.set_aside == enrolment.set_aside
+    }
 }
 
 impl Syncer {
@@ -110,7 +142,18 @@ impl Syncer {
             ledger,
             clock,
             telemetry,
-            members: Arc::default(),
+            known: Arc::default(),
+            reaches: Arc::default(),
+            reached: Arc::default(),
+        }
+    }
+
+    /// The same syncer, which also asks for the days that these budgets need from before the history start.
+    #[must_use]
+    pub fn reaching(self, reaches: Vec<Reach>) -> Self {
+        Self {
+            reaches: reaches.into(),
+            ..self
         }
     }
 
@@ -149,8 +192,12 @@ impl Syncer {
         for account in &previous.accounts {
             if !names.contains(&account.settings.name) {
                 account.client.forget_telemetry();
+                // Fails only if there is no such series.
+                let name = [&*account.settings.name];
+                let _ = self.telemetry.unlisted_agents.remove_label_values(&name);
+                let _ = self.telemetry.partial_listing.remove_label_values(&name);
+                let _ = self.telemetry.excess_agents.remove_label_values(&name);
                 for kind in PROBLEM_KINDS {
-                    // Fails only if there is no such series.
                     let labels = [&*account.settings.name, kind];
                     let _ = self
                         .telemetry
@@ -160,7 +207,7 @@ impl Syncer {
             }
         }
         Self {
-            members: Arc::clone(&previous.members),
+            known: Arc::clone(&previous.known),
             ..self
         }
     }
@@ -172,14 +219,17 @@ impl Syncer {
     /// The ledger could not be read or written.
     pub async fn known_members(&self) -> Result<Arc<[Member]>, LedgerError> {
         // What is wrong with a list is told by the first sync, which reads it again.
-        self.members(&[], &Mutex::default()).await
+        self.members(Ask::Nobody, &[], &Mutex::default()).await
     }
 
     /// The agents that are known without asking anybody, if they are still the same.
     pub(super) async fn unchanged_members(&self) -> Result<Option<Arc<[Member]>>, LedgerError> {
-        let before = Arc::clone(&lock(&self.members));
+        let before = lock(&self.known)
+            .as_ref()
+            .map(|known| Arc::clone(&known.members));
         let members = self.known_members().await?;
-        Ok(Arc::ptr_eq(&before, &members).then_some(members))
+        let is_same = before.is_some_and(|before| Arc::ptr_eq(&before, &members));
+        Ok(is_same.then_some(members))
     }
 
     /// Does one sync and says how it went. Ends early, but cleanly, once `stop` is cancelled.
@@ -262,8 +312,15 @@ impl Syncer {
         let report = Arc::new(Mutex::new(Report::default()));
         let read_keys = accounts.iter().map(|account| account.read_key(&report));
         join_all(read_keys).await;
+        let today = self.clock.today();
+        let is_retry = matches!(wanted, Wanted::AsOf(Trigger::Retry, _));
+        let ask = match wanted {
+            Wanted::AsOf(Trigger::Retry, day) => Ask::Rest(*day),
+            Wanted::AsOf(_, day) => Ask::Everybody(*day),
+            Wanted::Due(_) | Wanted::Keys | Wanted::Windows(_) => Ask::Everybody(today),
+        };
         let members = stop
-            .run_until_cancelled(self.members(accounts, &report))
+            .run_until_cancelled(self.members(ask, accounts, &report))
             .await;
         let Some(members) = members.transpose()? else {
             return Ok(take(&report));
@@ -287,7 +344,11 @@ impl Syncer {
         let stop = stop.child_token();
         let mut passes = JoinSet::new();
         for account in accounts {
-            let queue = queues.remove(&*account.settings.name).unwrap_or_default();
+            let mut queue = queues.remove(&*account.settings.name).unwrap_or_default();
+            if is_retry {
+                let today = self.clock.today();
+                pass::leave_denied(account, &members, &mut queue, &report, observer, today);
+            }
             let pass = Pass::new(self, account, &members, queue, &report, observer, &stop);
             passes.spawn(pass.run());
         }
@@ -300,32 +361,130 @@ impl Syncer {
     }
 
     /// The agents of all accounts with their numbers, sorted by account and name; the same list for as
-    /// long as they are the same. The accounts that are `asked` for their listings are so all at once: one that
-    /// hangs adds to no other's wait.
+    /// long as they are the same. The accounts that are `asked` are so for their listings as `ask` says, and
+    /// all at once: one that hangs adds to no other's wait. The ledger takes over who is there and who has left.
     async fn members(
         &self,
+        ask: Ask,
         asked: &[Arc<Account>],
         report: &Mutex<Report>,
     ) -> Result<Arc<[Member]>, LedgerError> {
-        let agents = self.accounts.iter().map(|account| {
-            let ask = asked.iter().any(|asked| Arc::ptr_eq(asked, account));
-            account.agents(&self.ledger, ask, report)
+        let today = Some(self.clock.today());
+        let present = self.accounts.iter().map(|account| {
+            let is_asked = asked.iter().any(|asked| Arc::ptr_eq(asked, account));
+            let ask = if is_asked { ask } else { Ask::Nobody };
+            account.agents(&self.ledger, ask, today, report)
         });
-        let mut agents: Vec<Agent> = try_join_all(agents).await?.into_iter().flatten().collect();
-        agents.sort_by(|a, b| (&a.account, &a.name).cmp(&(&b.account, &b.name)));
-        let known = Arc::clone(&lock(&self.members));
-        if known.iter().map(|member| &member.agent).eq(&agents) {
-            return Ok(known);
+        let present = try_join_all(present).await?;
+        let mut enrolment = Enrolment {
+            today,
+            ..Enrolment::default()
+        };
+        for (account, present) in self.accounts.iter().zip(present) {
+            if !present.is_known {
+                let name = Arc::clone(&account.settings.name);
+                enrolment.unknown_accounts.insert(name);
+            }
+            enrolment.agents.extend(present.agents);
+            enrolment.set_aside.extend(present.set_aside);
         }
-        let identity = |agent: &Agent| (Arc::clone(&agent.account), Arc::clone(&agent.id));
-        let numbers = self
-            .ledger
-            .register(agents.iter().map(identity).collect())
-            .await?;
-        let member = |(agent, number)| Member { agent, number };
-        let members: Arc<[Member]> = agents.into_iter().zip(numbers).map(member).collect();
-        *lock(&self.members) = Arc::clone(&members);
+        let order = |(agent, _): &(Agent, Option<Day>)| {
+            (Arc::clone(&agent.account), Arc::clone(&agent.name))
+        };
+        enrolment.agents.sort_by_cached_key(order);
+        self.show_lists(&lock(report).notes);
+        if let Some(known) = &*lock(&self.known)
+            && known.is_of(&enrolment)
+        {
+            return Ok(Arc::clone(&known.members));
+        }
+        let (unknown_accounts, set_aside) = (
+            enrolment.unknown_accounts.clone(),
+            enrolment.set_aside.clone(),
+        );
+        let Enrolled { members, left } = self.ledger.enrol(enrolment).await?;
+        if !left.is_empty() {
+            let names: Vec<Arc<str>> = left
+                .iter()
+                .map(|member| Arc::clone(&member.agent.name))
+                .collect();
+            info!(
+                agents = left.len(),
+                "agents have left: {}",
+                report::shortened(&names, left.len())
+            );
+        }
+        let members: Arc<[Member]> = members.into();
+        *lock(&self.known) = Some(Known {
+            members: Arc::clone(&members),
+            unknown_accounts,
+            set_aside,
+        });
         Ok(members)
+    }
+
+    /// Shows what needs a look about lists of agents.
+    fn show_lists(&self, notes: &[Note]) {
+        for account in &self.accounts {
+            let name = &*account.settings.name;
+            let kinds = || {
+                let notes = notes.iter().filter(|note| *note.account == *name);
+                notes.map(|note| &note.kind)
+            };
+            let unlisted = kinds().find_map(|kind| match kind {
+                NoteKind::Unlisted { names } => Some(names.len()),
+                _ => None,
+            });
+            let excess = kinds().find_map(|kind| match kind {
+                NoteKind::Excess { number, .. } => Some(*number),
+                _ => None,
+            });
+            let is_partial = kinds().any(|kind| matches!(kind, NoteKind::Partial { .. }));
+            let telemetry = &self.telemetry;
+            for (gauge, agents) in [
+                (&telemetry.unlisted_agents, unlisted),
+                (&telemetry.excess_agents, excess),
+            ] {
+                let agents = i64::try_from(agents.unwrap_or(0)).unwrap_or(i64::MAX);
+                gauge.with_label_values(&[name]).set(agents);
+            }
+            telemetry
+                .partial_listing
+                .with_label_values(&[name])
+                .set(is_partial.into());
+        }
+    }
+
+    /// The budgets that need days from before the history start, and the first of these days.
+    fn needs(&self, today: Day) -> Vec<(&Matcher, Day)> {
+        let reaches = self.reaches.iter();
+        let needs = reaches.map(|reach| (&reach.matcher, reach.first_day(today)));
+        needs
+            .filter(|(_, first)| *first < self.policy.history_start)
+            .collect()
+    }
+
+    /// The first day that is asked for of an agent: the history start, or the first day that a budget needs
+    /// of it, unless all from there on are known for good.
+    fn asked_from(&self, member: &Member, needs: &[(&Matcher, Day)]) -> Day {
+        let needs = needs
+            .iter()
+            .filter(|(matcher, _)| matcher.matches(&member.agent));
+        let Some(first) = needs.map(|(_, first)| *first).min() else {
+            return self.policy.history_start;
+        };
+        match lock(&self.reached).get(&member.number) {
+            Some(reached) if *reached <= first => self.policy.history_start,
+            _ => first,
+        }
+    }
+
+    /// Remembers that nothing is to be asked for from before the history start, so that it need not be read
+    /// again.
+    fn note_reached(&self, member: &Member, known: &Coverage) {
+        if let Some(from) = is_reached(known, self.policy) {
+            lock(&self.reached).insert(member.number, from);
+        }
     }
 
     /// The windows to ask for, as indexes into `members`, in the order of asking.
@@ -335,30 +494,46 @@ impl Syncer {
         accounts: &[Arc<Account>],
         members: &[Member],
     ) -> Result<Vec<(usize, Window)>, LedgerError> {
-        let refresh = match wanted {
+        let today = self.clock.today();
+        let (refresh, today) = match wanted {
             Wanted::Windows(windows) => {
                 let all = (0..members.len()).map(|index| (index, windows.clone()));
                 return Ok(plan::newest_first(all));
             }
-            Wanted::Due(refresh) => *refresh,
-            Wanted::Keys => Refresh::NotFetchedToday,
+            Wanted::Due(refresh) => (*refresh, today),
+            Wanted::Keys => (Refresh::NotFetchedToday, today),
+            Wanted::AsOf(trigger, day) => (trigger.refresh(), today.min(*day)),
         };
         let asked: HashSet<&str> = accounts
             .iter()
             .map(|account| &*account.settings.name)
             .collect();
-        let today = self.clock.today();
         let mut plans = Vec::with_capacity(members.len());
+        let needs = self.needs(today);
         for members in members.chunks(PLANNED_AT_ONCE) {
-            let numbers = members.iter().map(|member| member.number).collect();
-            let known = self.ledger.coverage(numbers).await?;
-            let plan = |known| plan::windows(self.policy, known, refresh, today);
-            plans.extend(known.iter().map(plan));
+            let asked_from = |member: &Member| (member.number, self.asked_from(member, &needs));
+            let known = self
+                .ledger
+                .coverage(members.iter().map(asked_from).collect());
+            let known = known.await?;
+            for (member, known) in members.iter().zip(&known) {
+                self.note_reached(member, known);
+                plans.push(plan::windows(self.policy, known, refresh, today));
+            }
         }
         let plans = plans.into_iter().enumerate();
         let plans = plans.filter(|(index, _)| asked.contains(&*members[*index].agent.account));
         Ok(plan::newest_first(plans))
     }
+}
+
+/// Whether all days from `asked_from` up to the history start are known and settled.
+fn is_reached(known: &Coverage, policy: Policy) -> Option<Day> {
+    let from = known.asked_from?;
+    let days = policy.history_start.since(from);
+    let is_settled = |known: &KnownDay| known.is_settled(policy.settle_days);
+    let is_whole = usize::try_from(days).is_ok_and(|days| days == known.earlier.len());
+    (is_whole && known.earlier.iter().all(is_settled)).then_some(from)
 }
 
 /// The guarded value. A panic elsewhere leaves counts that are still worth reporting.
@@ -379,70 +554,4 @@ async fn join<T>(task: JoinHandle<T>) -> T {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::clock::ManualClock;
-    use crate::day::TRACKING_START;
-    use crate::flowgent::Roots;
-    use crate::secret::SecretSource;
-
-    #[tokio::test]
-    async fn the_list_of_members_stays_the_same_until_an_agent_changes() {
-        let folder = tempfile::tempdir().unwrap();
-        let agents_file = folder.path().join("agents.json");
-        std::fs::write(&agents_file, r#"["a", "b"]"#).unwrap();
-        let policy = Policy {
-            history_start: TRACKING_START,
-            settle_days: 3,
-        };
-        let telemetry = Telemetry::new();
-        let path = folder.path().join("ledger.db");
-        let ledger = Ledger::open(&path, policy, &telemetry).unwrap();
-        let account = AccountSettings {
-            name: "acme".into(),
-            api_key: SecretSource::File(folder.path().join("acme.key")),
-            labels: Default::default(),
-            discover: false,
-            agents_file: Some(agents_file.clone()),
-            agents: Vec::new(),
-        };
-        let api = flowgent::Settings {
-            base_url: "http://127.0.0.1:9/".parse().unwrap(),
-            timeout: Duration::from_secs(1),
-            requests_per_second: 1.0,
-            concurrency: 1,
-            roots: Roots::Bundled,
-        };
-        let http = HttpClient::new(&api).unwrap();
-        let syncer = || {
-            let clock = ManualClock::at(TRACKING_START.plus(10).start());
-            let (accounts, ledger) = (std::slice::from_ref(&account), ledger.clone());
-            Syncer::new(
-                accounts,
-                policy,
-                &api,
-                &http,
-                ledger,
-                clock,
-                telemetry.clone(),
-            )
-        };
-        let first = syncer();
-        let members = first.known_members().await.unwrap();
-        assert_eq!(members.len(), 2);
-        assert!(Arc::ptr_eq(&members, &first.known_members().await.unwrap()));
-        let reloaded = syncer().following(&first);
-        assert!(Arc::ptr_eq(
-            &members,
-            &reloaded.known_members().await.unwrap()
-        ));
-
-        std::fs::write(&agents_file, r#"["b", "c"]"#).unwrap();
-        let changed = reloaded.known_members().await.unwrap();
-        let ids: Vec<&str> = changed.iter().map(|member| &*member.agent.id).collect();
-        assert_eq!(ids, ["b", "c"]);
-        assert_eq!(changed[0].number, members[1].number);
-    }
-}
+mod tests;

@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::account::Account;
-use super::report::Report;
+use super::report::{Refusal, Report};
 use super::{Event, Observer, Syncer, lock};
+use crate::day::Day;
 use crate::flowgent::error::ApiError;
 use crate::ledger::{Fetched, LedgerError, Member};
 use crate::validate::{self, Accepted};
@@ -61,6 +62,31 @@ struct State {
     ledger_error: Option<LedgerError>,
 }
 
+/// Takes the agents that FlowGent has refused since before `today` out of the queue of a retry, and reports them
+/// as before: they are asked for once a day.
+pub(super) fn leave_denied(
+    account: &Account,
+    members: &[Member],
+    queue: &mut VecDeque<(usize, Window)>,
+    report: &Mutex<Report>,
+    observer: &Observer,
+    today: Day,
+) {
+    let denied = lock(&account.denied);
+    queue.retain(|(index, window)| {
+        let member = &members[*index];
+        match denied.get(&member.agent.id) {
+            Some((since, error)) if *since < today => {
+                observer(Event::Left(1));
+                let mut report = lock(report);
+                report.refused(*index, *window, error, Refusal::of(member, true));
+                false
+            }
+            _ => true,
+        }
+    });
+}
+
 impl Pass {
     /// A pass over `queue`, which holds windows of the members with those indexes.
     pub(super) fn new(
@@ -98,17 +124,23 @@ impl Pass {
     /// # Errors
     /// The ledger could not be written.
     pub(super) async fn run(self: Arc<Self>) -> Result<(), LedgerError> {
-        // A key that was refused the last time is tried with one careful request. Where agents are
-        // listed, the listing was that request.
-        if self.account.is_refused() {
-            if self.account.settings.discover {
-                lock(&self.state).abandoned = true;
-            } else {
-                self.work_one().await;
-            }
+        if self.account.settings.discover && self.account.is_paused.load(Ordering::Relaxed) {
+            lock(&self.state).abandoned = true;
         }
+        // Whatever is wrong with the key or the way to FlowGent, one request shows it.
+        let answered = CancellationToken::new();
         let mut workers = JoinSet::new();
-        for _ in 0..self.account.concurrency() {
+        let (pass, first) = (Arc::clone(&self), answered.clone().drop_guard());
+        workers.spawn(async move {
+            let goes_on = pass.work_one().await;
+            drop(first);
+            if goes_on {
+                while pass.work_one().await {}
+            }
+        });
+        // It is bounded by its own timeout; its retries keep nobody waiting.
+        let _ = tokio::time::timeout(self.account.patience, answered.cancelled()).await;
+        for _ in 1..self.account.concurrency() {
             let pass = Arc::clone(&self);
             workers.spawn(async move { while pass.work_one().await {} });
         }
@@ -171,10 +203,18 @@ impl Pass {
                 if !state.dropped.contains(&index) {
                     return Some((index, window));
                 }
+                if self.is_unlisted(index) {
+                    lock(&self.report).excused += 1;
+                }
                 (self.observer)(Event::Left(1));
             }
         }
         None
+    }
+
+    /// Whether the list that named the agent no longer does: that it is refused says nothing new.
+    fn is_unlisted(&self, index: usize) -> bool {
+        self.members[index].unlisted_since.is_some()
     }
 
     /// Has the ledger keep an answer, without waiting until it is on the disk.
@@ -187,8 +227,12 @@ impl Pass {
     ) {
         self.account.refused.store(false, Ordering::Relaxed);
         lock(&self.state).failures_in_a_row = 0;
+        lock(&self.account.denied).remove(&self.members[index].agent.id);
         let agent = self.members[index].number;
-        let absent = accepted.missing.len();
+        let absent = match self.is_unlisted(index) {
+            true => Vec::new(),
+            false => accepted.missing.clone(),
+        };
         let fetched = Fetched {
             agent,
             window,
@@ -199,7 +243,7 @@ impl Pass {
         self.write(async move {
             let committed = pass.syncer.ledger.commit(fetched).await?;
             pass.syncer.telemetry.windows_left.dec();
-            lock(&pass.report).committed(index, &committed, absent);
+            lock(&pass.report).committed(index, &committed, &absent);
             Ok(Event::Committed(agent))
         })
         .await;
@@ -220,30 +264,34 @@ impl Pass {
             return;
         }
         (self.observer)(Event::Left(1));
-        if error.is_account_wide() {
+        if error.pauses_account() {
             self.account.refused.store(true, Ordering::Relaxed);
+        }
+        let is_old = error.is_lasting() && self.note_denial(index, error);
+        if error.is_account_wide() {
             let settings = &self.account.settings;
             let (name, key) = (&settings.name, &settings.api_key);
             lock(&self.report).key_problem(name, error.outcome(), error, key);
         } else {
-            lock(&self.report).window_problem(index, window, error.outcome(), error);
+            let refusal = Refusal::of(&self.members[index], is_old);
+            lock(&self.report).refused(index, window, error, refusal);
         }
         let first = {
             let mut state = lock(&self.state);
             let first = state.failed.insert(index);
-            state.failures_in_a_row = if is_of_the_agent(error) {
+            state.failures_in_a_row = if is_of_the_agent(error) || self.is_unlisted(index) {
                 0
             } else {
                 state.failures_in_a_row + 1
             };
             // A service that wants to be left alone is left alone.
-            state.abandoned |= error.is_account_wide()
+            state.abandoned |= error.pauses_account()
                 || error.retry_after().is_some()
                 || state.failures_in_a_row >= GIVE_UP_AFTER;
             // An answer that makes no sense at all is not asked for a third time; one that breaks the
             // contract may do so for this window alone.
             let is_senseless = !error.is_retryable() && !is_of_the_agent(error);
-            if is_lasting(error) || (is_senseless && !first) {
+            if error.is_lasting() || (is_senseless && !first) {
                 state.dropped.insert(index);
             }
             first
@@ -251,6 +299,15 @@ impl Pass {
         if first {
             self.record_failure(index, at).await;
         }
+    }
+
+    /// Notes that the agent is refused. Says whether it was so before today.
+    fn note_denial(&self, index: usize, error: &ApiError) -> bool {
+        let id = Arc::clone(&self.members[index].agent.id);
+        let today = self.syncer.clock.today();
+        let mut denied = lock(&self.account.denied);
+        let (since, _) = denied.entry(id).or_insert_with(|| (today, error.clone()));
+        *since < today
     }
 
     /// Counts what is left of the queues.
@@ -316,10 +373,5 @@ impl Pass {
 
 /// Whether the failure tells something about the agent rather than about the service.
 fn is_of_the_agent(error: &ApiError) -> bool {
-    is_lasting(error) || matches!(error, ApiError::Contract(_))
-}
-
-/// Whether the agent's other windows will fail in the same way.
-fn is_lasting(error: &ApiError) -> bool {
-    matches!(error, ApiError::AccessDenied | ApiError::InvalidAgentId)
+    error.is_lasting() || matches!(error, ApiError::Contract(_))
 }

@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::schedule::Trigger;
-use crate::ledger::{Committed, Member};
+use super::schedule::{Rest, Trigger};
+use crate::day::Day;
+use crate::flowgent::error::ApiError;
+use crate::ledger::{Committed, Member, UNLISTED_DAYS};
+use crate::roster::printable;
 use crate::secret::SecretSource;
 use crate::window::Window;
 
@@ -35,6 +38,9 @@ pub const PROBLEM_KINDS: [&str; 17] = [
     "agents_file",
 ];
 
+/// The most names of agents in a line.
+pub(super) const SHOWN_NAMES: usize = 10;
+
 /// How a sync ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -58,6 +64,28 @@ impl Outcome {
     }
 }
 
+/// What it says that a window of an agent could not be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Nothing: its list no longer names the agent.
+    Unlisted,
+    /// What it said on the days before: the agent is refused.
+    Old,
+    /// That something failed.
+    New,
+}
+
+impl Refusal {
+    /// What it says of this member, if the refusal `is_old` or not.
+    pub(super) fn of(member: &Member, is_old: bool) -> Self {
+        match member.unlisted_since {
+            Some(_) => Self::Unlisted,
+            None if is_old => Self::Old,
+            None => Self::New,
+        }
+    }
+}
+
 /// How one sync went.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
@@ -73,6 +101,8 @@ pub struct Report {
     pub revised_days: usize,
     /// Days that FlowGent left out of otherwise sound answers.
     pub absent_days: usize,
+    /// The newest of them.
+    pub newest_absent: Option<Day>,
     /// Whether it was told to stop before it was through.
     pub interrupted: bool,
     /// When it began.
@@ -83,8 +113,105 @@ pub struct Report {
     pub took: Duration,
     /// What went wrong, by account and kind.
     pub problems: Vec<Problem>,
+    /// What needs a look about the lists that name agents, though nothing failed.
+    pub notes: Vec<Note>,
+    /// Windows that could not be had of agents that their list no longer names.
+    pub excused: usize,
+    /// Windows of agents that FlowGent has refused since before today.
+    pub refused_before: usize,
+    /// Whether anything failed that another sync today may mend.
+    pub is_failed: bool,
     /// How each agent fared, in the order of the members.
     pub members: Vec<MemberReport>,
+}
+
+/// Something about the lists that name an account's agents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The account.
+    pub account: Arc<str>,
+    /// What it is.
+    pub kind: NoteKind,
+}
+
+/// What a [`Note`] is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoteKind {
+    /// Agents that their list no longer names, and that have not left yet.
+    Unlisted {
+        /// Their names.
+        names: Vec<Arc<str>>,
+    },
+    /// FlowGent's list names more agents than are asked for.
+    Excess {
+        /// Some of those that are not asked for.
+        names: Vec<Arc<str>>,
+        /// How many these are.
+        number: usize,
+        /// How many are asked for at most.
+        limit: usize,
+    },
+    /// FlowGent's list says that it does not name all agents.
+    Partial {
+        /// By what it says so.
+        gap: String,
+        /// How many it names.
+        named: usize,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let account = &self.account;
+        match &self.kind {
+            NoteKind::Unlisted { names } => {
+                let (agents, they) = match names.len() {
+                    1 => (
+                        "1 agent is".to_owned(),
+                        "It is polled on, and leaves if it is",
+                    ),
+                    number => (
+                        format!("{number} agents are"),
+                        "They are polled on, and leave if they are",
+                    ),
+                };
+                write!(
+                    f,
+                    "account {account}: {agents} no longer listed: {}. {they} still not listed after \
+                     {UNLISTED_DAYS} days",
+                    shortened(names, names.len())
+                )
+            }
+            NoteKind::Excess {
+                names,
+                number,
+                limit,
+            } => write!(
+                f,
+                "account {account}: FlowGent lists more than {limit} agents. {number} of them are not asked \
+                 for: {}",
+                shortened(names, *number)
+            ),
+            NoteKind::Partial { gap, named } => write!(
+                f,
+                "account {account}: FlowGent's list of agents is not complete: {gap}. The {named} \
+                 that it names are used, and no agent leaves because of it"
+            ),
+        }
+    }
+}
+
+/// The names of so many agents: these, or the first of them and how many more there are.
+pub(super) fn shortened(names: &[Arc<str>], number: usize) -> String {
+    let shown: Vec<String> = names
+        .iter()
+        .take(SHOWN_NAMES)
+        .map(|name| printable(name))
+        .collect();
+    match number.saturating_sub(shown.len()) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 /// How one agent fared in a sync.
@@ -169,7 +296,7 @@ impl Report {
     /// How the sync ended.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        let whole = self.committed == self.planned
+        let whole = self.committed + self.excused == self.planned
             && self.absent_days == 0
             && self.problems.is_empty()
             && !self.interrupted;
@@ -184,6 +311,22 @@ impl Report {
         }
     }
 
+    /// What another sync as of the day `as_of` may bring.
+    #[must_use]
+    pub fn rest(&self, as_of: Day) -> Rest {
+        let is_through = self.committed + self.excused + self.refused_before >= self.planned;
+        if self.interrupted || !is_through || self.is_failed {
+            Rest::Failed
+        } else if self
+            .newest_absent
+            .is_some_and(|day| day == as_of.previous())
+        {
+            Rest::Late
+        } else {
+            Rest::Nothing
+        }
+    }
+
     /// How many agents of an account met that kind of problem; 1 if it is the account's as a whole.
     pub(super) fn problem_count(&self, account: &str, kind: &str) -> usize {
         let met = |problem: &&Problem| *problem.account == *account && problem.kind == kind;
@@ -191,8 +334,8 @@ impl Report {
         problem.map_or(0, |problem| problem.agents.len().max(1))
     }
 
-    /// Counts a window that is in the ledger, with `absent` days that the answer left out.
-    pub(super) fn committed(&mut self, index: usize, committed: &Committed, absent: usize) {
+    /// Counts a window that is in the ledger, with the `absent` days that the answer left out.
+    pub(super) fn committed(&mut self, index: usize, committed: &Committed, absent: &[Day]) {
         let member = &mut self.members[index];
         let (new, revised) = (committed.inserted.len(), committed.revisions.len());
         self.committed += 1;
@@ -201,8 +344,9 @@ impl Report {
         member.new_days += new;
         self.revised_days += revised;
         member.revised_days += revised;
-        self.absent_days += absent;
-        member.absent_days += absent;
+        self.absent_days += absent.len();
+        member.absent_days += absent.len();
+        self.newest_absent = self.newest_absent.max(absent.iter().max().copied());
     }
 
     /// Notes a problem of the account as a whole.
@@ -213,6 +357,26 @@ impl Report {
         error: &dyn fmt::Display,
     ) {
         self.problem(account, kind, error);
+    }
+
+    /// Notes that a window of the member with that index could not be had.
+    pub(super) fn refused(
+        &mut self,
+        index: usize,
+        window: Window,
+        error: &ApiError,
+        refusal: Refusal,
+    ) {
+        match refusal {
+            Refusal::Unlisted => self.excused += 1,
+            Refusal::Old => {
+                let is_failed = self.is_failed;
+                self.window_problem(index, window, error.outcome(), error);
+                self.is_failed = is_failed;
+                self.refused_before += 1;
+            }
+            Refusal::New => self.window_problem(index, window, error.outcome(), error),
+        }
     }
 
     /// Notes a problem of the account's key, which is read from `source`.
@@ -250,6 +414,7 @@ impl Report {
         kind: &'static str,
         error: &dyn fmt::Display,
     ) -> &mut Problem {
+        self.is_failed = true;
         let known = |problem: &Problem| problem.account == *account && problem.kind == kind;
         let place = self.problems.iter().position(known).unwrap_or_else(|| {
             self.problems.push(Problem {

@@ -11,6 +11,7 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use croner::Cron;
 
 use crate::backoff::Backoff;
+use crate::day::Day;
 use crate::window::plan::Refresh;
 
 /// When the daily poll happens.
@@ -67,6 +68,20 @@ impl Trigger {
 const RETRY_FIRST: Duration = Duration::from_secs(15 * 60);
 const RETRY_LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
 
+/// What is left to do for a sync that comes before the next poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// Nothing that time alone may change by then.
+    Nothing,
+    /// FlowGent may yet learn the newest day, before the next one begins.
+    Late,
+    /// Something failed.
+    Failed,
+}
+
+/// A poll that comes within this time of a start is waited for: yesterday would be asked for twice.
+const SOON: TimeDelta = TimeDelta::hours(1);
+
 /// Knows what was done and tells what is due.
 #[derive(Debug)]
 pub struct Schedule {
@@ -78,6 +93,8 @@ pub struct Schedule {
     polled: DateTime<Utc>,
     /// Whether the catch-up of the start is still to be done.
     starting: bool,
+    /// The day as of which the last sync asked that was no retry: it asked for no day whose poll was to come.
+    as_of: Day,
     unfinished: Option<Unfinished>,
 }
 
@@ -107,6 +124,7 @@ impl Schedule {
                 .expect("the first wait is positive and the shorter one"),
             polled: now,
             starting: true,
+            as_of: Day::of(now),
             unfinished: None,
         };
         schedule.polled = schedule.latest_poll(now);
@@ -119,6 +137,26 @@ impl Schedule {
         self.cron = settings.cron.clone();
         self.offset = offset(settings.jitter, instance);
         self.polled = self.latest_poll(now);
+        self.as_of = self.catching_up(now);
+    }
+
+    /// The day as of which the sync asks that was said to be due last. A retry asks for nothing that is known
+    /// only later, so that the poll finds all agents' yesterday still to be asked for, once.
+    #[must_use]
+    pub const fn as_of(&self) -> Day {
+        self.as_of
+    }
+
+    /// The day as of which a start or a reload asks: the day before, if the poll comes soon.
+    fn catching_up(&self, now: DateTime<Utc>) -> Day {
+        let today = Day::of(now);
+        let poll = self.next_poll(now);
+        let was_polled = Day::of(self.latest_poll(now)) == today;
+        if !was_polled && Day::of(poll) == today && poll - now <= SOON {
+            today.previous()
+        } else {
+            today
+        }
     }
 
     /// What is due at `now`. Saying so marks it as begun: it is due once.
@@ -128,9 +166,11 @@ impl Schedule {
         // Also when the clock was set back: then the polls from there on count again.
         self.polled = latest;
         if std::mem::take(&mut self.starting) {
+            self.as_of = self.catching_up(now);
             return Some(Trigger::Startup);
         }
         if poll_is_due {
+            self.as_of = Day::of(now);
             // What is late today is asked for soon, also where yesterday something else lasted.
             self.unfinished = None;
             return Some(Trigger::Scheduled);
@@ -154,9 +194,10 @@ impl Schedule {
         latest > self.polled
     }
 
-    /// Notes that a sync ended at `now`, and whether it left nothing undone.
-    pub fn finished(&mut self, complete: bool, now: DateTime<Utc>) {
-        self.unfinished = (!complete).then(|| {
+    /// Notes that a sync ended at `now`, and what it left to do. A day that FlowGent has left out is asked for
+    /// again on its first day, and then by each poll.
+    pub fn finished(&mut self, rest: Rest, now: DateTime<Utc>) {
+        self.unfinished = (rest != Rest::Nothing).then(|| {
             let times = self.unfinished.map_or(0, |unfinished| unfinished.times + 1);
             let wait = TimeDelta::from_std(self.retries.ceiling(times)).unwrap_or(TimeDelta::MAX);
             Unfinished {
@@ -165,18 +206,26 @@ impl Schedule {
                 retry_at: now + wait,
             }
         });
+        let is_tomorrow = |unfinished: &Unfinished| Day::of(unfinished.retry_at) > self.as_of;
+        if rest == Rest::Late && self.unfinished.as_ref().is_some_and(is_tomorrow) {
+            self.unfinished = None;
+        }
     }
 
     /// When something is due next, as seen at `now`.
     #[must_use]
     pub fn next(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        let now = now.trunc_subsecs(0);
-        let poll = self
-            .cron
-            .find_next_occurrence(&(now - self.offset), false)
-            .map_or(DateTime::<Utc>::MAX_UTC, |instant| instant + self.offset);
+        let poll = self.next_poll(now);
         self.unfinished
             .map_or(poll, |unfinished| poll.min(unfinished.retry_at))
+    }
+
+    /// The first poll after `now`.
+    fn next_poll(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let now = now.trunc_subsecs(0);
+        self.cron
+            .find_next_occurrence(&(now - self.offset), false)
+            .map_or(DateTime::<Utc>::MAX_UTC, |instant| instant + self.offset)
     }
 
     /// The latest poll at or before `now`; `now` itself for a pattern that has none. A pattern names
@@ -219,7 +268,7 @@ mod tests {
             at(now),
         );
         assert_eq!(schedule.due(at(now)), Some(Trigger::Startup));
-        schedule.finished(true, at(now));
+        schedule.finished(Rest::Nothing, at(now));
         schedule
     }
 
@@ -289,16 +338,16 @@ mod tests {
         let mut schedule = schedule("2026-11-23T09:00:00");
         let mut now = at("2026-11-23T09:00:00");
         for minutes in [15, 30, 60, 120, 120] {
-            schedule.finished(false, now);
+            schedule.finished(Rest::Failed, now);
             let retry = now + TimeDelta::minutes(minutes);
             assert_eq!(schedule.due(retry - TimeDelta::seconds(1)), None);
             assert_eq!(schedule.next(now), retry);
             assert_eq!(schedule.due(retry), Some(Trigger::Retry));
             now = retry;
         }
-        schedule.finished(true, now);
+        schedule.finished(Rest::Nothing, now);
         assert_eq!(schedule.due(now + TimeDelta::hours(3)), None);
-        schedule.finished(false, now);
+        schedule.finished(Rest::Failed, now);
         assert_eq!(
             schedule.next(now),
             now + TimeDelta::minutes(15),
@@ -307,16 +356,80 @@ mod tests {
     }
 
     #[test]
+    fn a_day_that_was_left_out_is_tried_again_until_midnight_and_then_by_the_poll() {
+        let mut schedule = schedule("2026-11-23T09:00:00");
+        assert_eq!(
+            schedule.due(at("2026-11-24T00:10:00")),
+            Some(Trigger::Scheduled)
+        );
+        schedule.finished(Rest::Late, at("2026-11-24T00:10:00"));
+        assert_eq!(
+            schedule.next(at("2026-11-24T00:10:00")),
+            at("2026-11-24T00:25:00")
+        );
+        for end in ["2026-11-24T00:25:00", "2026-11-24T23:30:00"] {
+            assert_eq!(schedule.due(at(end)), Some(Trigger::Retry));
+            schedule.finished(Rest::Late, at(end));
+        }
+        assert_eq!(
+            schedule.next(at("2026-11-24T23:30:00")),
+            at("2026-11-25T00:10:00")
+        );
+    }
+
+    #[test]
+    fn no_sync_asks_for_a_day_whose_poll_comes_soon_and_no_retry_before_it() {
+        let day = |text: &str| -> Day { text.parse().unwrap() };
+        let mut schedule = schedule("2026-11-23T09:00:00");
+        assert_eq!(schedule.as_of(), day("2026-11-23"));
+        schedule.finished(Rest::Failed, at("2026-11-23T23:50:00"));
+        assert_eq!(
+            schedule.due(at("2026-11-24T00:05:00")),
+            Some(Trigger::Retry)
+        );
+        assert_eq!(schedule.as_of(), day("2026-11-23"), "a retry");
+        let settings = Settings {
+            cron: parse_cron("0 10 0 * * *").unwrap(),
+            jitter: Duration::ZERO,
+        };
+        for (now, as_of) in [
+            ("2026-11-24T00:06:00", "2026-11-23"),
+            ("2026-11-24T00:10:00", "2026-11-24"),
+            ("2026-11-24T23:59:59", "2026-11-24"),
+        ] {
+            schedule.reconfigure(&settings, 7, at(now));
+            assert_eq!(schedule.as_of(), day(as_of), "a reload at {now}");
+            assert_eq!(
+                Schedule::new(&settings, 7, at(now)).due(at(now)),
+                Some(Trigger::Startup)
+            );
+        }
+        // A poll at noon is not waited for by a start in the morning.
+        let settings = Settings {
+            cron: parse_cron("0 0 12 * * *").unwrap(),
+            jitter: Duration::ZERO,
+        };
+        for (now, as_of) in [
+            ("2026-11-24T10:59:00", "2026-11-24"),
+            ("2026-11-24T11:00:00", "2026-11-23"),
+        ] {
+            let mut schedule = Schedule::new(&settings, 7, at(now));
+            schedule.due(at(now));
+            assert_eq!(schedule.as_of(), day(as_of), "a start at {now}");
+        }
+    }
+
+    #[test]
     fn each_poll_and_each_reload_starts_the_retries_over() {
         let mut schedule = schedule("2026-11-23T09:00:00");
         for _ in 0..5 {
-            schedule.finished(false, at("2026-11-23T22:30:00"));
+            schedule.finished(Rest::Failed, at("2026-11-23T22:30:00"));
         }
         let poll = at("2026-11-24T00:10:00");
         assert_eq!(schedule.due(poll), Some(Trigger::Scheduled));
-        schedule.finished(false, poll);
+        schedule.finished(Rest::Failed, poll);
         assert_eq!(schedule.next(poll), poll + TimeDelta::minutes(15));
-        schedule.finished(false, poll);
+        schedule.finished(Rest::Failed, poll);
         assert_eq!(schedule.next(poll), poll + TimeDelta::minutes(30));
 
         let settings = Settings {
@@ -324,14 +437,14 @@ mod tests {
             jitter: Duration::ZERO,
         };
         schedule.reconfigure(&settings, 7, poll);
-        schedule.finished(false, poll);
+        schedule.finished(Rest::Failed, poll);
         assert_eq!(schedule.next(poll), poll + TimeDelta::minutes(15));
     }
 
     #[test]
     fn a_clock_set_back_does_not_put_a_retry_off() {
         let mut schedule = schedule("2026-11-23T20:00:00");
-        schedule.finished(false, at("2026-11-23T20:00:00"));
+        schedule.finished(Rest::Failed, at("2026-11-23T20:00:00"));
         assert_eq!(schedule.due(at("2026-11-23T12:00:00")), None);
         assert_eq!(
             schedule.due(at("2026-11-23T12:15:00")),

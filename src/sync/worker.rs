@@ -11,8 +11,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::schedule::{self, Schedule, Trigger};
-use super::{Event, Observer, Outcome, Problem, Report, Syncer, Wanted};
+use super::schedule::{self, Rest, Schedule, Trigger};
+use super::{Event, Observer, Problem, Syncer, Wanted};
 use crate::clock::SharedClock;
 use crate::telemetry::{self, Telemetry};
 
@@ -149,9 +149,10 @@ impl Worker {
         info!(trigger = trigger.as_str(), "sync started");
         let stop_sync = stop.child_token();
         let refused = self.syncer.refused_accounts();
+        let as_of = self.schedule.as_of();
         let wanted = match trigger {
             Trigger::Keys => Wanted::Keys,
-            _ => Wanted::Due(trigger.refresh()),
+            _ => Wanted::AsOf(trigger, as_of),
         };
         let mut broken_off_by = None;
         let result = {
@@ -173,11 +174,13 @@ impl Worker {
                 }
             }
         };
-        let outcome = result.as_ref().map_or(Outcome::Failed, Report::outcome);
+        let rest = result
+            .as_ref()
+            .map_or(Rest::Failed, |report| report.rest(as_of));
         let now = self.clock.now();
         // The retry of what other accounts lack stays as it is.
         if trigger != Trigger::Keys {
-            self.schedule.finished(outcome == Outcome::Complete, now);
+            self.schedule.finished(rest, now);
         }
         let next = self.schedule.next(now);
         self.telemetry

@@ -146,6 +146,38 @@ fn credits_that_cannot_be_are_rejected() {
 }
 
 #[test]
+fn a_total_may_be_rounded_to_fewer_decimals_than_its_days_have() {
+    for (days, total, accepted) in [
+        (&[0.4938][..], 0.49, true),
+        (&[0.4938], 0.494, true),
+        (&[0.4938], 0.5, true),
+        (&[0.4938], 0.0, true),
+        (&[0.4938], 0.48, false),
+        (&[0.4938], 0.50001, false),
+        (&[0.5062], 1.0, true),
+        (&[10.25, 3.125], 13.4, true),
+        (&[10.25, 3.125], 13.3, false),
+        (&[10.25, 3.125], 13.0, true),
+        (&[10.25, 3.125], 14.0, false),
+        // No day has more decimals than the total.
+        (&[1.5, 2.5], 4.1, false),
+        (&[4.0], 4.4, false),
+        (&[4.0], 5.0, false),
+        (&[0.4938], f64::NAN, false),
+        (&[0.4938], f64::INFINITY, false),
+        (&[0.4938], -0.0, true),
+    ] {
+        let days: Vec<(&str, f64)> = ["2026-11-20", "2026-11-21"]
+            .into_iter()
+            .zip(days.iter().copied())
+            .collect();
+        let mut answer = answer(&days);
+        answer.usage.total_credits_used = total;
+        assert_eq!(judged(&answer).is_ok(), accepted, "{days:?} {total}");
+    }
+}
+
+#[test]
 fn a_total_is_the_sum_of_its_days_up_to_rounding() {
     let mut answer = answer(&[("2026-11-20", 36.0)]);
     answer.usage.total_credits_used = 41.0;

@@ -128,6 +128,12 @@ pub struct Coverage {
     pub settled_through: Option<Day>,
     /// The known days after that, ascending.
     pub later: Vec<KnownDay>,
+    /// The first day that is asked for, if that lies before the history start.
+    pub asked_from: Option<Day>,
+    /// The known days from there up to the history start, ascending.
+    pub earlier: Vec<KnownDay>,
+    /// The days that the last answer about them left out, and when that was asked for; ascending.
+    pub left_out: Vec<KnownDay>,
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use crate::window::{Coverage, KnownDay, MAX_DAYS, Range, Window, WindowError};
 /// What is asked for, and how often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// The first day of interest, 2025-05-28 or later.
+    /// The first day that the figures of every agent count from, 2025-05-28 or later. Earlier days are asked
+    /// for only where a budget needs them.
     pub history_start: Day,
     /// A day's figure is final once fetched this many days after it ended.
     pub settle_days: i32,
@@ -25,30 +26,36 @@ pub enum Refresh {
 }
 
 /// The windows to ask for, newest first: together they cover every missing day from the history
-/// start through yesterday and every unsettled day that `refresh` names, in as few windows as
-/// possible.
+/// start, or an earlier day that is asked for, through yesterday and every unsettled day that `refresh`
+/// names, in as few windows as possible. A day that an answer of `today` has left out is missing still, but
+/// comes again only if it is yesterday, or with all unsettled ones.
 ///
 /// Each window starts at the oldest day that is still uncovered. Some window must cover that day, and
 /// none that does reaches further, so no other choice needs fewer.
 #[must_use]
 pub fn windows(policy: Policy, known: &Coverage, refresh: Refresh, today: Day) -> Vec<Window> {
-    let needs_refresh = |known: &KnownDay| {
-        !known.is_settled(policy.settle_days)
-            && (refresh == Refresh::Unsettled || known.fetched < today)
+    let is_due = |known: &KnownDay| refresh == Refresh::Unsettled || known.fetched < today;
+    let needs_refresh = |known: &KnownDay| !known.is_settled(policy.settle_days) && is_due(known);
+    let is_left_out = |day: &Day| {
+        let place = known
+            .left_out
+            .binary_search_by_key(day, |left_out| left_out.day);
+        let is_today = |place: usize| !is_due(&known.left_out[place]);
+        place.is_ok_and(is_today) && *day != today.previous()
     };
     let first = known
         .settled_through
-        .map_or(policy.history_start, Day::next);
-    let mut later = known.later.iter().peekable();
-    let needed = first
-        .max(policy.history_start)
-        .through(today.previous())
-        .filter(|day| {
-            while later.next_if(|known| known.day < *day).is_some() {}
-            later
-                .next_if(|known| known.day == *day)
-                .is_none_or(needs_refresh)
-        });
+        .map_or(policy.history_start, Day::next)
+        .max(policy.history_start);
+    let asked_from = known.asked_from.unwrap_or(policy.history_start);
+    let earlier = asked_from.through(policy.history_start.min(today).previous());
+    let days = earlier.chain(first.through(today.previous()));
+    let mut rows = known.earlier.iter().chain(&known.later).peekable();
+    let needed = days.filter(|day| {
+        while rows.next_if(|known| known.day < *day).is_some() {}
+        let row = rows.next_if(|known| known.day == *day);
+        row.is_none_or(needs_refresh) && !is_left_out(day)
+    });
     let mut windows = cover(needed, today);
     windows.reverse();
     windows
@@ -138,6 +145,7 @@ mod tests {
         Coverage {
             settled_through,
             later,
+            ..Coverage::default()
         }
     }
 
@@ -158,6 +166,63 @@ mod tests {
                 "2025-05-28..2025-06-27"
             ]
         );
+    }
+
+    #[test]
+    fn days_before_the_history_start_are_asked_for_where_they_are_needed_until_they_are_known() {
+        let policy = Policy {
+            history_start: START.plus(60),
+            ..POLICY
+        };
+        let today = START.plus(70);
+        let mut known = Coverage {
+            asked_from: Some(START.plus(40)),
+            ..Coverage::default()
+        };
+        let plan =
+            |known: &Coverage| show(&windows(policy, known, Refresh::NotFetchedToday, today));
+        // One request goes over both.
+        assert_eq!(plan(&known), ["2025-07-07..2025-08-05"]);
+        let settled = |day: Day| KnownDay {
+            day,
+            fetched: today,
+        };
+        known.later = START
+            .plus(60)
+            .through(START.plus(69))
+            .map(settled)
+            .collect();
+        assert_eq!(plan(&known), ["2025-07-07..2025-07-26"]);
+        known.earlier = START
+            .plus(40)
+            .through(START.plus(59))
+            .map(settled)
+            .collect();
+        known.earlier.remove(3);
+        assert_eq!(plan(&known), ["2025-07-10..2025-07-10"]);
+    }
+
+    #[test]
+    fn a_day_that_was_left_out_today_comes_again_tomorrow_unless_it_is_yesterday() {
+        let today = START.plus(100);
+        let yesterday = today.previous();
+        let holes = [START.plus(50), yesterday];
+        let days: BTreeMap<Day, i32> = START
+            .through(yesterday)
+            .filter(|day| !holes.contains(day))
+            .map(|day| (day, today.since(day.next())))
+            .collect();
+        let left_out = |day: &Day| KnownDay {
+            day: *day,
+            fetched: today,
+        };
+        let mut known = coverage(&days, POLICY);
+        known.left_out = holes.iter().map(left_out).collect();
+        let plan = |refresh, today| show(&windows(POLICY, &known, refresh, today));
+        let again = plan(Refresh::NotFetchedToday, today);
+        assert_eq!(again, [format!("{yesterday}..{yesterday}")]);
+        assert_eq!(plan(Refresh::Unsettled, today).len(), 2);
+        assert_eq!(plan(Refresh::NotFetchedToday, today.next()).len(), 2);
     }
 
     #[test]

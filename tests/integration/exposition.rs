@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::harness::{Exporter, Scene, Scrape, Series, Tsdb, wait_for};
+use crate::harness::{Exporter, Generation, Scene, Scrape, Series, Tsdb, wait_for};
 use crate::observability::promql;
 
 const NOW: &str = "2026-03-10T09:00:00";
@@ -166,9 +166,11 @@ async fn promtool_reads_the_text_form_and_finds_no_fault() {
     let (_scene, exporter) = start().await;
     let text = body(&exporter, "").await;
     families(&text);
-    let mut promtool = Command::new("promtool");
-    let (_, told) = piped(promtool.args(["check", "metrics"]), &text).await;
-    assert_eq!(told.lines().collect::<Vec<_>>(), REMARKS);
+    for generation in Generation::BOTH {
+        let mut promtool = Command::new(generation.program("promtool"));
+        let (_, told) = piped(promtool.args(["check", "metrics"]), &text).await;
+        assert_eq!(told.lines().collect::<Vec<_>>(), REMARKS, "{generation:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,14 +234,30 @@ async fn the_gzip_form_says_the_same() {
     }
 }
 
-/// A Prometheus that scrapes one exporter.
-async fn scraping(target: SocketAddr) -> Tsdb {
-    let config = format!(
-        "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
-         scrape_configs:\n\
-         - {{job_name: flowgent, static_configs: [{{targets: ['{target}']}}]}}\n"
-    );
-    let mut prometheus = Tsdb::prometheus(&config, &[]);
+/// The formats that a Prometheus can be made to ask for, by the name that its `scrape_protocols` has.
+const FORMATS: [&str; 5] = [
+    "PrometheusProto",
+    "OpenMetricsText1.0.0",
+    "OpenMetricsText0.0.1",
+    "PrometheusText1.0.0",
+    "PrometheusText0.0.4",
+];
+
+/// A Prometheus that scrapes one exporter: as it does by itself as the job `flowgent`, and if it is a newer
+/// one, which can be told to, also in each format as a job of that name.
+async fn scraping(generation: Generation, target: SocketAddr) -> Tsdb {
+    let job = |name: &str, more: &str| {
+        format!("- {{job_name: {name}, static_configs: [{{targets: ['{target}']}}]{more}}}\n")
+    };
+    let mut config =
+        "global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n".to_owned();
+    config += &job("flowgent", "");
+    if generation == Generation::Newer {
+        for format in FORMATS {
+            config += &job(format, &format!(", scrape_protocols: [{format}]"));
+        }
+    }
+    let mut prometheus = Tsdb::prometheus(&config, &[]).of(generation);
     prometheus.start().await;
     prometheus
 }
@@ -284,69 +302,98 @@ fn series(found: &Series) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_real_prometheus_knows_exactly_what_flowgent_told() {
+async fn a_real_prometheus_knows_exactly_what_flowgent_told_in_every_format_that_it_asks_for() {
     let (scene, exporter) = start().await;
-    let prometheus = scraping(exporter.address()).await;
-    wait_for("a first scrape", async || {
-        let up = query(&prometheus, "up").await;
-        if up.get("up") == Some(&1.0) {
-            Ok(())
-        } else {
-            Err(format!("{up:?}"))
+    for generation in Generation::BOTH {
+        let prometheus = scraping(generation, exporter.address()).await;
+        let formats: &[&str] = match generation {
+            Generation::Stable => &[],
+            Generation::Newer => &FORMATS,
+        };
+        for job in [&["flowgent"], formats].concat() {
+            let up = format!("sum(up{{job=\"{job}\"}})");
+            wait_for(&format!("a first scrape by {job}"), async || {
+                let up = query(&prometheus, &up).await;
+                if up.values().eq([&1.0]) {
+                    Ok(())
+                } else {
+                    Err(format!("{up:?}"))
+                }
+            })
+            .await;
+
+            // Every sample of every agent, and nothing else.
+            let selector = format!("{{job=\"{job}\", __name__=~\"flowgent_agent_.+\"}}");
+            let found = query(&prometheus, &selector).await;
+            let served = exporter.scrape().await.starting_with("flowgent_agent_");
+            assert!(served.len() > 60, "{served:?}");
+            assert_eq!(found, served, "{job} of {}", prometheus.name);
+
+            // And what it found is what FlowGent told.
+            let lines = found
+                .iter()
+                .map(|(series, value)| format!("{series} {value}\n"));
+            let found = Scrape::parse(lines.collect());
+            assert_eq!(scene.untruths(&found), "");
+            assert_eq!(scene.gaps(&found), "");
         }
-    })
-    .await;
-
-    // Every sample of every agent, and nothing else.
-    let found = query(&prometheus, "{__name__=~\"flowgent_agent_.+\"}").await;
-    let served = exporter.scrape().await.starting_with("flowgent_agent_");
-    assert!(served.len() > 60, "{served:?}");
-    assert_eq!(found, served);
-
-    // And what it found is what FlowGent told.
-    let lines = found
-        .iter()
-        .map(|(series, value)| format!("{series} {value}\n"));
-    let found = Scrape::parse(lines.collect());
-    assert_eq!(scene.untruths(&found), "");
-    assert_eq!(scene.gaps(&found), "");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_prometheus_takes_every_sample_and_asks_for_openmetrics() {
     let (_scene, exporter) = start().await;
-    let prometheus = scraping(exporter.address()).await;
-    wait_for("as many samples scraped as are served", async || {
-        let scraped = query(&prometheus, "scrape_samples_scraped").await;
-        let (_, served) = families(&body(&exporter, "").await);
-        let taken = query(&prometheus, "scrape_samples_post_metric_relabeling").await;
-        let served = f64::from(u32::try_from(served).unwrap());
-        if scraped.values().eq([&served]) && taken.values().eq([&served]) {
-            Ok(())
-        } else {
-            Err(format!("{scraped:?} and {taken:?}, {served} served"))
-        }
-    })
+    tokio::join!(
+        assert_taken_whole(Generation::Stable, &exporter),
+        assert_taken_whole(Generation::Newer, &exporter)
+    );
+}
+
+async fn assert_taken_whole(generation: Generation, exporter: &Exporter) {
+    let prometheus = scraping(generation, exporter.address()).await;
+    wait_for(
+        "as many samples scraped by each job as are served",
+        async || {
+            let scraped = query(
+                &prometheus,
+                "count_values(\"samples\", scrape_samples_scraped)",
+            )
+            .await;
+            let taken = "count_values(\"samples\", scrape_samples_post_metric_relabeling)";
+            let taken = query(&prometheus, taken).await;
+            let (_, served) = families(&body(exporter, "").await);
+            let jobs = match generation {
+                Generation::Stable => 1,
+                Generation::Newer => 1 + FORMATS.len(),
+            };
+            let jobs = f64::from(u32::try_from(jobs).unwrap());
+            let expected = BTreeMap::from([(format!("{{samples=\"{served}\"}}"), jobs)]);
+            if [&scraped, &taken] == [&expected; 2] {
+                Ok(())
+            } else {
+                Err(format!("{scraped:?} and {taken:?}, {served} served"))
+            }
+        },
+    )
     .await;
 
     let targets = api(&prometheus, "targets").await;
-    let target = &targets["activeTargets"][0];
-    assert_eq!(
-        (&target["health"], &target["lastError"]),
-        (&"up".into(), &"".into())
-    );
+    for target in targets["activeTargets"].as_array().unwrap() {
+        assert_eq!(
+            (&target["health"], &target["lastError"]),
+            (&"up".into(), &"".into()),
+            "{target}"
+        );
+    }
 
     // Only OpenMetrics names a counter without `_total`.
     let counter = "flowgent_agent_used_credits";
-    let metadata = api(&prometheus, &format!("targets/metadata?metric={counter}")).await;
+    let of_target = "targets/metadata?match_target={job=%22flowgent%22}&metric=";
+    let metadata = api(&prometheus, &format!("{of_target}{counter}")).await;
     assert_eq!(metadata[0]["type"], "counter", "{metadata}");
-    let metadata = api(
-        &prometheus,
-        &format!("targets/metadata?metric={counter}_total"),
-    )
-    .await;
+    let metadata = api(&prometheus, &format!("{of_target}{counter}_total")).await;
     assert_eq!(metadata, Value::Array(Vec::new()));
-    let gauge = "targets/metadata?metric=flowgent_agent_previous_day_credits";
-    let help = api(&prometheus, gauge).await[0]["help"].to_string();
+    let gauge = format!("{of_target}flowgent_agent_previous_day_credits");
+    let help = api(&prometheus, &gauge).await[0]["help"].to_string();
     assert!(help.contains("Daily figure, cached"), "{help}");
 }

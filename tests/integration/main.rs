@@ -29,3 +29,4 @@ mod revisions;
 mod secrets;
 mod service;
 mod web;
+mod years;

@@ -2,9 +2,9 @@
 
 use chrono::TimeDelta;
 
-use super::super::judge::is_over;
+use super::super::finding::Observation;
 use super::super::words::{count, credits, date, dates, number, percent, sentence};
-use super::super::{Check, Measure, Observation, Threshold};
+use super::super::{Check, Measure, Threshold};
 use super::figures::ratio;
 use super::{missing_line, top_line};
 use crate::budget::{Cycle, Standing};
@@ -33,16 +33,20 @@ fn used_line(standing: &Standing, today: Day) -> String {
     let days = dates(period.start.min(last), last, today);
     let ending = match period.end {
         None => "; the period has no end".to_owned(),
-        Some(_) if is_over(standing, today) && period.start == last => String::new(),
-        Some(_) if is_over(standing, today) => ", the whole period".to_owned(),
+        Some(_) if standing.period.is_over(today) && period.start == last => String::new(),
+        Some(_) if standing.period.is_over(today) => ", the whole period".to_owned(),
         Some(end) => format!("; the period ends on {}", date(end.previous(), today)),
     };
     format!("{} {days}{ending}.", sentence(&used(standing)))
 }
 
-/// How much of a budget is used: `4,012 of 5,000 credits used (80%)`.
+/// How much of a budget is used: `at least 4,012 of 5,000 credits used (80%)`.
 pub(super) fn used(standing: &Standing) -> String {
-    amount(standing.used_credits, standing.limit_credits, "used")
+    let amount = amount(standing.used_credits, standing.limit_credits, "used");
+    if standing.used_credits.is_some() && standing.missing_days > 0 {
+        return format!("at least {amount}");
+    }
+    amount
 }
 
 /// How much of a budget is used, or expected by when, as the threshold measures it.
@@ -109,7 +113,7 @@ fn outlook(observation: &Observation<'_>, standing: &Standing) -> Option<String>
     let past = exhausted_on(standing)
         .filter(|_| is_exhausted(standing))
         .map(|day| format!("The budget was exhausted on {}.", date(day, today)));
-    let future = (!is_over(standing, today)).then(|| future(observation, standing));
+    let future = (!standing.period.is_over(today)).then(|| future(observation, standing));
     let outlook: Vec<String> = past.into_iter().chain(future).collect();
     (!outlook.is_empty()).then(|| outlook.join(" "))
 }

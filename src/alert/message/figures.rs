@@ -1,12 +1,12 @@
 //! The figures that the words are made of.
 
-use super::super::{Figures, Finding, Observation, Share, Threshold};
+use super::super::finding::{Finding, Observation};
+use super::super::{Figures, Share, Threshold};
 use crate::budget::Standing;
 use crate::roster::Agent;
 
 /// The figures that the words are made of.
 pub(super) fn of(observation: &Observation<'_>) -> Figures {
-    let today = observation.today;
     match &observation.finding {
         Finding::Budget {
             standing,
@@ -14,32 +14,34 @@ pub(super) fn of(observation: &Observation<'_>) -> Figures {
             ..
         } => budget_figures(standing, threshold),
         Finding::Usage {
-            span,
+            days: (first, last),
             used_credits,
             missing_days,
             top,
             ..
-        } => {
-            let (first, last) = span.days(today);
-            Figures {
-                used_credits: *used_credits,
-                limit_credits: Some(observation.limit_credits()),
-                used_ratio: ratio(*used_credits, observation.limit_credits()),
-                first_day: Some(first.to_string()),
-                last_day: Some(last.to_string()),
-                missing_days: Some(*missing_days),
-                top: top
-                    .iter()
-                    .map(|(agent, credits)| share(agent, *credits))
-                    .collect(),
-                ..Figures::default()
-            }
-        }
-        Finding::Spike(facts) => Figures {
-            used_credits: facts.previous_day_credits,
-            usual_credits: facts.usual_credits,
-            first_day: Some(today.previous().to_string()),
-            last_day: Some(today.previous().to_string()),
+        } => Figures {
+            used_credits: *used_credits,
+            limit_credits: Some(observation.limit_credits()),
+            used_ratio: ratio(*used_credits, observation.limit_credits()),
+            first_day: Some(first.to_string()),
+            last_day: Some(last.to_string()),
+            missing_days: Some(*missing_days),
+            top: top
+                .iter()
+                .map(|(agent, credits)| share(agent, *credits))
+                .collect(),
+            ..Figures::default()
+        },
+        Finding::Spike {
+            day,
+            used_credits,
+            usual_credits,
+            ..
+        } => Figures {
+            used_credits: *used_credits,
+            usual_credits: *usual_credits,
+            first_day: Some(day.to_string()),
+            last_day: Some(day.to_string()),
             ..Figures::default()
         },
         Finding::MissingData(facts, since) => Figures {
@@ -47,7 +49,7 @@ pub(super) fn of(observation: &Observation<'_>) -> Figures {
             missing_since: since.map(|day| day.to_string()),
             ..Figures::default()
         },
-        Finding::KeyRefused(_) | Finding::AgentRefused(_) => Figures::default(),
+        Finding::KeyRefused { .. } | Finding::AgentRefused(_) => Figures::default(),
     }
 }
 

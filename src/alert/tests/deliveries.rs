@@ -1,7 +1,7 @@
 //! Who gets which messages.
 
 use super::super::deliveries::deliveries;
-use super::super::machine::Told;
+use super::super::tell::Told;
 use super::*;
 use crate::ledger::AlertKey;
 

@@ -165,6 +165,41 @@ async fn what_fires_is_in_the_outbox_once_even_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_renamed_hook_tells_the_end_of_what_it_told_under_its_old_name() {
+    let mut scene = Scene::new(vec![heavy()]).await;
+    scene.commit("2026-11-22", "2026-11-22", 2_000.0).await;
+    scene.engine.evaluate().await.unwrap();
+    assert_eq!(scene.outbox().await.len(), 1);
+    let same = Route {
+        hook: "night".into(),
+        ..route("ops")
+    };
+    let renamed = Rule {
+        hooks: vec!["night".into()],
+        ..heavy()
+    };
+    scene.settings.routes = vec![same];
+    scene.settings.rules = vec![renamed];
+    scene.configure(scene.settings.clone());
+    scene.engine.evaluate().await.unwrap();
+    scene.commit("2026-11-23", "2026-11-23", 1.0).await;
+    scene.evaluate_at("2026-11-24T12:00:00Z").await;
+    assert!(scene.outbox().await.is_empty());
+    let later = scene.clock.now();
+    let told = scene.ledger.deliveries(true, 9).await.unwrap();
+    let told = told.iter().map(|record| {
+        let notification: Notification =
+            serde_json::from_str(&record.delivery.notification).unwrap();
+        (&*record.delivery.hook, notification.alerts[0].status)
+    });
+    let expected = [("night", Status::Resolved), ("night", Status::Firing)];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    // The message of the end waits for that of the beginning.
+    let due = scene.ledger.due_deliveries("night", later, 9).await;
+    assert_eq!(due.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn nothing_is_evaluated_before_anybody_knows_who_there_is() {
     let mut scene = Scene::new(vec![heavy()]).await;
     scene.commit("2026-11-22", "2026-11-22", 2_000.0).await;

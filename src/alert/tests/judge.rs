@@ -3,11 +3,6 @@
 use super::super::Condition::{Held, Met, NotMet, Past, Unknown};
 use super::*;
 
-/// Agents of which nothing is known yet.
-fn unread(agents: &[(&str, &str)]) -> Vec<AgentFacts> {
-    members(agents).iter().map(AgentFacts::unread).collect()
-}
-
 /// Subjects and conditions.
 fn conditions(rule: &Rule, facts: &Facts) -> Vec<(String, Condition)> {
     let observations = judge(std::slice::from_ref(rule), facts);
@@ -29,7 +24,9 @@ fn use_is_measured_by_what_is_known_and_below_that_only_if_all_is() {
     // credits used, missing days -> whether 80 % of 5,000 is reached
     let table = [
         (Some(4_000.0), 0, Met),
-        (Some(3_999.9), 0, NotMet),
+        (Some(3_999.9), 0, Held),
+        (Some(3_800.0), 0, Held),
+        (Some(3_799.9), 0, NotMet),
         (Some(4_000.0), 7, Met),
         (Some(3_999.9), 1, Unknown),
         (None, 3, Unknown),
@@ -42,7 +39,7 @@ fn use_is_measured_by_what_is_known_and_below_that_only_if_all_is() {
             missing_days,
             ..november(0.0)
         };
-        facts.budgets.insert("cx".into(), vec![standing]);
+        facts.budgets.insert("cx".into(), vec![current(standing)]);
         assert_eq!(
             one(&rule, &facts),
             expected,
@@ -72,7 +69,7 @@ fn a_forecast_is_over_only_well_below_its_threshold_and_tells_nothing_of_a_past_
             forecast: credits.and_then(forecast),
             ..november(3_000.0)
         };
-        facts.budgets.insert("cx".into(), vec![standing]);
+        facts.budgets.insert("cx".into(), vec![current(standing)]);
         assert_eq!(one(&rule, &facts), condition, "{credits:?} on {today}");
     }
 }
@@ -86,9 +83,9 @@ fn a_share_is_reached_although_a_product_of_floats_lies_above_it() {
         (1.1, 110.0, [Met, Met]),
         // Ten tenths are a little less than one.
         (0.01, [0.1; 10].iter().sum(), [Met, Met]),
-        (0.55, 54.999_999, [NotMet, Held]),
+        (0.55, 54.999_999, [Held, Held]),
         // 95 % of the share.
-        (0.55, 52.25, [NotMet, Held]),
+        (0.55, 52.25, [Held, Held]),
         (0.55, 52.249_999, [NotMet, NotMet]),
     ];
     for (ratio, credits, conditions_of_both) in table {
@@ -99,7 +96,7 @@ fn a_share_is_reached_although_a_product_of_floats_lies_above_it() {
             forecast: forecast(credits),
             ..november(credits)
         };
-        facts.budgets.insert("cx".into(), vec![standing]);
+        facts.budgets.insert("cx".into(), vec![current(standing)]);
         let found = conditions(&rule, &facts);
         let found: Vec<Condition> = found.into_iter().map(|(_, condition)| condition).collect();
         assert_eq!(found, conditions_of_both, "{credits} at {ratio}");
@@ -117,19 +114,26 @@ fn a_budget_has_an_observation_per_period_and_threshold() {
         },
         ..november(10.0)
     };
-    facts
-        .budgets
-        .insert("cx".into(), vec![november(5_100.0), december]);
+    facts.budgets.insert(
+        "cx".into(),
+        vec![
+            over_since(november(5_100.0), "2026-12-02T00:00:00Z"),
+            current(december),
+        ],
+    );
     let observations = judge(std::slice::from_ref(&rule), &facts);
     let shown = observations.iter().map(|observation| {
         let key = &observation.key;
-        let Finding::Budget { is_current, .. } = observation.finding else {
+        let Finding::Budget { over_since, .. } = observation.finding else {
             panic!("{key:?} is of a budget");
         };
         let period = key.period.unwrap();
         format!(
-            "{}/{}/{period}/{} {is_current}",
-            key.rule, key.subject, key.threshold
+            "{}/{}/{period}/{} {}",
+            key.rule,
+            key.subject,
+            key.threshold,
+            over_since.is_none()
         )
     });
     assert_eq!(
@@ -178,7 +182,7 @@ fn usage_is_added_up_by_agent_account_or_all_and_what_is_known_is_enough_to_be_o
     facts.agents = unread(&agents);
     let mut found = |per, credits: [Option<f64>; 3]| {
         for (facts, credits) in facts.agents.iter_mut().zip(credits) {
-            facts.previous_day_credits = credits;
+            facts.used(credits);
         }
         conditions(&rule("heavy", usage_rule(Span::PreviousDay, per)), &facts)
     };
@@ -230,7 +234,7 @@ fn a_sum_knows_who_used_most() {
     let mut facts = facts("2026-11-23");
     facts.agents = unread(&agents);
     for (facts, credits) in facts.agents.iter_mut().zip([5.0, 0.0, 7.0, 1.0, 5.0]) {
-        facts.previous_day_credits = Some(credits);
+        facts.used(Some(credits));
     }
     let rule = rule("heavy", usage_rule(Span::PreviousDay, Per::Total));
     let observations = judge(std::slice::from_ref(&rule), &facts);
@@ -256,14 +260,14 @@ fn a_spike_is_beyond_the_factor_and_the_floor() {
     let mut facts = facts("2026-11-23");
     facts.agents = unread(&[("acme", "support")]);
     for (previous, usual, expected) in table {
-        facts.agents[0].previous_day_credits = previous;
-        facts.agents[0].usual_credits = usual;
+        facts.agents[0].used(previous);
+        facts.agents[0].usually(usual);
         assert_eq!(one(&rule, &facts), expected, "{previous:?} {usual:?}");
     }
 }
 
 #[test]
-fn days_that_had_passed_when_a_rule_was_first_watched_are_not_missing_to_it() {
+fn days_that_had_passed_when_a_rule_was_first_watched_are_missing_once_a_sync_has_ended() {
     // oldest missing day, those of the last weeks, watched from -> the day that counts
     let table = [
         (None, vec![], "2026-01-01", None),
@@ -306,16 +310,18 @@ fn days_that_had_passed_when_a_rule_was_first_watched_are_not_missing_to_it() {
             panic!("it is of missing data");
         };
         assert_eq!(since, expected.map(day), "{oldest:?} {watched_from}");
-        let condition = if expected.is_some() { Met } else { NotMet };
+        let condition = match (expected, oldest) {
+            (Some(_), _) => Met,
+            (None, Some(_)) => Unknown,
+            (None, None) => NotMet,
+        };
         assert_eq!(observations[0].condition, condition);
     }
     facts.watched_from.clear();
     facts.agents[0].missing_since = Some(day("2026-11-22"));
-    assert_eq!(
-        one(&rule, &facts),
-        NotMet,
-        "a rule that is new watches from now on"
-    );
+    assert_eq!(one(&rule, &facts), Unknown, "it may be on its way");
+    facts.has_synced = true;
+    assert_eq!(one(&rule, &facts), Met, "a sync did not get it");
 }
 
 #[test]

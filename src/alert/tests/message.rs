@@ -9,20 +9,45 @@ const NOW: &str = "2026-11-23T00:12:00Z";
 /// Three agents that used these credits on every span.
 fn agents(credits: [f64; 3]) -> Vec<AgentFacts> {
     let members = members(&[("acme", "support"), ("acme", "sales"), ("globex", "legal")]);
-    let read = |(member, credits): (&Member, f64)| AgentFacts {
-        previous_day_credits: Some(credits),
-        previous_7_days: known(credits),
-        previous_30_days: known(credits),
-        month_to_date: known(credits),
-        ..AgentFacts::unread(member)
+    let read = |(member, credits): (&Member, f64)| {
+        let mut facts = AgentFacts {
+            previous_7_days: known(credits),
+            previous_30_days: known(credits),
+            month_to_date: known(credits),
+            ..AgentFacts::unread(member, day("2026-11-23"))
+        };
+        facts.used(Some(credits));
+        facts
     };
     members.iter().zip(credits).map(read).collect()
+}
+
+/// An alert of this observation that fires.
+fn alert(observation: &Observation<'_>) -> Alert {
+    Alert {
+        key: observation.key.clone(),
+        state: AlertState::Firing,
+        since: at(NOW),
+        fired_at: Some(at(NOW)),
+        hooks: BTreeSet::new(),
+        over_hooks: BTreeSet::new(),
+        agent: observation.agent_number(),
+        days: Vec::new(),
+        below_since: None,
+        is_closed: false,
+        notice: String::new(),
+    }
+}
+
+/// What is sent of it.
+fn notice(observation: &Observation<'_>, url: Option<&str>) -> Notice {
+    message::firing(observation, &alert(observation), None, url)
 }
 
 /// The title and the text of what `rule` tells of its first subject when it fires, without its link.
 fn fires(rule: &Rule, facts: &Facts) -> String {
     let observations = judge(std::slice::from_ref(rule), facts);
-    let notice = observations[0].notice(Some("https://example.com/"), at(NOW));
+    let notice = notice(&observations[0], Some("https://example.com/"));
     assert_eq!(notice.url.as_deref(), Some("https://example.com/"));
     assert!(notice.title.chars().count() <= 120, "{}", notice.title);
     format!("{}\n{}", notice.title, notice.text)
@@ -33,13 +58,8 @@ fn ends(rule: &Rule, facts: &Facts, ending: Ending) -> String {
     let observations = judge(std::slice::from_ref(rule), facts);
     let seen = (ending != Ending::Gone).then_some(&observations[0]);
     let alert = Alert {
-        key: observations[0].key.clone(),
-        state: AlertState::Firing,
-        since: at(NOW),
-        fired_at: Some(at(NOW)),
-        limit_credits: 0.0,
-        hooks: Vec::new(),
-        notice: message::json(&observations[0].notice(None, at(NOW))),
+        notice: message::json(&notice(&observations[0], None)),
+        ..alert(&observations[0])
     };
     let notice = message::resolved(&alert, seen, ending, at(NOW));
     assert!(notice.title.chars().count() <= 120, "{}", notice.title);
@@ -52,7 +72,9 @@ fn cx(threshold: Threshold) -> Rule {
 
 fn on(today: &str, standing: Standing) -> Facts {
     let mut facts = facts(today);
-    facts.budgets.insert("cx-month".into(), vec![standing]);
+    facts
+        .budgets
+        .insert("cx-month".into(), vec![current(standing)]);
     facts
 }
 
@@ -204,7 +226,7 @@ fn of_rules() -> Vec<(&'static str, String)> {
     let mut bad = facts("2026-11-23");
     bad.agents = agents([1_234.5, 900.5, 500.0]);
     for agent in &mut bad.agents {
-        agent.usual_credits = Some(200.0);
+        agent.usually(Some(200.0));
         agent.missing_days = 3;
         agent.missing_since = Some(day("2026-11-20"));
     }
@@ -212,7 +234,7 @@ fn of_rules() -> Vec<(&'static str, String)> {
     bad.watched_from.insert("stale".into(), day("2026-01-01"));
     let mut good = bad.clone();
     good.agents = agents([210.0, 0.0, 5.0]);
-    good.agents[0].usual_credits = Some(200.0);
+    good.agents[0].usually(Some(200.0));
     good.access = Arc::new(Access {
         key_refused: [("acme".into(), false)].into(),
         agent_refused: [(good.agents[0].member.number, false)].into(),
@@ -300,7 +322,12 @@ fn identity_and_labels_hold_neither_a_value_nor_a_day_of_one() {
         (
             rule("heavy", usage_rule(Span::PreviousDay, Per::Agent)),
             "heavy/acme/support",
-            vec![("account", "acme"), ("agent", "support"), ("rule", "heavy")],
+            vec![
+                ("account", "acme"),
+                ("agent", "support"),
+                ("rule", "heavy"),
+                ("team", "cx"),
+            ],
         ),
         (
             rule("heavy", usage_rule(Span::PreviousDay, Per::Account)),
@@ -320,7 +347,7 @@ fn identity_and_labels_hold_neither_a_value_nor_a_day_of_one() {
     ];
     for (rule, key, labels) in table {
         let rules = [rule];
-        let notice = judge(&rules, &facts)[0].notice(None, at(NOW));
+        let notice = notice(&judge(&rules, &facts)[0], None);
         assert_eq!(notice.key, key);
         let pairs = notice
             .labels
@@ -333,8 +360,7 @@ fn identity_and_labels_hold_neither_a_value_nor_a_day_of_one() {
 #[test]
 fn alerts_of_rules_whose_names_have_slashes_are_told_apart() {
     let mut facts = facts("2026-11-23");
-    let agents = members(&[("acme", "acme")]);
-    facts.agents = agents.iter().map(AgentFacts::unread).collect();
+    facts.agents = unread(&[("acme", "acme")]);
     let usage = |name, per| rule(name, usage_rule(Span::PreviousDay, per));
     let table = [
         (usage("heavy", Per::Agent), "heavy/acme/acme"),
@@ -343,7 +369,7 @@ fn alerts_of_rules_whose_names_have_slashes_are_told_apart() {
     ];
     for (rule, key) in table {
         let rules = [rule];
-        assert_eq!(judge(&rules, &facts)[0].notice(None, at(NOW)).key, key);
+        assert_eq!(notice(&judge(&rules, &facts)[0], None).key, key);
     }
 }
 
@@ -355,7 +381,7 @@ fn the_example_in_the_readme_has_the_labels_that_are_sent() {
     let example: Notification = serde_json::from_str(example).unwrap();
     let facts = on("2026-11-23", fast());
     let rules = [cx(used(0.8))];
-    let notice = judge(&rules, &facts)[0].notice(None, at(NOW));
+    let notice = notice(&judge(&rules, &facts)[0], None);
     assert_eq!(example.alerts[0].labels, notice.labels);
 }
 
@@ -363,8 +389,8 @@ fn the_example_in_the_readme_has_the_labels_that_are_sent() {
 fn a_notice_has_the_figures_of_its_text_and_reads_back_from_json() {
     let rules = [cx(expected(1.0))];
     let facts = on("2026-11-23", fast());
-    let notice = judge(&rules, &facts)[0].notice(None, at(NOW));
-    let figures = serde_json::to_value(&notice.figures).unwrap();
+    let sent = notice(&judge(&rules, &facts)[0], None);
+    let figures = serde_json::to_value(&sent.figures).unwrap();
     let share = |agent: &str, account: &str, credits: f64| serde_json::json!({ "account": account, "agent": agent, "credits": credits });
     assert_eq!(
         figures,
@@ -389,14 +415,14 @@ fn a_notice_has_the_figures_of_its_text_and_reads_back_from_json() {
             ],
         })
     );
-    let read: Notice = serde_json::from_str(&message::json(&notice)).unwrap();
-    assert_eq!(read, notice);
+    let read: Notice = serde_json::from_str(&message::json(&sent)).unwrap();
+    assert_eq!(read, sent);
 
     let rules = [rule("heavy", usage_rule(Span::PreviousDay, Per::Total))];
     let mut facts = on("2026-11-23", fast());
     facts.agents = agents([1_200.0, 0.0, 0.0]);
-    facts.agents[2].previous_day_credits = None;
-    let notice = judge(&rules, &facts)[0].notice(None, at(NOW));
+    facts.agents[2].used(None);
+    let notice = notice(&judge(&rules, &facts)[0], None);
     assert_eq!(
         serde_json::to_value(&notice.figures).unwrap(),
         serde_json::json!({
@@ -416,13 +442,8 @@ fn an_alert_whose_notice_cannot_be_read_can_still_end() {
     let rules = [cx(used(0.8))];
     let facts = on("2026-11-23", fast());
     let alert = Alert {
-        key: judge(&rules, &facts)[0].key.clone(),
-        state: AlertState::Firing,
-        since: at(NOW),
-        fired_at: Some(at(NOW)),
-        limit_credits: 5_000.0,
-        hooks: Vec::new(),
         notice: "{".to_owned(),
+        ..alert(&judge(&rules, &facts)[0])
     };
     let notice = message::resolved(&alert, None, Ending::Gone, at("2026-11-24T00:00:00Z"));
     assert_eq!(notice.key, "cx-month/all/2026-11-01/used 0.8");

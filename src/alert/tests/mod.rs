@@ -1,7 +1,10 @@
 //! Tests of the room, and the world that they share.
 
+mod days;
 mod deliveries;
 mod engine;
+mod episodes;
+mod former;
 mod judge;
 mod machine;
 mod message;
@@ -11,14 +14,14 @@ mod properties;
 mod rule;
 mod words;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::engine::Memory;
-use super::machine::{Step, step};
+use super::machine::Step;
+use super::memory::Memory;
 use super::*;
 use crate::budget::{Cycle, Period, Standing};
 use crate::day::{Day, TRACKING_START};
@@ -55,7 +58,7 @@ async fn register(ledger: &Ledger, agents: &[(&str, &str)]) -> Arc<[Member]> {
     let numbers = ledger.register(agents.iter().map(identity).collect()).await;
     let members = agents.into_iter().zip(numbers.unwrap());
     members
-        .map(|(agent, number)| Member { agent, number })
+        .map(|(agent, number)| Member::present(agent, number))
         .collect()
 }
 
@@ -120,6 +123,7 @@ fn budget(name: &str, cycle: Cycle, limit_credits: f64, thresholds: &[Threshold]
 fn route(hook: &str) -> Route {
     Route {
         hook: hook.into(),
+        identity: hook.to_owned(),
         group: true,
         send_resolved: true,
         targets: vec![String::new()],
@@ -141,6 +145,9 @@ fn watched(rules: &[Rule], since: &str) -> HashMap<Arc<str>, Watched> {
         let watched = Watched {
             since: at(since),
             definition: rule.definition(),
+            evaluated: Some(Day::of(at(since))),
+            open_periods: Vec::new(),
+            agents: BTreeSet::new(),
         };
         (Arc::clone(&rule.name), watched)
     });
@@ -153,10 +160,58 @@ fn facts(today: &str) -> Facts {
         today: day(today),
         accounts: BTreeSet::new(),
         agents: Vec::new(),
+        members: Arc::default(),
+        left: Vec::new(),
+        others: HashMap::new(),
         budgets: HashMap::new(),
         watched_from: HashMap::new(),
-        clocks_agree: true,
+        unseeded: HashSet::new(),
+        has_synced: false,
+        judged: Arc::default(),
         access: Arc::default(),
+    }
+}
+
+/// Agents of which nothing is known yet on 23 November.
+fn unread(agents: &[(&str, &str)]) -> Vec<AgentFacts> {
+    let members = members(agents);
+    let unread = |member| AgentFacts::unread(member, day("2026-11-23"));
+    members.iter().map(unread).collect()
+}
+
+impl AgentFacts {
+    /// Has the agent used these credits yesterday.
+    fn used(&mut self, credits: Option<f64>) {
+        self.used_on(1, credits);
+    }
+
+    /// Has it used them that many days ago.
+    fn used_on(&mut self, days_ago: usize, credits: Option<f64>) {
+        self.days[self.days.len() - days_ago].known = Known {
+            credits,
+            missing_days: u32::from(credits.is_none()),
+        };
+    }
+
+    /// Makes this usual yesterday.
+    fn usually(&mut self, credits: Option<f64>) {
+        self.days[self.days.len() - 1].usual_credits = credits;
+    }
+}
+
+/// A budget in its current period.
+fn current(standing: Standing) -> PeriodFacts {
+    PeriodFacts {
+        standing,
+        over_since: None,
+    }
+}
+
+/// A budget in a period whose end was first seen then.
+fn over_since(standing: Standing, since: &str) -> PeriodFacts {
+    PeriodFacts {
+        standing,
+        over_since: Some(at(since)),
     }
 }
 
@@ -230,14 +285,37 @@ impl Stage {
     }
 
     fn step(&mut self, facts: &Facts, now: DateTime<Utc>) -> Step {
-        let observations = judge(&self.settings.rules, facts);
-        let step = step(&self.memory.alerts, &observations, &self.settings, now);
+        self.step_if(facts, now, true)
+    }
+
+    /// A step, with the day known for certain or not.
+    fn step_if(&mut self, facts: &Facts, now: DateTime<Utc>, is_certain: bool) -> Step {
+        let background = Background {
+            now,
+            today: facts.today,
+            is_certain,
+            has_synced: facts.has_synced,
+            watched: Arc::clone(&self.memory.watched),
+            judged: Arc::clone(&self.memory.judged),
+            access: Arc::clone(&facts.access),
+            firing: self.memory.firing(),
+        };
+        let facts = Facts {
+            members: facts
+                .agents
+                .iter()
+                .map(|facts| facts.member.clone())
+                .collect(),
+            judged: Arc::clone(&self.memory.judged),
+            ..facts.clone()
+        };
+        let verdict = super::engine::decide(&self.settings, &facts, &self.memory, &background);
         self.memory.apply(AlertChanges {
-            changed: step.changed.clone(),
-            forgotten: step.forgotten.clone(),
-            ..AlertChanges::default()
+            changed: verdict.step.changed.clone(),
+            forgotten: verdict.step.forgotten.clone(),
+            ..verdict.changes
         });
-        step
+        verdict.step
     }
 
     /// What is told: the identity of each alert, and whether it fires.
@@ -267,7 +345,8 @@ impl Stage {
         let memory = std::mem::take(&mut self.memory);
         self.memory = Memory::from(AlertMemory {
             alerts: memory.alerts.into_values().collect(),
-            watched: memory.watched,
+            watched: HashMap::clone(&memory.watched),
+            judged: HashMap::clone(&memory.judged),
         });
     }
 }

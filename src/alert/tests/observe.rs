@@ -52,7 +52,10 @@ impl Scene {
 
     /// What is known for `rules` that have all been watched since `watched`.
     async fn facts(&self, rules: Vec<Rule>, watched: &str, today: &str) -> Facts {
-        let watched = super::watched(&rules, watched);
+        let mut watched = super::watched(&rules, watched);
+        for watched in watched.values_mut() {
+            watched.evaluated = Some(day(today).previous());
+        }
         self.facts_of(rules, &watched, today).await
     }
 
@@ -62,18 +65,26 @@ impl Scene {
         watched: &HashMap<Arc<str>, Watched>,
         today: &str,
     ) -> Facts {
+        let background = Background {
+            now: day(today).start(),
+            today: day(today),
+            is_certain: true,
+            has_synced: false,
+            watched: Arc::new(watched.clone()),
+            judged: Arc::default(),
+            access: Arc::default(),
+            firing: HashSet::new(),
+        };
         let settings = settings(rules);
-        let (members, access) = (&self.members, Arc::default());
-        let facts = observe(
-            &self.ledger,
-            members,
-            &settings,
-            watched,
-            access,
-            day(today),
-        );
+        let facts = observe(&self.ledger, &self.members, &settings, &background);
         facts.await.unwrap()
     }
+}
+
+/// Yesterday's credits and what is usual.
+fn yesterday(facts: &AgentFacts) -> (Option<f64>, Option<f64>) {
+    let day = facts.days[facts.days.len() - 1];
+    (day.known.credits, day.usual_credits)
 }
 
 const LONG_AGO: &str = "2025-06-01T00:00:00Z";
@@ -97,20 +108,26 @@ async fn an_agent_has_the_figures_of_its_spans_and_what_is_usual() {
     let [support, sales] = &facts.agents[..] else {
         panic!("there are two agents");
     };
-    assert_eq!(support.previous_day_credits, Some(100.0));
+    let usual = Some(95.5);
+    assert_eq!(
+        yesterday(support),
+        (Some(100.0), usual),
+        "the middle of 92 through 99"
+    );
+    let week_before = support.on(day("2026-11-15"));
+    assert_eq!(week_before.known, known(99.0));
+    assert_eq!(
+        week_before.usual_credits,
+        Some(94.5),
+        "of its own eight weeks"
+    );
     assert_eq!(support.previous_7_days, known(106.0));
     assert_eq!(
         support.month_to_date,
         known(100.0 + 99.0 + 98.0 + 97.0 + 18.0)
     );
-    assert_eq!(
-        support.usual_credits,
-        Some(95.5),
-        "the middle of 92 through 99"
-    );
     assert_eq!((support.missing_since, support.missing_days), (None, 0));
-    assert_eq!(sales.previous_day_credits, None);
-    assert_eq!(sales.usual_credits, None);
+    assert_eq!(yesterday(sales), (None, None));
     assert_eq!(sales.missing_since, Some(TRACKING_START));
     assert_eq!(sales.missing_days as i32, day(TODAY).since(TRACKING_START));
 }
@@ -159,14 +176,14 @@ async fn what_is_usual_is_the_median_of_at_least_three_days() {
         let scene = Scene::new(&[("acme", "support")]).await;
         let credits = |of: Day| {
             let days = day("2026-11-22").since(of);
-            let is_known = days % 7 == 0 && known.contains(&(days / 7));
+            let is_known = days == 0 || days % 7 == 0 && known.contains(&(days / 7));
             is_known.then(|| f64::from(days / 7))
         };
         scene.commit(0, "2026-09-01", "2026-11-22", credits).await;
         let facts = scene
             .facts(vec![rule("spikes", SPIKE)], LONG_AGO, TODAY)
             .await;
-        assert_eq!(facts.agents[0].usual_credits, usual, "{known:?}");
+        assert_eq!(yesterday(&facts.agents[0]).1, usual, "{known:?}");
     }
 }
 
@@ -203,7 +220,7 @@ async fn days_from_today_on_are_not_looked_at() {
     assert_eq!(facts.today, day("2026-10-05"));
     assert_eq!(facts.agents[0].month_to_date, known(40.0));
     assert_eq!(facts.agents[0].missing_since, None);
-    let standing = facts.budgets["cx"].last().unwrap();
+    let standing = &facts.budgets["cx"].last().unwrap().standing;
     assert_eq!(standing.used_credits, Some(40.0));
     assert_eq!(standing.missing_days, 0);
 }
@@ -234,51 +251,107 @@ async fn a_budget_is_of_its_agents_and_of_all_its_days() {
         of_acme("ever", Cycle::Total { start }),
     ];
     let facts = scene.facts(rules, LONG_AGO, TODAY).await;
-    let month = facts.budgets["month"].last().unwrap();
+    let month = &facts.budgets["month"].last().unwrap().standing;
     assert_eq!(month.used_credits, Some(220.0 + 21.0));
     assert_eq!((month.missing_days, month.agents), (1, 2));
     assert_eq!(&*month.top[0].0.agent.name, "support");
     let ever = &facts.budgets["ever"];
     let days = f64::from(day(TODAY).since(start));
     assert_eq!(ever.len(), 1);
-    assert_eq!(ever[0].used_credits, Some(days * 11.0 - 1.0));
+    assert_eq!(ever[0].standing.used_credits, Some(days * 11.0 - 1.0));
 }
 
 #[tokio::test]
-async fn periods_are_looked_at_for_a_week_after_their_end_unless_they_ended_before_the_watch() {
+async fn periods_are_looked_at_for_a_week_after_their_end_was_first_seen() {
     let scene = Scene::new(&[("acme", "support")]).await;
-    // cycle, watched since, today -> the first days of the periods
-    let table: [(Cycle, &str, &str, &[&str]); 8] = [
-        (MONTH, LONG_AGO, "2026-11-23", &["2026-11-01"]),
-        (MONTH, LONG_AGO, "2026-12-01", &["2026-11-01"]),
-        (MONTH, LONG_AGO, "2026-12-02", &["2026-11-01", "2026-12-01"]),
-        (MONTH, LONG_AGO, "2026-12-08", &["2026-11-01", "2026-12-01"]),
-        (MONTH, LONG_AGO, "2026-12-09", &["2026-12-01"]),
-        (MONTH, "2026-12-01T00:10:00Z", "2026-12-03", &["2026-12-01"]),
+    // cycle, day of the last evaluation, open periods and since when, today -> the periods
+    type Open<'a> = &'a [(&'a str, &'a str)];
+    let november = ("2026-11-01", "2026-12-02");
+    let table: [(Cycle, &str, Open<'_>, &str, &[&str]); 9] = [
+        (MONTH, "2026-11-22", &[], "2026-11-23", &["2026-11-01"]),
+        // Yesterday still lies in November.
+        (MONTH, "2026-11-30", &[], "2026-12-01", &["2026-11-01"]),
         (
             MONTH,
-            "2026-11-30T23:50:00Z",
-            "2026-12-03",
+            "2026-12-01",
+            &[],
+            "2026-12-02",
+            &["2026-11-01", "2026-12-01"],
+        ),
+        (
+            MONTH,
+            "2026-12-07",
+            &[november],
+            "2026-12-08",
+            &["2026-11-01", "2026-12-01"],
+        ),
+        (
+            MONTH,
+            "2026-12-08",
+            &[november],
+            "2026-12-09",
+            &["2026-12-01"],
+        ),
+        // It was off for weeks, and what ended meanwhile is looked at.
+        (
+            MONTH,
+            "2026-11-20",
+            &[],
+            "2026-12-20",
+            &["2026-11-01", "2026-12-01"],
+        ),
+        (
+            MONTH,
+            "2026-12-20",
+            &[("2026-11-01", "2026-12-20")],
+            "2026-12-26",
             &["2026-11-01", "2026-12-01"],
         ),
         (
             Cycle::Day,
-            "2026-11-19T12:00:00Z",
+            "2026-11-20",
+            &[("2026-11-18", "2026-11-19")],
             "2026-11-23",
-            &["2026-11-19", "2026-11-20", "2026-11-21", "2026-11-22"],
+            &[
+                "2026-11-18",
+                "2026-11-19",
+                "2026-11-20",
+                "2026-11-21",
+                "2026-11-22",
+            ],
+        ),
+        (
+            Cycle::Total {
+                start: day("2026-01-01"),
+            },
+            "2026-11-20",
+            &[],
+            "2026-11-23",
+            &["2026-01-01"],
         ),
     ];
-    for (cycle, watched, today, expected) in table {
+    for (cycle, evaluated, open, today, expected) in table {
         let rules = vec![budget("cx", cycle, 5_000.0, &[used(0.8)])];
-        let facts = scene.facts(rules, watched, today).await;
-        let starts = facts.budgets["cx"]
+        let mut watched = watched(&rules, LONG_AGO);
+        let known = watched.get_mut("cx").unwrap();
+        known.evaluated = Some(day(evaluated));
+        known.open_periods = open
             .iter()
-            .map(|standing| standing.period.start);
+            .map(|(start, since)| (day(start), day(since).start()))
+            .collect();
+        let facts = scene.facts_of(rules, &watched, today).await;
+        let periods = &facts.budgets["cx"];
+        let starts = periods.iter().map(|facts| facts.standing.period.start);
         let expected: Vec<Day> = expected.iter().copied().map(day).collect();
         assert_eq!(
             starts.collect::<Vec<_>>(),
             expected,
-            "{cycle:?} {watched} {today}"
+            "{cycle:?} {evaluated} {today}"
+        );
+        let is_past = periods.iter().map(|facts| facts.over_since.is_some());
+        assert_eq!(
+            is_past.filter(|is_past| *is_past).count(),
+            expected.len() - 1
         );
     }
 }
@@ -287,16 +360,21 @@ async fn periods_are_looked_at_for_a_week_after_their_end_unless_they_ended_befo
 async fn a_rule_that_was_another_one_before_is_watched_from_today_on() {
     let scene = Scene::new(&[("acme", "support")]).await;
     let before = vec![budget("cx", MONTH, 5_000.0, &[used(0.8)])];
-    let watched = watched(&before, LONG_AGO);
+    let mut watched = watched(&before, LONG_AGO);
+    watched.get_mut("cx").unwrap().evaluated = Some(day("2026-12-01"));
     for (limit, first) in [(5_000.0, "2026-11-01"), (2_000.0, "2026-12-01")] {
         let rules = vec![budget("cx", MONTH, limit, &[used(0.8)])];
         let facts = scene.facts_of(rules, &watched, "2026-12-03").await;
-        assert_eq!(facts.budgets["cx"][0].period.start, day(first), "{limit}");
+        assert_eq!(
+            facts.budgets["cx"][0].standing.period.start,
+            day(first),
+            "{limit}"
+        );
     }
 }
 
 #[tokio::test]
-async fn an_agent_that_no_rule_looks_at_is_known_only_by_name() {
+async fn an_agent_whose_key_alone_is_looked_at_is_there_by_its_name() {
     let scene = Scene::new(&[("acme", "support"), ("globex", "legal")]).await;
     scene
         .commit(0, "2025-05-28", "2026-11-22", |_| Some(10.0))
@@ -314,8 +392,6 @@ async fn an_agent_that_no_rule_looks_at_is_known_only_by_name() {
     let severity = Severity::Critical;
     let rules = vec![globex, rule("keys", Check::KeyRefused { severity })];
     let facts = scene.facts(rules, LONG_AGO, TODAY).await;
-    let figures = facts.agents.iter().map(|agent| agent.previous_day_credits);
-    assert_eq!(figures.collect::<Vec<_>>(), [None, Some(10.0)]);
     assert_eq!(&*facts.agents[0].subject, "acme/support");
     assert!(facts.accounts.contains("acme"));
 }

@@ -5,10 +5,7 @@ use super::*;
 /// One agent without the days from `oldest` on, as a rule sees it that has always been watched.
 fn without(oldest: Option<&str>) -> Facts {
     let mut facts = facts("2026-11-23");
-    facts.agents = members(&[("acme", "support")])
-        .iter()
-        .map(AgentFacts::unread)
-        .collect();
+    facts.agents = unread(&[("acme", "support")]);
     facts.agents[0].missing_since = oldest.map(day);
     facts.watched_from.insert("stale".into(), TRACKING_START);
     facts
@@ -84,4 +81,20 @@ fn a_duration_beyond_the_calendar_is_never_over() {
     let missing = without(Some("2026-11-01"));
     assert!(stage.told(&missing, "2026-11-23T09:00:00Z").is_empty());
     assert!(stage.told(&missing, "2999-11-23T09:00:00Z").is_empty());
+}
+
+#[test]
+fn an_agent_that_is_renamed_while_it_is_pending_fires_in_time_under_its_new_name() {
+    let mut stage = Stage::new(settings(vec![rule("stale", MISSING)]));
+    let mut missing = without(Some("2026-11-22"));
+    assert!(stage.told(&missing, "2026-11-23T00:00:00Z").is_empty());
+    missing.agents[0].member.agent.name = "help".into();
+    missing.agents[0].subject = "acme/help".into();
+    assert!(stage.told(&missing, "2026-11-23T03:00:00Z").is_empty());
+    assert_eq!(stage.all(AlertState::Pending), ["acme/help "]);
+    stage.restart();
+    assert_eq!(
+        stage.told(&missing, "2026-11-23T06:00:00.001Z"),
+        ["+stale/acme/help"]
+    );
 }

@@ -1,5 +1,6 @@
 //! `alerts list`: the alerts and deliveries that the ledger remembers.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -18,6 +19,7 @@ pub(super) async fn list(common: &Common, format: Format, all: bool) -> Result<(
     let view = view::open(&config).await?;
     let mut alerts = view.alert_memory().await?.alerts;
     alerts.retain(|alert| all || alert.state != AlertState::Resolved);
+    alerts.sort_by_key(|alert| Reverse(notice(alert).map(|notice| notice.severity)));
     let deliveries = view.deliveries(all, DELIVERIES).await?;
     let disabled = view.disabled_hooks().await?;
     match format {
@@ -56,6 +58,7 @@ fn alerts_table(alerts: &[Alert]) -> String {
         "state",
         "since (UTC)",
         "hooks",
+        "as of the last evaluation",
     ];
     let mut table = table(header, &[]);
     for alert in alerts {
@@ -67,15 +70,22 @@ fn alerts_table(alerts: &[Alert]) -> String {
         } = &alert.key;
         let period = period.map_or("-".to_owned(), |day| day.to_string());
         let threshold = if threshold.is_empty() { "-" } else { threshold };
-        let hooks = if alert.hooks.is_empty() {
-            "-".to_owned()
-        } else {
-            alert.hooks.join(", ")
+        let hooks = match alert.told_hooks() {
+            hooks if hooks.is_empty() => "-".to_owned(),
+            hooks => Vec::from_iter(hooks.iter().map(String::as_str)).join(", "),
         };
         let (state, since) = (alert.state.as_str(), time(alert.since));
-        table.add_row([rule, subject, &*period, threshold, state, &since, &hooks]);
+        let title = notice(alert).map_or_else(|| "-".to_owned(), |notice| notice.title);
+        table.add_row([
+            rule, subject, &*period, threshold, state, &since, &hooks, &title,
+        ]);
     }
     format!("{}\n", table.trim_fmt())
+}
+
+/// What was last said of an alert; nothing of one that is pending.
+fn notice(alert: &Alert) -> Option<Notice> {
+    serde_json::from_str(&alert.notice).ok()
 }
 
 fn deliveries_table(deliveries: &[DeliveryRecord]) -> String {
@@ -152,17 +162,14 @@ fn alert_json(alert: &Alert) -> Value {
         state,
         since,
         fired_at,
-        limit_credits: _,
-        hooks,
-        notice,
+        ..
     } = alert;
     let mut json = key_json(key);
     json["state"] = state.as_str().into();
     json["since"] = instant(*since).into();
     json["fired_at"] = fired_at.map(instant).into();
-    json["hooks"] = json!(hooks);
-    json["notice"] =
-        serde_json::from_str::<Notice>(notice).map_or(Value::Null, |notice| json!(notice));
+    json["hooks"] = json!(alert.told_hooks());
+    json["notice"] = notice(alert).map_or(Value::Null, |notice| json!(notice));
     json
 }
 

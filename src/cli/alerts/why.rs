@@ -1,6 +1,6 @@
 //! `alerts why`: a rule, the figures that it uses, and what it makes of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::SecondsFormat;
@@ -8,7 +8,7 @@ use chrono::SecondsFormat;
 use super::super::{Common, Failure, load, print, view};
 use super::unknown;
 use crate::alert::{
-    self, Access, Check, Condition, Figures, Finding, Observation, Rule, Settings, Share,
+    self, Background, Check, Condition, Figures, Finding, Observation, Rule, Settings, Share,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::day::Day;
@@ -41,16 +41,27 @@ pub(super) async fn why(common: &Common, name: &str, on: Option<Day>) -> Result<
     let always = Watched {
         since: config.policy.history_start.start(),
         definition: rule.definition(),
+        // Periods that ended within the week before are still open.
+        evaluated: Some(today.plus(-7)),
+        open_periods: Vec::new(),
+        agents: BTreeSet::new(),
     };
-    let always = HashMap::from([(Arc::clone(&rule.name), always)]);
-    let watched = if on.is_some() {
-        &always
-    } else {
-        &memory.watched
+    let watched = match on {
+        Some(_) => HashMap::from([(Arc::clone(&rule.name), always)]),
+        None => memory.watched.clone(),
     };
-    // What FlowGent refuses is known to a running exporter alone; alerts of it are remembered.
-    let access = Arc::new(Access::default());
-    let facts = alert::observe(&view, &members, &settings, watched, access, today).await?;
+    let background = Background {
+        now: SystemClock.now(),
+        today,
+        is_certain: true,
+        has_synced: true,
+        watched: Arc::new(watched),
+        judged: Arc::new(memory.judged.clone()),
+        // What FlowGent refuses is known to a running exporter alone; alerts of it are remembered.
+        access: Arc::default(),
+        firing: HashSet::new(),
+    };
+    let facts = alert::observe(&view, &members, &settings, &background).await?;
     let observations = alert::judge(&settings.rules, &facts);
     print(heading(rule, today))?;
     if observations.is_empty() {
@@ -128,7 +139,7 @@ fn subject(observations: &[Observation<'_>], memory: &AlertMemory, has_state: bo
         .key
         .period
         .map_or(String::new(), |day| format!(", period from {day}"));
-    let mut lines = named(first.notice(None, SystemClock.now()).figures);
+    let mut lines = named(first.figures());
     for observation in observations {
         let title = match observation.finding {
             Finding::Budget { threshold, .. } => {

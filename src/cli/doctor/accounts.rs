@@ -84,7 +84,7 @@ async fn examine(account: &AccountSettings, client: Client) -> Finding {
     let mut listed = Vec::new();
     if account.discover {
         match client.list_agents().await {
-            Ok(agents) => listed = agents,
+            Ok(listing) => listed = listing.agents,
             Err(error) => return problem(error.to_string(), advice(&error)),
         }
     }

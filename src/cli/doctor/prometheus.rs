@@ -189,7 +189,7 @@ fn quoted(text: &str) -> String {
     )
 }
 
-/// What `expression` is now.
+/// What `expression` is now, in the order of the labels: databases give it in any.
 async fn query(http: &reqwest::Client, url: &Url, expression: &str) -> anyhow::Result<Vec<Sample>> {
     let mut asked = url.clone();
     asked
@@ -209,5 +209,7 @@ async fn query(http: &reqwest::Client, url: &Url, expression: &str) -> anyhow::R
         "{}",
         answer.error.unwrap_or(answer.status)
     );
-    Ok(answer.data.map(|data| data.result).unwrap_or_default())
+    let mut samples = answer.data.map(|data| data.result).unwrap_or_default();
+    samples.sort_by(|one, other| one.metric.cmp(&other.metric));
+    Ok(samples)
 }

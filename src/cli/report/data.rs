@@ -8,25 +8,35 @@ use crate::csv;
 use crate::tabulate::Amount;
 use crate::window::Range;
 
-/// A line for each row and bucket.
+/// A line for each row and bucket. Of agents, the last column says which have left.
 pub(super) fn csv(sheet: &Sheet) -> String {
     let mut text = String::new();
-    let subject: &[&str] = match &sheet.grouping {
-        Grouping::Agent => &["account", "agent"],
-        Grouping::Account => &["account"],
-        Grouping::Label(name) => &[name],
+    let (subject, last): (&[&str], &[&str]) = match &sheet.grouping {
+        Grouping::Agent => (&["account", "agent"], &["former"]),
+        Grouping::Account => (&["account"], &[]),
+        Grouping::Label(name) => (&[name], &[]),
     };
-    csv::push_line(&mut text, subject.iter().chain(&Amount::COLUMNS));
+    csv::push_line(
+        &mut text,
+        subject.iter().chain(&Amount::COLUMNS).chain(last),
+    );
     for row in &sheet.rows {
-        let subject: &[&str] = match &row.subject {
-            Subject::Agent { account, agent } => &[account, agent],
-            Subject::Account(account) => &[account],
-            Subject::Label(value) => &[value],
+        let (subject, last): (&[&str], &[&str]) = match &row.subject {
+            Subject::Agent {
+                account,
+                agent,
+                former,
+            } => (&[account, agent], &[csv::truth(former.is_some())]),
+            Subject::Account(account) => (&[account], &[]),
+            Subject::Label(value) => (&[value], &[]),
         };
         for (bucket, amount) in sheet.buckets.iter().zip(&row.sums.buckets) {
             let figures = amount.columns(*bucket);
-            let subject = subject.iter().copied();
-            csv::push_line(&mut text, subject.chain(figures.iter().map(String::as_str)));
+            let cells = subject
+                .iter()
+                .copied()
+                .chain(figures.iter().map(String::as_str));
+            csv::push_line(&mut text, cells.chain(last.iter().copied()));
         }
     }
     text
@@ -36,7 +46,11 @@ pub(super) fn csv(sheet: &Sheet) -> String {
 pub(super) fn json(sheet: &Sheet) -> String {
     let rows = sheet.rows.iter().map(|row| {
         let mut json = match &row.subject {
-            Subject::Agent { account, agent } => json!({"account": &**account, "agent": &**agent}),
+            Subject::Agent {
+                account,
+                agent,
+                former,
+            } => json!({"account": &**account, "agent": &**agent, "former": former.is_some()}),
             Subject::Account(account) => json!({"account": &**account}),
             Subject::Label(value) => json!({"label": sheet.grouping.title(), "value": value}),
         };

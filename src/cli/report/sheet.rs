@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::day::{TRACKING_START, Usage};
+use crate::ledger::Member;
 use crate::roster::{Agent, check_label_name};
 use crate::tabulate::{Amount, Step, tabulate};
 use crate::window::Range;
@@ -25,6 +26,8 @@ pub(super) enum Subject {
     Agent {
         account: Arc<str>,
         agent: Arc<str>,
+        /// The identifier of one that has left: another may bear its name now.
+        former: Option<Arc<str>>,
     },
     Account(Arc<str>),
     /// The value of the label; empty of agents that do not have it, as in a matcher.
@@ -80,8 +83,8 @@ impl Sheet {
     }
 
     /// Adds what an agent used to its row and to the total.
-    pub(super) fn add(&mut self, agent: &Agent, sums: &Sums) {
-        let subject = self.grouping.subject(agent);
+    pub(super) fn add(&mut self, member: &Member, sums: &Sums) {
+        let subject = self.grouping.subject(member);
         let place = match self.places.get(&subject) {
             Some(place) => *place,
             None => {
@@ -140,6 +143,12 @@ impl Sums {
         }
     }
 
+    /// Whether anything was used, or may have been.
+    pub(super) fn is_telling(&self) -> bool {
+        let is_telling = |amount: &Amount| amount.known_credits > 0.0 || amount.missing_days > 0;
+        is_telling(&self.whole) || is_telling(&self.before)
+    }
+
     /// Adds another row's.
     pub(super) fn add(&mut self, other: &Self) {
         for (amount, other) in self.buckets.iter_mut().zip(&other.buckets) {
@@ -178,11 +187,13 @@ impl Grouping {
     }
 
     /// Whose row an agent is added to.
-    fn subject(&self, agent: &Agent) -> Subject {
+    fn subject(&self, member: &Member) -> Subject {
+        let agent = &member.agent;
         match self {
             Self::Agent => Subject::Agent {
                 account: Arc::clone(&agent.account),
                 agent: Arc::clone(&agent.name),
+                former: member.left_on.map(|_| Arc::clone(&agent.id)),
             },
             Self::Account => Subject::Account(Arc::clone(&agent.account)),
             Self::Label(name) => {
@@ -228,7 +239,12 @@ impl FromStr for Grouping {
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Agent { account, agent } => write!(f, "{account}/{agent}"),
+            Self::Agent {
+                account,
+                agent,
+                former: None,
+            } => write!(f, "{account}/{agent}"),
+            Self::Agent { account, agent, .. } => write!(f, "{account}/{agent} (former)"),
             Self::Account(account) => f.write_str(account),
             Self::Label(value) if value.is_empty() => f.write_str("(none)"),
             Self::Label(value) => f.write_str(value),

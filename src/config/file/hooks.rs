@@ -84,6 +84,9 @@ pub(in crate::config) struct Hook {
     pub(in crate::config) port: Option<Spanned<i64>>,
     /// E-mail: `starttls`, `tls` or `none`. Default: `starttls`.
     pub(in crate::config) encryption: Option<Text>,
+    /// E-mail: what the server is greeted with: a full name or an address. Default: the host's full name, or its
+    /// address.
+    pub(in crate::config) hello: Option<Text>,
     /// E-mail: the sender.
     pub(in crate::config) from: Option<Text>,
     /// E-mail: the recipients.

@@ -7,7 +7,7 @@ use url::Url;
 use super::{Checked, duration_between};
 use crate::config::diagnostics::Fault;
 use crate::config::file::Condition;
-use crate::day::Day;
+use crate::day::{Day, TRACKING_START};
 use crate::roster::{self, Pattern, printable};
 
 /// The highest share of a budget that can be told of.
@@ -145,16 +145,16 @@ pub(in crate::config) fn anchor_day(day: i64) -> Checked<u32> {
         .ok_or_else(|| Fault::new(format!("anchor_day {day} is not between 1 and 31")))
 }
 
-/// The first day that counts for a total. It may lie ahead.
-pub(in crate::config) fn budget_start(text: &str, history_start: Day) -> Checked<Day> {
+/// The first day that counts for a total. It may lie ahead, or before the history start.
+pub(in crate::config) fn budget_start(text: &str) -> Checked<Day> {
     let day: Day = text
         .parse()
         .map_err(|error: crate::day::DayError| Fault::new(error.to_string()))?;
-    if day < history_start {
+    if day < TRACKING_START {
         return Err(Fault::new(format!(
-            "start {day} lies before {history_start}, the first day of interest"
+            "start {day} lies before {TRACKING_START}, when tracking started"
         ))
-        .help("`history_start` in `[schedule]` says from which day on usage is asked for"));
+        .help("usage of earlier days is not known to anyone"));
     }
     Ok(day)
 }
@@ -179,10 +179,9 @@ mod tests {
         assert!(factor(1.1).is_ok() && factor(1.0).is_err());
         assert!(longer_than("1h").is_ok() && longer_than("59m 59s").is_err());
         assert!(longer_than("30days").is_ok() && longer_than("30days 1s").is_err());
-        let start: Day = "2026-01-01".parse().unwrap();
-        assert!(budget_start("2026-01-01", start).is_ok());
-        assert!(budget_start("2099-01-01", start).is_ok());
-        assert!(budget_start("2025-12-31", start).is_err());
+        assert!(budget_start("2025-05-28").is_ok());
+        assert!(budget_start("2099-01-01").is_ok());
+        assert!(budget_start("2025-05-27").is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::NaiveTime;
 use chrono_tz::{TZ_VARIANTS, Tz};
 use lettre::message::Mailbox;
+use lettre::transport::smtp::extension::ClientId;
 use url::{Host, Url};
 
 use super::{Checked, duration_between};
@@ -121,6 +122,15 @@ fn not_public<S: AsRef<str>>(host: &Host<S>) -> Option<&'static str> {
         Host::Ipv4(address) => hook::not_public(IpAddr::V4(*address)),
         Host::Ipv6(address) => hook::not_public(IpAddr::V6(*address)),
     }
+}
+
+/// What a mail server is greeted with.
+pub(in crate::config) fn hello(text: &str) -> Checked<ClientId> {
+    hook::hello(text).ok_or_else(|| {
+        let shown = printable(text);
+        Fault::new(format!("`{shown}` is neither a full name nor an address"))
+            .help("write a name with its domain, such as `alerts.example.org`, or `[192.0.2.1]`")
+    })
 }
 
 /// A secret of Standard Webhooks.

@@ -134,6 +134,7 @@ fn the_other_kinds_are_as_they_are_written() {
         host,
         port: 465,
         encryption: Encryption::Tls,
+        hello: Some(hello),
         credentials: Some((user, SecretSource::Environment(_))),
         from,
         to,
@@ -142,6 +143,7 @@ fn the_other_kinds_are_as_they_are_written() {
         panic!("{:?}", config.hooks[5]);
     };
     assert_eq!([host, user], ["smtp.example.org", "credits@example.org"]);
+    assert_eq!(hello.to_string(), "alerts.example.org");
     assert_eq!(from.to_string(), "Credits <credits@example.org>");
     assert_eq!(to.len(), 1);
     let Kind::Whatsapp {

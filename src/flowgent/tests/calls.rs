@@ -344,7 +344,7 @@ async fn the_agents_of_an_account_are_listed() {
     let bodies = [listing, leaking].map(|body| Act::Send(answer(200, "", body.to_string())));
     let mut server = Server::start(bodies.to_vec()).await;
     let client = patient(&server);
-    let agents = client.list_agents().await.unwrap();
+    let agents = client.list_agents().await.unwrap().agents;
     assert_eq!(agents.len(), 2);
     assert_eq!(
         (&*agents[0].id, agents[0].name.as_deref()),

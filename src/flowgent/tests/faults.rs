@@ -29,7 +29,15 @@ async fn every_status_has_its_error_and_only_the_passing_ones_are_tried_again() 
     let cases = [
         (401, body("API key is required", ""), MissingKey, 1),
         (401, body("Invalid API key", "x"), InvalidKey, 1),
-        (401, "<p>who are you".into(), InvalidKey, 1),
+        (
+            401,
+            "<p>who are you".into(),
+            Unexpected {
+                status: 401,
+                body: "<p>who are you".into(),
+            },
+            1,
+        ),
         (402, String::new(), NoCredits, 1),
         (403, body("Access denied", "x"), AccessDenied, 1),
         (

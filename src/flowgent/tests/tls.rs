@@ -36,10 +36,30 @@ fn certificates(host: &str) -> (String, CertificateDer<'static>, PrivateKeyDer<'
     (pem, certificate.into(), key.into())
 }
 
+/// The certificate of a server for `host` that has signed itself, as an authority would, as PEM and as it is,
+/// and its key.
+fn self_signed(host: &str) -> (String, CertificateDer<'static>, PrivateKeyDer<'static>) {
+    let mut server = CertificateParams::new([host.to_owned()]).unwrap();
+    server.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let certificate = server.self_signed(&key).unwrap();
+    (certificate.pem(), certificate.into(), key.into())
+}
+
 impl TlsServer {
     /// Starts one whose certificate is for `host`.
     pub(crate) async fn start(host: &str) -> Self {
-        let (pem, certificate, key) = certificates(host);
+        Self::with(certificates(host)).await
+    }
+
+    /// Starts one that vouches for itself.
+    pub(crate) async fn self_signed(host: &str) -> Self {
+        Self::with(self_signed(host)).await
+    }
+
+    async fn with(
+        (pem, certificate, key): (String, CertificateDer<'static>, PrivateKeyDer<'static>),
+    ) -> Self {
         let mut ca = NamedTempFile::new().unwrap();
         ca.write_all(pem.as_bytes()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -96,11 +116,46 @@ async fn a_server_whose_authority_is_in_the_ca_file_is_asked() {
 }
 
 #[tokio::test]
+async fn a_server_that_has_signed_itself_is_asked_if_its_own_certificate_is_the_ca_file() {
+    let server = TlsServer::self_signed("127.0.0.1").await;
+    let client = server.client(server.roots(), &Telemetry::new());
+    assert_eq!(usage(&client).await.unwrap().agent_id, "support");
+    let other = TlsServer::self_signed("127.0.0.1").await;
+    let elsewhere = TlsServer::self_signed("flowgent.ai").await;
+    for (server, roots, reason) in [
+        (
+            &server,
+            other.roots(),
+            "it has signed itself: put exactly this certificate",
+        ),
+        (
+            &server,
+            Roots::Bundled,
+            "it has signed itself: put exactly this certificate",
+        ),
+        (
+            &elsewhere,
+            elsewhere.roots(),
+            "connect by a name that the certificate is for",
+        ),
+    ] {
+        let error = usage(&server.client(roots, &Telemetry::new()))
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains(reason), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_nobody_vouches_for_is_told_why_and_gets_no_request() {
     let unknown = TlsServer::start("127.0.0.1").await;
     let elsewhere = TlsServer::start("flowgent.ai").await;
     for (server, roots, reason) in [
-        (&unknown, Roots::Bundled, "UnknownIssuer"),
+        (
+            &unknown,
+            Roots::Bundled,
+            "UnknownIssuer: put the certificate of its authority",
+        ),
         // Its authority is called the same, but has another key.
         (&unknown, elsewhere.roots(), "BadSignature"),
         (&elsewhere, elsewhere.roots(), "not valid for name"),

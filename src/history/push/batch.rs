@@ -153,6 +153,8 @@ pub(super) mod tests {
                 labels: Arc::default(),
             },
             number: AgentNumber(1),
+            unlisted_since: None,
+            left_on: None,
         }
     }
 

@@ -200,7 +200,7 @@ impl Pusher {
         let mut pass = Pass {
             pusher: self,
             summary: Summary {
-                place: receiver.origin(),
+                place: receiver.name().to_owned(),
                 ..Summary::default()
             },
             receiver,
@@ -438,7 +438,7 @@ impl Pass<'_> {
                 }
             }
         }
-        Err(not_there(&self.receiver.origin(), agent, sample, last))
+        Err(not_there(self.receiver.name(), agent, sample, last))
     }
 
     /// A sample whose place is taken: what the database has cannot be changed, so there is nothing more to

@@ -65,7 +65,7 @@ impl<'a> Receiver<'a> {
                     return Err(SendError::new(format!(
                         "{}: the path of its URL does not tell where it answers queries: set `query_url` \
                          in [push], or `read_back = false`",
-                        place.origin()
+                        place.name()
                     )));
                 };
                 Some(place.with_path(|_| path))
@@ -88,9 +88,9 @@ impl<'a> Receiver<'a> {
         })
     }
 
-    /// What it is called in errors and logs: scheme, host and port.
-    pub(super) fn origin(&self) -> String {
-        self.write.origin()
+    /// What it is called in errors and logs: scheme, host and port, or where a secret URL is found.
+    pub(super) fn name(&self) -> &str {
+        self.write.name()
     }
 
     /// What the ledger knows it by: something that is another one wherever other series are written, and
@@ -197,7 +197,7 @@ pub(super) enum Shown {
 /// Why it cannot.
 pub async fn reach(settings: &Settings) -> Result<String, String> {
     let place = written_to(settings).map_err(|error| error.text)?;
-    let reached = hook::reach_url(place.url(), settings.allow_private).await;
+    let reached = hook::reach_place(&place, settings.allow_private).await;
     reached.map_err(|error| error.text)
 }
 

@@ -43,6 +43,8 @@ pub(super) fn verdict(status: Option<u16>, said: &str) -> Verdict {
         }
     }
     match status {
+        // A success that is none of the database's own, such as a portal's page.
+        200..300 => Verdict::Later,
         // Request Timeout, Too Many Requests, and everything that went wrong on the other side.
         408 | 429 | 500.. => Verdict::Later,
         // Bad Request, Conflict, Content Too Large, Unprocessable Content.
@@ -58,6 +60,7 @@ mod tests {
     #[test]
     fn statuses_and_words_tell_what_to_do() {
         for (status, said, expected) in [
+            (200, "<html>", Verdict::Later),
             (500, "", Verdict::Later),
             (502, "index out of bounds", Verdict::Later),
             (503, "", Verdict::Later),

@@ -13,14 +13,15 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
 use lettre::transport::smtp::commands::{Ehlo, Starttls};
 use lettre::transport::smtp::extension::{ClientId, Extension, ServerInfo};
 use lettre::transport::smtp::response::Response;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::hello::greeting;
 use crate::flowgent::error::printable;
+use crate::flowgent::{Roots, trust};
+use crate::hook::post::chain;
 use crate::hook::target::{dial, not_public, resolve};
 use crate::hook::{Encryption, SendError, one_line};
 
@@ -38,9 +39,11 @@ pub(in crate::hook) struct Server {
     pub(in crate::hook) port: u16,
     /// How connections to it are secured.
     pub(in crate::hook) encryption: Encryption,
+    /// What it is greeted with; by default the host's full name, or its address.
+    pub(in crate::hook) hello: Option<ClientId>,
     /// Whether it may have a private address.
     pub(in crate::hook) allow_private: bool,
-    /// Certificates that are trusted instead of the usual ones.
+    /// Certificates that are trusted instead of the usual ones, read at every try, as secrets are.
     pub(in crate::hook) ca_file: Option<PathBuf>,
 }
 
@@ -58,7 +61,9 @@ impl Server {
         let dialled = dial(&addresses).await;
         let (mut stream, peer) =
             dialled.map_err(|error| self.failed(&format!("cannot connect: {error}")))?;
-        let hello = ClientId::default();
+        let own = stream.local_addr();
+        let own = own.map_err(|error| self.failed(&format!("cannot connect: {error}")))?;
+        let hello = greeting(self.hello.as_ref(), &ClientId::default(), own.ip());
         let connected = match self.encryption {
             Encryption::None => {
                 let stream = Bounded::new(stream, peer, Vec::new());
@@ -92,40 +97,15 @@ impl Server {
     {
         let name = ServerName::try_from(self.host.clone())
             .map_err(|_| self.failed("the host is no name that a certificate could be for"))?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| self.failed(&format!("TLS: {error}")))?
-            .with_root_certificates(self.roots()?)
-            .with_no_client_auth();
+        let file = self.ca_file.clone();
+        let roots = file.map_or(Roots::Bundled, Roots::File);
+        let config = trust::client_config(&roots).map_err(|error| self.failed(&chain(&error)))?;
         let connector = TlsConnector::from(Arc::new(config));
         let connected = connector.connect(name, stream).await;
-        connected.map_err(|error| self.failed(&format!("TLS: {error}")))
-    }
-
-    /// Who is trusted to vouch for the server. A file is read at every try, as secrets are.
-    fn roots(&self) -> Result<RootCertStore, SendError> {
-        let mut roots = RootCertStore::empty();
-        let Some(path) = &self.ca_file else {
-            roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.to_vec());
-            return Ok(roots);
-        };
-        let unusable = |reason: String| {
-            let path = path.display();
-            self.failed(&format!("cannot read certificates from {path}: {reason}"))
-        };
-        let found =
-            CertificateDer::pem_file_iter(path).map_err(|error| unusable(error.to_string()))?;
-        for certificate in found {
-            let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-            roots
-                .add(certificate)
-                .map_err(|error| unusable(error.to_string()))?;
-        }
-        if roots.is_empty() {
-            return Err(unusable("there is none".to_owned()));
-        }
-        Ok(roots)
+        connected.map_err(|error| {
+            let advice = trust::advice(&error).map_or_else(String::new, |text| format!(": {text}"));
+            self.failed(&format!("TLS: {error}{advice}"))
+        })
     }
 }
 

@@ -85,8 +85,12 @@ fn remembered(notice: &Notice, state: AlertState, since: &str) -> Alert {
         state,
         since: at(since),
         fired_at: Some(notice.started_at),
-        limit_credits: 0.0,
-        hooks: vec!["ops".to_owned()],
+        hooks: ["ops".to_owned()].into(),
+        over_hooks: ["ops".to_owned()].into(),
+        agent: None,
+        days: Vec::new(),
+        below_since: None,
+        is_closed: false,
         notice: serde_json::to_string(notice).unwrap(),
     }
 }
@@ -298,7 +302,7 @@ async fn what_fires_is_told_again_and_what_is_over_for_a_while() {
         ),
         remembered(&of_rule("pending"), AlertState::Pending, NOW),
         Alert {
-            hooks: vec!["others".to_owned()],
+            hooks: ["others".to_owned()].into(),
             ..remembered(&of_rule("of others"), AlertState::Firing, NOW)
         },
         Alert {
@@ -475,4 +479,61 @@ async fn credentials_are_sent_and_never_shown() {
         );
         assert!(!format!("{alertmanager:?}").contains("canary"));
     }
+}
+
+#[tokio::test]
+async fn an_episode_keeps_its_labels_and_start_whatever_its_figures_and_the_next_one_starts_anew() {
+    let mut servers = [Server::start(vec![ok(), ok(), ok()]).await];
+    let alertmanager = alertmanager(&servers);
+    let figures = |title: &str, started_at: &str| Notice {
+        title: title.to_owned(),
+        text: title.to_owned(),
+        started_at: at(started_at),
+        ..firing()
+    };
+    let start = "2026-11-23T00:10:00Z";
+    let (first, again) = (figures("80%", start), figures("91%", start));
+    let next = figures("85%", "2026-11-23T11:00:00Z");
+    let mut seen = Vec::new();
+    for notice in [first, again, next] {
+        let alert = remembered(&notice, AlertState::Firing, start);
+        alertmanager.resend(&[alert], at(NOW)).await.unwrap();
+        seen.push(posted(&mut servers[0]).await.remove(0));
+    }
+    assert_eq!(seen[0]["labels"], seen[1]["labels"]);
+    assert_eq!(seen[0]["startsAt"], seen[1]["startsAt"]);
+    assert_eq!(seen[1]["annotations"]["summary"], "91%");
+    assert_eq!(seen[1]["labels"], seen[2]["labels"]);
+    assert_eq!(seen[2]["startsAt"], "2026-11-23T11:00:00Z");
+}
+
+#[tokio::test]
+async fn nothing_that_a_clock_ahead_has_left_is_in_the_future() {
+    let mut servers = [Server::start(vec![ok(), ok()]).await];
+    let alertmanager = alertmanager(&servers);
+    let ahead = "2026-12-13T00:10:00Z";
+    let fires = Notice {
+        started_at: at(ahead),
+        ..of_rule("fires")
+    };
+    let over = Notice {
+        rule: "over".to_owned(),
+        started_at: at(ahead),
+        resolved_at: Some(at(ahead)),
+        ..resolved()
+    };
+    let both = message(vec![over.clone(), fires.clone()]);
+    alertmanager.send(&both).await.unwrap();
+    for alert in posted(&mut servers[0]).await {
+        assert_eq!(alert["startsAt"], NOW);
+        let is_over = alert["labels"]["alertname"] == "over";
+        let end = if is_over { NOW } else { "2026-11-23T12:04:00Z" };
+        assert_eq!(alert["endsAt"], end);
+    }
+    let alerts = [
+        remembered(&over, AlertState::Resolved, ahead),
+        remembered(&fires, AlertState::Firing, ahead),
+    ];
+    assert_eq!(alertmanager.resend(&alerts, at(NOW)).await.unwrap(), 1);
+    assert_eq!(rules(&posted(&mut servers[0]).await), ["fires"]);
 }

@@ -1,5 +1,6 @@
 //! Errors that receivers answer with: in time, and without tokens.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -43,11 +44,12 @@ async fn an_error_that_comes_late_is_told_before_the_time_is_over() {
         ),
     ] {
         let address = late_and_endless(status, settings.timeout.mul_f64(0.6)).await;
-        let (webhook, _url) = webhook(&settings, &format!("http://{address}/"));
+        let (webhook, url) = webhook(&settings, &format!("http://{address}/"));
         let message = message(vec![firing()]);
         let sent = tokio::time::timeout(settings.timeout, webhook.send(&message)).await;
         let error = sent.expect("no answer").unwrap_err();
-        assert_eq!(error.text, format!("http://{address}: {status}"));
+        let expected_text = format!("the URL in {}: {status}", url.source());
+        assert_eq!(error.text, expected_text);
         assert_eq!((error.retry_after, error.gone), expected);
     }
 }
@@ -82,4 +84,30 @@ async fn what_can_be_a_token_is_withheld_and_nothing_else_is() {
         );
         assert_eq!(error.text.ends_with(said), !is_withheld, "{path}: {error}");
     }
+}
+
+#[tokio::test]
+async fn a_body_in_gzip_is_read_and_one_that_is_none_counts_by_its_status() {
+    let head = "content-encoding: gzip\r\ncontent-type: application/json\r\n";
+    let packed = gzip(br#"{"ok":false}"#);
+    for (body, is_taken) in [(packed, false), (b"{\"ok\":false}".to_vec(), true)] {
+        let length = format!("content-length: {}\r\n\r\n", body.len());
+        let reply = [
+            b"HTTP/1.1 200 OK\r\n",
+            head.as_bytes(),
+            length.as_bytes(),
+            &body,
+        ]
+        .concat();
+        let server = Server::start(vec![Act::Send(reply)]).await;
+        let (webhook, _url) = webhook(&settings(), &server.url);
+        let sent = webhook.send(&message(vec![firing()])).await;
+        assert_eq!(sent.is_ok(), is_taken, "{sent:?}");
+    }
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    packer.write_all(text).unwrap();
+    packer.finish().unwrap()
 }

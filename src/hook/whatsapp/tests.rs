@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::ManualClock;
 use crate::flowgent::transport::HttpClient;
+use crate::flowgent::wire::TemplateAnswer;
 use crate::flowgent::{self, Roots};
 use crate::hook::tests::{at, message::message};
 use crate::secret::Secret;
@@ -189,6 +190,34 @@ async fn what_flowgent_says_is_told_with_when_to_come_again() {
     assert_eq!(stage.sent(), []);
     hook.send(&to_number(&["one"])).await.unwrap();
     assert_eq!(stage.sent().len(), 1);
+}
+
+#[test]
+fn only_a_message_with_an_id_and_no_error_was_sent() {
+    let judged = |answer: &str| {
+        let answer: TemplateAnswer = serde_json::from_str(answer).unwrap();
+        answer.sent().map(str::to_owned)
+    };
+    let sent = r#"{"messaging_product":"whatsapp","contacts":[],"messages":[{"id":"wamid.1"}]}"#;
+    assert_eq!(judged(sent), Ok("wamid.1".to_owned()));
+    for (answer, reason) in [
+        ("{}", "it names no message that was sent"),
+        (r#"{"messages":[]}"#, "it names no message that was sent"),
+        (
+            r#"{"error":"Internal server error"}"#,
+            r#"it says: "Internal server error""#,
+        ),
+        (
+            r#"{"error":{"code":132001},"message":"no such template"}"#,
+            r#"it says: {"code":132001}: no such template"#,
+        ),
+        (
+            r#"{"messages":[{"id":"wamid.1"}],"error":"held"}"#,
+            r#"it says: "held""#,
+        ),
+    ] {
+        assert_eq!(judged(answer), Err(reason.to_owned()), "{answer}");
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Alerts, and what was sent of them.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -35,7 +37,7 @@ struct AlertBody<'a> {
     severity: Option<Severity>,
     title: Option<String>,
     text: Option<String>,
-    hooks: &'a [String],
+    hooks: &'a BTreeSet<String>,
 }
 
 /// Which alert.
@@ -88,10 +90,8 @@ impl<'a> AlertBody<'a> {
             key,
             state,
             since,
-            fired_at: _,
-            limit_credits: _,
-            hooks,
             notice,
+            ..
         } = alert;
         // None was told of what is about to fire.
         let notice = serde_json::from_str::<Notice>(notice).ok();
@@ -106,7 +106,7 @@ impl<'a> AlertBody<'a> {
             severity,
             title,
             text,
-            hooks,
+            hooks: alert.told_hooks(),
         }
     }
 }

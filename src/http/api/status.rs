@@ -47,6 +47,7 @@ struct LastSyncBody<'a> {
     revised_days: usize,
     absent_days: usize,
     problems: Vec<ProblemBody<'a>>,
+    warnings: Vec<String>,
 }
 
 /// One kind of thing that went wrong with an account or with some of its agents.
@@ -141,6 +142,7 @@ impl<'a> LastSyncBody<'a> {
             revised_days,
             absent_days,
             problems,
+            notes,
             agent_problems: _,
         } = last;
         Self {
@@ -154,6 +156,7 @@ impl<'a> LastSyncBody<'a> {
             revised_days: *revised_days,
             absent_days: *absent_days,
             problems: problems.iter().map(ProblemBody::new).collect(),
+            warnings: notes.iter().map(ToString::to_string).collect(),
         }
     }
 }

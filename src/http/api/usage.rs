@@ -14,7 +14,8 @@ use super::page::Page;
 use super::{ledger, unreadable};
 use crate::csv;
 use crate::day::{Day, DayError};
-use crate::ledger::Member;
+use crate::former::Once;
+use crate::ledger::{LedgerError, Member, View};
 use crate::nearest::nearest;
 use crate::roster::printable;
 use crate::tabulate::{Amount, Step, tabulate};
@@ -53,6 +54,7 @@ struct AgentUsage<'a> {
     account: &'a str,
     agent: &'a str,
     agent_id: &'a str,
+    former: bool,
     #[serde(flatten)]
     whole: Amount,
     buckets: Vec<Bucket>,
@@ -89,7 +91,9 @@ pub(super) async fn usage(state: &State, asked: &Asked<'_>, form: Form) -> Resul
     let range = range(&query, state.clock.today())?;
     let step = step(&query)?;
     let view = ledger(state)?;
-    let members = state.board.members();
+    let today = state.clock.today();
+    let members = with_former(&view, &state.board.members(), range.start()).await;
+    let members = members.map_err(|error| unreadable(&error))?;
     let all = selected(&members, &query)?;
     let total = all.len();
     let fitting = (MOST_DAYS_OF_AGENTS / range.days()).max(1) as usize;
@@ -98,9 +102,17 @@ pub(super) async fn usage(state: &State, asked: &Asked<'_>, form: Form) -> Resul
     let numbers = places.iter().map(|place| members[*place].number).collect();
     let buckets: Vec<Range> = step.buckets(range).collect();
     let cut = buckets.clone();
+    let chosen: Vec<&Member> = all.iter().map(|place| &members[*place]).collect();
+    let (start, end) = (range.start(), range.end());
+    let once = Once::read(&view, &chosen, (start, end), today).await;
+    let once = once.map_err(|error| unreadable(&error))?;
+    let shown_members: Vec<Member> = places.iter().map(|place| members[*place].clone()).collect();
+    let mut order = shown_members.into_iter();
     let amounts = view
-        .each_usage(numbers, range.start(), range.end(), move |known| {
-            tabulate(cut.iter().copied(), known).collect()
+        .each_usage(numbers, start, end, move |known| {
+            let member = order.next();
+            let own = member.as_ref().map(|member| once.days(member, known));
+            tabulate(cut.iter().copied(), own.as_deref().unwrap_or(known)).collect()
         })
         .await
         .map_err(|error| unreadable(&error))?;
@@ -127,6 +139,31 @@ pub(super) async fn usage(state: &State, asked: &Asked<'_>, form: Form) -> Resul
     Ok(reply)
 }
 
+/// The agents that are there, and after them those that have left and may have days from `start` on.
+async fn with_former(
+    view: &View,
+    members: &Arc<[Member]>,
+    start: Day,
+) -> Result<Arc<[Member]>, LedgerError> {
+    let numbers = members.iter().map(|member| member.number).collect();
+    let mut absent = view.absent(numbers, start).await?;
+    if absent.is_empty() {
+        return Ok(Arc::clone(members));
+    }
+    absent.sort_by(|one, other| {
+        let order = |member: &Member| {
+            let agent = &member.agent;
+            (
+                Arc::clone(&agent.account),
+                Arc::clone(&agent.name),
+                member.number,
+            )
+        };
+        order(one).cmp(&order(other))
+    });
+    Ok(members.iter().cloned().chain(absent).collect())
+}
+
 impl Sheet {
     fn reply(&self, as_csv: bool) -> Reply {
         if as_csv {
@@ -147,6 +184,7 @@ impl Sheet {
                 account: &agent.account,
                 agent: &agent.name,
                 agent_id: &agent.id,
+                former: self.members[*place].left_on.is_some(),
                 whole,
                 buckets: buckets
                     .map(|(bucket, amount)| Bucket {
@@ -170,14 +208,16 @@ impl Sheet {
 
     fn csv(&self) -> String {
         let mut text = String::new();
-        let agent = ["account", "agent"];
-        csv::push_line(&mut text, agent.iter().chain(&Amount::COLUMNS));
+        let (agent, last) = (["account", "agent"], ["former"]);
+        csv::push_line(&mut text, agent.iter().chain(&Amount::COLUMNS).chain(&last));
         for (place, amounts) in self.places.iter().zip(&self.amounts) {
-            let agent = &self.members[*place].agent;
+            let Member { agent, left_on, .. } = &self.members[*place];
+            let last = [csv::truth(left_on.is_some())];
             for (bucket, amount) in self.buckets.iter().zip(amounts) {
                 let figures = amount.columns(*bucket);
                 let names = [&*agent.account, &*agent.name].into_iter();
-                csv::push_line(&mut text, names.chain(figures.iter().map(String::as_str)));
+                let cells = names.chain(figures.iter().map(String::as_str));
+                csv::push_line(&mut text, cells.chain(last));
             }
         }
         text

@@ -135,14 +135,14 @@ impl Known {
         });
         let [firing, pending, resolved] = read.alerts;
         let group = |id, title, empty, (alerts, more): (Vec<Alert>, usize)| {
-            // What is over, or told by another threshold, takes a line.
-            let told = super::told(&alerts);
-            let view = |alert: &Alert| {
-                let is_told = told.contains(&alert) && alert.state != AlertState::Resolved;
-                AlertView::of(alert, is_told, now)
+            let views = match id {
+                // A card per budget, which names the lower thresholds.
+                "firing" => super::cards(&alerts, now),
+                _ => alerts
+                    .iter()
+                    .map(|alert| AlertView::of(alert, alert.state != AlertState::Resolved, now))
+                    .collect(),
             };
-            let mut views: Vec<AlertView> = alerts.iter().map(view).collect();
-            views.sort_by_key(|view| !view.is_told);
             Group {
                 id,
                 title,

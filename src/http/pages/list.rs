@@ -349,6 +349,8 @@ mod tests {
         let members = (1..).zip(list).map(|(number, (account, name, ..))| Member {
             agent: agent(account, name),
             number: AgentNumber(number),
+            unlisted_since: None,
+            left_on: None,
         });
         let series = list
             .iter()

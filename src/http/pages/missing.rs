@@ -126,6 +126,8 @@ mod tests {
                     labels: Default::default(),
                 },
                 number: AgentNumber(number),
+                unlisted_since: None,
+                left_on: None,
             })
             .collect();
         let links = |account: &str, name: &str| -> Vec<String> {

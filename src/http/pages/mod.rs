@@ -217,7 +217,8 @@ struct AlertView {
     since: Moment,
 }
 
-/// Of each rule and subject one alert: of several thresholds that of which somebody was told.
+/// Of each rule and subject one alert: of several thresholds the most severe, and of those the highest.
+/// The alerts begin with the most severe.
 fn told(alerts: &[Alert]) -> Vec<&Alert> {
     let mut told: Vec<&Alert> = Vec::new();
     for alert in alerts {
@@ -225,12 +226,39 @@ fn told(alerts: &[Alert]) -> Vec<&Alert> {
             (&other.key.rule, &other.key.subject) == (&alert.key.rule, &alert.key.subject)
         };
         match told.iter_mut().find(is_same) {
-            Some(other) if other.hooks.is_empty() => *other = alert,
+            Some(other) if represents(alert, other) => *other = alert,
             Some(_) => {}
             None => told.push(alert),
         }
     }
     told
+}
+
+/// The alerts that fire, a card for each rule and subject.
+fn cards(alerts: &[Alert], now: DateTime<Utc>) -> Vec<AlertView> {
+    let card = |alert: &&Alert| {
+        let others = alerts.iter().filter(|other| {
+            (&other.key.rule, &other.key.subject) == (&alert.key.rule, &alert.key.subject)
+                && other.key != alert.key
+        });
+        let others: Vec<&str> = others.map(|other| &*other.key.threshold).collect();
+        let mut card = AlertView::of(alert, true, now);
+        if !others.is_empty() {
+            card.lines
+                .push(format!("Also reached: {}.", others.join(", ")));
+        }
+        card
+    };
+    told(alerts).iter().map(card).collect()
+}
+
+/// Whether `alert` says more than `other`, which is of the same rule and subject.
+fn represents(alert: &Alert, other: &Alert) -> bool {
+    let weight = |alert: &Alert| {
+        let notice = serde_json::from_str::<Notice>(&alert.notice).ok()?;
+        Some((notice.severity, notice.figures.threshold_ratio))
+    };
+    weight(alert) > weight(other)
 }
 
 impl AlertView {

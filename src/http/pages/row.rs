@@ -121,6 +121,8 @@ mod tests {
                 labels: Default::default(),
             },
             number: AgentNumber(1),
+            unlisted_since: None,
+            left_on: None,
         }
     }
 

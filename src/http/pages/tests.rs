@@ -60,7 +60,7 @@ impl Scene {
         let numbers = ledger.register(identities.collect()).await.unwrap();
         let members = agents.into_iter().zip(numbers);
         let members: Vec<Member> = members
-            .map(|(agent, number)| Member { agent, number })
+            .map(|(agent, number)| Member::present(agent, number))
             .collect();
         let board = Board::default();
         board.open(crate::ledger::View::clone(&ledger));
@@ -317,6 +317,7 @@ fn many_troubles(scene: &Scene) {
             api_key: SecretSource::File(format!("/etc/keys/{place}.key").into()),
             labels: Default::default(),
             discover: false,
+            max_discovered: 10_000,
             agents_file: None,
             agents: Vec::new(),
         })

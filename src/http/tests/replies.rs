@@ -17,6 +17,8 @@ fn enrol(running: &Running, number: usize) {
             labels: Arc::new(BTreeMap::from([("team".to_owned(), "cx".to_owned())])),
         },
         number: AgentNumber(i64::try_from(place).unwrap()),
+        unlisted_since: None,
+        left_on: None,
     };
     let board = &running.state.board;
     board.enrol((0..number).map(member).collect());

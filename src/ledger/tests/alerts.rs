@@ -1,5 +1,6 @@
 //! What is remembered of alerts, and what is to be told of them.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use chrono::TimeDelta;
@@ -23,8 +24,12 @@ pub(super) fn alert(key: AlertKey) -> Alert {
         state: AlertState::Firing,
         since: noon(0),
         fired_at: Some(noon(0)),
-        limit_credits: 5000.0,
-        hooks: vec!["ops".to_owned()],
+        hooks: ["ops".to_owned()].into(),
+        over_hooks: BTreeSet::new(),
+        agent: Some(AgentNumber(7)),
+        days: vec![day(3), day(5)],
+        below_since: Some(day(4)),
+        is_closed: false,
         notice: "{\"title\":\"half is used\"}".to_owned(),
     }
 }
@@ -53,6 +58,9 @@ fn watched(rule: &str, since: i32, definition: &str) -> (Arc<str>, Watched) {
     let watched = Watched {
         since: noon(since),
         definition: definition.to_owned(),
+        evaluated: Some(day(since)),
+        open_periods: vec![(day(since - 9), noon(since)), (day(since - 2), noon(since))],
+        agents: [AgentNumber(3), AgentNumber(8)].into(),
     };
     (rule.into(), watched)
 }
@@ -81,14 +89,15 @@ async fn alerts_are_remembered_whole_and_in_the_order_of_their_keys() {
     let pending = Alert {
         state: AlertState::Pending,
         fired_at: None,
-        hooks: vec![],
+        hooks: BTreeSet::new(),
         notice: String::new(),
         ..alert(key("a", ""))
     };
     let resolved = Alert {
         state: AlertState::Resolved,
         since: noon(3),
-        hooks: vec!["ops".to_owned(), "chat \"quoted\"".to_owned()],
+        over_hooks: ["ops".to_owned(), "chat \"quoted\"".to_owned()].into(),
+        is_closed: true,
         ..alert(key("a", "used 1"))
     };
     let mut other_subject = alert(key("a", ""));
@@ -120,28 +129,62 @@ async fn alerts_are_remembered_whole_and_in_the_order_of_their_keys() {
     ];
     assert_eq!(memory.watched, known.into());
 
-    // What comes again replaces what was there; since when a rule is watched stays if it is the same.
+    // What comes again replaces what was there.
     let moved = Alert {
         state: AlertState::Resolved,
         ..alert(key("b", "used 0.5"))
     };
     let second = AlertChanges {
-        watched: vec![watched("a", 9, "day"), watched("c", 9, "week")],
+        watched: vec![watched("c", 9, "week")],
+        unwatched: vec!["b".into()],
         forgotten: vec![key("a", ""), key("never", "there")],
         ..changes(vec![moved.clone()], vec![])
     };
     ledger.record_alerts(second, noon(3)).await.unwrap();
     let memory = ledger.alert_memory().await.unwrap();
-    let known = [
-        watched("a", 2, "day"),
-        watched("b", 1, "day"),
-        watched("c", 9, "week"),
-    ];
+    let known = [watched("a", 2, "day"), watched("c", 9, "week")];
     assert_eq!(memory.watched, known.into());
     let expected = [expected[1].clone(), expected[2].clone(), moved];
     assert_eq!(memory.alerts, expected);
     ledger.close().await;
     assert_eq!(check(&path).unwrap().violations, [""; 0]);
+}
+
+#[tokio::test]
+async fn days_that_were_judged_are_kept_until_their_subject_is_judged_no_more() {
+    let (_directory, path, ledger) = new();
+    let judged = |subject: &str, through: i32, first: Option<f64>| {
+        let mut credits = [Some(0.1); JUDGED_DAYS];
+        credits[0] = first;
+        let through = day(through);
+        let key: (Arc<str>, Arc<str>) = ("spikes".into(), subject.into());
+        (key, Judged { through, credits })
+    };
+    let both = vec![judged("agent 1", 0, None), judged("agent 2", 0, Some(7.0))];
+    let keep = |judged| AlertChanges {
+        judged,
+        ..AlertChanges::default()
+    };
+    ledger
+        .record_alerts(keep(both.clone()), noon(1))
+        .await
+        .unwrap();
+    ledger.close().await;
+    let ledger = open(&path);
+    let memory = ledger.alert_memory().await.unwrap();
+    assert_eq!(memory.judged, both.into_iter().collect());
+    let first = &memory.judged[&("spikes".into(), "agent 1".into())];
+    let days = [-8, -7, 0, 1].map(|number| first.on(day(number)));
+    assert_eq!(days, [None, None, Some(0.1), None]);
+
+    let newer = judged("agent 2", 30, None);
+    ledger
+        .record_alerts(keep(vec![newer.clone()]), noon(31))
+        .await
+        .unwrap();
+    let memory = ledger.alert_memory().await.unwrap();
+    assert_eq!(memory.judged, [newer].into());
+    ledger.close().await;
 }
 
 #[tokio::test]
@@ -211,12 +254,18 @@ async fn what_is_long_over_is_forgotten_and_nothing_else() {
         pending.map(ended)
     };
     let count = || async { ledger.deliveries(true, 99).await.unwrap().len() };
-    let pass = |now| ledger.record_alerts(AlertChanges::default(), now);
+    let pass = async |now| {
+        let nothing = AlertChanges::default();
+        ledger.record_alerts(nothing, now).await.unwrap();
+        ledger.tidy_deliveries(now).await
+    };
     pass(noon(30)).await.unwrap();
     let waits = (DeliveryState::Pending, noon(0), None);
     assert_eq!(pending().await, Some(waits), "not yet more than 30 days");
     let second = TimeDelta::seconds(1);
-    pass(noon(30) + second).await.unwrap();
+    let overdue = pass(noon(30) + second).await.unwrap();
+    let overdue: Vec<&str> = overdue.iter().map(|overdue| &*overdue.id).collect();
+    assert_eq!(overdue, ["pending"]);
     let reason = Some("waited for 30 days".to_owned());
     let given_up = (DeliveryState::GivenUp, noon(30) + second, reason);
     assert_eq!(pending().await, Some(given_up));
@@ -249,11 +298,13 @@ async fn a_hook_is_reminded_of_what_it_was_told() {
     let resolved = |rule: &str, at: DateTime<Utc>| Alert {
         state: AlertState::Resolved,
         since: at,
+        hooks: BTreeSet::new(),
+        over_hooks: ["ops".to_owned()].into(),
         ..alert(key(rule, ""))
     };
     let start = noon(9);
     let others = Alert {
-        hooks: vec!["op".to_owned(), "ops2".to_owned()],
+        hooks: ["op".to_owned(), "ops2".to_owned()].into(),
         ..alert(key("others", ""))
     };
     let pending = Alert {
@@ -283,6 +334,7 @@ async fn a_hook_is_reminded_of_what_it_was_told() {
     let failed = Attempt::Failed {
         error: "timed out".to_owned(),
         next: noon(10),
+        may_end: false,
     };
     ledger
         .record_attempt("msg_1".into(), failed, noon(9))
@@ -311,6 +363,7 @@ async fn an_attempt_is_noted_with_what_it_came_to() {
             Attempt::Failed {
                 error: text("503"),
                 next: noon(2),
+                may_end: false,
             },
         ),
         (
@@ -326,6 +379,7 @@ async fn an_attempt_is_noted_with_what_it_came_to() {
             Attempt::Failed {
                 error: text("503"),
                 next: noon(2),
+                may_end: false,
             },
         ),
         ("d", Attempt::GivenUp { error: text("no") }),
@@ -342,7 +396,7 @@ async fn an_attempt_is_noted_with_what_it_came_to() {
     });
     let expected = [
         (DeliveryState::Delivered, 2, noon(1), Some("204")),
-        (DeliveryState::Pending, 0, noon(5), None),
+        (DeliveryState::Pending, 0, noon(2), None),
         (DeliveryState::Pending, 1, noon(2), Some("503")),
         (DeliveryState::GivenUp, 1, noon(1), Some("no")),
     ];
@@ -379,6 +433,7 @@ async fn what_was_recorded_outlives_a_process_that_is_killed() {
     let failed = Attempt::Failed {
         error: "503".to_owned(),
         next: noon(2),
+        may_end: false,
     };
     ledger
         .record_attempt("msg_1".into(), failed, noon(1))

@@ -2,6 +2,8 @@
 
 mod alerts;
 mod damage;
+mod members;
+mod hooks;
 mod model;
 mod opening;
 mod outbox;

@@ -37,6 +37,8 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 #[derive(Debug, Default)]
 struct Model {
     days: BTreeMap<Day, (f64, Day)>,
+    /// Days that the last answer about them left out, and when that came.
+    left_out: BTreeMap<Day, Day>,
     revisions: Vec<Revision>,
     high_water: Option<f64>,
     last_success: Option<DateTime<Utc>>,
@@ -47,6 +49,12 @@ impl Model {
     fn commit(&mut self, fetched: &Fetched, policy: Policy) -> Committed {
         let today = Day::of(fetched.at);
         let mut committed = Committed::default();
+        for day in fetched.window.days() {
+            self.left_out.remove(&day);
+            if !fetched.rows.iter().any(|usage| usage.day == day) {
+                self.left_out.insert(day, today);
+            }
+        }
         for usage in fetched.rows.iter().rev() {
             let Some((credits, seen)) = self.days.get_mut(&usage.day) else {
                 self.days.insert(usage.day, (usage.credits, today));
@@ -131,6 +139,13 @@ impl Model {
             later: later
                 .map(|(&day, &(_, fetched))| KnownDay { day, fetched })
                 .collect(),
+            asked_from: (day(0) < policy.history_start).then_some(day(0)),
+            earlier: (self.days.range(day(0)..policy.history_start))
+                .map(|(&day, &(_, fetched))| KnownDay { day, fetched })
+                .collect(),
+            left_out: (self.left_out.iter())
+                .map(|(&day, &fetched)| KnownDay { day, fetched })
+                .collect(),
         }
     }
 
@@ -153,11 +168,14 @@ async fn compare(ledger: &Ledger, agents: &[AgentNumber], models: &mut [Model], 
         (*totals, recent.to_vec())
     });
     let snapshot = snapshot.await.unwrap();
-    let coverage = ledger.coverage(agents.to_vec()).await.unwrap();
+    let coverage = ledger
+        .coverage(agents.iter().map(|agent| (*agent, day(0))).collect())
+        .await
+        .unwrap();
     for (index, model) in models.iter_mut().enumerate() {
         let (totals, recent) = &snapshot[index];
         assert_eq!(*totals, model.totals(policy));
-        assert_eq!(*recent, model.usage(policy.history_start));
+        assert_eq!(*recent, model.usage(day(-99)));
         assert_eq!(coverage[index], model.coverage(policy));
         let all = ledger.usage(agents[index], day(-99), day(99)).await;
         assert_eq!(all.unwrap(), model.usage(day(-99)));

@@ -129,8 +129,9 @@ async fn a_newer_ledger_is_refused_with_both_versions() {
     open(&path).close().await;
     tamper(&path, "PRAGMA user_version = 9");
     let expected = format!(
-        "ledger {} has schema version 9, this program knows versions up to 3: use the newer program that wrote it",
-        path.display()
+        "ledger {} has schema version 9, this program knows versions up to {}: use the newer program that wrote it",
+        path.display(),
+        schema::VERSION
     );
     assert_eq!(refusal(&path), expected);
     assert_eq!(check(&path).unwrap_err().to_string(), expected);

@@ -16,7 +16,8 @@ enum Op {
     Add(usize, usize, BTreeSet<u8>),
     /// What becomes of the first one that is due for a hook.
     Deliver(usize),
-    Fail(usize, i64),
+    /// With the seconds to the next try, and whether it may be given up instead.
+    Fail(usize, i64, bool),
     GiveUp(usize),
     Postpone(usize, i64),
     Disable(usize),
@@ -27,7 +28,6 @@ enum Op {
     /// Seconds pass; a negative number is a clock that was set back.
     Advance(i64),
     Wait(i64),
-    /// An evaluation that brings nothing.
     Tidy,
     Reopen,
 }
@@ -38,7 +38,8 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         8 => (0..2_usize, 0..2_usize, alerts)
             .prop_map(|(hook, target, alerts)| Op::Add(hook, target, alerts)),
         4 => (0..2_usize).prop_map(Op::Deliver),
-        4 => (0..2_usize, 1..20_i64).prop_map(|(hook, wait)| Op::Fail(hook, wait)),
+        4 => (0..2_usize, 1..20_i64, any::<bool>())
+            .prop_map(|(hook, wait, may_end)| Op::Fail(hook, wait, may_end)),
         1 => (0..2_usize).prop_map(Op::GiveUp),
         2 => (0..2_usize, 1..20_i64).prop_map(|(hook, wait)| Op::Postpone(hook, wait)),
         1 => (0..2_usize).prop_map(Op::Disable),
@@ -80,12 +81,38 @@ impl Model {
             .collect()
     }
 
+    /// Whether one of the alerts of the record at `index` has no newer delivery that may still arrive.
+    fn is_last_word(&self, index: usize) -> bool {
+        let Delivery {
+            alerts,
+            hook,
+            target,
+            ..
+        } = &self.records[index].delivery;
+        let followed = |alert: &AlertKey| {
+            self.records[index + 1..].iter().any(|newer| {
+                newer.state != DeliveryState::GivenUp
+                    && (&newer.delivery.hook, &newer.delivery.target) == (hook, target)
+                    && newer.delivery.alerts.contains(alert)
+            })
+        };
+        !alerts.iter().all(followed)
+    }
+
     fn note(&mut self, id: &str, attempt: &Attempt, at: DateTime<Utc>) {
-        let mut records = self.records.iter_mut();
-        let record = records.find(|record| &*record.delivery.id == id).unwrap();
+        let mut records = self.records.iter();
+        let index = records.position(|record| &*record.delivery.id == id);
+        let index = index.unwrap();
+        let is_last_word = self.is_last_word(index);
+        let record = &mut self.records[index];
         let (state, at, result) = match attempt {
             Attempt::Delivered { answer } => (DeliveryState::Delivered, at, answer),
-            Attempt::Failed { error, next } => (DeliveryState::Pending, *next, error),
+            Attempt::Failed {
+                error,
+                may_end: true,
+                ..
+            } if !is_last_word => (DeliveryState::GivenUp, at, error),
+            Attempt::Failed { error, next, .. } => (DeliveryState::Pending, *next, error),
             Attempt::GivenUp { error } => (DeliveryState::GivenUp, at, error),
             Attempt::Postponed { until } => {
                 record.at = *until;
@@ -141,13 +168,25 @@ impl Model {
         count
     }
 
-    /// Gives up what nobody has tried for 30 days, and forgets what ended 90 days ago.
+    /// Gives up what nobody has taken for 30 days, and forgets what ended 90 days ago.
     fn tidy(&mut self, now: DateTime<Utc>) {
         let before = |days| now - TimeDelta::days(days);
         for record in &mut self.records {
-            if record.state == DeliveryState::Pending && record.at < before(30) {
+            record.delivery.created = record.delivery.created.min(now);
+            if record.state != DeliveryState::Pending {
+                record.at = record.at.min(now);
+            }
+            let is_old = record.delivery.created < before(30);
+            let is_tried = record.at >= before(30);
+            if record.state == DeliveryState::Pending && is_old && !is_tried {
                 (record.state, record.at) = (DeliveryState::GivenUp, now);
-                record.result = Some("waited for 30 days".to_owned());
+                let tries = record.attempts;
+                record.result = Some(match &record.result {
+                    Some(error) if tries > 0 => format!(
+                        "not taken for 30 days, the last of {tries} tries failed with: {error}"
+                    ),
+                    _ => "waited for 30 days".to_owned(),
+                });
             }
         }
         self.records
@@ -208,7 +247,6 @@ impl Scene {
             attempts: 0,
             result: None,
         });
-        self.model.tidy(self.now);
     }
 
     async fn attempt(&mut self, hook: usize, attempt: Attempt) {
@@ -230,10 +268,13 @@ impl Scene {
                 let attempt = Attempt::Delivered { answer: text() };
                 self.attempt(hook, attempt).await;
             }
-            Op::Fail(hook, wait) => {
-                let next = after(wait);
-                let error = text();
-                self.attempt(hook, Attempt::Failed { error, next }).await;
+            Op::Fail(hook, wait, may_end) => {
+                let failed = Attempt::Failed {
+                    error: text(),
+                    next: after(wait),
+                    may_end,
+                };
+                self.attempt(hook, failed).await;
             }
             Op::GiveUp(hook) => self.attempt(hook, Attempt::GivenUp { error: text() }).await,
             Op::Postpone(hook, wait) => {
@@ -270,8 +311,7 @@ impl Scene {
             Op::Advance(seconds) => self.now = after(seconds),
             Op::Wait(days) => self.now += TimeDelta::days(days),
             Op::Tidy => {
-                let nothing = AlertChanges::default();
-                self.ledger.record_alerts(nothing, self.now).await.unwrap();
+                self.ledger.tidy_deliveries(self.now).await.unwrap();
                 self.model.tidy(self.now);
             }
             Op::Reopen => {

@@ -57,7 +57,7 @@ async fn a_window_is_kept_with_everything_that_follows_from_it() {
         ..Totals::default()
     };
     assert_eq!(totals(&ledger, agent).await, expected);
-    let coverage = ledger.coverage(vec![agent]).await.unwrap();
+    let coverage = ledger.coverage(vec![(agent, day(0))]).await.unwrap();
     let unsettled = KnownDay {
         day: day(2),
         fetched: day(5),
@@ -68,7 +68,10 @@ async fn a_window_is_kept_with_everything_that_follows_from_it() {
     ledger.close().await;
     let ledger = open(&path);
     assert_eq!(totals(&ledger, agent).await, expected);
-    assert_eq!(ledger.coverage(vec![agent]).await.unwrap(), coverage);
+    assert_eq!(
+        ledger.coverage(vec![(agent, day(0))]).await.unwrap(),
+        coverage
+    );
     ledger.close().await;
 }
 
@@ -179,7 +182,8 @@ async fn a_later_history_start_lowers_no_high_water_mark_and_forgets_no_day() {
     let (totals, recent) = shown.await.unwrap()[0];
     assert_eq!(
         (totals.frontier_credits, totals.known_days, recent),
-        (6.0, 2, 2)
+        // Who looks further back than the totals go sees all days.
+        (6.0, 2, 3)
     );
     assert_eq!(totals.high_water_credits, Some(7.0));
     let days = ledger.usage(agent, day(-9), day(9)).await.unwrap();
@@ -388,7 +392,7 @@ async fn an_unknown_agent_is_an_error_for_every_read() {
     let (_directory, path, ledger, _agent) = new().await;
     let unknown = AgentNumber(7);
     let expected = format!("ledger {} has no agent number 7", path.display());
-    let coverage = ledger.coverage(vec![unknown]).await.unwrap_err();
+    let coverage = ledger.coverage(vec![(unknown, day(0))]).await.unwrap_err();
     let snapshot = ledger.snapshot(vec![unknown], day(0), |_, _, _| ()).await;
     let usage = ledger.usage(unknown, day(0), day(9)).await.unwrap_err();
     let revisions = ledger.revisions(unknown).await.unwrap_err();
@@ -438,6 +442,12 @@ async fn the_last_list_of_each_source_is_kept_with_its_labels() {
         id: id.into(),
         name: Some(format!("{id}-name").into()),
         labels: Arc::new([("team".to_owned(), team.to_owned())].into()),
+        unlisted_since: None,
+    };
+    let whole = |agents| ListChange {
+        agents,
+        is_whole: true,
+        today: Some(day(9)),
     };
     let acme: Arc<str> = "acme".into();
     let list = |source| ledger.list(Arc::clone(&acme), source);
@@ -446,12 +456,16 @@ async fn the_last_list_of_each_source_is_kept_with_its_labels() {
     }
     let first = vec![agent("b", "x"), agent("a", "y")];
     ledger
-        .save_list(Arc::clone(&acme), ListSource::File, first)
+        .save_list(Arc::clone(&acme), ListSource::File, whole(first))
         .await
         .unwrap();
     let second = vec![agent("c", "z")];
     ledger
-        .save_list(Arc::clone(&acme), ListSource::Flowgent, second.clone())
+        .save_list(
+            Arc::clone(&acme),
+            ListSource::Flowgent,
+            whole(second.clone()),
+        )
         .await
         .unwrap();
     assert_eq!(
@@ -459,11 +473,16 @@ async fn the_last_list_of_each_source_is_kept_with_its_labels() {
         [agent("a", "y"), agent("b", "x")]
     );
     assert_eq!(list(ListSource::Flowgent).await.unwrap(), second);
+    // Of one that is named twice, the first counts.
+    let twice = vec![agent("b", "x"), agent("a", "z"), agent("b", "y")];
     ledger
-        .save_list(Arc::clone(&acme), ListSource::File, vec![])
+        .save_list(Arc::clone(&acme), ListSource::File, whole(twice))
         .await
         .unwrap();
-    assert_eq!(list(ListSource::File).await.unwrap(), []);
+    assert_eq!(
+        list(ListSource::File).await.unwrap(),
+        [agent("a", "z"), agent("b", "x")]
+    );
     assert_eq!(list(ListSource::Flowgent).await.unwrap(), second);
 }
 

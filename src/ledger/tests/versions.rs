@@ -73,6 +73,30 @@ async fn a_ledger_of_version_1_loses_nothing_and_can_hold_alerts() {
 }
 
 #[tokio::test]
+async fn agents_of_an_older_version_that_are_gone_have_an_identifier_and_left_after_their_last_day()
+{
+    let directory = tempfile::tempdir().unwrap();
+    let path = version_1(directory.path());
+    let ledger = open(&path);
+    let enrolled = ledger
+        .enrol(Enrolment {
+            today: Some(day(900)),
+            ..Enrolment::default()
+        })
+        .await
+        .unwrap();
+    assert_eq!(enrolled.left.len(), 2);
+    let gone = ledger.absent(Default::default(), day(0)).await.unwrap();
+    let left = gone
+        .iter()
+        .map(|member| (&*member.agent.name, member.left_on));
+    let left: Vec<_> = left.collect();
+    assert_eq!(left, [("sales", Some(day(1))), ("support", Some(day(3)))]);
+    assert!(gone.iter().all(|member| member.agent.labels.is_empty()));
+    ledger.close().await;
+}
+
+#[tokio::test]
 async fn a_ledger_of_version_2_loses_nothing_and_can_tell_what_was_pushed() {
     let directory = tempfile::tempdir().unwrap();
     let script = include_str!("../../../tests/fixtures/ledger/version-2.sql");
@@ -118,8 +142,9 @@ fn who_only_looks_at_an_older_ledger_is_told_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
     let path = version_1(directory.path());
     let expected = format!(
-        "ledger {} has schema version 1, 3 is needed: start the exporter once, which brings it up to date",
-        path.display()
+        "ledger {} has schema version 1, {} is needed: start the exporter once, which brings it up to date",
+        path.display(),
+        schema::VERSION
     );
     assert_eq!(View::open(&path).unwrap_err().to_string(), expected);
     let refusal = retry(&path, Which::All, &[], noon(0)).unwrap_err();

@@ -165,7 +165,7 @@ async fn a_period_with_missing_days_is_told_of_by_what_is_known_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn new_limits_are_not_held_against_agents_that_left_with_the_old_ones() {
+async fn what_agents_have_used_that_left_counts_against_new_limits() {
     let scene = Scene::new("2026-03-20T09:00:00");
     let receiver = Receiver::start().await;
     let hook = webhook(&scene, "ops", &receiver, "");
@@ -176,7 +176,7 @@ async fn new_limits_are_not_held_against_agents_that_left_with_the_old_ones() {
     };
     let (gone, left) = agents.split_first().unwrap();
     assert!(month(std::slice::from_ref(gone)) > 1.0);
-    // The listing of globex keeps the new agents of acme waiting while its answers fail.
+    // The listing of globex keeps the agents of acme waiting while its answers fail.
     let globex = scene.config_account("globex", &[]) + "discover = true\n";
     let write = |agents: &[_], credits| {
         let acme = scene.config_account("acme", agents);
@@ -208,6 +208,9 @@ async fn new_limits_are_not_held_against_agents_that_left_with_the_old_ones() {
             scrape.get(limit) == Some(month(left) + 1.0)
         })
         .await;
+    let used = "flowgent_budget_used_credits{budget=\"acme-month\"}";
+    assert_eq!(exporter.scrape().await.get(used), Some(month(&agents)));
+    receiver.wait_for_deliveries(1).await;
     exporter.stop().await;
-    assert_eq!(receiver.received().len(), 0);
+    assert_eq!(receiver.received().len(), 1);
 }

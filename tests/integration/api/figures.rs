@@ -58,7 +58,7 @@ async fn usage_is_the_truth_for_every_agent_and_day_week_and_month() {
                 assert_eq!(bucket["known_credits"], truth, "{bucket}");
                 assert_eq!(bucket["missing_days"], 0, "{bucket}");
                 lines.push(format!(
-                    "{},{},{},{},{truth},{truth},0",
+                    "{},{},{},{},{truth},{truth},0,false",
                     answer["account"].as_str().unwrap(),
                     agent.name,
                     date("start"),
@@ -71,7 +71,7 @@ async fn usage_is_the_truth_for_every_agent_and_day_week_and_month() {
         }
 
         // As CSV it is the same, by its path as well as by what is preferred.
-        let header = "account,agent,start,end,credits,known_credits,missing_days";
+        let header = "account,agent,start,end,credits,known_credits,missing_days,former";
         let csv = format!("{header}\n{}\n", lines.join("\n"));
         let by_path = path.replace("usage?", "usage.csv?");
         for (path, accept) in [(&by_path, ""), (&path, "Accept: text/csv\r\n")] {
@@ -284,4 +284,28 @@ async fn budgets_and_alerts_are_told_without_where_they_are_sent() {
     );
     assert_eq!(delivery["alerts"][0]["rule"], "all-month");
     assert_eq!(delivery["id"], receiver.received()[0].id());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_left_is_in_the_ranges_of_its_days_and_in_no_series() {
+    let scene = Scene::new(NOW);
+    synced(&scene).await.stop().await;
+    let support = scene.agent("acme", "support");
+    let rest = [scene.agent("acme", "sales")];
+    let config = scene.config_head("") + &scene.config_account("acme", &rest);
+    scene.write("config.toml", &config);
+    let exporter = scene.start().await;
+    exporter.wait_for_syncs(1).await;
+    let path = "/api/v1/usage?account=acme&agent=support&start=2026-03-09";
+    let answer = json(&exporter, path).await;
+    assert_eq!(answer["total"], 1);
+    let agent = &answer["agents"][0];
+    assert_eq!(
+        (&agent["former"], &agent["agent"]),
+        (&true.into(), &"support".into())
+    );
+    assert_eq!(agent["credits"], scene.truth(&support, day("2026-03-09")));
+    let scrape = exporter.scrape().await;
+    assert_eq!(scrape.of(&support, "missing_days"), None);
+    assert!(scrape.of(&rest[0], "missing_days").is_some());
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flowgent_exporter::simulator::{Fault, Times};
+use flowgent_exporter::simulator::{Agent, Fault, Times};
 
 use super::{Ran, assert_goldens, ran};
 use crate::harness::{Scene, day};
@@ -94,15 +94,15 @@ async fn every_figure_is_the_ledgers_by_day_week_and_month() {
         let mut lines = ran.stdout.lines();
         assert_eq!(
             lines.next(),
-            Some("account,agent,start,end,credits,known_credits,missing_days")
+            Some("account,agent,start,end,credits,known_credits,missing_days,former")
         );
         for line in lines {
-            let [account, agent, start, end, credits, known, missing] =
+            let [account, agent, start, end, credits, known, missing, former] =
                 line.split(',').collect::<Vec<_>>().try_into().unwrap();
             let (start, end) = (day(start), day(end));
             let truth = scene.sum(&scene.agent(account, agent), start, end);
             assert_eq!(credits.parse(), Ok(truth), "{line}");
-            assert_eq!((known, missing), (credits, "0"), "{line}");
+            assert_eq!((known, missing, former), (credits, "0", "false"), "{line}");
             *days.entry((account.into(), agent.into())).or_default() += end.since(start) + 1;
         }
         let all = day("2026-03-09").since(day("2025-11-05")) + 1;
@@ -139,9 +139,9 @@ async fn days_that_are_missing_are_marked_and_never_counted_as_nothing() {
     assert_eq!(
         data.stdout,
         format!(
-            "account,agent,start,end,credits,known_credits,missing_days\n\
-             acme,sales,2026-03-09,2026-03-09,{known},{known},0\n\
-             acme,sales,2026-03-10,2026-03-10,,0,1\n"
+            "account,agent,start,end,credits,known_credits,missing_days,former\n\
+             acme,sales,2026-03-09,2026-03-09,{known},{known},0,false\n\
+             acme,sales,2026-03-10,2026-03-10,,0,1,false\n"
         )
     );
     assert_goldens(vec![("report-missing.txt".to_owned(), table.stdout)]);
@@ -188,4 +188,44 @@ async fn what_cannot_be_shown_is_told_with_what_can() {
         1,
         "error: ledger ledger.db does not exist: the exporter makes it at its first start\n",
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_left_keeps_its_days_and_is_marked_as_former() {
+    let scene = synced().await;
+    let (support, sales) = (scene.agent("acme", "support"), scene.agent("acme", "sales"));
+    let config =
+        scene.config_head("") + &scene.config_account("acme", std::slice::from_ref(&sales));
+    scene.write("config.toml", &config);
+    scene.set_time("2026-03-11T09:00:00");
+    assert_eq!(ran(&scene, &["sync"]).await.code, 0);
+    let arguments = ["--from", "2026-03-09", "--format", "csv", "--by", "day"];
+    let ran = report(&scene, &[&arguments[..], &["--account", "acme"]].concat()).await;
+    let line = |agent: &Agent, text: &str, former: bool| {
+        let (name, used) = (&agent.name, scene.truth(agent, day(text)));
+        format!("acme,{name},{text},{text},{used},{used},0,{former}")
+    };
+    for expected in [
+        line(&support, "2026-03-09", true),
+        // It left on the 11th, and what it used on the day before nobody knows.
+        "acme,support,2026-03-10,2026-03-10,,0,1,true".to_owned(),
+        line(&sales, "2026-03-10", false),
+    ] {
+        assert!(ran.stdout.contains(&expected), "{expected}\n{}", ran.stdout);
+    }
+    // Of one of which nothing is to be told, there is no line.
+    scene.set_time("2026-06-11T09:00:00");
+    let ran = report(
+        &scene,
+        &[
+            "--account",
+            "acme",
+            "--from",
+            "2026-06-01",
+            "--format",
+            "csv",
+        ],
+    )
+    .await;
+    assert!(!ran.stdout.contains("support"), "{}", ran.stdout);
 }

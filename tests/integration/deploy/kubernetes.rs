@@ -250,23 +250,22 @@ async fn the_config_is_right_where_it_is_mounted() {
 
 #[test]
 fn prometheus_gets_the_same_rules_in_a_cluster() {
-    let mut groups = Vec::new();
-    let mut files: Vec<_> = fs::read_dir(repository("deploy/prometheus/rules"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    files.sort();
-    for file in files {
-        let rules = yaml(&format!("deploy/prometheus/rules/{file}"));
-        groups.extend(rules["groups"].as_array().unwrap().clone());
+    let kustomization = yaml("deploy/kubernetes/monitoring/kustomization.yaml");
+    let applied = kustomization["resources"].as_array().unwrap();
+    for (rules, object, is_applied) in [
+        ("alerts.yml", "prometheusrule.yaml", true),
+        ("usage.yml", "prometheusrule-usage.yaml", false),
+    ] {
+        let groups = &yaml(&format!("deploy/prometheus/rules/{rules}"))["groups"];
+        assert!(groups.is_array(), "{rules}");
+        let path = format!("deploy/kubernetes/monitoring/{object}");
+        assert_eq!(
+            &yaml(&path)["spec"]["groups"],
+            groups,
+            "{path} differs from deploy/prometheus/rules/{rules}"
+        );
+        assert_eq!(applied.contains(&object.into()), is_applied, "{object}");
     }
-    assert!(!groups.is_empty());
-    let object = yaml("deploy/kubernetes/monitoring/prometheusrule.yaml");
-    assert_eq!(
-        object["spec"]["groups"],
-        Value::Array(groups),
-        "deploy/kubernetes/monitoring/prometheusrule.yaml differs from deploy/prometheus/rules"
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

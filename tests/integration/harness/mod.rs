@@ -22,7 +22,7 @@ pub use exporter::{Exporter, command, run};
 pub use judge::DAY_BOUND;
 pub use receiver::{Habit, Receiver};
 pub use scrape::Scrape;
-pub use servers::{Alertmanager, MailServer, free_port};
+pub use servers::{Alertmanager, Generation, MailServer, free_port, spawn};
 pub use team::Team;
 pub use tsdb::{Series, Tsdb};
 pub use writes::{Database, Reply};

@@ -1,5 +1,6 @@
-//! Real servers that alerts are sent to: Debian's Alertmanager, and Debian's aiosmtpd for mail.
+//! Real servers that alerts are sent to: Debian's Alertmanagers, and Debian's aiosmtpd for mail.
 
+use std::ffi::OsStr;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -12,13 +13,40 @@ use tokio::process::{Child, Command};
 
 use super::{exchange, wait_for};
 
+/// The packages that a server comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Generation {
+    /// Those of the system: Prometheus 2, VictoriaMetrics 1.79 and Alertmanager 0.25 on Debian 12.
+    Stable,
+    /// Those of a later Debian: Prometheus 3, VictoriaMetrics with vmalert, and a newer Alertmanager.
+    Newer,
+}
+
+impl Generation {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::Stable, Self::Newer];
+
+    /// A program of these packages, as a command.
+    pub fn program(self, name: &str) -> PathBuf {
+        match self {
+            Self::Stable => name.into(),
+            Self::Newer => {
+                let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/newer");
+                folder.join(name)
+            }
+        }
+    }
+}
+
 /// A port that was free a moment ago.
 pub fn free_port() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
 }
 
-pub(super) fn spawn(program: &str, folder: &Path, arguments: &[String]) -> Child {
+/// Starts a program in a folder, which is killed when dropped.
+pub fn spawn(program: impl AsRef<OsStr>, folder: &Path, arguments: &[String]) -> Child {
+    let program = program.as_ref();
     Command::new(program)
         .current_dir(folder)
         .args(arguments)
@@ -27,11 +55,12 @@ pub(super) fn spawn(program: &str, folder: &Path, arguments: &[String]) -> Child
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()
-        .unwrap_or_else(|error| panic!("{program}: {error}: tests/run installs it"))
+        .unwrap_or_else(|error| panic!("{}: {error}: tests/run installs it", program.display()))
 }
 
 /// An Alertmanager that hands on to a webhook at once. It can be ended and started again.
 pub struct Alertmanager {
+    generation: Generation,
     folder: TempDir,
     address: SocketAddr,
     child: Option<Child>,
@@ -39,7 +68,7 @@ pub struct Alertmanager {
 
 impl Alertmanager {
     /// One that tells `receiver`, a URL, of everything.
-    pub async fn start(receiver: &str) -> Self {
+    pub async fn start(generation: Generation, receiver: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
             "route: {{ receiver: test, group_by: ['...'], group_wait: 0s, group_interval: 1s, repeat_interval: 1h }}\n\
@@ -47,6 +76,7 @@ impl Alertmanager {
         );
         std::fs::write(folder.path().join("alertmanager.yml"), config).unwrap();
         let mut alertmanager = Self {
+            generation,
             folder,
             address: free_port(),
             child: None,
@@ -80,7 +110,8 @@ impl Alertmanager {
             "--cluster.listen-address=".to_owned(),
             format!("--web.listen-address={}", self.address),
         ];
-        let child = spawn("prometheus-alertmanager", self.folder.path(), &arguments);
+        let program = self.generation.program("prometheus-alertmanager");
+        let child = spawn(program, self.folder.path(), &arguments);
         self.child = Some(child);
         wait_for("a ready Alertmanager", async || {
             self.alerts().await.map(drop)

@@ -1,5 +1,5 @@
-//! Real time series databases, Debian's Prometheus and VictoriaMetrics, behind the query API that they
-//! share. They run on the real clock: libfaketime does not reach programs that are written in Go.
+//! Real time series databases, Debian's Prometheus and VictoriaMetrics of both generations, behind the query
+//! API that they share. They run on the real clock: libfaketime does not reach programs that are written in Go.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use url::form_urlencoded;
 
-use super::servers::{free_port, spawn};
+use super::servers::{Generation, free_port, spawn};
 use super::{exchange, wait_for};
 
 /// A database in a folder of its own, with its config in `config.yml` and its data in `data`. It can be
@@ -21,6 +21,7 @@ pub struct Tsdb {
     /// What it is, for messages.
     pub name: &'static str,
     program: &'static str,
+    generation: Generation,
     flags: Vec<String>,
     /// The path that answers when it is ready.
     ready: &'static str,
@@ -90,12 +91,24 @@ impl Tsdb {
         Self {
             name,
             program,
+            generation: Generation::Stable,
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
             ready,
             folder,
             address: free_port(),
             child: None,
         }
+    }
+
+    /// The same of other packages than the system's.
+    pub fn of(mut self, generation: Generation) -> Self {
+        self.generation = generation;
+        self.name = match (self.program, generation) {
+            (_, Generation::Stable) => self.name,
+            ("prometheus", Generation::Newer) => "the newer Prometheus",
+            (_, Generation::Newer) => "the newer VictoriaMetrics",
+        };
+        self
     }
 
     /// Starts it with the data that it has, and returns when it is ready.
@@ -111,7 +124,8 @@ impl Tsdb {
                 _ => format!("-httpListenAddr={}", self.address),
             };
             let arguments = [self.flags.as_slice(), &[listen]].concat();
-            let mut child = spawn(self.program, self.folder.path(), &arguments);
+            let program = self.generation.program(self.program);
+            let mut child = spawn(program, self.folder.path(), &arguments);
             let is_ready = wait_for(self.name, async || {
                 if child.try_wait().unwrap().is_some() {
                     return Ok(false);
@@ -159,7 +173,7 @@ impl Tsdb {
     /// Makes blocks of a text in the OpenMetrics format, for a Prometheus that does not run.
     pub async fn create_blocks(&self, openmetrics: &str) {
         std::fs::write(self.path("history.om"), openmetrics).unwrap();
-        let output = Command::new("promtool")
+        let output = Command::new(self.generation.program("promtool"))
             .current_dir(self.folder.path())
             .args(["tsdb", "create-blocks-from", "openmetrics"])
             .args(["--max-block-duration=744h", "history.om", "data"])

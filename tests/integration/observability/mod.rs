@@ -3,9 +3,12 @@
 
 mod dashboards;
 mod firing;
+mod grafana;
 pub mod promql;
 mod push;
+mod queries;
 mod rules;
+mod runbooks;
 mod scene;
 
 use chrono::{DateTime, SubsecRound, Utc};

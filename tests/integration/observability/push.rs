@@ -7,7 +7,7 @@ use flowgent_exporter::clock::{Clock, SystemClock};
 use flowgent_exporter::day::{Day, TRACKING_START};
 
 use super::{JOB, history};
-use crate::harness::{Scene, Series, Tsdb, run, settings, wait_for};
+use crate::harness::{Generation, Scene, Series, Tsdb, run, settings, wait_for};
 
 /// The usage of each day, at that day.
 const BARS: &str = "last_over_time(flowgent_agent_previous_day_credits[1d] offset -2d)";
@@ -79,9 +79,10 @@ async fn assert_bars(scene: &Scene, server: &Tsdb, instance: &str, first: Day, l
     );
 }
 
-/// The scene, with both databases having imported its history and scraped its exporter, which has ended
-/// since; and the exporter's instance. The day of the test is that of the scene until this returns.
-async fn imported_and_scraped() -> (Scene, [Tsdb; 2], String) {
+/// The scene, with both databases of both generations having imported its history and scraped its exporter,
+/// which has ended since; and the exporter's instance. The day of the test is that of the scene until this
+/// returns.
+async fn imported_and_scraped() -> (Scene, Vec<Tsdb>, String) {
     let scene = scene_of_now();
     let revised = scene.today().plus(-2);
     let support = scene.agent("acme", "support");
@@ -96,13 +97,22 @@ async fn imported_and_scraped() -> (Scene, [Tsdb; 2], String) {
     );
     let with_past = format!("{scrape}storage: {{tsdb: {{out_of_order_time_window: 5000d}}}}\n");
     let history = history(&scene, &instance).await;
-    let mut prometheus = Tsdb::prometheus(&with_past, &[WRITABLE]);
-    prometheus.create_blocks(&history).await;
-    prometheus.start().await;
-    let mut victoria_metrics = Tsdb::victoria_metrics(&scrape, &[]);
-    victoria_metrics.start().await;
-    victoria_metrics.import(&history).await;
-    let servers = [prometheus, victoria_metrics];
+    let mut servers = Vec::new();
+    for generation in Generation::BOTH {
+        let mut prometheus = Tsdb::prometheus(&with_past, &[WRITABLE]).of(generation);
+        let mut victoria_metrics = Tsdb::victoria_metrics(&scrape, &[]).of(generation);
+        tokio::join!(
+            async {
+                prometheus.create_blocks(&history).await;
+                prometheus.start().await;
+            },
+            async {
+                victoria_metrics.start().await;
+                victoria_metrics.import(&history).await;
+            }
+        );
+        servers.extend([prometheus, victoria_metrics]);
+    }
     for server in &servers {
         wait_for("several scrapes", async || {
             let scrapes =
@@ -120,7 +130,7 @@ async fn imported_and_scraped() -> (Scene, [Tsdb; 2], String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_imported_scraped_pushed_again_and_revised_is_the_ledger_on_both() {
+async fn what_is_imported_scraped_pushed_again_and_revised_is_the_ledger_on_all_of_them() {
     let (scene, mut servers, instance) = imported_and_scraped().await;
     let (first, yesterday) = (TRACKING_START, scene.today().previous());
     let revised = yesterday.previous();
@@ -177,15 +187,15 @@ async fn a_database_that_takes_no_past_or_keeps_none_is_told_by_the_setting_to_c
     };
     let simulator = scene.simulator.base_url();
     let target = simulator.split('/').nth(2).unwrap();
-    for (window, said) in [
-        ("", "out of bounds"),
-        (
-            "storage: {tsdb: {out_of_order_time_window: 30d}}\n",
-            "too old sample",
-        ),
+    let month = "storage: {tsdb: {out_of_order_time_window: 30d}}\n";
+    for (generation, window, said) in [
+        (Generation::Stable, "", "out of bounds"),
+        (Generation::Stable, month, "too old sample"),
+        (Generation::Newer, "", "out of bounds"),
+        (Generation::Newer, month, "too old sample"),
     ] {
         let config = format!("{}{window}", scrape(target));
-        let mut prometheus = Tsdb::prometheus(&config, &[WRITABLE]);
+        let mut prometheus = Tsdb::prometheus(&config, &[WRITABLE]).of(generation);
         prometheus.start().await;
         wait_for("a scrape", async || {
             match prometheus.query("up", SystemClock.now()).await?.len() {
@@ -209,23 +219,20 @@ async fn a_database_that_takes_no_past_or_keeps_none_is_told_by_the_setting_to_c
         }
     }
 
-    // By default it keeps a month.
-    let mut victoria_metrics = Tsdb::victoria_metrics("", &["-retentionPeriod=1"]);
-    victoria_metrics.start().await;
-    configure(&scene, &victoria_metrics, instance, "");
-    let error = push(&scene, &[]).await.unwrap_err();
-    assert!(error.contains("raise `-retentionPeriod`"), "{error}");
-    assert!(error.contains(&TRACKING_START.to_string()), "{error}");
-    let first = yesterday.plus(-9);
-    let from = format!("from = \"{first}\"");
-    configure(&scene, &victoria_metrics, instance, &from);
-    push(&scene, &[]).await.unwrap();
-    assert_bars(
-        &scene,
-        &victoria_metrics,
-        instance,
-        first,
-        yesterday.previous(),
-    )
-    .await;
+    for generation in Generation::BOTH {
+        // By default it keeps a month.
+        let mut victoria_metrics =
+            Tsdb::victoria_metrics("", &["-retentionPeriod=1"]).of(generation);
+        victoria_metrics.start().await;
+        configure(&scene, &victoria_metrics, instance, "");
+        let error = push(&scene, &[]).await.unwrap_err();
+        assert!(error.contains("raise `-retentionPeriod`"), "{error}");
+        assert!(error.contains(&TRACKING_START.to_string()), "{error}");
+        let first = yesterday.plus(-9);
+        let from = format!("from = \"{first}\"");
+        configure(&scene, &victoria_metrics, instance, &from);
+        push(&scene, &[]).await.unwrap();
+        let last = yesterday.previous();
+        assert_bars(&scene, &victoria_metrics, instance, first, last).await;
+    }
 }

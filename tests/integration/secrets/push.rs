@@ -34,8 +34,11 @@ async fn a_database_that_sends_everything_back_does_not_have_it_shown() {
             assert_eq!(output.status.code(), Some(1), "{name}: {output:?}");
             assert_no_secret_was_said(name, &output);
             let said = String::from_utf8_lossy(&output.stderr);
-            let origin = format!("http://{http}: ");
-            assert!(said.contains(&origin), "{name}: {said}");
+            assert!(
+                said.contains("the URL in file `write.url`: "),
+                "{name}: {said}"
+            );
+            assert!(!said.contains(&http.to_string()), "{name}: {said}");
             assert_nothing_is_kept(&scene);
         }
         let exporter = Exporter::start(&scene, &debug).await;

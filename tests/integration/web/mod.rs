@@ -12,7 +12,7 @@ use flowgent_exporter::clock::{Clock, SystemClock};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::harness::{Exporter, Scene, Tsdb, run, wait_for};
+use crate::harness::{Exporter, Generation, Scene, Tsdb, run, wait_for};
 use pki::Pki;
 
 const NOW: &str = "2026-03-10T09:00:00";
@@ -257,22 +257,24 @@ async fn prometheus_scrapes_with_a_certificate_and_a_password() {
         job("right", "swordfish"),
         job("wrong", "sardine")
     );
-    let mut prometheus = Tsdb::prometheus(&config, &[]);
-    prometheus.start().await;
-    wait_for("a scrape by each job", async || {
-        let found = prometheus.query("up", SystemClock.now()).await?;
-        let up = |job: &str| {
-            let series = found.iter().find(|series| series.label("job") == job);
-            series
-                .and_then(|series| series.points.last())
-                .map(|(_, value)| *value)
-        };
-        match (up("right"), up("wrong")) {
-            (Some(1.0), Some(0.0)) => Ok(()),
-            seen => Err(format!("{seen:?}\n{}", exporter.log())),
-        }
-    })
-    .await;
+    for generation in Generation::BOTH {
+        let mut prometheus = Tsdb::prometheus(&config, &[]).of(generation);
+        prometheus.start().await;
+        wait_for("a scrape by each job", async || {
+            let found = prometheus.query("up", SystemClock.now()).await?;
+            let up = |job: &str| {
+                let series = found.iter().find(|series| series.label("job") == job);
+                series
+                    .and_then(|series| series.points.last())
+                    .map(|(_, value)| *value)
+            };
+            match (up("right"), up("wrong")) {
+                (Some(1.0), Some(0.0)) => Ok(()),
+                seen => Err(format!("{seen:?}\n{}", exporter.log())),
+            }
+        })
+        .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,54 +1,73 @@
 //! What becomes of deliveries, with a clock that is moved by hand.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use chrono_tz::Tz;
 
 use super::*;
 use crate::hook::QuietHours;
 use crate::ledger::{Which, retry};
 
-#[tokio::test(start_paused = true)]
-async fn a_delivery_is_tried_ten_times_by_the_schedule_and_then_given_up() {
-    let mut scene = Scene::new();
-    let deliverer = scene.deliverer(vec![settings("ops")]);
-    let id = scene.put("ops", "a").await;
-    scene.script("ops", (0..10).map(|_| Reply::Fail));
-    let waits = [
-        5,
-        300,
-        1800,
-        7200,
-        18_000,
-        36_000,
-        50_400,
-        72_000,
-        86_400,
-        i64::MAX,
-    ];
-    for (tries, least) in (1..).zip(waits) {
+/// The seconds between the tries of the schedule.
+const WAITS: [i64; 9] = [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400];
+
+/// Has the first try of `id` fail, and all others of the schedule, each when it is due.
+async fn use_up_the_schedule(scene: &Scene, deliverer: &Deliverer, id: &str) {
+    for (tries, least) in (1..).zip(WAITS) {
+        scene.script("ops", [Reply::Fail]);
         assert_eq!(deliverer.deliver_due().await.unwrap(), 1);
-        let record = scene.record(&id).await;
-        assert_eq!(record.attempts, tries);
-        let now = scene.clock.now();
-        if tries == 10 {
-            assert_eq!((record.state, record.at), (DeliveryState::GivenUp, now));
-            let expected = "10 tries have failed, the last one with: 503 Service Unavailable";
-            assert_eq!(record.result.as_deref(), Some(expected));
-            break;
-        }
-        assert_eq!(record.state, DeliveryState::Pending);
+        let record = scene.record(id).await;
+        assert_eq!(
+            (record.state, record.attempts),
+            (DeliveryState::Pending, tries)
+        );
         assert_eq!(record.result.as_deref(), Some("503 Service Unavailable"));
-        let wait = (record.at - now).num_milliseconds();
+        let wait = (record.at - scene.clock.now()).num_milliseconds();
         assert!((least * 1000..=least * 1100).contains(&wait), "{wait}");
+        assert!(wait <= 86_400_000, "{wait}");
         scene.clock.set(record.at - TimeDelta::milliseconds(1));
         assert_eq!(deliverer.deliver_due().await.unwrap(), 0);
         scene.clock.set(record.at);
     }
-    scene.clock.advance(TimeDelta::days(80));
-    assert_eq!(deliverer.deliver_due().await.unwrap(), 0);
-    assert_eq!(scene.tries(), vec![id.clone(); 10]);
-    let counted = |outcome| scene.counted("ops", outcome);
-    assert_eq!(["delivered", "failed", "given_up"].map(counted), [0, 9, 1]);
+}
 
+#[tokio::test(start_paused = true)]
+async fn the_last_word_is_tried_by_the_schedule_and_then_daily_for_thirty_days() {
+    let mut scene = Scene::new();
+    let deliverer = scene.deliverer(vec![settings("ops")]);
+    let id = scene.put("ops", "a").await;
+    let created = scene.clock.now();
+    use_up_the_schedule(&scene, &deliverer, &id).await;
+    let mut tries = 9;
+    while scene.clock.now() - created <= TimeDelta::days(30) {
+        scene.script("ops", [Reply::Fail]);
+        assert_eq!(deliverer.deliver_due().await.unwrap(), 1);
+        tries += 1;
+        let record = scene.record(&id).await;
+        assert_eq!(
+            (record.state, record.attempts),
+            (DeliveryState::Pending, tries)
+        );
+        assert_eq!(record.at - scene.clock.now(), TimeDelta::days(1));
+        scene.clock.set(record.at);
+    }
+    assert!((33..=37).contains(&tries), "{tries}");
+    assert_eq!(deliverer.deliver_due().await.unwrap(), 0);
+    let record = scene.record(&id).await;
+    assert_eq!(record.state, DeliveryState::GivenUp);
+    let expected = format!(
+        "not taken for 30 days, the last of {tries} tries failed with: {tries} tries have failed, \
+         the last one with: 503 Service Unavailable"
+    );
+    assert_eq!(record.result, Some(expected));
+    let counted = |outcome| scene.counted("ops", outcome);
+    let failed = u64::from(tries);
+    assert_eq!(
+        ["delivered", "failed", "given_up"].map(counted),
+        [0, failed, 1]
+    );
+
+    // Somebody wants it all the same.
     let now = scene.clock.now();
     retry(&scene.path, Which::Delivery(id.clone()), &["ops"], now).unwrap();
     scene.script("ops", [Reply::Fail]);
@@ -59,6 +78,116 @@ async fn a_delivery_is_tried_ten_times_by_the_schedule_and_then_given_up() {
     assert_eq!(record.state, DeliveryState::Delivered);
     assert_eq!(record.result.as_deref(), Some("200 OK"));
     assert_eq!(scene.counted("ops", "delivered"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_the_last_word_is_given_up_after_the_schedule_for_the_one_that_is() {
+    let mut scene = Scene::new();
+    let deliverer = scene.deliverer(vec![settings("ops"), settings("chat")]);
+    let fires = scene.put("ops", "a").await;
+    use_up_the_schedule(&scene, &deliverer, &fires).await;
+    let resolves = scene.put("ops", "a").await;
+    scene.script("ops", [Reply::Fail]);
+    assert_eq!(deliverer.deliver_due().await.unwrap(), 2);
+    let record = scene.record(&fires).await;
+    assert_eq!(record.state, DeliveryState::GivenUp);
+    let expected = "10 tries have failed, the last one with: 503 Service Unavailable";
+    assert_eq!(record.result.as_deref(), Some(expected));
+    assert_eq!(
+        scene.record(&resolves).await.state,
+        DeliveryState::Delivered
+    );
+    let counted = |outcome| scene.counted("ops", outcome);
+    assert_eq!(["delivered", "failed", "given_up"].map(counted), [1, 9, 1]);
+
+    // The last word of its own receiver, whatever another one was told.
+    let other = scene.put("chat", "a").await;
+    let last = scene.put("ops", "a").await;
+    scene.put("chat", "a").await;
+    assert_eq!(deliverer.deliver_due().await.unwrap(), 3);
+    assert_eq!(scene.record(&other).await.state, DeliveryState::Delivered);
+    assert_eq!(scene.record(&last).await.state, DeliveryState::Delivered);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_daily_try_comes_early_when_something_newer_waits_for_it() {
+    let mut scene = Scene::new();
+    let deliverer = scene.deliverer(vec![settings("ops")]);
+    let fires = scene.put("ops", "a").await;
+    use_up_the_schedule(&scene, &deliverer, &fires).await;
+    scene.script("ops", [Reply::Fail]);
+    assert_eq!(deliverer.deliver_due().await.unwrap(), 1);
+    scene.tries();
+    scene.clock.advance(TimeDelta::hours(1));
+    let resolves = scene.put("ops", "a").await;
+    // Back up by now: both arrive, in their order.
+    assert_eq!(deliverer.deliver_due().await.unwrap(), 2);
+    assert_eq!(scene.tries(), [fires, resolves]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_ran_ahead_neither_blocks_nor_ends_what_waits() {
+    let mut scene = Scene::new();
+    let deliverer = scene.deliverer(vec![settings("ops")]);
+    let start = scene.clock.now();
+    let id = scene.put("ops", "a").await;
+    scene.clock.set(start + TimeDelta::days(20));
+    let wish = Duration::from_secs(3600);
+    scene.script("ops", [Reply::FailFor(wish)]);
+    assert_eq!(deliverer.deliver_due().await.unwrap(), 1);
+    let ahead = scene.put("ops", "b").await;
+    scene.clock.set(start + TimeDelta::minutes(1));
+    let behind = scene.put("ops", "a").await;
+    assert_eq!(deliverer.deliver_due().await.unwrap(), 3);
+    assert_eq!(scene.tries(), [id.clone(), id, ahead.clone(), behind]);
+    let record = scene.record(&ahead).await;
+    assert_eq!(record.delivery.created, start + TimeDelta::minutes(1));
+    assert_eq!(record.state, DeliveryState::Delivered);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_given_up_while_the_clocks_disagree() {
+    let mut scene = Scene::new();
+    let clock = Arc::new(Doubtful {
+        clock: Arc::clone(&scene.clock),
+        agrees: AtomicBool::new(false),
+    });
+    let mut deliverer = scene.deliverer(vec![settings("ops")]);
+    Arc::get_mut(&mut deliverer.hooks).unwrap().clock = Arc::clone(&clock) as SharedClock;
+    let fires = scene.put("ops", "a").await;
+    let resolves = scene.put("ops", "a").await;
+    use_up_the_schedule(&scene, &deliverer, &fires).await;
+    scene.script("ops", [Reply::Fail]);
+    assert_eq!(deliverer.deliver_due().await.unwrap(), 1);
+    assert_eq!(scene.record(&fires).await.state, DeliveryState::Pending);
+    scene.clock.advance(TimeDelta::days(40));
+    scene.script("ops", [Reply::Fail]);
+    assert_eq!(deliverer.deliver_due().await.unwrap(), 1);
+    let state = async |id: &str| scene.record(id).await.state;
+    assert_eq!(state(&fires).await, DeliveryState::Pending);
+    assert_eq!(state(&resolves).await, DeliveryState::Pending);
+
+    clock.agrees.store(true, Ordering::Relaxed);
+    assert_eq!(deliverer.deliver_due().await.unwrap(), 0);
+    assert_eq!(state(&fires).await, DeliveryState::GivenUp);
+    assert_eq!(state(&resolves).await, DeliveryState::GivenUp);
+}
+
+/// A clock that is not always known to be right.
+#[derive(Debug)]
+struct Doubtful {
+    clock: Arc<ManualClock>,
+    agrees: AtomicBool,
+}
+
+impl Clock for Doubtful {
+    fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    fn agrees(&self) -> bool {
+        self.agrees.load(Ordering::Relaxed)
+    }
 }
 
 #[tokio::test(start_paused = true)]

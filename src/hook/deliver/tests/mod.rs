@@ -2,7 +2,6 @@
 
 mod deliveries;
 mod workers;
-mod year;
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -18,7 +17,7 @@ use crate::alert::Notice;
 use crate::clock::{self, Clock, ManualClock};
 use crate::day::TRACKING_START;
 use crate::flowgent::Roots;
-use crate::hook::{Kind, Message, SendError};
+use crate::hook::{Kind, Message, Receiver, SendError, Taking};
 use crate::ledger::{Alert, AlertChanges, AlertKey, Delivery, DeliveryRecord, DeliveryState};
 use crate::window::plan::Policy;
 
@@ -62,7 +61,7 @@ struct Seen {
 }
 
 /// Plays the receiver of one hook.
-pub(crate) struct Script {
+struct Script {
     hook: String,
     mark: String,
     stage: Arc<Stage>,
@@ -76,8 +75,19 @@ struct Stage {
     seen: mpsc::UnboundedSender<Seen>,
 }
 
+impl Receiver for Script {
+    fn take<'a>(&'a self, message: &'a Message) -> Taking<'a> {
+        Box::pin(self.send(message))
+    }
+
+    fn remind<'a>(&'a self, alerts: &'a [Alert], now: DateTime<Utc>) -> Taking<'a> {
+        self.resend(alerts, now);
+        Box::pin(async { Ok("200 OK".to_owned()) })
+    }
+}
+
 impl Script {
-    pub(crate) async fn send(&self, message: &Message) -> Result<String, SendError> {
+    async fn send(&self, message: &Message) -> Result<String, SendError> {
         let reply = self.reply();
         self.see(Seen {
             id: message.id.to_string(),
@@ -107,18 +117,13 @@ impl Script {
     }
 
     /// Shows the rules of the alerts instead of a delivery's id.
-    pub(crate) async fn resend(
-        &self,
-        alerts: &[Alert],
-        now: DateTime<Utc>,
-    ) -> Result<String, SendError> {
+    fn resend(&self, alerts: &[Alert], now: DateTime<Utc>) {
         let rules: Vec<&str> = alerts.iter().map(|alert| &*alert.key.rule).collect();
         self.see(Seen {
             id: rules.join(" "),
             target: "resent".to_owned(),
             ..self.nothing(now)
         });
-        Ok("200 OK".to_owned())
     }
 
     fn reply(&self) -> Reply {
@@ -238,7 +243,7 @@ impl Scene {
                 mark,
                 stage: Arc::clone(&stage),
             };
-            Sender::scripted(settings, &Arc::new(script))
+            Sender::direct(settings, Arc::new(script))
         };
         Deliverer::with_senders(self.hooks(settings), Arc::new(make), self.ledger.clone())
     }

@@ -211,6 +211,29 @@ async fn stopping_finishes_the_try_under_way_and_begins_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_try_that_outlives_the_end_is_broken_off_and_stays_due() {
+    let mut scene = Scene::new();
+    let id = scene.put("ops", "a").await;
+    scene.script("ops", [Reply::Hang]);
+    let patient = Settings {
+        timeout: Duration::from_secs(1 << 30),
+        ..settings("ops")
+    };
+    let work = Work::start(scene.deliverer(vec![patient.clone()]));
+    assert_eq!(scene.next().await.id, id);
+    let stopped = clock::instant();
+    work.end().await;
+    let took = clock::instant() - stopped;
+    assert!((20..=21).contains(&took.as_secs()), "{took:?}");
+    let record = scene.record(&id).await;
+    assert_eq!((record.state, record.attempts), (DeliveryState::Pending, 0));
+    let work = Work::start(scene.deliverer(vec![patient]));
+    assert_eq!(scene.next().await.id, id);
+    scene.delivered(&id).await;
+    work.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reload_lets_the_try_under_way_finish_before_the_new_hook_begins() {
     let mut scene = Scene::new();
     let first = scene.put("ops", "a").await;
@@ -295,8 +318,12 @@ async fn an_alertmanager_is_reminded_every_minute_of_what_it_was_told() {
         state: AlertState::Firing,
         since: scene.clock.now(),
         fired_at: Some(scene.clock.now()),
-        limit_credits: 0.0,
-        hooks: vec!["am".to_owned()],
+        hooks: ["am".to_owned()].into(),
+        over_hooks: Default::default(),
+        agent: None,
+        days: Vec::new(),
+        below_since: None,
+        is_closed: false,
         notice: "{}".to_owned(),
     };
     let changes = AlertChanges {

@@ -52,6 +52,7 @@ fn elsewhere() -> Server {
         host: "9.9.9.9".to_owned(),
         port: 25,
         encryption: Encryption::None,
+        hello: None,
         allow_private: true,
         ca_file: None,
     }
@@ -214,12 +215,48 @@ async fn nothing_is_said_to_a_server_that_does_not_prove_who_it_is() {
             .await
             .unwrap_err();
         assert!(
-            error
-                .text
-                .ends_with("TLS: invalid peer certificate: UnknownIssuer"),
+            error.text.contains(
+                "TLS: invalid peer certificate: UnknownIssuer: put the certificate of its"
+            ),
             "{error}"
         );
         assert_eq!(commands(&office.hear_all().await), heard);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_has_signed_itself_is_trusted_by_its_own_certificate() {
+    for encryption in [Encryption::Tls, Encryption::StartTls] {
+        let manners = Manners {
+            encryption,
+            signs_itself: true,
+            ..Manners::default()
+        };
+        let office = Office::open(manners).await;
+        hook(office.server(), None)
+            .send(&message(&["one"]))
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_server_is_greeted_with_what_it_takes() {
+    for (chosen, expected) in [
+        (Some("alerts.example.org"), "alerts.example.org"),
+        (None, ""),
+    ] {
+        let mut office = Office::open(Manners::default()).await;
+        let server = Server {
+            hello: chosen.and_then(crate::hook::hello),
+            ..office.server()
+        };
+        hook(server, None).send(&message(&["one"])).await.unwrap();
+        let greeting = office.hear().await;
+        let said = greeting.strip_prefix("EHLO ").unwrap();
+        // This host may have a full name.
+        assert!(said == expected || chosen.is_none(), "{said}");
+        assert!(crate::hook::hello(said).is_some(), "{said}");
     }
 }
 
@@ -455,8 +492,11 @@ async fn certificates_that_cannot_be_read_are_named() {
     .await;
     let empty = tempfile::NamedTempFile::new().unwrap();
     for (path, reason) in [
-        (empty.path(), "there is none"),
-        (std::path::Path::new("/nonexistent.pem"), ""),
+        (empty.path(), "no certificate authority found in "),
+        (
+            std::path::Path::new("/nonexistent.pem"),
+            "cannot read certificates from ",
+        ),
     ] {
         let server = Server {
             ca_file: Some(path.to_owned()),
@@ -466,11 +506,7 @@ async fn certificates_that_cannot_be_read_are_named() {
             .send(&message(&["one"]))
             .await
             .unwrap_err();
-        let expected = format!(
-            "{HOST}:{}: cannot read certificates from {}: {reason}",
-            office.port,
-            path.display()
-        );
+        let expected = format!("{HOST}:{}: {reason}{}", office.port, path.display());
         assert!(error.text.starts_with(&expected), "{error}");
     }
 }

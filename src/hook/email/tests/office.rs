@@ -23,6 +23,8 @@ pub(super) struct Manners {
     pub(super) encryption: Encryption,
     /// Whose certificate it shows.
     pub(super) certificate: &'static str,
+    /// Whether nobody else vouches for it.
+    pub(super) signs_itself: bool,
     /// What it offers after EHLO; none of it before STARTTLS, which it offers then.
     pub(super) offers: &'static [&'static str],
     /// What it answers to commands that begin so, to a message (`.`) and to a connection (nothing);
@@ -45,6 +47,7 @@ impl Default for Manners {
         Self {
             encryption: Encryption::None,
             certificate: HOST,
+            signs_itself: false,
             offers: &["AUTH PLAIN LOGIN"],
             answers: &[],
         }
@@ -54,7 +57,7 @@ impl Default for Manners {
 impl Office {
     /// Opens one that serves its customers one after the other.
     pub(super) async fn open(manners: Manners) -> Self {
-        let (ca, acceptor) = certify(manners.certificate);
+        let (ca, acceptor) = certify(manners.certificate, manners.signs_itself);
         let listener = TcpListener::bind((HOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let encryption = manners.encryption;
@@ -82,6 +85,7 @@ impl Office {
             host: HOST.to_owned(),
             port: self.port,
             encryption: self.encryption,
+            hello: None,
             allow_private: true,
             ca_file: Some(self.ca.path().to_owned()),
         }
@@ -254,15 +258,21 @@ impl Counter {
 }
 
 /// An authority's certificate, and TLS with one for `host` that it signed.
-fn certify(host: &str) -> (NamedTempFile, TlsAcceptor) {
+fn certify(host: &str, signs_itself: bool) -> (NamedTempFile, TlsAcceptor) {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority_key = KeyPair::generate().unwrap();
-    let pem = authority.self_signed(&authority_key).unwrap().pem();
-    let issuer = Issuer::new(authority, authority_key);
     let key = KeyPair::generate().unwrap();
-    let server = CertificateParams::new([host.to_owned()]).unwrap();
-    let certificate = server.signed_by(&key, &issuer).unwrap();
+    let mut server = CertificateParams::new([host.to_owned()]).unwrap();
+    let (pem, certificate) = if signs_itself {
+        server.is_ca = authority.is_ca;
+        let certificate = server.self_signed(&key).unwrap();
+        (certificate.pem(), certificate)
+    } else {
+        let authority_key = KeyPair::generate().unwrap();
+        let pem = authority.self_signed(&authority_key).unwrap().pem();
+        let issuer = Issuer::new(authority, authority_key);
+        (pem, server.signed_by(&key, &issuer).unwrap())
+    };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

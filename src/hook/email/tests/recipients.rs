@@ -38,6 +38,7 @@ fn targets(hook: &Email) -> Vec<String> {
         host: HOST.to_owned(),
         port: 25,
         encryption: Encryption::None,
+        hello: None,
         credentials: None,
         from: hook.from.clone(),
         to: hook.to.clone(),

@@ -54,27 +54,18 @@ pub struct Viewer<'a> {
     pub from: String,
 }
 
-/// All panels but the headings of rows.
+/// All panels, those in rows among them, but not the rows.
 pub fn panels(dashboard: &Value) -> impl Iterator<Item = &Value> {
     let panels = dashboard["panels"].as_array().unwrap().iter();
-    panels.filter(|panel| panel["type"] != "row")
+    panels.flat_map(|panel| match panel["panels"].as_array() {
+        Some(inside) => inside.as_slice(),
+        None => std::slice::from_ref(panel),
+    })
 }
 
 /// The variables.
 pub fn variables(dashboard: &Value) -> &[Value] {
     dashboard["templating"]["list"].as_array().unwrap()
-}
-
-/// The annotations that ask a database.
-pub fn annotations(dashboard: &Value) -> impl Iterator<Item = &Value> {
-    let annotations = dashboard["annotations"]["list"].as_array().unwrap().iter();
-    annotations.filter(|annotation| annotation["builtIn"] != 1)
-}
-
-/// The names of the variables in a text, the built-in ones among them.
-pub fn used(text: &str) -> Vec<String> {
-    let found = VARIABLE.captures_iter(text);
-    found.map(|found| name(&found).to_owned()).collect()
 }
 
 fn name<'a>(found: &'a Captures) -> &'a str {
@@ -93,7 +84,8 @@ impl Viewer<'_> {
     pub fn interpolate(&self, text: &str) -> String {
         let replace = |found: &Captures| {
             let name = name(found);
-            if name.starts_with("__") {
+            // Those that are built in, and what label_replace puts in.
+            if name.starts_with("__") || name.starts_with(|first: char| first.is_ascii_digit()) {
                 return found[0].to_owned();
             }
             let variable = self.variable(name);
@@ -166,6 +158,7 @@ impl Viewer<'_> {
             "__rate_interval" => seconds(rate),
             "__range" => format!("{}s", (range + 500) / 1000),
             "__range_ms" => range.to_string(),
+            other if other.starts_with(|first: char| first.is_ascii_digit()) => found[0].to_owned(),
             other => panic!("${other} is not built in"),
         };
         let expr = self.interpolate(target["expr"].as_str().unwrap());

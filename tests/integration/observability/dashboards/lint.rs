@@ -1,93 +1,118 @@
-//! What a good dashboard is: the rules of Grafana's dashboard-linter, and those that follow from what
-//! our figures are. Each rule is a function that tells what is against it; what a rule finds is shown
-//! by mistakes that are planted.
+//! What the queries are about, held against what is served. How they look in Grafana is held by
+//! `tests/grafana`.
 
-mod layout;
-mod planted;
-mod queries;
-mod wiring;
-
-use std::collections::BTreeMap;
-
+use promql_parser::parser::{Expr, VectorSelector, parse};
 use serde_json::Value;
 
+use super::grafana::{Choice, Viewer, panels, variables};
 use super::shipped;
+use crate::observability::promql::Golden;
 
-/// Tells what of a dashboard is against a rule. The second argument is all dashboards.
-type Rule = fn(&Value, &[Value]) -> Vec<String>;
+/// What stands for Grafana's own intervals.
+const BUILT_IN: [(&str, &str); 4] = [
+    ("$__rate_interval", "4m"),
+    ("$__interval", "1h"),
+    ("${__range_ms}", "86400000"),
+    ("$__range", "1d"),
+];
 
-/// The rules by their names. Those that dashboard-linter has too are called as there.
-fn rules() -> BTreeMap<&'static str, Rule> {
-    BTreeMap::from([
-        ("template-datasource", wiring::datasource_variable as Rule),
-        ("template-job", wiring::job_variable),
-        ("template-instance", wiring::instance_variable),
-        (
-            "template-on-time-change-reload",
-            wiring::variables_follow_the_time,
-        ),
-        ("template-label-promql", queries::variables_select_series),
-        ("panel-datasource", wiring::chosen_datasource),
-        ("panel-title-description", layout::words),
-        ("panel-units", layout::units),
-        ("panel-no-targets", layout::queries_of_panels),
-        ("target-promql", queries::promql),
-        ("target-job", queries::job_matchers),
-        ("target-instance", queries::instance_matchers),
-        ("target-rate-interval", queries::rate_intervals),
-        ("target-counter-agg", queries::rates_of_counters),
-        ("uneditable-dashboard", layout::uneditable),
-        ("shape", layout::shape),
-        ("identifiers", layout::identifiers),
-        ("grid", layout::grid),
-        ("overrides", layout::overrides),
-        ("ranges", layout::ranges),
-        ("empty-panels", layout::words_for_nothing),
-        ("variables-defined", wiring::variables_are_defined),
-        ("links", wiring::links),
-        ("days", queries::days_are_asked_for_by_day),
-        ("names", queries::names_and_labels),
-    ])
+/// A query with a value for each variable; a label that agents need not have is chosen.
+fn interpolated(dashboard: &Value, expr: &str) -> String {
+    let chosen = |variable: &Value| {
+        let name = variable["name"].as_str().unwrap().to_owned();
+        let choice = match name.as_str() {
+            "label" => Choice::one("team"),
+            "price" => Choice::one("0.02"),
+            _ => Choice::one("chosen"),
+        };
+        (name, choice)
+    };
+    let viewer = Viewer {
+        dashboard,
+        choices: variables(dashboard).iter().map(chosen).collect(),
+        now: chrono::DateTime::UNIX_EPOCH,
+        from: "now".to_owned(),
+    };
+    let replace = |text: String, (name, value): &(&str, &str)| text.replace(name, value);
+    BUILT_IN.iter().fold(viewer.interpolate(expr), replace)
+}
+
+/// The counters of an expression that are not given to a function that takes their growth.
+fn bare_counters<'a>(expr: &'a Expr, is_grown: bool, found: &mut Vec<&'a VectorSelector>) {
+    let endings = ["_total", "_bucket", "_sum", "_count"];
+    let mut select = |selector: &'a VectorSelector| {
+        let name = selector.name.as_deref().unwrap_or_default();
+        if !is_grown && endings.iter().any(|ending| name.ends_with(ending)) {
+            found.push(selector);
+        }
+    };
+    match expr {
+        Expr::VectorSelector(selector) => select(selector),
+        Expr::MatrixSelector(matrix) => select(&matrix.vs),
+        Expr::Call(call) => {
+            let is_grown = ["rate", "increase"].contains(&call.func.name);
+            for argument in &call.args.args {
+                bare_counters(argument, is_grown, found);
+            }
+        }
+        Expr::Aggregate(aggregate) => bare_counters(&aggregate.expr, false, found),
+        Expr::Binary(binary) => {
+            bare_counters(&binary.lhs, false, found);
+            bare_counters(&binary.rhs, false, found);
+        }
+        Expr::Paren(paren) => bare_counters(&paren.expr, is_grown, found),
+        Expr::Subquery(subquery) => bare_counters(&subquery.expr, is_grown, found),
+        Expr::Unary(unary) => bare_counters(&unary.expr, false, found),
+        Expr::NumberLiteral(_) | Expr::StringLiteral(_) => {}
+        Expr::Extension(_) => unreachable!("the parser makes none"),
+    }
+}
+
+/// Tells what is wrong with a query, each fault in a sentence.
+fn faults(golden: &Golden, query: &str) -> Vec<String> {
+    let mut faults = golden.faults(query);
+    if let Ok(expr) = parse(query) {
+        let mut found = Vec::new();
+        bare_counters(&expr, false, &mut found);
+        let told = |selector: &&VectorSelector| format!("{selector} is a counter, not its growth");
+        faults.extend(found.iter().map(told));
+    }
+    faults
 }
 
 #[test]
-fn the_shipped_dashboards_keep_every_rule() {
-    let all: Vec<Value> = shipped()
-        .into_iter()
-        .map(|(_, dashboard)| dashboard)
-        .collect();
+fn queries_are_about_what_is_served() {
+    let golden = Golden::read();
     let mut found = Vec::new();
-    for dashboard in &all {
-        for (name, rule) in rules() {
-            for fault in rule(dashboard, &all) {
-                found.push(format!("{}: {name}: {fault}", dashboard["title"]));
+    for (file, dashboard) in shipped() {
+        for panel in panels(&dashboard) {
+            for target in panel["targets"].as_array().unwrap() {
+                let query = interpolated(&dashboard, target["expr"].as_str().unwrap());
+                for fault in faults(&golden, &query) {
+                    found.push(format!("{file}, {}: {fault}", panel["title"]));
+                }
             }
         }
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// What a panel is called in messages.
-fn title(panel: &Value) -> String {
-    format!("panel {} {}", panel["id"], panel["title"])
-}
-
-/// A text of an object, empty if it has none of that name.
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
-    value[name].as_str().unwrap_or_default()
-}
-
-/// The elements of an array, none if it is none.
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
-}
-
-/// Every text in a value, however deep.
-fn texts(value: &Value) -> Vec<&str> {
-    match value {
-        Value::String(text) => vec![text],
-        Value::Array(list) => list.iter().flat_map(texts).collect(),
-        Value::Object(fields) => fields.values().flat_map(texts).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
+#[test]
+fn a_query_about_something_else_is_found() {
+    let golden = Golden::read();
+    for (query, expected) in [
+        ("flowgent_agent_previous_day_credit", "nobody serves"),
+        ("max by (budgets) (flowgent_budget_used_ratio)", "budgets"),
+        ("sum(flowgent_exporter_syncs_total)", "is a counter"),
+        (
+            "sum(rate(flowgent_exporter_syncs_total[4m])",
+            "does not parse",
+        ),
+    ] {
+        let found = faults(&golden, query);
+        assert!(
+            found.len() == 1 && found[0].contains(expected),
+            "{query}: {found:?}"
+        );
     }
 }

@@ -10,7 +10,7 @@ use super::grafana::{Choice, Viewer, When, panels, variables};
 use crate::harness::{Series, Tsdb};
 
 /// What is left out of the labels that a variable offers begins and ends like that.
-const ALL_BUT: (&str, &str) = ("/^(?!(", ")$).+$/");
+const ALL_BUT: (&str, &str) = ("/^(?!(?:", ")$).+$/");
 
 impl<'a> Viewer<'a> {
     /// Somebody who opens a dashboard at `now`, with what each variable is at first.
@@ -41,12 +41,8 @@ impl<'a> Viewer<'a> {
             let name = variable["name"].as_str().unwrap();
             let options = match variable["type"].as_str().unwrap() {
                 "query" => self.options(server, variable).await,
-                "custom" => variable["query"]
-                    .as_str()
-                    .unwrap()
-                    .split(',')
-                    .map(str::to_owned)
-                    .collect(),
+                // Nothing is written there.
+                "textbox" => vec![String::new()],
                 // There is one database.
                 _ => vec![server.url()],
             };
@@ -69,26 +65,31 @@ impl<'a> Viewer<'a> {
     async fn options(&self, server: &Tsdb, variable: &Value) -> Vec<String> {
         let query = self.interpolate(variable["query"]["query"].as_str().unwrap());
         let (function, argument) = query.strip_suffix(')').unwrap().split_once('(').unwrap();
-        let mut options = if function == "label_names" {
-            let series = format!("{{__name__=~\".*{argument}.*\"}}");
-            server.label_names(&series, self.span()).await
-        } else {
-            assert_eq!(function, "label_values");
-            let (selector, label) = argument.rsplit_once(", ").unwrap();
-            server.label_values(label, selector, self.span()).await
+        let mut options = match function {
+            "label_names" => {
+                let series = format!("{{__name__=~\".*{argument}.*\"}}");
+                let mut names = server.label_names(&series, self.span()).await;
+                let left_out = variable["regex"].as_str().unwrap();
+                let left_out = left_out.strip_prefix(ALL_BUT.0).unwrap();
+                let left_out = left_out.strip_suffix(ALL_BUT.1).unwrap();
+                names.retain(|option| !left_out.split('|').any(|name| name == option));
+                names
+            }
+            "label_values" => {
+                let (selector, label) = argument.rsplit_once(", ").unwrap();
+                server.label_values(label, selector, self.span()).await
+            }
+            // Its regular expression takes the values of this label.
+            "query_result" => {
+                let found = server.query(argument, self.now).await.unwrap();
+                found
+                    .iter()
+                    .map(|series| series.label("by").to_owned())
+                    .collect()
+            }
+            other => panic!("unknown function {other}"),
         };
-        let regex = variable["regex"].as_str().unwrap();
-        if !regex.is_empty() {
-            let left_out = regex.strip_prefix(ALL_BUT.0);
-            let left_out = left_out
-                .and_then(|rest| rest.strip_suffix(ALL_BUT.1))
-                .unwrap();
-            options.retain(|option| !left_out.split('|').any(|name| name == option));
-        }
         options.sort_by_key(|option| option.to_lowercase());
-        if variable["sort"] == 6 {
-            options.reverse();
-        }
         options
     }
 

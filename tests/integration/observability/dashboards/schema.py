@@ -11,10 +11,9 @@ from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-# What Prometheus's plug-in has of its own in annotations and variables, and the types leave out.
+# What Prometheus's plug-in has of its own in variables, and the types leave out.
 OF_THE_PLUGIN = re.compile(
-    r"/annotations/list/\d+/(target/\w+|step|tagKeys|textFormat|titleFormat|useValueForTime)"
-    r"|/templating/list/\d+/definition"
+    r"/templating/list/\d+/definition"
 )
 
 

@@ -1,0 +1,322 @@
+//! Pure: what the rules are asked about, as values.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::{Access, Span};
+use crate::budget::Standing;
+use crate::day::{Day, TRACKING_START, Usage};
+use crate::ledger::{AgentNumber, JUDGED_DAYS, JudgedDays, Member, Watched};
+use crate::roster::Agent;
+
+/// How many days rules about days look back: the days that they judge, and eight weeks before each.
+pub(super) const RECENT_DAYS: i32 = JUDGED_DAYS as i32 + 56;
+/// The fewest days of which a usual value is made.
+const MIN_USUAL_DAYS: usize = 3;
+
+/// What is known of one agent. Nothing is if no rule asks for it.
+#[derive(Debug, Clone)]
+pub struct AgentFacts {
+    /// The agent.
+    pub member: Member,
+    /// It as the subject of an alert: `acme/support`.
+    pub subject: Arc<str>,
+    /// The days that rules about days judge, oldest first; the last one is yesterday.
+    pub days: [SubjectDay; JUDGED_DAYS],
+    /// What was used on the 7 days that end with yesterday.
+    pub previous_7_days: Known,
+    /// What was used on the 30 days that end with yesterday.
+    pub previous_30_days: Known,
+    /// What was used on the complete days of this month.
+    pub month_to_date: Known,
+    /// How many days from the history start through yesterday are not known.
+    pub missing_days: u32,
+    /// The oldest of them.
+    pub missing_since: Option<Day>,
+    /// Those of them that lie in the last eight weeks, ascending.
+    pub missing_recently: Vec<Day>,
+    /// When a fetch of it last succeeded.
+    pub last_success: Option<DateTime<Utc>>,
+    /// Whether its days count in sums of several agents: not those of one that has moved to another account,
+    /// which are among [`Facts::others`].
+    pub is_counted: bool,
+}
+
+/// What is known of the use on some days.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Known {
+    /// Credits known to be used: all of them if no day is missing, else a lower bound. None if nothing
+    /// at all is known.
+    pub credits: Option<f64>,
+    /// Days that are not known.
+    pub missing_days: u32,
+}
+
+/// One day of an agent, or of several added up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SubjectDay {
+    /// The UTC day.
+    pub day: Day,
+    /// What is known of it.
+    pub known: Known,
+    /// The median of its weekday over the eight weeks before; absent if fewer than three of those days
+    /// are known.
+    pub usual_credits: Option<f64>,
+}
+
+/// A budget in one period.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PeriodFacts {
+    /// How it stands.
+    pub standing: Standing,
+    /// When the budget was first evaluated after the period's end; none of the current period.
+    pub over_since: Option<DateTime<Utc>>,
+}
+
+/// What an evaluation goes by, besides the days in the ledger.
+#[derive(Debug, Clone)]
+pub struct Background {
+    /// The instant of the evaluation.
+    pub now: DateTime<Utc>,
+    /// The UTC day; the newest day that can be known is the one before.
+    pub today: Day,
+    /// Whether the day is known for certain. If not, nothing ends, and nothing that counts time fires.
+    pub is_certain: bool,
+    /// Whether a sync has ended since the program started: what is missing then is not on its way.
+    pub has_synced: bool,
+    /// How the rules were watched before.
+    pub watched: Arc<HashMap<Arc<str>, Watched>>,
+    /// The days that were judged before.
+    pub judged: Arc<JudgedDays>,
+    /// Which keys and agents FlowGent refuses.
+    pub access: Arc<Access>,
+    /// The agents about which an alert fires.
+    pub firing: HashSet<AgentNumber>,
+}
+
+/// Everything that the rules are asked about, as of one UTC day.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The day that it is; the newest that can be known is the one before.
+    pub today: Day,
+    /// The names of all accounts in the config.
+    pub accounts: BTreeSet<Arc<str>>,
+    /// Every agent that a rule is about.
+    pub agents: Vec<AgentFacts>,
+    /// All agents that are asked for, whatever the rules.
+    pub members: Arc<[Member]>,
+    /// Agents that have left while an alert about them fires.
+    pub left: Vec<AgentFacts>,
+    /// What others have used in the spans of rules about accounts and totals, by the rule's name: agents
+    /// that have left, and those that moved to another account, each day of an identifier once.
+    pub others: HashMap<Arc<str>, Vec<AgentFacts>>,
+    /// How each budget stands in the periods that are looked at, oldest first, by the budget's name.
+    /// The last one is the current one.
+    pub budgets: HashMap<Arc<str>, Vec<PeriodFacts>>,
+    /// The first day that was still to end when a rule was first watched as it is, by the rule's name.
+    pub watched_from: HashMap<Arc<str>, Day>,
+    /// The rules that a version watched which did not keep the days that it judged.
+    pub unseeded: HashSet<Arc<str>>,
+    /// Whether a sync has ended since the program started.
+    pub has_synced: bool,
+    /// The days that were judged before.
+    pub judged: Arc<JudgedDays>,
+    /// Which keys and agents FlowGent refuses.
+    pub access: Arc<Access>,
+}
+
+impl Known {
+    /// One day of one agent that is not known.
+    const UNKNOWN_DAY: Self = Self {
+        credits: None,
+        missing_days: 1,
+    };
+
+    /// What is known of the days `first` through `last`, from an agent's known days, ascending. Days
+    /// before `history_start` are not missing: nobody asks for them.
+    pub(super) fn of(recent: &[Usage], history_start: Day, (first, last): (Day, Day)) -> Self {
+        Self::asked(recent, history_start, (first, last), last.next())
+    }
+
+    /// The same of an agent whose days from `asked_until` on nobody asks for. Nothing is what is known of one
+    /// whose days are all of that kind.
+    pub(super) fn until(recent: &[Usage], asked_until: Day, (first, last): (Day, Day)) -> Self {
+        Self::asked(recent, TRACKING_START, (first, last), asked_until)
+    }
+
+    fn asked(
+        recent: &[Usage],
+        history_start: Day,
+        (first, last): (Day, Day),
+        asked_until: Day,
+    ) -> Self {
+        let recent = &recent[..recent.partition_point(|usage| usage.day <= last)];
+        let recent = &recent[recent.partition_point(|usage| usage.day < first)..];
+        let asked_from = first.max(history_start).max(TRACKING_START);
+        let asked_until = asked_until.min(last.next());
+        let asked_days = u32::try_from(asked_until.since(asked_from)).unwrap_or(0);
+        let is_asked = |usage: &&Usage| asked_from <= usage.day && usage.day < asked_until;
+        let known_days = recent.iter().filter(is_asked).count();
+        let known_days = u32::try_from(known_days).unwrap_or(u32::MAX);
+        let missing_days = asked_days.saturating_sub(known_days);
+        let credits = recent.iter().fold(0.0, |sum, usage| sum + usage.credits);
+        Self {
+            credits: (missing_days == 0 || !recent.is_empty()).then_some(credits),
+            missing_days,
+        }
+    }
+
+    /// The same of these days and of others.
+    pub(super) fn plus(self, other: Self) -> Self {
+        let credits = self.credits.zip(other.credits);
+        Self {
+            credits: credits
+                .map(|(one, other)| one + other)
+                .or(self.credits)
+                .or(other.credits),
+            missing_days: self.missing_days.saturating_add(other.missing_days),
+        }
+    }
+}
+
+impl AgentFacts {
+    /// An agent that nothing was read of.
+    #[must_use]
+    pub fn unread(member: &Member, today: Day) -> Self {
+        Self {
+            subject: subject(&member.agent),
+            member: member.clone(),
+            days: unknown_days(today),
+            previous_7_days: Known::default(),
+            previous_30_days: Known::default(),
+            month_to_date: Known::default(),
+            missing_days: 0,
+            missing_since: None,
+            missing_recently: Vec::new(),
+            last_success: None,
+            is_counted: true,
+        }
+    }
+
+    /// An agent that is not asked for any more from the day `asked_until` on: on days that are not asked for, it
+    /// has used nothing. `days` are those that are known of it, ascending.
+    pub(super) fn unasked(member: &Member, days: &[Usage], asked_until: Day, today: Day) -> Self {
+        let known = |span: (Day, Day)| Known::until(days, asked_until, span);
+        let first = today.plus(-RECENT_DAYS).max(TRACKING_START);
+        let missing: Vec<Day> = first
+            .through(asked_until.previous())
+            .filter(|day| days.binary_search_by_key(day, |usage| usage.day).is_err())
+            .collect();
+        Self {
+            days: unknown_days(today).map(|day| SubjectDay {
+                known: known((day.day, day.day)),
+                usual_credits: usual_credits(days, day.day),
+                ..day
+            }),
+            previous_7_days: known(Span::Previous7Days.days(today)),
+            previous_30_days: known(Span::Previous30Days.days(today)),
+            month_to_date: known(Span::MonthToDate.days(today)),
+            missing_days: u32::try_from(missing.len()).unwrap_or(u32::MAX),
+            missing_since: missing.first().copied(),
+            missing_recently: missing,
+            ..Self::unread(member, today)
+        }
+    }
+
+    /// What is known of `day`, one of the days that rules about days judge.
+    #[must_use]
+    pub fn on(&self, day: Day) -> SubjectDay {
+        let mut days = self.days.iter();
+        *days.find(|known| known.day == day).unwrap_or(&SubjectDay {
+            day,
+            known: Known::UNKNOWN_DAY,
+            usual_credits: None,
+        })
+    }
+
+    /// What was used on the days of `span`.
+    #[must_use]
+    pub fn known(&self, span: Span) -> Known {
+        match span {
+            Span::PreviousDay => self.days[JUDGED_DAYS - 1].known,
+            Span::Previous7Days => self.previous_7_days,
+            Span::Previous30Days => self.previous_30_days,
+            Span::MonthToDate => self.month_to_date,
+        }
+    }
+
+    /// The oldest missing day from `from` on. Behind one that is missing from before, days are looked
+    /// for in the last eight weeks only.
+    #[must_use]
+    pub fn missing_from(&self, from: Day) -> Option<Day> {
+        let oldest = self.missing_since?;
+        if oldest >= from {
+            return Some(oldest);
+        }
+        let mut recently = self.missing_recently.iter();
+        recently.find(|day| **day >= from).copied()
+    }
+}
+
+/// An agent as the subject of an alert: `acme/support`. A slash in the account's name is escaped: two
+/// agents never become one subject.
+pub(super) fn subject(agent: &Agent) -> Arc<str> {
+    format!("{}/{}", escaped(&agent.account), agent.name).into()
+}
+
+/// A name that a slash comes after, with its own slashes escaped.
+pub(super) fn escaped(name: &str) -> String {
+    name.replace('\\', "\\\\").replace('/', "\\/")
+}
+
+/// The days that rules about days judge on the day `today`, of which nothing is known.
+pub(super) fn unknown_days(today: Day) -> [SubjectDay; JUDGED_DAYS] {
+    std::array::from_fn(|index| SubjectDay {
+        day: today.plus(index as i32 - JUDGED_DAYS as i32),
+        known: Known::UNKNOWN_DAY,
+        usual_credits: None,
+    })
+}
+
+/// The same from the known days of an agent.
+pub(super) fn days(recent: &[Usage], today: Day) -> [SubjectDay; JUDGED_DAYS] {
+    unknown_days(today).map(|unknown| {
+        let found = recent.binary_search_by_key(&unknown.day, |usage| usage.day);
+        found.map_or(unknown, |index| SubjectDay {
+            known: Known {
+                credits: Some(recent[index].credits),
+                missing_days: 0,
+            },
+            usual_credits: usual_credits(recent, unknown.day),
+            ..unknown
+        })
+    })
+}
+
+/// The median of the weekday of `day` over the eight weeks before it.
+fn usual_credits(recent: &[Usage], day: Day) -> Option<f64> {
+    let on = |day| recent.binary_search_by_key(&day, |usage| usage.day).ok();
+    let mut credits: Vec<f64> = (1..=8)
+        .filter_map(|weeks| on(day.plus(-7 * weeks)))
+        .map(|index| recent[index].credits)
+        .collect();
+    credits.sort_unstable_by(f64::total_cmp);
+    let middle = credits.len() / 2;
+    match credits.len() {
+        ..MIN_USUAL_DAYS => None,
+        even if even.is_multiple_of(2) => Some(f64::midpoint(credits[middle - 1], credits[middle])),
+        _ => Some(credits[middle]),
+    }
+}
+
+/// The days of the last eight weeks, from the history start on, that are not known.
+pub(super) fn missing_recently(recent: &[Usage], history_start: Day, today: Day) -> Vec<Day> {
+    let first = history_start.max(today.plus(-RECENT_DAYS));
+    let known = |day: &Day| recent.binary_search_by_key(day, |usage| usage.day).is_ok();
+    first
+        .through(today.previous())
+        .filter(|day| !known(day))
+        .collect()
+}

@@ -1,0 +1,234 @@
+//! Pure: agents are taken in one after the other, and become facts.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::facts::{AgentFacts, Known, PeriodFacts, days, missing_recently};
+use super::{Check, Per, Rule, Span};
+use crate::budget::{Cycle, Period, Tally};
+use crate::day::{Day, Usage};
+use crate::forecast::Pattern;
+use crate::former;
+use crate::ledger::{Member, Watched};
+use crate::roster::Matcher;
+use crate::series::{self, Totals};
+
+/// How long a period is looked at after it was first evaluated with its end past: its last days may come
+/// late.
+const LATE: TimeDelta = TimeDelta::days(7);
+
+/// A budget in the periods that are looked at.
+pub(super) struct Book {
+    pub(super) name: Arc<str>,
+    matcher: Matcher,
+    limit_credits: f64,
+    /// The periods, oldest first, and when each was first evaluated with its end past.
+    tallies: Vec<(Period, Option<DateTime<Utc>>, Tally)>,
+}
+
+impl Book {
+    /// Nobody's use yet of the budget that `rule` is; none if it is another rule.
+    pub(super) fn of(
+        rule: &Rule,
+        watched: Option<&Watched>,
+        now: DateTime<Utc>,
+        today: Day,
+    ) -> Option<Self> {
+        let Check::Budget {
+            limit_credits,
+            cycle,
+            ..
+        } = rule.check
+        else {
+            return None;
+        };
+        let tally = |(period, over_since)| (period, over_since, Tally::new(period, today));
+        Some(Self {
+            name: Arc::clone(&rule.name),
+            matcher: rule.matcher.clone(),
+            limit_credits,
+            tallies: periods(cycle, watched, now, today)
+                .into_iter()
+                .map(tally)
+                .collect(),
+        })
+    }
+
+    /// The first day that counts.
+    pub(super) fn start(&self) -> Option<Day> {
+        self.tallies.first().map(|(period, ..)| period.start)
+    }
+
+    /// The budget's name, and how it stands.
+    pub(super) fn close(self) -> (Arc<str>, Vec<PeriodFacts>) {
+        let facts = |(_, over_since, tally): &(_, _, Tally)| PeriodFacts {
+            standing: tally.standing(self.limit_credits),
+            over_since: *over_since,
+        };
+        let facts = self.tallies.iter().map(facts).collect();
+        (self.name, facts)
+    }
+}
+
+/// The periods of `cycle` that are looked at, oldest first, with when each was first evaluated with its
+/// end past: the one that yesterday lies in, those that have ended since the last evaluation, and those
+/// that were still open then, for a week. A budget that was never watched as it is knows no past.
+fn periods(
+    cycle: Cycle,
+    watched: Option<&Watched>,
+    now: DateTime<Utc>,
+    today: Day,
+) -> Vec<(Period, Option<DateTime<Utc>>)> {
+    let current = cycle.period_of(today.previous());
+    let evaluated = watched.and_then(|watched| watched.evaluated);
+    let open = watched.map_or(&[][..], |watched| &watched.open_periods);
+    let mut periods: Vec<(Period, DateTime<Utc>)> = open
+        .iter()
+        .map(|(start, over_since)| (cycle.period_of(*start), *over_since))
+        // A clock that ran ahead was set back.
+        .map(|(period, over_since)| (period, over_since.min(now)))
+        .filter(|(period, over_since)| *over_since + LATE > now && period.start < current.start)
+        .collect();
+    let mut since = evaluated.map_or(current, |day| cycle.period_of(day.previous()));
+    while since.start < current.start {
+        let Some(end) = since.end else { break };
+        if periods.iter().all(|(period, _)| period.start < since.start) {
+            periods.push((since, now));
+        }
+        since = cycle.period_of(end);
+    }
+    let ended = periods.into_iter();
+    ended
+        .map(|(period, over_since)| (period, Some(over_since)))
+        .chain([(current, None)])
+        .collect()
+}
+
+/// What a usage rule about accounts or a total adds up of agents that are not asked for any more.
+pub(super) struct Sum {
+    pub(super) rule: Arc<str>,
+    matcher: Matcher,
+    pub(super) others: Vec<AgentFacts>,
+}
+
+impl Sum {
+    /// Nothing yet; none if the rule is another one.
+    pub(super) fn of(rule: &Rule) -> Option<Self> {
+        let Check::Usage { per, .. } = rule.check else {
+            return None;
+        };
+        (per != Per::Agent).then(|| Self {
+            rule: Arc::clone(&rule.name),
+            matcher: rule.matcher.clone(),
+            others: Vec::new(),
+        })
+    }
+}
+
+/// Takes in one agent after the other.
+pub(super) struct Gatherer {
+    pub(super) today: Day,
+    pub(super) books: Vec<Book>,
+    pub(super) sums: Vec<Sum>,
+    /// The identifiers that several have had.
+    pub(super) shared: HashSet<Arc<str>>,
+    /// The days of these that count already, by the rule's name and the identifier.
+    pub(super) counted: HashMap<(Arc<str>, Arc<str>), BTreeSet<Day>>,
+}
+
+impl Gatherer {
+    /// Adds an agent to its budgets, and says what is known of it.
+    pub(super) fn add(
+        &mut self,
+        member: &Member,
+        history_start: Day,
+        totals: &Totals,
+        recent: &[Usage],
+    ) -> AgentFacts {
+        let id = &member.agent.id;
+        let has_moved = member.unlisted_since.is_some() && self.shared.contains(id);
+        if !has_moved {
+            let mut pattern = None;
+            for book in &mut self.books {
+                if !book.matcher.matches(&member.agent) {
+                    continue;
+                }
+                // Made once, and only for agents of a budget.
+                let pattern = pattern.get_or_insert_with(|| Pattern::of(recent, self.today));
+                for (.., tally) in &mut book.tallies {
+                    tally.add(member, recent, pattern.as_ref(), self.today);
+                }
+            }
+            self.count(member, recent);
+        }
+        // Only budgets look at days before the history start.
+        let recent = &recent[recent.partition_point(|usage| usage.day < history_start)..];
+        let figures = series::figures(totals, recent, history_start, self.today);
+        let oldest = totals.frontier.map_or(history_start, Day::next);
+        let known = |span: Span| Known::of(recent, history_start, span.days(self.today));
+        AgentFacts {
+            days: days(recent, self.today),
+            previous_7_days: known(Span::Previous7Days),
+            previous_30_days: known(Span::Previous30Days),
+            month_to_date: known(Span::MonthToDate),
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a count of days that is kept as a figure"
+            )]
+            missing_days: figures.missing_days as u32,
+            missing_since: (oldest < self.today).then_some(oldest),
+            missing_recently: missing_recently(recent, history_start, self.today),
+            last_success: totals.last_success,
+            is_counted: !has_moved,
+            ..AgentFacts::unread(member, self.today)
+        }
+    }
+
+    /// Notes which days of an identifier that several have had count by this member.
+    fn count(&mut self, member: &Member, recent: &[Usage]) {
+        let id = &member.agent.id;
+        if !self.shared.contains(id) {
+            return;
+        }
+        let books = self.books.iter().map(|book| (&book.name, &book.matcher));
+        let sums = self.sums.iter().map(|sum| (&sum.rule, &sum.matcher));
+        for (rule, matcher) in books.chain(sums) {
+            if matcher.matches(&member.agent) {
+                let key = (Arc::clone(rule), Arc::clone(id));
+                let days = self.counted.entry(key).or_default();
+                days.extend(recent.iter().map(|usage| usage.day));
+            }
+        }
+    }
+
+    /// Adds an agent that has left, or that is asked for no longer or not for long: the days that count of
+    /// nobody else. Days after it left are not missing, and those before it only for a week after.
+    pub(super) fn add_other(&mut self, member: &Member, recent: &[Usage]) {
+        let asked_until = former::asked_until(member, self.today);
+        let id = &member.agent.id;
+        let none = BTreeSet::new();
+        let own = |rule: &Arc<str>| {
+            let key = (Arc::clone(rule), Arc::clone(id));
+            former::own(recent, self.counted.get(&key).unwrap_or(&none))
+        };
+        for book in &mut self.books {
+            if book.matcher.matches(&member.agent) {
+                let own = own(&book.name);
+                for (.., tally) in &mut book.tallies {
+                    tally.add(member, &own, None, asked_until);
+                }
+            }
+        }
+        for sum in &mut self.sums {
+            if sum.matcher.matches(&member.agent) {
+                let own = own(&sum.rule);
+                let facts = AgentFacts::unasked(member, &own, asked_until, self.today);
+                sum.others.push(facts);
+            }
+        }
+        self.count(member, recent);
+    }
+}

@@ -1,0 +1,219 @@
+//! Pure: which hooks are sent what of an alert.
+//!
+//! An alert remembers the hooks whose last word is that it fires. Each evaluation compares them with those
+//! whose last word it should be, and sends the difference: so a hook that is added to a rule learns of what
+//! fires, one that is taken out is told so, and one that is gone from the config is told the truth when it
+//! comes back.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+use super::finding::{Finding, Observation};
+use super::machine::Situation;
+use super::message::{self, Ending};
+use super::{Measure, Notice, Threshold};
+use crate::ledger::{Alert, AlertKey, AlertState};
+
+/// A message about one alert.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    /// The alert.
+    pub(super) key: AlertKey,
+    /// What the message says of it.
+    pub(super) notice: Notice,
+    /// The hooks that it goes to: at least one.
+    pub(super) hooks: Vec<String>,
+}
+
+/// One alert in one evaluation.
+pub(super) struct Case<'a> {
+    /// As it was; none if it is new.
+    pub(super) before: Option<&'a Alert>,
+    /// As it is from now on; none if it stays as it was.
+    pub(super) after: Option<Alert>,
+    /// What was observed of it, if anything.
+    pub(super) observation: Option<&'a Observation<'a>>,
+    /// Why it is over, if it is since now.
+    pub(super) ending: Option<Ending>,
+}
+
+impl<'a> Case<'a> {
+    pub(super) const fn new(
+        before: Option<&'a Alert>,
+        observation: Option<&'a Observation<'a>>,
+    ) -> Self {
+        Self {
+            before,
+            after: None,
+            observation,
+            ending: None,
+        }
+    }
+
+    /// The alert and its threshold, if it fires for one.
+    fn firing(&self) -> Option<(&Alert, &Threshold)> {
+        let alert = self.after.as_ref().or(self.before)?;
+        match &self.observation?.finding {
+            Finding::Budget { threshold, .. } if alert.state == AlertState::Firing => {
+                Some((alert, threshold))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Decides who is sent what.
+pub(super) struct Teller<'a> {
+    situation: &'a Situation<'a>,
+    /// The hooks that there are.
+    hooks: BTreeSet<&'a str>,
+}
+
+impl<'a> Teller<'a> {
+    pub(super) fn new(situation: &'a Situation<'a>) -> Self {
+        let routes = situation.settings.routes.iter();
+        Self {
+            situation,
+            hooks: routes.map(|route| &*route.hook).collect(),
+        }
+    }
+
+    /// Sends what there is to say of the alerts of one subject and period. Returns those that have changed,
+    /// each with the reason of its end.
+    pub(super) fn tell(
+        &self,
+        cases: Vec<Case<'a>>,
+        told: &mut Vec<Told>,
+    ) -> Vec<(Option<Ending>, Alert)> {
+        let represented: Vec<bool> = cases
+            .iter()
+            .map(|case| is_represented(case, &cases))
+            .collect();
+        let mut changed = Vec::new();
+        for (case, is_represented) in cases.into_iter().zip(represented) {
+            let Case {
+                before,
+                after,
+                observation,
+                ending,
+            } = case;
+            let Some(mut alert) = after.or_else(|| before.cloned()) else {
+                continue;
+            };
+            match (alert.state, observation) {
+                (AlertState::Firing, Some(observation)) => {
+                    self.fires(&mut alert, before, observation, is_represented, told);
+                }
+                (AlertState::Resolved, _) => {
+                    if let Some(ending) = ending {
+                        let now = self.situation.now;
+                        let notice = message::resolved(&alert, observation, ending, now);
+                        alert.notice = message::json(&notice);
+                    }
+                    self.is_over(&mut alert, told);
+                }
+                (AlertState::Firing | AlertState::Pending, _) => {}
+            }
+            if before != Some(&alert) {
+                changed.push((ending, alert));
+            }
+        }
+        changed
+    }
+
+    /// An alert fires: those who should know and do not are told, and those who are to know no more.
+    fn fires(
+        &self,
+        alert: &mut Alert,
+        before: Option<&Alert>,
+        observation: &Observation<'_>,
+        is_represented: bool,
+        told: &mut Vec<Told>,
+    ) {
+        let was_firing = before.filter(|before| before.state == AlertState::Firing);
+        let url = self.situation.settings.dashboard_url.as_deref();
+        let notice = message::firing(observation, alert, was_firing, url);
+        alert.notice = message::json(&notice);
+        let hooks = observation.rule.hooks.iter().map(|hook| &**hook);
+        let wanted: BTreeSet<&str> = hooks.filter(|hook| self.hooks.contains(hook)).collect();
+        let to_tell: Vec<String> = wanted
+            .iter()
+            .filter(|hook| !is_represented && !alert.hooks.contains(**hook))
+            .map(|hook| (*hook).to_owned())
+            .collect();
+        let is_out = |hook: &&String| self.hooks.contains(&***hook) && !wanted.contains(&***hook);
+        let out: Vec<String> = alert.hooks.iter().filter(is_out).cloned().collect();
+        for hook in &to_tell {
+            alert.hooks.insert(hook.clone());
+            alert.over_hooks.remove(hook);
+        }
+        for hook in &out {
+            alert.hooks.remove(hook);
+            alert.over_hooks.insert(hook.clone());
+        }
+        // What an older version has decided is known to those whom it told, or was to tell.
+        let is_known = was_firing.is_some() && self.situation.unseeded.contains(&alert.key.rule);
+        if !is_known {
+            push(told, alert, || notice.clone(), to_tell);
+            let now = self.situation.now;
+            push(told, alert, || message::withdrawn(&notice, now), out);
+        }
+    }
+
+    /// An alert is over: those who think that it fires are told, as far as they are there.
+    fn is_over(&self, alert: &mut Alert, told: &mut Vec<Told>) {
+        let is_there = |hook: &&String| self.hooks.contains(&***hook);
+        let to_tell: Vec<String> = alert.hooks.iter().filter(is_there).cloned().collect();
+        for hook in &to_tell {
+            alert.hooks.remove(hook);
+            alert.over_hooks.insert(hook.clone());
+        }
+        push(told, alert, || message::remembered(alert), to_tell);
+    }
+}
+
+fn push(told: &mut Vec<Told>, alert: &Alert, notice: impl FnOnce() -> Notice, hooks: Vec<String>) {
+    if !hooks.is_empty() {
+        told.push(Told {
+            key: alert.key.clone(),
+            notice: notice(),
+            hooks,
+        });
+    }
+}
+
+/// Whether another alert that fires speaks for this one: a threshold that covers its own, or of those that
+/// were crossed together the worst and highest that no other covers.
+fn is_represented(case: &Case<'_>, cases: &[Case<'_>]) -> bool {
+    let Some((alert, threshold)) = case.firing() else {
+        return false;
+    };
+    let is_covered = |alert: &Alert, threshold: &Threshold| {
+        let mut others = cases.iter().filter_map(Case::firing);
+        others.any(|(other, higher)| other.key != alert.key && covers(higher, threshold))
+    };
+    let mut together = cases
+        .iter()
+        .filter_map(Case::firing)
+        .filter(|(other, _)| other.fired_at == alert.fired_at);
+    is_covered(alert, threshold)
+        || together.any(|(other, higher)| {
+            highest_first(higher, threshold) == Ordering::Less && !is_covered(other, higher)
+        })
+}
+
+/// Whether someone who knows that `higher` is reached learns nothing new from `lower`, and nothing worse.
+fn covers(higher: &Threshold, lower: &Threshold) -> bool {
+    let says_more = higher.measure == Measure::Used || higher.measure == lower.measure;
+    says_more && higher.ratio >= lower.ratio && higher.severity >= lower.severity
+}
+
+/// The order of thresholds that are crossed together, highest first: the worst one, of those the
+/// largest share, and of that what is used before what is expected.
+fn highest_first(a: &Threshold, b: &Threshold) -> Ordering {
+    let is_expected = |threshold: &Threshold| threshold.measure == Measure::Forecast;
+    let severities = b.severity.cmp(&a.severity);
+    let ratios = b.ratio.total_cmp(&a.ratio);
+    let measures = is_expected(a).cmp(&is_expected(b));
+    severities.then(ratios).then(measures)
+}

@@ -1,0 +1,138 @@
+//! Pure: which letters may be shown, by one rule for terminals, logs, pages, tables and messages.
+//!
+//! Names and answers come from elsewhere and may hold anything: letters that turn the rest of a line around,
+//! that nobody sees, or that a terminal obeys. Where a program reads, in JSON and metrics, texts stay exact.
+
+use std::borrow::Cow;
+
+/// The most letters of a foreign text that [`brief`] shows.
+const BRIEF_LETTERS: usize = 64;
+const CUT: char = '…';
+
+/// Whether a letter is not seen as itself: a control character, one that changes the direction of writing,
+/// one without width, or one that looks like a space and is a letter.
+#[must_use]
+pub const fn is_hidden(letter: char) -> bool {
+    matches!(letter,
+        // Control characters, and line ends of other ages.
+        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}' | '\u{2029}'
+        // Soft hyphen, joiners, and fillers that show nothing.
+        | '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{3164}' | '\u{ffa0}'
+        // Zero width, and the direction of writing.
+        | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}'
+        // Tags, which spell an invisible text, and what no text holds.
+        | '\u{e0000}'..='\u{e0fff}' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// A text of several lines with every hidden letter made visible: `\u202e`, as JSON writes it too, so that
+/// JSON stays the same to those who read it.
+#[must_use]
+pub fn visible(text: &str) -> Cow<'_, str> {
+    let is_shown = |letter: char| letter == '\n' || !is_hidden(letter);
+    if text.chars().all(is_shown) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for letter in text.chars() {
+        if is_shown(letter) {
+            shown.push(letter);
+        } else {
+            for unit in letter.encode_utf16(&mut [0; 2]) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// At most `limit` bytes of a foreign text, on one line and with every hidden letter escaped; what is left out
+/// shows as `…`.
+pub(crate) fn printable(text: &str, limit: usize) -> String {
+    let mut shown = String::new();
+    for letter in text.chars() {
+        let mark = shown.len();
+        push(&mut shown, letter);
+        if shown.len() > limit {
+            shown.truncate(mark);
+            while shown.len() + CUT.len_utf8() > limit {
+                shown.pop();
+            }
+            shown.push(CUT);
+            break;
+        }
+    }
+    shown
+}
+
+/// A foreign text as it may stand in a message: one short line with every hidden letter escaped.
+pub(crate) fn brief(text: &str) -> String {
+    let mut shown = String::new();
+    for letter in text.chars().take(BRIEF_LETTERS) {
+        push(&mut shown, letter);
+    }
+    if text.chars().nth(BRIEF_LETTERS).is_some() {
+        shown.push(CUT);
+    }
+    shown
+}
+
+fn push(shown: &mut String, letter: char) {
+    if is_hidden(letter) {
+        shown.extend(letter.escape_default());
+    } else {
+        shown.push(letter);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What attackers use: to turn a line around, to hide in one, to be obeyed by a terminal.
+    const HIDDEN: [char; 16] = [
+        '\0', '\u{1b}', '\u{7f}', '\u{9b}', '\u{ad}', '\u{200b}', '\u{200d}', '\u{200e}', '\u{202e}',
+        '\u{2066}', '\u{2069}', '\u{2028}', '\u{61c}', '\u{feff}', '\u{3164}', '\u{e0041}',
+    ];
+
+    #[test]
+    fn hidden_letters_are_seen_everywhere() {
+        for letter in HIDDEN {
+            assert!(is_hidden(letter), "{letter:?}");
+            let text = format!("a{letter}b");
+            for shown in [visible(&text).into_owned(), printable(&text, 99), brief(&text)] {
+                assert!(!shown.chars().any(is_hidden), "{letter:?}: {shown}");
+                assert!(shown.starts_with("a\\u") && shown.ends_with('b') || shown == "a\\u0000b", "{shown}");
+            }
+        }
+        for letter in "aß…\"'\\<&Ω日本א\u{1f600}\u{301} \u{a0}".chars() {
+            assert!(!is_hidden(letter), "{letter:?}");
+        }
+    }
+
+    #[test]
+    fn json_stays_the_same_to_its_readers() {
+        let all: String = HIDDEN.iter().collect();
+        let json = serde_json::to_string(&all).unwrap();
+        let shown = visible(&json);
+        assert!(!shown.chars().any(is_hidden), "{shown}");
+        let read: String = serde_json::from_str(&shown).unwrap();
+        assert_eq!(read, all);
+    }
+
+    #[test]
+    fn lines_stay_lines_where_there_may_be_several_and_plain_texts_are_not_copied() {
+        assert_eq!(visible("a\nb\tc\r\n"), "a\nb\\u0009c\\u000d\n");
+        assert!(matches!(visible("plain\n"), Cow::Borrowed("plain\n")));
+        assert_eq!(printable("a\nb", 99), "a\\nb");
+        assert_eq!(brief("a\r\nb"), "a\\r\\nb");
+    }
+
+    #[test]
+    fn a_text_is_cut_between_letters() {
+        assert_eq!(printable("äöü", 6), "äöü");
+        assert_eq!(printable("äöüä", 6), "ä…");
+        assert_eq!(brief(&"x".repeat(65)), "x".repeat(64) + "…");
+    }
+}

@@ -1,0 +1,292 @@
+//! What a budget is to tell: thresholds of what is used and of what is expected, in the current period
+//! and in those that have ended.
+
+use chrono::{Datelike, TimeDelta, Weekday};
+use flowgent_exporter::day::{Day, Usage};
+use flowgent_exporter::forecast::{Outlook, Pattern};
+
+use super::oracle::{Fires, Life, Mark, Oracle, Sight};
+use super::plan::{Budget, Cycle};
+use super::roll::Sum;
+
+/// By how much, relatively, figures may differ and be called equal.
+const TOLERANCE: f64 = 1e-9;
+
+/// A period of a budget and what is known of it.
+struct Period {
+    start: Day,
+    end: Option<Day>,
+    is_current: bool,
+    sum: Sum,
+    /// What is expected by its end if former and unlisted agents use nothing more, and if they go on.
+    expected: Option<(f64, f64)>,
+}
+
+impl Oracle {
+    pub(crate) fn budget(&mut self, budget: &Budget, sight: &Sight<'_>) {
+        let today = sight.today();
+        let current = period(budget.cycle, today.previous());
+        let watched = self.watched[&budget.name].1;
+        self.current.insert((budget.name.clone(), current.0));
+        let mut starts = vec![current];
+        // Whatever fires in older periods, and those that ended lately.
+        for days in 1..=24 {
+            let older = period(budget.cycle, today.plus(-1 - days));
+            let is_watched = older.1.is_some_and(|end| end >= watched);
+            if !starts.contains(&older) && is_watched && self.is_open(budget, older, sight) {
+                starts.push(older);
+            }
+        }
+        for (start, end) in starts {
+            let is_current = (start, end) == current;
+            let is_foreseen =
+                !budget.forecast.is_empty() && (is_current || self.foresees(budget, start));
+            let passed = end.map_or(today, |end| end.min(today)).previous();
+            let period = Period {
+                start,
+                end,
+                is_current,
+                sum: sight.roll.sum(&budget.matcher, start, passed),
+                expected: end
+                    .filter(|_| is_foreseen)
+                    .and_then(|end| expected(budget, sight, start, end)),
+            };
+            self.period(budget, &period, sight);
+        }
+    }
+
+    /// Whether anything may still become of a period that has ended.
+    fn is_open(
+        &self,
+        budget: &Budget,
+        (start, end): (Day, Option<Day>),
+        sight: &Sight<'_>,
+    ) -> bool {
+        let today = sight.today();
+        let is_recent = end.is_some_and(|end| today.since(end) <= 9);
+        let is_recent_to_us = self
+            .ended
+            .get(&(budget.name.clone(), start))
+            .is_none_or(|(first_look, _)| sight.now - *first_look <= TimeDelta::days(9));
+        let mut lives = self.lives.values();
+        is_recent
+            || is_recent_to_us
+            || lives.any(|life| {
+                life.rule == budget.name
+                    && life.fires != Fires::No
+                    && life.mark.is_some_and(|mark| mark.period == start)
+            })
+    }
+
+    fn foresees(&self, budget: &Budget, start: Day) -> bool {
+        self.lives.values().any(|life| {
+            let is_of_it = |mark: Mark| mark.is_forecast && mark.period == start;
+            life.rule == budget.name && life.fires != Fires::No && life.mark.is_some_and(is_of_it)
+        })
+    }
+
+    fn period(&mut self, budget: &Budget, period: &Period, sight: &Sight<'_>) {
+        let was_current = self.current.contains(&(budget.name.clone(), period.start));
+        if !period.is_current && sight.agrees {
+            let key = (budget.name.clone(), period.start);
+            let is_new = !self.ended.contains_key(&key);
+            let ended = self.ended.entry(key).or_insert((sight.now, false));
+            if !is_new && period.sum.perhaps_missing == 0 {
+                ended.1 = true;
+            }
+        }
+        let thresholds = budget.used.iter().map(|ratio| (false, *ratio));
+        let thresholds = thresholds.chain(budget.forecast.iter().map(|ratio| (true, *ratio)));
+        for (is_forecast, ratio) in thresholds {
+            let mark = Mark {
+                period: period.start,
+                is_forecast,
+                ratio,
+            };
+            let measure = if is_forecast { "forecast" } else { "used" };
+            let key = format!("{}/all/{}/{measure} {ratio}", budget.name, period.start);
+            let ended = self
+                .ended
+                .get(&(budget.name.clone(), period.start))
+                .copied();
+            if !period.is_current && !self.lives.contains_key(&key) && is_forecast {
+                continue;
+            }
+            let life = self.life(&key, &budget.name, Some(mark), sight.now);
+            let limit = ratio * budget.credits;
+            // Of one that was never the current one while the exporter ran, nobody need be told.
+            let had_settled = !was_current || ended.is_some_and(|(_, had_settled)| had_settled);
+            if is_forecast {
+                forecast(life, period, limit, sight);
+            } else {
+                used(life, period, limit, had_settled, sight);
+            }
+            if let Some((first_look, _)) = ended.filter(|_| !period.is_current) {
+                end_of_period(life, period, first_look, sight);
+            }
+        }
+    }
+}
+
+fn used(life: &mut Life, period: &Period, limit: f64, had_settled: bool, sight: &Sight<'_>) {
+    let Sum {
+        credits,
+        missing,
+        perhaps_missing,
+        known,
+    } = period.sum;
+    let reason = format!("{credits} of {limit} are used, {missing} days are missing");
+    if (credits - limit).abs() <= limit * TOLERANCE
+        || (credits - 0.95 * limit).abs() <= limit * TOLERANCE
+    {
+        life.may_be_either(sight, &reason);
+    } else if credits > limit && known > 0 {
+        let has_ended = life.has_ended || life.may_have_ended;
+        let is_open = period.is_current || !had_settled && !has_ended;
+        if is_open {
+            life.meet(sight, &reason);
+        } else if life.fires == Fires::No && !has_ended {
+            // A revision after all was known.
+            life.may_be_either(sight, &reason);
+        }
+    } else if credits < 0.95 * limit && perhaps_missing == 0 {
+        life.end(sight, &reason);
+    } else if credits < 0.95 * limit && missing == 0 && life.fires == Fires::Yes {
+        life.may_be_either(sight, &reason);
+    }
+}
+
+fn forecast(life: &mut Life, period: &Period, limit: f64, sight: &Sight<'_>) {
+    let today = sight.today();
+    let is_over = period.end.is_some_and(|end| end <= today);
+    let Some((low, high)) = period.expected else {
+        return;
+    };
+    if !sight.agrees {
+        if life.fires == Fires::No && high >= limit * (1.0 - TOLERANCE) {
+            life.may_be_either(sight, "it may be expected");
+        }
+        return;
+    }
+    let reason = format!("{low} to {high} of {limit} are expected");
+    let is_below = high < 0.95 * limit * (1.0 - TOLERANCE);
+    let may_be_below = low < 0.95 * limit * (1.0 + TOLERANCE);
+    let below = life.below.entry(today).or_insert((false, true));
+    *below = (below.0 || may_be_below, below.1 && is_below);
+    while life.below.len() > 6 {
+        life.below.pop_first();
+    }
+    if low >= limit * (1.0 + TOLERANCE) && !is_over {
+        life.meet(sight, &reason);
+    } else if high >= limit * (1.0 - TOLERANCE) && !is_over && life.fires == Fires::No {
+        life.may_be_either(sight, &reason);
+    } else if is_below || may_be_below {
+        let last: Vec<_> = life.below.iter().rev().take(4).collect();
+        let must = last.len() == 4
+            && last.iter().all(|(_, (_, all))| *all)
+            && *last[3].0 == today.plus(-3);
+        let may = last.len() >= 3 && last.iter().take(3).all(|(_, (any, _))| *any);
+        if must {
+            life.end(sight, &reason);
+        } else if may && life.fires == Fires::Yes {
+            life.may_be_either(sight, &reason);
+        }
+    }
+}
+
+/// What fires in a period that is not the current one any more is over when all is known and it has
+/// fired for a day, at the latest after a week.
+fn end_of_period(
+    life: &mut Life,
+    period: &Period,
+    first_look: chrono::DateTime<chrono::Utc>,
+    sight: &Sight<'_>,
+) {
+    if !sight.agrees || life.fires == Fires::No && !life.has_ended {
+        return;
+    }
+    let lasted = sight.now - first_look;
+    let has_fired = sight.now - life.since >= TimeDelta::hours(24);
+    let may_have_fired = sight.now - life.maybe_since >= TimeDelta::hours(24);
+    let has_fired_long = sight.now - life.since >= TimeDelta::hours(49);
+    if period.sum.perhaps_missing == 0 && has_fired && life.fires == Fires::Yes
+        || has_fired_long && lasted >= TimeDelta::days(8)
+    {
+        life.set(Fires::No, sight.now, "its period is over");
+        life.has_ended = true;
+    } else if period.sum.missing == 0 && may_have_fired || lasted >= TimeDelta::days(7) {
+        life.may_be_either(sight, "its period may be over");
+        life.may_have_ended = true;
+        if has_fired_long && period.sum.perhaps_missing == 0 {
+            life.set(Fires::No, sight.now, "its period is over");
+            life.has_ended = true;
+        }
+    }
+}
+
+/// What is expected by the end of the period, without and with what former agents may use.
+fn expected(budget: &Budget, sight: &Sight<'_>, start: Day, end: Day) -> Option<(f64, f64)> {
+    let today = sight.today();
+    let passed = end.min(today);
+    let mut outlooks = [Outlook::default(), Outlook::default()];
+    let mut used = 0.0;
+    let mut is_foreseen = false;
+    for same in sight.roll.matching(&budget.matcher).values() {
+        let on = |day: &Day| same.iter().find_map(|known| known.days.get(day)).copied();
+        let days = start.through(passed.previous());
+        used += days.clone().filter_map(|day| on(&day)).sum::<f64>();
+        let missing: Vec<Day> = days.filter(|day| on(day).is_none()).collect();
+        let ahead: Vec<Day> = passed.through(end.previous()).collect();
+        let recent: Vec<Usage> = today
+            .plus(-60)
+            .through(today.previous())
+            .filter_map(|day| {
+                Some(Usage {
+                    day,
+                    credits: on(&day)?,
+                })
+            })
+            .collect();
+        let Some(pattern) = Pattern::of(&recent, today) else {
+            continue;
+        };
+        is_foreseen = true;
+        let is_certain = same[0].presence == super::roll::Presence::Present && same.len() == 1;
+        for (place, outlook) in outlooks.iter_mut().enumerate() {
+            if place == 1 || is_certain {
+                outlook.add(&pattern, missing.iter().chain(&ahead).copied());
+            }
+        }
+    }
+    let [low, high] = outlooks.map(|outlook| outlook.forecast(used).expected_credits);
+    is_foreseen.then_some((low, high))
+}
+
+/// Start and end of the period that `day` lies in, found day by day.
+pub(crate) fn period(cycle: Cycle, day: Day) -> (Day, Option<Day>) {
+    if let Cycle::Total(start) = cycle {
+        return (start, None);
+    }
+    let mut start = day;
+    while !begins(cycle, start) {
+        start = start.previous();
+    }
+    let mut end = day.next();
+    while !begins(cycle, end) {
+        end = end.next();
+    }
+    (start, Some(end))
+}
+
+fn begins(cycle: Cycle, day: Day) -> bool {
+    let date = day.date();
+    match cycle {
+        Cycle::Day => true,
+        Cycle::Week => date.weekday() == Weekday::Mon,
+        Cycle::Month(anchor) => {
+            let is_last = day.next().date().day() == 1;
+            date.day() == anchor || (is_last && date.day() < anchor)
+        }
+        Cycle::Total(start) => day == start,
+    }
+}

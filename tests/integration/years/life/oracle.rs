@@ -1,0 +1,236 @@
+//! What people are to be told, worked out from what FlowGent has said and from what an alert means. It
+//! shares no judgement with the exporter.
+//!
+//! Each alert that there may be has a [`Life`], which either fires or does not. Where the meaning leaves
+//! a choice, such as during the day in which a deadline passes, it may be either, and nothing is held
+//! against the exporter.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use flowgent_exporter::day::Day;
+
+use super::plan::Plan;
+use super::roll::Roll;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fires {
+    Yes,
+    No,
+    Either,
+}
+
+/// A threshold of a budget in one period.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Mark {
+    pub(crate) period: Day,
+    pub(crate) is_forecast: bool,
+    pub(crate) ratio: f64,
+}
+
+/// An alert.
+#[derive(Debug, Clone)]
+pub(crate) struct Life {
+    pub(crate) rule: String,
+    pub(crate) fires: Fires,
+    /// Since when it is as it is.
+    pub(crate) since: DateTime<Utc>,
+    /// When it may have begun to fire.
+    pub(crate) maybe_since: DateTime<Utc>,
+    pub(crate) mark: Option<Mark>,
+    /// Whether the end of its period has ended it.
+    pub(crate) has_ended: bool,
+    /// Whether it may have.
+    pub(crate) may_have_ended: bool,
+    /// Forecasts: by day, whether any look was below 95 % of the threshold, and whether all were.
+    pub(crate) below: BTreeMap<Day, (bool, bool)>,
+    /// Day rules: until when it fires for a day that came late.
+    pub(crate) late_until: Option<DateTime<Utc>>,
+    /// Whether it was seen in this look.
+    pub(crate) is_seen: bool,
+    /// Why it is so.
+    pub(crate) reason: String,
+}
+
+/// What a look is at.
+pub(crate) struct Sight<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) roll: &'a Roll,
+    pub(crate) now: DateTime<Utc>,
+    /// Whether our clock and FlowGent's agree.
+    pub(crate) agrees: bool,
+    pub(crate) key_refused: &'a BTreeMap<String, bool>,
+    pub(crate) agent_refused: &'a BTreeMap<super::roll::Key, bool>,
+}
+
+impl Sight<'_> {
+    pub(crate) fn today(&self) -> Day {
+        Day::of(self.now)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Oracle {
+    pub(crate) lives: BTreeMap<String, Life>,
+    /// Since which day each rule is watched as it is.
+    pub(crate) watched: HashMap<String, (String, Day)>,
+    /// The names that each agent has had.
+    pub(crate) names: BTreeMap<super::roll::Key, BTreeSet<String>>,
+    /// The periods that were current ones in a look.
+    pub(crate) current: BTreeSet<(String, Day)>,
+    /// When each budget's period was first looked at after its end, and whether all was known of it.
+    pub(crate) ended: BTreeMap<(String, Day), (DateTime<Utc>, bool)>,
+}
+
+impl Oracle {
+    /// Looks at everything that is known, as an evaluation does.
+    pub(crate) fn look(&mut self, sight: &Sight<'_>) {
+        for life in self.lives.values_mut() {
+            life.is_seen = false;
+        }
+        for budget in &sight.plan.budgets {
+            let what = format!(
+                "{:?}",
+                (
+                    &budget.matcher,
+                    budget.credits,
+                    budget.cycle,
+                    &budget.used,
+                    &budget.forecast
+                )
+            );
+            self.watch(&budget.name, what, sight);
+            self.budget(budget, sight);
+        }
+        for rule in &sight.plan.rules {
+            let what = format!(
+                "{:?} {:?}",
+                std::mem::discriminant(&rule.check),
+                rule.matcher
+            );
+            self.watch(&rule.name, what, sight);
+            self.rule(rule, sight);
+        }
+        self.end_unseen(sight);
+    }
+
+    fn watch(&mut self, name: &str, what: String, sight: &Sight<'_>) {
+        let today = sight.today();
+        let watched = self.watched.entry(name.to_owned());
+        let watched = watched.or_insert_with(|| (what.clone(), today));
+        if watched.0 != what {
+            *watched = (what, today);
+            self.doubt(name, "its definition has changed");
+        }
+    }
+
+    /// Nobody can say any more whether the rule's alerts fire.
+    pub(crate) fn doubt(&mut self, rule: &str, reason: &str) {
+        for life in self.lives.values_mut().filter(|life| life.rule == rule) {
+            life.fires = Fires::Either;
+            life.reason = reason.to_owned();
+        }
+    }
+
+    /// What nothing is about any more is over.
+    fn end_unseen(&mut self, sight: &Sight<'_>) {
+        let rules: BTreeSet<&str> = sight
+            .plan
+            .budgets
+            .iter()
+            .map(|budget| &*budget.name)
+            .chain(sight.plan.rules.iter().map(|rule| &*rule.name))
+            .collect();
+        for life in self.lives.values_mut().filter(|life| !life.is_seen) {
+            let is_gone = !rules.contains(&*life.rule);
+            let is_of_the_past = life.mark.is_some() && !is_gone;
+            if life.fires == Fires::No || is_of_the_past {
+                continue;
+            }
+            life.set(Fires::No, sight.now, "its rule or subject is gone");
+        }
+        self.lives.retain(|_, life| {
+            life.fires != Fires::No || sight.now - life.since < TimeDelta::days(400)
+        });
+    }
+
+    /// The life of the alert of that key, which does not fire if there was none.
+    pub(crate) fn life(
+        &mut self,
+        key: &str,
+        rule: &str,
+        mark: Option<Mark>,
+        now: DateTime<Utc>,
+    ) -> &mut Life {
+        let life = self.lives.entry(key.to_owned()).or_insert_with(|| Life {
+            rule: rule.to_owned(),
+            fires: Fires::No,
+            since: now,
+            maybe_since: now,
+            mark,
+            has_ended: false,
+            may_have_ended: false,
+            below: BTreeMap::new(),
+            late_until: None,
+            is_seen: true,
+            reason: "it is new".to_owned(),
+        });
+        life.is_seen = true;
+        life
+    }
+}
+
+impl Life {
+    pub(crate) fn set(&mut self, fires: Fires, now: DateTime<Utc>, reason: &str) {
+        if self.fires != fires {
+            if self.fires == Fires::No {
+                self.maybe_since = now;
+            }
+            self.fires = fires;
+            self.since = now;
+            self.reason = format!("{reason} (at {})", now.format("%Y-%m-%d %H:%M"));
+        }
+    }
+
+    /// The condition is met; while clocks differ, nobody can say if it is to be told.
+    pub(crate) fn meet(&mut self, sight: &Sight<'_>, reason: &str) {
+        match (self.fires, sight.agrees) {
+            (_, true) => self.set(Fires::Yes, sight.now, reason),
+            (Fires::No, false) => self.set(Fires::Either, sight.now, reason),
+            (_, false) => {}
+        }
+    }
+
+    /// The condition is not met any more; while clocks differ, nothing ends.
+    pub(crate) fn end(&mut self, sight: &Sight<'_>, reason: &str) {
+        if sight.agrees {
+            self.set(Fires::No, sight.now, reason);
+        }
+    }
+
+    pub(crate) fn may_be_either(&mut self, sight: &Sight<'_>, reason: &str) {
+        self.set(Fires::Either, sight.now, reason);
+    }
+
+    /// Whether both are thresholds of one budget in one period.
+    pub(crate) fn is_of_same_period(&self, other: &Self) -> bool {
+        let (Some(mine), Some(theirs)) = (self.mark, other.mark) else {
+            return false;
+        };
+        self.rule == other.rule && mine.period == theirs.period && mine != theirs
+    }
+
+    /// Whether whoever knows that this fires learns nothing from `lower`.
+    pub(crate) fn covers(&self, lower: &Self) -> bool {
+        let (Some(mine), Some(other)) = (self.mark, lower.mark) else {
+            return false;
+        };
+        let says_as_much = !mine.is_forecast || other.is_forecast;
+        // Of what is crossed together, the highest is told.
+        let is_crossed_together = self.maybe_since == lower.maybe_since;
+        self.rule == lower.rule
+            && mine.period == other.period
+            && mine != other
+            && (is_crossed_together || says_as_much && mine.ratio >= other.ratio)
+    }
+}

@@ -1,0 +1,297 @@
+//! The config as the years know it: plain values that are written as TOML for the exporter, and read by
+//! the oracle.
+
+use std::fmt::{self, Write};
+use std::str::FromStr;
+
+use flowgent_exporter::day::Day;
+
+/// FlowGent's identifier of an agent: `agent-0007`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct AgentId(pub(crate) u32);
+
+impl fmt::Display for AgentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "agent-{:04}", self.0)
+    }
+}
+
+impl FromStr for AgentId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.trim_start_matches("agent-").parse().map(Self)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Plan {
+    pub(crate) history_start: Day,
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) budgets: Vec<Budget>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) hooks: Vec<Hook>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Account {
+    pub(crate) name: String,
+    pub(crate) organisation: String,
+    /// The label of all its agents that have none of their own.
+    pub(crate) team: String,
+    /// Whether its agents are listed by FlowGent.
+    pub(crate) discover: bool,
+    pub(crate) agents: Vec<Agent>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Agent {
+    pub(crate) id: AgentId,
+    pub(crate) name: String,
+    pub(crate) team: String,
+}
+
+/// Which agents; all that are named must be equal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Matcher {
+    pub(crate) account: Option<String>,
+    pub(crate) team: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Cycle {
+    Day,
+    Week,
+    Month(u32),
+    Total(Day),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Budget {
+    pub(crate) name: String,
+    pub(crate) matcher: Matcher,
+    pub(crate) credits: f64,
+    pub(crate) cycle: Cycle,
+    pub(crate) used: Vec<f64>,
+    pub(crate) forecast: Vec<f64>,
+    pub(crate) hooks: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rule {
+    pub(crate) name: String,
+    pub(crate) matcher: Matcher,
+    pub(crate) check: Check,
+    pub(crate) hooks: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Check {
+    /// Each agent's previous day.
+    Day {
+        over: f64,
+        hysteresis: f64,
+    },
+    /// Each account's previous 7 days.
+    Week {
+        over: f64,
+        hysteresis: f64,
+    },
+    Spike {
+        factor: f64,
+        floor: f64,
+    },
+    Missing {
+        hours: i64,
+    },
+    Key,
+    Agent,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Hook {
+    pub(crate) name: String,
+    /// Where it leads. A hook with another name and the same target is the same hook.
+    pub(crate) target: String,
+    pub(crate) send_resolved: bool,
+    pub(crate) group: bool,
+    /// First and last hour in which it is quiet.
+    pub(crate) quiet: Option<(u32, u32)>,
+}
+
+impl Matcher {
+    pub(crate) fn matches(&self, account: &str, team: &str) -> bool {
+        self.account
+            .as_deref()
+            .is_none_or(|wanted| wanted == account)
+            && self.team.as_deref().is_none_or(|wanted| wanted == team)
+    }
+
+    fn toml(&self) -> String {
+        let parts = [("account", &self.account), ("team", &self.team)];
+        let parts = parts.iter().filter_map(|(name, value)| {
+            let value = value.as_ref()?;
+            Some(format!("{name} = \"{value}\""))
+        });
+        let parts: Vec<String> = parts.collect();
+        format!("match = {{ {} }}\n", parts.join(", "))
+    }
+}
+
+impl Hook {
+    pub(crate) fn is_quiet(&self, hour: u32) -> bool {
+        self.quiet.is_some_and(|(from, to)| {
+            if from < to {
+                (from..to).contains(&hour)
+            } else {
+                hour >= from || hour < to
+            }
+        })
+    }
+}
+
+impl Plan {
+    pub(crate) fn hook(&self, name: &str) -> Option<&Hook> {
+        self.hooks.iter().find(|hook| hook.name == name)
+    }
+
+    /// The hooks of a budget or rule that are in the config.
+    pub(crate) fn hooks_of(&self, rule: &str) -> Vec<&Hook> {
+        let budgets = self
+            .budgets
+            .iter()
+            .map(|budget| (&budget.name, &budget.hooks));
+        let rules = self.rules.iter().map(|rule| (&rule.name, &rule.hooks));
+        let hooks = budgets.chain(rules).find(|(name, _)| *name == rule);
+        let hooks = hooks.into_iter().flat_map(|(_, hooks)| hooks);
+        hooks.filter_map(|name| self.hook(name)).collect()
+    }
+
+    pub(crate) fn toml(&self) -> String {
+        let mut text = format!(
+            "[storage]\npath = \"ledger.db\"\n[schedule]\njitter = \"0s\"\nhistory_start = \"{}\"\n\
+             [api]\nbase_url = \"http://127.0.0.1:9/\"\nrequests_per_second = 1000\nconcurrency = 1\n",
+            self.history_start
+        );
+        for account in &self.accounts {
+            account.write(&mut text).unwrap();
+        }
+        for budget in &self.budgets {
+            budget.write(&mut text).unwrap();
+        }
+        for rule in &self.rules {
+            rule.write(&mut text).unwrap();
+        }
+        for hook in &self.hooks {
+            hook.write(&mut text).unwrap();
+        }
+        text
+    }
+}
+
+impl Account {
+    fn write(&self, text: &mut String) -> fmt::Result {
+        let Self {
+            name,
+            team,
+            discover,
+            ..
+        } = self;
+        writeln!(
+            text,
+            "[[account]]\nname = \"{name}\"\napi_key_file = \"{name}.key\""
+        )?;
+        writeln!(
+            text,
+            "labels = {{ team = \"{team}\" }}\ndiscover = {discover}"
+        )?;
+        for Agent { id, name, team } in &self.agents {
+            writeln!(text, "[[account.agent]]\nid = \"{id}\"\nname = \"{name}\"")?;
+            writeln!(text, "labels = {{ team = \"{team}\" }}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Budget {
+    fn write(&self, text: &mut String) -> fmt::Result {
+        let Self {
+            name,
+            credits,
+            used,
+            forecast,
+            hooks,
+            ..
+        } = self;
+        writeln!(
+            text,
+            "[[budget]]\nname = \"{name}\"\ncredits = {credits}\nhooks = {hooks:?}"
+        )?;
+        text.push_str(&self.matcher.toml());
+        writeln!(
+            text,
+            "thresholds = {used:?}\nforecast_thresholds = {forecast:?}"
+        )?;
+        match self.cycle {
+            Cycle::Day => writeln!(text, "period = \"day\""),
+            Cycle::Week => writeln!(text, "period = \"week\""),
+            Cycle::Month(day) => writeln!(text, "period = \"month\"\nanchor_day = {day}"),
+            Cycle::Total(start) => writeln!(text, "period = \"total\"\nstart = \"{start}\""),
+        }
+    }
+}
+
+impl Rule {
+    fn write(&self, text: &mut String) -> fmt::Result {
+        let Self { name, hooks, .. } = self;
+        writeln!(text, "[[rule]]\nname = \"{name}\"\nhooks = {hooks:?}")?;
+        text.push_str(&self.matcher.toml());
+        match self.check {
+            Check::Day { over, hysteresis } => {
+                writeln!(
+                    text,
+                    "kind = \"usage\"\nover = {over}\nhysteresis = {hysteresis}"
+                )
+            }
+            Check::Week { over, hysteresis } => writeln!(
+                text,
+                "kind = \"usage\"\nspan = \"previous_7_days\"\nper = \"account\"\nover = {over}\nhysteresis = {hysteresis}"
+            ),
+            Check::Spike { factor, floor } => {
+                writeln!(
+                    text,
+                    "kind = \"spike\"\nfactor = {factor:?}\nfloor = {floor:?}"
+                )
+            }
+            Check::Missing { hours } => {
+                writeln!(text, "kind = \"missing_data\"\nlonger_than = \"{hours}h\"")
+            }
+            Check::Key => writeln!(text, "kind = \"key_refused\""),
+            Check::Agent => writeln!(text, "kind = \"agent_refused\""),
+        }
+    }
+}
+
+impl Hook {
+    fn write(&self, text: &mut String) -> fmt::Result {
+        let Self {
+            name,
+            target,
+            send_resolved,
+            group,
+            quiet,
+        } = self;
+        writeln!(
+            text,
+            "[[hook]]\nname = \"{name}\"\nkind = \"webhook\"\nurl_file = \"{target}.url\""
+        )?;
+        writeln!(
+            text,
+            "send_resolved = {send_resolved}\ngroup = {group}\ntimeout = \"10s\""
+        )?;
+        if let Some((from, to)) = quiet {
+            writeln!(text, "quiet_hours = \"{from:02}:00-{to:02}:00\"")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,252 @@
+//! The receivers of all hooks: what each does with a try, and what it was told last of every alert.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use flowgent_exporter::alert::{Notice, Status};
+use flowgent_exporter::hook::{Message, Receiver, SendError, Taking};
+use flowgent_exporter::ledger::Alert;
+use tokio::sync::Notify;
+
+/// What a receiver does with one try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reply {
+    Fail,
+    Hang,
+    /// It wants nothing any more.
+    Gone,
+    FailFor(u64),
+    /// Takes it, and the program is killed before it hears of that.
+    TakeAndKill,
+    /// The program is killed before it is taken.
+    Kill,
+}
+
+/// What a receiver was told of an alert.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Word {
+    pub(crate) fires: bool,
+    pub(crate) id: String,
+    pub(crate) started: DateTime<Utc>,
+    pub(crate) title: String,
+    /// When the message was decided.
+    pub(crate) created: DateTime<Utc>,
+    /// When it was taken.
+    pub(crate) at: DateTime<Utc>,
+}
+
+/// One receiver.
+#[derive(Debug, Default)]
+pub(crate) struct Desk {
+    /// Nothing is taken before this instant.
+    pub(crate) down_until: Option<DateTime<Utc>>,
+    /// What it does with the next tries, the last one first; it takes what comes after.
+    pub(crate) replies: Vec<Reply>,
+    /// Whether something was given up before it was taken: what comes later need not fit.
+    pub(crate) is_lossy: bool,
+    ids: HashSet<String>,
+    /// Whether it wants nothing any more, until somebody says otherwise.
+    pub(crate) is_gone: bool,
+    /// Whether what one evaluation brings comes in one message.
+    pub(crate) group: bool,
+    /// The last word on each alert, by its key.
+    pub(crate) words: BTreeMap<String, Word>,
+    /// Everything that was told, in order.
+    pub(crate) heard: Vec<(String, Word)>,
+    /// Whether it is told when alerts resolve, which changes what a second firing means.
+    pub(crate) send_resolved: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Floor {
+    pub(crate) now: DateTime<Utc>,
+    pub(crate) desks: HashMap<String, Desk>,
+    /// What went wrong as it was heard.
+    pub(crate) complaints: Vec<String>,
+    pub(crate) messages: usize,
+}
+
+/// All receivers, cloned freely.
+#[derive(Debug, Clone)]
+pub(crate) struct Office {
+    floor: Arc<Mutex<Floor>>,
+    pub(crate) killed: Arc<Notify>,
+}
+
+/// The way to one of them.
+struct Door {
+    office: Office,
+    target: String,
+}
+
+impl Office {
+    pub(crate) fn new(killed: Arc<Notify>) -> Self {
+        Self {
+            floor: Arc::default(),
+            killed,
+        }
+    }
+
+    pub(crate) fn floor(&self) -> MutexGuard<'_, Floor> {
+        self.floor.lock().unwrap()
+    }
+
+    pub(crate) fn door(&self, target: &str) -> Arc<dyn Receiver> {
+        Arc::new(Door {
+            office: self.clone(),
+            target: target.to_owned(),
+        })
+    }
+}
+
+impl Floor {
+    pub(crate) fn desk(&mut self, target: &str) -> &mut Desk {
+        self.desks.entry(target.to_owned()).or_default()
+    }
+
+    /// The last word that `target` was told of the alert.
+    pub(crate) fn word(&self, target: &str, key: &str) -> Option<&Word> {
+        self.desks.get(target)?.words.get(key)
+    }
+
+    fn hear(&mut self, target: &str, message: &Message) {
+        let now = self.now;
+        self.messages += 1;
+        let desk = self.desk(target);
+        let is_repeated = !desk.ids.insert(message.id.to_string());
+        let mut complaints = Vec::new();
+        if !is_repeated {
+            complaints.extend(
+                desk.complain_of_form(message)
+                    .map(|complaint| format!("{target}: {complaint}")),
+            );
+        }
+        for notice in &message.notification.alerts {
+            let word = Word::of(notice, message, now);
+            if is_repeated {
+                continue;
+            }
+            let before = desk.words.get(&notice.key);
+            if let Some(complaint) = complain(before, &word, desk.send_resolved)
+                && !desk.is_lossy
+            {
+                complaints.push(format!("{target} on {}: {complaint}", notice.key));
+            }
+            desk.words.insert(notice.key.clone(), word.clone());
+            desk.heard.push((notice.key.clone(), word));
+        }
+        self.complaints.extend(complaints);
+    }
+}
+
+impl Desk {
+    /// What is wrong with the form of a message: the worst comes first, and a receiver that does not
+    /// group gets one for each alert.
+    fn complain_of_form(&self, message: &Message) -> Option<String> {
+        let alerts = &message.notification.alerts;
+        let badness = |notice: &Notice| (notice.status == Status::Firing, notice.severity);
+        if !alerts.is_sorted_by(|a, b| badness(a) >= badness(b)) {
+            return Some(format!("the worst does not come first in {alerts:?}"));
+        }
+        if !self.group {
+            return (alerts.len() != 1).then(|| format!("{} alerts in a message", alerts.len()));
+        }
+        None
+    }
+}
+
+impl Word {
+    pub(crate) fn of(notice: &Notice, message: &Message, at: DateTime<Utc>) -> Self {
+        Self {
+            fires: notice.status == Status::Firing,
+            id: message.id.to_string(),
+            started: notice.started_at,
+            title: notice.title.clone(),
+            created: message.created,
+            at,
+        }
+    }
+}
+
+/// What is wrong with a word after the one before it.
+fn complain(before: Option<&Word>, word: &Word, send_resolved: bool) -> Option<String> {
+    let days_that_came_late = word.title.contains(" late");
+    match before {
+        None if !word.fires => Some(format!("resolved though it never fired: {word:?}")),
+        Some(before) if before.created > word.created => {
+            Some(format!("out of order: {word:?} after {before:?}"))
+        }
+        Some(before) if before.fires && word.fires && !days_that_came_late => {
+            if before.started == word.started {
+                Some(format!(
+                    "a second message in an episode: {word:?} after {before:?}"
+                ))
+            } else if send_resolved {
+                Some(format!(
+                    "fires anew and was not over: {word:?} after {before:?}"
+                ))
+            } else {
+                None
+            }
+        }
+        Some(before) if !before.fires && !word.fires => {
+            Some(format!("resolved twice: {word:?} after {before:?}"))
+        }
+        Some(before) if !before.fires && word.fires && before.started >= word.started => Some(
+            format!("a new episode without a new start: {word:?} after {before:?}"),
+        ),
+        Some(before) if before.fires && !word.fires && before.started != word.started => Some(
+            format!("another episode is over than the one that fires: {word:?} after {before:?}"),
+        ),
+        _ => None,
+    }
+}
+
+impl Receiver for Door {
+    fn take<'a>(&'a self, message: &'a Message) -> Taking<'a> {
+        let refused = |retry_after| SendError {
+            text: "503 Service Unavailable".to_owned(),
+            retry_after,
+            gone: false,
+        };
+        let mut floor = self.office.floor();
+        let now = floor.now;
+        let desk = floor.desk(&self.target);
+        if desk.down_until.is_some_and(|until| now < until) {
+            return Box::pin(async move { Err(refused(None)) });
+        }
+        match desk.replies.pop() {
+            Some(Reply::Fail) => return Box::pin(async move { Err(refused(None)) }),
+            Some(Reply::FailFor(seconds)) => {
+                let wish = Duration::from_secs(seconds);
+                return Box::pin(async move { Err(refused(Some(wish))) });
+            }
+            Some(Reply::Gone) => {
+                desk.is_gone = true;
+                let gone = SendError {
+                    gone: true,
+                    ..refused(None)
+                };
+                return Box::pin(async move { Err(gone) });
+            }
+            Some(Reply::Hang) => return Box::pin(std::future::pending()),
+            Some(Reply::Kill) => {
+                self.office.killed.notify_one();
+                return Box::pin(std::future::pending());
+            }
+            Some(Reply::TakeAndKill) => {
+                floor.hear(&self.target, message);
+                self.office.killed.notify_one();
+                return Box::pin(std::future::pending());
+            }
+            None => floor.hear(&self.target, message),
+        }
+        Box::pin(async { Ok("200 OK".to_owned()) })
+    }
+
+    fn remind<'a>(&'a self, _: &'a [Alert], _: DateTime<Utc>) -> Taking<'a> {
+        Box::pin(async { Ok("nothing to do".to_owned()) })
+    }
+}

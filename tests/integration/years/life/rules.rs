@@ -1,0 +1,278 @@
+//! What the rules about days, missing data, keys and agents are to tell.
+
+use chrono::TimeDelta;
+use flowgent_exporter::day::Day;
+
+use super::oracle::{Fires, Life, Oracle, Sight};
+use super::plan::{Check, Matcher, Rule};
+use super::roll::{Key, Known, Presence};
+
+impl Oracle {
+    pub(crate) fn rule(&mut self, rule: &Rule, sight: &Sight<'_>) {
+        match rule.check {
+            Check::Week { over, hysteresis } => self.weeks(rule, over, hysteresis, sight),
+            Check::Key => self.keys(rule, sight),
+            Check::Day { .. } | Check::Spike { .. } | Check::Missing { .. } | Check::Agent => {
+                for (key, known) in &sight.roll.agents {
+                    if rule.matcher.matches(&key.0, &known.team) {
+                        self.agent(rule, key, known, sight);
+                    }
+                }
+            }
+        }
+    }
+
+    fn agent(&mut self, rule: &Rule, key: &Key, known: &Known, sight: &Sight<'_>) {
+        let name = format!("{}/{}/{}", rule.name, key.0, known.name);
+        // A renamed agent keeps its alert until that is over.
+        let prefix = format!("{}/{}/", rule.name, key.0);
+        let names: Vec<String> = self
+            .names
+            .get(key)
+            .map(|names| names.iter().map(|name| format!("{prefix}{name}")).collect())
+            .unwrap_or_default();
+        let old = names.into_iter().find(|name| {
+            self.lives
+                .get(name)
+                .is_some_and(|life| life.fires != Fires::No)
+        });
+        self.names
+            .entry(key.clone())
+            .or_default()
+            .insert(known.name.clone());
+        let name = old.unwrap_or(name);
+        let watched = self.watched[&rule.name].1;
+        if known.is_former() {
+            if let Some(life) = self.lives.get_mut(&name) {
+                life.is_seen = true;
+                if life.fires != Fires::No {
+                    if known.is_doubtful(sight.now) {
+                        life.may_be_either(sight, "it has just left");
+                    } else {
+                        life.end(sight, "it has left");
+                    }
+                }
+            }
+            return;
+        }
+        let life = self.life(&name, &rule.name, None, sight.now);
+        if known.is_doubtful(sight.now) {
+            life.may_be_either(sight, "it may have left");
+            return;
+        }
+        match rule.check {
+            Check::Day { over, hysteresis } => {
+                let judge = |day: Day| {
+                    let credits = known.days[&day];
+                    if credits > over {
+                        Some(Fires::Yes)
+                    } else if credits <= over * (1.0 - hysteresis) {
+                        Some(Fires::No)
+                    } else {
+                        None
+                    }
+                };
+                days(life, known, watched, sight, &judge);
+            }
+            Check::Spike { factor, floor } => {
+                let judge = |day: Day| {
+                    let usual = known.usual(day)?;
+                    let credits = known.days[&day];
+                    let is_spike = credits > factor * usual && credits > floor;
+                    Some(if is_spike { Fires::Yes } else { Fires::No })
+                };
+                days(life, known, watched, sight, &judge);
+            }
+            Check::Missing { hours } => missing(life, known, hours, sight),
+            Check::Agent => refused(life, sight.agent_refused.get(key), known, sight),
+            Check::Week { .. } | Check::Key => {}
+        }
+    }
+
+    /// Each account's last seven days.
+    fn weeks(&mut self, rule: &Rule, over: f64, hysteresis: f64, sight: &Sight<'_>) {
+        let today = sight.today();
+        let accounts = sight
+            .plan
+            .accounts
+            .iter()
+            .map(|account| account.name.clone());
+        for account in accounts {
+            if rule
+                .matcher
+                .account
+                .as_ref()
+                .is_some_and(|wanted| *wanted != account)
+            {
+                continue;
+            }
+            let matcher = Matcher {
+                account: Some(account.clone()),
+                ..rule.matcher.clone()
+            };
+            let sum = sight.roll.sum(&matcher, today.plus(-7), today.previous());
+            let is_moving = sight.roll.agents.iter().any(|((owner, _), known)| {
+                *owner == account
+                    && known.presence != Presence::Present
+                    && known.days.range(today.plus(-8)..).next().is_some()
+            });
+            if sight.roll.matching(&matcher).is_empty() {
+                continue;
+            }
+            let key = format!("{}/{account}", rule.name);
+            let life = self.life(&key, &rule.name, None, sight.now);
+            let reason = format!(
+                "{} of {over} are used, {} days are missing",
+                sum.credits, sum.missing
+            );
+            let is_at = |credits: f64| (sum.credits - credits).abs() <= 1e-9 * credits;
+            if is_at(over) || is_at(over * (1.0 - hysteresis)) {
+                life.may_be_either(sight, &reason);
+            } else if sum.credits > over {
+                life.meet(sight, &reason);
+            } else if sum.credits <= over * (1.0 - hysteresis) {
+                if sum.perhaps_missing == 0 {
+                    life.end(sight, &reason);
+                } else if (sum.missing == 0 || is_moving) && life.fires == Fires::Yes {
+                    life.may_be_either(sight, &reason);
+                }
+            }
+        }
+    }
+
+    fn keys(&mut self, rule: &Rule, sight: &Sight<'_>) {
+        for account in &sight.plan.accounts {
+            let key = format!("{}/{}", rule.name, account.name);
+            let life = self.life(&key, &rule.name, None, sight.now);
+            match sight.key_refused.get(&account.name) {
+                Some(true) => life.meet(sight, "the key is refused"),
+                Some(false) => life.end(sight, "the key is taken"),
+                None => {}
+            }
+        }
+    }
+}
+
+/// A rule about single days: the newest known one decides, and one that comes late is told for a day.
+fn days(
+    life: &mut Life,
+    known: &Known,
+    watched: Day,
+    sight: &Sight<'_>,
+    judge: &dyn Fn(Day) -> Option<Fires>,
+) {
+    let today = sight.today();
+    let Some(newest) = known.newest(today) else {
+        return;
+    };
+    let has_newer = known.news.contains(&newest);
+    let is_known_late = |day: &Day| {
+        // Its own end is midnight; what comes before the next one is not late.
+        let age = today.since(*day);
+        (2..=7).contains(&age)
+    };
+    let news = known
+        .news
+        .iter()
+        .copied()
+        .filter(|day| (watched..newest).contains(day));
+    let late: Vec<Day> = news.filter(|day| judge(*day) == Some(Fires::Yes)).collect();
+    if !known.news.is_empty() && life.late_until.is_some() && life.fires == Fires::Yes {
+        life.may_be_either(sight, "a newer day is known");
+    }
+    if let Some(day) = late.iter().find(|day| is_known_late(day)) {
+        if sight.agrees {
+            life.late_until = Some(sight.now + TimeDelta::hours(24));
+        }
+        if life.fires != Fires::No {
+            // It has been told already; whether that lasts for the late day's sake is open.
+            life.may_be_either(sight, &format!("{day}, which came late"));
+        } else {
+            life.meet(sight, &format!("{day}, which came late"));
+        }
+    } else if !late.is_empty() && life.fires == Fires::No {
+        life.may_be_either(sight, "a day that came very late");
+        life.late_until = Some(sight.now + TimeDelta::hours(24));
+    }
+    if newest < watched {
+        let judged = (life.fires, judge(newest));
+        if matches!(
+            judged,
+            (Fires::No, Some(Fires::Yes)) | (Fires::Yes, Some(Fires::No))
+        ) {
+            life.may_be_either(sight, "a day from before the rule was watched");
+        }
+        return;
+    }
+    let is_late = life.late_until.is_some_and(|until| sight.now < until);
+    if !is_late && life.late_until.is_some() && sight.agrees {
+        life.late_until = None;
+        if life.fires == Fires::Yes {
+            life.may_be_either(sight, "the late day has been told for a day");
+        }
+    }
+    match judge(newest) {
+        // A day that becomes known after a week is no news.
+        Some(Fires::Yes) if today.since(newest) > 7 && life.fires != Fires::Yes => {
+            life.may_be_either(sight, &format!("{newest}, which came very late"));
+        }
+        Some(Fires::Yes) => life.meet(sight, &format!("{newest}")),
+        Some(_) if is_late && (has_newer && late.is_empty() || life.fires != Fires::Yes) => {
+            life.may_be_either(sight, &format!("{newest}, after a late day"));
+        }
+        Some(_) if is_late => {}
+        Some(_) => life.end(sight, &format!("{newest}")),
+        None => {}
+    }
+}
+
+/// Whether a day is missing for longer than these hours.
+fn missing(life: &mut Life, known: &Known, hours: i64, sight: &Sight<'_>) {
+    let today = sight.today();
+    let first = sight.plan.history_start;
+    let missing: Vec<Day> = first
+        .through(today.previous())
+        .filter(|day| !known.days.contains_key(day))
+        .collect();
+    let is_unlisted = known.presence != Presence::Present;
+    let oldest = missing.first();
+    match oldest {
+        None => life.end(sight, "no day is missing"),
+        Some(_) if is_unlisted => {
+            if life.fires == Fires::No {
+                life.set(Fires::No, sight.now, "it is unlisted");
+            } else if life.fires == Fires::Yes {
+                life.may_be_either(sight, "it is unlisted");
+            }
+        }
+        Some(day) => {
+            // From when it counts depends on when it was first seen to be missing, under whatever name.
+            let reason = format!("{day} is missing");
+            if life.fires == Fires::Yes {
+                return;
+            }
+            let waited = sight.now - day.end().max(known_since(life));
+            let limit = TimeDelta::hours(hours);
+            if waited > limit + TimeDelta::hours(50) {
+                life.meet(sight, &reason);
+            } else if sight.now - day.end() > limit {
+                life.may_be_either(sight, &reason);
+            }
+        }
+    }
+}
+
+/// Since when the alert is looked at as it is.
+fn known_since(life: &Life) -> chrono::DateTime<chrono::Utc> {
+    life.since
+}
+
+fn refused(life: &mut Life, refused: Option<&bool>, known: &Known, sight: &Sight<'_>) {
+    let is_unlisted = known.presence != Presence::Present;
+    match refused {
+        Some(true) if is_unlisted => {}
+        Some(true) => life.meet(sight, "the agent is refused"),
+        Some(false) => life.end(sight, "the agent is taken"),
+        None => {}
+    }
+}

@@ -1,0 +1,415 @@
+//! One exporter and its world, on a clock that is moved by hand. After each turn, what must hold is held.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use flowgent_exporter::clock::ManualClock;
+use flowgent_exporter::day::Day;
+use flowgent_exporter::flowgent::transport::HttpClient;
+use flowgent_exporter::flowgent::{Roots, Settings};
+use flowgent_exporter::sync::schedule::Trigger;
+
+use super::flowgent::FlowGent;
+use super::oracle::{Oracle, Sight};
+use super::plan::{AgentId, Plan};
+use super::process::{Ground, Killed, Process};
+use super::receivers::Office;
+use super::roll::{Key, Roll};
+
+pub(crate) struct Scene {
+    pub(crate) flowgent: FlowGent,
+    pub(crate) office: Office,
+    pub(crate) plan: Plan,
+    pub(crate) process: Option<Process>,
+    pub(crate) oracle: Oracle,
+    pub(crate) roll: Roll,
+    /// The true time, and how far our clock is ahead of it.
+    pub(crate) now: DateTime<Utc>,
+    pub(crate) offset: TimeDelta,
+    pub(crate) ground: Ground,
+    /// What has happened lately, for a report.
+    pub(crate) log: Vec<String>,
+    pub(crate) events: usize,
+    /// What was wrong first.
+    pub(crate) failures: Vec<String>,
+    complained: HashSet<String>,
+    /// Whether what is wrong is shown at once.
+    pub(crate) is_loud: bool,
+    /// Which keys and agents the last sync of this process has seen refused.
+    pub(crate) key_refused: BTreeMap<String, bool>,
+    pub(crate) agent_refused: BTreeMap<Key, bool>,
+    /// The counter of each series when it was published last.
+    pub(crate) counters: HashMap<(String, String), f64>,
+    /// The target of every hook that there ever was, by its name.
+    pub(crate) targets: HashMap<String, String>,
+    /// When each target was last not taking everything.
+    pub(crate) troubled: HashMap<String, DateTime<Utc>>,
+    pub(crate) restarts: usize,
+    /// Since when the process runs on a clock that is right.
+    pub(crate) calm: DateTime<Utc>,
+}
+
+/// The clocks may differ by so much.
+const TOLERANCE: TimeDelta = TimeDelta::hours(1);
+/// For so long FlowGent is waited for.
+const PATIENCE: TimeDelta = TimeDelta::hours(7);
+const LOG_LENGTH: usize = 400;
+
+impl Scene {
+    /// A scene before the first start.
+    pub(crate) fn new(plan: Plan, now: DateTime<Utc>, http: &HttpClient) -> Self {
+        let flowgent = FlowGent::new(now);
+        let office = Office::new(Arc::clone(&flowgent.killed));
+        let clock = ManualClock::at(now);
+        let http = http.clone().over(Arc::new(flowgent.clone()));
+        let ground = Ground::new(folder(), clock, http, office.clone());
+        let mut scene = Self {
+            flowgent,
+            office,
+            plan,
+            process: None,
+            oracle: Oracle::default(),
+            roll: Roll::default(),
+            now,
+            offset: TimeDelta::zero(),
+            ground,
+            log: Vec::new(),
+            events: 0,
+            failures: Vec::new(),
+            complained: HashSet::new(),
+            is_loud: false,
+            key_refused: BTreeMap::new(),
+            agent_refused: BTreeMap::new(),
+            counters: HashMap::new(),
+            targets: HashMap::new(),
+            troubled: HashMap::new(),
+            restarts: 0,
+            calm: now,
+        };
+        scene.know_targets();
+        scene.tell_time();
+        scene
+    }
+
+    pub(crate) fn today(&self) -> Day {
+        Day::of(self.now)
+    }
+
+    /// Whether our clock is right, and the process can know it: FlowGent has answered since it started
+    /// or its clock was set, or has not for so long that our clock counts.
+    pub(crate) fn agrees(&self) -> bool {
+        let answered = self.flowgent.state().answered;
+        let is_confirmed = answered >= self.calm || self.now - self.calm > PATIENCE;
+        self.offset.abs() <= TOLERANCE && is_confirmed
+    }
+
+    /// The time on our clock.
+    pub(crate) fn local(&self) -> DateTime<Utc> {
+        self.now + self.offset
+    }
+
+    pub(crate) fn note(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        let line = format!(
+            "{:>5} {} {text}",
+            self.events,
+            self.now.format("%Y-%m-%d %H:%M:%S")
+        );
+        if self.is_loud {
+            println!("{line}");
+        }
+        self.log.push(line);
+        if self.log.len() > 2 * LOG_LENGTH {
+            self.log.drain(..LOG_LENGTH);
+        }
+    }
+
+    pub(crate) fn fail(&mut self, text: String) {
+        // What stays wrong is told once.
+        let what = text.split("; expected").next().unwrap_or(&text).to_owned();
+        if self.complained.insert(what) {
+            let line = format!(
+                "event {}, {}: {text}",
+                self.events,
+                self.now.format("%Y-%m-%d %H:%M:%S")
+            );
+            if self.is_loud {
+                println!("{line}");
+            }
+            self.failures.push(line);
+        }
+    }
+
+    fn tell_time(&mut self) {
+        self.flowgent.state().now = self.now;
+        self.office.floor().now = self.now;
+        self.ground.clock.set(self.local());
+    }
+
+    fn know_targets(&mut self) {
+        for hook in &self.plan.hooks {
+            self.targets.insert(hook.name.clone(), hook.target.clone());
+        }
+    }
+
+    /// Lets time pass until `at`.
+    pub(crate) fn go(&mut self, at: DateTime<Utc>) {
+        let passed = at - self.now;
+        self.now = at;
+        self.tell_time();
+        if let Some(process) = &mut self.process {
+            process.feel(passed);
+        }
+    }
+
+    /// Lets time pass that the process does not feel, since its host sleeps.
+    pub(crate) fn sleep(&mut self, at: DateTime<Utc>) {
+        self.note(format!("its host sleeps until {}", at.format("%H:%M")));
+        self.now = at;
+        self.calm = at;
+        self.tell_time();
+    }
+
+    /// Sets our clock so that it is ahead by `offset`.
+    pub(crate) fn set_clock(&mut self, offset: TimeDelta) {
+        self.note(format!(
+            "our clock is set to be {} min ahead",
+            offset.num_minutes()
+        ));
+        self.offset = offset;
+        self.calm = self.now;
+        self.tell_time();
+    }
+
+    pub(crate) fn start(&mut self) {
+        assert!(self.process.is_none());
+        self.note("starts");
+        self.calm = self.now;
+        self.process = Some(self.ground.start(&self.plan));
+        self.flowgent.state().kill_after = None;
+    }
+
+    pub(crate) fn kill(&mut self) {
+        if let Some(process) = self.process.take() {
+            self.note("is killed");
+            self.restarts += 1;
+            self.ground.kill(process);
+            self.key_refused.clear();
+            self.agent_refused.clear();
+        }
+    }
+
+    /// Changes the config, and has the process read it if it runs.
+    pub(crate) fn edit(&mut self, what: &str, edit: impl FnOnce(&mut Plan)) {
+        self.note(format!("config: {what}"));
+        let before = self.plan.clone();
+        edit(&mut self.plan);
+        self.know_targets();
+        // Budgets whose agents are others now are about something else.
+        let relabelled = before.accounts != self.plan.accounts;
+        for budget in &self.plan.budgets {
+            let old = before.budgets.iter().find(|old| old.name == budget.name);
+            let has_changed =
+                old.is_some_and(|old| old.matcher != budget.matcher || old.cycle != budget.cycle);
+            if has_changed || (relabelled && budget.matcher.team.is_some()) {
+                self.oracle.doubt(&budget.name, "its agents may be others");
+            }
+        }
+        let plan = self.plan.clone();
+        if let Some(process) = &mut self.process {
+            self.ground.reload(process, &plan);
+            self.sync(Trigger::Reload);
+        }
+    }
+
+    /// Does whatever is due, and holds what must hold.
+    pub(crate) fn turn(&mut self) {
+        self.events += 1;
+        if self.process.is_none() {
+            return;
+        }
+        // Nothing is said of the time before the rules are looked at.
+        if self.now == self.calm {
+            self.evaluate();
+            self.deliver();
+        }
+        self.process().confirm();
+        if let Some(trigger) = self.process().due() {
+            self.sync(trigger);
+        }
+        self.evaluate();
+        self.deliver();
+        self.check();
+    }
+
+    pub(crate) fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("it runs")
+    }
+
+    fn sync(&mut self, trigger: Trigger) {
+        let killed = Arc::clone(&self.ground.killed);
+        match self.process().sync(trigger, &killed) {
+            Ok(is_complete) => {
+                self.note(format!(
+                    "sync ({}), complete: {is_complete}",
+                    trigger.as_str()
+                ));
+                self.take_in(false);
+                let state = self.flowgent.state();
+                self.key_refused.clone_from(&state.key_refused);
+                self.agent_refused.clone_from(&state.agent_refused);
+            }
+            Err(Killed) => {
+                self.kill();
+                self.start();
+                self.process().confirm();
+                self.take_in(true);
+                if let Some(trigger) = self.process().due() {
+                    self.sync(trigger);
+                }
+            }
+        }
+    }
+
+    /// Evaluates the rules and publishes, as the exporter does when something has happened.
+    pub(crate) fn evaluate(&mut self) {
+        let process = self.process();
+        process.publish();
+        process.evaluate();
+        let sight = Sight {
+            plan: &self.plan,
+            roll: &self.roll,
+            now: self.now,
+            agrees: self.agrees(),
+            key_refused: &self.key_refused,
+            agent_refused: &self.agent_refused,
+        };
+        self.oracle.look(&sight);
+        // What becomes known while the clocks differ is judged when they agree.
+        if self.agrees() {
+            for known in self.roll.agents.values_mut() {
+                known.news.clear();
+            }
+        }
+    }
+
+    fn deliver(&mut self) {
+        let killed = Arc::clone(&self.ground.killed);
+        for _ in 0..4 {
+            match self.process().deliver(&killed) {
+                Ok(()) => return,
+                Err(Killed) => {
+                    self.kill();
+                    self.start();
+                    self.process().confirm();
+                    if let Some(trigger) = self.process().due() {
+                        self.sync(trigger);
+                    }
+                    self.evaluate();
+                }
+            }
+        }
+    }
+
+    /// Takes over what FlowGent has said since the last time, and holds the ledger against it. If the
+    /// process was killed meanwhile, each day is as it was before or as it was said.
+    fn take_in(&mut self, was_killed: bool) {
+        let said = {
+            let mut state = self.flowgent.state();
+            self.roll.enrol(&self.plan, &state);
+            std::mem::take(&mut state.said)
+        };
+        let bounds = said.values().flat_map(|days| {
+            let first = days.keys().next().copied();
+            first.zip(days.keys().next_back().copied())
+        });
+        let bounds = bounds.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+        let Some((from, to)) = bounds else { return };
+        let keys: Vec<Key> = said.keys().cloned().collect();
+        let kept = self.kept(&keys, from, to);
+        for ((key, days), kept) in said.iter().zip(kept) {
+            for (day, credits) in days {
+                let kept = kept.get(day).copied();
+                let before = self
+                    .roll
+                    .agents
+                    .get(key)
+                    .and_then(|known| known.days.get(day))
+                    .copied();
+                let is_right = kept == Some(*credits) || (was_killed && kept == before);
+                if !is_right {
+                    self.fail(format!(
+                        "the ledger has {kept:?} for {}/{} on {day}, FlowGent said {credits}",
+                        key.0, key.1
+                    ));
+                }
+                if let Some(kept) = kept {
+                    self.roll.learn(key, *day, kept);
+                }
+            }
+        }
+    }
+
+    /// What the ledger knows of the agents.
+    pub(crate) fn kept(&mut self, keys: &[Key], from: Day, to: Day) -> Vec<BTreeMap<Day, f64>> {
+        let identities: Vec<_> = keys
+            .iter()
+            .map(|(account, id)| {
+                (
+                    Arc::from(account.as_str()),
+                    Arc::from(id.to_string().as_str()),
+                )
+            })
+            .collect();
+        self.process().ask(async |ledger| {
+            let numbers = ledger.numbers(identities).await.unwrap();
+            let present: Vec<_> = numbers.iter().flatten().copied().collect();
+            let days = ledger.each_usage(present, from, to, |days| {
+                days.iter()
+                    .map(|usage| (usage.day, usage.credits))
+                    .collect::<BTreeMap<_, _>>()
+            });
+            let mut days = days.await.unwrap().into_iter();
+            numbers
+                .iter()
+                .map(|number| number.and_then(|_| days.next()).unwrap_or_default())
+                .collect()
+        })
+    }
+
+    /// From now on `target` takes nothing until `until`.
+    pub(crate) fn close_desk(&mut self, target: &str, until: DateTime<Utc>) {
+        self.note(format!(
+            "{target} takes nothing until {}",
+            until.format("%Y-%m-%d %H:%M")
+        ));
+        self.office.floor().desk(target).down_until = Some(until);
+        let troubled = self.troubled.entry(target.to_owned()).or_insert(until);
+        *troubled = (*troubled).max(until);
+    }
+
+    /// The agent's true use of a day.
+    pub(crate) fn use_credits(&mut self, id: u32, day: Day, credits: f64) {
+        self.flowgent.state().set(AgentId(id), day, credits);
+    }
+}
+
+/// A folder in memory if there is one: what is on a disk need not be there after these processes.
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
+}
+
+/// What all scenes share.
+pub fn http() -> HttpClient {
+    HttpClient::new(&Settings {
+        base_url: "http://127.0.0.1:9/".parse().unwrap(),
+        timeout: std::time::Duration::from_secs(30),
+        requests_per_second: 1000.0,
+        concurrency: 1,
+        roots: Roots::Bundled,
+    })
+    .unwrap()
+}
