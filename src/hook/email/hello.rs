@@ -1,4 +1,4 @@
-//! Pure: what mail servers are greeted with. RFC 5321 wants a full name, or else the address in brackets, and
+//! What mail servers are greeted with. RFC 5321 wants a full name, or else the address in brackets, and
 //! servers refuse what is neither, such as the bare name of a host.
 
 use std::net::IpAddr;

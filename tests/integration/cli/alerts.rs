@@ -335,7 +335,7 @@ async fn give_up(scene: &Scene, exporter: &Exporter, hook: &str) {
             .await;
     }
     now += chrono::TimeDelta::days(30);
-    scene.set_exporters_time(&now.format("%Y-%m-%dT%H:%M:%S").to_string());
+    scene.set_time(&now.format("%Y-%m-%dT%H:%M:%S").to_string());
     exporter
         .wait_until("it to be given up", |scrape| {
             scrape.get(&outcome("given_up")) == Some(1.0)
