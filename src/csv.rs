@@ -1,7 +1,10 @@
 //! Pure: lines of comma-separated values, as RFC 4180 has them but for the line ends, which are those of
 //! Unix: every reader takes them, and nothing has to strip a carriage return.
 
-/// Adds a line of these values to `text`.
+use crate::text::{is_hidden, visible};
+
+/// Adds a line of these values to `text`. A text that a spreadsheet would take for a formula begins with `'`,
+/// which spreadsheets take for the sign of a text; hidden letters are made visible.
 pub fn push_line<V: AsRef<str>>(text: &mut String, values: impl IntoIterator<Item = V>) {
     for (place, value) in values.into_iter().enumerate() {
         if place > 0 {
@@ -13,6 +16,22 @@ pub fn push_line<V: AsRef<str>>(text: &mut String, values: impl IntoIterator<Ite
 }
 
 fn push_value(text: &mut String, value: &str) {
+    // A number is no formula, whatever its sign.
+    let may_run = value.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'])
+        && value.parse::<f64>().is_err();
+    let defused = if may_run { "'" } else { "" };
+    // The ends of lines belong to the value, which is quoted for them.
+    let is_end = |letter: char| matches!(letter, '\n' | '\r');
+    let value = if value
+        .chars()
+        .any(|letter| is_hidden(letter) && !is_end(letter))
+    {
+        visible(value)
+    } else {
+        value.into()
+    };
+    let value = format!("{defused}{value}");
+    let value = value.as_str();
     // Spaces at the ends belong to the value, and some readers would strip them.
     let is_plain = !value.contains(['"', ',', '\n', '\r']) && value.trim() == value;
     if is_plain {
@@ -43,15 +62,40 @@ mod tests {
     #[test]
     fn values_that_would_break_a_line_are_quoted() {
         let mut text = String::new();
-        push_line(&mut text, ["a", "", "b c", "=1+1"]);
+        push_line(&mut text, ["a", "", "b c", "1+1"]);
         push_line(
             &mut text,
             ["one,two", "say \"hi\"", "two\nlines", "cr\r", " x "],
         );
         assert_eq!(
             text,
-            "a,,b c,=1+1\n\"one,two\",\"say \"\"hi\"\"\",\"two\nlines\",\"cr\r\",\" x \"\n"
+            "a,,b c,1+1\n\"one,two\",\"say \"\"hi\"\"\",\"two\nlines\",\"cr\r\",\" x \"\n"
         );
+    }
+
+    #[test]
+    fn nothing_in_a_table_is_run_or_hidden() {
+        for (value, expected) in [
+            ("=1+1", "'=1+1"),
+            ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
+            ("-2+3", "'-2+3"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("\t=1", "'\\u0009=1"),
+            (
+                "=HYPERLINK(\"x\",\"y\")",
+                "\"'=HYPERLINK(\"\"x\"\",\"\"y\"\")\"",
+            ),
+            ("＝1+1", "'＝1+1"),
+            ("-12.5", "-12.5"),
+            ("+3", "+3"),
+            ("a=1", "a=1"),
+            ("a-b", "a-b"),
+            ("a\u{202e}b", "a\\u202eb"),
+        ] {
+            let mut text = String::new();
+            push_line(&mut text, [value]);
+            assert_eq!(text, format!("{expected}\n"), "{value:?}");
+        }
     }
 
     #[test]

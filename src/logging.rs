@@ -15,6 +15,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::clock::{Clock, SystemClock};
+use crate::text::visible;
 
 /// The least important events that are logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -93,10 +94,12 @@ where
         if let Some(place) = pairs.0.iter().position(|(key, _)| *key == "msg") {
             pairs.0[2..=place].rotate_right(1);
         }
-        out.write_str(&match self.0 {
+        let line = match self.0 {
             Format::Logfmt => pairs.logfmt(),
             Format::Json => pairs.json(),
-        })?;
+        };
+        // Values are written as in JSON, which leaves most hidden letters as they are.
+        out.write_str(&visible(&line))?;
         out.write_char('\n')
     }
 }

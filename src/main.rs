@@ -4,13 +4,17 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use flowgent_exporter::cli::{self, Arguments, Failure};
+use flowgent_exporter::text::visible;
 
 fn main() -> ExitCode {
     match cli::run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let (code, message) = match failure {
-                Failure::Failed(error) => (1, format!("error: {error:#}")),
+                Failure::Failed(error) => {
+                    let text = format!("error: {error:#}");
+                    (1, visible(&text).into_owned())
+                }
                 Failure::Usage(message) => (2, message),
                 // What went wrong has been printed.
                 Failure::Told => (1, String::new()),

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::day::Day;
 use crate::secret::SecretSource;
+pub(crate) use crate::text::brief as printable;
 
 /// The longest name and the longest identifier, in bytes.
 pub const MAX_NAME_BYTES: usize = 256;
@@ -337,27 +338,6 @@ impl Resolution<'_> {
             unlisted: self.unlisted,
             warnings: self.warnings,
         }
-    }
-}
-
-/// A text from outside as it may stand in a message: one short line without control characters.
-pub(crate) fn printable(text: &str) -> String {
-    const SHOWN: usize = 64;
-    let shown: String = text
-        .chars()
-        .take(SHOWN)
-        .flat_map(|character| {
-            if character.is_control() {
-                character.escape_default().collect::<Vec<_>>()
-            } else {
-                vec![character]
-            }
-        })
-        .collect();
-    if text.chars().nth(SHOWN).is_some() {
-        shown + "…"
-    } else {
-        shown
     }
 }
 

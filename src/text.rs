@@ -92,8 +92,22 @@ mod tests {
 
     /// What attackers use: to turn a line around, to hide in one, to be obeyed by a terminal.
     const HIDDEN: [char; 16] = [
-        '\0', '\u{1b}', '\u{7f}', '\u{9b}', '\u{ad}', '\u{200b}', '\u{200d}', '\u{200e}', '\u{202e}',
-        '\u{2066}', '\u{2069}', '\u{2028}', '\u{61c}', '\u{feff}', '\u{3164}', '\u{e0041}',
+        '\0',
+        '\u{1b}',
+        '\u{7f}',
+        '\u{9b}',
+        '\u{ad}',
+        '\u{200b}',
+        '\u{200d}',
+        '\u{200e}',
+        '\u{202e}',
+        '\u{2066}',
+        '\u{2069}',
+        '\u{2028}',
+        '\u{61c}',
+        '\u{feff}',
+        '\u{3164}',
+        '\u{e0041}',
     ];
 
     #[test]
@@ -101,9 +115,16 @@ mod tests {
         for letter in HIDDEN {
             assert!(is_hidden(letter), "{letter:?}");
             let text = format!("a{letter}b");
-            for shown in [visible(&text).into_owned(), printable(&text, 99), brief(&text)] {
+            for shown in [
+                visible(&text).into_owned(),
+                printable(&text, 99),
+                brief(&text),
+            ] {
                 assert!(!shown.chars().any(is_hidden), "{letter:?}: {shown}");
-                assert!(shown.starts_with("a\\u") && shown.ends_with('b') || shown == "a\\u0000b", "{shown}");
+                assert!(
+                    shown.starts_with("a\\u") && shown.ends_with('b') || shown == "a\\u0000b",
+                    "{shown}"
+                );
             }
         }
         for letter in "aß…\"'\\<&Ω日本א\u{1f600}\u{301} \u{a0}".chars() {

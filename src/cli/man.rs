@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Args, Command, CommandFactory};
 use clap_mangen::Man;
 
-use super::{Arguments, Failure, count, print};
+use super::{Arguments, Failure, count, print, print_exactly};
 
 /// What `man` takes.
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ pub(super) fn man(arguments: &ManArguments) -> Result<(), Failure> {
         None => {
             let mut text = Vec::new();
             page(program).render(&mut text)?;
-            print(String::from_utf8_lossy(&text))
+            print_exactly(String::from_utf8_lossy(&text))
         }
         Some(folder) => {
             fs::create_dir_all(folder)

@@ -28,6 +28,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError};
 use crate::http::{Address, Inherited};
+use crate::text::visible;
 use crate::{logging, secret};
 
 /// Why a command did not do what it was asked to.
@@ -213,7 +214,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             let mut script = Vec::new();
             let mut command = Arguments::command();
             clap_complete::generate(shell, &mut command, "flowgent-exporter", &mut script);
-            print(String::from_utf8_lossy(&script))
+            print_exactly(String::from_utf8_lossy(&script))
         }
         Some(Command::Man(arguments)) => man::man(&arguments),
     }
@@ -276,8 +277,13 @@ fn tip(error: &ConfigError) -> &'static str {
     }
 }
 
-/// Writes to stdout. A reader that has gone away, as `head` does, has seen enough.
+/// Writes to stdout with every hidden letter made visible, which leaves JSON as it is to its readers.
 fn print(text: impl fmt::Display) -> Result<(), Failure> {
+    print_exactly(visible(&text.to_string()))
+}
+
+/// Writes to stdout. A reader that has gone away, as `head` does, has seen enough.
+fn print_exactly(text: impl fmt::Display) -> Result<(), Failure> {
     match write!(io::stdout(), "{text}") {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         result => Ok(result?),

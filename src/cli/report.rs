@@ -12,7 +12,7 @@ use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use comfy_table::Table;
 
-use super::{Common, Failure, load, print, view};
+use super::{Common, Failure, load, print, print_exactly, view};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::day::Day;
@@ -97,12 +97,13 @@ pub(super) async fn report(common: &Common, arguments: &ReportArguments) -> Resu
     }
     let sheet = Sheet::new(range, step, arguments.group.clone());
     let sheet = filled(sheet, &members, &view).await?.sorted();
-    print(match arguments.format {
-        Format::Table => tables::for_screen(&sheet, screen()),
-        Format::Markdown => tables::markdown(&sheet),
-        Format::Csv => data::csv(&sheet),
-        Format::Json => data::json(&sheet),
-    })
+    match arguments.format {
+        // It may have colours, and has made its names visible itself.
+        Format::Table => print_exactly(tables::for_screen(&sheet, screen())),
+        Format::Markdown => print(tables::markdown(&sheet)),
+        Format::Csv => print_exactly(data::csv(&sheet)),
+        Format::Json => print(data::json(&sheet)),
+    }
 }
 
 /// All agents that are there, and those that have left and may have days in the range or those before it.

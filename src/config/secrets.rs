@@ -172,7 +172,44 @@ pub(super) fn looks_like_path(value: &str) -> bool {
 pub(super) fn looks_like_variable(value: &str) -> bool {
     let capitals = value.bytes().all(|byte| !byte.is_ascii_lowercase());
     let digits = value.bytes().any(|byte| byte.is_ascii_digit());
-    capitals && value.split('_').all(is_word) && (value.contains('_') || !digits)
+    let words = value.split('_');
+    capitals
+        && words.clone().all(is_word)
+        && words.clone().all(can_be_spoken)
+        && words.clone().any(|word| {
+            VARIABLE_WORDS.contains(&word.trim_end_matches(|c: char| c.is_ascii_digit()))
+        })
+        && (value.contains('_') || !digits)
+}
+
+/// What the name of a variable with a secret speaks of. A key has none of these but by chance.
+const VARIABLE_WORDS: [&str; 20] = [
+    "KEY",
+    "KEYS",
+    "APIKEY",
+    "TOKEN",
+    "SECRET",
+    "PASSWORD",
+    "PASSWD",
+    "PASS",
+    "PWD",
+    "URL",
+    "URI",
+    "WEBHOOK",
+    "HOOK",
+    "ROUTING",
+    "AUTH",
+    "BEARER",
+    "CREDENTIAL",
+    "CREDENTIALS",
+    "SMTP",
+    "FLOWGENT",
+];
+
+/// Whether a word in capitals has no more letters in a row than a tongue can speak.
+fn can_be_spoken(word: &str) -> bool {
+    let is_vowel = |letter: char| "AEIOUY".contains(letter);
+    word.len() <= 14 && word.split(is_vowel).all(|consonants| consonants.len() <= 4)
 }
 
 /// Whether people may have written this: letters, all small, all capital or with one capital at the

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::flowgent::pace::LONGEST_HOLD;
 use crate::flowgent::wire::ErrorAnswer;
+pub(crate) use crate::text::printable;
 
 /// The most bytes of a foreign text that an error shows.
 pub(crate) const QUOTE_BYTES: usize = 200;
@@ -309,29 +310,4 @@ fn again(retry_after: Option<Duration>) -> String {
     retry_after.map_or_else(String::new, |wait| {
         format!(", to be asked again in {wait:?}")
     })
-}
-
-/// At most `limit` bytes of a foreign text, on one line and without anything that a terminal or a
-/// reader would take for something else; what is left out shows as `…`.
-pub(crate) fn printable(text: &str, limit: usize) -> String {
-    const CUT: char = '…';
-    let mut shown = String::new();
-    for letter in text.chars() {
-        let mark = shown.len();
-        // `escape_debug` knows what is invisible, but it would also escape the quotes of JSON.
-        if matches!(letter, '"' | '\'' | '\\') {
-            shown.push(letter);
-        } else {
-            shown.extend(letter.escape_debug());
-        }
-        if shown.len() > limit {
-            shown.truncate(mark);
-            while shown.len() + CUT.len_utf8() > limit {
-                shown.pop();
-            }
-            shown.push(CUT);
-            break;
-        }
-    }
-    shown
 }

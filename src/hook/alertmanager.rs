@@ -22,6 +22,7 @@ use super::{Message, SendError, Settings};
 use crate::alert::{Notice, Status};
 use crate::ledger::{Alert, AlertState};
 use crate::secret::SecretSource;
+use crate::text::visible;
 
 /// How long what fires does so if nothing more is heard of it.
 const LASTS: TimeDelta = TimeDelta::minutes(4);
@@ -317,7 +318,7 @@ impl Posted {
             labels,
             annotations: BTreeMap::from([
                 ("summary", line(&notice.title)),
-                ("description", notice.text.clone()),
+                ("description", visible(&notice.text).into_owned()),
             ]),
             // One that ends before it starts is refused.
             starts_at: notice.started_at.min(ends_at).min(now),

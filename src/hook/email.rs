@@ -31,6 +31,7 @@ use super::{Message, SendError};
 use crate::alert::Notice;
 use crate::flowgent::error::printable;
 use crate::secret::{Secret, SecretSource};
+use crate::text::visible;
 
 /// How long a server may take to say goodbye once it has taken the message.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -211,9 +212,9 @@ impl Login<'_> {
 
 /// What is told of one alert, with its link if the text does not have it.
 fn text(notice: &Notice) -> String {
-    let text = notice.text.trim_end();
+    let text = visible(notice.text.trim_end());
     match &notice.url {
         Some(url) if !text.contains(url.as_str()) => format!("{text}\n{url}"),
-        _ => text.to_owned(),
+        _ => text.into_owned(),
     }
 }

@@ -233,11 +233,9 @@ impl SendError {
     }
 }
 
-/// `text` as one line without control characters and with single spaces, cut to `limit` characters.
+/// `text` as one line without hidden letters and with single spaces, cut to `limit` characters.
 fn one_line(text: &str, limit: usize) -> String {
-    let words = text.split(|letter: char| letter.is_whitespace() || letter.is_control());
-    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    let line = words.join(" ");
+    let line = summary::line(text);
     if line.chars().count() <= limit {
         return line;
     }

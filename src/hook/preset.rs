@@ -249,6 +249,9 @@ fn pager_duty(message: &Message) -> Result<Value, TemplateError> {
         shorten(alert.text.trim(), 10_000, verbatim).into(),
     );
     let summary = Summary::of(&message.notification).title;
+    let source = line(&alert.subject);
+    // PagerDuty refuses an event without one.
+    let source = if source.is_empty() { "-" } else { &source };
     let mut event = json!({
         "event_action": match alert.status {
             Status::Firing => "trigger",
@@ -258,7 +261,7 @@ fn pager_duty(message: &Message) -> Result<Value, TemplateError> {
         "client": "flowgent-exporter",
         "payload": {
             "summary": shorten(&summary, 1_024, verbatim),
-            "source": shorten(&line(&alert.subject), 1_024, verbatim),
+            "source": shorten(source, 1_024, verbatim),
             "severity": alert.severity.as_str(),
             "timestamp": alert.started_at.to_rfc3339_opts(SecondsFormat::Secs, true),
             "group": line(&alert.rule),

@@ -4,6 +4,7 @@
 use url::Url;
 
 use crate::alert::{Notice, Notification, Severity, Status};
+use crate::text::is_hidden;
 
 /// A notification as one title and one text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,15 +82,17 @@ pub(super) fn link(alert: &Notice) -> Option<Url> {
     matches!(url.scheme(), "http" | "https").then_some(url)
 }
 
-/// A text on one line.
+/// A text on one line, without hidden letters and with single spaces.
 pub(super) fn line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let words = text.split(|letter: char| letter.is_whitespace() || is_hidden(letter));
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    words.join(" ")
 }
 
 /// At most `limit` letters of `text`, each as `escape` writes it; what is left out shows as `…`.
 ///
-/// Letters are counted as UTF-16 does, which is at least as much as any receiver counts. Control
-/// characters other than line breaks become spaces.
+/// Letters are counted as UTF-16 does, which is at least as much as any receiver counts. Hidden letters
+/// other than line breaks become spaces.
 pub(super) fn shorten(text: &str, limit: usize, escape: impl Fn(char, &mut String)) -> String {
     let width = |text: &str| text.encode_utf16().count();
     let mut shown = String::new();
@@ -101,7 +104,7 @@ pub(super) fn shorten(text: &str, limit: usize, escape: impl Fn(char, &mut Strin
         piece.clear();
         match letter {
             '\n' => piece.push('\n'),
-            letter if letter.is_control() => piece.push(' '),
+            letter if is_hidden(letter) => piece.push(' '),
             letter => escape(letter, &mut piece),
         }
         used += width(&piece);
@@ -142,6 +145,7 @@ mod tests {
             ("a&bc", 6, "a…"),
             ("&&&", 1, "…"),
             ("a\u{7}b\tc\r\nd", 20, "a b c \nd"),
+            ("a\u{202e}b\u{200b}c", 20, "a b c"),
             ("\u{1f600}\u{1f600}", 4, "\u{1f600}\u{1f600}"),
             ("\u{1f600}\u{1f600}", 3, "\u{1f600}…"),
             ("\u{1f600}\u{1f600}", 2, "…"),

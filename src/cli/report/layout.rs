@@ -3,6 +3,8 @@
 use comfy_table::{Attribute, Cell as Styled, CellAlignment, Color, Table, presets};
 use unicode_width::UnicodeWidthStr;
 
+use crate::text::visible;
+
 /// Between two columns on a screen.
 const GAP: usize = 2;
 /// What stands for the end of a text that is cut.
@@ -156,8 +158,9 @@ pub(super) fn escaped(text: &str) -> String {
     })
 }
 
-/// The text, cut if it is wider than `width`.
+/// The text with its hidden letters made visible, cut if it is wider than `width`.
 pub(super) fn shortened(text: &str, width: usize) -> String {
+    let text = &*visible(text);
     if text.width() <= width {
         return text.to_owned();
     }

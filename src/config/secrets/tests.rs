@@ -111,7 +111,24 @@ fn a_pasted_key_looks_like_neither_a_file_nor_a_variable() {
     ] {
         assert!(!looks_like_path(key) && !looks_like_variable(key), "{key}");
     }
-    assert!(looks_like_variable("ACME_KEY") && looks_like_variable("KEY2_ACME"));
+    for name in [
+        "ACME_KEY",
+        "KEY2_ACME",
+        "SMTP_PASSWORD",
+        "OPS_URL",
+        "FLOWGENT_TEST_UNSET_KEY",
+    ] {
+        assert!(looks_like_variable(name), "{name}");
+    }
+    // Keys of a prefix and letters, in the alphabet of variables.
+    for key in [
+        "FGLIVE_QWERTZUIOPASDFGHJKL",
+        "SK_PROD_XKCDQRSTVWBN",
+        "ABANDON_ABILITY_ABOUT",
+        "ACMEPRODUCTION",
+    ] {
+        assert!(!looks_like_variable(key), "{key}");
+    }
 }
 
 #[test]

@@ -134,7 +134,7 @@ async fn every_alertmanager_gets_what_fires_and_what_is_over() {
                     "labels": {"alertname": "spike", "severity": "critical"},
                     "annotations": {
                         "summary": "Agent \"<@everyone>\" & *co* used more",
-                        "description": resolved().text,
+                        "description": crate::text::visible(&resolved().text),
                     },
                     "startsAt": "2026-11-22T00:10:00Z",
                     "endsAt": "2026-11-23T00:10:00Z",

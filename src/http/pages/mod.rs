@@ -32,6 +32,7 @@ use super::response::{self, Reply, set};
 use crate::alert::Notice;
 use crate::ledger::{Alert, AlertState};
 use crate::roster::Agent;
+use crate::text::visible;
 
 /// The style of all pages. It stands in each of them, so that a page is one request.
 const STYLE: &str = include_str!("style.css");
@@ -171,7 +172,10 @@ impl Page {
     /// The page that `template` makes.
     fn of(status: StatusCode, template: &impl Template) -> Self {
         match template.render() {
-            Ok(html) => Self { status, html },
+            Ok(html) => Self {
+                status,
+                html: visible(&html).into_owned(),
+            },
             // Writing to a text cannot fail, and neither do the templates.
             Err(error) => Self {
                 status: StatusCode::INTERNAL_SERVER_ERROR,
