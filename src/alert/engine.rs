@@ -374,6 +374,14 @@ impl Engine {
         }
     }
 
+    /// Whether the day has become certain, or uncertain, while no sync is at work or about to begin: at its end
+    /// the rules are evaluated anyway.
+    fn is_other_certainty(&self) -> bool {
+        self.has_synced
+            && self.was_certain != self.clock.agrees()
+            && !self.signals.is_syncing.load(Ordering::Relaxed)
+    }
+
     /// Whether there is a reason to evaluate the rules now.
     #[must_use]
     pub fn is_due(&self) -> bool {
@@ -396,8 +404,7 @@ impl Engine {
         pending.is_urgent
             || pending.members.as_ref().is_some_and(is_other)
             || (pending.is_changed && waited >= PATIENCE)
-            || (self.was_certain != self.clock.agrees()
-                && !self.signals.is_syncing.load(Ordering::Relaxed))
+            || self.is_other_certainty()
             || Day::of(now) != Day::of(evaluated)
             || self.next.is_some_and(|next| next <= now)
     }
