@@ -39,8 +39,6 @@ export const planted = [
   { name: 'a good colour for nothing', ...agent, view: 'agent of empty at 1600', found: /says "not known" in green/,
     make: (_, find) => { find('Data').fieldConfig.defaults.thresholds.steps[0].color = 'green'; } },
   { name: 'an axis of zeros', ...health, found: /the axis of nothing but zeros/, make: (_, find) => { delete find('Requests left').fieldConfig.defaults.custom.axisSoftMax; } },
-  { name: 'a rate of what happens once a day', uid: 'flowgent-exporter', view: 'health of several at 1600', found: /lone dots/,
-    make: (_, find) => { find('Rendering and evaluating').fieldConfig.defaults.custom = { drawStyle: 'line', axisSoftMax: 1 }; } },
   { name: 'a calendar flattened by a spike', ...agent, found: /days have no more than \d colours/,
     make: (_, find) => { find('Calendar').fieldConfig.defaults.thresholds.steps.splice(2, 6); } },
   { name: 'a join that repeats days', ...agent, found: /days are not where they belong/,
