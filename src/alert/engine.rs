@@ -12,8 +12,9 @@ use tracing::{error, info};
 
 use super::deliveries::deliveries;
 use super::finding::Observation;
-use super::machine::{self, Situation, Step};
+use super::machine::{self, Step};
 use super::memory::Memory;
+use super::situation::Situation;
 use super::tell::Told;
 use super::{Background, Check, Facts, Settings, Status, hooks, judge, observe, published};
 use crate::clock::{self, SharedClock};

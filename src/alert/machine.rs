@@ -4,42 +4,24 @@
 //! over, and the next time is a new episode. What is not known changes nothing. [`tell`](super::tell) says
 //! who is sent what of it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::finding::{Condition, Finding, Observation};
 use super::message::Ending;
+use super::situation::Situation;
 use super::tell::{Case, Teller, Told};
 use super::{Check, Settings};
 use crate::budget::Cycle;
 use crate::day::Day;
-use crate::ledger::{AgentNumber, Alert, AlertKey, AlertState};
+use crate::ledger::{Alert, AlertKey, AlertState};
 
 /// The shortest time that an alert fires for a period that is over, or for days that came late: it is to
 /// be seen.
 const MIN_FIRING: TimeDelta = TimeDelta::hours(24);
 /// How long an alert that is over is remembered.
 const MEMORY: TimeDelta = TimeDelta::days(45);
-
-/// What an evaluation decides by, besides the observations.
-pub(super) struct Situation<'a> {
-    /// The alerts that are remembered.
-    pub(super) alerts: &'a BTreeMap<AlertKey, Alert>,
-    /// The rules and hooks.
-    pub(super) settings: &'a Settings,
-    /// The rules whose sums are of others than before, because somebody edited labels or a `match`.
-    pub(super) redefined: HashSet<Arc<str>>,
-    /// Since when an alert about each agent is pending, by the rule's name: also under another name.
-    pub(super) pending: HashMap<(&'a str, AgentNumber), DateTime<Utc>>,
-    /// The rules of which an older version decided before: what fires is taken as told.
-    pub(super) unseeded: &'a HashSet<Arc<str>>,
-    /// The instant of the evaluation.
-    pub(super) now: DateTime<Utc>,
-    /// Whether the UTC day is known for certain: if not, nothing ends, and nothing that counts time fires.
-    pub(super) is_certain: bool,
-}
 
 /// What one evaluation changes.
 #[derive(Debug, Default)]

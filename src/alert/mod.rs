@@ -25,6 +25,7 @@ mod notice;
 mod observe;
 mod published;
 mod rule;
+mod situation;
 mod tell;
 #[cfg(test)]
 mod tests;

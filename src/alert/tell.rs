@@ -9,8 +9,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use super::finding::{Finding, Observation};
-use super::machine::Situation;
 use super::message::{self, Ending};
+use super::situation::Situation;
 use super::{Measure, Notice, Threshold};
 use crate::ledger::{Alert, AlertKey, AlertState};
 

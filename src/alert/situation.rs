@@ -1,0 +1,27 @@
+//! Pure: what an evaluation decides by.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::Settings;
+use crate::ledger::{AgentNumber, Alert, AlertKey};
+
+/// What an evaluation decides by, besides the observations.
+pub(super) struct Situation<'a> {
+    /// The alerts that are remembered.
+    pub(super) alerts: &'a BTreeMap<AlertKey, Alert>,
+    /// The rules and hooks.
+    pub(super) settings: &'a Settings,
+    /// The rules whose sums are of others than before, because somebody edited labels or a `match`.
+    pub(super) redefined: HashSet<Arc<str>>,
+    /// Since when an alert about each agent is pending, by the rule's name: also under another name.
+    pub(super) pending: HashMap<(&'a str, AgentNumber), DateTime<Utc>>,
+    /// The rules of which an older version decided before: what fires is taken as told.
+    pub(super) unseeded: &'a HashSet<Arc<str>>,
+    /// The instant of the evaluation.
+    pub(super) now: DateTime<Utc>,
+    /// Whether the UTC day is known for certain: if not, nothing ends, and nothing that counts time fires.
+    pub(super) is_certain: bool,
+}
