@@ -155,7 +155,7 @@ pub(super) struct Agent {
 }
 
 /// Every key that the structs above know, so that a line of a broken file can be told from a secret.
-pub(super) const KEYS: [&str; 95] = [
+pub(super) const KEYS: [&str; 96] = [
     "account",
     "agent",
     "agents_file",
@@ -214,6 +214,7 @@ pub(super) const KEYS: [&str; 95] = [
     "period",
     "port",
     "preset",
+    "proxy",
     "push",
     "query_url",
     "quiet_hours",

@@ -10,7 +10,7 @@ use super::file::{self, Section, Text};
 use super::places::{certificates, resolve_path};
 use super::rules::hooks as rules;
 use super::world::World;
-use crate::hook::{self, QuietHours};
+use crate::hook::{self, Proxy, QuietHours};
 use crate::roster::{self, printable};
 
 const DEFAULT_TIMEOUT: &str = "10s";
@@ -35,6 +35,9 @@ pub(super) enum Kind {
 
 /// The kinds that connect to a place of the user's choice.
 const CONNECTED: &[Kind] = &[Kind::Webhook, Kind::Alertmanager, Kind::Email];
+
+/// The kinds that a proxy can stand before.
+const PROXIED: &[Kind] = &[Kind::Webhook, Kind::Alertmanager];
 
 /// The kinds that log in by name and password.
 const USERS: &[Kind] = &[Kind::Alertmanager, Kind::Email];
@@ -114,6 +117,7 @@ impl Check<'_> {
             header,
             allow_private: allow_private.is_some_and(Spanned::into_inner),
         };
+        let proxy = self.proxy(table.proxy.take(), &owner.title, owner.allow_private);
         let nature = match kind? {
             Kind::Webhook => self.webhook(table, &owner),
             Kind::Alertmanager => self.alertmanager(table, &owner),
@@ -130,7 +134,25 @@ impl Check<'_> {
             timeout,
             allow_private: owner.allow_private,
             ca_file,
+            proxy,
         })
+    }
+
+    /// The proxy that `owner` is reached through. That it may come to nothing is warned of.
+    pub(super) fn proxy(
+        &mut self,
+        written: Option<Text>,
+        owner: &str,
+        allow_private: bool,
+    ) -> Option<Proxy> {
+        let proxy = self.optional(written, |text| rules::proxy(text, allow_private));
+        if proxy == Some(Proxy::Environment) && !Proxy::is_in_environment() {
+            self.warnings.push(format!(
+                "{owner} has `proxy = \"environment\"`, and the environment names none: neither HTTPS_PROXY nor \
+                 HTTP_PROXY nor ALL_PROXY is set"
+            ));
+        }
+        proxy
     }
 
     fn group(&mut self, written: Option<Spanned<bool>>, nature: &Nature) -> bool {
@@ -246,6 +268,7 @@ fn keys(hook: &file::Hook) -> Vec<KeyOfKinds> {
         time_zone,
         allow_private,
         ca_file,
+        proxy,
         url_file,
         url_env,
         secret_files,
@@ -282,9 +305,10 @@ fn keys(hook: &file::Hook) -> Vec<KeyOfKinds> {
             vec![$((stringify!($key), $kinds, place($key))),*]
         };
     }
-    let all: [Vec<KeyOfKinds>; 9] = [
+    let all: [Vec<KeyOfKinds>; 10] = [
         of!(QUIET; quiet_hours, time_zone),
         of!(CONNECTED; allow_private, ca_file),
+        of!(PROXIED; proxy),
         of!(&[Kind::Webhook]; url_file, url_env, secret_files, secret_envs, preset, template_file),
         of!(&[Kind::Webhook]; template, content_type, routing_key_file, routing_key_env),
         of!(&[Kind::Alertmanager]; urls, bearer_token_file, bearer_token_env),

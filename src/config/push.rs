@@ -43,6 +43,7 @@ impl Check<'_> {
             timeout,
             allow_private,
             ca_file,
+            proxy,
         } = table;
         let allow_private = allow_private.is_some_and(Spanned::into_inner);
         let read_back = read_back.unwrap_or(true);
@@ -96,6 +97,7 @@ impl Check<'_> {
         let ca_file = self.optional(ca_file, |text| {
             resolve_path(folder, text).and_then(certificates)
         });
+        let proxy = self.proxy(proxy, "`[push]`", allow_private);
         let job = self.text(job, DEFAULT_JOB, |text| rules::label("job", text));
         let instance = match instance {
             Some(_) => self.optional(instance, |text| rules::label("instance", text)),
@@ -129,6 +131,7 @@ impl Check<'_> {
             timeout,
             allow_private,
             ca_file,
+            proxy,
         })
     }
 }

@@ -43,10 +43,11 @@ const VARIABLE_KEYS: [&str; 7] = [
 ];
 
 /// Keys of URLs and hosts: user and password stand before an @, keys in queries and fragments.
-const URL_KEYS: [&str; 6] = [
+const URL_KEYS: [&str; 7] = [
     "base_url",
     "dashboard_url",
     "host",
+    "proxy",
     "query_url",
     "urls",
     "write_url",

@@ -16,7 +16,8 @@ use serde::Serialize;
 use tokio::time::timeout;
 use url::Url;
 
-use super::post::{Place, Poster, Refusal};
+use super::place::Place;
+use super::post::{Poster, Refusal};
 use super::summary::{line, link};
 use super::{Message, SendError, Settings};
 use crate::alert::{Notice, Status};

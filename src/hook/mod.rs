@@ -10,8 +10,10 @@ mod deliver;
 mod email;
 mod exec;
 mod identity;
+mod place;
 mod post;
 mod preset;
+mod proxy;
 mod quiet;
 mod reach;
 mod schedule;
@@ -30,7 +32,9 @@ mod worker;
 
 pub use deliver::{Deliverer, Hooks, MakeSender};
 pub use email::hello;
-pub(crate) use post::{Place, Poster, Refusal};
+pub(crate) use place::Place;
+pub(crate) use post::{Poster, Refusal};
+pub use proxy::Proxy;
 pub use quiet::QuietHours;
 pub use reach::reach;
 pub(crate) use reach::reach_place;
@@ -77,6 +81,8 @@ pub struct Settings {
     pub allow_private: bool,
     /// Certificates in PEM form that are trusted instead of the usual ones.
     pub ca_file: Option<PathBuf>,
+    /// What is connected to instead of the receiver.
+    pub proxy: Option<Proxy>,
 }
 
 /// Where a hook leads.
@@ -249,7 +255,13 @@ impl Settings {
     /// # Errors
     /// The file of certificates cannot be read or holds none.
     fn poster(&self) -> Result<Poster, SendError> {
-        Poster::new(self.timeout, self.allow_private, self.ca_file.as_deref())
+        let ca_file = self.ca_file.as_deref();
+        Poster::new(
+            self.timeout,
+            self.allow_private,
+            ca_file,
+            self.proxy.as_ref(),
+        )
     }
 
     /// Whether the receiver forgets what it was told unless it is told again and again, as an

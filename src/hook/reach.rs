@@ -1,6 +1,9 @@
 //! Whether a hook's receivers can be reached, without a word being said to them.
 
-use super::post::Place;
+use url::Url;
+
+use super::place::Place;
+use super::proxy::{self, Proxy};
 use super::target::{dial, resolve};
 use super::{Endpoint, Kind, SendError, Settings};
 
@@ -8,6 +11,7 @@ use super::{Endpoint, Kind, SendError, Settings};
 /// why it cannot. WhatsApp's is FlowGent itself, which others ask.
 pub async fn reach(settings: &Settings) -> Vec<Result<String, SendError>> {
     let mut reached = Vec::new();
+    let proxy = settings.proxy.as_ref();
     match &settings.kind {
         Kind::Webhook { url, .. } => {
             let place = match url {
@@ -15,14 +19,14 @@ pub async fn reach(settings: &Settings) -> Vec<Result<String, SendError>> {
                 Endpoint::Secret(source) => Place::secret(source),
             };
             match place {
-                Ok(place) => reached.push(reach_place(&place, settings.allow_private).await),
+                Ok(place) => reached.push(reach_place(&place, settings.allow_private, proxy).await),
                 Err(error) => reached.push(Err(error)),
             }
         }
         Kind::Alertmanager { urls, .. } => {
             for url in urls {
                 let place = Place::new(url.clone());
-                reached.push(reach_place(&place, settings.allow_private).await);
+                reached.push(reach_place(&place, settings.allow_private, proxy).await);
             }
         }
         Kind::Email { host, port, .. } => {
@@ -38,21 +42,31 @@ pub async fn reach(settings: &Settings) -> Vec<Result<String, SendError>> {
     reached
 }
 
-/// Connects to the host of `place`, and hangs up. Returns that it can be reached, in words.
+/// Connects to the host of `place`, or to the proxy on the way to it, and hangs up. Returns that it can be reached,
+/// in words.
 ///
 /// # Errors
 /// Why it cannot.
-pub(crate) async fn reach_place(place: &Place, allow_private: bool) -> Result<String, SendError> {
-    let url = place.url();
-    // Both are there in a URL of HTTP. An IPv6 address stands in brackets, which no resolver knows.
-    let host = url.host_str().unwrap_or_default();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let port = url.port_or_known_default().unwrap_or_default();
-    let reached = reach_host(host, port, allow_private).await;
+pub(crate) async fn reach_place(
+    place: &Place,
+    allow_private: bool,
+    proxy: Option<&Proxy>,
+) -> Result<String, SendError> {
+    let name = place.name();
+    let proxy = proxy.and_then(|proxy| proxy.to(place.url()));
+    if let Some(proxy) = &proxy {
+        return match reach_url(proxy, allow_private).await {
+            Ok(reached) => Ok(format!("{reached}, the proxy on the way to {name}")),
+            Err(error) => Err(SendError::new(format!(
+                "{name}: {}{error}",
+                proxy::way(Some(proxy))
+            ))),
+        };
+    }
+    let reached = reach_url(place.url(), allow_private).await;
     if !place.is_secret() {
         return reached;
     }
-    let name = place.name();
     match reached {
         Ok(_) => Ok(format!("what {name} leads to can be reached")),
         Err(error) => Err(SendError::new(format!(
@@ -60,6 +74,14 @@ pub(crate) async fn reach_place(place: &Place, allow_private: bool) -> Result<St
             place.without_host(&error.text)
         ))),
     }
+}
+
+async fn reach_url(url: &Url, allow_private: bool) -> Result<String, SendError> {
+    // Both are there in a URL of HTTP. An IPv6 address stands in brackets, which no resolver knows.
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let port = url.port_or_known_default().unwrap_or_default();
+    reach_host(host, port, allow_private).await
 }
 
 async fn reach_host(host: &str, port: u16, allow_private: bool) -> Result<String, SendError> {

@@ -7,7 +7,8 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::post::{Place, Refusal};
+use super::place::Place;
+use super::post::Refusal;
 use super::signature::SigningKey;
 use super::template::{Template, TemplateError};
 use super::verdict::Receiver;

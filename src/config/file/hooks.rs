@@ -29,6 +29,9 @@ pub(in crate::config) struct Hook {
     pub(in crate::config) allow_private: Option<Spanned<bool>>,
     /// A file of PEM certificates that are trusted instead of the usual ones.
     pub(in crate::config) ca_file: Option<Text>,
+    /// Webhook and Alertmanager: the URL of a proxy, or `environment` for what `HTTPS_PROXY` and its like say.
+    /// Default: none.
+    pub(in crate::config) proxy: Option<Text>,
 
     /// Webhook: the file that holds its URL.
     pub(in crate::config) url_file: Option<Text>,

@@ -45,4 +45,6 @@ pub(in crate::config) struct Push {
     pub(in crate::config) allow_private: Option<Spanned<bool>>,
     /// A file of PEM certificates that are trusted instead of the usual ones.
     pub(in crate::config) ca_file: Option<Text>,
+    /// The URL of a proxy, or `environment` for what `HTTPS_PROXY` and its like say. Default: none.
+    pub(in crate::config) proxy: Option<Text>,
 }

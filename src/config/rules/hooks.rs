@@ -12,7 +12,7 @@ use url::{Host, Url};
 
 use super::{Checked, duration_between};
 use crate::config::diagnostics::Fault;
-use crate::hook;
+use crate::hook::{self, Proxy};
 use crate::nearest::nearest;
 use crate::roster::printable;
 use crate::secret::Secret;
@@ -131,6 +131,32 @@ pub(in crate::config) fn hello(text: &str) -> Checked<ClientId> {
         Fault::new(format!("`{shown}` is neither a full name nor an address"))
             .help("write a name with its domain, such as `alerts.example.org`, or `[192.0.2.1]`")
     })
+}
+
+/// The proxy on the way to a receiver.
+pub(in crate::config) fn proxy(text: &str, allow_private: bool) -> Checked<Proxy> {
+    if text == "environment" {
+        return Ok(Proxy::Environment);
+    }
+    let url = Url::parse(text).map_err(|error| {
+        Fault::new(format!("neither `environment` nor a URL: {error}"))
+            .help("write it whole, such as `http://proxy.example.org:3128`")
+    })?;
+    if !matches!(url.scheme(), "https" | "http") {
+        return Err(Fault::new("the proxy's URL is neither http nor https"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(
+            Fault::new("a URL with a user or a password is not accepted").help(
+                "set `HTTPS_PROXY` in the exporter's environment, and write `proxy = \"environment\"`",
+            ),
+        );
+    }
+    let kind = url.host().and_then(|host| not_public(&host));
+    match kind.filter(|_| !allow_private) {
+        Some(kind) => Err(private("the proxy", kind)),
+        None => Ok(Proxy::At(url)),
+    }
 }
 
 /// A secret of Standard Webhooks.

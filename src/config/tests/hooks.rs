@@ -1,4 +1,4 @@
-use crate::hook::{Encryption, Endpoint, Kind, Settings};
+use crate::hook::{Encryption, Endpoint, Kind, Proxy, Settings};
 
 use super::*;
 
@@ -130,6 +130,9 @@ fn the_other_kinds_are_as_they_are_written() {
         ["https://one.example/", "https://two.example/prefix/"]
     );
     assert_eq!(*basic_auth, Some(("ops".to_owned(), file("ops.password"))));
+    let proxies = config.hooks.iter().filter_map(|hook| hook.proxy.as_ref());
+    let proxy = Proxy::At("http://proxy.example.org:3128".parse().unwrap());
+    assert_eq!(proxies.collect::<Vec<_>>(), [&proxy]);
     let Kind::Email {
         host,
         port: 465,

@@ -34,7 +34,7 @@ use super::placement::Sample;
 use crate::backoff::Backoff;
 use crate::clock::SharedClock;
 use crate::day::Day;
-use crate::hook::{Endpoint, Refusal, SendError};
+use crate::hook::{Endpoint, Proxy, Refusal, SendError};
 use crate::ledger::{Ledger, LedgerError, Member, PushTarget};
 use crate::roster::Agent;
 use crate::secret::SecretSource;
@@ -93,6 +93,8 @@ pub struct Settings {
     pub allow_private: bool,
     /// Certificates in PEM form that are trusted instead of the usual ones.
     pub ca_file: Option<PathBuf>,
+    /// What is connected to instead of the database.
+    pub proxy: Option<Proxy>,
 }
 
 /// What a pass has done.

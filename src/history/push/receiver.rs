@@ -55,6 +55,7 @@ impl<'a> Receiver<'a> {
             settings.timeout,
             settings.allow_private,
             settings.ca_file.as_deref(),
+            settings.proxy.as_ref(),
         )?;
         let query = match &settings.query_url {
             _ if !settings.read_back => None,
@@ -197,7 +198,7 @@ pub(super) enum Shown {
 /// Why it cannot.
 pub async fn reach(settings: &Settings) -> Result<String, String> {
     let place = written_to(settings).map_err(|error| error.text)?;
-    let reached = hook::reach_place(&place, settings.allow_private).await;
+    let reached = hook::reach_place(&place, settings.allow_private, settings.proxy.as_ref()).await;
     reached.map_err(|error| error.text)
 }
 

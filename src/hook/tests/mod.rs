@@ -36,6 +36,7 @@ pub(in crate::hook) fn settings() -> Settings {
         timeout: Duration::from_secs(60),
         allow_private: true,
         ca_file: None,
+        proxy: None,
     }
 }
 

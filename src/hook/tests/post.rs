@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use super::webhook::webhook;
 use super::*;
 use crate::flowgent::tests::server::{Act, Server, answer, request};
+use crate::hook::Proxy;
 
 /// A server whose error takes most of a try's time to begin, and then never ends.
 async fn late_and_endless(status: &'static str, delay: Duration) -> SocketAddr {
@@ -110,4 +111,43 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     packer.write_all(text).unwrap();
     packer.finish().unwrap()
+}
+
+#[tokio::test]
+async fn a_proxy_is_asked_in_the_receivers_place_and_named_in_errors() {
+    let ok = Act::Send(answer(200, "", ""));
+    let refused = Act::Send(answer(407, "", "who are you"));
+    let mut proxy = Server::start(vec![ok, refused]).await;
+    let origin = proxy.url.trim_end_matches("/api/public/").to_owned();
+    let through = Settings {
+        proxy: Some(Proxy::At(origin.parse().unwrap())),
+        ..settings()
+    };
+    // Nobody here could resolve it.
+    let (hook, url) = webhook(&through, "http://hooks.invalid/canary");
+    let message = message(vec![firing()]);
+    assert_eq!(hook.send(&message).await.unwrap(), "200 OK");
+    let request = proxy.request().await;
+    assert!(
+        request.starts_with("POST http://hooks.invalid/canary HTTP/1.1\r\n"),
+        "{request}"
+    );
+    let error = hook.send(&message).await.unwrap_err();
+    let place = format!("the URL in {}", url.source());
+    let expected = "407 Proxy Authentication Required: who are you";
+    assert_eq!(
+        error.text,
+        format!("{place}: through the proxy {origin}: {expected}")
+    );
+    let strict = Settings {
+        allow_private: false,
+        ..through
+    };
+    let (hook, _url) = webhook(&strict, "https://hooks.invalid/canary");
+    let error = hook.send(&message).await.unwrap_err();
+    let expected = format!(
+        "through the proxy {origin}: 127.0.0.1 leads to a loopback address, 127.0.0.1, which only \
+         `allow_private = true` allows"
+    );
+    assert!(error.text.ends_with(&expected), "{error}");
 }

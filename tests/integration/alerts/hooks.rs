@@ -248,12 +248,13 @@ async fn every_other_kind_of_hook_is_told_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hooks_use_no_proxy_whatever_the_environment_says() {
+async fn hooks_use_no_proxy_whatever_the_environment_says_unless_they_are_told_to() {
     let scene = Scene::new("2026-03-02T09:00:00");
     let (ops, alertmanager) = (Receiver::start().await, Receiver::start().await);
-    let proxy = Receiver::start().await;
-    let alerting = firing("busy", "\"ops\", \"am\"")
+    let (proxy, behind) = (Receiver::start().await, Receiver::start().await);
+    let alerting = firing("busy", "\"ops\", \"am\", \"behind\"")
         + &webhook(&scene, "ops", &ops, "")
+        + &webhook(&scene, "behind", &behind, "proxy = \"environment\"")
         + &format!(
             "[[hook]]\nname = \"am\"\nkind = \"alertmanager\"\nurls = [\"{}\"]\n\
              allow_private = true\n",
@@ -270,7 +271,7 @@ async fn hooks_use_no_proxy_whatever_the_environment_says() {
         .chain([("NO_PROXY", ""), ("no_proxy", "")])
         .collect();
     let exporter = Exporter::start_with(&scene, &[], &variables).await;
-    for hook in ["ops", "am"] {
+    for hook in ["ops", "am", "behind"] {
         exporter
             .wait_until("the delivery", |scrape| {
                 tries(scrape, hook, "delivered") == Some(1.0)
@@ -279,7 +280,7 @@ async fn hooks_use_no_proxy_whatever_the_environment_says() {
     }
     assert_eq!(ops.received().len(), 1);
     assert!(!alertmanager.received().is_empty());
-    assert_eq!(proxy.received().len(), 0);
+    assert_eq!((proxy.received().len(), behind.received().len()), (1, 0));
     exporter.stop().await;
 }
 

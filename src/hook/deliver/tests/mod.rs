@@ -174,6 +174,7 @@ fn settings(name: &str) -> Settings {
         timeout: Duration::from_secs(30),
         allow_private: false,
         ca_file: None,
+        proxy: None,
     }
 }
 
