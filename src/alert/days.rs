@@ -8,7 +8,7 @@ use super::finding::{Condition, DayFigure, DayVerdict};
 use crate::day::Day;
 use crate::ledger::{JUDGED_DAYS, Judged};
 
-/// What is asked of the days of one subject.
+/// The days of one subject, and how to judge them.
 pub(super) struct Question<'a> {
     /// The subject's key among the days that were judged.
     pub(super) subject: Arc<str>,
@@ -18,7 +18,7 @@ pub(super) struct Question<'a> {
     pub(super) from: Day,
     /// The days that were judged before.
     pub(super) judged: Option<&'a Judged>,
-    /// Whether days that were not judged before are taken as judged.
+    /// Take days that were not judged before as judged.
     pub(super) is_seeding: bool,
 }
 
