@@ -17,7 +17,7 @@ use super::memory::Memory;
 use super::situation::Situation;
 use super::tell::Told;
 use super::{Background, Check, Facts, Settings, Status, hooks, judge, observe, published};
-use crate::clock::{self, SharedClock};
+use crate::clock::{self, SharedClock, Standing};
 use crate::day::Day;
 use crate::exposition::{BudgetSeries, Exposition};
 use crate::ledger::{AgentNumber, AlertChanges, AlertState, GoneHook, Ledger, LedgerError, Member};
@@ -151,8 +151,8 @@ pub struct Engine {
     gone_before: Vec<GoneHook>,
     /// When the rules were last evaluated.
     evaluated: Option<DateTime<Utc>>,
-    /// Whether the UTC day was certain then: what could not end may end once it is.
-    was_certain: bool,
+    /// How far this host's clock was believed then: what could not end, or begin, may do so once it is.
+    trusted: (bool, bool),
     /// When something changes though nothing else does.
     next: Option<DateTime<Utc>>,
 }
@@ -193,7 +193,7 @@ impl Engine {
             gone: None,
             gone_before: Vec::new(),
             evaluated: None,
-            was_certain: true,
+            trusted: (true, true),
             next: None,
         }
     }
@@ -226,11 +226,12 @@ impl Engine {
                 Arc::new(memory)
             }
         };
-        let is_certain = self.clock.agrees();
+        let standing = self.clock.time().standing;
         let background = Background {
             now,
             today,
-            is_certain,
+            is_certain: standing.agrees(),
+            is_checked: standing.is_checked(),
             has_synced: self.has_synced,
             watched: Arc::clone(&memory.watched),
             judged: Arc::clone(&memory.judged),
@@ -255,7 +256,7 @@ impl Engine {
         });
         self.memory = Some(memory);
         self.evaluated = Some(now);
-        self.was_certain = is_certain;
+        self.trusted = trust(standing);
         let took = started.elapsed().as_secs_f64();
         self.telemetry.alert_evaluation_duration.observe(took);
         self.telemetry
@@ -379,7 +380,7 @@ impl Engine {
     /// the rules are evaluated anyway.
     fn is_other_certainty(&self) -> bool {
         self.has_synced
-            && self.was_certain != self.clock.agrees()
+            && self.trusted != trust(self.clock.time().standing)
             && !self.signals.is_syncing.load(Ordering::Relaxed)
     }
 
@@ -427,6 +428,7 @@ pub(super) fn decide(
         unseeded: &facts.unseeded,
         now: background.now,
         is_certain: background.is_certain,
+        is_checked: background.is_checked,
     };
     let step = machine::step(&situation, &observations);
     let mut firing: HashSet<&str> = HashSet::new();
@@ -476,6 +478,11 @@ pub(super) fn decide(
         changes,
         step,
     }
+}
+
+/// Whether the UTC day is certain by this standing of the clock, and whether anything has confirmed it.
+const fn trust(standing: Standing) -> (bool, bool) {
+    (standing.agrees(), standing.is_checked())
 }
 
 /// The observations, those of an agent that was renamed while its alert fires under its name of before.

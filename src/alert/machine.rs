@@ -14,6 +14,7 @@ use super::situation::Situation;
 use super::tell::{Case, Teller, Told};
 use super::{Check, Settings};
 use crate::budget::Cycle;
+use crate::clock::TOLERANCE;
 use crate::day::Day;
 use crate::ledger::{Alert, AlertKey, AlertState};
 
@@ -104,7 +105,9 @@ impl<'a> Machine<'a> {
                 case.after = Some(alert);
             }
             Some(alert) if alert.is_closed => return self.fade(alert, case),
-            _ if observation.has_left() => return self.fade(before?, case),
+            _ if !self.situation.is_checked || observation.has_left() => {
+                return self.fade(before?, case);
+            }
             _ => match self.beginning(before, observation) {
                 Some(alert) => case.after = Some(alert),
                 None => match before {
@@ -305,12 +308,14 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// An alert that fires since a time to come does so since now: a clock that ran ahead was set back.
+    /// An alert that fires since a time to come does so since now: a clock that ran ahead was set back. One that
+    /// was set back by as little as any clock is was not ahead.
     fn not_ahead(&self, alert: &Alert) -> Alert {
-        let fired_at = fired_at(alert).min(self.situation.now);
+        let now = self.situation.now;
+        let past = |at: DateTime<Utc>| if at - now > TOLERANCE { now } else { at };
         Alert {
-            since: alert.since.min(self.situation.now),
-            fired_at: Some(fired_at),
+            since: past(alert.since),
+            fired_at: Some(past(fired_at(alert))),
             ..alert.clone()
         }
     }

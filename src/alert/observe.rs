@@ -32,6 +32,7 @@ pub async fn observe(
         now,
         today,
         is_certain: _,
+        is_checked: _,
         has_synced,
         watched,
         judged,

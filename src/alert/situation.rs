@@ -24,4 +24,6 @@ pub(super) struct Situation<'a> {
     pub(super) now: DateTime<Utc>,
     /// Whether the UTC day is known for certain: if not, nothing ends, and nothing that counts time fires.
     pub(super) is_certain: bool,
+    /// Whether anything but this host's clock says what day it is: if not, nothing begins to fire either.
+    pub(super) is_checked: bool,
 }

@@ -12,7 +12,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use crate::day::{Day, TRACKING_START};
 
 /// Clocks that differ by no more than this agree.
-const TOLERANCE: TimeDelta = TimeDelta::hours(1);
+pub const TOLERANCE: TimeDelta = TimeDelta::hours(1);
 /// If FlowGent has not answered for this long, this host's clock counts.
 const PATIENCE: TimeDelta = TimeDelta::hours(6);
 
@@ -218,6 +218,12 @@ impl Standing {
     #[must_use]
     pub const fn agrees(self) -> bool {
         matches!(self, Self::Agreed)
+    }
+
+    /// Whether anything but this host's clock says what time it is.
+    #[must_use]
+    pub const fn is_checked(self) -> bool {
+        !matches!(self, Self::Unchecked | Self::Unset { .. })
     }
 
     /// Whether this host's clock is known to be wrong.

@@ -77,6 +77,7 @@ impl Scene {
             now: day(today).start(),
             today: day(today),
             is_certain: true,
+            is_checked: true,
             has_synced: true,
             watched: Arc::new(watched),
             judged: Arc::default(),

@@ -210,6 +210,24 @@ fn a_period_that_is_over_ends_what_fires_after_a_day_at_least() {
 }
 
 #[test]
+fn nothing_begins_to_fire_on_a_clock_that_nothing_has_confirmed() {
+    let facts = on("2026-11-23", november(4_100.0));
+    let mut stage = cx(&[used(0.8)]);
+    let step = stage.step_unchecked(&facts, at(NOW));
+    assert!(step.told.is_empty() && step.changed.is_empty());
+    assert_eq!(stage.told(&facts, NOW), ["+cx/all/2026-11-01/used 0.8"]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_by_a_second_begins_no_other_episode() {
+    let mut stage = cx(&[used(0.8)]);
+    stage.told(&on("2026-11-23", november(4_100.0)), "2026-11-23T09:00:01Z");
+    let over = on("2026-11-23", november(10.0));
+    let step = stage.step(&over, at("2026-11-23T09:00:00Z"));
+    assert_eq!(step.told[0].notice.started_at, at("2026-11-23T09:00:01Z"));
+}
+
+#[test]
 fn what_has_fired_at_a_time_to_come_ends_as_if_it_had_fired_now() {
     let mut stage = cx(&[used(0.8)]);
     stage.told(&on("2026-11-30", november(4_100.0)), "2027-11-30T09:00:00Z");

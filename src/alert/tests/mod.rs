@@ -290,10 +290,26 @@ impl Stage {
 
     /// A step, with the day known for certain or not.
     fn step_if(&mut self, facts: &Facts, now: DateTime<Utc>, is_certain: bool) -> Step {
+        self.step_by(facts, now, is_certain, true)
+    }
+
+    /// A step on a clock that nothing has confirmed yet.
+    fn step_unchecked(&mut self, facts: &Facts, now: DateTime<Utc>) -> Step {
+        self.step_by(facts, now, false, false)
+    }
+
+    fn step_by(
+        &mut self,
+        facts: &Facts,
+        now: DateTime<Utc>,
+        is_certain: bool,
+        is_checked: bool,
+    ) -> Step {
         let background = Background {
             now,
             today: facts.today,
             is_certain,
+            is_checked,
             has_synced: facts.has_synced,
             watched: Arc::clone(&self.memory.watched),
             judged: Arc::clone(&self.memory.judged),

@@ -69,6 +69,7 @@ impl Scene {
             now: day(today).start(),
             today: day(today),
             is_certain: true,
+            is_checked: true,
             has_synced: false,
             watched: Arc::new(watched.clone()),
             judged: Arc::default(),

@@ -54,6 +54,7 @@ pub(super) async fn why(common: &Common, name: &str, on: Option<Day>) -> Result<
         now: SystemClock.now(),
         today,
         is_certain: true,
+        is_checked: true,
         has_synced: true,
         watched: Arc::new(watched),
         judged: Arc::new(memory.judged.clone()),
