@@ -1,9 +1,11 @@
 //! Years of an exporter with fresh seeds, for as long as one likes: what must hold after every event is held,
 //! and a year in which it does not is shown with its seed.
 //!
-//! `cargo bench --bench years -- [minutes] [seed] [troubles] [failures]`; 1 minute and a random seed by default.
-//! Of a given seed one year is lived through, until as many failures were seen, 1 by default. Troubles are `days`, `flowgent`, `members`, `receivers`, `crashes`,
-//! `edits` and `clock`, with commas between; `all` by default.
+//! `cargo bench --bench years -- [minutes] [seed] [troubles] [failures] [crowd]`; 1 minute and random seeds by
+//! default. Of a seed other than 0 one year is lived through, until as many failures were seen, 1 by default.
+//! Troubles are `days`, `flowgent`, `members`, `receivers`, `crashes`, `edits` and `clock`, with commas between;
+//! `all` by default. The crowd is agents beside the others; there is none where a seed is given, and 200
+//! otherwise.
 
 #[path = "../tests/integration/years/life/mod.rs"]
 #[allow(
@@ -24,6 +26,8 @@ use years::year::{Trouble, live};
 
 /// How long a year is.
 const DAYS: i32 = 365;
+/// How many agents nothing happens to, beside those that things happen to.
+const CROWD: u32 = 200;
 /// How many years live at a time.
 const THREADS: usize = 2;
 
@@ -36,14 +40,17 @@ fn main() {
     let minutes: f64 = arguments
         .first()
         .map_or(1.0, |text| text.parse().expect("minutes"));
-    let seed: Option<u64> = arguments.get(1).and_then(|text| text.parse().ok());
+    let seed: Option<u64> = arguments.get(1).map(|text| text.parse().expect("a seed"));
+    let seed = seed.filter(|seed| *seed != 0);
     let trouble = Trouble::named(arguments.get(2).map_or("all", |text| text));
     let patience: usize = arguments
         .get(3)
         .map_or(1, |text| text.parse().expect("failures"));
+    let crowd = arguments.get(4).map(|text| text.parse().expect("agents"));
+    let crowd: u32 = crowd.unwrap_or(if seed.is_some() { 0 } else { CROWD });
     let http = http();
     if let Some(seed) = seed {
-        let outcome = live(seed, DAYS, trouble, patience, &http);
+        let outcome = live(seed, DAYS, trouble, crowd, patience, &http);
         println!(
             "{:.1} agent-years, {} messages, {} restarts",
             outcome.agent_years, outcome.messages, outcome.restarts
@@ -62,7 +69,7 @@ fn main() {
             scope.spawn(|| {
                 while started.elapsed() < limit {
                     let seed = fastrand::Rng::new().u64(..1_000_000_000);
-                    let outcome = live(seed, DAYS, trouble, 1, &http);
+                    let outcome = live(seed, DAYS, trouble, crowd, 1, &http);
                     let mut total = total.lock().expect("nobody panics with it");
                     total.0 += outcome.agent_years;
                     total.1 += 1;

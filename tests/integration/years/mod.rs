@@ -21,7 +21,7 @@ fn must_hold(years: &[(u64, &str)]) {
             let http = &http;
             scope.spawn(move || {
                 for (seed, troubles) in half {
-                    let outcome = live(*seed, DAYS, Trouble::named(troubles), 1, http);
+                    let outcome = live(*seed, DAYS, Trouble::named(troubles), 0, 1, http);
                     println!(
                         "seed {seed}: {:.1} agent-years, {} messages, {} restarts",
                         outcome.agent_years, outcome.messages, outcome.restarts

@@ -5,7 +5,7 @@ use chrono::{Datelike, TimeDelta, Weekday};
 use flowgent_exporter::day::{Day, Usage};
 use flowgent_exporter::forecast::{Outlook, Pattern};
 
-use super::oracle::{Fires, Life, Mark, Oracle, Sight};
+use super::oracle::{Ended, Fires, Life, Mark, Oracle, Sight};
 use super::plan::{Budget, Cycle};
 use super::roll::Sum;
 
@@ -67,7 +67,7 @@ impl Oracle {
         let is_recent_to_us = self
             .ended
             .get(&(budget.name.clone(), start))
-            .is_none_or(|(first_look, _)| sight.now - *first_look <= TimeDelta::days(9));
+            .is_none_or(|ended| sight.now - ended.seen <= TimeDelta::days(9));
         let mut lives = self.lives.values();
         is_recent
             || is_recent_to_us
@@ -87,13 +87,20 @@ impl Oracle {
 
     fn period(&mut self, budget: &Budget, period: &Period, sight: &Sight<'_>) {
         let was_current = self.current.contains(&(budget.name.clone(), period.start));
-        if !period.is_current && sight.agrees {
+        if !period.is_current {
             let key = (budget.name.clone(), period.start);
-            let is_new = !self.ended.contains_key(&key);
-            let ended = self.ended.entry(key).or_insert((sight.now, false));
-            if !is_new && period.sum.perhaps_missing == 0 {
-                ended.1 = true;
-            }
+            let known = self.ended.get(&key).copied();
+            let was_settled = known.is_some_and(|ended| ended.is_settled);
+            let ended = Ended {
+                seen: known.map_or(sight.now, |ended| ended.seen),
+                settled: known
+                    .filter(|_| was_settled)
+                    .map_or(sight.now, |ended| ended.settled),
+                is_settled: was_settled || sight.agrees,
+                is_known: known.is_some_and(|ended| ended.is_known)
+                    || sight.agrees && was_settled && period.sum.perhaps_missing == 0,
+            };
+            self.ended.insert(key, ended);
         }
         let thresholds = budget.used.iter().map(|ratio| (false, *ratio));
         let thresholds = thresholds.chain(budget.forecast.iter().map(|ratio| (true, *ratio)));
@@ -115,14 +122,14 @@ impl Oracle {
             let life = self.life(&key, &budget.name, Some(mark), sight.now);
             let limit = ratio * budget.credits;
             // Of one that was never the current one while the exporter ran, nobody need be told.
-            let had_settled = !was_current || ended.is_some_and(|(_, had_settled)| had_settled);
+            let had_settled = !was_current || ended.is_some_and(|ended| ended.is_known);
             if is_forecast {
                 forecast(life, period, limit, sight);
             } else {
                 used(life, period, limit, had_settled, sight);
             }
-            if let Some((first_look, _)) = ended.filter(|_| !period.is_current) {
-                end_of_period(life, period, first_look, sight);
+            if let Some(ended) = ended.filter(|_| !period.is_current) {
+                end_of_period(life, period, ended, sight);
             }
         }
     }
@@ -185,7 +192,9 @@ fn forecast(life: &mut Life, period: &Period, limit: f64, sight: &Sight<'_>) {
         let must = last.len() == 4
             && last.iter().all(|(_, (_, all))| *all)
             && *last[3].0 == today.plus(-3);
-        let may = last.len() >= 3 && last.iter().take(3).all(|(_, (any, _))| *any);
+        // On a day on which the clocks differ nobody looks.
+        let mut below = last.iter().take_while(|(_, (any, _))| *any);
+        let may = below.any(|(day, _)| **day <= today.plus(-2));
         if must {
             life.end(sight, &reason);
         } else if may && life.fires == Fires::Yes {
@@ -196,25 +205,25 @@ fn forecast(life: &mut Life, period: &Period, limit: f64, sight: &Sight<'_>) {
 
 /// What fires in a period that is not the current one any more is over when all is known and it has
 /// fired for a day, at the latest after a week.
-fn end_of_period(
-    life: &mut Life,
-    period: &Period,
-    first_look: chrono::DateTime<chrono::Utc>,
-    sight: &Sight<'_>,
-) {
+fn end_of_period(life: &mut Life, period: &Period, ended: Ended, sight: &Sight<'_>) {
     if !sight.agrees || life.fires == Fires::No && !life.has_ended {
         return;
     }
-    let lasted = sight.now - first_look;
     let has_fired = sight.now - life.since >= TimeDelta::hours(24);
     let may_have_fired = sight.now - life.maybe_since >= TimeDelta::hours(24);
-    let has_fired_long = sight.now - life.since >= TimeDelta::hours(49);
+    let fired_long_ago = |since| sight.now - since >= TimeDelta::hours(49);
+    let has_fired_long = life.certain_since.is_some_and(fired_long_ago);
+    let is_fresh = life
+        .certain_since
+        .is_some_and(|since| !fired_long_ago(since));
     if period.sum.perhaps_missing == 0 && has_fired && life.fires == Fires::Yes
-        || has_fired_long && lasted >= TimeDelta::days(8)
+        || !is_fresh && sight.now - ended.settled >= TimeDelta::days(8)
     {
         life.set(Fires::No, sight.now, "its period is over");
         life.has_ended = true;
-    } else if period.sum.missing == 0 && may_have_fired || lasted >= TimeDelta::days(7) {
+    } else if period.sum.missing == 0 && may_have_fired
+        || sight.now - ended.seen >= TimeDelta::days(7)
+    {
         life.may_be_either(sight, "its period may be over");
         life.may_have_ended = true;
         if has_fired_long && period.sum.perhaps_missing == 0 {

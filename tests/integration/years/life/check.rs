@@ -20,6 +20,8 @@ const LONGEST_WAIT: TimeDelta = TimeDelta::hours(27);
 struct Queued {
     fires: bool,
     created: DateTime<Utc>,
+    /// When its episode began.
+    started: DateTime<Utc>,
     title: String,
 }
 
@@ -70,16 +72,13 @@ impl Scene {
                 }
             };
             let shown = |key: &str| {
-                let word = floor
-                    .word(&hook.target, key)
-                    .map(|word| format!("told {} {:?}", word.created, word.title));
+                let word = floor.word(&hook.target, key);
+                let word = word.map(|word| format!("told {} {:?}", word.created, word.title));
                 let queued = queued.get(&(hook.target.clone(), key.to_owned()));
                 let queued =
                     queued.map(|queued| format!("queued {} {:?}", queued.created, queued.title));
-                format!(
-                    "last message: {}",
-                    queued.or(word).unwrap_or("none".to_owned())
-                )
+                let last: Vec<String> = queued.into_iter().chain(word).collect();
+                format!("last messages: {last:?}")
             };
             let mut keys: Vec<&String> = self.oracle.lives.keys().collect();
             if let Some(desk) = floor.desks.get(&hook.target) {
@@ -100,15 +99,17 @@ impl Scene {
                 let Some(complaint) =
                     complain(life, is_told, last(key), hook.send_resolved, || {
                         let is_since_then = |key: &str, life: &Life| {
-                            let word = floor.word(&hook.target, key);
-                            word.is_some_and(|word| word.started >= life.maybe_since)
+                            let word = floor.word(&hook.target, key).map(|word| word.started);
+                            let queued = queued.get(&(hook.target.clone(), key.to_owned()));
+                            let queued = queued.map(|queued| queued.started);
+                            word.max(queued) >= Some(life.maybe_since)
                         };
                         self.is_covered(life, |key| last(key) == Some(true), is_since_then)
                     })
                 else {
                     continue;
                 };
-                let reason = life.map_or("it is not looked at", |life| &life.reason);
+                let reason = life.map_or("it is not looked at".to_owned(), Life::story);
                 wrong.push(format!(
                     "hook {}, alert {key}: {}; expected: {complaint} since {reason}",
                     hook.name,
@@ -153,6 +154,7 @@ impl Scene {
                     .or_insert(Queued {
                         fires: notice.status == Status::Firing,
                         created: record.delivery.created,
+                        started: notice.started_at,
                         title: notice.title,
                     });
             }

@@ -142,6 +142,13 @@ impl State {
         }
     }
 
+    /// Says from now on what is true of every day.
+    pub(crate) fn show_everything(&mut self) {
+        for truth in self.days.values_mut() {
+            truth.visible_from = truth.visible_from.min(self.now);
+        }
+    }
+
     /// Says `credits` of the day before `instant`.
     pub(crate) fn miscount(&mut self, id: AgentId, day: Day, credits: f64, instant: DateTime<Utc>) {
         if let Some(truth) = self.days.get_mut(&(id, day)) {
@@ -191,7 +198,10 @@ impl State {
             _ => {}
         }
         let id: AgentId = path.split('/').rev().nth(1).unwrap().parse().unwrap();
-        self.key_refused.insert(account.clone(), false);
+        // An answer that makes no sense does not say what became of the key.
+        if fault != Some(Fault::WrongTotal) {
+            self.key_refused.insert(account.clone(), false);
+        }
         if self.denied.contains(&id) {
             self.agent_refused.insert((account, id), true);
             let message = "This agent does not belong to your organisation";

@@ -28,6 +28,18 @@ pub(crate) struct Mark {
     pub(crate) ratio: f64,
 }
 
+/// A budget's period that has ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended {
+    /// When it was first looked at after its end.
+    pub(crate) seen: DateTime<Utc>,
+    /// When that was first so on a clock that is right.
+    pub(crate) settled: DateTime<Utc>,
+    pub(crate) is_settled: bool,
+    /// Whether all was known of it in a later look.
+    pub(crate) is_known: bool,
+}
+
 /// An alert.
 #[derive(Debug, Clone)]
 pub(crate) struct Life {
@@ -35,6 +47,8 @@ pub(crate) struct Life {
     pub(crate) fires: Fires,
     /// Since when it is as it is.
     pub(crate) since: DateTime<Utc>,
+    /// Since when it fires for certain, if it does.
+    pub(crate) certain_since: Option<DateTime<Utc>>,
     /// When it may have begun to fire.
     pub(crate) maybe_since: DateTime<Utc>,
     pub(crate) mark: Option<Mark>,
@@ -48,8 +62,8 @@ pub(crate) struct Life {
     pub(crate) late_until: Option<DateTime<Utc>>,
     /// Whether it was seen in this look.
     pub(crate) is_seen: bool,
-    /// Why it is so.
-    pub(crate) reason: String,
+    /// Why it is so, and why it was what it was before.
+    reasons: Vec<String>,
 }
 
 /// What a look is at.
@@ -78,8 +92,8 @@ pub(crate) struct Oracle {
     pub(crate) names: BTreeMap<super::roll::Key, BTreeSet<String>>,
     /// The periods that were current ones in a look.
     pub(crate) current: BTreeSet<(String, Day)>,
-    /// When each budget's period was first looked at after its end, and whether all was known of it.
-    pub(crate) ended: BTreeMap<(String, Day), (DateTime<Utc>, bool)>,
+    /// The periods that were looked at after their end.
+    pub(crate) ended: BTreeMap<(String, Day), Ended>,
 }
 
 impl Oracle {
@@ -88,6 +102,12 @@ impl Oracle {
         for life in self.lives.values_mut() {
             life.is_seen = false;
         }
+        let plan = sight.plan;
+        let names = plan.budgets.iter().map(|budget| &budget.name);
+        let names: BTreeSet<_> = names
+            .chain(plan.rules.iter().map(|rule| &rule.name))
+            .collect();
+        self.watched.retain(|name, _| names.contains(name));
         for budget in &sight.plan.budgets {
             let what = format!(
                 "{:?}",
@@ -120,15 +140,14 @@ impl Oracle {
         let watched = watched.or_insert_with(|| (what.clone(), today));
         if watched.0 != what {
             *watched = (what, today);
-            self.doubt(name, "its definition has changed");
+            self.doubt(name, sight.now, "its definition has changed");
         }
     }
 
     /// Nobody can say any more whether the rule's alerts fire.
-    pub(crate) fn doubt(&mut self, rule: &str, reason: &str) {
+    pub(crate) fn doubt(&mut self, rule: &str, now: DateTime<Utc>, reason: &str) {
         for life in self.lives.values_mut().filter(|life| life.rule == rule) {
-            life.fires = Fires::Either;
-            life.reason = reason.to_owned();
+            life.may_be(now, reason);
         }
     }
 
@@ -166,6 +185,7 @@ impl Oracle {
             rule: rule.to_owned(),
             fires: Fires::No,
             since: now,
+            certain_since: None,
             maybe_since: now,
             mark,
             has_ended: false,
@@ -173,7 +193,7 @@ impl Oracle {
             below: BTreeMap::new(),
             late_until: None,
             is_seen: true,
-            reason: "it is new".to_owned(),
+            reasons: Vec::new(),
         });
         life.is_seen = true;
         life
@@ -186,10 +206,32 @@ impl Life {
             if self.fires == Fires::No {
                 self.maybe_since = now;
             }
+            self.certain_since = match fires {
+                Fires::Yes => self.certain_since.or(Some(now)),
+                Fires::Either => self.certain_since,
+                Fires::No => None,
+            };
             self.fires = fires;
             self.since = now;
-            self.reason = format!("{reason} (at {})", now.format("%Y-%m-%d %H:%M"));
+            let at = now.format("%Y-%m-%d %H:%M");
+            self.reasons.push(format!("{fires:?} at {at}: {reason}"));
         }
+    }
+
+    /// Nobody can say any more whether it fires; if it does, it may have begun as long ago as ever.
+    fn may_be(&mut self, now: DateTime<Utc>, reason: &str) {
+        self.set(Fires::Either, now, reason);
+        self.since = now;
+        self.certain_since = None;
+    }
+
+    /// Why it is as it is, latest first.
+    pub(crate) fn story(&self) -> String {
+        let reasons = self.reasons.iter().rev().take(6);
+        reasons
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join("; before: ")
     }
 
     /// The condition is met; while clocks differ, nobody can say if it is to be told.

@@ -194,9 +194,17 @@ fn complain(before: Option<&Word>, word: &Word, send_resolved: bool) -> Option<S
         Some(before) if !before.fires && !word.fires => {
             Some(format!("resolved twice: {word:?} after {before:?}"))
         }
-        Some(before) if !before.fires && word.fires && before.started >= word.started => Some(
-            format!("a new episode without a new start: {word:?} after {before:?}"),
-        ),
+        Some(before)
+            if !before.fires
+                && word.fires
+                && before.started >= word.started
+                // The clock stands still between two things that happen at one moment.
+                && before.created < word.created =>
+        {
+            Some(format!(
+                "a new episode without a new start: {word:?} after {before:?}"
+            ))
+        }
         Some(before) if before.fires && !word.fires && before.started != word.started => Some(
             format!("another episode is over than the one that fires: {word:?} after {before:?}"),
         ),

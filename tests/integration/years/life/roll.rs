@@ -60,7 +60,7 @@ impl Known {
     pub(crate) fn is_doubtful(&self, now: DateTime<Utc>) -> bool {
         match self.presence {
             Presence::Present => false,
-            Presence::Unlisted(since) => now - since > TimeDelta::hours(60),
+            Presence::Unlisted(since) => Day::of(now).since(Day::of(since)) >= 3,
             // Its days may still come for a week.
             Presence::Former(since) => now - since < TimeDelta::days(9),
         }

@@ -23,27 +23,49 @@ impl Oracle {
     }
 
     fn agent(&mut self, rule: &Rule, key: &Key, known: &Known, sight: &Sight<'_>) {
-        let name = format!("{}/{}/{}", rule.name, key.0, known.name);
-        // A renamed agent keeps its alert until that is over.
         let prefix = format!("{}/{}/", rule.name, key.0);
-        let names: Vec<String> = self
-            .names
-            .get(key)
-            .map(|names| names.iter().map(|name| format!("{prefix}{name}")).collect())
-            .unwrap_or_default();
-        let old = names.into_iter().find(|name| {
-            self.lives
-                .get(name)
-                .is_some_and(|life| life.fires != Fires::No)
-        });
+        let current = format!("{prefix}{}", known.name);
+        let fires = |name: &String| self.lives.get(name).map_or(Fires::No, |life| life.fires);
+        // A renamed agent keeps its alert until that is over.
+        let names = self.names.get(key).into_iter().flatten();
+        let names = names.map(|name| format!("{prefix}{name}"));
+        let mut open: Vec<String> = names.filter(|name| fires(name) != Fires::No).collect();
+        let is_doubtful = open.iter().any(|name| fires(name) == Fires::Either);
         self.names
             .entry(key.clone())
             .or_default()
             .insert(known.name.clone());
-        let name = old.unwrap_or(name);
+        if open.is_empty() || is_doubtful && !open.contains(&current) {
+            // If it did not fire, what fires now does so under the new name.
+            open.push(current);
+        }
+        let (name, others) = open.split_first().expect("there is its name");
+        self.agent_named(name, rule, known, sight.agent_refused.get(key), sight);
+        if others.is_empty() {
+            return;
+        }
+        let fires = self.lives.get(name).map_or(Fires::No, |life| life.fires);
+        for name in &open {
+            let life = self.life(name, &rule.name, None, sight.now);
+            if fires == Fires::No {
+                life.set(Fires::No, sight.now, "it is over under another name");
+            } else {
+                life.may_be_either(sight, "it may fire under another name");
+            }
+        }
+    }
+
+    fn agent_named(
+        &mut self,
+        name: &str,
+        rule: &Rule,
+        known: &Known,
+        refusal: Option<&bool>,
+        sight: &Sight<'_>,
+    ) {
         let watched = self.watched[&rule.name].1;
         if known.is_former() {
-            if let Some(life) = self.lives.get_mut(&name) {
+            if let Some(life) = self.lives.get_mut(name) {
                 life.is_seen = true;
                 if life.fires != Fires::No {
                     if known.is_doubtful(sight.now) {
@@ -52,10 +74,14 @@ impl Oracle {
                         life.end(sight, "it has left");
                     }
                 }
+                if life.fires == Fires::No {
+                    // What is missing when it comes back is missing since then.
+                    life.since = sight.now;
+                }
             }
             return;
         }
-        let life = self.life(&name, &rule.name, None, sight.now);
+        let life = self.life(name, &rule.name, None, sight.now);
         if known.is_doubtful(sight.now) {
             life.may_be_either(sight, "it may have left");
             return;
@@ -83,8 +109,8 @@ impl Oracle {
                 };
                 days(life, known, watched, sight, &judge);
             }
-            Check::Missing { hours } => missing(life, known, hours, sight),
-            Check::Agent => refused(life, sight.agent_refused.get(key), known, sight),
+            Check::Missing { hours } => missing(life, known, hours, watched, sight),
+            Check::Agent => refused(life, refusal, known, sight),
             Check::Week { .. } | Check::Key => {}
         }
     }
@@ -190,7 +216,7 @@ fn days(
         } else {
             life.meet(sight, &format!("{day}, which came late"));
         }
-    } else if !late.is_empty() && life.fires == Fires::No {
+    } else if !late.is_empty() && life.fires != Fires::Yes {
         life.may_be_either(sight, "a day that came very late");
         life.late_until = Some(sight.now + TimeDelta::hours(24));
     }
@@ -227,7 +253,7 @@ fn days(
 }
 
 /// Whether a day is missing for longer than these hours.
-fn missing(life: &mut Life, known: &Known, hours: i64, sight: &Sight<'_>) {
+fn missing(life: &mut Life, known: &Known, hours: i64, watched: Day, sight: &Sight<'_>) {
     let today = sight.today();
     let first = sight.plan.history_start;
     let missing: Vec<Day> = first
@@ -251,7 +277,7 @@ fn missing(life: &mut Life, known: &Known, hours: i64, sight: &Sight<'_>) {
             if life.fires == Fires::Yes {
                 return;
             }
-            let waited = sight.now - day.end().max(known_since(life));
+            let waited = sight.now - day.end().max(life.since).max(watched.start());
             let limit = TimeDelta::hours(hours);
             if waited > limit + TimeDelta::hours(50) {
                 life.meet(sight, &reason);
@@ -260,11 +286,6 @@ fn missing(life: &mut Life, known: &Known, hours: i64, sight: &Sight<'_>) {
             }
         }
     }
-}
-
-/// Since when the alert is looked at as it is.
-fn known_since(life: &Life) -> chrono::DateTime<chrono::Utc> {
-    life.since
 }
 
 fn refused(life: &mut Life, refused: Option<&bool>, known: &Known, sight: &Sight<'_>) {

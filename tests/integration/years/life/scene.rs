@@ -166,8 +166,11 @@ impl Scene {
     /// Lets time pass that the process does not feel, since its host sleeps.
     pub(crate) fn sleep(&mut self, at: DateTime<Utc>) {
         self.note(format!("its host sleeps until {}", at.format("%H:%M")));
+        // So short a step leaves the clocks in agreement.
+        if at - self.now > TOLERANCE {
+            self.calm = at;
+        }
         self.now = at;
-        self.calm = at;
         self.tell_time();
     }
 
@@ -213,7 +216,8 @@ impl Scene {
             let has_changed =
                 old.is_some_and(|old| old.matcher != budget.matcher || old.cycle != budget.cycle);
             if has_changed || (relabelled && budget.matcher.team.is_some()) {
-                self.oracle.doubt(&budget.name, "its agents may be others");
+                self.oracle
+                    .doubt(&budget.name, self.now, "its agents may be others");
             }
         }
         let plan = self.plan.clone();

@@ -16,6 +16,8 @@ const HISTORY_DAYS: i32 = 70;
 const QUIET_DAYS: i32 = 8;
 /// How many failures are shown.
 const MOST_SHOWN: usize = 400;
+/// The first identifier of those that nothing happens to.
+const CROWD: u32 = 10_000;
 /// How many agents there are at first.
 const AGENTS: u32 = 11;
 
@@ -125,11 +127,20 @@ enum Ending {
     Gone(String),
 }
 
-/// Lives through `days` days, or until as much is wrong as `patience` bears.
-pub fn live(seed: u64, days: i32, trouble: Trouble, patience: usize, http: &HttpClient) -> Outcome {
+/// Lives through `days` days, or until as much is wrong as `patience` bears. `crowd` agents that nothing
+/// happens to are there beside the others.
+pub fn live(
+    seed: u64,
+    days: i32,
+    trouble: Trouble,
+    crowd: u32,
+    patience: usize,
+    http: &HttpClient,
+) -> Outcome {
     // All that is random in the exporter draws from this.
     fastrand::seed(seed);
     let mut year = Year::new(seed, trouble, http);
+    year.gather(crowd);
     year.scene.is_loud = patience > 1;
     year.scene.start();
     year.moment(TimeDelta::zero());
@@ -194,6 +205,18 @@ impl Year {
         }
     }
 
+    /// A crowd of agents that are listed, and use something on every day.
+    fn gather(&mut self, crowd: u32) {
+        for number in 0..crowd {
+            let id = AgentId(CROWD + number);
+            self.list("globex", id, format!("crowd-{number}"));
+            let before = self.first.plus(-HISTORY_DAYS - 40);
+            for day in before.through(self.first.previous()) {
+                self.use_up(id, day);
+            }
+        }
+    }
+
     fn list(&mut self, organisation: &str, id: AgentId, name: String) {
         let mut state = self.scene.flowgent.state();
         let organisation = state.organisations.get_mut(organisation).unwrap();
@@ -202,7 +225,12 @@ impl Year {
 
     /// What the agent uses on a day.
     fn use_up(&mut self, id: AgentId, day: Day) -> f64 {
-        let size = f64::from(8 + (id.0 * 37) % 90);
+        let size = if id.0 < CROWD {
+            f64::from(8 + (id.0 * 37) % 90)
+        } else {
+            // All of the crowd together use about as much as one of the others.
+            0.5
+        };
         let weekend = if day.weekday() >= 5 && !id.0.is_multiple_of(3) {
             0.3
         } else {
@@ -445,6 +473,7 @@ impl Year {
             self.end(ending);
         }
         self.off_until = None;
+        self.scene.flowgent.state().show_everything();
         let mut floor = self.scene.office.floor();
         for desk in floor.desks.values_mut() {
             desk.down_until = None;
@@ -557,6 +586,9 @@ impl Year {
             drop(state);
             self.scene.note(format!("{id} ({name}) leaves"));
         }
+        let count = self.scene.flowgent.state().organisations["globex"]
+            .listed
+            .len();
         if self.chance(0.4) && count > 0 {
             let place = self.random.usize(..count);
             self.next_name += 1;
