@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -81,19 +82,20 @@ fn every_command_is_one_that_there_is() {
                 assert_known(command);
                 count += 1;
             }
-            for bench in commands(line, "cargo bench --bench ") {
-                let bench = bench.split(' ').next().unwrap();
-                let manifest = Page::read("Cargo.toml").text;
-                assert!(manifest.contains(&format!("name = \"{bench}\"")), "{bench}");
-            }
         }
     }
+    let manifest = Page::read("Cargo.toml").text;
     for page in pages() {
-        for command in
-            quoted(&page.prose()).filter_map(|code| code.strip_prefix("flowgent-exporter "))
-        {
-            assert_known(&command.split_whitespace().collect::<Vec<_>>().join(" "));
-            count += 1;
+        for code in quoted(&page.prose()) {
+            if let Some(command) = code.strip_prefix("flowgent-exporter ") {
+                assert_known(&command.split_whitespace().collect::<Vec<_>>().join(" "));
+                count += 1;
+            }
+        }
+        for bench in commands(&page.text, "cargo bench --bench ") {
+            let bench = bench.split(' ').next().unwrap();
+            let named = manifest.contains(&format!("name = \"{bench}\""));
+            assert!(named, "{}: {bench}", page.path);
         }
     }
     assert!(count > 15, "only {count} commands were found");
@@ -177,4 +179,33 @@ fn every_query_is_about_metrics_and_labels_that_there_are() {
             "{path}: {query}"
         );
     }
+}
+
+#[test]
+fn every_flag_and_metric_that_is_named_is_there() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cli");
+    let helps = fs::read_dir(fixtures)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let helps: String = helps
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let golden = Golden::read();
+    let mut count = 0;
+    for page in guides() {
+        let is_about_flags = ["docs/operations.md", "docs/configuration.md"].contains(&&*page.path);
+        for code in quoted(&page.prose()) {
+            if is_about_flags && code.starts_with("--") {
+                let flag = code.split([' ', '=']).next().unwrap();
+                assert!(helps.contains(&format!("{flag} ")), "{}: {code}", page.path);
+                count += 1;
+            }
+            if code.starts_with("flowgent_") {
+                let is_there = golden.get(code).is_some() || golden.families().contains_key(code);
+                assert!(is_there, "{}: {code}", page.path);
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 90, "only {count} were found");
 }
