@@ -374,9 +374,9 @@ fn alerts_of_rules_whose_names_have_slashes_are_told_apart() {
 }
 
 #[test]
-fn the_example_in_the_readme_has_the_labels_that_are_sent() {
-    let readme = include_str!("../../../README.md");
-    let example = readme.split("```json\n").nth(1).unwrap();
+fn the_documented_example_has_the_labels_that_are_sent() {
+    let page = include_str!("../../../docs/alerts.md");
+    let example = page.split("```json\n").nth(1).unwrap();
     let example = example.split("```").next().unwrap();
     let example: Notification = serde_json::from_str(example).unwrap();
     let facts = on("2026-11-23", fast());

@@ -10,7 +10,7 @@ use flowgent_exporter::clock::{Clock, SystemClock};
 use tokio::process::Command;
 
 use super::engine::{Built, Engine};
-use super::{done, outcome, repository, tool, yaml};
+use super::{done, outcome, repository, text, tool, yaml};
 use crate::harness::{Scene, Scrape, free_port, request, settings, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,6 +163,8 @@ fn run_as_composed() -> Vec<String> {
             .map(|option| format!("--security-opt={option}")),
     );
     assert_eq!(flags.len(), 3);
+    let documented = text("README.md");
+    assert!(documented.contains(&flags.join(" ")), "{flags:?}");
     flags
 }
 

@@ -29,7 +29,7 @@ struct Observed {
 }
 
 /// The name of the exporter's job, as in the shipped config.
-const JOB: &str = "flowgent";
+pub const JOB: &str = "flowgent";
 
 impl Observed {
     /// Everything at work, at the real time, which is the databases'. The exporter's day is the one

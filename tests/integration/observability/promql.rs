@@ -109,6 +109,22 @@ impl Golden {
         self.0.get(name)
     }
 
+    /// Every family by its name, with its type.
+    pub fn families(&self) -> BTreeMap<String, String> {
+        let mut families = BTreeMap::new();
+        for (name, metric) in &self.0 {
+            let family = match metric.kind.as_str() {
+                "histogram" => match name.strip_suffix("_bucket") {
+                    Some(family) => family,
+                    None => continue,
+                },
+                _ => name,
+            };
+            families.insert(family.to_owned(), metric.kind.clone());
+        }
+        families
+    }
+
     /// What is wrong with a query, each fault in a sentence; nothing if it is sound.
     pub fn faults(&self, query: &str) -> Vec<String> {
         let mut faults = Vec::new();

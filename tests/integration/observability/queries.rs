@@ -1,4 +1,4 @@
-//! The queries of the README and of the runbooks on real databases that have scraped an exporter for weeks in
+//! The queries of the documentation and of the runbooks on real databases that have scraped an exporter for weeks in
 //! which a day came late, one never came, and two were corrected.
 
 use std::collections::BTreeMap;
@@ -20,11 +20,11 @@ const CORRECTED: [(&str, &str, f64); 2] = [("acme", "legal", 1.0), ("globex", "s
 /// Labels of agents.
 const TEAMS: [(&str, &str); 3] = [("support", "cx"), ("legal", "cx"), ("sales", "growth")];
 
-/// The queries below "Query it" in the README, in their order.
-fn readme() -> [String; 4] {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let readme = std::fs::read_to_string(path).unwrap();
-    let (_, section) = readme.split_once("\n### Query it\n").unwrap();
+/// The queries of the documentation, in their order.
+fn documented() -> [String; 4] {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let (_, section) = page.split_once("\n## Queries\n").unwrap();
     let (section, _) = section.split_once("\n##").unwrap();
     let blocks = section.split("```promql\n").skip(1);
     let queries = blocks.map(|block| block.split("```").next().unwrap().trim().to_owned());
@@ -63,7 +63,7 @@ impl Weeks {
         world.set_late(&of_acme(LATE), today.plus(-5), morning(today.plus(-3)));
         let never = today.start() + TimeDelta::days(3650);
         world.set_late(&of_acme(MISSING), today.plus(-6), never);
-        // Above the threshold of the README's query.
+        // Above the threshold of the documented query.
         for (day, credits) in [(-2, 1500.0), (-1, 2000.0)] {
             world.set_credits(&of_acme(LATE), today.plus(day), credits);
         }
@@ -150,9 +150,9 @@ impl Weeks {
         given.collect()
     }
 
-    /// Asserts what the README's queries find in a database with the scrapes and the history.
+    /// Asserts what the documented queries find in a database with the scrapes and the history.
     async fn assert_answers(&self, server: &Tsdb) {
-        let [bars, threshold, sum, by_team] = readme();
+        let [bars, threshold, sum, by_team] = documented();
         let (today, name) = (self.today, server.name);
         let at = |day: Day, minutes: i64| day.start() + TimeDelta::minutes(minutes);
 

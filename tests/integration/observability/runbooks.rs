@@ -1,12 +1,12 @@
 //! The runbooks that the alerts lead to, as Prometheus serves them.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
 use flowgent_exporter::sync::PROBLEM_KINDS;
 
 use super::promql::Golden;
 use super::rules::{Alert, RUNBOOKS, alerts, read};
+use crate::docs::assert_known;
 
 #[test]
 fn every_kind_of_problem_is_alerted_of_by_its_name_or_as_days_that_are_missing() {
@@ -97,18 +97,6 @@ fn the_runbooks_commands_and_queries_are_those_that_there_are() {
     let commands: BTreeSet<&str> = commands.collect();
     assert!(commands.len() > 8, "{commands:?}");
     for command in commands {
-        let mut words = command.split(' ').peekable();
-        let mut exporter = Command::new(env!("CARGO_BIN_EXE_flowgent-exporter"));
-        while let Some(word) =
-            words.next_if(|word| word.chars().all(|letter| letter.is_ascii_lowercase()))
-        {
-            exporter.arg(word);
-        }
-        let output = exporter.arg("--help").output().unwrap();
-        assert!(output.status.success(), "{command}");
-        let help = String::from_utf8(output.stdout).unwrap();
-        for flag in words.filter(|word| word.starts_with("--")) {
-            assert!(help.contains(flag), "{command}");
-        }
+        assert_known(command);
     }
 }
