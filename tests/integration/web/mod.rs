@@ -3,6 +3,7 @@
 
 mod pki;
 mod sockets;
+mod strangers;
 
 use std::process::{Output, Stdio};
 use std::sync::Arc;
