@@ -324,7 +324,11 @@ async fn protect_and_respond(
     let tls = began_with.tls().is_some();
     let mut response = match turn_away(state, request, arrival, tls).await {
         Some(turned_away) => turned_away,
-        None => match server.guard.admit(&protection, request.headers()).await {
+        None => match server
+            .guard
+            .admit(&protection, request.headers(), arrival.client)
+            .await
+        {
             Ok(()) => respond(state, request).await,
             Err(refusal) => refuse(state, request, refusal).await,
         },

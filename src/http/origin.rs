@@ -22,6 +22,8 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub(super) struct Arrival {
     /// The address of this side; none on a unix socket.
     pub(super) local: Option<IpAddr>,
+    /// The address of the other side; none on a unix socket.
+    pub(super) client: Option<IpAddr>,
     /// Whether the socket listens on loopback only.
     pub(super) on_loopback: bool,
 }
@@ -128,6 +130,7 @@ mod tests {
         let local: IpAddr = local.parse().unwrap();
         Arrival {
             local: Some(local),
+            client: None,
             on_loopback: local.is_loopback(),
         }
     }

@@ -96,9 +96,10 @@ impl Listener {
     pub(super) async fn accept(&self) -> io::Result<(Socket, Arrival)> {
         match &self.kind {
             Kind::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, client) = listener.accept().await?;
                 let arrival = Arrival {
                     local: Some(stream.local_addr()?.ip()),
+                    client: Some(client.ip()),
                     on_loopback: self.is_on_loopback(),
                 };
                 // The last packet of a response would otherwise wait for the client's acknowledgement.
