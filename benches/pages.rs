@@ -73,6 +73,7 @@ async fn main() -> Result<()> {
         clock: clock as _,
         telemetry,
         telemetry_path: "/metrics".into(),
+        hosts: Arc::default(),
         gate: Gate::default(),
         lifecycle: None,
     };
@@ -139,7 +140,7 @@ fn measure(address: SocketAddr, agent: &str) -> Result<()> {
 /// The length of a response's content.
 fn get(address: SocketAddr, path: &str, headers: &str) -> Result<usize> {
     let mut stream = TcpStream::connect(address)?;
-    let head = "HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+    let head = "HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
     stream.write_all(format!("GET {path} {head}{headers}\r\n").as_bytes())?;
     let mut response = Vec::new();
     stream.read_to_end(&mut response)?;

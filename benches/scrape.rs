@@ -187,6 +187,7 @@ fn serve_agents() -> Result<()> {
         clock,
         telemetry,
         telemetry_path: "/metrics".into(),
+        hosts: Arc::default(),
         gate: Gate::default(),
         lifecycle: None,
     };
@@ -294,7 +295,8 @@ fn scrape(
     buffer: &mut [u8],
     mut keep: Option<&mut Vec<u8>>,
 ) -> Result<usize> {
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")?;
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n")?;
     let mut filled = 0;
     let end = loop {
         filled += stream.read(&mut buffer[filled..])?;

@@ -315,7 +315,8 @@ impl Program {
 
 /// Scrapes over a kept connection. Returns the body, a gzip member.
 fn scrape(stream: &mut TcpStream) -> Result<Vec<u8>> {
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")?;
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n")?;
     let mut reader = BufReader::with_capacity(256 * 1024, stream);
     let (mut line, mut length) = (String::new(), None);
     loop {

@@ -23,7 +23,7 @@ use crate::day::Day;
 use crate::flowgent::transport::HttpClient;
 use crate::history::push;
 use crate::hook::{Hooks, IN_FLIGHT};
-use crate::http::{Address, Reloaded};
+use crate::http::{Address, Host, Reloaded};
 use crate::ledger::Ledger;
 use crate::publish::Changes;
 use crate::pulse::Pulses;
@@ -60,6 +60,8 @@ pub struct App {
     /// Told, by all that is built, what happens in syncs.
     observer: Observer,
     addresses: Vec<Address>,
+    /// Hosts that the server answers to.
+    hosts: Arc<ArcSwap<Vec<Host>>>,
     /// Who has asked for a reload over HTTP.
     lifecycle_requests: mpsc::Receiver<oneshot::Sender<Reloaded>>,
     /// The server, which goes on until all others have ended, and what tells it to end.

@@ -10,7 +10,7 @@ use super::start::hooks;
 use super::{App, StartError, link, read, syncer};
 use crate::config::Config;
 use crate::flowgent::transport::HttpClient;
-use crate::http::{Address, Reloaded};
+use crate::http::{self, Address, Reloaded};
 use crate::sync::worker::Reload;
 
 impl App {
@@ -81,8 +81,10 @@ impl App {
             .for_each(|warning| warn!("config: {warning}"));
         // What takes effect at the next start is still as it was.
         let (server, storage) = (self.config.server.clone(), self.config.storage.clone());
+        let hosts = config.server.hosts.clone();
+        self.hosts.store(Arc::new(hosts.clone()));
         self.config = Config {
-            server,
+            server: http::Settings { hosts, ..server },
             storage,
             ..config
         };

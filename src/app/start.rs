@@ -127,6 +127,7 @@ impl App {
         let (lifecycle, lifecycle_requests) = Lifecycle::new();
         let board = Arc::<Board>::default();
         board.configured(&config.accounts);
+        let hosts = Arc::new(ArcSwap::from_pointee(config.server.hosts.clone()));
         let state = http::State {
             exposition: Arc::clone(&exposition),
             board: Arc::clone(&board),
@@ -134,6 +135,7 @@ impl App {
             clock: Arc::clone(&clock),
             telemetry: telemetry.clone(),
             telemetry_path: config.server.telemetry_path.clone(),
+            hosts: Arc::clone(&hosts),
             gate: http::Gate::default(),
             lifecycle: config.server.lifecycle.then_some(lifecycle),
         };
@@ -240,6 +242,7 @@ impl App {
             board,
             observer,
             addresses,
+            hosts,
             lifecycle_requests,
             server,
             serving,

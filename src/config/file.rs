@@ -69,6 +69,8 @@ pub(super) struct ConfigFile {
 pub(super) struct Server {
     /// Addresses to listen on, each `address:port`. Default: `127.0.0.1:13569`.
     pub(super) listen: Option<Spanned<Vec<Text>>>,
+    /// Hosts that are answered to beside this machine's own names. Default: any, and on loopback none.
+    pub(super) hosts: Option<Spanned<Vec<Text>>>,
     /// Path of the metrics. Default: `/metrics`.
     pub(super) telemetry_path: Option<Text>,
     /// A file in the YAML of the exporter-toolkit that protects what is served.
@@ -155,7 +157,7 @@ pub(super) struct Agent {
 }
 
 /// Every key that the structs above know, so that a line of a broken file can be told from a secret.
-pub(super) const KEYS: [&str; 96] = [
+pub(super) const KEYS: [&str; 97] = [
     "account",
     "agent",
     "agents_file",
@@ -192,6 +194,7 @@ pub(super) const KEYS: [&str; 96] = [
     "hook",
     "hooks",
     "host",
+    "hosts",
     "hysteresis",
     "id",
     "instance",

@@ -13,7 +13,7 @@ use url::Url;
 use super::diagnostics::Fault;
 use crate::day::{Day, TRACKING_START};
 use crate::flowgent::transport::is_loopback;
-use crate::http::{Address, AddressError};
+use crate::http::{Address, AddressError, Host, HostError};
 use crate::roster::printable;
 use crate::sync::cron::parse_cron;
 
@@ -35,6 +35,11 @@ type Checked<T> = Result<T, Fault>;
 pub(super) fn listen_address(text: &str) -> Checked<Address> {
     text.parse()
         .map_err(|AddressError { message, help }| Fault::new(message).help(help))
+}
+
+pub(super) fn host(text: &str) -> Checked<Host> {
+    text.parse()
+        .map_err(|HostError { message, help }| Fault::new(message).help(help))
 }
 
 /// Checks the path of the metrics; the command line overrides it by the same rule.

@@ -87,6 +87,7 @@ fn what_is_left_out_has_the_documented_default() {
         Path::new("tests/fixtures/config/good/minimal.toml")
     );
     assert_eq!(config.server.listen, ["127.0.0.1:13569".parse().unwrap()]);
+    assert_eq!(config.server.hosts, []);
     assert_eq!(config.server.telemetry_path, "/metrics");
     assert_eq!(
         config.storage.path,
@@ -126,6 +127,8 @@ fn what_is_written_is_what_is_meant() {
             "[::1]:9000".parse().unwrap()
         ]
     );
+    let hosts = ["metrics.example.org", "10.0.0.7"].map(|host| host.parse().unwrap());
+    assert_eq!(config.server.hosts, hosts);
     assert_eq!(config.server.telemetry_path, "/usage");
     assert_eq!(
         config.storage.path,

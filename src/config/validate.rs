@@ -2,6 +2,7 @@
 //! files that are named.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt::Display;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use super::{Config, rules};
 use crate::day::Day;
 use crate::flowgent::transport::is_loopback;
 use crate::flowgent::{self, Roots};
+use crate::http::Host;
 use crate::http::web::{CheckedFile, check_file};
 use crate::roster::{self, AccountSettings, Agent, printable};
 use crate::secret::SecretSource;
@@ -126,6 +128,7 @@ impl Check<'_> {
     fn server(&mut self, server: file::Server) -> http::Settings {
         let file::Server {
             listen,
+            hosts,
             telemetry_path,
             web_config_file,
         } = server;
@@ -138,20 +141,12 @@ impl Check<'_> {
                         .help(format!("the default is `[\"{DEFAULT_LISTEN}\"]`"));
                     self.refuse(list.span(), fault);
                 }
-                for written in list.into_inner() {
-                    match rules::listen_address(written.get_ref()) {
-                        Err(fault) => self.refuse(written.span(), fault),
-                        Ok(address) if addresses.contains(&address) => {
-                            let fault = Fault::new(format!("`{address}` is listed twice"));
-                            self.refuse(written.span(), fault);
-                        }
-                        Ok(address) => addresses.push(address),
-                    }
-                }
+                addresses = self.each_once(list.into_inner(), rules::listen_address);
             }
         }
         http::Settings {
             listen: addresses,
+            hosts: self.hosts(hosts),
             telemetry_path: self.text(
                 telemetry_path,
                 DEFAULT_TELEMETRY_PATH,
@@ -161,6 +156,37 @@ impl Check<'_> {
             // It is for whoever starts the exporter to say.
             lifecycle: false,
         }
+    }
+
+    fn hosts(&mut self, written: Option<Spanned<Vec<Text>>>) -> Vec<Host> {
+        let Some(list) = written else {
+            return Vec::new();
+        };
+        if list.get_ref().is_empty() {
+            let help = "leave it out: this machine's own names are answered to anyway";
+            self.refuse(list.span(), Fault::new("`hosts` names no host").help(help));
+        }
+        self.each_once(list.into_inner(), rules::host)
+    }
+
+    /// What the texts mean by `rule`, and none of it twice.
+    fn each_once<T: Display + PartialEq>(
+        &mut self,
+        list: Vec<Text>,
+        rule: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Vec<T> {
+        let mut values = Vec::new();
+        for written in list {
+            match rule(written.get_ref()) {
+                Err(fault) => self.refuse(written.span(), fault),
+                Ok(value) if values.contains(&value) => {
+                    let fault = Fault::new(format!("`{value}` is listed twice"));
+                    self.refuse(written.span(), fault);
+                }
+                Ok(value) => values.push(value),
+            }
+        }
+        values
     }
 
     fn web_config(&mut self, written: Option<Text>) -> Option<CheckedFile> {

@@ -26,8 +26,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connections::{Answering, Connections, Slot};
+use super::origin::Arrival;
 use super::response::Content;
-use super::routes::{State, refuse, respond, start_counting};
+use super::routes::{State, refuse, respond, start_counting, turn_away};
 use super::socket::{Listener, Socket};
 use super::web::{Guard, Protection};
 use crate::clock::instant;
@@ -152,10 +153,10 @@ async fn accept(server: Arc<Server>, listener: Listener) {
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok(socket) => {
+            Ok((socket, arrival)) => {
                 pause = shortest;
                 let slot = server.connections.open(instant());
-                let conversation = converse(Arc::clone(&server), socket, slot);
+                let conversation = converse(Arc::clone(&server), socket, arrival, slot);
                 server.tasks.spawn(conversation);
                 // Where each that comes presses another out, a crowd must not press out those that have come
                 // just before it, faster than they can say what they want.
@@ -217,7 +218,7 @@ fn is_of_the_connection(error: &io::Error) -> bool {
 }
 
 /// Answers the requests of one connection until either side has had enough.
-async fn converse(server: Arc<Server>, socket: Socket, slot: Arc<Slot>) {
+async fn converse(server: Arc<Server>, socket: Socket, arrival: Arrival, slot: Arc<Slot>) {
     let begun = async {
         let protection = server.guard.protection().await;
         match protection.tls().cloned() {
@@ -240,7 +241,7 @@ async fn converse(server: Arc<Server>, socket: Socket, slot: Arc<Slot>) {
         () = server.shutdown.cancelled() => None,
     };
     if let Some((stream, protection)) = begun {
-        answer_requests(&server, &slot, stream, &protection).await;
+        answer_requests(&server, &slot, stream, &arrival, &protection).await;
     }
 }
 
@@ -280,12 +281,13 @@ async fn answer_requests(
     server: &Server,
     slot: &Arc<Slot>,
     stream: impl AsyncRead + AsyncWrite + Unpin,
+    arrival: &Arrival,
     began_with: &Protection,
 ) {
     let service = service_fn(|request: Request<Incoming>| {
         let answering = slot.answering();
         async move {
-            let response = protect_and_respond(server, &request, began_with).await;
+            let response = protect_and_respond(server, &request, arrival, began_with).await;
             Ok::<Response<Answer>, Infallible>(response.map(|content| Answer {
                 content,
                 _answering: answering,
@@ -314,13 +316,22 @@ async fn answer_requests(
 async fn protect_and_respond(
     server: &Server,
     request: &Request<Incoming>,
+    arrival: &Arrival,
     began_with: &Protection,
 ) -> Response<Content> {
     let protection = server.guard.protection().await;
-    let admission = server.guard.admit(&protection, request.headers()).await;
-    let mut response = match admission {
-        Ok(()) => respond(&server.state, request).await,
-        Err(refusal) => refuse(&server.state, request, refusal).await,
+    let state = &server.state;
+    let tls = began_with.tls().is_some();
+    let mut response = match turn_away(state, request, arrival, tls).await {
+        Some(turned_away) => turned_away,
+        None => match server
+            .guard
+            .admit(&protection, request.headers(), arrival.client)
+            .await
+        {
+            Ok(()) => respond(state, request).await,
+            Err(refusal) => refuse(state, request, refusal).await,
+        },
     };
     let headers = response.headers_mut();
     for (name, value) in protection.headers() {

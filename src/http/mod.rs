@@ -3,8 +3,10 @@
 mod address;
 mod api;
 mod connections;
+mod host;
 mod lifecycle;
 mod listener;
+mod origin;
 mod pages;
 mod problem;
 mod readiness;
@@ -16,6 +18,7 @@ pub mod web;
 
 pub use address::{Address, AddressError};
 pub use api::Gate;
+pub use host::{Host, HostError};
 pub use lifecycle::{Lifecycle, Reloaded};
 pub use listener::{Limits, serve};
 pub use readiness::{Latch, Readiness};
@@ -29,6 +32,8 @@ use std::net::SocketAddr;
 pub struct Settings {
     /// Addresses to listen on.
     pub listen: Vec<Address>,
+    /// Hosts that are answered to beside this machine's own; if there are none, on loopback only.
+    pub hosts: Vec<Host>,
     /// Path of the metrics, `/metrics` by default.
     pub telemetry_path: String,
     /// What protects it, if anything does.

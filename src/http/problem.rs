@@ -30,12 +30,18 @@ pub(super) enum Kind {
     InvalidEndDate,
     /// More days than may be asked for.
     DateRangeTooLarge,
+    /// No host, several, or one that cannot be read.
+    InvalidHost,
+    /// A page of another site wants more than to read.
+    ForeignOrigin,
     /// The path leads nowhere.
     NotFound,
     /// An account or an agent that is not known.
     UnknownName,
     /// The path takes other methods.
     MethodNotAllowed,
+    /// A host that is not answered to.
+    Misdirected,
     /// The ledger has failed.
     LedgerUnreadable,
     /// What is asked for is not there yet.
@@ -69,7 +75,6 @@ impl Problem {
     }
 
     /// What is wrong with this request.
-    #[cfg(test)]
     pub(super) fn detail(&self) -> &str {
         &self.detail
     }
@@ -95,16 +100,19 @@ impl Problem {
 impl Kind {
     /// All of them, in the order of their statuses.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::InvalidParameter,
         Self::InvalidDateFormat,
         Self::InvalidDates,
         Self::InvalidDateRange,
         Self::InvalidEndDate,
         Self::DateRangeTooLarge,
+        Self::InvalidHost,
+        Self::ForeignOrigin,
         Self::NotFound,
         Self::UnknownName,
         Self::MethodNotAllowed,
+        Self::Misdirected,
         Self::LedgerUnreadable,
         Self::NotReady,
         Self::TooBusy,
@@ -127,9 +135,12 @@ impl Kind {
             | Self::InvalidDates
             | Self::InvalidDateRange
             | Self::InvalidEndDate
-            | Self::DateRangeTooLarge => StatusCode::BAD_REQUEST,
+            | Self::DateRangeTooLarge
+            | Self::InvalidHost => StatusCode::BAD_REQUEST,
+            Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::NotFound | Self::UnknownName => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::LedgerUnreadable => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotReady | Self::TooBusy => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -144,9 +155,12 @@ impl Kind {
             Self::InvalidDateRange => ("invalid-date-range", "Invalid date range"),
             Self::InvalidEndDate => ("invalid-end-date", "Invalid end date"),
             Self::DateRangeTooLarge => ("date-range-too-large", "Date range too large"),
+            Self::InvalidHost => ("invalid-host", "Invalid host"),
+            Self::ForeignOrigin => ("foreign-origin", "Foreign origin"),
             Self::NotFound => ("not-found", "Not found"),
             Self::UnknownName => ("unknown-name", "Unknown name"),
             Self::MethodNotAllowed => ("method-not-allowed", "Method not allowed"),
+            Self::Misdirected => ("misdirected-request", "Misdirected request"),
             Self::LedgerUnreadable => ("ledger-unreadable", "Ledger unreadable"),
             Self::NotReady => ("not-ready", "Not ready"),
             Self::TooBusy => ("too-busy", "Too busy"),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use hyper::body::{Body, Incoming};
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE,
@@ -12,7 +13,9 @@ use percent_encoding::percent_decode_str;
 use prometheus::IntCounter;
 
 use super::api::{self, Endpoint, Gate};
+use super::host::Host;
 use super::lifecycle::Lifecycle;
+use super::origin::{self, Arrival};
 use super::pages::{self, Sight};
 use super::problem::{Kind, Problem};
 use super::readiness::Readiness;
@@ -39,6 +42,8 @@ pub struct State {
     pub telemetry: Telemetry,
     /// Path of the metrics.
     pub telemetry_path: String,
+    /// Hosts that are answered to, as the config has them. A reload changes them.
+    pub hosts: Arc<ArcSwap<Vec<Host>>>,
     /// How many requests of the API and for pages are answered at once.
     pub gate: Gate,
     /// By which whoever asks over HTTP has the config read again, if that is allowed.
@@ -152,6 +157,18 @@ pub(super) async fn respond(state: &State, request: &Request<Incoming>) -> Respo
     send(state, handler, reply, request).await
 }
 
+/// Answers `request` if it may not be answered otherwise, whoever has sent it, and counts it.
+pub(super) async fn turn_away(
+    state: &State,
+    request: &Request<Incoming>,
+    arrival: &Arrival,
+    tls: bool,
+) -> Option<Response<Content>> {
+    let problem = origin::check(request, arrival, &state.hosts.load(), tls).err()?;
+    let reply = as_text_or_problem(&problem, request.uri().path(), problem.detail());
+    Some(send(state, Handler::Guard, reply, request).await)
+}
+
 /// Tells that `request` may not be answered, and counts it.
 pub(super) async fn refuse(
     state: &State,
@@ -231,11 +248,7 @@ fn parameters(pattern: &str, path: &str) -> Option<Vec<String>> {
 async fn answer(state: &State, handler: Handler, method: &Method, asked: &Asked<'_>) -> Reply {
     let methods = handler.methods();
     if handler != Handler::None && !methods.split(", ").any(|known| known == method.as_str()) {
-        let mut reply = refusal(
-            StatusCode::METHOD_NOT_ALLOWED,
-            Kind::MethodNotAllowed,
-            asked,
-        );
+        let mut reply = refusal(Kind::MethodNotAllowed, asked);
         set(&mut reply, ALLOW, methods);
         return reply;
     }
@@ -258,7 +271,7 @@ async fn answer(state: &State, handler: Handler, method: &Method, asked: &Asked<
         {
             pages::nothing(state, asked)
         }
-        Handler::None | Handler::Guard => refusal(StatusCode::NOT_FOUND, Kind::NotFound, asked),
+        Handler::None | Handler::Guard => refusal(Kind::NotFound, asked),
     }
 }
 
@@ -353,7 +366,7 @@ async fn reload(state: &State) -> Reply {
 }
 
 /// What cannot be answered, in the form that whoever asks for such a path can read.
-fn refusal(status: StatusCode, kind: Kind, asked: &Asked<'_>) -> Reply {
+fn refusal(kind: Kind, asked: &Asked<'_>) -> Reply {
     let (words, detail) = match kind {
         Kind::MethodNotAllowed => (
             "method not allowed",
@@ -364,10 +377,15 @@ fn refusal(status: StatusCode, kind: Kind, asked: &Asked<'_>) -> Reply {
             "there is nothing at this path: /api/v1/openapi.json tells what there is",
         ),
     };
-    if asked.path.starts_with(API) {
-        return response::problem(&Problem::new(kind, detail), asked.path);
+    as_text_or_problem(&Problem::new(kind, detail), asked.path, words)
+}
+
+/// A problem for programs, or `words` for people, by the path.
+fn as_text_or_problem(problem: &Problem, path: &str, words: &str) -> Reply {
+    if path.starts_with(API) {
+        return response::problem(problem, path);
     }
-    response::text(status, format!("{words}\n"))
+    response::text(problem.status(), format!("{words}\n"))
 }
 
 /// The paths of the API.
@@ -421,6 +439,7 @@ mod tests {
             clock: ManualClock::at("2026-11-23T12:00:00Z".parse().unwrap()),
             telemetry,
             telemetry_path: "/metrics".to_owned(),
+            hosts: Arc::default(),
             gate: Gate::default(),
             lifecycle: None,
         };

@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio_util::either::Either;
 
 use super::Address;
+use super::origin::Arrival;
 
 /// Who may connect to a unix socket: its owner and its group.
 const MODE: u32 = 0o660;
@@ -91,21 +92,34 @@ impl Listener {
         &self.address
     }
 
-    /// The next connection.
-    pub(super) async fn accept(&self) -> io::Result<Socket> {
+    /// The next connection, and how it has come.
+    pub(super) async fn accept(&self) -> io::Result<(Socket, Arrival)> {
         match &self.kind {
             Kind::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, client) = listener.accept().await?;
+                let arrival = Arrival {
+                    local: Some(stream.local_addr()?.ip()),
+                    client: Some(client.ip()),
+                    on_loopback: self.is_on_loopback(),
+                };
                 // The last packet of a response would otherwise wait for the client's acknowledgement.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "cannot turn off delays");
                 }
-                Ok(Either::Left(stream))
+                Ok((Either::Left(stream), arrival))
             }
             Kind::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok(Either::Right(stream))
+                Ok((Either::Right(stream), Arrival::default()))
             }
+        }
+    }
+
+    /// Whether only this machine can reach it by its address.
+    fn is_on_loopback(&self) -> bool {
+        match &self.address {
+            Address::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            Address::Unix(_) => false,
         }
     }
 

@@ -63,6 +63,7 @@ async fn start_with(limits: Limits, note: &str, web_config: Option<PathBuf>) -> 
         clock: Arc::clone(&clock) as _,
         telemetry,
         telemetry_path: "/metrics".into(),
+        hosts: Arc::default(),
         gate: Gate::default(),
         lifecycle: None,
     };
@@ -141,7 +142,7 @@ impl Running {
     }
 
     async fn request(&self, method: &str, path: &str, headers: &str) -> Answer {
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
         self.send(format!("{head}{headers}\r\n")).await
     }
 
@@ -309,7 +310,7 @@ async fn a_page_loads_nothing_from_elsewhere() {
 #[tokio::test]
 async fn a_request_with_content_ends_its_connection_unread() {
     let running = start(patient(), "").await;
-    let next = "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n";
+    let next = "GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let length = format!("Content-Length: {}", next.len());
     for (method, framing) in [
         ("POST", length.as_str()),
@@ -317,7 +318,8 @@ async fn a_request_with_content_ends_its_connection_unread() {
         ("GET", "Transfer-Encoding: chunked"),
     ] {
         for content in [next, ""] {
-            let head = format!("{method} /-/ready HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n");
+            let head =
+                format!("{method} /-/ready HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n");
             let answer = running.send(format!("{head}{content}")).await;
             assert_eq!(
                 answer.header("connection"),
@@ -339,7 +341,8 @@ async fn absurd_requests_are_answered_or_refused_and_hurt_nobody() {
         ("/metrics", long.as_str(), "431"),
         ("*", "", "404"),
         ("/%00%ff/../..", "", "404"),
-        ("http://elsewhere/metrics", "", "200"),
+        ("http://localhost/metrics", "", "200"),
+        ("http://elsewhere/metrics", "", "421"),
         (
             "/metrics",
             "Accept: \u{80}\u{fe}\r\nAccept-Encoding: ,;=q,\t\r\n",
@@ -366,8 +369,8 @@ async fn absurd_requests_are_answered_or_refused_and_hurt_nobody() {
 async fn a_connection_serves_one_request_after_another() {
     let running = start(patient(), "").await;
     let mut stream = running.connect().await;
-    let request = "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n".repeat(3);
-    let last = "GET /-/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let request = "GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(3);
+    let last = "GET /-/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     stream
         .write_all(format!("{request}{last}").as_bytes())
         .await
@@ -404,7 +407,7 @@ async fn silent_connections_cannot_shut_out_a_scraper() {
     running.open_connections(2).await;
     assert_eq!(running.get("/metrics").await.status(), "200");
     assert_eq!(first.read(&mut [0; 64]).await.unwrap(), 0);
-    let late = "GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let late = "GET /-/healthy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     second.write_all(late.as_bytes()).await.unwrap();
     let mut bytes = Vec::new();
     second.read_to_end(&mut bytes).await.unwrap();
@@ -417,7 +420,7 @@ async fn ask_and_stall(running: &Running) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(running.address).await.unwrap();
-    let request = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
     running.open_connections(1).await;
     stream
@@ -439,13 +442,13 @@ async fn a_client_that_never_reads_cannot_hold_a_body_for_ever() {
 async fn a_response_under_way_is_finished_at_shutdown() {
     let running = start(patient(), &"x".repeat(LARGE)).await;
     let mut idle = running.connect().await;
-    let request = "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n";
+    let request = "GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n";
     idle.write_all(request.as_bytes()).await.unwrap();
     let mut bytes = [0; 1024];
     let read = idle.read(&mut bytes).await.unwrap();
     assert!(bytes[..read].starts_with(b"HTTP/1.1 200"));
     let mut stream = running.connect().await;
-    let request = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut bytes = vec![0; 1024];
     stream.read_exact(&mut bytes).await.unwrap();

@@ -73,6 +73,7 @@ impl Scene {
             clock: ManualClock::at(NOW.parse().unwrap()),
             telemetry,
             telemetry_path: "/metrics".into(),
+            hosts: Arc::default(),
             gate: Gate::default(),
             lifecycle: None,
         };

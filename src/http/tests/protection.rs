@@ -118,7 +118,7 @@ pub(super) async fn connect(
     client.connect(name, running.connect().await).await
 }
 
-pub(super) const REQUEST: &str = "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n";
+pub(super) const REQUEST: &str = "GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// Sends bytes and reads what comes back until the end.
 pub(super) async fn exchange(
@@ -368,6 +368,69 @@ async fn a_reload_is_for_whoever_is_allowed_to_ask_for_it() {
     }
     let refused = running.request("GET", "/-/reload", "").await;
     assert_eq!(refused.header("allow"), Some("POST, PUT"));
+}
+
+#[tokio::test]
+async fn strangers_are_turned_away_on_every_path_before_anything_else() {
+    // Also before anybody is asked for a password, and with the headers that the web config demands.
+    let headers = "http_server_config:\n  headers:\n    Strict-Transport-Security: max-age=60\n";
+    let folder = Folder::new(&format!("{headers}{}", user("alice", "one")));
+    let running = folder.start(patient()).await;
+    for path in [
+        "/",
+        "/metrics",
+        "/-/healthy",
+        "/-/reload",
+        "/api/v1/agents",
+        "/nothing",
+    ] {
+        for (head, method, status, kind) in [
+            (
+                "Host: evil.example\r\n",
+                "GET",
+                "421",
+                "misdirected-request",
+            ),
+            ("", "GET", "400", "invalid-host"),
+            (
+                "Host: localhost\r\nHost: localhost\r\n",
+                "GET",
+                "400",
+                "invalid-host",
+            ),
+            ("Host: a b\r\n", "GET", "400", "invalid-host"),
+            (
+                "Host: localhost\r\nOrigin: http://evil.example\r\n",
+                "POST",
+                "403",
+                "foreign-origin",
+            ),
+        ] {
+            let request = format!("{method} {path} HTTP/1.1\r\n{head}Connection: close\r\n\r\n");
+            let answer = running.send(request).await;
+            assert_eq!(answer.status(), status, "{method} {path} {head}");
+            assert_eq!(
+                answer.header("strict-transport-security"),
+                Some("max-age=60")
+            );
+            let text = answer.text();
+            assert_eq!(
+                text.contains("`hosts` under [server]"),
+                status == "421",
+                "{text}"
+            );
+            let is_problem = path.starts_with("/api/");
+            let expected = if is_problem {
+                "application/problem+json"
+            } else {
+                "text/plain; charset=utf-8"
+            };
+            assert_eq!(answer.header("content-type"), Some(expected));
+            assert_eq!(text.contains(kind), is_problem, "{text}");
+        }
+    }
+    let old = running.send("GET /-/healthy HTTP/1.0\r\n\r\n").await;
+    assert_eq!(old.status(), "401");
 }
 
 #[test]

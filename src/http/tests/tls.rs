@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls::ClientConfig;
 use tokio::net::UnixStream;
 use tokio_rustls::client::TlsStream;
@@ -46,6 +47,47 @@ async fn only_a_client_with_a_good_certificate_gets_in() {
     );
     running.clock.set("4000-01-01T00:00:01Z".parse().unwrap());
     assert_eq!(status_over_tls(&running, &client).await, None);
+}
+
+#[tokio::test]
+async fn a_client_that_has_signed_itself_is_let_in_by_its_own_certificate() {
+    let client = "  client_ca_file: client.pem\n  client_auth_type: RequireAndVerifyClientCert\n";
+    let folder = Folder::new("");
+    for name in ["client", "stranger"] {
+        let mut parameters = CertificateParams::new([format!("{name}.example")]).unwrap();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = parameters.self_signed(&key).unwrap();
+        fs::write(folder.path(&format!("{name}.pem")), certificate.pem()).unwrap();
+        fs::write(folder.path(&format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
+    for (names, expected) in [
+        ("", Some("200")),
+        ("  client_allowed_sans: [client.example]\n", Some("200")),
+        ("  client_allowed_sans: [grafana.example]\n", None),
+    ] {
+        folder.write(&format!("{TLS}{client}{names}"));
+        let running = folder.start(patient()).await;
+        for (identity, expected) in [
+            (Some("client"), expected),
+            (Some("stranger"), None),
+            (None, None),
+        ] {
+            let status = status_over_tls(&running, &folder.client(identity)).await;
+            assert_eq!(status.as_deref(), expected, "{identity:?} {names}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reload_cannot_put_the_systems_authorities_in_the_place_of_named_ones() {
+    let folder = Folder::new(&format!("{TLS}{CLIENTS}"));
+    folder.issue("good", "prometheus.example", 4000);
+    let running = folder.start(patient()).await;
+    folder.write(&format!("{TLS}{CLIENTS}").replace("  client_ca_file: ca.pem\n", ""));
+    let status = status_over_tls(&running, &folder.client(Some("good"))).await;
+    assert_eq!(status.as_deref(), Some("200"));
+    assert_eq!(reload_succeeded(&running), 0);
 }
 
 #[tokio::test]
@@ -223,7 +265,8 @@ async fn absurd_requests_hurt_nobody_over_tls_and_unix_sockets_either() {
 /// Requests that nobody should send, each ending its connection, and the statuses of the answers.
 fn absurd_requests() -> Vec<(Vec<u8>, &'static str)> {
     let request = |head: &str, more: &str| {
-        let request = format!("{head} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{more}\r\n");
+        let request =
+            format!("{head} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n");
         request.into_bytes()
     };
     let many = "X-Filler: 1\r\n".repeat(70);

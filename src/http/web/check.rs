@@ -66,18 +66,19 @@ fn check(
         basic_auth_users,
         rate_limit,
     } = file;
+    let file::Http { http2, headers } = http_server_config.unwrap_or_default();
     let mut warnings = Vec::new();
     let mut surroundings = Surroundings {
         folder: path.parent().unwrap_or(Path::new("")),
         files,
         warnings: &mut warnings,
         time: Arc::new(Time(Arc::clone(clock))),
+        http2: http2 != Some(false),
     };
     let tls = match tls_server_config {
         Some(section) => tls::check(section, &mut surroundings)?,
         None => None,
     };
-    let file::Http { http2, headers } = http_server_config.unwrap_or_default();
     if http2 == Some(true) {
         warnings.push("http2 has no effect: HTTP/1.1 is spoken to all".to_owned());
     }
@@ -89,7 +90,7 @@ fn check(
     if users.is_some() && tls.is_none() {
         warnings.push("passwords travel unencrypted: there is no `tls_server_config`".to_owned());
     }
-    let rate_limit = rate_limit.map_or(Ok(None), check_rate_limit)?;
+    let rate_limit = rate_limit.map_or(Ok(None), |rate| check_rate_limit(rate, &mut warnings))?;
     Ok(WebConfig {
         tls,
         headers,
@@ -132,29 +133,26 @@ fn check_headers(written: file::Headers) -> Result<Vec<(HeaderName, HeaderValue)
     Ok(headers)
 }
 
-fn check_rate_limit(written: file::Rate) -> Result<Option<RateLimit>, Fault> {
+/// Without an interval there is no limit. A burst of nothing answers nobody, as with the toolkit.
+fn check_rate_limit(
+    written: file::Rate,
+    warnings: &mut Vec<String>,
+) -> Result<Option<RateLimit>, Fault> {
     let file::Rate { interval, burst } = written;
-    let Some(text) = interval else {
-        return match burst {
-            None => Ok(None),
-            Some(burst) => {
-                let message = "`burst` is nothing without an `interval`";
-                Err(Fault::at(place(burst.referenced), message))
-            }
-        };
-    };
-    let interval = duration(&text)?;
+    let interval = interval.as_ref().map_or(Ok(Duration::ZERO), duration)?;
+    let burst = burst.map_or(0, |burst| burst.value);
     if interval.is_zero() {
+        if burst > 0 {
+            warnings.push("`rate_limit` has no `interval`, so it limits nothing".to_owned());
+        }
         return Ok(None);
     }
-    match burst {
-        Some(burst) if burst.value > 0 => Ok(Some(RateLimit::new(interval, burst.value))),
-        _ => {
-            let message =
-                "a `rate_limit` needs a `burst` of at least 1, or nobody would be answered";
-            Err(Fault::at(place(text.referenced), message))
-        }
+    if burst == 0 {
+        warnings.push(
+            "`rate_limit` has a `burst` of 0, so nobody is answered: give at least 1".to_owned(),
+        );
     }
+    Ok(Some(RateLimit::new(interval, burst)))
 }
 
 /// A duration with a unit, or nanoseconds without one, as Go reads them.

@@ -107,14 +107,29 @@ impl ClientCertVerifier for AnyCertificate {
     }
 }
 
-/// Takes, of the certificates that `inner` takes, those with an allowed name.
+/// Takes the certificates that `inner` takes and those that are `known`, and of both those with an allowed name.
 #[derive(Debug)]
-pub(super) struct AllowedNames {
+pub(super) struct Chosen {
     pub(super) inner: Arc<dyn ClientCertVerifier>,
-    pub(super) allowed: Vec<String>,
+    /// What `client_ca_file` holds. A client's own certificate, which has signed itself, will do there, as in
+    /// Go. rustls alone takes such a one for an authority that plays a client, and refuses it.
+    pub(super) known: Vec<CertificateDer<'static>>,
+    /// The names that are allowed, if not any.
+    pub(super) allowed: Option<Vec<String>>,
 }
 
-impl ClientCertVerifier for AllowedNames {
+impl Chosen {
+    /// All that `inner` takes.
+    pub(super) fn of(inner: Arc<dyn ClientCertVerifier>) -> Self {
+        Self {
+            inner,
+            known: Vec::new(),
+            allowed: None,
+        }
+    }
+}
+
+impl ClientCertVerifier for Chosen {
     fn offer_client_auth(&self) -> bool {
         self.inner.offer_client_auth()
     }
@@ -133,14 +148,22 @@ impl ClientCertVerifier for AllowedNames {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self
+        let vouched = self
             .inner
-            .verify_client_cert(certificate, intermediates, now)?;
-        if has_allowed_name(certificate, &self.allowed) {
-            Ok(verified)
+            .verify_client_cert(certificate, intermediates, now);
+        // That the client has its key is proven by the handshake.
+        let verified = if vouched.is_err() && self.known.iter().any(|known| known == certificate) {
+            check_known(certificate, now).map_err(Error::InvalidCertificate)?;
+            ClientCertVerified::assertion()
         } else {
-            let refused = CertificateError::ApplicationVerificationFailure;
-            Err(Error::InvalidCertificate(refused))
+            vouched?
+        };
+        match &self.allowed {
+            Some(allowed) if !has_allowed_name(certificate, allowed) => {
+                let refused = CertificateError::ApplicationVerificationFailure;
+                Err(Error::InvalidCertificate(refused))
+            }
+            _ => Ok(verified),
         }
     }
 
@@ -166,6 +189,25 @@ impl ClientCertVerifier for AllowedNames {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.inner.supported_verify_schemes()
+    }
+}
+
+/// Checks the dates and the purpose of a certificate whose bytes are known.
+fn check_known(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), CertificateError> {
+    let (_, parsed) =
+        X509Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
+    let validity = parsed.validity();
+    let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    if seconds < validity.not_before.timestamp() {
+        return Err(CertificateError::NotValidYet);
+    }
+    if seconds > validity.not_after.timestamp() {
+        return Err(CertificateError::Expired);
+    }
+    match parsed.extended_key_usage() {
+        Ok(None) => Ok(()),
+        Ok(Some(usage)) if usage.value.client_auth || usage.value.any => Ok(()),
+        _ => Err(CertificateError::InvalidPurpose),
     }
 }
 
@@ -198,9 +240,46 @@ fn has_allowed_name(certificate: &CertificateDer<'_>, allowed: &[String]) -> boo
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{CertificateParams, KeyPair, SanType};
+    use rcgen::{
+        BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType,
+        date_time_ymd,
+    };
 
     use super::*;
+
+    #[test]
+    fn a_known_certificate_must_be_for_clients_and_the_time() {
+        let certificate = |usages: &[ExtendedKeyUsagePurpose]| {
+            let mut parameters = CertificateParams::new(Vec::new()).unwrap();
+            parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            parameters.extended_key_usages = usages.to_vec();
+            parameters.not_before = date_time_ymd(2026, 1, 1);
+            parameters.not_after = date_time_ymd(2027, 1, 1);
+            let key = KeyPair::generate().unwrap();
+            parameters.self_signed(&key).unwrap().der().clone()
+        };
+        let at = |date: &str| {
+            let instant: chrono::DateTime<chrono::Utc> =
+                format!("{date}T00:00:00Z").parse().unwrap();
+            let seconds = instant.timestamp().unsigned_abs();
+            UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds))
+        };
+        use ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
+        for (usages, date, expected) in [
+            (&[][..], "2026-11-29", Ok(())),
+            (&[ServerAuth, ClientAuth], "2026-11-29", Ok(())),
+            (
+                &[ServerAuth],
+                "2026-11-29",
+                Err(CertificateError::InvalidPurpose),
+            ),
+            (&[], "2025-12-31", Err(CertificateError::NotValidYet)),
+            (&[], "2027-01-02", Err(CertificateError::Expired)),
+        ] {
+            let checked = check_known(&certificate(usages), at(date));
+            assert_eq!(checked, expected, "{usages:?} {date}");
+        }
+    }
 
     #[test]
     fn a_name_is_allowed_only_if_it_is_exactly_the_same() {

@@ -1,5 +1,6 @@
 //! The web config at work: kept in step with its files, and asked about every connection and request.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +13,8 @@ use rustls::ServerConfig;
 use super::WebConfigError;
 use super::check::{self, WebConfig};
 use super::files::Files;
-use super::users::{Hashing, Verdict};
+use super::hashing::Hashing;
+use super::users::Verdict;
 use crate::clock::{SharedClock, instant};
 use crate::telemetry::Telemetry;
 
@@ -106,11 +108,12 @@ impl Guard {
         Protection(self.config.load_full())
     }
 
-    /// Whether a request with these headers may be answered; if not, what to say.
+    /// Whether a request with these headers, from the address `client`, may be answered; if not, what to say.
     pub(in crate::http) async fn admit(
         &self,
         protection: &Protection,
         headers: &HeaderMap,
+        client: Option<IpAddr>,
     ) -> Result<(), Refusal> {
         let WebConfig {
             users, rate_limit, ..
@@ -124,7 +127,9 @@ impl Guard {
         let Some(users) = users else {
             return Ok(());
         };
-        let verdict = users.judge(headers.get(AUTHORIZATION), &self.hashing).await;
+        let verdict = users
+            .judge(headers.get(AUTHORIZATION), client, &self.hashing)
+            .await;
         self.telemetry
             .http_authentications
             .with_label_values(&[verdict.name()])
@@ -202,6 +207,9 @@ impl WebConfig {
             {
                 return Some("the check of client certificates");
             }
+            if old.has_authorities && !new.has_authorities {
+                return Some("the own authorities of client certificates");
+            }
             if old.checks_names && !new.checks_names {
                 return Some("the check of client names");
             }
@@ -256,7 +264,7 @@ mod tests {
         let encoded = STANDARD.encode(format!("{name}:swordfish"));
         let value = HeaderValue::from_str(&format!("Basic {encoded}")).unwrap();
         let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
-        guard.admit(protection, &headers).await.is_ok()
+        guard.admit(protection, &headers, None).await.is_ok()
     }
 
     #[test]

@@ -9,27 +9,33 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) struct RateLimit {
     interval: Duration,
-    /// How long an empty bucket takes to be full but for the token that is asked for.
-    tolerance: Duration,
+    /// How long an empty bucket takes to be full but for the token that is asked for; nothing if it never has
+    /// a token.
+    tolerance: Option<Duration>,
     /// When the bucket will be full again; nothing until somebody has asked.
     full_at: Mutex<Option<Instant>>,
 }
 
 impl RateLimit {
-    /// A full bucket of `burst` tokens, at least one, that gets one back every `interval`.
+    /// A full bucket of `burst` tokens that gets one back every `interval`.
     pub(super) fn new(interval: Duration, burst: u32) -> Self {
         Self {
             interval,
-            tolerance: interval.saturating_mul(burst.saturating_sub(1)),
+            tolerance: burst
+                .checked_sub(1)
+                .map(|others| interval.saturating_mul(others)),
             full_at: Mutex::default(),
         }
     }
 
     /// Takes a token if there is one.
     pub(super) fn allows(&self, now: Instant) -> bool {
+        let Some(tolerance) = self.tolerance else {
+            return false;
+        };
         let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         let behind = full_at.unwrap_or(now).max(now);
-        let allowed = behind.duration_since(now) <= self.tolerance;
+        let allowed = behind.duration_since(now) <= tolerance;
         if allowed {
             *full_at = behind.checked_add(self.interval).or(Some(behind));
         }
@@ -56,5 +62,6 @@ mod tests {
         // After a pause the bucket is full, and no more than full.
         let answers = [100; 4].map(|seconds| limit.allows(at(seconds)));
         assert_eq!(answers, [true, true, true, false]);
+        assert!(!RateLimit::new(Duration::from_secs(2), 0).allows(start));
     }
 }

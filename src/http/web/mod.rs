@@ -6,10 +6,12 @@
 //! nothing.
 
 mod check;
+mod choices;
 mod clients;
 mod file;
 mod files;
 mod guard;
+mod hashing;
 mod limit;
 mod tls;
 mod users;

@@ -4,48 +4,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::crypto::ring::{self, kx_group};
-use rustls::crypto::{CryptoProvider, SupportedKxGroup};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::version::{TLS12, TLS13};
-use rustls::{
-    ConfigBuilder, RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion,
-    WantsVerifier,
-};
+use rustls::{ConfigBuilder, RootCertStore, ServerConfig, WantsVerifier};
 use serde_saphyr::Spanned;
 
-use super::clients::{AllowedNames, AnyCertificate, ClientAuth};
+use super::choices;
+use super::clients::{AnyCertificate, Chosen, ClientAuth};
 use super::file::{self, Text, place};
 use super::files::{Files, shown};
 use super::{Fault, SharedTime};
-use crate::nearest::nearest;
-use crate::roster::printable;
-
-/// The versions by the names that the toolkit has for them, and what rustls has for those it speaks.
-const VERSIONS: [(&str, Option<&SupportedProtocolVersion>); 4] = [
-    ("TLS10", None),
-    ("TLS11", None),
-    ("TLS12", Some(&TLS12)),
-    ("TLS13", Some(&TLS13)),
-];
-
-/// Suites of TLS 1.2 that Go knows and rustls has left out, since padding oracles broke their like.
-const WITH_CBC: [&str; 4] = [
-    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
-    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
-    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
-];
-
-/// The suites of TLS 1.3 by Go's names. They are always on, there as here.
-const OF_TLS13: [&str; 3] = [
-    "TLS_AES_128_GCM_SHA256",
-    "TLS_AES_256_GCM_SHA384",
-    "TLS_CHACHA20_POLY1305_SHA256",
-];
 
 /// How TLS is spoken.
 #[derive(Debug)]
@@ -54,6 +24,8 @@ pub(super) struct Tls {
     pub(super) config: Arc<ServerConfig>,
     /// What is asked of clients.
     pub(super) clients: ClientAuth,
+    /// Whether those who vouch for them are named, and not the system's.
+    pub(super) has_authorities: bool,
     /// Whether only some of their names are allowed.
     pub(super) checks_names: bool,
 }
@@ -68,6 +40,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) warnings: &'a mut Vec<String>,
     /// By which certificates are judged.
     pub(super) time: SharedTime,
+    /// Whether HTTP/2 is not turned off.
+    pub(super) http2: bool,
 }
 
 /// Checks the section. Nothing in it is as good as no section.
@@ -109,17 +83,24 @@ pub(super) fn check(
     if !has_something {
         return Ok(None);
     }
-    let versions = versions(min_version, max_version, surroundings)?;
+    let warnings = &mut *surroundings.warnings;
+    let versions = choices::versions(min_version, max_version, warnings)?;
     // An empty list is none, as in Go.
     let suites = cipher_suites.filter(|list| !list.is_empty());
+    let for_http2 = match &suites {
+        Some(list) if surroundings.http2 => choices::check_http2(list, &versions),
+        _ => Ok(()),
+    };
     let suites = suites
-        .map(|list| suites_of(list, surroundings))
+        .map(|list| choices::suites_of(list, warnings))
         .transpose()?;
+    // Whoever misspelt one needs to hear that first.
+    for_http2?;
     let groups = curve_preferences.filter(|list| !list.is_empty());
     let groups = groups
-        .map(|list| groups_of(list, surroundings))
+        .map(|list| choices::groups_of(list, warnings))
         .transpose()?;
-    let (provider, versions) = provider(versions, suites, groups, surroundings)
+    let (provider, versions) = choices::provider(versions, suites, groups, warnings)
         .map_err(|message| Fault::at(section, message))?;
     let pair = [
         pem(("cert", cert), ("cert_file", cert_file), surroundings)?,
@@ -140,9 +121,10 @@ pub(super) fn check(
         ("client_ca_file", client_ca_file),
         surroundings,
     )?;
+    let has_authorities = authorities.is_some();
     let verifier = verifier(&provider, clients, authorities, section, surroundings)?;
     let checks_names = client_allowed_sans.is_some();
-    let verifier = allowed_names(verifier, clients, client_allowed_sans)?;
+    let verifier = allow_names(verifier, clients, client_allowed_sans)?;
 
     let builder = ServerConfig::builder_with_details(provider, Arc::clone(&surroundings.time) as _)
         .with_protocol_versions(&versions)
@@ -167,16 +149,17 @@ pub(super) fn check(
     Ok(Some(Tls {
         config: Arc::new(config),
         clients,
+        has_authorities,
         checks_names,
     }))
 }
 
 fn with_clients(
     builder: ConfigBuilder<ServerConfig, WantsVerifier>,
-    verifier: Option<Arc<dyn ClientCertVerifier>>,
+    verifier: Option<Chosen>,
 ) -> ConfigBuilder<ServerConfig, rustls::server::WantsServerCert> {
     match verifier {
-        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        Some(verifier) => builder.with_client_cert_verifier(Arc::new(verifier)),
         None => builder.with_no_client_auth(),
     }
 }
@@ -266,7 +249,7 @@ fn client_auth(written: Option<Text>) -> Result<ClientAuth, Fault> {
     let Some(text) = written.filter(|text| !text.value.is_empty()) else {
         return Ok(ClientAuth::NoClientCert);
     };
-    one_of(&text, "client_auth_type", &ClientAuth::NAMES)
+    choices::one_of(&text, "client_auth_type", &ClientAuth::NAMES)
 }
 
 fn verifier(
@@ -275,7 +258,7 @@ fn verifier(
     authorities: Option<Pem>,
     section: Option<(u64, u64)>,
     surroundings: &mut Surroundings<'_>,
-) -> Result<Option<Arc<dyn ClientCertVerifier>>, Fault> {
+) -> Result<Option<Chosen>, Fault> {
     if clients == ClientAuth::NoClientCert {
         return match authorities {
             None => Ok(None),
@@ -296,25 +279,37 @@ fn verifier(
                 "client_auth_type {clients:?} takes any certificate, whoever has signed it"
             ));
         }
-        return Ok(Some(Arc::new(AnyCertificate {
+        return Ok(Some(Chosen::of(Arc::new(AnyCertificate {
             provider: Arc::clone(provider),
             mandatory: clients.requires(),
-        })));
+        }))));
     }
-    let Some(pem) = authorities else {
-        let message = format!(
-            "client_auth_type {clients:?} needs `client_ca_file`: those who vouch for clients; \
-             whoever vouches for web sites is not meant"
-        );
-        return Err(Fault::at(section, message));
+    let (known, origin, authorities_place) = match authorities {
+        Some(pem) => {
+            let (origin, place) = (pem.origin.clone(), pem.place);
+            (certificates(pem)?, origin, place)
+        }
+        None => {
+            surroundings.warnings.push(format!(
+                "client_auth_type {clients:?} without `client_ca_file` takes certificates of every authority that \
+                 this system trusts: name your own"
+            ));
+            (
+                Vec::new(),
+                "this system's certificate store".to_owned(),
+                section,
+            )
+        }
     };
-    let (authorities_place, origin) = (pem.place, pem.origin.clone());
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(pem)? {
+    for certificate in known.iter().cloned() {
         roots.add(certificate).map_err(|error| {
             let message = format!("{origin} holds a certificate that cannot vouch: {error}");
             Fault::at(authorities_place, message)
         })?;
+    }
+    if known.is_empty() {
+        roots.add_parsable_certificates(authorities_of_system());
     }
     let builder =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
@@ -324,176 +319,39 @@ fn verifier(
         builder.allow_unauthenticated()
     };
     match builder.build() {
-        Ok(verifier) => Ok(Some(verifier)),
+        Ok(inner) => Ok(Some(Chosen {
+            known,
+            ..Chosen::of(inner)
+        })),
         Err(error) => Err(Fault::at(authorities_place, format!("{origin}: {error}"))),
     }
 }
 
-fn allowed_names(
-    verifier: Option<Arc<dyn ClientCertVerifier>>,
+/// Those who vouch for web sites: the system's, or those that are built in where it has none.
+fn authorities_of_system() -> Vec<CertificateDer<'static>> {
+    let found = rustls_native_certs::load_native_certs().certs;
+    if found.is_empty() {
+        return webpki_root_certs::TLS_SERVER_ROOT_CERTS.to_vec();
+    }
+    found
+}
+
+/// Takes, of the certificates that `verifier` takes, those with one of the `names`.
+fn allow_names(
+    verifier: Option<Chosen>,
     clients: ClientAuth,
     names: Option<Spanned<Vec<String>>>,
-) -> Result<Option<Arc<dyn ClientCertVerifier>>, Fault> {
+) -> Result<Option<Chosen>, Fault> {
     match (verifier, names) {
         (verifier, None) => Ok(verifier),
-        (Some(inner), Some(names)) if clients.requires() => Ok(Some(Arc::new(AllowedNames {
-            inner,
-            allowed: names.value,
-        }))),
+        (Some(verifier), Some(names)) if clients.requires() => Ok(Some(Chosen {
+            allowed: Some(names.value),
+            ..verifier
+        })),
         (_, Some(names)) => {
             let message = "`client_allowed_sans` needs a `client_auth_type` that requires a certificate: \
                  RequireAndVerifyClientCert or RequireAnyClientCert";
             Err(Fault::at(place(names.referenced), message))
         }
     }
-}
-
-/// The value of `names` that `text` names.
-fn one_of<T: Copy>(text: &Text, key: &str, names: &[(&str, T)]) -> Result<T, Fault> {
-    let known: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
-    let found = names.iter().find(|(name, _)| *name == text.value);
-    found.map(|(_, value)| *value).ok_or_else(|| {
-        let message = unknown(&text.value, key, &known);
-        Fault::at(place(text.referenced), message)
-    })
-}
-
-fn unknown(value: &str, key: &str, known: &[&str]) -> String {
-    let value = printable(value);
-    match nearest(&value, known) {
-        Some(near) => format!("`{value}` is no `{key}`: did you mean `{near}`?"),
-        None => format!("`{value}` is no `{key}`: there are {}", known.join(", ")),
-    }
-}
-
-type Versions = Vec<&'static SupportedProtocolVersion>;
-
-fn versions(
-    least: Option<Text>,
-    most: Option<Text>,
-    surroundings: &mut Surroundings<'_>,
-) -> Result<Versions, Fault> {
-    let position = |written: &Option<Text>, key, default| match written {
-        None => Ok(default),
-        Some(text) => {
-            one_of(text, key, &VERSIONS)?;
-            let position = VERSIONS.iter().position(|(name, _)| *name == text.value);
-            Ok(position.unwrap_or(default))
-        }
-    };
-    let low = position(&least, "min_version", 2)?;
-    let high = position(&most, "max_version", 3)?;
-    let names = [VERSIONS[low].0, VERSIONS[high].0];
-    let spoken: Versions = VERSIONS
-        .get(low..=high)
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|(_, version)| *version)
-        .collect();
-    if spoken.is_empty() {
-        let message = if low > high {
-            format!("min_version {} is above max_version {}", names[0], names[1])
-        } else {
-            format!(
-                "max_version {} is not spoken here, only TLS12 and TLS13 are",
-                names[1]
-            )
-        };
-        return Err(Fault::at(
-            most.or(least).and_then(|text| place(text.referenced)),
-            message,
-        ));
-    }
-    if VERSIONS[low].1.is_none() {
-        surroundings.warnings.push(format!(
-            "min_version {} is taken for TLS12: nothing below is spoken here",
-            names[0]
-        ));
-    }
-    Ok(spoken)
-}
-
-/// The suites of TLS 1.2 that are named, in their order.
-fn suites_of(
-    list: Vec<Text>,
-    surroundings: &mut Surroundings<'_>,
-) -> Result<Vec<SupportedCipherSuite>, Fault> {
-    let ours: Vec<(String, SupportedCipherSuite)> = ring::ALL_CIPHER_SUITES
-        .iter()
-        .filter(|suite| suite.tls13().is_none())
-        .map(|suite| (format!("{:?}", suite.suite()), *suite))
-        .collect();
-    let mut chosen = Vec::new();
-    for text in list {
-        let name = text.value.as_str();
-        if let Some((_, suite)) = ours.iter().find(|(ours, _)| ours == name) {
-            chosen.push(*suite);
-        } else if WITH_CBC.contains(&name) {
-            surroundings.warnings.push(format!(
-                "cipher suite {name} is left out: CBC is not spoken here"
-            ));
-        } else if !OF_TLS13.contains(&name) {
-            let known: Vec<&str> = ours.iter().map(|(name, _)| name.as_str()).collect();
-            let message = unknown(name, "cipher_suites", &known);
-            return Err(Fault::at(place(text.referenced), message));
-        }
-    }
-    Ok(chosen)
-}
-
-/// The groups that are named, in their order.
-fn groups_of(
-    list: Vec<Text>,
-    surroundings: &mut Surroundings<'_>,
-) -> Result<Vec<&'static dyn SupportedKxGroup>, Fault> {
-    let ours: [(&str, Option<&'static dyn SupportedKxGroup>); 4] = [
-        ("CurveP256", Some(kx_group::SECP256R1)),
-        ("CurveP384", Some(kx_group::SECP384R1)),
-        ("CurveP521", None),
-        ("X25519", Some(kx_group::X25519)),
-    ];
-    let mut chosen = Vec::new();
-    for text in list {
-        match one_of(&text, "curve_preferences", &ours)? {
-            Some(group) => chosen.push(group),
-            None => surroundings
-                .warnings
-                .push("curve CurveP521 is left out: it is not spoken here".to_owned()),
-        }
-    }
-    Ok(chosen)
-}
-
-/// The cryptography for what was chosen, and the versions that it allows for.
-fn provider(
-    mut versions: Versions,
-    suites: Option<Vec<SupportedCipherSuite>>,
-    groups: Option<Vec<&'static dyn SupportedKxGroup>>,
-    surroundings: &mut Surroundings<'_>,
-) -> Result<(Arc<CryptoProvider>, Versions), &'static str> {
-    let mut provider = ring::default_provider();
-    if let Some(mut chosen) = suites {
-        if chosen.is_empty() {
-            versions.retain(|version| version.version != TLS12.version);
-            if versions.is_empty() {
-                return Err("none of the `cipher_suites` is spoken here, so TLS12 cannot be");
-            }
-            surroundings
-                .warnings
-                .push("TLS12 is not spoken: none of its `cipher_suites` is left".to_owned());
-        }
-        chosen.extend(
-            ring::ALL_CIPHER_SUITES
-                .iter()
-                .filter(|suite| suite.tls13().is_some()),
-        );
-        provider.cipher_suites = chosen;
-    }
-    if let Some(chosen) = groups {
-        if chosen.is_empty() {
-            return Err("none of the `curve_preferences` is spoken here");
-        }
-        provider.kx_groups = chosen;
-    }
-    Ok((Arc::new(provider), versions))
 }

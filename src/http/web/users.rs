@@ -4,8 +4,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,10 +15,10 @@ use bcrypt::HashParts;
 use hmac::{Hmac, KeyInit, Mac};
 use hyper::header::HeaderValue;
 use sha2::Sha256;
-use tokio::sync::Semaphore;
 
 use super::Fault;
 use super::file::{Text, place};
+use super::hashing::Hashing;
 use crate::roster::printable;
 
 /// What is hashed for users that are unknown, at the cost that the known ones have. Nobody's password
@@ -26,9 +28,13 @@ const NOBODY: &str = "JSe3iuVZ1Yw0b0dpPCtTKOXJ8VtQ4ZpzYzLbC7fMZbq7bNvYQwG5K";
 /// A hash of this cost takes some seconds, which is longer than a scrape may take.
 const SLOW_COST: u32 = 15;
 
-/// How many passwords may wait to be hashed. Each takes tens of milliseconds of a processor, so whoever
-/// tries many out must not make others wait for them all.
-const MAX_WAITING: usize = 32;
+/// The costs that bcrypt has, and the highest that is taken: each step doubles the time, and the next takes
+/// minutes, for wrong passwords too.
+const COSTS: RangeInclusive<u32> = 4..=31;
+const HIGHEST_COST: u32 = 20;
+
+/// What begins hashes that an old implementation made, which misread letters beyond ASCII.
+const OLD_KIND: &str = "$2x$";
 
 type Digest = [u8; 32];
 
@@ -75,16 +81,6 @@ impl Verdict {
     }
 }
 
-/// Compares a password with a hash, for as long as that takes.
-pub(super) type Compare = dyn Fn(&[u8], &str) -> bool + Send + Sync;
-
-/// Where passwords are hashed: a few at a time, since each takes a processor.
-pub(super) struct Hashing {
-    compare: Arc<Compare>,
-    places: Arc<Semaphore>,
-    waiting: Semaphore,
-}
-
 impl Users {
     /// The users of a config file, and what deserves a second look. `key` is secret and random.
     pub(super) fn new(
@@ -100,18 +96,17 @@ impl Users {
                 let message = format!("user `{shown}`: a name cannot have a colon");
                 return Err(Fault::at(place(hash.referenced), message));
             }
-            let cost = HashParts::from_str(&hash.value)
-                .ok()
-                .map(|parts| parts.get_cost());
-            let Some(cost) = cost.filter(|cost| (4..=31).contains(cost)) else {
-                let message = format!(
-                    "user `{shown}` has no bcrypt hash of a password: make one with `htpasswd -nBC 10 {shown}`"
-                );
-                return Err(Fault::at(place(hash.referenced), message));
-            };
+            let cost = cost(&shown, &hash.value)
+                .map_err(|message| Fault::at(place(hash.referenced), message))?;
             if cost >= SLOW_COST {
                 warnings.push(format!(
                     "the password of user `{shown}` has the bcrypt cost {cost}: checking it takes seconds"
+                ));
+            }
+            if hash.value.starts_with(OLD_KIND) {
+                warnings.push(format!(
+                    "the hash of user `{shown}` is of the old kind `{OLD_KIND}`: a password with other letters \
+                     than ASCII is not recognized"
                 ));
             }
             lowest_cost = lowest_cost.min(cost);
@@ -135,8 +130,13 @@ impl Users {
         }))
     }
 
-    /// Judges the value of an `Authorization` header.
-    pub(super) async fn judge(&self, header: Option<&HeaderValue>, hashing: &Hashing) -> Verdict {
+    /// Judges the value of an `Authorization` header that comes from the address `client`.
+    pub(super) async fn judge(
+        &self,
+        header: Option<&HeaderValue>,
+        client: Option<IpAddr>,
+        hashing: &Hashing,
+    ) -> Verdict {
         let Some((name, password)) = header.and_then(credentials) else {
             return Verdict::Missing;
         };
@@ -145,23 +145,18 @@ impl Users {
         if user.is_some_and(|user| *user.right() == Some(given)) {
             return Verdict::Remembered;
         }
-        let Ok(_waiting) = hashing.waiting.try_acquire() else {
+        let Some(turn) = hashing.turn(client, &name).await else {
             return Verdict::Busy;
         };
-        let place = Arc::clone(&hashing.places).acquire_owned().await;
         // Whoever was before may have brought the same.
         if user.is_some_and(|user| *user.right() == Some(given)) {
             return Verdict::Remembered;
         }
         let hash = user.map_or(&self.nobody, |user| &user.hash).clone();
-        let compare = Arc::clone(&hashing.compare);
-        let compared = tokio::task::spawn_blocking(move || {
-            // Held to the end, also where the client has gone.
-            let _place = place;
-            compare(&password, &hash)
-        });
-        match (user, compared.await) {
-            (Some(user), Ok(true)) => {
+        // The place is kept until all who wait with the same password are remembered.
+        let (is_right, _place) = turn.compare(password, hash, user.is_some()).await;
+        match user {
+            Some(user) if is_right => {
                 *user.right() = Some(given);
                 Verdict::Accepted
             }
@@ -182,28 +177,19 @@ impl fmt::Debug for Users {
     }
 }
 
-impl Hashing {
-    /// Passwords are compared by `compare`, as many at a time as `processors` allow while something else
-    /// goes on.
-    pub(super) fn new(compare: Arc<Compare>, processors: usize) -> Self {
-        Self {
-            compare,
-            places: Arc::new(Semaphore::new((processors / 2).max(1))),
-            waiting: Semaphore::new(MAX_WAITING),
-        }
-    }
-
-    /// With bcrypt.
-    pub(super) fn bcrypt() -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let compare = |password: &[u8], hash: &str| bcrypt::verify(password, hash).unwrap_or(false);
-        Self::new(Arc::new(compare), processors)
-    }
-}
-
-impl fmt::Debug for Hashing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hashing")
+/// The cost of a hash, if passwords can be compared with it.
+fn cost(user: &str, hash: &str) -> Result<u32, String> {
+    let parts = HashParts::from_str(hash).ok();
+    let cost = parts.map(|parts| parts.get_cost());
+    match cost.filter(|cost| COSTS.contains(cost)) {
+        None => Err(format!(
+            "user `{user}` has no bcrypt hash of a password: make one with `htpasswd -nBC 10 {user}`"
+        )),
+        Some(cost) if cost > HIGHEST_COST => Err(format!(
+            "the password of user `{user}` has the bcrypt cost {cost}, and at most {HIGHEST_COST} is taken, since \
+             checking it would take minutes: make another hash with `htpasswd -nBC 10 {user}`"
+        )),
+        Some(cost) => Ok(cost),
     }
 }
 
@@ -233,10 +219,11 @@ fn digest(key: &Digest, parts: &[&[u8]]) -> Digest {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::mpsc;
+    use std::sync::{Arc, mpsc};
 
     use futures_util::future::join_all;
 
+    use super::super::hashing::MAX_PRESENT;
     use super::*;
 
     /// Users with their bcrypt hashes.
@@ -268,7 +255,9 @@ mod tests {
         let hashing = Hashing::new(Arc::new(compare), 2);
         let users = users(&[("alice", ALICE), ("bob", BOB)]);
         let judge = async |name, password| {
-            let verdict = users.judge(Some(&header(name, password)), &hashing).await;
+            let verdict = users
+                .judge(Some(&header(name, password)), None, &hashing)
+                .await;
             (verdict, hashed.try_iter().collect::<Vec<String>>())
         };
         assert_eq!(
@@ -315,7 +304,7 @@ mod tests {
         let hashing = Hashing::new(Arc::new(compare), 4);
         let users = users(&[("alice", ALICE)]);
         let header = header("alice", "wrong");
-        let tries = (0..MAX_WAITING + 10).map(|_| users.judge(Some(&header), &hashing));
+        let tries = (0..MAX_PRESENT + 10).map(|_| users.judge(Some(&header), None, &hashing));
         let release = async {
             // All others have been looked at before this is.
             drop(go_on);
@@ -330,25 +319,25 @@ mod tests {
                 .filter(|verdict| **verdict == wanted)
                 .count()
         };
-        assert_eq!((of(Verdict::Refused), of(Verdict::Busy)), (MAX_WAITING, 10));
+        assert_eq!((of(Verdict::Refused), of(Verdict::Busy)), (MAX_PRESENT, 10));
         assert!(most.load(Ordering::SeqCst) <= 2);
         assert_eq!(now.load(Ordering::SeqCst), 0);
     }
 
     #[tokio::test]
-    async fn a_burst_of_one_new_user_is_hashed_once_each_processor() {
+    async fn a_burst_of_one_new_user_is_hashed_once_each_place() {
         let runs = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&runs);
         let compare = move |_: &[u8], _: &str| counted.fetch_add(1, Ordering::SeqCst) < usize::MAX;
         let hashing = Hashing::new(Arc::new(compare), 2);
         let users = users(&[("alice", ALICE)]);
         let header = header("alice", "right");
-        let verdicts = join_all((0..20).map(|_| users.judge(Some(&header), &hashing))).await;
-        assert_eq!(runs.load(Ordering::SeqCst), 1);
+        let verdicts = join_all((0..20).map(|_| users.judge(Some(&header), None, &hashing))).await;
+        assert_eq!(runs.load(Ordering::SeqCst), 2);
         let remembered = verdicts
             .iter()
             .filter(|verdict| **verdict == Verdict::Remembered);
-        assert_eq!(remembered.count(), 19);
+        assert_eq!(remembered.count(), 18);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::harness::{Exporter, Scene, exchange};
 /// The status of the answer to a GET, and the detail of a problem.
 async fn told(exporter: &Exporter, target: &[u8]) -> (String, String) {
     let target: String = target.iter().map(|byte| char::from(*byte)).collect();
-    let request = format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     let (head, body) = exchange(exporter.address(), &request).await;
     let status = head.split(' ').nth(1).unwrap().to_owned();
     let problem: Value = serde_json::from_slice(&body).unwrap_or_default();

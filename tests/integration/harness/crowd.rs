@@ -26,10 +26,10 @@ pub enum Kind {
 
 const KINDS: [Kind; 4] = [Kind::HalfOpen, Kind::Silent, Kind::Dripping, Kind::Idle];
 
-const BEGINNING: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Filler: ";
+const BEGINNING: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Filler: ";
 /// That of a handshake of 16 KB.
 const TLS_BEGINNING: &[u8] = b"\x16\x03\x01\x3f\xff\x01\x00\x3f\xfb\x03\x03";
-const REQUEST: &[u8] = b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n";
+const REQUEST: &[u8] = b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n";
 /// Between two bytes of a client that drips.
 const DRIP: Duration = Duration::from_millis(200);
 

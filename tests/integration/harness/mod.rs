@@ -243,8 +243,9 @@ pub async fn request(
     path: &str,
     headers: &str,
 ) -> (String, Vec<u8>) {
-    let request =
-        format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n"
+    );
     exchange(address, &request).await
 }
 

@@ -3,6 +3,7 @@
 
 mod pki;
 mod sockets;
+mod strangers;
 
 use std::process::{Output, Stdio};
 use std::sync::Arc;
@@ -52,7 +53,12 @@ pub async fn curl(scene: &Scene, arguments: &[&str]) -> String {
 
 /// A line of `basic_auth_users`, as htpasswd makes it.
 async fn htpasswd(scene: &Scene, user: &str, password: &str) -> String {
-    let output = tool(scene, "htpasswd", &["-niBC", "5", user], password).await;
+    hashed(scene, "5", user, password).await
+}
+
+/// The same with another cost.
+async fn hashed(scene: &Scene, cost: &str, user: &str, password: &str) -> String {
+    let output = tool(scene, "htpasswd", &["-niBC", cost, user], password).await;
     let line = String::from_utf8(output.stdout).unwrap();
     format!("  {}\n", line.trim().replace(':', ": "))
 }

@@ -91,6 +91,10 @@ async fn the_sockets_of_systemd_are_served_and_stay() {
     .await;
     let url = format!("http://127.0.0.1:{port}/-/healthy");
     assert_eq!(curl(&scene, &[&url]).await, "200");
+    let evil = [&url, "-H", "Host: evil.example"];
+    assert_eq!(curl(&scene, &evil).await, "421");
+    let by_socket = [&by_socket[..], &evil[1..]].concat();
+    assert_eq!(curl(&scene, &by_socket).await, "200");
     let pid = child.id().unwrap().to_string();
     tool(&scene, "kill", &[&pid], "").await;
     child.wait().await.unwrap();

@@ -206,7 +206,15 @@ fn forecast(life: &mut Life, period: &Period, limit: f64, sight: &Sight<'_>) {
 /// What fires in a period that is not the current one any more is over when all is known and it has
 /// fired for a day, at the latest after a week.
 fn end_of_period(life: &mut Life, period: &Period, ended: Ended, sight: &Sight<'_>) {
-    if !sight.agrees || life.fires == Fires::No && !life.has_ended {
+    if life.fires == Fires::No && !life.has_ended {
+        return;
+    }
+    let may_be_past = sight.now - ended.seen >= TimeDelta::days(7);
+    if !sight.agrees {
+        if may_be_past {
+            // A hook that is new is not told of it.
+            life.may_be_either(sight, "its period is past");
+        }
         return;
     }
     let has_fired = sight.now - life.since >= TimeDelta::hours(24);
@@ -221,9 +229,7 @@ fn end_of_period(life: &mut Life, period: &Period, ended: Ended, sight: &Sight<'
     {
         life.set(Fires::No, sight.now, "its period is over");
         life.has_ended = true;
-    } else if period.sum.missing == 0 && may_have_fired
-        || sight.now - ended.seen >= TimeDelta::days(7)
-    {
+    } else if period.sum.missing == 0 && may_have_fired || may_be_past {
         life.may_be_either(sight, "its period may be over");
         life.may_have_ended = true;
         if has_fired_long && period.sum.perhaps_missing == 0 {

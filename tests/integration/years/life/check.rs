@@ -20,6 +20,8 @@ const LONGEST_WAIT: TimeDelta = TimeDelta::hours(27);
 struct Queued {
     fires: bool,
     created: DateTime<Utc>,
+    /// Whether it is not tried any more.
+    is_given_up: bool,
     /// When its episode began.
     started: DateTime<Utc>,
     title: String,
@@ -66,7 +68,12 @@ impl Scene {
                 let queued = queued.get(&(hook.target.clone(), key.to_owned()));
                 let word = floor.word(&hook.target, key);
                 match (queued, word) {
-                    (Some(queued), Some(word)) if word.created > queued.created => Some(word.fires),
+                    (Some(queued), Some(word))
+                        if word.created > queued.created
+                            || queued.is_given_up && word.created == queued.created =>
+                    {
+                        Some(word.fires)
+                    }
                     (Some(queued), _) => Some(queued.fires),
                     (None, word) => word.map(|word| word.fires),
                 }
@@ -154,6 +161,7 @@ impl Scene {
                     .or_insert(Queued {
                         fires: notice.status == Status::Firing,
                         created: record.delivery.created,
+                        is_given_up: record.state == DeliveryState::GivenUp,
                         started: notice.started_at,
                         title: notice.title,
                     });

@@ -195,13 +195,14 @@ fn days(
     let is_known_late = |day: &Day| {
         // Its own end is midnight; what comes before the next one is not late.
         let age = today.since(*day);
-        (2..=7).contains(&age)
+        (2..=7).contains(&age) && *day >= watched
     };
     let news = known
         .news
         .iter()
         .copied()
-        .filter(|day| (watched..newest).contains(day));
+        // The day before the first one that it was watched on may count.
+        .filter(|day| (watched.previous()..newest).contains(day));
     let late: Vec<Day> = news.filter(|day| judge(*day) == Some(Fires::Yes)).collect();
     if !known.news.is_empty() && life.late_until.is_some() && life.fires == Fires::Yes {
         life.may_be_either(sight, "a newer day is known");
