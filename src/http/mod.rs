@@ -3,9 +3,11 @@
 mod address;
 mod api;
 mod connections;
+mod gate;
 mod lifecycle;
 mod listener;
 mod pages;
+mod parts;
 mod problem;
 mod readiness;
 mod request;
@@ -15,7 +17,7 @@ mod socket;
 pub mod web;
 
 pub use address::{Address, AddressError};
-pub use api::Gate;
+pub use gate::Gate;
 pub use lifecycle::{Lifecycle, Reloaded};
 pub use listener::{Limits, serve};
 pub use readiness::{Latch, Readiness};
