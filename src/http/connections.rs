@@ -9,6 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::Telemetry;
 
+/// A long answer may take a second more for as many bytes as this. Slower clients do not get to its end.
+const LEAST_RATE: u32 = 32 * 1024;
+
 /// The table of open connections.
 #[derive(Debug)]
 pub(super) struct Connections {
@@ -204,11 +207,29 @@ impl Slot {
         self.evicted.cancelled().await;
     }
 
+    /// So much more of a long answer goes to the client, which gives it time to take it; the time in which it was
+    /// made is not the client's.
+    fn sends(&self, bytes: usize, made_in: Duration) {
+        let now = crate::clock::instant();
+        let seconds = bytes as f64 / f64::from(LEAST_RATE);
+        let more = made_in + Duration::from_secs_f64(seconds);
+        if let Some(entry) = self.connections.table().open.get_mut(&self.number) {
+            entry.since = (entry.since + more).min(now);
+        }
+    }
+
     fn enter(&self, phase: Phase) {
         let now = crate::clock::instant();
         if let Some(entry) = self.connections.table().open.get_mut(&self.number) {
             (entry.phase, entry.since) = (phase, now);
         }
+    }
+}
+
+impl Answering {
+    /// So much more of a long answer goes to the client, made in that time.
+    pub(super) fn sends(&self, bytes: usize, made_in: Duration) {
+        self.0.sends(bytes, made_in);
     }
 }
 
@@ -325,6 +346,33 @@ mod tests {
         connections.evict_late(next, hour, limit);
         assert!(is_open(&waiting) && !is_open(&slow));
         assert_eq!(connections.telemetry.http_connections_evicted.get(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_answer_may_take_as_long_as_its_client_takes_of_it() {
+        let connections = Connections::new(8, Telemetry::new());
+        let (hour, limit) = (Duration::from_secs(3600), Duration::from_secs(60));
+        let [steady, slow, silent, patient] = [(); 4].map(|()| connections.open(instant()));
+        let all = [&steady, &slow, &silent, &patient];
+        let marks = all.map(|slot| slot.answering());
+        let second = LEAST_RATE as usize;
+        let mut open = Vec::new();
+        for _ in 0..30 {
+            tokio::time::advance(Duration::from_secs(10)).await;
+            marks[0].sends(10 * second, Duration::ZERO);
+            marks[1].sends(5 * second, Duration::ZERO);
+            // What takes long to be made costs the client nothing.
+            marks[3].sends(second, Duration::from_secs(9));
+            connections.evict_late(instant(), hour, limit);
+            open.push(all.map(|slot| is_open(slot)));
+        }
+        let ended = |place: usize| open.iter().take_while(|open| open[place]).count() * 10;
+        // Half of the time that the slow one needs is given to it anew.
+        assert_eq!([0, 1, 2, 3].map(ended), [300, 110, 50, 300]);
+        // More than there is to catch up with is no credit for later.
+        marks[0].sends(3600 * second, Duration::ZERO);
+        connections.evict_late(instant() + limit, hour, limit);
+        assert!(!is_open(&steady));
     }
 
     #[test]

@@ -3,9 +3,10 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use rustls::server::Acceptor;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -27,6 +28,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connections::{Answering, Connections, Slot};
 use super::origin::Arrival;
+use super::parts::BrokenOff;
 use super::response::Content;
 use super::routes::{State, refuse, respond, start_counting, turn_away};
 use super::socket::{Listener, Socket};
@@ -61,7 +63,7 @@ pub struct Limits {
     /// Time to send a whole request head, the handshake of TLS included, and to stay idle between
     /// requests.
     pub header_timeout: Duration,
-    /// Time to take a whole response.
+    /// Time to take a whole response; of a long one, to take the next of it.
     pub write_timeout: Duration,
     /// Time for responses under way when the server stops.
     pub drain_timeout: Duration,
@@ -81,6 +83,9 @@ impl Default for Limits {
 /// Where there is no room left, so many connections are accepted before a pause: some 2,000 a second.
 const CROWD_AT_ONCE: u32 = 4;
 const CROWD_PAUSE: Duration = Duration::from_millis(1);
+
+/// What requests come by.
+type Stream = Either<Socket, TlsStream<Socket>>;
 
 /// What every connection needs.
 struct Server {
@@ -280,35 +285,56 @@ async fn shake_hands(
 async fn answer_requests(
     server: &Server,
     slot: &Arc<Slot>,
-    stream: impl AsyncRead + AsyncWrite + Unpin,
+    stream: Stream,
     arrival: &Arrival,
     began_with: &Protection,
 ) {
+    let unfinished = Arc::new(AtomicBool::new(false));
     let service = service_fn(|request: Request<Incoming>| {
-        let answering = slot.answering();
+        let (answering, unfinished) = (slot.answering(), Arc::clone(&unfinished));
         async move {
             let response = protect_and_respond(server, &request, arrival, began_with).await;
             Ok::<Response<Answer>, Infallible>(response.map(|content| Answer {
                 content,
-                _answering: answering,
+                answering,
+                wanted: None,
+                unfinished,
             }))
         }
     });
     // Heads that do not come are given up with their connection, by the table that keeps them all.
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    tokio::select! {
-        result = connection.as_mut() => return log(result),
-        () = slot.evicted() => return,
-        () = server.shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
+    let ended = async {
+        tokio::select! {
+            result = &mut connection => return log(result),
+            () = slot.evicted() => return,
+            () = server.shutdown.cancelled() => Pin::new(&mut connection).graceful_shutdown(),
+        }
+        tokio::select! {
+            result = &mut connection => log(result),
+            () = slot.evicted() => {}
+        }
+    };
+    ended.await;
+    if unfinished.load(Ordering::Relaxed) {
+        reset(connection.into_parts().io.inner());
     }
-    tokio::select! {
-        result = connection => log(result),
-        () = slot.evicted() => {}
+}
+
+/// Has a connection end in an error for its client when it is dropped: one that speaks HTTP/1.0 takes the plain end of
+/// a connection for the end of the answer.
+fn reset(stream: &Stream) {
+    let socket = match stream {
+        Either::Left(socket) => socket,
+        Either::Right(stream) => stream.get_ref().0,
+    };
+    if let Either::Left(socket) = socket {
+        // Whoever has gone has seen enough.
+        let _ = socket.set_zero_linger();
     }
 }
 
@@ -354,26 +380,40 @@ fn log(result: hyper::Result<()>) {
 /// The content of a response, which marks its connection as answering while it is being sent.
 struct Answer {
     content: Content,
-    _answering: Answering,
+    answering: Answering,
+    /// Since when the next frame is wanted.
+    wanted: Option<Instant>,
+    /// Says while a long answer is being sent that not all of it is.
+    unfinished: Arc<AtomicBool>,
 }
 
 impl Body for Answer {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BrokenOff;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.content.next().map(|bytes| Ok(Frame::data(bytes))))
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        let wanted = *self.wanted.get_or_insert_with(instant);
+        let part = ready!(self.content.poll_next(context));
+        self.wanted = None;
+        if self.content.length().is_none() {
+            self.unfinished.store(part.is_some(), Ordering::Relaxed);
+            if let Some(Ok(bytes)) = &part {
+                self.answering.sends(bytes.len(), wanted.elapsed());
+            }
+        }
+        Poll::Ready(part.map(|part| part.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.content.length() == 0
+        self.content.length() == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.content.length())
+        let length = self.content.length();
+        length.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 

@@ -1,10 +1,12 @@
 //! How responses are made, and what all of them have in common.
 
 use std::io::Write;
+use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures_util::stream::{self, StreamExt};
 use hyper::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
     CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, REFERRER_POLICY,
@@ -13,8 +15,9 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use tokio::sync::OwnedSemaphorePermit;
 
+use super::gate::Place;
+use super::parts::{self, BrokenOff, Parts, Sending, on_blocking_thread};
 use super::problem::Problem;
 use super::request::joined;
 use crate::exposition::{Encoding, Frames};
@@ -24,6 +27,9 @@ const WORTH_COMPRESSING: usize = 1400;
 
 /// The most bytes of a text that are handed over at once.
 const FRAME: usize = 64 * 1024;
+
+/// A text up to this size is sent whole, with its length and a tag, also if it is made in parts.
+const WHOLE: usize = 256 * 1024;
 
 /// Nothing but the response itself: no script, no style, no image, no frame, no form.
 const CONTENT_SECURITY: &str =
@@ -41,38 +47,42 @@ const SECURITY: [(HeaderName, &str); 4] = [
 /// A response on its way to be [finished](finish).
 pub(super) type Reply = Response<Content>;
 
-/// The content of a response, in frames whose total length is known.
+/// The content of a response, in frames.
 pub(super) struct Content {
     source: Source,
-    /// Says that it is being sent, until it is dropped.
-    permit: Option<OwnedSemaphorePermit>,
+    /// Its place among those that are made and sent, until it is dropped.
+    place: Option<Place>,
 }
 
 enum Source {
     Text(Bytes),
     Metrics(Frames),
+    /// Parts that nobody has begun to send.
+    Parts(Parts),
+    Sending(Sending),
 }
 
 impl Content {
     /// A text.
     pub(super) fn text(text: Bytes) -> Self {
-        Self {
-            source: Source::Text(text),
-            permit: None,
-        }
+        Self::of(Source::Text(text))
     }
 
     /// The metrics.
     pub(super) fn metrics(frames: Frames) -> Self {
+        Self::of(Source::Metrics(frames))
+    }
+
+    fn of(source: Source) -> Self {
         Self {
-            source: Source::Metrics(frames),
-            permit: None,
+            source,
+            place: None,
         }
     }
 
-    /// Keeps `permit` until the last frame is taken.
-    pub(super) fn hold(&mut self, permit: OwnedSemaphorePermit) {
-        self.permit = Some(permit);
+    /// Keeps `place` until the last frame is taken.
+    pub(super) fn hold(&mut self, place: Place) {
+        self.place = Some(place);
     }
 
     /// Has nothing left to send.
@@ -80,24 +90,37 @@ impl Content {
         self.source = Source::Text(Bytes::new());
     }
 
-    /// How many bytes are left.
-    pub(super) fn length(&self) -> u64 {
+    /// How many bytes are left; none if that is not known before they are made.
+    pub(super) fn length(&self) -> Option<u64> {
         match &self.source {
-            Source::Text(text) => text.len() as u64,
-            Source::Metrics(frames) => frames.length(),
+            Source::Text(text) => Some(text.len() as u64),
+            Source::Metrics(frames) => Some(frames.length()),
+            Source::Parts(_) | Source::Sending(_) => None,
         }
     }
 
     /// The next of them.
-    pub(super) fn next(&mut self) -> Option<Bytes> {
-        match &mut self.source {
-            // In parts, so that it is not done with before most of it is sent.
+    pub(super) fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BrokenOff>>> {
+        let frame = match &mut self.source {
+            // In frames, so that it is not done with before most of it is sent.
             Source::Text(text) => {
-                let part = text.split_to(text.len().min(FRAME));
-                Some(part).filter(|part| !part.is_empty())
+                let frame = text.split_to(text.len().min(FRAME));
+                Some(frame).filter(|frame| !frame.is_empty())
             }
             Source::Metrics(frames) => frames.next(),
-        }
+            Source::Sending(sending) => return sending.poll_next_unpin(context),
+            Source::Parts(_) => unreachable!("a reply is finished before it is sent"),
+        };
+        Poll::Ready(frame.map(Ok))
+    }
+
+    /// The next of them.
+    #[cfg(test)]
+    pub(super) async fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
+        std::future::poll_fn(|context| self.poll_next(context)).await
     }
 }
 
@@ -131,9 +154,22 @@ pub(super) fn json_text(text: &'static str) -> Reply {
     revalidated(of_type("application/json", text.into()))
 }
 
-/// Lines of CSV, the first of which names the columns.
-pub(super) fn csv(lines: String) -> Reply {
-    revalidated(of_type("text/csv; charset=utf-8", lines.into()))
+/// A text that is made in parts, which a client may keep if it is short: then it has a tag. A long one is made while
+/// it is sent.
+///
+/// # Errors
+/// The problem with one of its first parts.
+pub(super) async fn in_parts(media_type: &'static str, mut parts: Parts) -> Result<Reply, Problem> {
+    let mut begun = BytesMut::new();
+    while begun.len() <= WHOLE {
+        let Some(part) = parts.next().await else {
+            return Ok(revalidated(of_type(media_type, begun.freeze())));
+        };
+        begun.extend_from_slice(&part?);
+    }
+    let begun = stream::iter([Ok(begun.freeze())]);
+    let parts = Source::Parts(Box::pin(begun.chain(parts)));
+    Ok(revalidated(typed(media_type, Content::of(parts))))
 }
 
 /// A problem, with the path that it is of.
@@ -156,7 +192,11 @@ pub(super) fn set(reply: &mut Reply, name: HeaderName, value: &'static str) {
 
 /// A text of that media type.
 pub(super) fn of_type(media_type: &'static str, text: Bytes) -> Reply {
-    let mut reply = Response::new(Content::text(text));
+    typed(media_type, Content::text(text))
+}
+
+fn typed(media_type: &'static str, content: Content) -> Reply {
+    let mut reply = Response::new(content);
     set(&mut reply, CONTENT_TYPE, media_type);
     reply
 }
@@ -177,27 +217,47 @@ fn to_json(value: &impl Serialize) -> Bytes {
 /// Makes a reply ready to be sent: a text that the client has already is not sent again, a long one is
 /// compressed if the client takes that, and the headers that all responses have are set.
 pub(super) async fn finish(mut reply: Reply, asked: &HeaderMap) -> Reply {
-    if let Source::Text(text) = &reply.body().source {
-        let wish = Wish {
-            text: text.clone(),
-            known_tags: may_be_kept(&reply).then(|| joined(asked, &IF_NONE_MATCH)),
-            encoding: Encoding::negotiate(&joined(asked, &ACCEPT_ENCODING)),
-        };
-        let is_long = text.len() >= WORTH_COMPRESSING;
-        let granted = if is_long {
-            on_blocking_thread(move || wish.granted()).await
-        } else {
-            wish.granted()
-        };
-        if is_long {
-            let vary = HeaderValue::from_static("Accept-Encoding");
-            reply.headers_mut().append(VARY, vary);
+    let encoding = Encoding::negotiate(&joined(asked, &ACCEPT_ENCODING));
+    let varies = match std::mem::replace(&mut reply.body_mut().source, Source::Text(Bytes::new())) {
+        Source::Text(text) => {
+            let is_long = text.len() >= WORTH_COMPRESSING;
+            let wish = Wish {
+                text,
+                known_tags: may_be_kept(&reply).then(|| joined(asked, &IF_NONE_MATCH)),
+                encoding,
+            };
+            let granted = if is_long {
+                on_blocking_thread(move || wish.granted()).await
+            } else {
+                wish.granted()
+            };
+            granted.apply(&mut reply);
+            is_long
         }
-        granted.apply(&mut reply);
+        Source::Parts(parts) => {
+            if encoding == Encoding::Gzip {
+                set(&mut reply, CONTENT_ENCODING, "gzip");
+            }
+            let place = reply.body_mut().place.take();
+            reply.body_mut().source = Source::Sending(parts::sending(parts, encoding, place));
+            true
+        }
+        source @ (Source::Metrics(_) | Source::Sending(_)) => {
+            reply.body_mut().source = source;
+            false
+        }
+    };
+    if varies {
+        let vary = HeaderValue::from_static("Accept-Encoding");
+        reply.headers_mut().append(VARY, vary);
     }
-    if reply.status() != StatusCode::NOT_MODIFIED {
-        let length = reply.body().length().into();
-        reply.headers_mut().insert(CONTENT_LENGTH, length);
+    if let Some(place) = &mut reply.body_mut().place {
+        place.rest();
+    }
+    if reply.status() != StatusCode::NOT_MODIFIED
+        && let Some(length) = reply.body().length()
+    {
+        reply.headers_mut().insert(CONTENT_LENGTH, length.into());
     }
     for (name, value) in SECURITY {
         let value = HeaderValue::from_static(value);
@@ -270,16 +330,6 @@ impl Granted {
     }
 }
 
-/// What `work` comes to, on a thread that may take its time.
-pub(super) async fn on_blocking_thread<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-    }
-}
-
 fn may_be_kept(reply: &Reply) -> bool {
     let caching = reply.headers().get(CACHE_CONTROL);
     reply.status() == StatusCode::OK && caching.is_some_and(|caching| caching != "no-store")
@@ -309,29 +359,59 @@ fn compressed(text: &[u8]) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use tokio::sync::Semaphore;
-
     use super::*;
+    use crate::http::gate::{Gate, Weight};
 
     #[tokio::test]
-    async fn a_permit_is_held_until_the_content_is_sent() {
-        let permits = Arc::new(Semaphore::new(1));
+    async fn a_place_is_held_until_the_content_is_sent() {
+        let gate = Gate::default();
         let mut reply = json(&"x".repeat(FRAME * 2));
-        let permit = Arc::clone(&permits).try_acquire_owned().unwrap();
-        reply.body_mut().hold(permit);
+        reply
+            .body_mut()
+            .hold(gate.enter(Weight::Page).await.unwrap());
         let mut content = finish(reply, &HeaderMap::new()).await.into_body();
         let (mut bytes, mut frames) = (0, 0);
-        while let Some(frame) = content.next() {
-            assert_eq!(permits.available_permits(), 0);
-            bytes += frame.len();
+        while let Some(frame) = content.next().await {
+            assert_eq!(gate.taken(Weight::Page), 1);
+            bytes += frame.unwrap().len();
             frames += 1;
         }
         // Two quotes and the end of the line.
         assert_eq!((bytes, frames), (FRAME * 2 + 3, 3));
         drop(content);
-        assert_eq!(permits.available_permits(), 1);
+        assert_eq!(gate.taken(Weight::Page), 0);
+    }
+
+    #[tokio::test]
+    async fn a_text_in_parts_is_whole_if_it_is_short_and_otherwise_made_as_it_is_sent() {
+        let parts = |number: usize| -> Parts {
+            let part = |_| Ok(Bytes::from(vec![b'x'; FRAME]));
+            Box::pin(stream::iter(0..number).map(part))
+        };
+        for (number, is_whole) in [(0, true), (4, true), (5, false), (9, false)] {
+            let reply = in_parts("text/csv", parts(number)).await.unwrap();
+            let reply = finish(reply, &HeaderMap::new()).await;
+            let has = |name| reply.headers().contains_key(name);
+            assert_eq!(
+                (has(ETAG), has(CONTENT_LENGTH)),
+                (is_whole, is_whole),
+                "{number}"
+            );
+            let mut content = reply.into_body();
+            let mut bytes = 0;
+            while let Some(frame) = content.next().await {
+                bytes += frame.unwrap().len();
+            }
+            assert_eq!(bytes, number * FRAME);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_problem_with_the_first_parts_is_told_as_one() {
+        let problem = Problem::new(super::super::problem::Kind::LedgerUnreadable, "it is gone");
+        let parts = [Ok(Bytes::from("begun")), Err(problem.clone())];
+        let told = in_parts("text/csv", Box::pin(stream::iter(parts))).await;
+        assert_eq!(told.err(), Some(problem));
     }
 
     #[test]

@@ -12,7 +12,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use prometheus::IntCounter;
 
-use super::api::{self, Endpoint, Gate};
+use super::api::{self, Endpoint};
+use super::gate::{Gate, Weight};
 use super::host::Host;
 use super::lifecycle::Lifecycle;
 use super::origin::{self, Arrival};
@@ -44,7 +45,7 @@ pub struct State {
     pub telemetry_path: String,
     /// Hosts that are answered to, as the config has them. A reload changes them.
     pub hosts: Arc<ArcSwap<Vec<Host>>>,
-    /// How many requests of the API and for pages are answered at once.
+    /// Bounds how many requests of the API and for pages are answered at once.
     pub gate: Gate,
     /// By which whoever asks over HTTP has the config read again, if that is allowed.
     pub lifecycle: Option<Lifecycle>,
@@ -256,14 +257,17 @@ async fn answer(state: &State, handler: Handler, method: &Method, asked: &Asked<
         Handler::Metrics => metrics(state, asked),
         Handler::Page(sight) => {
             let page = async { Ok(pages::answer(sight, state, asked).await) };
-            admitted(state, page).await.unwrap_or_else(|_| busy())
+            let page = admitted(state, sight.weight(), page).await;
+            page.unwrap_or_else(|_| busy())
         }
         Handler::Healthy => healthy(state),
         Handler::Ready => ready(state),
         Handler::Reload => reload(state).await,
-        Handler::Api(endpoint) => admitted(state, api::answer(endpoint, state, asked))
-            .await
-            .unwrap_or_else(|problem| response::problem(&problem, asked.path)),
+        Handler::Api(endpoint) => {
+            let answer = api::answer(endpoint, state, asked);
+            let answer = admitted(state, endpoint.weight(), answer).await;
+            answer.unwrap_or_else(|problem| response::problem(&problem, asked.path))
+        }
         // Browsers ask for HTML by its name, and programs do not.
         Handler::None
             if !asked.path.starts_with(API)
@@ -275,14 +279,15 @@ async fn answer(state: &State, handler: Handler, method: &Method, asked: &Asked<
     }
 }
 
-/// What `answer` comes to, which is not begun before there is room for it.
+/// Makes `answer` once there is room for one of its weight.
 async fn admitted(
     state: &State,
+    weight: Weight,
     answer: impl Future<Output = Result<Reply, Problem>>,
 ) -> Result<Reply, Problem> {
-    let permit = state.gate.enter().await?;
+    let place = state.gate.enter(weight).await?;
     let mut reply = answer.await?;
-    reply.body_mut().hold(permit);
+    reply.body_mut().hold(place);
     Ok(reply)
 }
 
@@ -430,7 +435,7 @@ mod tests {
 
     // The clock stands still, so that patience is over at once.
     #[tokio::test(start_paused = true)]
-    async fn pages_and_the_api_wait_for_the_same_room_and_probes_do_not() {
+    async fn nothing_waits_for_heavier_answers_and_probes_for_none() {
         let telemetry = Telemetry::new();
         let state = State {
             exposition: Arc::new(Exposition::new(telemetry.clone())),
@@ -453,19 +458,28 @@ mod tests {
                 reply.headers().contains_key(RETRY_AFTER),
             )
         };
-        let mut permits = Vec::new();
-        while let Ok(permit) = state.gate.enter().await {
-            permits.push(permit);
-        }
-        for path in ["/", "/alerts", "/agents/acme/support", "/api/v1/status"] {
-            assert_eq!(status(path).await, (503, true), "{path}");
-        }
-        for path in ["/metrics", "/-/healthy"] {
-            assert_eq!(status(path).await, (200, false), "{path}");
-        }
-        drop(permits);
-        for path in ["/", "/alerts", "/api/v1/status"] {
-            assert_eq!(status(path).await, (200, false), "{path}");
+        let groups = [
+            (Weight::Long, &["/api/v1/usage", "/api/v1/usage.csv"][..]),
+            (
+                Weight::Page,
+                &["/", "/alerts", "/agents/acme/support", "/api/v1/agents"],
+            ),
+            (Weight::Light, &["/api/v1/status", "/api/v1/openapi.json"]),
+        ];
+        for (full, refused) in groups {
+            let mut places = Vec::new();
+            while let Ok(place) = state.gate.enter(full).await {
+                places.push(place);
+            }
+            for path in refused {
+                assert_eq!(status(path).await, (503, true), "{path}");
+            }
+            let others = ["/", "/alerts", "/api/v1/status", "/metrics", "/-/healthy"];
+            for path in others.iter().filter(|path| !refused.contains(path)) {
+                assert_eq!(status(path).await, (200, false), "{path} beside {full:?}");
+            }
+            drop(places);
+            assert_eq!(state.gate.taken(full), 0);
         }
     }
 

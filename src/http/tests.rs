@@ -1,5 +1,6 @@
 //! The server over real sockets, spoken to byte by byte.
 
+mod long;
 mod protection;
 mod replies;
 mod tls;

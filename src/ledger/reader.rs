@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::error::{Fault, LedgerError};
@@ -11,13 +12,16 @@ use super::writer::caught;
 use crate::clock;
 use crate::telemetry::Telemetry;
 
-/// Runs one read at a time, away from the async threads.
+/// Runs one read at a time, away from the async threads, in the order in which they are asked for: a small one never
+/// waits for more than is before it, and those that wait hold no thread.
 #[derive(Debug, Clone)]
 pub(super) struct Reader(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
+    /// Whose turn it is.
+    turn: Arc<Semaphore>,
     /// Gone once the ledger is closed.
     connection: Mutex<Option<Connection>>,
     /// Where its transactions are timed and counted, if anywhere.
@@ -29,6 +33,7 @@ impl Reader {
     pub(super) fn new(path: PathBuf, connection: Connection, telemetry: Option<Telemetry>) -> Self {
         Self(Arc::new(Shared {
             path,
+            turn: Arc::new(Semaphore::new(1)),
             connection: Mutex::new(Some(connection)),
             telemetry,
         }))
@@ -45,10 +50,15 @@ impl Reader {
         W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
         let shared = Arc::clone(&self.0);
+        // It is never closed. Whoever gives up waiting while the read is under way leaves it the turn.
+        let turn = Arc::clone(&shared.turn).acquire_owned().await;
         // The task is never aborted and never panics, so it fails only if the runtime is ending.
-        spawn_blocking(move || shared.read(transaction, work))
-            .await
-            .unwrap_or_else(|_| Err(self.0.closed()))
+        spawn_blocking(move || {
+            let _turn = turn;
+            shared.read(transaction, work)
+        })
+        .await
+        .unwrap_or_else(|_| Err(self.0.closed()))
     }
 
     /// Waits for the read that is under way and lets go of the file.
@@ -105,4 +115,36 @@ fn in_snapshot<T>(
 ) -> Result<T, Fault> {
     let transaction = connection.transaction()?;
     work(&transaction)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn reads_that_wait_for_their_turn_hold_no_thread() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .max_blocking_threads(2)
+            .build()
+            .unwrap();
+        let connection = Connection::open_in_memory().unwrap();
+        let reader = Reader::new(PathBuf::new(), connection, None);
+        let (release, held) = channel::<()>();
+        runtime.block_on(async {
+            let first = reader.run("first", move |_| Ok(held.recv().is_ok()));
+            let second = reader.run("second", |_| Ok(true));
+            let other = async {
+                let other = spawn_blocking(|| ());
+                let done = tokio::time::timeout(Duration::from_secs(30), other).await;
+                done.expect("both threads are taken").unwrap();
+                release.send(()).unwrap();
+            };
+            let (first, second, ()) = tokio::join!(first, second, other);
+            assert!(first.unwrap() && second.unwrap());
+        });
+    }
 }

@@ -110,7 +110,7 @@ pub(super) fn agents(state: &State, asked: &Asked<'_>) -> Result<Reply, Problem>
     let page = Page::of(&query)?;
     let members = state.board.agents(|agents| Arc::clone(&agents.members));
     let members = members.ok_or_else(|| not_ready(state))?;
-    let places = selected(&members, &query)?;
+    let places = selected(members.iter(), &query)?;
     let places_shown = page.part(&places);
     let copied = state.board.agents(|agents| {
         let series = places_shown
@@ -161,13 +161,16 @@ pub(super) fn agent(state: &State, asked: &Asked<'_>) -> Result<Reply, Problem> 
 }
 
 /// Where the agents stand that a query asks for by `account` and `agent`.
-pub(super) fn selected(members: &[Member], query: &Query) -> Result<Vec<usize>, Problem> {
+pub(super) fn selected<'a>(
+    members: impl Iterator<Item = &'a Member>,
+    query: &Query,
+) -> Result<Vec<usize>, Problem> {
     let named = |name| query.all(name).map(str::to_owned).collect();
     let selection = Selection {
         accounts: named("account"),
         agents: named("agent"),
     };
-    let agents: Vec<&Agent> = members.iter().map(|member| &member.agent).collect();
+    let agents: Vec<&Agent> = members.map(|member| &member.agent).collect();
     let places = selection.places(&agents);
     places.map_err(|error| unknown_name(&error))
 }

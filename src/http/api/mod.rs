@@ -4,16 +4,15 @@ mod accounts;
 mod agents;
 mod alerts;
 mod budgets;
-mod gate;
 mod page;
+mod sheet;
 mod status;
 mod usage;
-
-pub use gate::Gate;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use hyper::StatusCode;
 
+use super::gate::Weight;
 use super::problem::{Kind, Problem};
 use super::request::Asked;
 use super::response::{self, Reply};
@@ -60,6 +59,17 @@ impl Endpoint {
             Self::UsageCsv => "api_usage_csv",
             Self::Budgets => "api_budgets",
             Self::Alerts => "api_alerts",
+        }
+    }
+
+    /// How much there is to do for it.
+    pub(super) const fn weight(self) -> Weight {
+        match self {
+            Self::Description | Self::Status => Weight::Light,
+            Self::Accounts | Self::Agents | Self::Agent | Self::Budgets | Self::Alerts => {
+                Weight::Page
+            }
+            Self::Usage | Self::UsageCsv => Weight::Long,
         }
     }
 

@@ -38,6 +38,16 @@ impl Page {
         })
     }
 
+    /// The part that a query asks for of what is not paged: all, unless it says otherwise.
+    pub(super) fn or_all(query: &Query) -> Result<Self, Problem> {
+        let page = Self::of(query)?;
+        let limit = match query.one(LIMIT)? {
+            Some(_) => page.limit,
+            None => usize::MAX,
+        };
+        Ok(Self { limit, ..page })
+    }
+
     /// What of `items` is on it.
     pub(super) fn part<'a, T>(&self, items: &'a [T]) -> &'a [T] {
         let rest = items.get(self.offset..).unwrap_or_default();
@@ -134,6 +144,17 @@ mod tests {
         ] {
             assert_eq!(page(query), Err(problem.to_owned()), "{query}");
         }
+    }
+
+    #[test]
+    fn what_is_not_paged_is_all_unless_less_is_asked_for() {
+        let part = |query| {
+            Page::or_all(&Query::parse(query).unwrap()).map(|page| page.part(&[1, 2, 3]).to_vec())
+        };
+        assert_eq!(part(""), Ok(vec![1, 2, 3]));
+        assert_eq!(part("offset=1"), Ok(vec![2, 3]));
+        assert_eq!(part("offset=1&limit=1"), Ok(vec![2]));
+        assert!(part("limit=1001").is_err());
     }
 
     #[test]

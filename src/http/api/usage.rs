@@ -3,29 +3,28 @@
 use std::sync::Arc;
 
 use hyper::header::{ACCEPT, CONTENT_DISPOSITION, VARY};
-use serde::Serialize;
 
 use super::super::problem::{Kind, Problem};
 use super::super::request::{Asked, Query, invalid, joined};
-use super::super::response::{self, Reply, on_blocking_thread, set};
+use super::super::response::{self, Reply, set};
 use super::super::routes::State;
 use super::agents::selected;
 use super::page::Page;
+use super::sheet::{self, Head, Roll, Sheet};
 use super::{ledger, unreadable};
-use crate::csv;
 use crate::day::{Day, DayError};
 use crate::former::Once;
 use crate::ledger::{LedgerError, Member, View};
 use crate::nearest::nearest;
 use crate::roster::printable;
-use crate::tabulate::{Amount, Step, tabulate};
+use crate::tabulate::Step;
 use crate::window::{Range, RangeError, WindowError};
 
 /// How many days are told of unless others are asked for: as many as FlowGent tells.
 const DEFAULT_DAYS: u16 = 7;
 /// The most days that may be asked for: ten years.
 const MOST_DAYS: u32 = 3660;
-/// The most days that a page covers, those of all its agents together: they are read and written at once.
+/// The most days that a page of JSON covers, those of all its agents together: whoever reads it has all of it in memory.
 const MOST_DAYS_OF_AGENTS: u32 = 50_000;
 
 /// In which form usage is told.
@@ -37,97 +36,52 @@ pub(super) enum Form {
     Csv,
 }
 
-/// A page of usage as it is served.
-#[derive(Debug, Serialize)]
-struct UsageBody<'a> {
-    start: Day,
-    end: Day,
-    step: &'static str,
-    total: usize,
-    offset: usize,
-    limit: usize,
-    agents: Vec<AgentUsage<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-struct AgentUsage<'a> {
-    account: &'a str,
-    agent: &'a str,
-    agent_id: &'a str,
-    former: bool,
-    #[serde(flatten)]
-    whole: Amount,
-    buckets: Vec<Bucket>,
-}
-
-#[derive(Debug, Serialize)]
-struct Bucket {
-    start: Day,
-    end: Day,
-    #[serde(flatten)]
-    amount: Amount,
-}
-
-/// What is served, before it is written in one form or the other.
-struct Sheet {
-    range: Range,
-    step: Step,
-    page: Page,
-    total: usize,
-    members: Arc<[Member]>,
-    /// Where the agents of this page stand among the members.
-    places: Vec<usize>,
-    buckets: Vec<Range>,
-    /// What each of them used in each bucket.
-    amounts: Vec<Vec<Amount>>,
-}
-
-/// `/api/v1/usage`: what the agents that are asked for used, page by page.
+/// `/api/v1/usage`: what the agents that are asked for used, as JSON page by page, as CSV all of them.
 pub(super) async fn usage(state: &State, asked: &Asked<'_>, form: Form) -> Result<Reply, Problem> {
     let query = asked.query(&[
         "account", "agent", "start", "end", "step", "limit", "offset",
     ])?;
-    let page = Page::of(&query)?;
+    let as_csv = form == Form::Csv || prefers_csv(&joined(asked.headers, &ACCEPT));
+    let page = if as_csv {
+        Page::or_all(&query)?
+    } else {
+        Page::of(&query)?
+    };
     let range = range(&query, state.clock.today())?;
     let step = step(&query)?;
     let view = ledger(state)?;
     let today = state.clock.today();
-    let members = with_former(&view, &state.board.members(), range.start()).await;
-    let members = members.map_err(|error| unreadable(&error))?;
-    let all = selected(&members, &query)?;
+    let roll = roll(&view, state.board.members(), range.start()).await;
+    let roll = roll.map_err(|error| unreadable(&error))?;
+    let all = selected(roll.iter(), &query)?;
     let total = all.len();
-    let fitting = (MOST_DAYS_OF_AGENTS / range.days()).max(1) as usize;
-    let places: Vec<usize> = page.part(&all).iter().take(fitting).copied().collect();
-    let shown = places.len();
-    let numbers = places.iter().map(|place| members[*place].number).collect();
-    let buckets: Vec<Range> = step.buckets(range).collect();
-    let cut = buckets.clone();
-    let chosen: Vec<&Member> = all.iter().map(|place| &members[*place]).collect();
-    let (start, end) = (range.start(), range.end());
-    let once = Once::read(&view, &chosen, (start, end), today).await;
-    let once = once.map_err(|error| unreadable(&error))?;
-    let shown_members: Vec<Member> = places.iter().map(|place| members[*place].clone()).collect();
-    let mut order = shown_members.into_iter();
-    let amounts = view
-        .each_usage(numbers, start, end, move |known| {
-            let member = order.next();
-            let own = member.as_ref().map(|member| once.days(member, known));
-            tabulate(cut.iter().copied(), own.as_deref().unwrap_or(known)).collect()
-        })
-        .await
-        .map_err(|error| unreadable(&error))?;
-    let sheet = Sheet {
-        range,
-        step,
-        page,
-        total,
-        members,
-        places,
-        buckets,
-        amounts,
+    let fitting = match as_csv {
+        true => usize::MAX,
+        false => (MOST_DAYS_OF_AGENTS / range.days()).max(1) as usize,
     };
-    let as_csv = form == Form::Csv || prefers_csv(&joined(asked.headers, &ACCEPT));
-    let mut reply = on_blocking_thread(move || sheet.reply(as_csv)).await;
+    let shown = page.part(&all);
+    let shown = &shown[..shown.len().min(fitting)];
+    let once = {
+        let chosen: Vec<&Member> = all.iter().map(|place| roll.at(*place)).collect();
+        Once::read(&view, &chosen, (range.start(), range.end()), today).await
+    };
+    let once = once.map_err(|error| unreadable(&error))?;
+    let (media_type, written) = match as_csv {
+        true => ("text/csv; charset=utf-8", sheet::Form::Csv),
+        false => {
+            let head = Head {
+                start: range.start(),
+                end: range.end(),
+                step: step.as_str(),
+                total,
+                offset: page.offset,
+                limit: page.limit,
+            };
+            ("application/json", sheet::Form::Json(head))
+        }
+    };
+    let sheet = Sheet::new(view, once, (roll, shown), (range, step), written);
+    let mut reply = response::in_parts(media_type, sheet.parts()).await?;
     match form {
         Form::Negotiated => set(&mut reply, VARY, "Accept"),
         Form::Csv => {
@@ -135,22 +89,17 @@ pub(super) async fn usage(state: &State, asked: &Asked<'_>, form: Form) -> Resul
             set(&mut reply, CONTENT_DISPOSITION, name);
         }
     }
-    page.link(&mut reply, asked, &query, shown, total);
+    if !as_csv {
+        page.link(&mut reply, asked, &query, shown.len(), total);
+    }
     Ok(reply)
 }
 
-/// The agents that are there, and after them those that have left and may have days from `start` on.
-async fn with_former(
-    view: &View,
-    members: &Arc<[Member]>,
-    start: Day,
-) -> Result<Arc<[Member]>, LedgerError> {
-    let numbers = members.iter().map(|member| member.number).collect();
-    let mut absent = view.absent(numbers, start).await?;
-    if absent.is_empty() {
-        return Ok(Arc::clone(members));
-    }
-    absent.sort_by(|one, other| {
+/// These agents, which are there, and after them those that have left and may have days from `start` on.
+async fn roll(view: &View, present: Arc<[Member]>, start: Day) -> Result<Roll, LedgerError> {
+    let numbers = present.iter().map(|member| member.number).collect();
+    let mut former = view.absent(numbers, start).await?;
+    former.sort_by(|one, other| {
         let order = |member: &Member| {
             let agent = &member.agent;
             (
@@ -161,67 +110,10 @@ async fn with_former(
         };
         order(one).cmp(&order(other))
     });
-    Ok(members.iter().cloned().chain(absent).collect())
-}
-
-impl Sheet {
-    fn reply(&self, as_csv: bool) -> Reply {
-        if as_csv {
-            response::csv(self.csv())
-        } else {
-            response::json(&self.body())
-        }
-    }
-
-    fn body(&self) -> UsageBody<'_> {
-        let agents = self.places.iter().zip(&self.amounts);
-        let agents = agents.map(|(place, amounts)| {
-            let agent = &self.members[*place].agent;
-            let mut whole = Amount::default();
-            amounts.iter().for_each(|amount| whole.add(amount));
-            let buckets = self.buckets.iter().zip(amounts);
-            AgentUsage {
-                account: &agent.account,
-                agent: &agent.name,
-                agent_id: &agent.id,
-                former: self.members[*place].left_on.is_some(),
-                whole,
-                buckets: buckets
-                    .map(|(bucket, amount)| Bucket {
-                        start: bucket.start(),
-                        end: bucket.end(),
-                        amount: *amount,
-                    })
-                    .collect(),
-            }
-        });
-        UsageBody {
-            start: self.range.start(),
-            end: self.range.end(),
-            step: self.step.as_str(),
-            total: self.total,
-            offset: self.page.offset,
-            limit: self.page.limit,
-            agents: agents.collect(),
-        }
-    }
-
-    fn csv(&self) -> String {
-        let mut text = String::new();
-        let (agent, last) = (["account", "agent"], ["former"]);
-        csv::push_line(&mut text, agent.iter().chain(&Amount::COLUMNS).chain(&last));
-        for (place, amounts) in self.places.iter().zip(&self.amounts) {
-            let Member { agent, left_on, .. } = &self.members[*place];
-            let last = [csv::truth(left_on.is_some())];
-            for (bucket, amount) in self.buckets.iter().zip(amounts) {
-                let figures = amount.columns(*bucket);
-                let names = [&*agent.account, &*agent.name].into_iter();
-                let cells = names.chain(figures.iter().map(String::as_str));
-                csv::push_line(&mut text, cells.chain(last));
-            }
-        }
-        text
-    }
+    Ok(Roll {
+        present,
+        former: former.into(),
+    })
 }
 
 /// The days that are asked for, by FlowGent's own rules but for how many they may be.

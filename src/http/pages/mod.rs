@@ -27,6 +27,8 @@ use sha2::{Digest, Sha256};
 
 use self::time::Moment;
 use super::State;
+use super::gate::Weight;
+use super::parts::on_blocking_thread;
 use super::request::Asked;
 use super::response::{self, Reply, set};
 use crate::alert::Notice;
@@ -75,6 +77,14 @@ impl Sight {
             Self::Agent => "page_agent",
             Self::Alerts => "page_alerts",
             Self::Icon => "icon",
+        }
+    }
+
+    /// How much there is to do for it.
+    pub(super) const fn weight(self) -> Weight {
+        match self {
+            Self::Overview | Self::Agent | Self::Alerts => Weight::Page,
+            Self::Icon => Weight::Light,
         }
     }
 

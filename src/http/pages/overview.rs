@@ -12,7 +12,7 @@ use super::list::{List, Query, Totals};
 use super::listing::ListView;
 use super::row::SPARK_DAYS;
 use super::sync::SyncView;
-use super::{AlertView, Frame, Page, State};
+use super::{AlertView, Frame, Page, State, on_blocking_thread};
 use crate::alert::words;
 use crate::day::{Day, Usage};
 use crate::ledger::{Alert, AlertState, DeliveryRecord, DisabledHook, LedgerError, View};
@@ -95,10 +95,11 @@ pub(super) async fn overview(state: &State, path: &str, query: &str) -> Page {
     let now = state.clock.now();
     let query = Query::parse(query);
     let sync = state.board.sync();
-    let gathered = state.board.agents(|agents| {
-        let list = List::of(agents, &query);
-        (agents.today, list)
-    });
+    let (board, asked) = (Arc::clone(&state.board), query.clone());
+    // Among many agents that takes a while.
+    let gathered =
+        on_blocking_thread(move || board.agents(|agents| (agents.today, List::of(agents, &asked))));
+    let gathered = gathered.await;
     let mut troubles = Vec::new();
     let known = match (state.board.ledger(), gathered) {
         (Some(ledger), Some((today, list))) => {
@@ -124,7 +125,7 @@ pub(super) async fn overview(state: &State, path: &str, query: &str) -> Page {
         sync: SyncView::of(&sync, now),
         known,
     };
-    Page::of(StatusCode::OK, &page)
+    on_blocking_thread(move || Page::of(StatusCode::OK, &page)).await
 }
 
 /// What the page shows that only the ledger knows.

@@ -137,8 +137,8 @@ impl Scene {
         let asked = Asked::new(path, parameters, Some(query), &headers);
         let mut reply = answer(sight, &self.state, &asked).await;
         let mut bytes = Vec::new();
-        while let Some(part) = reply.body_mut().next() {
-            bytes.extend_from_slice(&part);
+        while let Some(part) = reply.body_mut().next().await {
+            bytes.extend_from_slice(&part.unwrap());
         }
         (reply.status(), String::from_utf8(bytes).unwrap())
     }

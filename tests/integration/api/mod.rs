@@ -3,6 +3,7 @@
 mod description;
 mod figures;
 mod hostile;
+mod long;
 
 use serde_json::Value;
 
