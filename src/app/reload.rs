@@ -42,7 +42,7 @@ impl App {
 
     /// Applies the config: whole, or if anything is in the way, not at all.
     async fn apply(&mut self, config: Config) -> Result<(), StartError> {
-        let http = HttpClient::new(&config.api)?;
+        let http = HttpClient::open(&config.api).await?;
         let syncer = syncer(&config, &http, &self.ledger, &self.clock, &self.telemetry);
         self.ledger.configure(config.policy).await?;
         self.time_source.store(Arc::new(http.clone()));
@@ -75,10 +75,7 @@ impl App {
         for key in needs_restart(&self.config, &config) {
             warn!("config: {key} has changed, which takes effect at the next start");
         }
-        config
-            .warnings
-            .iter()
-            .for_each(|warning| warn!("config: {warning}"));
+        config.log();
         // What takes effect at the next start is still as it was.
         let (server, storage) = (self.config.server.clone(), self.config.storage.clone());
         self.config = Config {

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::link::feeding;
 use super::{App, ReadConfig, link, read};
@@ -102,10 +102,7 @@ impl App {
             ledger = %config.storage.path.display(),
             "starting"
         );
-        config
-            .warnings
-            .iter()
-            .for_each(|warning| warn!("config: {warning}"));
+        config.log();
 
         let exposition = Arc::new(Exposition::new(telemetry.clone()));
         let readiness = Readiness::default();
@@ -160,7 +157,7 @@ impl App {
         let observer = feeding(&feed, observer);
         let told = Some(Arc::clone(&observer));
         let linked = link(&changes, &signals, &board, told, None);
-        let http = HttpClient::new(&config.api)?;
+        let http = HttpClient::open(&config.api).await?;
         let time_source = Arc::new(ArcSwap::from_pointee(http.clone()));
         let mut timekeeper = Timekeeper::new(
             Arc::clone(&time_source),

@@ -10,11 +10,12 @@ use tokio::task::JoinSet;
 use super::{Common, Failure, count, load, print, table, view};
 use crate::clock::{Clock, SharedClock, SystemClock};
 use crate::config::Config;
+use crate::files;
 use crate::flowgent::client::Client;
 use crate::flowgent::error::ApiError;
 use crate::flowgent::transport::HttpClient;
 use crate::ledger::GoneHook;
-use crate::roster::{self, AccountSettings, Agent};
+use crate::roster::{self, AccountSettings, Agent, ListError, ListedAgent};
 use crate::telemetry::Telemetry;
 use crate::validate;
 use crate::window::Window;
@@ -33,13 +34,24 @@ pub(super) async fn check(common: &Common, arguments: &CheckArguments) -> Result
     for warning in &config.warnings {
         print(format_args!("warning: {warning}\n"))?;
     }
+    for exposed in &config.exposed {
+        print(format_args!("warning: {exposed}: {}\n", files::CLOSE_IT))?;
+    }
+    for failure in &config.failures {
+        print(format_args!("problem: {failure}\n"))?;
+    }
     let agents: usize = config
         .accounts
         .iter()
         .map(|account| account.agents.len())
         .sum();
+    let verdict = if config.failures.is_empty() {
+        "is good"
+    } else {
+        "is good but for its problems"
+    };
     print(format_args!(
-        "{} is good: {}, {} named in it\n",
+        "{} {verdict}: {}, {} named in it\n",
         common.config_file.display(),
         count(config.accounts.len(), "account"),
         count(agents, "agent")
@@ -48,9 +60,12 @@ pub(super) async fn check(common: &Common, arguments: &CheckArguments) -> Result
         print(format_args!("warning: {gone}\n"))?;
     }
     if arguments.live {
-        live(&config).await
-    } else {
+        live(&config).await?;
+    }
+    if config.failures.is_empty() {
         Ok(())
+    } else {
+        Err(Failure::Told)
     }
 }
 
@@ -72,7 +87,7 @@ struct Finding {
 }
 
 async fn live(config: &Config) -> Result<(), Failure> {
-    let http = HttpClient::new(&config.api)?;
+    let http = HttpClient::open(&config.api).await?;
     let telemetry = Telemetry::new();
     // All at once, so that an account that hangs does not keep the others waiting.
     let examinations = config.accounts.iter().map(|account| {
@@ -130,15 +145,15 @@ async fn examine(account: &AccountSettings, client: Arc<Client>) -> Vec<Finding>
         agent: agent.to_owned(),
         result,
     };
-    let key = account.api_key.read().map_err(|error| error.to_string());
+    let key = account.api_key.read_aside().await;
+    let key = key.map_err(|error| error.to_string());
     if let Err(error) = key.and_then(|key| client.set_key(key).map_err(|error| error.to_string())) {
         return vec![finding("(key)", Err(error))];
     }
     let mut findings = Vec::new();
-    let from_file = match account.agents_file.as_deref().map(roster::read_agents) {
-        None => Vec::new(),
-        Some(Ok(agents)) => agents,
-        Some(Err(error)) => {
+    let from_file = match from_file(account).await {
+        Ok(agents) => agents,
+        Err(error) => {
             findings.push(finding("(agents_file)", Err(error.to_string())));
             Vec::new()
         }
@@ -181,6 +196,14 @@ async fn examine(account: &AccountSettings, client: Arc<Client>) -> Vec<Finding>
         }),
     );
     findings
+}
+
+/// The agents of the account's list in a file.
+pub(super) async fn from_file(account: &AccountSettings) -> Result<Vec<ListedAgent>, ListError> {
+    match account.agents_file.clone() {
+        None => Ok(Vec::new()),
+        Some(path) => files::aside(move || roster::read_agents(&path)).await,
+    }
 }
 
 /// What the agent used yesterday, in words.

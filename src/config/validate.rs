@@ -11,10 +11,11 @@ use toml::Spanned;
 use super::check::{Check, place, title};
 use super::diagnostics::{Fault, Finding};
 use super::file::{self, ConfigFile, Labels, Section, Text};
-use super::places::{API_KEY, certificates, credential_or_path, resolve_path};
+use super::places::{certificates, credential_or_path, resolve_path};
 use super::world::World;
 use super::{Config, rules};
 use crate::day::Day;
+use crate::files;
 use crate::flowgent::transport::is_loopback;
 use crate::flowgent::{self, Roots};
 use crate::http::web::{CheckedFile, check_file};
@@ -98,6 +99,8 @@ pub(super) fn validate(
         accounts,
         hooks,
         warnings: check.warnings,
+        failures: check.failures,
+        exposed: check.exposed,
     })
 }
 
@@ -172,6 +175,7 @@ impl Check<'_> {
                 let warnings = file.warnings.iter();
                 self.warnings
                     .extend(warnings.map(|warning| format!("web config: {warning}")));
+                self.exposed.extend(file.exposed.iter().cloned());
                 Some(file)
             }
             Err(fault) => {
@@ -330,7 +334,7 @@ impl Check<'_> {
     /// Another tool may write the list later: that it is not there yet is worth a warning only.
     fn agents_file(&mut self, written: Option<Text>) -> Option<PathBuf> {
         let path = self.path(written)?;
-        if let Err(error) = std::fs::metadata(&path) {
+        if let Err(error) = files::metadata(&path) {
             self.warnings.push(format!(
                 "cannot read agents file `{}` yet: {error}",
                 path.display()
@@ -351,7 +355,7 @@ impl Check<'_> {
                 .help("add `api_key_file = \"…\"` or `api_key_env = \"…\"`");
             self.refuse(header.clone(), fault);
         }
-        self.secret(&API_KEY, file, variable, |_| Ok(()))
+        self.key_of(account, file, variable)
     }
 
     fn labels(&mut self, written: Labels) -> BTreeMap<String, String> {

@@ -14,6 +14,7 @@ use super::check::{self, WebConfig};
 use super::files::Files;
 use super::users::{Hashing, Verdict};
 use crate::clock::{SharedClock, instant};
+use crate::files::CLOSE_IT;
 use crate::telemetry::Telemetry;
 
 /// How long a request waits for the files to be looked at; then the config from before serves it.
@@ -168,6 +169,9 @@ impl Source {
                 None => {
                     for warning in &config.warnings {
                         tracing::warn!("web config: {warning}");
+                    }
+                    for exposed in &config.exposed {
+                        tracing::warn!("{exposed}: {CLOSE_IT}");
                     }
                     tracing::info!(file = %path, "web config reloaded");
                     self.config.store(Arc::new(config));

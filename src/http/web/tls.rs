@@ -15,12 +15,14 @@ use rustls::{
     ConfigBuilder, RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion,
     WantsVerifier,
 };
+use secrecy::zeroize::Zeroizing;
 use serde_saphyr::Spanned;
 
 use super::clients::{AllowedNames, AnyCertificate, ClientAuth};
 use super::file::{self, Text, place};
 use super::files::{Files, shown};
 use super::{Fault, SharedTime};
+use crate::files::{CERTIFICATES, Content, Purpose, exposure};
 use crate::nearest::nearest;
 use crate::roster::printable;
 
@@ -66,6 +68,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) files: &'a mut Files,
     /// Where a second look is advised.
     pub(super) warnings: &'a mut Vec<String>,
+    /// Where files of secrets are noted that others may read.
+    pub(super) exposed: &'a mut Vec<String>,
     /// By which certificates are judged.
     pub(super) time: SharedTime,
 }
@@ -183,7 +187,7 @@ fn with_clients(
 
 /// A text in PEM, and where it comes from.
 struct Pem {
-    bytes: Vec<u8>,
+    bytes: Zeroizing<Vec<u8>>,
     /// The file, or the key that it stands under.
     origin: String,
     place: Option<(u64, u64)>,
@@ -192,13 +196,13 @@ struct Pem {
 /// The one of both that is written: the text itself, or what stands in the file.
 fn pem(
     (inline_key, inline): (&str, Option<Text>),
-    (file_key, file): (&str, Option<Text>),
+    (file_key, file): (&'static str, Option<Text>),
     surroundings: &mut Surroundings<'_>,
 ) -> Result<Option<Pem>, Fault> {
     match (inline, file) {
         (None, None) => Ok(None),
         (Some(text), None) => Ok(Some(Pem {
-            bytes: text.value.into_bytes(),
+            bytes: text.value.into_bytes().into(),
             origin: format!("`{inline_key}`"),
             place: place(text.referenced),
         })),
@@ -208,10 +212,16 @@ fn pem(
                 return Err(Fault::at(place, format!("`{file_key}` names no file")));
             }
             let path: PathBuf = surroundings.folder.join(&text.value);
-            let bytes = surroundings.files.read(&path).map_err(|error| {
-                let path = shown(&path);
-                Fault::at(place, format!("cannot read `{path}`: {error}"))
-            })?;
+            let purpose = Purpose {
+                name: file_key,
+                ..CERTIFICATES
+            };
+            let read = surroundings.files.read(&path, purpose);
+            let Content { bytes, metadata } =
+                read.map_err(|error| Fault::at(place, error.to_string()))?;
+            if file_key == "key_file" {
+                surroundings.exposed.extend(exposure(&path, &metadata));
+            }
             Ok(Some(Pem {
                 bytes,
                 origin: format!("`{}`", shown(&path)),
