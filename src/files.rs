@@ -30,7 +30,7 @@ pub const CLOSE_IT: &str = "`chmod 600` it, and let it belong to the exporter's 
 /// The longest that looking at a file may take, and reading a small one.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest that reading a large one may take.
-const LONG_PATIENCE: Duration = Duration::from_secs(30);
+const LONG_PATIENCE: Duration = Duration::from_secs(15);
 /// While some file hangs, all others are given this share of the time: they often lie on the same mount.
 const HURRIED_SHARE: u32 = 10;
 /// More room than a file needs, so that its end is found without a copy of its content elsewhere.
@@ -208,6 +208,24 @@ pub fn text(path: &Path, purpose: Purpose) -> Result<String, FileError> {
     read(path, purpose)?.into_text(purpose, path)
 }
 
+/// Says whether a file could be read, by everything but its content.
+///
+/// # Errors
+/// As for [`read`].
+pub fn probe(path: &Path, purpose: Purpose) -> Result<(), FileError> {
+    let file = path.to_owned();
+    let opened = within(path, purpose.patience, move || {
+        let (_, metadata) = open(&file, purpose.limit)?;
+        if metadata.len() == 0 && !purpose.may_be_empty {
+            return Err(Fault::Empty);
+        }
+        Ok(())
+    });
+    opened
+        .and_then(|opened| opened)
+        .map_err(|fault| fault.of(purpose, path))
+}
+
 /// Looks at what is at `path`, as seen through links.
 ///
 /// # Errors
@@ -271,14 +289,8 @@ pub fn exposure(path: &Path, metadata: &Metadata) -> Option<String> {
 }
 
 fn read_whole(path: &Path, limit: u64) -> Result<Content, Fault> {
-    // Looked at before it is opened: opening some devices has effects.
-    regular(path.metadata())?;
-    let (file, metadata) = open(path)?;
+    let (file, metadata) = open(path, limit)?;
     let size = metadata.len();
-    if size > limit {
-        let found = Some(size);
-        return Err(Fault::TooLarge { found, limit });
-    }
     // The room is reserved at once: a vector that grows leaves copies behind. Files that are made up as they
     // are read say that they have none.
     let least = size.max(limit.min(64 << 10));
@@ -296,8 +308,21 @@ fn read_whole(path: &Path, limit: u64) -> Result<Content, Fault> {
     Ok(Content { bytes, metadata })
 }
 
+/// Opens a regular file that is not too large.
+fn open(path: &Path, limit: u64) -> Result<(File, Metadata), Fault> {
+    // Looked at before it is opened: opening some devices has effects.
+    regular(path.metadata())?;
+    let (file, metadata) = open_at_once(path)?;
+    let size = metadata.len();
+    if size > limit {
+        let found = Some(size);
+        return Err(Fault::TooLarge { found, limit });
+    }
+    Ok((file, metadata))
+}
+
 /// Opens a regular file, or nothing: something else may have taken its place.
-fn open(path: &Path) -> Result<(File, Metadata), Fault> {
+fn open_at_once(path: &Path) -> Result<(File, Metadata), Fault> {
     let open = |flags: OFlags| {
         let flags = i32::try_from(flags.bits()).unwrap_or_default();
         File::options().read(true).custom_flags(flags).open(path)

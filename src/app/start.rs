@@ -8,14 +8,15 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::link::feeding;
 use super::{App, ReadConfig, link, read};
 use crate::alert::{Engine, Outlets, Rule, Signals};
-use crate::clock::{CheckedClock, SharedClock};
+use crate::clock::{self, CheckedClock, SharedClock};
 use crate::config::{Config, ConfigError, SOME_DAY};
 use crate::exposition::Exposition;
+use crate::files;
 use crate::flowgent::timekeeper::Timekeeper;
 use crate::flowgent::transport::{HttpClient, HttpClientError};
 use crate::history::push;
@@ -33,6 +34,11 @@ use crate::telemetry::Telemetry;
 
 /// How often the ledger is asked whether it is there.
 const LEDGER_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a start waits for another program that writes into the ledger.
+const LOCK_PATIENCE: Duration = Duration::from_secs(300);
+/// How often that is tried again.
+const LOCK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Why the exporter could not start.
 #[derive(Debug, thiserror::Error)]
@@ -297,16 +303,48 @@ async fn listen(addresses: &[Address]) -> Result<Vec<Listener>, StartError> {
     Ok(listeners)
 }
 
-/// Opens the ledger of `config` on a thread that may block.
+/// Opens the ledger of `config` on a thread that may block. Waits for another program that writes into it.
 ///
 /// # Errors
 /// What [`Ledger::open`] says.
 pub async fn open_ledger(config: &Config, telemetry: &Telemetry) -> Result<Ledger, LedgerError> {
-    let (path, policy) = (config.storage.path.clone(), config.policy);
-    let telemetry = telemetry.clone();
-    match tokio::task::spawn_blocking(move || Ledger::open(&path, policy, &telemetry)).await {
-        Ok(result) => result,
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    unlocked(LOCK_PATIENCE, || {
+        let (path, policy) = (config.storage.path.clone(), config.policy);
+        let telemetry = telemetry.clone();
+        files::aside(move || Ledger::open(&path, policy, &telemetry))
+    })
+    .await
+}
+
+/// Does `work` again and again while another program writes into the ledger, for at most `patience`. Each time
+/// takes some seconds, in which SQLite waits too.
+///
+/// # Errors
+/// What `work` says in the end.
+pub(super) async fn unlocked<T, W>(
+    patience: Duration,
+    work: impl Fn() -> W,
+) -> Result<T, LedgerError>
+where
+    W: Future<Output = Result<T, LedgerError>>,
+{
+    let began = clock::instant();
+    let mut is_told = false;
+    loop {
+        match work().await {
+            Err(error) if error.is_busy() && began.elapsed() < patience => {
+                if !std::mem::replace(&mut is_told, true) {
+                    warn!("{error}; waiting for it for up to {} s", patience.as_secs());
+                }
+                tokio::time::sleep(LOCK_INTERVAL).await;
+            }
+            result => {
+                if is_told && result.is_ok() {
+                    info!("the ledger is not locked any more");
+                }
+                return result;
+            }
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! `check`: is the config good, and with `--live`, are the keys and agents?
 
+mod surroundings;
+
 use std::sync::Arc;
 
 use clap::Args;
@@ -7,14 +9,13 @@ use futures_util::future::join_all;
 use prometheus::core::Collector;
 use tokio::task::JoinSet;
 
-use super::{Common, Failure, count, load, print, table, view};
+use super::{Common, Failure, count, load, print, table};
 use crate::clock::{Clock, SharedClock, SystemClock};
 use crate::config::Config;
 use crate::files;
 use crate::flowgent::client::Client;
 use crate::flowgent::error::ApiError;
 use crate::flowgent::transport::HttpClient;
-use crate::ledger::GoneHook;
 use crate::roster::{self, AccountSettings, Agent, ListError, ListedAgent};
 use crate::telemetry::Telemetry;
 use crate::validate;
@@ -56,8 +57,9 @@ pub(super) async fn check(common: &Common, arguments: &CheckArguments) -> Result
         count(config.accounts.len(), "account"),
         count(agents, "agent")
     ))?;
-    for gone in gone_hooks(&config).await {
-        print(format_args!("warning: {gone}\n"))?;
+    print(format_args!("{}\n", surroundings::next_poll(&config)))?;
+    for warning in surroundings::warnings(&config).await {
+        print(format_args!("warning: {warning}\n"))?;
     }
     if arguments.live {
         live(&config).await?;
@@ -66,16 +68,6 @@ pub(super) async fn check(common: &Common, arguments: &CheckArguments) -> Result
         Ok(())
     } else {
         Err(Failure::Told)
-    }
-}
-
-/// What the ledger, if there is one, knows to be left open by hooks that are not in the config.
-async fn gone_hooks(config: &Config) -> Vec<GoneHook> {
-    let names = config.hooks.iter().map(|hook| Arc::clone(&hook.name));
-    let names = names.collect();
-    match view::open(config).await {
-        Ok(view) => view.gone_hooks(names).await.unwrap_or_default(),
-        Err(_) => Vec::new(),
     }
 }
 

@@ -149,6 +149,8 @@ fn what_is_written_is_what_is_meant() {
     assert_eq!(
         config.warnings,
         [
+            "the cron pattern `30 5 1 * * 1-5` polls rarer than daily: not on 2026-11-28, so usage of the day before \
+             is known late, and alerts about it come late",
             "API keys travel unencrypted to simulator.internal: allow_http is set",
             "budget cx-month needs days from 2026-10-31; they are fetched though `history_start` is \
              2026-11-22",
@@ -196,7 +198,7 @@ fn an_agents_file_that_is_not_there_yet_is_a_warning() {
     assert_eq!(
         config.warnings,
         [
-            "cannot read agents file `tests/fixtures/config/good/later.json` yet: No such file or directory (os error 2)"
+            "cannot read agents file `tests/fixtures/config/good/later.json`: No such file or directory (os error 2)"
         ]
     );
 }

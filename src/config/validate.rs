@@ -21,7 +21,7 @@ use crate::flowgent::{self, Roots};
 use crate::http::web::{CheckedFile, check_file};
 use crate::roster::{self, AccountSettings, Agent, printable};
 use crate::secret::SecretSource;
-use crate::sync::schedule;
+use crate::sync::{cron, schedule};
 use crate::window::plan::Policy;
 use crate::{alert, hook, http, ledger};
 
@@ -204,6 +204,18 @@ impl Check<'_> {
             cron: self.text(cron, DEFAULT_CRON, |text| rules::cron(text, today)),
             jitter: self.text(jitter, DEFAULT_JITTER, rules::jitter),
         };
+        if let Some(day) = cron::first_day_without(&settings.cron, today) {
+            let both = if cron::asks_for_both_days(&settings.cron) {
+                " (a day of the month and a weekday must both be right)"
+            } else {
+                ""
+            };
+            self.warnings.push(format!(
+                "the cron pattern `{}` polls rarer than daily{both}: not on {day}, so usage of the day before \
+                 is known late, and alerts about it come late",
+                printable(settings.cron.pattern.as_str())
+            ));
+        }
         let policy = Policy {
             settle_days: self.value(settle_days, DEFAULT_SETTLE_DAYS, |days| {
                 rules::settle_days(*days)
@@ -331,15 +343,12 @@ impl Check<'_> {
         })
     }
 
-    /// Another tool may write the list later: that it is not there yet is worth a warning only.
+    /// Another tool may write the list later: that it cannot be read yet is worth a warning only.
     fn agents_file(&mut self, written: Option<Text>) -> Option<PathBuf> {
         let path = self.path(written)?;
-        if let Err(error) = files::metadata(&path) {
-            self.warnings.push(format!(
-                "cannot read agents file `{}` yet: {error}",
-                path.display()
-            ));
-        }
+        let probed = files::probe(&path, files::AGENTS);
+        self.warnings
+            .extend(probed.err().iter().map(ToString::to_string));
         Some(path)
     }
 

@@ -16,6 +16,7 @@ mod deploy;
 mod exposition;
 mod fairness;
 mod faults;
+mod files;
 mod http;
 mod layout;
 mod lifecycle;
