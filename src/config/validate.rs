@@ -200,6 +200,7 @@ impl Check<'_> {
             history_start,
         } = schedule;
         let today = self.today;
+        let written = cron.as_ref().map(|text| printable(text.get_ref()));
         let settings = schedule::Settings {
             cron: self.text(cron, DEFAULT_CRON, |text| rules::cron(text, today)),
             jitter: self.text(jitter, DEFAULT_JITTER, rules::jitter),
@@ -213,7 +214,7 @@ impl Check<'_> {
             self.warnings.push(format!(
                 "the cron pattern `{}` polls rarer than daily{both}: not on {day}, so usage of the day before \
                  is known late, and alerts about it come late",
-                printable(settings.cron.pattern.as_str())
+                written.as_deref().unwrap_or(DEFAULT_CRON)
             ));
         }
         let policy = Policy {

@@ -79,10 +79,10 @@ async fn idle_matchers(config: &Config, view: Option<&View>) -> Vec<String> {
             _ => "rule",
         };
         format!(
-            "{kind} `{}` matches none of the {} that the config and its lists name: {}",
+            "{kind} `{}` matches nobody: {}. The config and its lists name {}",
             printable(&rule.name),
+            rule.matcher,
             count(number, "agent"),
-            rule.matcher
         )
     });
     told.collect()

@@ -296,8 +296,8 @@ async fn keys_are_found_among_the_credentials_of_a_service_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_config_meets_on_this_machine_is_said() {
     let scene = Scene::new(NOW);
-    let rules = "[[budget]]\nname = \"ours\"\nmatch = { agent = \"support\" }\ncredits = 5\nhooks = []\n\
-                 [[budget]]\nname = \"nobodys\"\nmatch = { agent = \"suport\" }\ncredits = 5\nhooks = []\n";
+    let rules = "[[budget]]\nname = \"ours\"\nmatch = { agent = \"support\" }\ncredits = 5\nperiod = \"month\"\nhooks = []\n\
+                 [[budget]]\nname = \"nobodys\"\nmatch = { agent = \"suport\" }\ncredits = 5\nperiod = \"month\"\nhooks = []\n";
     let config = scene
         .config_head("")
         .replace("[schedule]", "[schedule]\ncron = \"0 0 6 13 * FRI\"")
@@ -307,7 +307,7 @@ async fn what_the_config_meets_on_this_machine_is_said() {
     scene.write("config.toml", &config);
     let told = ran(&scene, &["check"]).await;
     assert!(
-        !told.stdout.contains("matches none"),
+        !told.stdout.contains("matches nobody"),
         "nobody is known:\n{}",
         told.stdout
     );
@@ -330,8 +330,7 @@ async fn what_the_config_meets_on_this_machine_is_said() {
          warning: ledger sealed/ledger.db: cannot write to {folder}: Read-only file system (os error 30): its \
          file system is read-only here. In a service of systemd add `ReadWritePaths={folder}` or use \
          `StateDirectory=`; in a container mount a volume at {folder}\n\
-         warning: budget `nobodys` matches none of the 1 agent that the config and its lists name: \
-         agent=\"suport\"\n"
+         warning: budget `nobodys` matches nobody: agent=\"suport\". The config and its lists name 1 agent\n"
     );
     assert_eq!(told.stdout, expected);
     assert_eq!(told.code, 0);
