@@ -19,7 +19,7 @@ fn pipe(scene: &Scene, name: &str) {
 /// The config with all agents of acme in a list of their own, and with `more` in `[api]`.
 fn listed(scene: &Scene, more: &str) -> String {
     scene.config_head(more)
-        + &scene.config_account("globex", &scene.simulator.world().agents("globex"))
+        + &scene.config_account("globex", scene.simulator.world().agents("globex"))
         + "[[account]]\nname = \"acme\"\napi_key_file = \"acme.key\"\nagents_file = \"agents.json\"\n"
 }
 
