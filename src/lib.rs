@@ -5,7 +5,8 @@
 //! to Prometheus, and tells people before their credits are gone. The modules stand in the order of that
 //! way, and each uses only those before it:
 //!
-//! A UTC day is a value ([`day`]), and so is the time ([`clock`]), which FlowGent's dates correct. What nobody may see is a [`secret`];
+//! A UTC day is a value ([`day`]), and so is the time ([`clock`]), which FlowGent's dates correct. A config names [`files`], which are read
+//! within bounds. What nobody may see is a [`secret`];
 //! which letters may be shown is the rule of [`text`]; how
 //! long to wait before trying again is a [`backoff`]; what somebody probably meant is the [`nearest`] word; a
 //! table for other programs is written as [`csv`]; what the exporter tells of itself is its [`telemetry`], and
@@ -34,6 +35,7 @@
 
 pub mod day;
 pub mod clock;
+pub mod files;
 pub mod secret;
 pub mod text;
 pub mod backoff;

@@ -5,7 +5,7 @@ mod list;
 mod matcher;
 mod select;
 
-pub use list::{ListError, ListedAgent, MAX_LIST_BYTES, read_agents};
+pub use list::{ListError, ListedAgent, read_agents};
 pub use matcher::{Matcher, Pattern};
 pub use select::{Selection, SelectionError, place};
 

@@ -2,7 +2,7 @@
 
 mod source;
 
-pub use source::{MAX_SECRET_BYTES, SecretError, SecretSource};
+pub use source::{SecretError, SecretSource};
 
 use std::{fmt, io};
 

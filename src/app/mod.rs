@@ -3,6 +3,7 @@
 //! is (`supervisor`), and drains everything when it is told to end.
 
 mod link;
+mod manager;
 mod reload;
 mod start;
 mod supervisor;

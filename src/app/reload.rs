@@ -2,16 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::start::hooks;
+use super::start::{hooks, unlocked};
 use super::{App, StartError, link, read, syncer};
 use crate::config::Config;
 use crate::flowgent::transport::HttpClient;
 use crate::http::{self, Address, Reloaded};
+use crate::sync::Syncer;
 use crate::sync::worker::Reload;
+
+/// How long a reload waits for another program that writes into the ledger: less than the watchdog does.
+const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 
 impl App {
     /// Has the config read again; says why if it stays as it was. Nothing if the program is to end before
@@ -21,7 +26,16 @@ impl App {
             .run_until_cancelled(read(&self.read_config, &self.clock))
             .await?;
         let result = match read {
-            Ok(config) => self.apply(config).await,
+            Ok(config) => {
+                let ready = self.prepare(&config);
+                match stop.run_until_cancelled(ready).await? {
+                    Ok((http, syncer)) => {
+                        self.apply(config, http, syncer).await;
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                }
+            }
             Err(error) => Err(error.into()),
         };
         self.telemetry
@@ -40,11 +54,15 @@ impl App {
         })
     }
 
-    /// Applies the config: whole, or if anything is in the way, not at all.
-    async fn apply(&mut self, config: Config) -> Result<(), StartError> {
-        let http = HttpClient::new(&config.api)?;
-        let syncer = syncer(&config, &http, &self.ledger, &self.clock, &self.telemetry);
-        self.ledger.configure(config.policy).await?;
+    /// Does what may fail before anything is changed: a config is applied whole or not at all.
+    async fn prepare(&self, config: &Config) -> Result<(HttpClient, Syncer), StartError> {
+        let http = HttpClient::open(&config.api).await?;
+        let syncer = syncer(config, &http, &self.ledger, &self.clock, &self.telemetry);
+        unlocked(LOCK_PATIENCE, || self.ledger.configure(config.policy)).await?;
+        Ok((http, syncer))
+    }
+
+    async fn apply(&mut self, config: Config, http: HttpClient, syncer: Syncer) {
         self.time_source.store(Arc::new(http.clone()));
         if config.policy != self.config.policy {
             self.changes.observe_everything();
@@ -75,10 +93,7 @@ impl App {
         for key in needs_restart(&self.config, &config) {
             warn!("config: {key} has changed, which takes effect at the next start");
         }
-        config
-            .warnings
-            .iter()
-            .for_each(|warning| warn!("config: {warning}"));
+        config.log();
         // What takes effect at the next start is still as it was.
         let (server, storage) = (self.config.server.clone(), self.config.storage.clone());
         let hosts = config.server.hosts.clone();
@@ -88,7 +103,6 @@ impl App {
             storage,
             ..config
         };
-        Ok(())
     }
 }
 

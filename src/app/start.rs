@@ -13,9 +13,10 @@ use tracing::{error, info, warn};
 use super::link::feeding;
 use super::{App, ReadConfig, link, read};
 use crate::alert::{Engine, Outlets, Rule, Signals};
-use crate::clock::{CheckedClock, SharedClock};
+use crate::clock::{self, CheckedClock, SharedClock};
 use crate::config::{Config, ConfigError, SOME_DAY};
 use crate::exposition::Exposition;
+use crate::files;
 use crate::flowgent::timekeeper::Timekeeper;
 use crate::flowgent::transport::{HttpClient, HttpClientError};
 use crate::history::push;
@@ -33,6 +34,11 @@ use crate::telemetry::Telemetry;
 
 /// How often the ledger is asked whether it is there.
 const LEDGER_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a start waits for another program that writes into the ledger.
+const LOCK_PATIENCE: Duration = Duration::from_secs(300);
+/// How often that is tried again.
+const LOCK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Why the exporter could not start.
 #[derive(Debug, thiserror::Error)]
@@ -102,10 +108,7 @@ impl App {
             ledger = %config.storage.path.display(),
             "starting"
         );
-        config
-            .warnings
-            .iter()
-            .for_each(|warning| warn!("config: {warning}"));
+        config.log();
 
         let exposition = Arc::new(Exposition::new(telemetry.clone()));
         let readiness = Readiness::default();
@@ -162,7 +165,7 @@ impl App {
         let observer = feeding(&feed, observer);
         let told = Some(Arc::clone(&observer));
         let linked = link(&changes, &signals, &board, told, None);
-        let http = HttpClient::new(&config.api)?;
+        let http = HttpClient::open(&config.api).await?;
         let time_source = Arc::new(ArcSwap::from_pointee(http.clone()));
         let mut timekeeper = Timekeeper::new(
             Arc::clone(&time_source),
@@ -303,16 +306,48 @@ async fn listen(addresses: &[Address]) -> Result<Vec<Listener>, StartError> {
     Ok(listeners)
 }
 
-/// Opens the ledger of `config` on a thread that may block.
+/// Opens the ledger of `config` on a thread that may block. Waits for another program that writes into it.
 ///
 /// # Errors
 /// What [`Ledger::open`] says.
 pub async fn open_ledger(config: &Config, telemetry: &Telemetry) -> Result<Ledger, LedgerError> {
-    let (path, policy) = (config.storage.path.clone(), config.policy);
-    let telemetry = telemetry.clone();
-    match tokio::task::spawn_blocking(move || Ledger::open(&path, policy, &telemetry)).await {
-        Ok(result) => result,
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    unlocked(LOCK_PATIENCE, || {
+        let (path, policy) = (config.storage.path.clone(), config.policy);
+        let telemetry = telemetry.clone();
+        files::aside(move || Ledger::open(&path, policy, &telemetry))
+    })
+    .await
+}
+
+/// Does `work` again and again while another program writes into the ledger, for at most `patience`. Each time
+/// takes some seconds, in which SQLite waits too.
+///
+/// # Errors
+/// What `work` says in the end.
+pub(super) async fn unlocked<T, W>(
+    patience: Duration,
+    work: impl Fn() -> W,
+) -> Result<T, LedgerError>
+where
+    W: Future<Output = Result<T, LedgerError>>,
+{
+    let began = clock::instant();
+    let mut is_told = false;
+    loop {
+        match work().await {
+            Err(error) if error.is_busy() && began.elapsed() < patience => {
+                if !std::mem::replace(&mut is_told, true) {
+                    warn!("{error}; waiting for it for up to {} s", patience.as_secs());
+                }
+                tokio::time::sleep(LOCK_INTERVAL).await;
+            }
+            result => {
+                if is_told && result.is_ok() {
+                    info!("the ledger is not locked any more");
+                }
+                return result;
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use sd_notify::NotifyState;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
+use super::manager;
 use crate::pulse::Pulses;
 use crate::status::{Board, SyncStatus};
 use crate::sync::Outcome;
@@ -124,7 +125,7 @@ impl Supervisor {
     }
 
     fn tell(&mut self, said: &[NotifyState<'_>]) {
-        if let Err(error) = sd_notify::notify(said)
+        if let Err(error) = manager::tell(said)
             && !std::mem::replace(&mut self.is_mute, true)
         {
             warn!("cannot tell systemd how the exporter is: {error}");

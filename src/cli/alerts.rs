@@ -97,7 +97,7 @@ async fn test(common: &Common, name: &str) -> Result<(), Failure> {
             .cloned()
             .collect(),
         api: config.api.clone(),
-        http: HttpClient::new(&config.api)?,
+        http: HttpClient::open(&config.api).await?,
         clock: Arc::new(SystemClock),
         telemetry: Telemetry::new(),
     };

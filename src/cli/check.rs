@@ -1,5 +1,7 @@
 //! `check`: is the config good, and with `--live`, are the keys and agents?
 
+mod surroundings;
+
 use std::sync::Arc;
 
 use clap::Args;
@@ -7,14 +9,14 @@ use futures_util::future::join_all;
 use prometheus::core::Collector;
 use tokio::task::JoinSet;
 
-use super::{Common, Failure, count, load, print, table, view};
+use super::{Common, Failure, count, load, print, table};
 use crate::clock::{Clock, SharedClock, SystemClock};
 use crate::config::Config;
+use crate::files;
 use crate::flowgent::client::Client;
 use crate::flowgent::error::ApiError;
 use crate::flowgent::transport::HttpClient;
-use crate::ledger::GoneHook;
-use crate::roster::{self, AccountSettings, Agent};
+use crate::roster::{self, AccountSettings, Agent, ListError, ListedAgent};
 use crate::telemetry::Telemetry;
 use crate::validate;
 use crate::window::Window;
@@ -33,34 +35,39 @@ pub(super) async fn check(common: &Common, arguments: &CheckArguments) -> Result
     for warning in &config.warnings {
         print(format_args!("warning: {warning}\n"))?;
     }
+    for exposed in &config.exposed {
+        print(format_args!("warning: {exposed}: {}\n", files::CLOSE_IT))?;
+    }
+    for failure in &config.failures {
+        print(format_args!("problem: {failure}\n"))?;
+    }
     let agents: usize = config
         .accounts
         .iter()
         .map(|account| account.agents.len())
         .sum();
+    let verdict = if config.failures.is_empty() {
+        "is good"
+    } else {
+        "is good but for its problems"
+    };
     print(format_args!(
-        "{} is good: {}, {} named in it\n",
+        "{} {verdict}: {}, {} named in it\n",
         common.config_file.display(),
         count(config.accounts.len(), "account"),
         count(agents, "agent")
     ))?;
-    for gone in gone_hooks(&config).await {
-        print(format_args!("warning: {gone}\n"))?;
+    print(format_args!("{}\n", surroundings::next_poll(&config)))?;
+    for warning in surroundings::warnings(&config).await {
+        print(format_args!("warning: {warning}\n"))?;
     }
     if arguments.live {
-        live(&config).await
-    } else {
-        Ok(())
+        live(&config).await?;
     }
-}
-
-/// What the ledger, if there is one, knows to be left open by hooks that are not in the config.
-async fn gone_hooks(config: &Config) -> Vec<GoneHook> {
-    let names = config.hooks.iter().map(|hook| Arc::clone(&hook.name));
-    let names = names.collect();
-    match view::open(config).await {
-        Ok(view) => view.gone_hooks(names).await.unwrap_or_default(),
-        Err(_) => Vec::new(),
+    if config.failures.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Told)
     }
 }
 
@@ -72,7 +79,7 @@ struct Finding {
 }
 
 async fn live(config: &Config) -> Result<(), Failure> {
-    let http = HttpClient::new(&config.api)?;
+    let http = HttpClient::open(&config.api).await?;
     let telemetry = Telemetry::new();
     // All at once, so that an account that hangs does not keep the others waiting.
     let examinations = config.accounts.iter().map(|account| {
@@ -130,15 +137,15 @@ async fn examine(account: &AccountSettings, client: Arc<Client>) -> Vec<Finding>
         agent: agent.to_owned(),
         result,
     };
-    let key = account.api_key.read().map_err(|error| error.to_string());
+    let key = account.api_key.read_aside().await;
+    let key = key.map_err(|error| error.to_string());
     if let Err(error) = key.and_then(|key| client.set_key(key).map_err(|error| error.to_string())) {
         return vec![finding("(key)", Err(error))];
     }
     let mut findings = Vec::new();
-    let from_file = match account.agents_file.as_deref().map(roster::read_agents) {
-        None => Vec::new(),
-        Some(Ok(agents)) => agents,
-        Some(Err(error)) => {
+    let from_file = match from_file(account).await {
+        Ok(agents) => agents,
+        Err(error) => {
             findings.push(finding("(agents_file)", Err(error.to_string())));
             Vec::new()
         }
@@ -181,6 +188,14 @@ async fn examine(account: &AccountSettings, client: Arc<Client>) -> Vec<Finding>
         }),
     );
     findings
+}
+
+/// The agents of the account's list in a file.
+pub(super) async fn from_file(account: &AccountSettings) -> Result<Vec<ListedAgent>, ListError> {
+    match account.agents_file.clone() {
+        None => Ok(Vec::new()),
+        Some(path) => files::aside(move || roster::read_agents(&path)).await,
+    }
 }
 
 /// What the agent used yesterday, in words.

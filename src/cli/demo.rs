@@ -1,8 +1,9 @@
 //! `demo`: the exporter at work on a simulated FlowGent, in one process, without any set-up.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -144,6 +145,7 @@ fn write_config(simulator: &Simulator, listen: SocketAddr, folder: &Path) -> any
         let name = &account.name;
         let key_file = format!("{name}.key");
         fs::write(folder.join(&key_file), world.key(name).expose())?;
+        fs::set_permissions(folder.join(&key_file), Permissions::from_mode(0o600))?;
         write!(
             text,
             "\n[[account]]\nname = \"{name}\"\napi_key_file = \"{key_file}\"\n"

@@ -267,8 +267,8 @@ fn has_colours() -> bool {
 /// What to do about a config that is not there, which is what a newcomer meets.
 fn tip(error: &ConfigError) -> &'static str {
     match error {
-        ConfigError::Read { path, error }
-            if path.as_os_str() == DEFAULT_CONFIG && error.kind() == ErrorKind::NotFound =>
+        ConfigError::File(error)
+            if error.path.as_os_str() == DEFAULT_CONFIG && error.fault.is_missing() =>
         {
             "\n\n  tip: name another file with --config.file, or try `flowgent-exporter demo`, which \
              needs none"
@@ -315,11 +315,16 @@ fn count(number: impl fmt::Display, thing: &str) -> String {
 mod tests {
     use super::*;
     use crate::app::StartError;
+    use crate::files::{Fault, FileError};
 
     fn told(path: &str, kind: ErrorKind) -> String {
-        let (path, error) = (path.into(), kind.into());
+        let error = FileError {
+            name: "config file",
+            path: path.into(),
+            fault: Fault::System(kind.into()),
+        };
         // As it comes from the start of the exporter.
-        match Failure::from(StartError::Config(ConfigError::Read { path, error })) {
+        match Failure::from(StartError::Config(ConfigError::File(error))) {
             Failure::Usage(message) => message,
             other => panic!("{other:?}"),
         }

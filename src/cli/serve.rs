@@ -39,6 +39,7 @@ pub(super) async fn serve(
             let warnings = file.warnings.iter();
             let warnings = warnings.map(|warning| format!("web config: {warning}"));
             config.warnings.extend(warnings);
+            config.exposed.extend(file.exposed.iter().cloned());
         }
         config.serve_otherwise(|server| {
             if !listen.is_empty() {

@@ -40,7 +40,7 @@ pub(super) async fn sync(common: &Common, arguments: &SyncArguments) -> Result<(
     let ledger = app::open_ledger(&config, &telemetry)
         .await
         .map_err(in_use)?;
-    let http = HttpClient::new(&config.api)?;
+    let http = HttpClient::open(&config.api).await?;
     // Without an answer, this host's clock counts.
     let _ = http.ask_the_time(&*clock).await;
     let syncer = app::syncer(&config, &http, &ledger, &clock, &telemetry);

@@ -10,7 +10,7 @@ use toml::Spanned;
 
 use super::diagnostics::{Fault, Finding};
 use super::file::Text;
-use super::places::{SecretKeys, resolve_path, secret_file, secret_variable};
+use super::places::{API_KEY, Found, SecretKeys, resolve_path, secret_file, secret_variable};
 use crate::day::Day;
 use crate::nearest::nearest;
 use crate::roster::{self, printable};
@@ -27,6 +27,10 @@ pub(super) struct Check<'a> {
     pub(super) owners: HashMap<Arc<str>, Arc<str>>,
     pub(super) findings: Vec<Finding>,
     pub(super) warnings: Vec<String>,
+    /// What does not work and stops a part only.
+    pub(super) failures: Vec<String>,
+    /// Files of secrets that others may read.
+    pub(super) exposed: Vec<String>,
 }
 
 /// What a message calls a section of that kind.
@@ -52,6 +56,8 @@ impl<'a> Check<'a> {
             owners: HashMap::new(),
             findings: Vec::new(),
             warnings: Vec::new(),
+            failures: Vec::new(),
+            exposed: Vec::new(),
         }
     }
 
@@ -175,16 +181,51 @@ impl<'a> Check<'a> {
         variable: Option<Text>,
         rule: impl Fn(&str) -> Result<(), Fault>,
     ) -> Option<SecretSource> {
+        let written = place(&file).or(place(&variable)).unwrap_or_default();
+        let (source, secret) = self.secret_place(keys, file, variable)?;
+        match secret.and_then(|secret| rule(secret.expose())) {
+            Ok(()) => Some(source),
+            Err(fault) => {
+                self.refuse(written, fault);
+                None
+            }
+        }
+    }
+
+    /// The place of the key of `owner`, if it is written. A key that cannot be read stops its owner alone.
+    pub(super) fn key_of(
+        &mut self,
+        owner: &str,
+        file: Option<Text>,
+        variable: Option<Text>,
+    ) -> Option<SecretSource> {
+        let (source, key) = self.secret_place(&API_KEY, file, variable)?;
+        if let Err(fault) = key {
+            self.failures.push(format!(
+                "{owner} is not asked for anything until its key can be read: {}",
+                fault.message
+            ));
+        }
+        Some(source)
+    }
+
+    /// The place of a secret that one of two keys names, and the secret or why it cannot be had.
+    fn secret_place(
+        &mut self,
+        keys: &SecretKeys,
+        file: Option<Text>,
+        variable: Option<Text>,
+    ) -> Option<Found> {
         self.exclusive((keys.file, place(&file)), (keys.variable, place(&variable)));
         let folder = self.folder;
-        let read = |found: Result<_, Fault>| {
-            let (source, secret): (SecretSource, crate::secret::Secret) = found?;
-            rule(secret.expose()).map(|()| source)
+        let found = match file {
+            Some(_) => self.optional(file, |text| secret_file(folder, text, keys)),
+            None => self.optional(variable, |text| secret_variable(text, keys)),
         };
-        match file {
-            Some(_) => self.optional(file, |text| read(secret_file(folder, text, keys))),
-            None => self.optional(variable, |text| read(secret_variable(text, keys))),
+        if let Some((source, Ok(_))) = &found {
+            self.exposed.extend(source.exposure());
         }
+        found
     }
 
     /// What one of several words means.

@@ -2,12 +2,12 @@
 //! caret. Secrets are masked before a line is kept, so that nothing later can show them.
 
 use std::fmt;
-use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
+use crate::files::FileError;
 use crate::http::web::WebConfigError;
 
 /// How many problems are shown; the rest is counted.
@@ -19,30 +19,9 @@ const MASK: &str = "…";
 /// Why there is no config.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The operating system refused.
-    #[error("cannot read config file `{}`: {error}", path.display())]
-    Read {
-        /// The config file.
-        path: PathBuf,
-        /// What the operating system said.
-        error: io::Error,
-    },
-    /// The file is too large to be a config.
-    #[error("config file `{}` is larger than {limit} bytes", path.display())]
-    TooLarge {
-        /// The config file.
-        path: PathBuf,
-        /// The most bytes that are read.
-        limit: u64,
-    },
-    /// The file is not text.
-    #[error("config file `{}` is not UTF-8: line {line} has other bytes", path.display())]
-    NotText {
-        /// The config file.
-        path: PathBuf,
-        /// The first bad line, counted from 1.
-        line: usize,
-    },
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The web config that the command line names is not usable.
     #[error("{0}")]
     Web(#[from] WebConfigError),

@@ -21,17 +21,13 @@ mod world;
 pub use diagnostics::{ConfigError, Problems};
 pub use rules::check_telemetry_path;
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::day::Day;
+use crate::files;
 use crate::roster::AccountSettings;
 use crate::window::plan::Policy;
 use crate::{alert, flowgent, history, hook, http, ledger, sync::schedule};
-
-/// The most bytes that a config file may have: enough for 100,000 agents named one by one.
-pub const MAX_CONFIG_BYTES: u64 = 32 * 1024 * 1024;
 
 /// A day that no date in a config lies after. Configs are checked as on this day while the day is not known.
 pub const SOME_DAY: Day = Day::from_number(376_200);
@@ -61,6 +57,10 @@ pub struct Config {
     pub hooks: Vec<hook::Settings>,
     /// What is allowed but deserves a second look, a line each.
     pub warnings: Vec<String>,
+    /// What does not work, and stops only the part that it is about, a line each.
+    pub failures: Vec<String>,
+    /// Files of secrets that others may read, a line each.
+    pub exposed: Vec<String>,
 }
 
 impl Config {
@@ -72,7 +72,7 @@ impl Config {
     /// # Errors
     /// The file cannot be read, or every problem in it with its place.
     pub fn load(path: &Path, today: Day) -> Result<Self, ConfigError> {
-        Self::parse(&read(path)?, path, today)
+        Self::parse(&files::text(path, files::CONFIG)?, path, today)
     }
 
     /// How the exporter is served by the file at `path`, whatever else stands in it: for those who ask a
@@ -81,7 +81,7 @@ impl Config {
     /// # Errors
     /// The file cannot be read, or every problem in its section `[server]`.
     pub fn load_server(path: &Path, today: Day) -> Result<http::Settings, ConfigError> {
-        let text = read(path)?;
+        let text = files::text(path, files::CONFIG)?;
         let parse::Parsed { file, secrets } = parse::parse(&text, Some("server"));
         file.and_then(|file| validate::validate_server(file, &text, path, today))
             .map_err(|findings| {
@@ -98,6 +98,19 @@ impl Config {
         }
     }
 
+    /// Logs what is not as it should be.
+    pub fn log(&self) {
+        for failure in &self.failures {
+            tracing::error!("config: {failure}");
+        }
+        for warning in &self.warnings {
+            tracing::warn!("config: {warning}");
+        }
+        for exposed in &self.exposed {
+            tracing::warn!("{exposed}: {}", files::CLOSE_IT);
+        }
+    }
+
     /// Checks `text` as if it stood in the file at `path`; see [`Config::load`].
     ///
     /// # Errors
@@ -107,30 +120,6 @@ impl Config {
         file.and_then(|file| validate::validate(file, text, path, today))
             .map_err(|findings| ConfigError::Invalid(Problems::new(path, text, &secrets, findings)))
     }
-}
-
-/// The text of the file.
-fn read(path: &Path) -> Result<String, ConfigError> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_CONFIG_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| ConfigError::Read {
-            path: path.to_owned(),
-            error,
-        })?;
-    if bytes.len() as u64 > MAX_CONFIG_BYTES {
-        return Err(ConfigError::TooLarge {
-            path: path.to_owned(),
-            limit: MAX_CONFIG_BYTES,
-        });
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        ConfigError::NotText {
-            path: path.to_owned(),
-            line: before.split(|byte| *byte == b'\n').count(),
-        }
-    })
 }
 
 #[cfg(test)]

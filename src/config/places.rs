@@ -1,8 +1,7 @@
 //! The files and variables that a config names: found and looked into, so that a mistake shows now
 //! and not at the first sync.
 
-use std::fs::{File, Metadata};
-use std::io::Read;
+use std::fs::Metadata;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -11,6 +10,7 @@ use rustls::pki_types::pem::PemObject;
 
 use super::diagnostics::Fault;
 use super::secrets;
+use crate::files::{self, CERTIFICATES};
 use crate::hook::Template;
 use crate::roster::printable;
 use crate::secret::{Secret, SecretSource};
@@ -78,23 +78,26 @@ pub(super) const PASSWORD: SecretKeys = SecretKeys {
     what: "password",
 };
 
-type Found = (SecretSource, Secret);
+/// The place of a secret, and the secret itself or why it cannot be had.
+pub(super) type Found = (SecretSource, Result<Secret, Fault>);
 
-/// The secret in the file of that name. In a service of systemd, which may be allowed to read its
+/// The secret in the file of that name. An error only where the name may be the secret itself. In a service of systemd, which may be allowed to read its
 /// credentials only, a relative name is that of a credential first.
 pub(super) fn secret_file(folder: &Path, text: &str, keys: &SecretKeys) -> Result<Found, Fault> {
     let SecretKeys {
         file: key, what, ..
     } = keys;
     let credential = credential(text);
-    let given = credential.clone().filter(|path| path.exists());
+    let given = credential
+        .clone()
+        .filter(|path| files::metadata(path).is_ok());
     let is_given = given.is_some();
     let source = SecretSource::File(match given {
         Some(path) => path,
         None => resolve_path(folder, text)?,
     });
     match source.read() {
-        Ok(secret) => Ok((source, secret)),
+        Ok(secret) => Ok((source, Ok(secret))),
         Err(error) if secrets::looks_like_path(text) || exists(&source) => {
             let mut message = error.to_string();
             let missing = credential.filter(|_| !is_given);
@@ -104,7 +107,7 @@ pub(super) fn secret_file(folder: &Path, text: &str, keys: &SecretKeys) -> Resul
                     name.display()
                 );
             }
-            Err(Fault::new(message))
+            Ok((source, Err(Fault::new(message))))
         }
         // This may be the secret itself: the error would name it.
         Err(_) => Err(
@@ -117,7 +120,7 @@ pub(super) fn secret_file(folder: &Path, text: &str, keys: &SecretKeys) -> Resul
 
 /// The file at that path: in a service of systemd, the credential of a relative path first.
 pub(super) fn credential_or_path(folder: &Path, text: &str) -> Result<PathBuf, Fault> {
-    match credential(text).filter(|path| path.is_file()) {
+    match credential(text).filter(|path| files::metadata(path).is_ok()) {
         Some(path) => Ok(path),
         None => resolve_path(folder, text),
     }
@@ -145,9 +148,10 @@ fn credential_name(text: &str) -> Option<String> {
 
 /// Whether something stands at the secret's place, so that its name is no secret.
 fn exists(source: &SecretSource) -> bool {
-    matches!(source, SecretSource::File(path) if path.symlink_metadata().is_ok())
+    matches!(source, SecretSource::File(path) if files::is_there(path))
 }
 
+/// The secret in the environment variable of that name. An error only where the name may be the secret itself.
 pub(super) fn secret_variable(text: &str, keys: &SecretKeys) -> Result<Found, Fault> {
     let SecretKeys {
         variable: key,
@@ -168,8 +172,10 @@ pub(super) fn secret_variable(text: &str, keys: &SecretKeys) -> Result<Found, Fa
     }
     let source = SecretSource::Environment(text.to_owned());
     match source.read() {
-        Ok(secret) => Ok((source, secret)),
-        Err(error) if secrets::looks_like_variable(text) => Err(Fault::new(error.to_string())),
+        Ok(secret) => Ok((source, Ok(secret))),
+        Err(error) if secrets::looks_like_variable(text) => {
+            Ok((source, Err(Fault::new(error.to_string()))))
+        }
         Err(_) => Err(Fault::new(format!(
             "there is no {what} in an environment variable of this name"
         ))
@@ -179,28 +185,15 @@ pub(super) fn secret_variable(text: &str, keys: &SecretKeys) -> Result<Found, Fa
 
 /// The text of a template's file.
 pub(super) fn template_text(path: &Path) -> Result<String, Fault> {
-    let shown = path.display();
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| {
-            file.take(Template::MAX_BYTES as u64 + 1)
-                .read_to_string(&mut text)
-        })
-        .map_err(|error| Fault::new(format!("cannot read template `{shown}`: {error}")))?;
-    if text.len() > Template::MAX_BYTES {
-        return Err(Fault::new(format!(
-            "template `{shown}` is larger than {} bytes",
-            Template::MAX_BYTES
-        )));
-    }
-    Ok(text)
+    let purpose = files::template(Template::MAX_BYTES as u64);
+    files::text(path, purpose).map_err(|error| Fault::new(error.to_string()))
 }
 
 /// A program that can be started: by its whole path, or by its name if it is on the `PATH`.
 pub(super) fn program(text: &str) -> Result<(), Fault> {
     let path = Path::new(text);
     if path.is_absolute() {
-        return match path.metadata() {
+        return match files::metadata(path) {
             Ok(found) if is_program(&found) => Ok(()),
             Ok(_) => Err(Fault::new(format!(
                 "`{}` is not an executable file",
@@ -225,7 +218,7 @@ pub(super) fn program(text: &str) -> Result<(), Fault> {
     }
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&folders)
-        .filter_map(|folder| folder.join(text).metadata().ok())
+        .filter_map(|folder| files::metadata(&folder.join(text)).ok())
         .any(|found| is_program(&found));
     if found {
         Ok(())
@@ -244,10 +237,10 @@ fn is_program(found: &Metadata) -> bool {
 /// The path if the file holds at least one certificate.
 pub(super) fn certificates(path: PathBuf) -> Result<PathBuf, Fault> {
     let refuse = |error: String| Fault::new(format!("cannot use `{}`: {error}", path.display()));
+    let read = files::read(&path, CERTIFICATES);
+    let text = read.map_err(|error| Fault::new(error.to_string()))?.bytes;
     let mut found = 0;
-    for certificate in
-        CertificateDer::pem_file_iter(&path).map_err(|error| refuse(error.to_string()))?
-    {
+    for certificate in CertificateDer::pem_slice_iter(&text) {
         certificate.map_err(|error| refuse(error.to_string()))?;
         found += 1;
     }

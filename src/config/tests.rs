@@ -152,6 +152,8 @@ fn what_is_written_is_what_is_meant() {
     assert_eq!(
         config.warnings,
         [
+            "the cron pattern `30 5 1 * * 1-5` polls rarer than daily: not on 2026-11-28, so usage of the day before \
+             is known late, and alerts about it come late",
             "API keys travel unencrypted to simulator.internal: allow_http is set",
             "budget cx-month needs days from 2026-10-31; they are fetched though `history_start` is \
              2026-11-22",
@@ -199,7 +201,7 @@ fn an_agents_file_that_is_not_there_yet_is_a_warning() {
     assert_eq!(
         config.warnings,
         [
-            "cannot read agents file `tests/fixtures/config/good/later.json` yet: No such file or directory (os error 2)"
+            "cannot read agents file `tests/fixtures/config/good/later.json`: No such file or directory (os error 2)"
         ]
     );
 }
@@ -210,9 +212,100 @@ fn a_key_file_that_is_there_is_named_whatever_it_is_called() {
     fs::write(folder.path().join("kQ7x2"), "").unwrap();
     let text = "[[account]]\nname = \"acme\"\napi_key_file = \"kQ7x2\"\ndiscover = true\n";
     let path = folder.path().join("config.toml");
-    let error = Config::parse(text, &path, today()).unwrap_err();
-    let said = error.render(false);
-    assert!(said.contains("kQ7x2` is empty"), "{said}");
+    let config = Config::parse(text, &path, today()).unwrap();
+    let [said] = &config.failures[..] else {
+        panic!("{:?}", config.failures);
+    };
+    assert!(said.ends_with("kQ7x2`: it is empty"), "{said}");
+}
+
+#[test]
+fn a_key_that_cannot_be_read_stops_its_account_alone() {
+    let failures: Vec<String> = toml_files("ailing")
+        .iter()
+        .map(|path| {
+            let config = Config::load(path, today()).unwrap();
+            assert_eq!(config.accounts.len(), 1, "{}", path.display());
+            let said = config.failures.join("; ");
+            said.replace(&format!("{FIXTURES}/ailing/../"), "").replace(
+                "account `acme` is not asked for anything until its key can be read: ",
+                "",
+            )
+        })
+        .collect();
+    assert_eq!(
+        failures,
+        [
+            "cannot read file `files/empty.key`: it is empty",
+            "cannot read file `files`: it is a directory, not a regular file",
+            "file `files/two-lines.key` holds more than one line of printable ASCII characters",
+            "cannot read file `files/no-such.key`: No such file or directory (os error 2)",
+            "environment variable `FLOWGENT_TEST_UNSET_KEY` is not set",
+        ]
+    );
+}
+
+#[test]
+fn secrets_that_others_may_read_are_told_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str, mode: u32| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    file("closed.key", "a", 0o600);
+    file("acme.key", "a", 0o640);
+    file("ops.url", "https://hooks.example/ops", 0o644);
+    let text = "[[account]]\nname = \"a\"\napi_key_file = \"closed.key\"\ndiscover = true\n\
+                [[account]]\nname = \"b\"\napi_key_file = \"acme.key\"\ndiscover = true\n\
+                [[hook]]\nname = \"ops\"\nkind = \"webhook\"\nurl_file = \"ops.url\"\n";
+    let config = Config::parse(text, &folder.path().join("config.toml"), today()).unwrap();
+    let folder = format!("{}/", folder.path().display());
+    let exposed: Vec<String> = config
+        .exposed
+        .iter()
+        .map(|line| line.replace(&folder, ""))
+        .collect();
+    assert_eq!(
+        exposed,
+        [
+            "`acme.key` holds a secret and can be read by its group (mode 0640)",
+            "`ops.url` holds a secret and can be read by everybody on this machine (mode 0644)",
+        ]
+    );
+}
+
+#[test]
+fn a_mark_of_utf_8_is_no_part_of_a_config() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("acme.key"), "\u{feff}key\n").unwrap();
+    fs::write(folder.path().join("agents.json"), "\u{feff}[\"a\"]").unwrap();
+    fs::write(
+        folder.path().join("ops.url"),
+        "\u{feff}https://hooks.example/",
+    )
+    .unwrap();
+    fs::write(folder.path().join("ops.j2"), "\u{feff}{}").unwrap();
+    let authority = fs::read_to_string(format!("{FIXTURES}/files/ca.pem")).unwrap();
+    fs::write(folder.path().join("ca.pem"), format!("\u{feff}{authority}")).unwrap();
+    fs::write(folder.path().join("web.yml"), "\u{feff}rate_limit:\r\n").unwrap();
+    let text = "\u{feff}server = { web_config_file = \"web.yml\" }\napi = { ca_file = \"ca.pem\" }\n\
+                [[account]]\nname = \"acme\"\napi_key_file = \"acme.key\"\nagents_file = \"agents.json\"\n\
+                [[hook]]\nname = \"ops\"\nkind = \"webhook\"\nurl_file = \"ops.url\"\ntemplate_file = \"ops.j2\"\n";
+    let path = folder.path().join("config.toml");
+    fs::write(&path, text).unwrap();
+    let config = Config::load(&path, today()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.failures, [""; 0]);
+    let agents = read_agents(config.accounts[0].agents_file.as_ref().unwrap()).unwrap();
+    assert_eq!(&*agents[0].id, "a");
+    fs::write(&path, text.replace("acme.key", "acme.key\" x")).unwrap();
+    let error = Config::load(&path, today()).unwrap_err();
+    assert!(
+        error.summary().contains("config.toml:5:"),
+        "{}",
+        error.summary()
+    );
 }
 
 /// The example with its files in a folder of this test's, and all that is commented out if asked for.
@@ -316,7 +409,7 @@ fn a_file_that_cannot_be_read_is_named() {
     assert_eq!(
         error.summary(),
         format!(
-            "config file `{}` is not UTF-8: line 2 has other bytes",
+            "cannot read config file `{}`: line 2 is not UTF-8",
             path.display()
         )
     );

@@ -12,17 +12,18 @@ use toml::Spanned;
 use super::check::{Check, place, title};
 use super::diagnostics::{Fault, Finding};
 use super::file::{self, ConfigFile, Labels, Section, Text};
-use super::places::{API_KEY, certificates, credential_or_path, resolve_path};
+use super::places::{certificates, credential_or_path, resolve_path};
 use super::world::World;
 use super::{Config, rules};
 use crate::day::Day;
+use crate::files;
 use crate::flowgent::transport::is_loopback;
 use crate::flowgent::{self, Roots};
 use crate::http::Host;
 use crate::http::web::{CheckedFile, check_file};
 use crate::roster::{self, AccountSettings, Agent, printable};
 use crate::secret::SecretSource;
-use crate::sync::schedule;
+use crate::sync::{cron, schedule};
 use crate::window::plan::Policy;
 use crate::{alert, hook, http, ledger};
 
@@ -100,6 +101,8 @@ pub(super) fn validate(
         accounts,
         hooks,
         warnings: check.warnings,
+        failures: check.failures,
+        exposed: check.exposed,
     })
 }
 
@@ -198,6 +201,7 @@ impl Check<'_> {
                 let warnings = file.warnings.iter();
                 self.warnings
                     .extend(warnings.map(|warning| format!("web config: {warning}")));
+                self.exposed.extend(file.exposed.iter().cloned());
                 Some(file)
             }
             Err(fault) => {
@@ -222,10 +226,23 @@ impl Check<'_> {
             history_start,
         } = schedule;
         let today = self.today;
+        let written = cron.as_ref().map(|text| printable(text.get_ref()));
         let settings = schedule::Settings {
             cron: self.text(cron, DEFAULT_CRON, |text| rules::cron(text, today)),
             jitter: self.text(jitter, DEFAULT_JITTER, rules::jitter),
         };
+        if let Some(day) = cron::first_day_without(&settings.cron, today) {
+            let both = if cron::asks_for_both_days(&settings.cron) {
+                " (a day of the month and a weekday must both be right)"
+            } else {
+                ""
+            };
+            self.warnings.push(format!(
+                "the cron pattern `{}` polls rarer than daily{both}: not on {day}, so usage of the day before \
+                 is known late, and alerts about it come late",
+                written.as_deref().unwrap_or(DEFAULT_CRON)
+            ));
+        }
         let policy = Policy {
             settle_days: self.value(settle_days, DEFAULT_SETTLE_DAYS, |days| {
                 rules::settle_days(*days)
@@ -353,15 +370,12 @@ impl Check<'_> {
         })
     }
 
-    /// Another tool may write the list later: that it is not there yet is worth a warning only.
+    /// Another tool may write the list later: that it cannot be read yet is worth a warning only.
     fn agents_file(&mut self, written: Option<Text>) -> Option<PathBuf> {
         let path = self.path(written)?;
-        if let Err(error) = std::fs::metadata(&path) {
-            self.warnings.push(format!(
-                "cannot read agents file `{}` yet: {error}",
-                path.display()
-            ));
-        }
+        let probed = files::probe(&path, files::AGENTS);
+        self.warnings
+            .extend(probed.err().iter().map(ToString::to_string));
         Some(path)
     }
 
@@ -377,7 +391,7 @@ impl Check<'_> {
                 .help("add `api_key_file = \"…\"` or `api_key_env = \"…\"`");
             self.refuse(header.clone(), fault);
         }
-        self.secret(&API_KEY, file, variable, |_| Ok(()))
+        self.key_of(account, file, variable)
     }
 
     fn labels(&mut self, written: Labels) -> BTreeMap<String, String> {

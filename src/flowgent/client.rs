@@ -135,6 +135,12 @@ impl Client {
         Ok(())
     }
 
+    /// Whether there is a key to ask with.
+    #[must_use]
+    pub fn has_key(&self) -> bool {
+        self.credential.load().is_some()
+    }
+
     /// Takes the account's series out of the telemetry, once it is no longer configured.
     ///
     /// What this or another client of the account asks afterwards counts from zero again, or not at

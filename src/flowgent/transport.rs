@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use url::{Host, Url};
 
 use crate::clock::{Clock, instant};
+use crate::files::{self, CERTIFICATES};
 use crate::flowgent::error::{ApiError, QUOTE_BYTES, printable};
 use crate::flowgent::trust::{self, TrustError};
 use crate::flowgent::{Roots, Settings};
@@ -58,7 +59,7 @@ pub enum HttpClientError {
 
 impl HttpClient {
     /// A pool as `settings` say. It works on a machine without any certificates of its own, and uses
-    /// the proxies that the environment names, but never for the machine itself.
+    /// the proxies that the environment names, but never for the machine itself. Blocks: see [`files::read`].
     ///
     /// # Errors
     /// The certificate authorities cannot be read or there are none.
@@ -75,7 +76,9 @@ impl HttpClient {
             builder
         };
         let certificates = match &settings.roots {
-            Roots::File(path) => std::fs::read(path).ok().map(Arc::from),
+            Roots::File(path) => files::read(path, CERTIFICATES)
+                .ok()
+                .map(|read| read.bytes.as_slice().into()),
             Roots::Bundled | Roots::System => None,
         };
         Ok(Self {
@@ -85,6 +88,15 @@ impl HttpClient {
             timeout: settings.timeout,
             certificates,
         })
+    }
+
+    /// The same as [`Self::new`], beside the async threads.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub async fn open(settings: &Settings) -> Result<Self, HttpClientError> {
+        let settings = settings.clone();
+        files::aside(move || Self::new(&settings)).await
     }
 
     /// Whether both trust the same certificates.

@@ -6,7 +6,7 @@
 
 use std::error::Error;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
@@ -23,18 +23,20 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
 use super::Roots;
+use crate::files::{self, CERTIFICATES, FileError};
+
+/// The place of certificates that are the operating system's.
+const SYSTEM_STORE: &str = "the system's certificate store";
 
 /// Why nobody can be trusted.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// The file of certificates cannot be read.
-    #[error("cannot read certificates from {path}", path = .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The operating system's certificates cannot be read.
+    #[error("cannot read {SYSTEM_STORE}: {0}")]
+    Store(files::Fault),
     /// The file of certificates is not in PEM form.
     #[error("certificates in {path} are not valid PEM", path = .path.display())]
     Pem {
@@ -100,14 +102,15 @@ fn certificates(roots: &Roots) -> Result<(Vec<CertificateDer<'static>>, String),
             "the built-in list".to_owned(),
         ),
         Roots::System => (
-            rustls_native_certs::load_native_certs().certs,
-            "the system's certificate store".to_owned(),
+            // The environment may name another file.
+            files::within(Path::new(SYSTEM_STORE), CERTIFICATES.patience, || {
+                rustls_native_certs::load_native_certs().certs
+            })
+            .map_err(TrustError::Store)?,
+            SYSTEM_STORE.to_owned(),
         ),
         Roots::File(path) => {
-            let text = std::fs::read(path).map_err(|source| TrustError::Read {
-                path: path.clone(),
-                source,
-            })?;
+            let text = files::read(path, CERTIFICATES)?.bytes;
             let found = CertificateDer::pem_slice_iter(&text).collect::<Result<_, _>>();
             let found = found.map_err(|source| TrustError::Pem {
                 path: path.clone(),
@@ -317,9 +320,10 @@ mod tests {
         let missing = client_config(&Roots::File("/nonexistent.pem".into())).unwrap_err();
         assert_eq!(
             missing.to_string(),
-            "cannot read certificates from /nonexistent.pem"
+            "cannot read ca_file `/nonexistent.pem`: No such file or directory (os error 2)"
         );
         let empty = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&empty, "\u{feff}\n").unwrap();
         let refused = client_config(&Roots::File(empty.path().to_owned())).unwrap_err();
         assert_eq!(
             refused.to_string(),

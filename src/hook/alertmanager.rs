@@ -209,11 +209,11 @@ impl Alertmanager {
         alerts: &[Posted],
         now: DateTime<Utc>,
     ) -> Result<String, SendError> {
-        let poster = self.settings.poster()?;
+        let poster = self.settings.poster().await?;
         // What the others have taken must not be lost to one that uses up all the time of a try.
         let limit = self.settings.timeout.mul_f64(0.75);
         let results = join_all(self.urls.iter().map(|url| async {
-            let place = self.place(url)?;
+            let place = self.place(url).await?;
             let origin = place.name();
             match timeout(limit, post_all(&poster, &place, alerts, now)).await {
                 Ok(result) => self.judge(origin, alerts.len(), result),
@@ -229,16 +229,16 @@ impl Alertmanager {
         sum_up(results)
     }
 
-    fn place(&self, url: &Url) -> Result<Place, SendError> {
+    async fn place(&self, url: &Url) -> Result<Place, SendError> {
         let mut url = url.clone();
         let path = format!("{}/api/v2/alerts", url.path().trim_end_matches('/'));
         url.set_path(&path);
         let mut place = Place::new(url);
         if let Some((user, password)) = &self.basic_auth {
-            place.log_in(user, password)?;
+            place.log_in(user, password).await?;
         }
         if let Some(token) = &self.bearer_token {
-            place.bear(token)?;
+            place.bear(token).await?;
         }
         Ok(place)
     }

@@ -27,6 +27,7 @@ use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParam
 use server::{SHOWN_BYTES, told};
 use tokio::time::timeout;
 
+use super::place::read;
 use super::{Message, SendError};
 use crate::alert::Notice;
 use crate::flowgent::error::printable;
@@ -79,9 +80,7 @@ impl Email {
             None => None,
             Some((user, password)) => Some(Login {
                 user,
-                password: password
-                    .read()
-                    .map_err(|error| SendError::new(error.to_string()))?,
+                password: read(password).await?,
             }),
         };
         let mut connection = self.server.connect().await?;

@@ -254,7 +254,7 @@ impl Settings {
     ///
     /// # Errors
     /// The file of certificates cannot be read or holds none.
-    fn poster(&self) -> Result<Poster, SendError> {
+    async fn poster(&self) -> Result<Poster, SendError> {
         let ca_file = self.ca_file.as_deref();
         Poster::new(
             self.timeout,
@@ -262,6 +262,7 @@ impl Settings {
             ca_file,
             self.proxy.as_ref(),
         )
+        .await
     }
 
     /// Whether the receiver forgets what it was told unless it is told again and again, as an

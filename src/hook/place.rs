@@ -40,15 +40,22 @@ pub(crate) struct Place {
     pub(super) headers: HeaderMap,
 }
 
+/// Reads a secret for a try, beside the async threads.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) async fn read(source: &SecretSource) -> Result<Secret, SendError> {
+    let secret = source.read_aside().await;
+    secret.map_err(|error| SendError::new(error.to_string()))
+}
+
 impl Place {
     /// The place that a secret URL leads to.
     ///
     /// # Errors
     /// The URL cannot be read, or is none of HTTP.
-    pub(crate) fn secret(source: &SecretSource) -> Result<Self, SendError> {
-        let text = source
-            .read()
-            .map_err(|error| SendError::new(error.to_string()))?;
+    pub(crate) async fn secret(source: &SecretSource) -> Result<Self, SendError> {
+        let text = read(source).await?;
         let url = Url::parse(text.expose())
             .map_err(|error| SendError::new(format!("{source} holds no URL: {error}")))?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -154,10 +161,12 @@ impl Place {
     ///
     /// # Errors
     /// The password cannot be read.
-    pub(crate) fn log_in(&mut self, user: &str, password: &SecretSource) -> Result<(), SendError> {
-        let password = password
-            .read()
-            .map_err(|error| SendError::new(error.to_string()))?;
+    pub(crate) async fn log_in(
+        &mut self,
+        user: &str,
+        password: &SecretSource,
+    ) -> Result<(), SendError> {
+        let password = read(password).await?;
         let both = STANDARD.encode(format!("{user}:{}", password.expose()));
         self.guard(password.expose());
         self.authorize("Basic", &both)
@@ -167,10 +176,8 @@ impl Place {
     ///
     /// # Errors
     /// The token cannot be read.
-    pub(crate) fn bear(&mut self, token: &SecretSource) -> Result<(), SendError> {
-        let token = token
-            .read()
-            .map_err(|error| SendError::new(error.to_string()))?;
+    pub(crate) async fn bear(&mut self, token: &SecretSource) -> Result<(), SendError> {
+        let token = read(token).await?;
         self.authorize("Bearer", token.expose())
     }
 

@@ -17,6 +17,7 @@ use super::proxy::{self, Proxy};
 use super::target::{self, Resolver};
 use super::verdict::{self, Reply};
 use crate::clock;
+use crate::files;
 use crate::flowgent::Roots;
 use crate::flowgent::transport;
 use crate::secret::Secret;
@@ -54,7 +55,7 @@ impl Poster {
     ///
     /// # Errors
     /// That file cannot be read or holds no certificate.
-    pub(crate) fn new(
+    pub(crate) async fn new(
         timeout: Duration,
         allow_private: bool,
         ca_file: Option<&Path>,
@@ -64,7 +65,8 @@ impl Poster {
         let roots = ca_file.map_or(Roots::Bundled, |path| Roots::File(path.to_owned()));
         let resolver = Resolver { allow_private };
         let failed = |error: &dyn Error| SendError::new(chain(error));
-        let builder = transport::client_builder(&roots).map_err(|error| failed(&error))?;
+        let builder = files::aside(move || transport::client_builder(&roots)).await;
+        let builder = builder.map_err(|error| failed(&error))?;
         let builder = match proxy {
             None => builder.no_proxy(),
             Some(Proxy::At(url)) => {

@@ -16,7 +16,7 @@ pub async fn reach(settings: &Settings) -> Vec<Result<String, SendError>> {
         Kind::Webhook { url, .. } => {
             let place = match url {
                 Endpoint::Public(url) => Ok(Place::new(url.clone())),
-                Endpoint::Secret(source) => Place::secret(source),
+                Endpoint::Secret(source) => Place::secret(source).await,
             };
             match place {
                 Ok(place) => reached.push(reach_place(&place, settings.allow_private, proxy).await),

@@ -7,7 +7,7 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::place::Place;
+use super::place::{Place, read};
 use super::post::Refusal;
 use super::signature::SigningKey;
 use super::template::{Template, TemplateError};
@@ -73,22 +73,20 @@ impl Webhook {
     /// It was not taken, or something that is needed for sending it cannot be read.
     pub(super) async fn send(&self, message: &Message) -> Result<String, SendError> {
         let mut place = match &self.url {
-            Endpoint::Secret(source) => Place::secret(source)?,
+            Endpoint::Secret(source) => Place::secret(source).await?,
             Endpoint::Public(url) => Place::new(url.clone()),
         };
-        let keys = self.signing_keys(&mut place)?;
+        let keys = self.signing_keys(&mut place).await?;
         let routing_key = match &self.routing_key {
             None => None,
             Some(source) => {
                 place.expect(Receiver::PagerDuty);
-                let key = source
-                    .read()
-                    .map_err(|error| SendError::new(error.to_string()))?;
+                let key = read(source).await?;
                 place.guard(key.expose());
                 Some(key)
             }
         };
-        let poster = self.settings.poster()?;
+        let poster = self.settings.poster().await?;
         let mut answer = String::new();
         for part in self.parts(message) {
             let body = self.body(&part, routing_key.as_ref());
@@ -110,19 +108,16 @@ impl Webhook {
         Ok(answer)
     }
 
-    fn signing_keys(&self, place: &mut Place) -> Result<Vec<SigningKey>, SendError> {
-        self.secrets
-            .iter()
-            .map(|source| {
-                let secret = source
-                    .read()
-                    .map_err(|error| SendError::new(error.to_string()))?;
-                place.guard(secret.expose());
-                place.guard(secret.expose().trim_start_matches("whsec_"));
-                SigningKey::new(&secret)
-                    .map_err(|error| SendError::new(format!("{source}: {error}")))
-            })
-            .collect()
+    async fn signing_keys(&self, place: &mut Place) -> Result<Vec<SigningKey>, SendError> {
+        let mut keys = Vec::with_capacity(self.secrets.len());
+        for source in &self.secrets {
+            let secret = read(source).await?;
+            place.guard(secret.expose());
+            place.guard(secret.expose().trim_start_matches("whsec_"));
+            let key = SigningKey::new(&secret);
+            keys.push(key.map_err(|error| SendError::new(format!("{source}: {error}")))?);
+        }
+        Ok(keys)
     }
 
     /// The message, or one for each alert where the receiver takes only one at a time. All have the

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::place::read;
 use super::{Hooks, Message, SendError, Template, one_line};
 use crate::flowgent::client::Client;
 use crate::flowgent::error::{ApiError, QUOTE_BYTES, printable};
@@ -64,11 +65,7 @@ impl Whatsapp {
     /// # Errors
     /// There is no key, or FlowGent did not take it.
     pub(super) async fn send(&self, message: &Message) -> Result<String, SendError> {
-        let key = self
-            .outgoing
-            .api_key
-            .read()
-            .map_err(|error| SendError::new(error.to_string()))?;
+        let key = read(&self.outgoing.api_key).await?;
         self.client
             .set_key(key)
             .map_err(|error| self.failed(&error))?;

@@ -335,12 +335,27 @@ fn metrics(state: &State, asked: &Asked<'_>) -> Reply {
 
 fn healthy(state: &State) -> Reply {
     match state.board.ledger_error() {
-        None => response::text(StatusCode::OK, "healthy\n"),
+        None => response::text(StatusCode::OK, healthy_but(state)),
         Some(reason) => response::text(
             StatusCode::SERVICE_UNAVAILABLE,
             format!("not healthy: {reason}\n"),
         ),
     }
+}
+
+/// That all is well, and which accounts stand still all the same: no reason to start again. Where their keys are
+/// is for others to say, to whom not everybody may listen.
+fn healthy_but(state: &State) -> String {
+    let mut text = "healthy\n".to_owned();
+    let sync = state.board.sync();
+    let problems = sync.last.iter().flat_map(|last| &last.problems);
+    for problem in problems.filter(|problem| problem.kind == "key_unreadable") {
+        text += &format!(
+            "the key of account {} cannot be read\n",
+            crate::roster::printable(&problem.account)
+        );
+    }
+    text
 }
 
 fn ready(state: &State) -> Reply {

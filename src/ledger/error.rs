@@ -1,7 +1,10 @@
 //! What can go wrong with a ledger, each with the file's name and what to do about it.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use rustix::process::geteuid;
 
 use rusqlite::{ErrorCode, ffi};
 
@@ -22,6 +25,12 @@ pub enum LedgerError {
         /// The path.
         path: PathBuf,
     },
+    /// The path names a pipe, a socket or a device.
+    #[error("ledger {path} is not a regular file: name another by `[storage] path`")]
+    NoFile {
+        /// The path.
+        path: PathBuf,
+    },
     /// More than the last directory of the path is missing, which looks like a mistake in it.
     #[error("ledger {path}: directory {parent} does not exist")]
     NoParent {
@@ -31,7 +40,7 @@ pub enum LedgerError {
         parent: PathBuf,
     },
     /// The operating system refused something.
-    #[error("ledger {path}: cannot {action} {target}: {cause}")]
+    #[error("ledger {path}: cannot {action} {target}: {cause}{advice}", advice = advice(.target, .cause.kind()))]
     Io {
         /// The ledger's file.
         path: PathBuf,
@@ -125,6 +134,22 @@ pub enum LedgerError {
         /// The ledger's file.
         path: PathBuf,
     },
+    /// SQLite may not write beside the file, or may not open it.
+    #[error("ledger {path}: {cause}{advice}", advice = advice(.path, io::ErrorKind::PermissionDenied))]
+    ReadOnly {
+        /// The ledger's file.
+        path: PathBuf,
+        /// What SQLite says.
+        cause: rusqlite::Error,
+    },
+    /// Another program writes, and does not end.
+    #[error(
+        "ledger {path} is locked by another program that writes into it: have that program end, or commit"
+    )]
+    Busy {
+        /// The ledger's file.
+        path: PathBuf,
+    },
     /// Anything else that SQLite reports.
     #[error("ledger {path}: {cause}")]
     Sqlite {
@@ -199,6 +224,14 @@ pub enum LedgerError {
     },
 }
 
+impl LedgerError {
+    /// Whether it passes when another program has done its work.
+    #[must_use]
+    pub const fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy { .. })
+    }
+}
+
 /// What went wrong inside a transaction, where the file's name is not known.
 #[derive(Debug)]
 pub(super) enum Fault {
@@ -245,9 +278,62 @@ impl Fault {
                     path,
                     detail: cause.to_string(),
                 },
+                Some(error) if error.code == ErrorCode::DatabaseBusy => LedgerError::Busy { path },
+                Some(error)
+                    if matches!(error.code, ErrorCode::ReadOnly | ErrorCode::CannotOpen) =>
+                {
+                    LedgerError::ReadOnly { path, cause }
+                }
                 _ => LedgerError::Sqlite { path, cause },
             },
         }
+    }
+}
+
+/// Says what to do where `target`, a file or directory, cannot be written.
+fn advice(target: &Path, reason: io::ErrorKind) -> String {
+    let is_there = target.exists();
+    let folder = target
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = if target.is_dir() {
+        target
+    } else {
+        folder.unwrap_or(Path::new("."))
+    };
+    let shown = folder.display();
+    match reason {
+        io::ErrorKind::ReadOnlyFilesystem => format!(
+            ": its file system is read-only here. In a service of systemd add `ReadWritePaths={shown}` or use \
+             `StateDirectory=`; in a container mount a volume at {shown}"
+        ),
+        io::ErrorKind::PermissionDenied => {
+            let user = geteuid().as_raw();
+            let rights = |path: &Path| {
+                let found = path.metadata().ok()?;
+                let (owner, mode) = (found.uid(), found.mode() & 0o7777);
+                Some(format!(
+                    "{} belongs to user {owner} with mode {mode:04o}",
+                    path.display()
+                ))
+            };
+            let places = [
+                Some(folder),
+                Some(target).filter(|target| is_there && *target != folder),
+            ];
+            let places: Vec<String> = places.into_iter().flatten().filter_map(rights).collect();
+            let places = if places.is_empty() {
+                String::new()
+            } else {
+                format!("{}, ", places.join(", "))
+            };
+            format!(
+                ": {places}and this is user {user}. Run `chown -R {user} {shown}`; for a service of systemd use \
+                 `StateDirectory=` or `ReadWritePaths={shown}`; for a container mount a volume that user {user} \
+                 may write"
+            )
+        }
+        _ => String::new(),
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{Access, access};
 
 use super::error::{Fault, LedgerError};
 
@@ -39,6 +40,7 @@ impl Place {
     pub(super) fn existing(path: &Path) -> Result<Self, LedgerError> {
         match fs::canonicalize(path) {
             Ok(real) if real.is_dir() => Err(LedgerError::Directory { path: path.into() }),
+            Ok(real) if !real.is_file() => Err(LedgerError::NoFile { path: path.into() }),
             Ok(real) => Ok(Self {
                 shown: path.into(),
                 real,
@@ -78,6 +80,36 @@ impl Place {
             shown: path.into(),
             real: parent.join(name),
         })
+    }
+
+    /// Whether this process may write the ledger at `path`, and beside it, without touching anything.
+    pub(super) fn may_be_written(path: &Path) -> Result<(), LedgerError> {
+        let file = match Self::existing(path) {
+            Ok(place) => Some(place.real),
+            Err(LedgerError::Missing { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let absolute = std::path::absolute(file.as_deref().unwrap_or(path));
+        let absolute = absolute.map_err(io_error(path, "find", path))?;
+        let mut folder = absolute.parent().unwrap_or(Path::new("/"));
+        if let (false, Some(grandparent)) = (folder.exists(), folder.parent()) {
+            if !grandparent.exists() {
+                return Err(LedgerError::NoParent {
+                    path: path.into(),
+                    parent: grandparent.into(),
+                });
+            }
+            folder = grandparent;
+        }
+        for (place, rights) in file
+            .iter()
+            .map(|file| (&**file, Access::READ_OK | Access::WRITE_OK))
+            .chain([(folder, Access::WRITE_OK | Access::EXEC_OK)])
+        {
+            access(place, rights)
+                .map_err(|errno| io_error(path, "write to", place)(errno.into()))?;
+        }
+        Ok(())
     }
 
     /// Creates the file, readable for its owner alone, if it is not there. An existing one is only

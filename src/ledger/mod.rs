@@ -144,6 +144,14 @@ const TIDY_DELIVERIES: &str = "tidy_deliveries";
 const ADOPT_HOOKS: &str = "adopt_hooks";
 const GONE_HOOKS: &str = "gone_hooks";
 
+/// Says whether this process may write the ledger at `path`, or make it, without touching anything. Blocks.
+///
+/// # Errors
+/// Why not, and what to do about it.
+pub fn may_be_written(path: &Path) -> Result<(), LedgerError> {
+    Place::may_be_written(path)
+}
+
 /// Where the ledger is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {

@@ -1,8 +1,6 @@
 //! A list of agents that another tool keeps.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,9 +10,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::{LabelSets, Labels};
 use crate::day::Day;
-
-/// The most bytes that an agents file may have.
-pub const MAX_LIST_BYTES: u64 = 64 * 1024 * 1024;
+use crate::files::{self, AGENTS, FileError};
 
 /// An agent as a list names it: not checked yet. Its texts are shared with the [`Agent`](super::Agent)
 /// that becomes of it.
@@ -33,22 +29,9 @@ pub struct ListedAgent {
 /// Why a list of agents could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
-    /// The operating system refused.
-    #[error("cannot read agents file `{}`: {error}", path.display())]
-    Read {
-        /// The list.
-        path: PathBuf,
-        /// What the operating system said.
-        error: io::Error,
-    },
-    /// The file is too large to be a list of agents.
-    #[error("agents file `{}` is larger than {limit} bytes", path.display())]
-    TooLarge {
-        /// The list.
-        path: PathBuf,
-        /// The most bytes that are read.
-        limit: u64,
-    },
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The file is not JSON of the documented form. The inner message ends in line and column.
     #[error("agents file `{}`: {error}", path.display())]
     Form {
@@ -63,25 +46,9 @@ pub enum ListError {
 /// `{"id": …, "name": …, "labels": {…}}`, name and labels being optional.
 ///
 /// # Errors
-/// The file cannot be read, has more than [`MAX_LIST_BYTES`], or is of another form.
+/// The file cannot be read, or is of another form.
 pub fn read_agents(path: &Path) -> Result<Vec<ListedAgent>, ListError> {
-    read_at_most(path, MAX_LIST_BYTES)
-}
-
-fn read_at_most(path: &Path, limit: u64) -> Result<Vec<ListedAgent>, ListError> {
-    let mut text = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(limit + 1).read_to_end(&mut text))
-        .map_err(|error| ListError::Read {
-            path: path.to_owned(),
-            error,
-        })?;
-    if text.len() as u64 > limit {
-        return Err(ListError::TooLarge {
-            path: path.to_owned(),
-            limit,
-        });
-    }
+    let text = files::read(path, AGENTS)?.bytes;
     let list = serde_json::from_slice::<List>(&text).map_err(|error| ListError::Form {
         path: path.to_owned(),
         error,
@@ -167,11 +134,11 @@ impl<'de> Deserialize<'de> for ListedAgent {
 mod tests {
     use super::*;
 
-    fn read(content: &str, limit: u64) -> Result<Vec<ListedAgent>, String> {
+    fn read(content: &str) -> Result<Vec<ListedAgent>, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("agents.json");
         std::fs::write(&path, content).unwrap();
-        read_at_most(&path, limit).map_err(|error| {
+        read_agents(&path).map_err(|error| {
             let folder = format!("{}/", folder.path().display());
             error.to_string().replace(&folder, "")
         })
@@ -179,11 +146,9 @@ mod tests {
 
     #[test]
     fn identifiers_and_objects_may_be_mixed() {
-        let list = read(
-            r#"["a", {"id": "b"}, {"id": "c", "name": "support", "labels": {"team": "cx"}}]"#,
-            1000,
-        )
-        .unwrap();
+        let list =
+            read(r#"["a", {"id": "b"}, {"id": "c", "name": "support", "labels": {"team": "cx"}}]"#)
+                .unwrap();
         assert_eq!(
             list,
             [
@@ -203,7 +168,7 @@ mod tests {
                 },
             ]
         );
-        assert_eq!(read("[]", 1000), Ok(vec![]));
+        assert_eq!(read("[]"), Ok(vec![]));
     }
 
     #[test]
@@ -211,7 +176,6 @@ mod tests {
         let list = read(
             r#"[{"id": "a", "labels": {"team": "cx"}}, {"id": "b", "labels": {"team": "cx"}},
                 {"id": "c", "labels": {"team": "ops"}}]"#,
-            1000,
         )
         .unwrap();
         assert!(Arc::ptr_eq(&list[0].labels, &list[1].labels));
@@ -235,22 +199,10 @@ mod tests {
                 "agents file `agents.json`: unknown field `lables`, expected one of `id`, `name`, \
                  `labels` at line 1 column 21",
             ),
-            (
-                "",
-                "agents file `agents.json`: EOF while parsing a value at line 1 column 0",
-            ),
+            ("", "cannot read agents file `agents.json`: it is empty"),
         ] {
-            assert_eq!(read(content, 1000), Err(message.to_owned()));
+            assert_eq!(read(content), Err(message.to_owned()));
         }
-    }
-
-    #[test]
-    fn a_list_over_the_limit_is_refused() {
-        assert_eq!(
-            read(r#"["a"]"#, 4),
-            Err("agents file `agents.json` is larger than 4 bytes".to_owned())
-        );
-        assert!(read(r#"["a"]"#, 5).is_ok());
     }
 
     #[test]

@@ -1,16 +1,12 @@
 //! Where a secret is read from, again whenever it is needed, so that it rotates without a restart.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::PathBuf;
 
 use secrecy::zeroize::Zeroizing;
 
 use super::Secret;
-
-/// The most bytes that a file of a secret may have: far more than any key, far less than a wrong file.
-pub const MAX_SECRET_BYTES: usize = 64 * 1024;
+use crate::files::{self, FileError, SECRET};
 
 /// Where a secret comes from: an API key, a URL that holds a token, a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,50 +20,36 @@ pub enum SecretSource {
 /// Why there is no secret: names the place, never what was found in it.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// The operating system refused.
-    #[error("cannot read {place}: {error}")]
-    Read {
-        /// The secret's place.
-        place: SecretSource,
-        /// What the operating system said.
-        error: io::Error,
-    },
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// There is no such environment variable.
     #[error("{0} is not set")]
     Unset(SecretSource),
     /// There is nothing but white space.
     #[error("{0} is empty")]
     Empty(SecretSource),
-    /// This is not a secret, but a wrong file.
-    #[error("{0} is larger than {MAX_SECRET_BYTES} bytes")]
-    TooLarge(SecretSource),
     /// A header could not carry it, or it is more than one line.
     #[error("{0} holds more than one line of printable ASCII characters")]
     NotPrintable(SecretSource),
 }
 
 impl SecretSource {
-    /// Reads the secret, without the white space around it. It may go into a header as it is.
+    /// Reads the secret, without the white space around it. It may go into a header as it is. Blocks: see
+    /// [`files::read`].
     ///
     /// # Errors
     /// The place cannot be read, or what it holds cannot be a secret. No error shows the content.
     pub fn read(&self) -> Result<Secret, SecretError> {
         let bytes = match self {
-            Self::File(path) => File::open(path)
-                .and_then(|file| read_wiped(file, MAX_SECRET_BYTES + 1))
-                .map_err(|error| SecretError::Read {
-                    place: self.clone(),
-                    error,
-                })?,
+            Self::File(path) => files::read(path, SECRET)?.bytes,
             Self::Environment(name) => std::env::var_os(name)
                 .map(|value| Zeroizing::new(value.into_encoded_bytes()))
                 .ok_or_else(|| SecretError::Unset(self.clone()))?,
         };
-        if bytes.len() > MAX_SECRET_BYTES {
-            return Err(SecretError::TooLarge(self.clone()));
-        }
         let text = std::str::from_utf8(&bytes)
             .map_err(|_| SecretError::NotPrintable(self.clone()))?
+            .trim_start_matches('\u{feff}')
             .trim();
         if text.is_empty() {
             return Err(SecretError::Empty(self.clone()));
@@ -77,14 +59,24 @@ impl SecretSource {
         }
         Ok(Secret::new(text))
     }
-}
 
-/// At most `limit` bytes, in memory that is wiped afterwards. The room is reserved at once: a vector
-/// that grows leaves copies behind.
-fn read_wiped(from: impl Read, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1));
-    from.take(limit as u64).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    /// Reads the secret beside the async threads; see [`Self::read`].
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub async fn read_aside(&self) -> Result<Secret, SecretError> {
+        let source = self.clone();
+        files::aside(move || source.read()).await
+    }
+
+    /// Who else may read the file of a secret that can be read; see [`files::exposure`].
+    #[must_use]
+    pub fn exposure(&self) -> Option<String> {
+        match self {
+            Self::File(path) => files::exposure(path, &files::metadata(path).ok()?),
+            Self::Environment(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for SecretSource {
@@ -116,16 +108,15 @@ mod tests {
             read(b" test-key-acme\r\n").unwrap().expose(),
             "test-key-acme"
         );
-        assert_eq!(
-            read(&[b'k'; MAX_SECRET_BYTES]).unwrap().expose().len(),
-            65_536
-        );
+        assert_eq!(read(&[b'k'; 65_536]).unwrap().expose().len(), 65_536);
+        let marked = "\u{feff}test-key-acme\r\n".as_bytes();
+        assert_eq!(read(marked).unwrap().expose(), "test-key-acme");
     }
 
     #[test]
     fn what_cannot_be_a_key_is_refused_without_being_shown() {
         for (content, reason) in [
-            (&b""[..], "file `acme.key` is empty"),
+            (&b""[..], "cannot read file `acme.key`: it is empty"),
             (b" \n\t\n", "file `acme.key` is empty"),
             (
                 b"canary\nline",
@@ -136,16 +127,12 @@ mod tests {
                 "file `acme.key` holds more than one line of printable ASCII characters",
             ),
             (
-                b"\xef\xbb\xbfcanary",
-                "file `acme.key` holds more than one line of printable ASCII characters",
-            ),
-            (
                 b"canary\xff",
                 "file `acme.key` holds more than one line of printable ASCII characters",
             ),
             (
-                &[b'c'; MAX_SECRET_BYTES + 1],
-                "file `acme.key` is larger than 65536 bytes",
+                &[b'c'; 65_537],
+                "cannot read file `acme.key`: it has 65537 bytes, and at most 65536 are read",
             ),
         ] {
             let error = read(content).unwrap_err();

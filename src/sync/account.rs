@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use tracing::warn;
 
+use super::lock;
 use super::report::{Note, NoteKind, Report, SHOWN_NAMES};
-use super::{join, lock};
 use crate::clock::SharedClock;
 use crate::day::Day;
+use crate::files;
 use crate::flowgent;
 use crate::flowgent::client::Client;
 use crate::flowgent::error::ApiError;
@@ -28,7 +29,7 @@ pub(super) struct Account {
     pub(super) client: Client,
     api: flowgent::Settings,
     http: HttpClient,
-    /// Whether the last request for its listing says that no other will fare better.
+    /// Whether it has no key, or the request for its listing says that no other will fare better.
     pub(super) is_paused: AtomicBool,
     /// Whether its key was refused the last time it was tried.
     pub(super) refused: AtomicBool,
@@ -129,11 +130,11 @@ impl Account {
     }
 
     /// Reads the key again, so that it can be rotated while the program runs. A key that was read
-    /// before stays in use while there is no other: it may well still be good.
+    /// before stays in use while there is no other: it may well still be good. Without any, nothing is asked.
     pub(super) async fn read_key(&self, report: &Mutex<Report>) {
-        let source = self.settings.api_key.clone();
+        let source = &self.settings.api_key;
         let name = &self.settings.name;
-        match join(tokio::task::spawn_blocking(move || source.read())).await {
+        match source.read_aside().await {
             Ok(key) => {
                 if let Err(error) = self.client.set_key(key) {
                     lock(report).key_problem(name, error.outcome(), &error, &self.settings.api_key);
@@ -143,6 +144,9 @@ impl Account {
                 lock(report).key_problem(name, "key_unreadable", &error, &self.settings.api_key)
             }
         }
+        let is_keyless = !self.client.has_key();
+        self.is_paused.store(is_keyless, Ordering::Relaxed);
+        self.refused.fetch_or(is_keyless, Ordering::Relaxed);
     }
 
     /// The account's agents: those of the config, of the list in the file, and of FlowGent's listing,
@@ -189,8 +193,7 @@ impl Account {
             return Ok((Vec::new(), true));
         };
         let name = &self.settings.name;
-        let read = tokio::task::spawn_blocking(move || roster::read_agents(&path));
-        let read = join(read).await;
+        let read = files::aside(move || roster::read_agents(&path)).await;
         let read = read.map_err(|error| lock(report).account_problem(name, "agents_file", &error));
         let read = read.ok().map(|agents| ListChange {
             agents,
@@ -221,7 +224,8 @@ impl Account {
         };
         let listing = match as_of {
             None => None,
-            Some(_) => self.list(report).await,
+            Some(_) if self.client.has_key() => self.list(report).await,
+            Some(_) => None,
         };
         let Some(Listing { agents, gap }) = listing else {
             let kept = self.latest(ledger, ListSource::Flowgent, None).await?;

@@ -12,6 +12,8 @@ use croner::parser::{CronParser, Seconds, Year};
 use tokio::sync::Notify;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
+use crate::day::Day;
+
 /// When the worker is woken.
 const EVERY_SECOND: &str = "* * * * * *";
 
@@ -66,9 +68,53 @@ pub fn parse_cron(pattern: &str) -> Result<Cron, String> {
         })
 }
 
+/// The first UTC day on which the pattern names no time, of the year that begins with `from`. Days with one are
+/// alike: each field is by itself.
+#[must_use]
+pub fn first_day_without(cron: &Cron, from: Day) -> Option<Day> {
+    let is_without = |day: &Day| {
+        let next = cron.find_next_occurrence(&day.start(), true);
+        next.is_ok_and(|next| next >= day.next().start())
+    };
+    (0..366).map(|days| from.plus(days)).find(is_without)
+}
+
+/// Whether the pattern asks for days of the month and for weekdays, which must both be right then.
+#[must_use]
+pub fn asks_for_both_days(cron: &Cron) -> bool {
+    let fields: Vec<&str> = cron.pattern.as_str().split_whitespace().collect();
+    let is_limited = |field: Option<&&str>| field.is_some_and(|field| !["*", "?"].contains(field));
+    is_limited(fields.get(3)) && is_limited(fields.get(5))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pattern_that_skips_days_is_known_by_the_first_and_both_kinds_of_days_must_be_right() {
+        let friday: Day = "2026-11-27".parse().unwrap();
+        for (pattern, skipped, asks_for_both) in [
+            ("0 10 0 * * *", None, false),
+            ("*/5 * * * * ?", None, false),
+            ("@daily", None, false),
+            ("@weekly", Some("2026-11-27"), false),
+            ("0 0 6 * * MON-FRI", Some("2026-11-28"), false),
+            ("0 0 6 1-30 * *", Some("2026-12-31"), false),
+            ("0 0 6 * 1-11 *", Some("2026-12-01"), false),
+            ("0 0 6 27 * FRI", Some("2026-11-28"), true),
+            ("0 0 6 1-31 * *", None, false),
+        ] {
+            let cron = parse_cron(pattern).unwrap();
+            let first = first_day_without(&cron, friday).map(|day| day.to_string());
+            assert_eq!(first.as_deref(), skipped, "{pattern}");
+            assert_eq!(asks_for_both_days(&cron), asks_for_both, "{pattern}");
+        }
+        // The 27th that is a Friday, and not each of both.
+        let cron = parse_cron("0 0 6 27 * FRI").unwrap();
+        let next = cron.find_next_occurrence(&friday.next().start(), true);
+        assert_eq!(next.unwrap().to_rfc3339(), "2027-08-27T06:00:00+00:00");
+    }
 
     #[test]
     fn patterns_that_people_write_are_read() {

@@ -124,7 +124,7 @@ impl Pass {
     /// # Errors
     /// The ledger could not be written.
     pub(super) async fn run(self: Arc<Self>) -> Result<(), LedgerError> {
-        if self.account.settings.discover && self.account.is_paused.load(Ordering::Relaxed) {
+        if self.account.is_paused.load(Ordering::Relaxed) {
             lock(&self.state).abandoned = true;
         }
         // Whatever is wrong with the key or the way to FlowGent, one request shows it.

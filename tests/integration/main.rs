@@ -17,6 +17,7 @@ mod docs;
 mod exposition;
 mod fairness;
 mod faults;
+mod files;
 mod http;
 mod layout;
 mod lifecycle;

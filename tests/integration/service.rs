@@ -1,6 +1,8 @@
 //! The exporter as a service of systemd: its units, and what it tells the manager of itself.
 
 use std::fs;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -26,6 +28,18 @@ impl Manager {
         let socket = UnixDatagram::bind(&path).unwrap();
         let path = path.display().to_string();
         Self { socket, path }
+    }
+
+    /// One whose socket is in no folder.
+    fn abstract_one(scene: &Scene) -> Self {
+        let name = scene.path("notify").display().to_string();
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let socket = std::os::unix::net::UnixDatagram::bind_addr(&address).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        Self {
+            socket: UnixDatagram::from_std(socket).unwrap(),
+            path: format!("@{name}"),
+        }
     }
 
     async fn start(&self, scene: &Scene) -> Exporter {
@@ -112,33 +126,38 @@ async fn the_manager_hears_of_the_start_of_syncs_of_reloads_and_of_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_manager_whose_socket_is_in_no_folder_hears_the_same() {
+    let scene = Scene::new(NOW);
+    let manager = Manager::abstract_one(&scene);
+    let exporter = manager.start(&scene).await;
+    let first = manager.next().await;
+    assert!(first.starts_with("READY=1\nSTATUS=5 agents"), "{first}");
+    manager.until("WATCHDOG=1\n").await;
+    exporter.stop().await;
+    manager.until("STOPPING=1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_exporter_whose_reload_hangs_is_no_longer_said_to_be_alive() {
     let scene = Scene::new(NOW);
     let manager = Manager::new(&scene);
     let exporter = manager.start(&scene).await;
     exporter.wait_until_whole(&scene).await;
-    // Who opens such a file waits until somebody writes into it.
-    let config = fs::read_to_string(scene.path("config.toml")).unwrap();
-    fs::remove_file(scene.path("config.toml")).unwrap();
-    let made = Command::new("mkfifo")
-        .arg(scene.path("config.toml"))
-        .status();
-    assert!(made.unwrap().success());
+    // Somebody writes into the ledger, and goes on and on.
+    let other = rusqlite::Connection::open(scene.path("ledger.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     exporter.signal("HUP").await;
     manager.until("RELOADING=1").await;
     let mut buffer = [0; 4096];
     let said = tokio::time::timeout(Manager::WAIT, manager.socket.recv(&mut buffer)).await;
     assert!(said.is_err(), "{}", String::from_utf8_lossy(&buffer));
 
-    let fifo = scene.path("config.toml");
-    tokio::task::spawn_blocking(move || fs::write(fifo, config))
-        .await
-        .unwrap()
-        .unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
     let ready = manager.next().await;
     assert!(ready.starts_with("READY=1\n"), "{ready}");
     manager.until("WATCHDOG=1\n").await;
 
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     // One that hangs for good ends all the same when it is told to.
     exporter.signal("HUP").await;
     manager.until("RELOADING=1").await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::super::check::{skew_seconds, yesterday};
+use super::super::check::{from_file, skew_seconds, yesterday};
 use super::super::{Failure, count};
 use super::Finding;
 use crate::clock::{SharedClock, SystemClock};
@@ -20,7 +20,7 @@ const SKEW_SECONDS: f64 = 30.0;
 
 /// Asks FlowGent about every account, all at once, so that one that hangs does not keep the others waiting.
 pub(super) async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
-    let http = HttpClient::new(&config.api)?;
+    let http = HttpClient::open(&config.api).await?;
     let telemetry = Telemetry::new();
     let examinations = config.accounts.iter().map(|account| {
         let clock: SharedClock = Arc::new(SystemClock);
@@ -59,7 +59,7 @@ async fn examine(account: &AccountSettings, client: Client) -> Finding {
     let name = &account.name;
     let problem =
         |error: String, advice: &str| Finding::problem(format!("account {name}: {error}"), advice);
-    let key = match account.api_key.read() {
+    let key = match account.api_key.read_aside().await {
         Ok(key) => key,
         Err(error) => {
             let advice = "put the API key from FlowGent's settings there, on one line";
@@ -69,18 +69,13 @@ async fn examine(account: &AccountSettings, client: Client) -> Finding {
     if let Err(error) = client.set_key(key) {
         return problem(error.to_string(), advice(&error));
     }
-    let mut from_file = Vec::new();
-    if let Some(path) = &account.agents_file {
-        match roster::read_agents(path) {
-            Ok(agents) => from_file = agents,
-            Err(error) => {
-                return problem(
-                    error.to_string(),
-                    "correct the list, or have it written anew",
-                );
-            }
+    let from_file = match from_file(account).await {
+        Ok(agents) => agents,
+        Err(error) => {
+            let advice = "correct the list, or have it written anew";
+            return problem(error.to_string(), advice);
         }
-    }
+    };
     let mut listed = Vec::new();
     if account.discover {
         match client.list_agents().await {

@@ -13,6 +13,7 @@ use url::Url;
 use super::{Common, Failure, count, load, print, view};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::files;
 use crate::ledger::Member;
 use crate::series::{self, Figures, Totals};
 
@@ -148,7 +149,13 @@ fn look_at_config(config: &Config) -> Vec<Finding> {
     ));
     let warnings = config.warnings.iter();
     let warnings = warnings.map(|warning| Finding::warning(warning, "correct it in the config"));
-    std::iter::once(good).chain(warnings).collect()
+    let exposed = config.exposed.iter();
+    let exposed = exposed.map(|exposed| Finding::warning(exposed, files::CLOSE_IT));
+    // A key that cannot be read shows when its account is looked at.
+    std::iter::once(good)
+        .chain(warnings)
+        .chain(exposed)
+        .collect()
 }
 
 /// What the ledger knows of an agent, as of today.

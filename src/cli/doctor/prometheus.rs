@@ -10,6 +10,7 @@ use url::Url;
 use super::super::{Failure, count};
 use super::{Finding, known};
 use crate::config::Config;
+use crate::files;
 use crate::flowgent::Roots;
 use crate::flowgent::transport::{self, HttpClientError};
 
@@ -59,7 +60,7 @@ impl Sample {
 
 /// Looks at the targets and at yesterday's figures.
 pub(super) async fn look(config: &Config, url: &Url) -> Result<Vec<Finding>, Failure> {
-    let http = client()?;
+    let http = client().await?;
     let targets = match query(
         &http,
         url,
@@ -90,8 +91,8 @@ pub(super) async fn look(config: &Config, url: &Url) -> Result<Vec<Finding>, Fai
 }
 
 /// Straight to the server: nothing of the config's proxies is about it.
-fn client() -> Result<reqwest::Client, Failure> {
-    let builder = transport::client_builder(&Roots::System)?;
+async fn client() -> Result<reqwest::Client, Failure> {
+    let builder = files::aside(|| transport::client_builder(&Roots::System)).await?;
     let client = builder.no_proxy().timeout(PATIENCE).build();
     Ok(client.map_err(HttpClientError::Build)?)
 }

@@ -9,6 +9,7 @@ use super::super::{Failure, count};
 use super::{Finding, Known, known};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::files;
 use crate::ledger::{self, LedgerError, Member};
 
 /// Less room than this is soon used up by whatever else writes there.
@@ -23,10 +24,12 @@ pub(super) async fn look_at_ledger(config: &Config) -> Result<Vec<Finding>, Fail
     let report = match checked {
         Ok(report) => report,
         Err(error @ LedgerError::Missing { .. }) => {
-            return Ok(vec![Finding::warning(
+            let missing = Finding::warning(
                 error.to_string(),
                 "start the exporter; nothing else is needed",
-            )]);
+            );
+            let place = look_at_place(config).await;
+            return Ok(place.into_iter().chain([missing]).collect());
         }
         Err(error) => return Ok(vec![Finding::problem(error.to_string(), advice(&error))]),
     };
@@ -37,14 +40,25 @@ pub(super) async fn look_at_ledger(config: &Config) -> Result<Vec<Finding>, Fail
             "`ledger check` tells all; restore a backup, or move the file away and have all days fetched anew",
         )]);
     }
-    let mut findings = vec![Finding::good(format!(
+    let mut findings: Vec<Finding> = look_at_place(config).await.into_iter().collect();
+    findings.push(Finding::good(format!(
         "{path} is sound: {}, {}, {}",
         count(report.agents, "agent"),
         count(report.days, "day"),
         count(report.revisions, "revision"),
-    ))];
+    )));
     findings.extend(look_at_agents(config).await);
     Ok(findings)
+}
+
+/// Says why the ledger cannot be written, if it cannot.
+async fn look_at_place(config: &Config) -> Option<Finding> {
+    let path = config.storage.path.clone();
+    let error = files::aside(move || ledger::may_be_written(&path))
+        .await
+        .err()?;
+    let advice = "run this as the exporter's user to see if it is kept from writing too";
+    Some(Finding::problem(error.to_string(), advice))
 }
 
 /// Agents whose last fetch failed, and agents that lack days.

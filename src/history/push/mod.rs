@@ -180,7 +180,7 @@ impl Pusher {
     /// # Errors
     /// A secret cannot be read, or the ledger not written.
     pub async fn forget(&self) -> Result<(), PushError> {
-        let identity = Receiver::open(&self.settings)?.identity();
+        let identity = Receiver::open(&self.settings).await?.identity();
         Ok(self.ledger.forget_pushed(identity).await?)
     }
 
@@ -194,7 +194,7 @@ impl Pusher {
         members: &[Member],
         progress: impl Fn(usize),
     ) -> Result<Summary, PushError> {
-        let receiver = Receiver::open(&self.settings)?;
+        let receiver = Receiver::open(&self.settings).await?;
         let target = self.ledger.push_target(receiver.identity()).await?;
         if let Some(day) = target.newest {
             self.telemetry.push.reached(noon(day));

@@ -50,18 +50,19 @@ impl<'a> Receiver<'a> {
     ///
     /// # Errors
     /// A secret cannot be read, or the certificates.
-    pub(super) fn open(settings: &'a Settings) -> Result<Self, SendError> {
+    pub(super) async fn open(settings: &'a Settings) -> Result<Self, SendError> {
         let poster = Poster::new(
             settings.timeout,
             settings.allow_private,
             settings.ca_file.as_deref(),
             settings.proxy.as_ref(),
-        )?;
-        let query = match &settings.query_url {
+        )
+        .await?;
+        let mut query = match &settings.query_url {
             _ if !settings.read_back => None,
             Some(url) => Some(Place::new(url.clone())),
             None => {
-                let place = written_to(settings)?;
+                let place = written_to(settings).await?;
                 let Some(path) = query_path(place.url().path()) else {
                     return Err(SendError::new(format!(
                         "{}: the path of its URL does not tell where it answers queries: set `query_url` \
@@ -72,20 +73,20 @@ impl<'a> Receiver<'a> {
                 Some(place.with_path(|_| path))
             }
         };
-        let known = |mut place: Place| {
+        let mut write = written_to(settings).await?;
+        for place in std::iter::once(&mut write).chain(&mut query) {
             if let Some((user, password)) = &settings.basic_auth {
-                place.log_in(user, password)?;
+                place.log_in(user, password).await?;
             }
             if let Some(token) = &settings.bearer_token {
-                place.bear(token)?;
+                place.bear(token).await?;
             }
-            Ok(place)
-        };
+        }
         Ok(Self {
             settings,
             poster,
-            write: known(written_to(settings)?)?,
-            query: query.map(known).transpose()?,
+            write,
+            query,
         })
     }
 
@@ -197,15 +198,15 @@ pub(super) enum Shown {
 /// # Errors
 /// Why it cannot.
 pub async fn reach(settings: &Settings) -> Result<String, String> {
-    let place = written_to(settings).map_err(|error| error.text)?;
+    let place = written_to(settings).await.map_err(|error| error.text)?;
     let reached = hook::reach_place(&place, settings.allow_private, settings.proxy.as_ref()).await;
     reached.map_err(|error| error.text)
 }
 
-fn written_to(settings: &Settings) -> Result<Place, SendError> {
+async fn written_to(settings: &Settings) -> Result<Place, SendError> {
     match &settings.write_url {
         Endpoint::Public(url) => Ok(Place::new(url.clone())),
-        Endpoint::Secret(source) => Place::secret(source),
+        Endpoint::Secret(source) => Place::secret(source).await,
     }
 }
 

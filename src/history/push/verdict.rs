@@ -1,6 +1,9 @@
 //! Pure: what an answer to a write means. Databases tell by words why they refuse a sample, and by their
 //! statuses not always the same.
 
+/// Words that stand between "out of order" and what is so.
+const FILLERS: [&str; 8] = ["are", "is", "name", "names", "pairs", "set", "sets", "were"];
+
 /// Why nothing was taken of a request, or not all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -32,7 +35,7 @@ pub(super) fn verdict(status: Option<u16>, said: &str) -> Verdict {
         if says("duplicate sample") || says("duplicate timestamp") {
             return Verdict::Duplicate;
         }
-        if says("out of order")
+        if is_out_of_order(&said)
             || says("out of bounds")
             || says("timestamp too old")
             || says("timestamp is too old")
@@ -53,6 +56,27 @@ pub(super) fn verdict(status: Option<u16>, said: &str) -> Verdict {
     }
 }
 
+/// Whether samples came out of order, and not the names of labels.
+fn is_out_of_order(said: &str) -> bool {
+    let words: Vec<&str> = said
+        .split(|letter: char| !letter.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let mut places = words.windows(3).enumerate();
+    places.any(|(place, three)| {
+        let before = &words[..place];
+        let speaks_of = |what: &str| before.iter().any(|word| word.starts_with(what));
+        let nearest = before.iter().rev().find(|word| !FILLERS.contains(word));
+        let is_of_labels = match (words.get(place + 3), nearest) {
+            (Some(next), _) if next.starts_with("sample") => false,
+            (Some(next), _) if next.starts_with("label") => true,
+            (_, Some(subject)) if subject.starts_with("label") => true,
+            _ => speaks_of("label") && !speaks_of("sample"),
+        };
+        three == ["out", "of", "order"] && !is_of_labels
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +92,30 @@ mod tests {
             (408, "", Verdict::Later),
             (400, "out of order sample\n", Verdict::TooOld),
             (400, "out of bounds", Verdict::TooOld),
+            (409, "", Verdict::Malformed),
+            (409, "conflict", Verdict::Malformed),
+            (409, "out of order labels", Verdict::Malformed),
+            (
+                409,
+                "store locally: the label names of series a{b=\"c\"} are out-of-order",
+                Verdict::Malformed,
+            ),
+            (400, "label set not in order", Verdict::Malformed),
+            (
+                400,
+                "invalid sample: label names out of order",
+                Verdict::Malformed,
+            ),
+            (
+                400,
+                "out of order sample: labels {label=\"x\"}; labels out of order",
+                Verdict::TooOld,
+            ),
+            (
+                400,
+                "the sample has been rejected because another sample of label a is out of order",
+                Verdict::TooOld,
+            ),
             (400, "too old sample", Verdict::TooOld),
             (500, "too old sample\n", Verdict::TooOld),
             (

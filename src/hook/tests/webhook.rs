@@ -319,7 +319,7 @@ async fn a_private_authority_is_trusted_by_its_file_alone() {
             .await
             .unwrap_err()
             .text,
-        "cannot read certificates from /nonexistent.pem: No such file or directory (os error 2)"
+        "cannot read ca_file `/nonexistent.pem`: No such file or directory (os error 2)"
     );
 }
 

@@ -24,6 +24,7 @@ struct StatusBody<'a> {
     sync: SyncBody<'a>,
     ledger: Option<LedgerBody>,
     rules_evaluated_at: Option<DateTime<Utc>>,
+    config_error: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,6 +75,7 @@ pub(super) async fn status(state: &State, asked: &Asked<'_>) -> Result<Reply, Pr
     let now = state.clock.now();
     let waiting_for = state.pending();
     let sync = state.board.sync();
+    let config_error = state.board.config_error();
     let body = StatusBody {
         version: env!("CARGO_PKG_VERSION"),
         now: to_milliseconds(now),
@@ -86,6 +88,7 @@ pub(super) async fn status(state: &State, asked: &Asked<'_>) -> Result<Reply, Pr
             .board
             .alerting()
             .map(|alerting| to_milliseconds(alerting.evaluated_at)),
+        config_error: config_error.as_deref().map(String::as_str),
     };
     Ok(response::momentary(&body))
 }

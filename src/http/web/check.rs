@@ -16,6 +16,7 @@ use super::tls::{self, Surroundings, Tls};
 use super::users::Users;
 use super::{Fault, Time, WebConfigError};
 use crate::clock::SharedClock;
+use crate::files::{WEB_CONFIG, exposure};
 
 /// A web config that has been checked whole. The default protects nothing.
 #[derive(Debug, Default)]
@@ -30,6 +31,8 @@ pub(super) struct WebConfig {
     pub(super) rate_limit: Option<RateLimit>,
     /// What is allowed but deserves a second look, a line each.
     pub(super) warnings: Vec<String>,
+    /// Files of secrets that others may read, a line each.
+    pub(super) exposed: Vec<String>,
 }
 
 /// Reads the file at `path`, and notes in `files` what was read.
@@ -42,12 +45,23 @@ pub(super) fn read(
         path: path.to_owned(),
         reason,
     };
-    let bytes = files
-        .read(path)
-        .map_err(|error| unreadable(error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_owned()))?;
+    let mut exposed = None;
+    let text = files
+        .read(path, WEB_CONFIG)
+        .and_then(|content| {
+            exposed = exposure(path, &content.metadata);
+            content.into_text(WEB_CONFIG, path)
+        })
+        .map_err(|error| unreadable(error.fault.to_string()))?;
     parse(&text)
-        .and_then(|file| check(file, path, clock, files))
+        .and_then(|file| {
+            // Hashes of passwords are made to be seen; the key of a certificate is not.
+            let tls = file.tls_server_config.as_ref();
+            let holds_key = tls.is_some_and(|tls| tls.value.key.is_some());
+            let mut config = check(file, path, clock, files)?;
+            config.exposed.extend(exposed.filter(|_| holds_key));
+            Ok(config)
+        })
         .map_err(|fault| WebConfigError::Invalid {
             path: path.to_owned(),
             fault,
@@ -67,11 +81,12 @@ fn check(
         rate_limit,
     } = file;
     let file::Http { http2, headers } = http_server_config.unwrap_or_default();
-    let mut warnings = Vec::new();
+    let (mut warnings, mut exposed) = (Vec::new(), Vec::new());
     let mut surroundings = Surroundings {
         folder: path.parent().unwrap_or(Path::new("")),
         files,
         warnings: &mut warnings,
+        exposed: &mut exposed,
         time: Arc::new(Time(Arc::clone(clock))),
         http2: http2 != Some(false),
     };
@@ -97,6 +112,7 @@ fn check(
         users,
         rate_limit,
         warnings,
+        exposed,
     })
 }
 

@@ -1,14 +1,11 @@
 //! Reads the web config and what it names, and notices when any of it has changed.
 
-use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::files::{self, Content, FileError, Purpose, WEB_CONFIG, within};
 use crate::roster::printable;
-
-/// The most bytes of a file: far more than certificates and users need.
-pub(super) const MAX_BYTES: u64 = 1024 * 1024;
 
 /// The files of one reading, as they were when they were read.
 #[derive(Debug, Default)]
@@ -16,7 +13,7 @@ pub(super) struct Files(Vec<(PathBuf, Option<Stamp>)>);
 
 /// What changes when a file is written or replaced, as seen through symbolic links. The time of the
 /// change is there beside that of the content since tools like to set the latter.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp {
     device: u64,
     inode: u64,
@@ -39,33 +36,26 @@ impl Stamp {
 
 impl Files {
     /// The content of the file at `path`, which is watched from now on, also if it cannot be read.
-    pub(super) fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+    pub(super) fn read(&mut self, path: &Path, purpose: Purpose) -> Result<Content, FileError> {
         // Looked at before it is read: a change in between shows at the next look.
-        self.0.push((path.to_owned(), Stamp::of(path)));
-        // Who opens a pipe waits until somebody writes into it.
-        let kind = path.metadata()?.file_type();
-        if !kind.is_file() {
-            let what = if kind.is_dir() {
-                "a directory"
-            } else {
-                "no regular file"
-            };
-            return Err(io::Error::other(format!("it is {what}")));
-        }
-        let mut bytes = Vec::new();
-        File::open(path)?
-            .take(MAX_BYTES + 1)
-            .read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > MAX_BYTES {
-            let message = format!("it is larger than {MAX_BYTES} bytes");
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
-        }
-        Ok(bytes)
+        let file = path.to_owned();
+        let stamp = within(path, purpose.patience, move || Stamp::of(&file));
+        self.0.push((path.to_owned(), stamp.ok().flatten()));
+        files::read(path, purpose)
     }
 
-    /// Whether any of them is another one now, or has come or gone.
+    /// Whether any of them is another one now, or has come or gone. Those that cannot be looked at in time are
+    /// taken to be the same.
     pub(super) fn have_changed(&self) -> bool {
-        self.0.iter().any(|(path, stamp)| Stamp::of(path) != *stamp)
+        let Some((first, _)) = self.0.first() else {
+            return false;
+        };
+        let stamps = self.0.clone();
+        let is_other = |(path, stamp): &(PathBuf, Option<Stamp>)| Stamp::of(path) != *stamp;
+        within(first, WEB_CONFIG.patience, move || {
+            stamps.iter().any(is_other)
+        })
+        .unwrap_or(false)
     }
 }
 
@@ -86,8 +76,8 @@ mod tests {
         let (path, other) = (folder.path().join("a"), folder.path().join("b"));
         let read = || {
             let mut files = Files::default();
-            let content = files.read(&path);
-            (files, content.ok())
+            let content = files.read(&path, WEB_CONFIG);
+            (files, content.ok().map(|content| content.bytes.to_vec()))
         };
         let (absent, nothing) = read();
         assert!(nothing.is_none() && !absent.have_changed());
@@ -105,27 +95,5 @@ mod tests {
         let (seven, _) = read();
         fs::remove_file(&path).unwrap();
         assert!(seven.have_changed());
-    }
-
-    #[test]
-    fn what_is_no_regular_file_is_not_opened() {
-        let folder = tempfile::tempdir().unwrap();
-        let read = |path: &Path| Files::default().read(path).unwrap_err().to_string();
-        assert_eq!(read(folder.path()), "it is a directory");
-        let path = folder.path().join("socket");
-        let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        assert_eq!(read(&path), "it is no regular file");
-    }
-
-    #[test]
-    fn a_file_that_is_too_large_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a");
-        let file = File::create(&path).unwrap();
-        file.set_len(MAX_BYTES).unwrap();
-        assert!(Files::default().read(&path).is_ok());
-        file.set_len(MAX_BYTES + 1).unwrap();
-        let error = Files::default().read(&path).unwrap_err();
-        assert_eq!(error.to_string(), "it is larger than 1048576 bytes");
     }
 }

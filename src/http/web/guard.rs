@@ -16,6 +16,7 @@ use super::files::Files;
 use super::hashing::Hashing;
 use super::users::Verdict;
 use crate::clock::{SharedClock, instant};
+use crate::files::CLOSE_IT;
 use crate::telemetry::Telemetry;
 
 /// How long a request waits for the files to be looked at; then the config from before serves it.
@@ -173,6 +174,9 @@ impl Source {
                 None => {
                     for warning in &config.warnings {
                         tracing::warn!("web config: {warning}");
+                    }
+                    for exposed in &config.exposed {
+                        tracing::warn!("{exposed}: {CLOSE_IT}");
                     }
                     tracing::info!(file = %path, "web config reloaded");
                     self.config.store(Arc::new(config));

@@ -76,6 +76,8 @@ pub struct CheckedFile {
     pub tls: bool,
     /// What is allowed but deserves a second look, a line each.
     pub warnings: Vec<String>,
+    /// Files of secrets that others may read, a line each.
+    pub exposed: Vec<String>,
 }
 
 /// Checks the file at `path` and all that it names.
@@ -90,6 +92,7 @@ pub fn check_file(path: &Path) -> Result<CheckedFile, WebConfigError> {
         path: path.to_owned(),
         tls: config.tls.is_some(),
         warnings: config.warnings,
+        exposed: config.exposed,
     })
 }
 

@@ -9,6 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ConfigBuilder, RootCertStore, ServerConfig, WantsVerifier};
+use secrecy::zeroize::Zeroizing;
 use serde_saphyr::Spanned;
 
 use super::choices;
@@ -16,6 +17,7 @@ use super::clients::{AnyCertificate, Chosen, ClientAuth};
 use super::file::{self, Text, place};
 use super::files::{Files, shown};
 use super::{Fault, SharedTime};
+use crate::files::{CERTIFICATES, Content, Purpose, exposure};
 
 /// How TLS is spoken.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) files: &'a mut Files,
     /// Where a second look is advised.
     pub(super) warnings: &'a mut Vec<String>,
+    /// Where files of secrets are noted that others may read.
+    pub(super) exposed: &'a mut Vec<String>,
     /// By which certificates are judged.
     pub(super) time: SharedTime,
     /// Whether HTTP/2 is not turned off.
@@ -166,7 +170,7 @@ fn with_clients(
 
 /// A text in PEM, and where it comes from.
 struct Pem {
-    bytes: Vec<u8>,
+    bytes: Zeroizing<Vec<u8>>,
     /// The file, or the key that it stands under.
     origin: String,
     place: Option<(u64, u64)>,
@@ -175,13 +179,13 @@ struct Pem {
 /// The one of both that is written: the text itself, or what stands in the file.
 fn pem(
     (inline_key, inline): (&str, Option<Text>),
-    (file_key, file): (&str, Option<Text>),
+    (file_key, file): (&'static str, Option<Text>),
     surroundings: &mut Surroundings<'_>,
 ) -> Result<Option<Pem>, Fault> {
     match (inline, file) {
         (None, None) => Ok(None),
         (Some(text), None) => Ok(Some(Pem {
-            bytes: text.value.into_bytes(),
+            bytes: text.value.into_bytes().into(),
             origin: format!("`{inline_key}`"),
             place: place(text.referenced),
         })),
@@ -191,10 +195,16 @@ fn pem(
                 return Err(Fault::at(place, format!("`{file_key}` names no file")));
             }
             let path: PathBuf = surroundings.folder.join(&text.value);
-            let bytes = surroundings.files.read(&path).map_err(|error| {
-                let path = shown(&path);
-                Fault::at(place, format!("cannot read `{path}`: {error}"))
-            })?;
+            let purpose = Purpose {
+                name: file_key,
+                ..CERTIFICATES
+            };
+            let read = surroundings.files.read(&path, purpose);
+            let Content { bytes, metadata } =
+                read.map_err(|error| Fault::at(place, error.to_string()))?;
+            if file_key == "key_file" {
+                surroundings.exposed.extend(exposure(&path, &metadata));
+            }
             Ok(Some(Pem {
                 bytes,
                 origin: format!("`{}`", shown(&path)),

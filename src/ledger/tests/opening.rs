@@ -193,3 +193,68 @@ async fn every_transaction_is_a_series_before_it_happens() {
     ledger.close().await;
     assert!(telemetry.ledger_size.get() > 4096);
 }
+
+#[test]
+fn a_place_that_is_no_file_is_neither_opened_nor_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &path,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RWXU,
+        0,
+    )
+    .unwrap();
+    let expected = format!(
+        "ledger {} is not a regular file: name another by `[storage] path`",
+        path.display()
+    );
+    assert_eq!(refusal(&path), expected);
+    assert_eq!(may_be_written(&path).unwrap_err().to_string(), expected);
+}
+
+#[test]
+fn a_place_is_looked_at_without_a_trace() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["ledger.db", "new/ledger.db"] {
+        may_be_written(&directory.path().join(name)).unwrap();
+    }
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    let too_deep = may_be_written(&directory.path().join("a/b/ledger.db"));
+    assert!(matches!(too_deep, Err(LedgerError::NoParent { .. })));
+}
+
+#[test]
+fn what_is_to_be_done_about_a_place_that_cannot_be_written_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o555)).unwrap();
+    let path = directory.path().join("ledger.db");
+    let said = |kind: std::io::ErrorKind| {
+        let error = LedgerError::Io {
+            path: path.clone(),
+            action: "open",
+            target: path.clone(),
+            cause: kind.into(),
+        };
+        error
+            .to_string()
+            .replace(&directory.path().display().to_string(), "/ledger")
+    };
+    let user = rustix::process::geteuid().as_raw();
+    assert_eq!(
+        said(std::io::ErrorKind::PermissionDenied),
+        format!(
+            "ledger /ledger/ledger.db: cannot open /ledger/ledger.db: permission denied: /ledger belongs to user \
+             {user} with mode 0555, and this is user {user}. Run `chown -R {user} /ledger`; for a service of \
+             systemd use `StateDirectory=` or `ReadWritePaths=/ledger`; for a container mount a volume that user \
+             {user} may write"
+        )
+    );
+    let read_only = said(std::io::ErrorKind::ReadOnlyFilesystem);
+    assert!(
+        read_only.contains("add `ReadWritePaths=/ledger` or use"),
+        "{read_only}"
+    );
+    assert!(!said(std::io::ErrorKind::Other).contains("chown"));
+}

@@ -1,5 +1,7 @@
 //! `check`: what is wrong with a config, and which keys and agents work.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use flowgent_exporter::simulator::{Fault, Times};
@@ -7,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
 use super::{Ran, ran};
-use crate::harness::{Scene, command, day};
+use crate::harness::{Scene, TinyDisk, command, day};
 
 const NOW: &str = "2026-03-10T09:00:00";
 
@@ -53,7 +55,8 @@ async fn a_bad_config_is_shown_at_its_place_by_every_command() {
 async fn a_good_config_is_counted_and_nobody_is_asked() {
     let scene = Scene::new(NOW);
     let ran = ran(&scene, &["check"]).await;
-    let expected = "config.toml is good: 2 accounts, 5 agents named in it\n";
+    let expected = "config.toml is good: 2 accounts, 5 agents named in it\n\
+                    the next poll is due at 2026-03-11 00:10:00 UTC\n";
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), (expected, ""));
     assert_eq!(ran.code, 0);
     assert_eq!(scene.simulator.journal().total(), 0);
@@ -67,6 +70,7 @@ async fn live_every_key_and_agent_that_works_is_told_with_its_figure() {
     let credits = |account, name| scene.truth(&scene.agent(account, name), day("2026-03-09"));
     let expected = format!(
         "config.toml is good: 2 accounts, 5 agents named in it
+the next poll is due at 2026-03-11 00:10:00 UTC
 
 account  agent    clock skew  result
 acme     legal        +0.0 s  ok, {} credits on 2026-03-09
@@ -116,6 +120,7 @@ async fn live_a_bad_key_a_foreign_agent_and_a_wrong_clock_are_told_apart() {
     let credits = scene.truth(&scene.agent("acme", "support"), day("2026-03-09"));
     let expected = format!(
         "config.toml is good: 2 accounts, 2 agents named in it
+the next poll is due at 2026-03-11 00:10:00 UTC, put off by up to 10m
 
 account  agent      clock skew  result
 acme     stranger      +90.0 s  access denied: the agent does not belong to the key's organisation
@@ -237,6 +242,7 @@ async fn live_a_flowgent_that_is_not_there_has_no_clock() {
     assert_eq!(
         ran.stdout,
         "config.toml is good: 1 account, 1 agent named in it
+the next poll is due at 2026-03-11 00:10:00 UTC, put off by up to 10m
 
 account  agent    clock skew  result
 acme     support     unknown  cannot connect: Connection refused (os error 111)
@@ -262,8 +268,8 @@ async fn keys_are_found_among_the_credentials_of_a_service_first() {
         &config.replace("api_key_file = \"", "api_key_file = \"keys/"),
     );
     let told = ran(&scene, &["check", "--live"]).await;
-    assert!(told.stderr.contains("cannot read file"), "{}", told.stderr);
-    assert_eq!(told.code, 2);
+    assert!(told.stdout.contains("cannot read file"), "{}", told.stdout);
+    assert_eq!(told.code, 1);
 
     let credentials = scene.folder().display().to_string();
     scene
@@ -276,13 +282,56 @@ async fn keys_are_found_among_the_credentials_of_a_service_first() {
     let told = ran(&scene, &["check"]).await;
     let expected = "keys/acme.key`: No such file or directory (os error 2), and systemd gave the \
                     service no credential `keys_acme.key` when it started\n";
-    assert!(told.stderr.contains(expected), "{}", told.stderr);
+    assert!(told.stdout.contains(expected), "{}", told.stdout);
 
     scene.write("keys_acme.key", "");
     let told = ran(&scene, &["check"]).await;
     assert!(
-        told.stderr.contains("keys_acme.key` is empty\n"),
+        told.stdout.contains("keys_acme.key`: it is empty\n"),
         "{}",
-        told.stderr
+        told.stdout
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_config_meets_on_this_machine_is_said() {
+    let scene = Scene::new(NOW);
+    let rules = "[[budget]]\nname = \"ours\"\nmatch = { agent = \"support\" }\ncredits = 5\nperiod = \"month\"\nhooks = []\n\
+                 [[budget]]\nname = \"nobodys\"\nmatch = { agent = \"suport\" }\ncredits = 5\nperiod = \"month\"\nhooks = []\n";
+    let config = scene
+        .config_head("")
+        .replace("[schedule]", "[schedule]\ncron = \"0 0 6 13 * FRI\"")
+        .replace("\"ledger.db\"", "\"sealed/ledger.db\"")
+        + rules
+        + "[[account]]\nname = \"acme\"\napi_key_file = \"acme.key\"\nagents_file = \"agents.json\"\n";
+    scene.write("config.toml", &config);
+    let told = ran(&scene, &["check"]).await;
+    assert!(
+        !told.stdout.contains("matches nobody"),
+        "nobody is known:\n{}",
+        told.stdout
+    );
+    let id = scene.agent("acme", "support").id;
+    let list = format!("[{{\"id\": \"{id}\", \"name\": \"support\"}}]");
+    scene.write("agents.json", &list);
+    let mode = |mode| Permissions::from_mode(mode);
+    std::fs::set_permissions(scene.path("acme.key"), mode(0o644)).unwrap();
+    let sealed = TinyDisk::sealed(&scene, "sealed");
+    let told = ran(&scene, &["check"]).await;
+    let folder = sealed.path().display();
+    let expected = format!(
+        "warning: the cron pattern `0 0 6 13 * FRI` polls rarer than daily (a day of the month and a weekday \
+         must both be right): not on 2026-03-10, so usage of the day before is known late, and alerts about it \
+         come late\n\
+         warning: `acme.key` holds a secret and can be read by everybody on this machine (mode 0644): \
+         `chmod 600` it, and let it belong to the exporter's user\n\
+         config.toml is good: 1 account, 0 agents named in it\n\
+         the next poll is due at 2026-03-13 06:00:00 UTC\n\
+         warning: ledger sealed/ledger.db: cannot write to {folder}: Read-only file system (os error 30): its \
+         file system is read-only here. In a service of systemd add `ReadWritePaths={folder}` or use \
+         `StateDirectory=`; in a container mount a volume at {folder}\n\
+         warning: budget `nobodys` matches nobody: agent=\"suport\". The config and its lists name 1 agent\n"
+    );
+    assert_eq!(told.stdout, expected);
+    assert_eq!(told.code, 0);
 }

@@ -1,7 +1,7 @@
 //! A disk that is soon full.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::Scene;
@@ -23,6 +23,23 @@ impl TinyDisk {
             .status();
         assert!(mount.unwrap().success(), "mounting a tmpfs takes root");
         Self(path)
+    }
+
+    /// Mounts one under that name that cannot be written.
+    pub fn sealed(scene: &Scene, name: &str) -> Self {
+        let path = scene.path(name);
+        fs::create_dir(&path).unwrap();
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "ro", "tmpfs"])
+            .arg(&path)
+            .status();
+        assert!(mount.unwrap().success(), "mounting a tmpfs takes root");
+        Self(path)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     /// Fills all but so many bytes.

@@ -29,6 +29,7 @@ pub use writes::{Database, Reply};
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -137,9 +138,13 @@ impl Scene {
         self.clock.today()
     }
 
-    /// Writes a file in the folder.
+    /// Writes a file in the folder. Those of secrets are for their owner alone.
     pub fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
+        let ends = [".key", ".password", ".secret", ".token", ".url"];
+        if ends.iter().any(|end| name.ends_with(end)) {
+            fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o600)).unwrap();
+        }
     }
 
     /// The path of a file in the folder.

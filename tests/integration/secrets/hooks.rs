@@ -377,12 +377,17 @@ async fn places_of_secrets_that_go_bad_do_not_have_what_is_found_there_shown() {
         for content in wrong {
             scene.write(file, &content);
             let output = run(&scene, &["check", "--log.level", "debug"]).await;
+            // An account's key stops that account alone.
+            let is_key = file == "acme.key";
             assert_eq!(
                 output.status.code(),
-                Some(2),
+                Some(if is_key { 1 } else { 2 }),
                 "{file}: {content}: {output:?}"
             );
             assert_no_secret_was_said(file, &output);
+            if is_key {
+                continue;
+            }
             let output = run(&scene, &["alerts", "test", "busy"]).await;
             assert_eq!(
                 output.status.code(),

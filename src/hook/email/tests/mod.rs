@@ -491,11 +491,12 @@ async fn certificates_that_cannot_be_read_are_named() {
     })
     .await;
     let empty = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&empty, "\n").unwrap();
     for (path, reason) in [
         (empty.path(), "no certificate authority found in "),
         (
             std::path::Path::new("/nonexistent.pem"),
-            "cannot read certificates from ",
+            "cannot read ca_file `",
         ),
     ] {
         let server = Server {

@@ -1,0 +1,109 @@
+//! What the config meets on this machine: the ledger's place, the agents that are known, and the time.
+
+use std::sync::Arc;
+
+use super::super::{count, view};
+use super::from_file;
+use crate::alert;
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::files;
+use crate::ledger::{self, GoneHook, ListSource, View};
+use crate::roster::{self, AccountSettings, Agent, Roster, printable};
+
+/// When the next poll comes.
+pub(super) fn next_poll(config: &Config) -> String {
+    let schedule = &config.schedule;
+    let next = schedule
+        .cron
+        .find_next_occurrence(&SystemClock.now(), false);
+    let next = next.map_or_else(
+        |_| "never".to_owned(),
+        |next| next.format("at %Y-%m-%d %H:%M:%S UTC").to_string(),
+    );
+    if schedule.jitter.is_zero() {
+        return format!("the next poll is due {next}");
+    }
+    let jitter = humantime::format_duration(schedule.jitter);
+    format!("the next poll is due {next}, put off by up to {jitter}")
+}
+
+/// What deserves a look, a line each.
+pub(super) async fn warnings(config: &Config) -> Vec<String> {
+    let path = config.storage.path.clone();
+    let place = files::aside(move || ledger::may_be_written(&path)).await;
+    let mut warnings: Vec<String> = place.err().iter().map(ToString::to_string).collect();
+    let view = view::open(config).await.ok();
+    warnings.extend(idle_matchers(config, view.as_ref()).await);
+    if let Some(view) = &view {
+        let gone = gone_hooks(config, view).await;
+        warnings.extend(gone.iter().map(ToString::to_string));
+    }
+    warnings
+}
+
+/// What the ledger knows to be left open by hooks that are not in the config.
+async fn gone_hooks(config: &Config, view: &View) -> Vec<GoneHook> {
+    let names = config.hooks.iter().map(|hook| Arc::clone(&hook.name));
+    view.gone_hooks(names.collect()).await.unwrap_or_default()
+}
+
+/// The agents of an account that are known here, and whether its lists are.
+struct Known<'a> {
+    account: &'a AccountSettings,
+    agents: Vec<Agent>,
+    is_whole: bool,
+}
+
+/// Budgets and rules that match nobody who is known. Those of which the config alone tells that are warned of
+/// where it is read, and where a list was never had, nothing can be said.
+async fn idle_matchers(config: &Config, view: Option<&View>) -> Vec<String> {
+    let mut known = Vec::new();
+    for account in &config.accounts {
+        known.push(agents(account, view).await);
+    }
+    let number: usize = known.iter().map(|known| known.agents.len()).sum();
+    let idle = config.alerts.rules.iter().filter(|rule| {
+        let mut agents = known.iter().flat_map(|known| &known.agents);
+        let mut listed = known.iter().filter(|known| {
+            let account = known.account;
+            let is_listed = account.discover || account.agents_file.is_some();
+            is_listed && rule.matcher.concerns(&account.name)
+        });
+        let is_known = listed.clone().all(|known| known.is_whole);
+        listed.next().is_some() && is_known && !agents.any(|agent| rule.matcher.matches(agent))
+    });
+    let told = idle.map(|rule| {
+        let kind = match rule.check {
+            alert::Check::Budget { .. } => "budget",
+            _ => "rule",
+        };
+        format!(
+            "{kind} `{}` matches nobody: {}. The config and its lists name {}",
+            printable(&rule.name),
+            rule.matcher,
+            count(number, "agent"),
+        )
+    });
+    told.collect()
+}
+
+/// The agents of `account` by the config, by its list in a file, and by FlowGent's list that the ledger kept.
+async fn agents<'a>(account: &'a AccountSettings, view: Option<&View>) -> Known<'a> {
+    let list = from_file(account).await;
+    let listed = match view {
+        Some(view) if account.discover => {
+            let name = Arc::clone(&account.name);
+            let list = view.list(name, ListSource::Flowgent).await;
+            list.unwrap_or_default()
+        }
+        _ => Vec::new(),
+    };
+    let is_whole = list.is_ok() && (!account.discover || !listed.is_empty());
+    let Roster { agents, .. } = roster::resolve(account, list.unwrap_or_default(), listed);
+    Known {
+        account,
+        agents,
+        is_whole,
+    }
+}
