@@ -14,13 +14,14 @@ use super::situation::Situation;
 use super::tell::{Case, Teller, Told};
 use super::{Check, Settings};
 use crate::budget::Cycle;
-use crate::clock::TOLERANCE;
 use crate::day::Day;
 use crate::ledger::{Alert, AlertKey, AlertState};
 
 /// The shortest time that an alert fires for a period that is over, or for days that came late: it is to
 /// be seen.
 const MIN_FIRING: TimeDelta = TimeDelta::hours(24);
+/// A clock that is set back by no more than this was not ahead: so far apart may two clocks be that agree.
+const JITTER: TimeDelta = TimeDelta::hours(1);
 /// How long an alert that is over is remembered.
 const MEMORY: TimeDelta = TimeDelta::days(45);
 
@@ -312,7 +313,7 @@ impl<'a> Machine<'a> {
     /// was set back by as little as any clock is was not ahead.
     fn not_ahead(&self, alert: &Alert) -> Alert {
         let now = self.situation.now;
-        let past = |at: DateTime<Utc>| if at - now > TOLERANCE { now } else { at };
+        let past = |at: DateTime<Utc>| if at - now > JITTER { now } else { at };
         Alert {
             since: past(alert.since),
             fired_at: Some(past(fired_at(alert))),

@@ -8,7 +8,7 @@ mod checked;
 mod standing;
 
 pub use checked::CheckedClock;
-pub use standing::{Reading, Standing, TOLERANCE, Time, Watch};
+pub use standing::{Reading, Standing, Time, Watch};
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -12,7 +12,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use crate::day::{Day, TRACKING_START};
 
 /// Clocks that differ by no more than this agree.
-pub const TOLERANCE: TimeDelta = TimeDelta::hours(1);
+const TOLERANCE: TimeDelta = TimeDelta::hours(1);
 /// If FlowGent has not answered for this long, this host's clock counts.
 const PATIENCE: TimeDelta = TimeDelta::hours(6);
 

@@ -65,7 +65,7 @@ impl Scene {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         let mut stream = socket.connect(self.running.address).await.unwrap();
-        let request = format!("GET {path} {version}\r\nHost: x\r\n\r\n");
+        let request = format!("GET {path} {version}\r\nHost: localhost\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         stream
     }
@@ -127,7 +127,7 @@ async fn an_answer_that_is_taken_slowly_is_whole_and_the_ledger_is_free_meanwhil
     assert_eq!(small.status(), "200");
     assert!(small.header("etag").is_some() && small.header("content-length").is_some());
     let mut reading = scene.running.connect().await;
-    let request = format!("GET {json} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {json} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     reading.write_all(request.as_bytes()).await.unwrap();
     let ((slow, _), (fast, _)) = tokio::join!(rest_of_one(first), rest(reading));
     let end = fast

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -101,6 +102,19 @@ fn every_command_is_one_that_there_is() {
     assert!(count > 15, "only {count} commands were found");
 }
 
+/// Writes a file that only its owner may read.
+fn keep_secret(path: &Path, content: &str) {
+    let mut options = fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .unwrap();
+    file.write_all(content.as_bytes()).unwrap();
+}
+
 #[test]
 fn every_config_is_good() {
     let guides = guides();
@@ -116,12 +130,12 @@ fn every_config_is_good() {
                 _ => "test-key-of-nobody\n",
             };
             if file.ends_with(".url") || file.ends_with(".key") {
-                fs::write(folder.path().join(file), content).unwrap();
+                keep_secret(&folder.path().join(file), content);
             }
         }
         let mut text = block.clone();
         if !text.contains("[[account]]") {
-            fs::write(folder.path().join("acme.key"), "test-key-of-nobody\n").unwrap();
+            keep_secret(&folder.path().join("acme.key"), "test-key-of-nobody\n");
             text = format!("{text}\n{smallest}");
         }
         fs::write(folder.path().join("config.toml"), &text).unwrap();
