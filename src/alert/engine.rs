@@ -16,7 +16,7 @@ use super::machine::{self, Step};
 use super::memory::Memory;
 use super::situation::Situation;
 use super::tell::Told;
-use super::{Background, Check, Facts, Settings, Status, hooks, judge, observe, published};
+use super::{Access, Background, Check, Facts, Settings, Status, hooks, judge, observe, published};
 use crate::clock::{self, SharedClock, Standing};
 use crate::day::Day;
 use crate::exposition::{BudgetSeries, Exposition};
@@ -30,16 +30,6 @@ const TICK: Duration = Duration::from_secs(1);
 const PATIENCE: TimeDelta = TimeDelta::minutes(15);
 /// How long it rests when the ledger could not be read or written.
 const REST_AFTER_ERROR: Duration = Duration::from_secs(10);
-
-/// Which keys and agents FlowGent refused the last time that it was asked. What is not there is not
-/// known.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Access {
-    /// By the account's name: whether its key is refused, or cannot be read.
-    pub key_refused: HashMap<Arc<str>, bool>,
-    /// By the agent's number: whether it is said to be another's.
-    pub agent_refused: HashMap<AgentNumber, bool>,
-}
 
 /// Tells a running [`Engine`] what has happened.
 #[derive(Debug, Default)]
@@ -107,14 +97,6 @@ impl Signals {
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Access {
-    /// Takes over what `newer` says.
-    fn merge(&mut self, newer: Self) {
-        self.key_refused.extend(newer.key_refused);
-        self.agent_refused.extend(newer.agent_refused);
     }
 }
 

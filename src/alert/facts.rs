@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{Access, Span};
+use super::Span;
 use crate::budget::Standing;
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::ledger::{AgentNumber, JUDGED_DAYS, JudgedDays, Member, Watched};
@@ -73,6 +73,24 @@ pub struct PeriodFacts {
     pub standing: Standing,
     /// When the budget was first evaluated after the period's end; none of the current period.
     pub over_since: Option<DateTime<Utc>>,
+}
+
+/// Which keys and agents FlowGent refused the last time that it was asked. What is not there is not
+/// known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// By the account's name: whether its key is refused, or cannot be read.
+    pub key_refused: HashMap<Arc<str>, bool>,
+    /// By the agent's number: whether it is said to be another's.
+    pub agent_refused: HashMap<AgentNumber, bool>,
+}
+
+impl Access {
+    /// Takes over what `newer` says.
+    pub(super) fn merge(&mut self, newer: Self) {
+        self.key_refused.extend(newer.key_refused);
+        self.agent_refused.extend(newer.agent_refused);
+    }
 }
 
 /// What an evaluation goes by, besides the days in the ledger.

@@ -31,8 +31,8 @@ mod tell;
 mod tests;
 pub(crate) mod words;
 
-pub use engine::{Access, Engine, Outlets, Signals};
-pub use facts::{AgentFacts, Background, Facts, Known, PeriodFacts, SubjectDay};
+pub use engine::{Engine, Outlets, Signals};
+pub use facts::{Access, AgentFacts, Background, Facts, Known, PeriodFacts, SubjectDay};
 pub use finding::{Condition, DayFigure, DayVerdict, Finding, Observation, Whose};
 pub use judge::judge;
 pub use notice::{Figures, Notice, Notification, Share, Status};

@@ -20,31 +20,14 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
 use super::worker::{Memory, TICK, Worker, given_up};
-use super::{Sender, Settings};
-use crate::clock::{self, SharedClock};
-use crate::flowgent;
-use crate::flowgent::transport::HttpClient;
+use super::{Hooks, Sender, Settings};
+use crate::clock;
 use crate::ledger::{DisabledHook, Ledger, LedgerError, Overdue};
-use crate::telemetry::{self, Telemetry};
+use crate::telemetry;
 
 /// How long after a start the outbox is first looked through for what is old, which is done daily, and again if
 /// it could not be: a clock is not known at once.
 const TIDY_DELAY: Duration = Duration::from_secs(10);
-
-/// The hooks, and what those that send through FlowGent need.
-#[derive(Debug, Clone)]
-pub struct Hooks {
-    /// The hooks, each with a name of its own.
-    pub settings: Vec<Settings>,
-    /// The API of FlowGent.
-    pub api: flowgent::Settings,
-    /// Connections to it.
-    pub http: HttpClient,
-    /// What tells the time.
-    pub clock: SharedClock,
-    /// What counts the tries.
-    pub telemetry: Telemetry,
-}
 
 /// Makes the sender of a hook.
 pub type MakeSender = Arc<dyn Fn(&Settings, &Hooks) -> Sender + Send + Sync>;

@@ -30,10 +30,11 @@ mod webhook;
 mod whatsapp;
 mod worker;
 
-pub use deliver::{Deliverer, Hooks, MakeSender};
+pub use deliver::{Deliverer, MakeSender};
 pub use email::hello;
 pub(crate) use place::Place;
 pub(crate) use post::{Poster, Refusal};
+pub use preset::Preset;
 pub use proxy::Proxy;
 pub use quiet::QuietHours;
 pub use reach::reach;
@@ -41,7 +42,7 @@ pub(crate) use reach::reach_place;
 pub use sender::{Receiver, Sender, Taking};
 pub use signature::{SigningKeyError, check_signing_secret};
 pub use target::not_public;
-pub use template::{Preset, Template, TemplateError};
+pub use template::Template;
 pub use trial::{check_template, test};
 
 use std::path::PathBuf;
@@ -52,7 +53,36 @@ use chrono::{DateTime, Utc};
 use lettre::transport::smtp::extension::ClientId;
 
 use crate::alert::{Notification, Route, Status};
+use crate::clock::SharedClock;
+use crate::flowgent;
+use crate::flowgent::transport::HttpClient;
 use crate::secret::SecretSource;
+use crate::telemetry::Telemetry;
+
+/// The hooks, and what those that send through FlowGent need.
+#[derive(Debug, Clone)]
+pub struct Hooks {
+    /// The hooks, each with a name of its own.
+    pub settings: Vec<Settings>,
+    /// The API of FlowGent.
+    pub api: flowgent::Settings,
+    /// Connections to it.
+    pub http: HttpClient,
+    /// What tells the time.
+    pub clock: SharedClock,
+    /// What counts the tries.
+    pub telemetry: Telemetry,
+}
+
+/// Why a text is no template, or why a template gives nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct TemplateError {
+    /// What is wrong, in a line.
+    pub message: String,
+    /// The line of the template, counted from 1.
+    pub line: usize,
+}
 
 /// How long a try that is under way is given when the program ends. One that takes longer is made again at the
 /// next start.

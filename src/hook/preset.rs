@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use url::{Host, Url};
 
 use super::summary::{Summary, colour, facts, line, link, shorten, verbatim};
-use super::{Message, Preset, TemplateError};
+use super::{Message, TemplateError};
 use crate::alert::{Notice, Severity, Status};
 
 /// The most alerts that are shown one by one; the title tells how many there are.
@@ -18,6 +18,19 @@ const SHOWN_ALERTS: usize = 10;
 const FACTS_LETTERS: usize = 150;
 /// The longest link that receivers take.
 const LINK_LETTERS: usize = 2_000;
+
+/// A template for a well-known receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// Slack's incoming webhooks.
+    Slack,
+    /// Discord's webhooks.
+    Discord,
+    /// Microsoft Teams' workflows: an adaptive card.
+    Teams,
+    /// PagerDuty's Events API v2.
+    PagerDuty,
+}
 
 /// What `preset` makes of `message`, as JSON.
 pub(super) fn render(preset: Preset, message: &Message) -> Result<String, TemplateError> {

@@ -33,9 +33,9 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 
-use super::Message;
-use super::preset;
+use super::preset::{self, Preset};
 use super::summary::{Summary, line};
+use super::{Message, TemplateError};
 use crate::alert::Notice;
 use crate::flowgent::error::{QUOTE_BYTES, printable};
 
@@ -57,29 +57,6 @@ pub struct Template(Form);
 enum Form {
     Source(Arc<Environment<'static>>),
     Preset(Preset),
-}
-
-/// A template for a well-known receiver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Preset {
-    /// Slack's incoming webhooks.
-    Slack,
-    /// Discord's webhooks.
-    Discord,
-    /// Microsoft Teams' workflows: an adaptive card.
-    Teams,
-    /// PagerDuty's Events API v2.
-    PagerDuty,
-}
-
-/// Why a text is no template, or why a template gives nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct TemplateError {
-    /// What is wrong, in a line.
-    pub message: String,
-    /// The line of the template, counted from 1.
-    pub line: usize,
 }
 
 /// The names of what a template sees.

@@ -30,8 +30,9 @@ use super::connections::{Answering, Connections, Slot};
 use super::origin::Arrival;
 use super::parts::BrokenOff;
 use super::response::Content;
-use super::routes::{State, refuse, respond, start_counting, turn_away};
+use super::routes::{refuse, respond, start_counting, turn_away};
 use super::socket::{Listener, Socket};
+use super::state::State;
 use super::web::{Guard, Protection};
 use crate::clock::instant;
 

@@ -16,6 +16,7 @@ mod request;
 mod response;
 mod routes;
 mod socket;
+mod state;
 pub mod web;
 
 pub use address::{Address, AddressError};
@@ -24,8 +25,8 @@ pub use host::{Host, HostError};
 pub use lifecycle::{Lifecycle, Reloaded};
 pub use listener::{Limits, serve};
 pub use readiness::{Latch, Readiness};
-pub use routes::State;
 pub use socket::{Inherited, InheritedError, Listener};
+pub use state::State;
 
 use std::net::SocketAddr;
 

@@ -1,8 +1,5 @@
 //! Which request gets which response.
 
-use std::sync::Arc;
-
-use arc_swap::ArcSwap;
 use hyper::body::{Body, Incoming};
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE,
@@ -13,53 +10,16 @@ use percent_encoding::percent_decode_str;
 use prometheus::IntCounter;
 
 use super::api::{self, Endpoint};
-use super::gate::{Gate, Weight};
-use super::host::Host;
-use super::lifecycle::Lifecycle;
+use super::gate::Weight;
 use super::origin::{self, Arrival};
 use super::pages::{self, Sight};
 use super::problem::{Kind, Problem};
-use super::readiness::Readiness;
 use super::request::{Asked, joined};
 use super::response::{self, Content, Reply, set};
+use super::state::State;
 use super::web::Refusal;
-use crate::clock::SharedClock;
-use crate::exposition::{Encoding, Exposition, MediaType};
-use crate::status::Board;
+use crate::exposition::{Encoding, MediaType};
 use crate::telemetry::Telemetry;
-
-/// What responses are made from.
-#[derive(Debug, Clone)]
-pub struct State {
-    /// The metrics.
-    pub exposition: Arc<Exposition>,
-    /// What is known at this moment.
-    pub board: Arc<Board>,
-    /// Whether the exporter is ready.
-    pub readiness: Readiness,
-    /// Tells which day it is.
-    pub clock: SharedClock,
-    /// Where requests are counted.
-    pub telemetry: Telemetry,
-    /// Path of the metrics.
-    pub telemetry_path: String,
-    /// Hosts that are answered to, as the config has them. A reload changes them.
-    pub hosts: Arc<ArcSwap<Vec<Host>>>,
-    /// Bounds how many requests of the API and for pages are answered at once.
-    pub gate: Gate,
-    /// By which whoever asks over HTTP has the config read again, if that is allowed.
-    pub lifecycle: Option<Lifecycle>,
-}
-
-impl State {
-    /// Why the exporter is not ready; nothing if it is.
-    pub(super) fn pending(&self) -> Option<String> {
-        self.readiness.pending().or_else(|| {
-            let standing = self.clock.time().standing;
-            (!standing.is_known()).then(|| standing.to_string())
-        })
-    }
-}
 
 /// Who answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -417,10 +377,15 @@ pub(super) fn api_paths() -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use hyper::HeaderMap;
 
+    use super::super::gate::Gate;
+    use super::super::readiness::Readiness;
     use super::*;
     use crate::clock::ManualClock;
+    use crate::exposition::Exposition;
 
     #[test]
     fn a_path_leads_to_its_handler_with_its_decoded_segments() {

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, Row, params};
 
+use super::alert_key::{AlertKey, key, params_of};
 use super::error::Fault;
-use super::outbox::at_most;
+use super::schema::at_most;
 use super::schema::{instant, optional_instant, unreadable};
 use super::watched::{Judged, JudgedDays, JudgedKey, Watched};
 use super::{AgentNumber, Delivery, outbox, watched};
@@ -75,20 +76,6 @@ const FORGET: &str = "
 /// A budget without end has one period for ever, hence the look at when it was over.
 const FORGET_RESOLVED: &str =
     "DELETE FROM alert WHERE state = 'resolved' AND since_ms < ?1 AND period < ?2";
-
-/// What tells an alert from all others. It holds neither a value nor the day of one, so that it stays
-/// the same for as long as something lasts.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AlertKey {
-    /// The name of the rule or budget.
-    pub rule: Arc<str>,
-    /// What it is about: `all`, an account, or an account and an agent as `acme/support`.
-    pub subject: Arc<str>,
-    /// The first day of the budget's period; none for what has no periods.
-    pub period: Option<Day>,
-    /// The threshold as text, such as `used 0.8`; empty for rules that have only one.
-    pub threshold: Arc<str>,
-}
 
 /// Where an alert is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -309,27 +296,6 @@ pub(super) fn record(
         .prepare_cached(FORGET_RESOLVED)?
         .execute((oldest.timestamp_millis(), Day::of(oldest).number()))?;
     Ok(())
-}
-
-/// The columns of a key, in the order in which every statement here has them.
-pub(super) fn params_of(key: &AlertKey) -> (&str, &str, Option<i32>, &str) {
-    let AlertKey {
-        rule,
-        subject,
-        period,
-        threshold,
-    } = key;
-    (rule, subject, period.map(Day::number), threshold)
-}
-
-/// A key from its four columns, of which the first is `column`.
-pub(super) fn key(row: &Row<'_>, column: usize) -> rusqlite::Result<AlertKey> {
-    Ok(AlertKey {
-        rule: row.get(column)?,
-        subject: row.get(column + 1)?,
-        period: row.get::<_, Option<i32>>(column + 2)?.map(Day::from_number),
-        threshold: row.get(column + 3)?,
-    })
 }
 
 fn alert(row: &Row<'_>) -> rusqlite::Result<Alert> {

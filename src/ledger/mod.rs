@@ -19,6 +19,7 @@
 
 mod agent_history;
 mod alert;
+mod alert_key;
 mod anchor;
 mod backup;
 mod check;
@@ -48,7 +49,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 pub use agent_history::{AgentHistory, FetchedDay};
-pub use alert::{Alert, AlertChanges, AlertKey, AlertMemory, AlertState};
+pub use alert::{Alert, AlertChanges, AlertMemory, AlertState};
+pub use alert_key::AlertKey;
 pub use backup::{BackupProgress, backup};
 pub use check::{Report, check};
 pub use error::LedgerError;

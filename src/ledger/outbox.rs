@@ -11,9 +11,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::AlertKey;
-use super::alert::{key, params_of};
+use super::alert_key::{key, params_of};
 use super::error::Fault;
-use super::schema::{instant, unreadable};
+use super::schema::{at_most, instant, unreadable};
 
 /// The number of tries that follow on each other by a schedule. After them, a delivery that is the last word
 /// on an alert is tried daily, and any other one may be given up.
@@ -308,11 +308,6 @@ pub(super) fn newest(
     let mut statement = connection.prepare_cached(NEWEST)?;
     let rows = statement.query_map((all, at_most(limit)), numbered)?;
     with_alerts(connection, rows)
-}
-
-/// A limit as SQLite takes it.
-pub(super) fn at_most(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 /// A delivery's number, and all of it but its alerts.

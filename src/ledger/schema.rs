@@ -268,6 +268,11 @@ pub(super) fn migrate(connection: &Connection, found: i32) -> rusqlite::Result<(
     connection.pragma_update(None, "user_version", VERSION)
 }
 
+/// A limit as SQLite takes it.
+pub(super) fn at_most(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
 /// An instant from a column of milliseconds since 1970.
 pub(super) fn instant(row: &Row<'_>, column: usize) -> rusqlite::Result<DateTime<Utc>> {
     let millis: i64 = row.get(column)?;

@@ -12,32 +12,30 @@
 
 mod batch;
 mod receiver;
+mod settings;
 mod verdict;
 mod wire;
 mod worker;
 
 pub use receiver::{query_path, reach};
+pub use settings::Settings;
 pub use worker::{Feed, Worker};
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tracing::{error, warn};
-use url::Url;
 
 use self::batch::{Batch, Collector};
 use self::receiver::{Receiver, Shown};
 use self::verdict::Verdict;
-use super::Target;
 use super::placement::Sample;
 use crate::backoff::Backoff;
 use crate::clock::SharedClock;
 use crate::day::Day;
-use crate::hook::{Endpoint, Proxy, Refusal, SendError};
+use crate::hook::{Refusal, SendError};
 use crate::ledger::{Ledger, LedgerError, Member, PushTarget};
 use crate::roster::Agent;
-use crate::secret::SecretSource;
 use crate::telemetry::Telemetry;
 
 /// How many agents are read from the ledger at a time.
@@ -65,37 +63,6 @@ const LOOKS: [Duration; 5] = [
     Duration::from_secs(8),
     Duration::from_secs(12),
 ];
-
-/// `[push]`: where history is pushed.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Where the database takes writes.
-    pub write_url: Endpoint,
-    /// Where it answers queries, if that does not follow from the path of the other.
-    pub query_url: Option<Url>,
-    /// Whether it is seen to that what was written can be read.
-    pub read_back: bool,
-    /// The labels of the scrape.
-    pub target: Target,
-    /// The first day that is pushed.
-    pub from: Day,
-    /// Whether the exporter pushes while it serves.
-    pub continuous: bool,
-    /// The tenant whose series they are, in Mimir.
-    pub tenant: Option<String>,
-    /// User and password.
-    pub basic_auth: Option<(String, SecretSource)>,
-    /// A token instead.
-    pub bearer_token: Option<SecretSource>,
-    /// The most time that one request may take.
-    pub timeout: Duration,
-    /// Whether it may lead to private addresses, to this machine, and there without encryption.
-    pub allow_private: bool,
-    /// Certificates in PEM form that are trusted instead of the usual ones.
-    pub ca_file: Option<PathBuf>,
-    /// What is connected to instead of the database.
-    pub proxy: Option<Proxy>,
-}
 
 /// What a pass has done.
 #[derive(Debug, Default, PartialEq)]

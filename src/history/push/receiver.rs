@@ -8,7 +8,8 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
-use super::{Settings, wire};
+use super::settings::Settings;
+use super::wire;
 use crate::history::placement::Sample;
 use crate::hook::{self, Endpoint, Place, Poster, Refusal, SendError};
 use crate::roster::Agent;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::hook::template::{Preset, Template};
+use crate::hook::{Preset, Template};
 
 fn rendered(preset: Preset, alerts: Vec<Notice>) -> Value {
     let text = Template::preset(preset).render(&message(alerts)).unwrap();

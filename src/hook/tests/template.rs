@@ -1,7 +1,7 @@
 //! What templates see, and how they fail.
 
 use super::*;
-use crate::hook::template::{Template, TemplateError};
+use crate::hook::{Template, TemplateError};
 
 fn rendered(source: &str, alerts: Vec<Notice>) -> Result<String, TemplateError> {
     Template::new(source).unwrap().render(&message(alerts))

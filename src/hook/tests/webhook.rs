@@ -9,8 +9,8 @@ use crate::flowgent::tests::server::{Act, Server, answer, chunked_head};
 use crate::flowgent::tests::tls::TlsServer;
 use crate::hook::SendError;
 use crate::hook::signature::SigningKey;
-use crate::hook::template::{Preset, Template};
 use crate::hook::webhook::Webhook;
+use crate::hook::{Preset, Template};
 use crate::secret::Secret;
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::super::problem::Problem;
 use super::super::request::Asked;
 use super::super::response::{self, Reply};
-use super::super::routes::State;
+use super::super::state::State;
 use super::not_ready;
 use super::page::Page;
 use crate::day::Day;

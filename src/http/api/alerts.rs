@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::super::problem::Problem;
 use super::super::request::Asked;
 use super::super::response::{self, Reply};
-use super::super::routes::State;
+use super::super::state::State;
 use super::page::Page;
 use super::{ledger, to_milliseconds, unreadable};
 use crate::alert::{Notice, Severity};

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::super::problem::{Kind, Problem};
 use super::super::request::Asked;
 use super::super::response::{self, Reply};
-use super::super::routes::State;
+use super::super::state::State;
 use super::page::Page;
 use super::to_milliseconds;
 use crate::budget::Standing;

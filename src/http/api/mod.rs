@@ -16,7 +16,7 @@ use super::gate::Weight;
 use super::problem::{Kind, Problem};
 use super::request::Asked;
 use super::response::{self, Reply};
-use super::routes::State;
+use super::state::State;
 use crate::ledger::{LedgerError, View};
 use usage::Form;
 

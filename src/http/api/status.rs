@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::super::problem::Problem;
 use super::super::request::Asked;
 use super::super::response::{self, Reply};
-use super::super::routes::State;
+use super::super::state::State;
 use super::{to_milliseconds, unreadable};
 use crate::day::Day;
 use crate::exposition::AgentSeries;

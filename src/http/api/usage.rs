@@ -7,7 +7,7 @@ use hyper::header::{ACCEPT, CONTENT_DISPOSITION, VARY};
 use super::super::problem::{Kind, Problem};
 use super::super::request::{Asked, Query, invalid, joined};
 use super::super::response::{self, Reply, set};
-use super::super::routes::State;
+use super::super::state::State;
 use super::agents::selected;
 use super::page::Page;
 use super::sheet::{self, Head, Roll, Sheet};

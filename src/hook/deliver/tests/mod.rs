@@ -14,11 +14,13 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::alert::Notice;
-use crate::clock::{self, Clock, ManualClock};
+use crate::clock::{self, Clock, ManualClock, SharedClock};
 use crate::day::TRACKING_START;
-use crate::flowgent::Roots;
+use crate::flowgent::transport::HttpClient;
+use crate::flowgent::{self, Roots};
 use crate::hook::{Kind, Message, Receiver, SendError, Taking};
 use crate::ledger::{Alert, AlertChanges, AlertKey, Delivery, DeliveryRecord, DeliveryState};
+use crate::telemetry::Telemetry;
 use crate::window::plan::Policy;
 
 const POLICY: Policy = Policy {

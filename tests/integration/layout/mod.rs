@@ -1,6 +1,8 @@
 //! The direction of imports: `src/lib.rs` lists the modules from the ground up, and each uses only
 //! those that stand before it. And what each room holds.
 
+mod circles;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,7 @@ fn code(file: &Path) -> String {
     fs::read_to_string(file)
         .unwrap()
         .split("#[cfg(test)]\nmod tests {")
+        .flat_map(|part| part.split("#[cfg(test)]\npub(super) mod tests {"))
         .next()
         .unwrap_or_default()
         .lines()
