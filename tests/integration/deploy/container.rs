@@ -4,7 +4,9 @@
 //! and a linter tells what that would refuse.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt as _;
 
 use flowgent_exporter::clock::{Clock, SystemClock};
 use tokio::process::Command;
@@ -85,7 +87,10 @@ async fn in_a_container_it_has_no_rights_tells_its_health_and_keeps_its_ledger()
     };
     for account in scene.simulator.world().accounts() {
         config += &scene.config_account(&account.name, &account.agents);
-        mount(&format!("{}.key", account.name));
+        let key = format!("{}.key", account.name);
+        // The user inside is another one.
+        fs::set_permissions(scene.path(&key), fs::Permissions::from_mode(0o644)).unwrap();
+        mount(&key);
     }
     mount("config.toml");
     scene.write("config.toml", &config);

@@ -178,8 +178,19 @@ impl Golden {
         let op = aggregate.op;
         // These give series as they are, however they are grouped.
         let keeps = [token::T_TOPK, token::T_BOTTOMK].contains(&op.id());
+        // It gives each value a label.
+        let given = match aggregate.param.as_deref() {
+            Some(Expr::StringLiteral(label)) if op.id() == token::T_COUNT_VALUES => {
+                Some(label.val.clone())
+            }
+            _ => None,
+        };
         let Some(modifier) = &aggregate.modifier else {
-            return if keeps { labels } else { Labels::new() };
+            return if keeps {
+                labels
+            } else {
+                given.into_iter().collect()
+            };
         };
         for label in &modifier.labels().labels {
             if !labels.contains(label) {
@@ -191,7 +202,7 @@ impl Golden {
         }
         match modifier {
             _ if keeps => labels,
-            LabelModifier::Include(kept) => kept.labels.iter().cloned().collect(),
+            LabelModifier::Include(kept) => kept.labels.iter().cloned().chain(given).collect(),
             LabelModifier::Exclude(lost) => {
                 labels.retain(|label| !lost.labels.contains(label));
                 labels
