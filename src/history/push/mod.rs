@@ -16,6 +16,8 @@ mod verdict;
 mod wire;
 mod worker;
 
+#[doc(hidden)]
+pub use receiver::parse as parse_answer;
 pub use receiver::{query_path, reach};
 pub use worker::{Feed, Worker};
 
