@@ -11,6 +11,10 @@ use serde::{Deserialize, Deserializer};
 use super::{LabelSets, Labels};
 use crate::day::Day;
 use crate::files::{self, AGENTS, FileError};
+use crate::text::printable;
+
+/// The most bytes of what an error says of a list's form.
+const REASON_BYTES: usize = 300;
 
 /// An agent as a list names it: not checked yet. Its texts are shared with the [`Agent`](super::Agent)
 /// that becomes of it.
@@ -32,14 +36,22 @@ pub enum ListError {
     /// The file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The file is not JSON of the documented form. The inner message ends in line and column.
-    #[error("agents file `{}`: {error}", path.display())]
+    /// The file is not JSON of the documented form. The message ends in line and column.
+    #[error("agents file `{}`: {}", path.display(), said(.error))]
     Form {
         /// The list.
         path: PathBuf,
         /// What is wrong, and where.
         error: serde_json::Error,
     },
+}
+
+/// A short line on what is wrong, without its hidden letters; names and values in it come from the file.
+fn said(error: &serde_json::Error) -> String {
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let text = error.to_string();
+    let reason = text.strip_suffix(&place).unwrap_or(&text);
+    printable(reason, REASON_BYTES) + &place
 }
 
 /// Reads a list of agents: a JSON array whose elements are identifiers or objects
@@ -198,6 +210,11 @@ mod tests {
                 r#"[{"id": "a", "lables": {}}]"#,
                 "agents file `agents.json`: unknown field `lables`, expected one of `id`, `name`, \
                  `labels` at line 1 column 21",
+            ),
+            (
+                r#"[{"\u001b[2J\u202e": 1}]"#,
+                "agents file `agents.json`: unknown field `\\u{1b}[2J\\u{202e}`, expected one of `id`, \
+                 `name`, `labels` at line 1 column 19",
             ),
             ("", "cannot read agents file `agents.json`: it is empty"),
         ] {

@@ -18,6 +18,7 @@ mod exposition;
 mod fairness;
 mod faults;
 mod files;
+mod fuzz;
 mod http;
 mod layout;
 mod lifecycle;

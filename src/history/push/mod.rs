@@ -17,6 +17,8 @@ mod verdict;
 mod wire;
 mod worker;
 
+#[doc(hidden)]
+pub use receiver::parse as parse_answer;
 pub use receiver::{query_path, reach};
 pub use settings::Settings;
 pub use worker::{Feed, Worker};

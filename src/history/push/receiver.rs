@@ -255,7 +255,8 @@ struct Series {
     clippy::cast_possible_truncation,
     reason = "milliseconds of any date stay far below 2^53"
 )]
-fn parse(answer: &[u8]) -> Option<Vec<(i64, f64)>> {
+#[must_use]
+pub fn parse(answer: &[u8]) -> Option<Vec<(i64, f64)>> {
     let answer: Answer = serde_json::from_slice(answer).ok()?;
     let series = answer.data.result.into_iter();
     series
