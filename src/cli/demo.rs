@@ -38,7 +38,8 @@ pub(super) struct DemoArguments {
     #[arg(
         long = "web.listen-address",
         value_name = "ADDRESS",
-        default_value = "127.0.0.1:13569"
+        default_value = "127.0.0.1:13569",
+        value_parser = super::tcp_address
     )]
     listen: SocketAddr,
 }

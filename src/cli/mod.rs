@@ -19,15 +19,19 @@ mod view;
 
 use std::fmt;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use comfy_table::{CellAlignment, Table, presets};
+use url::Url;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError};
 use crate::http::{Address, Inherited};
+use crate::nearest::nearest;
 use crate::text::visible;
 use crate::{logging, secret};
 
@@ -168,6 +172,49 @@ enum Command {
     },
     /// Print the manual page, or write the pages of all commands.
     Man(man::ManArguments),
+}
+
+/// Reads the command line. Prints help, or what is wrong, and ends the program where clap does.
+#[must_use]
+pub fn parse() -> Arguments {
+    Arguments::try_parse().unwrap_or_else(|error| with_one_tip(error).exit())
+}
+
+/// Reduces several similar commands to the one that was probably meant.
+fn with_one_tip(mut error: clap::Error) -> clap::Error {
+    let (Some(ContextValue::String(word)), Some(ContextValue::Strings(similar))) = (
+        error.get(ContextKind::InvalidSubcommand),
+        error.get(ContextKind::SuggestedSubcommand),
+    ) else {
+        return error;
+    };
+    let similar: Vec<&str> = similar.iter().map(String::as_str).collect();
+    if let Some(near) = nearest(word, &similar) {
+        let near = ContextValue::Strings(vec![near.to_owned()]);
+        error.insert(ContextKind::SuggestedSubcommand, near);
+    }
+    error
+}
+
+/// Reads an IP address and a port.
+fn tcp_address(text: &str) -> Result<SocketAddr, String> {
+    match text.parse() {
+        Ok(Address::Tcp(address)) => Ok(address),
+        Ok(Address::Unix(_)) => {
+            Err("it must be an IP address and a port, such as `127.0.0.1:13569`".to_owned())
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Reads the base URL of a web server.
+fn web_url(text: &str) -> Result<Url, String> {
+    match text.parse::<Url>() {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
+        _ => {
+            Err("it must begin with http:// or https://, such as http://localhost:9090".to_owned())
+        }
+    }
 }
 
 /// Runs what the command line says.

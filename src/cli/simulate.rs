@@ -14,7 +14,7 @@ use crate::simulator::{FAULTS, Rule, Settings, Simulator};
 #[derive(Debug, Args)]
 pub(super) struct SimulateArguments {
     /// Address to listen on; port 0 takes any free one.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:13570")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:13570", value_parser = super::tcp_address)]
     listen: SocketAddr,
     /// All usage follows from it.
     #[arg(long, default_value_t = 1)]

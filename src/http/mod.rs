@@ -19,8 +19,8 @@ mod socket;
 pub mod web;
 
 pub use address::{Address, AddressError};
-pub use host::{Host, HostError};
 pub use gate::Gate;
+pub use host::{Host, HostError};
 pub use lifecycle::{Lifecycle, Reloaded};
 pub use listener::{Limits, serve};
 pub use readiness::{Latch, Readiness};

@@ -111,6 +111,7 @@ fn advice(error: &ApiError) -> &'static str {
         ApiError::AccessDenied | ApiError::InvalidAgentId => {
             "compare the agent's id, and the account that it stands under, with FlowGent's settings"
         }
+        ApiError::ListingDenied => roster::NAME_AGENTS,
         ApiError::EndDateTooRecent => "this machine's clock is ahead of FlowGent's: have it set",
         ApiError::Connect(_) | ApiError::Interrupted(_) | ApiError::Timeout { .. } => {
             "look at the way there: `[api] base_url`, name server, proxy variables, firewall, certificates"

@@ -21,7 +21,7 @@ use crate::series::{self, Figures, Totals};
 #[derive(Debug, Args)]
 pub(super) struct DoctorArguments {
     /// Also look at what this Prometheus has, by its base URL, such as http://localhost:9090.
-    #[arg(long = "prometheus.url", value_name = "URL")]
+    #[arg(long = "prometheus.url", value_name = "URL", value_parser = super::web_url)]
     prometheus: Option<Url>,
 }
 
