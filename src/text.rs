@@ -202,15 +202,15 @@ mod tests {
         for (page, description) in [
             (
                 "\n<!DOCTYPE html><HTML><Title lang=en>\n 502  Bad\nGateway</TITLE>",
-                Some("an HTML page \"502 Bad Gateway\", 64 bytes"),
+                Some("an HTML page \"502 Bad Gateway\", 63 bytes"),
             ),
-            ("\u{feff}<!-- x --><p>no", Some("an HTML page, 16 bytes")),
+            ("\u{feff}<!-- x --><p>no", Some("an HTML page, 18 bytes")),
             ("<html><body>no</body>", Some("an HTML page, 21 bytes")),
             ("<html><title> </title>", Some("an HTML page, 22 bytes")),
             ("<html><title>cut", Some("an HTML page, 16 bytes")),
             (
                 "<html><title>a\u{1b}[1m</title>",
-                Some("an HTML page \"a\\u{1b}[1m\", 31 bytes"),
+                Some("an HTML page \"a\\u{1b}[1m\", 26 bytes"),
             ),
             ("<Error>no</Error>", None),
             ("not found", None),

@@ -16,6 +16,7 @@ mod serve;
 mod simulate;
 mod sync;
 mod view;
+mod width;
 
 use std::fmt;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -25,7 +26,7 @@ use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use url::Url;
 
 use crate::clock::{Clock, SystemClock};
@@ -341,6 +342,10 @@ fn print_exactly(text: impl fmt::Display) -> Result<(), Failure> {
 fn table<const N: usize>(header: [&str; N], figures: &[usize]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
+    if let Some(columns) = width::columns() {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_width(u16::try_from(columns).unwrap_or(u16::MAX));
+    }
     table.set_header(header);
     for (place, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));

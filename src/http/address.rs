@@ -93,12 +93,12 @@ impl FromStr for Address {
         }
         text.parse().map(Self::Tcp).map_err(|_| AddressError {
             message: format!("`{shown}` is not an address and a port"),
-            help: match (text.strip_prefix(':'), meant(text)) {
-                (Some(port), _) => format!(
+            help: match (meant(text), text.strip_prefix(':')) {
+                (Some(meant), _) => format!("write `{meant}`"),
+                (None, Some(port)) => format!(
                     "for all addresses of this machine write `0.0.0.0:{0}` or `[::]:{0}`",
                     printable(port)
                 ),
-                (None, Some(meant)) => format!("write `{meant}`"),
                 (None, None) => {
                     "write an IP address and a port, such as `127.0.0.1:13569`, or `unix:` and a path"
                         .to_owned()

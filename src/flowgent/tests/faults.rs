@@ -218,7 +218,10 @@ async fn an_answer_up_to_the_limit_is_read_plain_or_compressed() {
 #[tokio::test]
 async fn what_is_not_usage_is_told_by_what_it_is() {
     for (body, text) in [
-        ("<!DOCTYPE html>\n<p>", "not JSON but <!DOCTYPE html>\\n<p>"),
+        (
+            "<!DOCTYPE html>\n<p>",
+            "not JSON but an HTML page, 19 bytes",
+        ),
         (" ", "not JSON but an empty body"),
         (
             "{} {}",
