@@ -22,7 +22,7 @@ use crate::validate;
 use crate::window::Window;
 
 /// What `check` takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct CheckArguments {
     /// Also ask FlowGent for yesterday of every agent, to see which keys and agents work.
     #[arg(long)]

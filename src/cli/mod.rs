@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod export;
 mod health;
+mod init;
 mod ledger;
 mod man;
 mod progress;
@@ -144,6 +145,8 @@ enum Command {
     Serve(ServeArguments),
     /// Show it all at work on a simulated FlowGent, without key, network or set-up.
     Demo(demo::DemoArguments),
+    /// Write a commented config for one account, and check it.
+    Init(init::InitArguments),
     /// Check the config, and with --live the keys and agents too.
     Check(check::CheckArguments),
     /// Look at everything the exporter needs, and say what to do about what is wrong.
@@ -248,6 +251,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         None => start_serving(&common, &serve),
         Some(Command::Serve(arguments)) => start_serving(&common, &arguments.or(serve)),
         Some(Command::Demo(arguments)) => block_on(demo::demo(&arguments)),
+        Some(Command::Init(arguments)) => block_on(init::init(&common, &arguments)),
         Some(Command::Check(arguments)) => block_on(check::check(&common, &arguments)),
         Some(Command::Doctor(arguments)) => block_on(doctor::doctor(&common, &arguments)),
         Some(Command::Health(arguments)) => block_on(health::health(&common, &arguments)),
