@@ -285,7 +285,7 @@ fn told_faults(faults: &simulate::FaultArguments, met: u64, config: &Path) -> St
         return String::new();
     }
     let what_to_do = format!(
-        "The page names each problem and what to do, as does\n\n  flowgent-exporter doctor --config.file {}\n",
+        "\nThe page names each problem and what to do, as does\n\n  flowgent-exporter doctor --config.file {}\n",
         config.display()
     );
     format!(
