@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use flowgent_exporter::cli::{self, Arguments, Failure};
+use flowgent_exporter::cli::{self, Failure};
 use flowgent_exporter::text::visible;
 
 fn main() -> ExitCode {
-    match cli::run(Arguments::parse()) {
+    match cli::run(cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let (code, message) = match failure {

@@ -78,6 +78,53 @@ pub(crate) fn brief(text: &str) -> String {
     shown
 }
 
+/// The most bytes of a web page that are searched for its title.
+const TITLE_WITHIN: usize = 4096;
+
+/// Describes an HTML page of that size by its title, as in `an HTML page "502 Bad Gateway", 157 bytes`; none if
+/// the text is not one.
+pub(crate) fn web_page(text: &[u8], bytes: usize) -> Option<String> {
+    let start = String::from_utf8_lossy(&text[..text.len().min(TITLE_WITHIN)]);
+    let lower = start.to_ascii_lowercase();
+    if !is_page(&start) {
+        return None;
+    }
+    let title = lower.find("<title").and_then(|tag| {
+        let open = tag + lower[tag..].find('>')? + 1;
+        let end = open + lower[open..].find("</title")?;
+        let words: Vec<&str> = start[open..end].split_whitespace().collect();
+        Some(words.join(" ")).filter(|title| !title.is_empty())
+    });
+    let title = title.map_or_else(String::new, |title| format!(" \"{}\"", brief(&title)));
+    Some(format!("an HTML page{title}, {bytes} bytes"))
+}
+
+/// Whether a text begins as a web page does.
+pub(crate) fn is_page(text: &str) -> bool {
+    const PAGES: [&str; 24] = [
+        "!doctype", "html", "head", "body", "title", "meta", "link", "style", "script", "noscript",
+        "div", "p", "span", "h1", "h2", "h3", "br", "b", "font", "center", "table", "form", "pre",
+        "a",
+    ];
+    root(text).is_some_and(|name| PAGES.contains(&name.as_str()))
+}
+
+/// The name of the first element of a text in XML or HTML, in lower case and without its prefix.
+pub(crate) fn root(text: &str) -> Option<String> {
+    let mut rest = text.trim_start_matches('\u{feff}').trim_start();
+    while let Some(end) = match () {
+        () if rest.starts_with("<?") => Some("?>"),
+        () if rest.starts_with("<!--") => Some("-->"),
+        () => None,
+    } {
+        rest = rest.split_once(end)?.1.trim_start();
+    }
+    let rest = rest.strip_prefix('<')?;
+    let name = rest.split(|c: char| !(c.is_ascii_alphanumeric() || "!:-_.".contains(c)));
+    let name = name.into_iter().next()?.rsplit(':').next()?;
+    Some(name.to_ascii_lowercase()).filter(|name| !name.is_empty())
+}
+
 fn push(shown: &mut String, letter: char) {
     if is_hidden(letter) {
         shown.extend(letter.escape_default());
@@ -148,6 +195,33 @@ mod tests {
         assert!(matches!(visible("plain\n"), Cow::Borrowed("plain\n")));
         assert_eq!(printable("a\nb", 99), "a\\nb");
         assert_eq!(brief("a\r\nb"), "a\\r\\nb");
+    }
+
+    #[test]
+    fn a_web_page_is_described_by_its_title_and_size() {
+        for (page, description) in [
+            (
+                "\n<!DOCTYPE html><HTML><Title lang=en>\n 502  Bad\nGateway</TITLE>",
+                Some("an HTML page \"502 Bad Gateway\", 63 bytes"),
+            ),
+            ("\u{feff}<!-- x --><p>no", Some("an HTML page, 18 bytes")),
+            ("<html><body>no</body>", Some("an HTML page, 21 bytes")),
+            ("<html><title> </title>", Some("an HTML page, 22 bytes")),
+            ("<html><title>cut", Some("an HTML page, 16 bytes")),
+            (
+                "<html><title>a\u{1b}[1m</title>",
+                Some("an HTML page \"a\\u{1b}[1m\", 26 bytes"),
+            ),
+            ("<Error>no</Error>", None),
+            ("not found", None),
+            ("", None),
+        ] {
+            assert_eq!(
+                web_page(page.as_bytes(), page.len()).as_deref(),
+                description,
+                "{page:?}"
+            );
+        }
     }
 
     #[test]

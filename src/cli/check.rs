@@ -22,7 +22,7 @@ use crate::validate;
 use crate::window::Window;
 
 /// What `check` takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct CheckArguments {
     /// Also ask FlowGent for yesterday of every agent, to see which keys and agents work.
     #[arg(long)]
@@ -104,14 +104,27 @@ async fn live(config: &Config) -> Result<(), Failure> {
         .filter(|finding| finding.result.is_err())
         .count();
     print(format_args!(
-        "\n{}\n\n{failed} of {} failed\n",
+        "\n{}\n\n{}\n",
         table.trim_fmt(),
-        count(findings.len(), "call")
+        tally(failed, findings.len())
     ))?;
     if failed == 0 {
         Ok(())
     } else {
         Err(Failure::Told)
+    }
+}
+
+/// Says how many of all calls failed.
+fn tally(failed: usize, all: usize) -> String {
+    let calls = count(all, "call");
+    match (failed, all) {
+        (0, 0) => "nothing to ask: the config names no agents".to_owned(),
+        (0, 1) => format!("{calls} succeeded"),
+        (0, _) => format!("all {calls} succeeded"),
+        (1, 1) => format!("{calls} failed"),
+        _ if failed == all => format!("all {calls} failed"),
+        _ => format!("{failed} of {calls} failed"),
     }
 }
 
@@ -209,4 +222,23 @@ pub(super) async fn yesterday(client: &Client, agent: &Agent) -> Result<String, 
         Some(usage) => format!("ok, {} credits on {yesterday}", usage.credits),
         None => format!("ok, but {yesterday} is not there yet"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_counted_in_words_that_a_reader_need_not_turn_around() {
+        for (failed, all, text) in [
+            (0, 0, "nothing to ask: the config names no agents"),
+            (0, 1, "1 call succeeded"),
+            (0, 7, "all 7 calls succeeded"),
+            (2, 7, "2 of 7 calls failed"),
+            (7, 7, "all 7 calls failed"),
+            (1, 1, "1 call failed"),
+        ] {
+            assert_eq!(tally(failed, all), text);
+        }
+    }
 }

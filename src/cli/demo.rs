@@ -1,27 +1,32 @@
 //! `demo`: the exporter at work on a simulated FlowGent, in one process, without any set-up.
 
 use std::fmt::Write as _;
-use std::fs::{self, Permissions};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::io::{ErrorKind, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use tokio::sync::oneshot;
 
-use super::{Failure, print, progress, serve, simulate};
+use super::{Failure, count, print, progress, serve, simulate};
 use crate::app::App;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::day::TRACKING_START;
 use crate::http::Address;
 use crate::simulator::{Settings, Simulator};
-use crate::sync::{Event, Outcome};
+use crate::sync::{Event, Outcome, Report};
 
 /// The file in the demo's folder that alerts are written to.
 const ALERTS: &str = "alerts.jsonl";
+/// The file in it that a running demo holds.
+const LOCK: &str = "demo.lock";
+/// The port that another may be taken for.
+const DEFAULT_PORT: u16 = 13569;
 
 /// What `demo` takes.
 #[derive(Debug, Args)]
@@ -38,7 +43,8 @@ pub(super) struct DemoArguments {
     #[arg(
         long = "web.listen-address",
         value_name = "ADDRESS",
-        default_value = "127.0.0.1:13569"
+        default_value = "127.0.0.1:13569",
+        value_parser = super::tcp_address
     )]
     listen: SocketAddr,
 }
@@ -55,6 +61,9 @@ pub(super) async fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
         .tempdir()?;
     let folder = arguments.data.as_deref().unwrap_or(temporary.path());
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    // Held until the end.
+    let _lock = lock(folder)?;
+    let listen = free_address(arguments.listen)?;
 
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let settings = Settings {
@@ -67,19 +76,12 @@ pub(super) async fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
         .into_iter()
         .for_each(|fault| simulator.faults().add(fault));
     let config = folder.join("config.toml");
-    write_config(&simulator, arguments.listen, folder)
+    write_config(&simulator, listen, folder)
         .with_context(|| format!("cannot write to {}", folder.display()))?;
-    print(format_args!(
-        "A simulated FlowGent answers at {}\nThe exporter's config is {}\n\
-         Alerts are written to {}\nFilling the history of all agents since {TRACKING_START} …\n",
-        simulator.base_url(),
-        config.display(),
-        folder.join(ALERTS).display()
-    ))?;
-
     let (filled, when_filled) = oneshot::channel();
+    let path = config.clone();
     let app = App::start(
-        Arc::new(move |today| Config::load(&config, today)),
+        Arc::new(move |today| Config::load(&path, today)),
         None,
         Arc::new(SystemClock),
         Some(first_sync_observer(filled)),
@@ -89,10 +91,25 @@ pub(super) async fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
         Address::Tcp(address) => Some(*address),
         Address::Unix(_) => None,
     });
-    let address = address.unwrap_or(arguments.listen);
+    let address = address.unwrap_or(listen);
+    if address.port() != arguments.listen.port() && arguments.listen.port() != 0 {
+        print(format_args!(
+            "{} is taken, so the demo listens on {address}\n",
+            arguments.listen
+        ))?;
+    }
+    print(format_args!(
+        "A simulated FlowGent answers at {}\nThe exporter's config is {}\n\
+         Alerts are written to {}\n\
+         Filling the history of all agents since {TRACKING_START}, as http://{address}/ shows …\n",
+        simulator.base_url(),
+        config.display(),
+        folder.join(ALERTS).display()
+    ))?;
     let announce = async {
-        if let Ok(outcome) = when_filled.await {
-            print(what_to_try(address, outcome))?;
+        if let Ok(report) = when_filled.await {
+            let faults = told_faults(&arguments.faults, simulator.faults().met(), &config);
+            print(what_to_try(address, &filling(report.as_deref()), &faults))?;
         }
         std::future::pending::<Result<(), Failure>>().await
     };
@@ -104,28 +121,65 @@ pub(super) async fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Shows the progress of the first sync and says how it ended.
-fn first_sync_observer(filled: oneshot::Sender<Outcome>) -> crate::sync::Observer {
+/// Keeps a second demo off the folder for as long as the file is held.
+fn lock(folder: &Path) -> Result<File, Failure> {
+    let path = folder.join(LOCK);
+    let open = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path);
+    let cannot = || format!("cannot lock {}", path.display());
+    let mut file = open.with_context(cannot)?;
+    match file.try_lock() {
+        Ok(()) => {
+            file.set_len(0).with_context(cannot)?;
+            write!(file, "{}", std::process::id()).with_context(cannot)?;
+            Ok(file)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let pid = fs::read_to_string(&path).unwrap_or_default();
+            Err(anyhow!(
+                "a demo runs in {} already, as process {}: end it, or name another folder with --data",
+                folder.display(),
+                pid.trim()
+            )
+            .into())
+        }
+        Err(TryLockError::Error(error)) => Err(anyhow!("{}: {error}", cannot()).into()),
+    }
+}
+
+/// The address itself, or a free port beside it if it is the default one and taken.
+fn free_address(wanted: SocketAddr) -> Result<SocketAddr, Failure> {
+    match TcpListener::bind(wanted) {
+        Ok(_) => Ok(wanted),
+        Err(error) if error.kind() == ErrorKind::AddrInUse && wanted.port() == DEFAULT_PORT => {
+            Ok(SocketAddr::new(wanted.ip(), 0))
+        }
+        Err(error) => Err(anyhow!("cannot listen on {wanted}: {error}").into()),
+    }
+}
+
+/// Shows the progress of the first sync and hands on its report, none if the ledger failed.
+fn first_sync_observer(filled: oneshot::Sender<Option<Arc<Report>>>) -> crate::sync::Observer {
     let shown = Mutex::new(Some((progress::observer(), filled)));
     Arc::new(move |event| {
         let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
         let ended = if let Event::Ended(report) = &event {
-            Some(
-                report
-                    .as_ref()
-                    .map_or(Outcome::Failed, |report| report.outcome()),
-            )
+            Some(report.as_ref().ok().map(Arc::clone))
         } else {
             None
         };
         if let Some((observer, _)) = &*shown {
             observer(event);
         }
-        if let Some(outcome) = ended
+        if let Some(report) = ended
             && let Some((_, filled)) = shown.take()
         {
             // Nobody waits any more if the program is ending.
-            let _ = filled.send(outcome);
+            let _ = filled.send(report);
         }
     })
 }
@@ -200,18 +254,50 @@ fn alerting(simulator: &Simulator, alerts: &Path) -> String {
     )
 }
 
-fn what_to_try(address: SocketAddr, outcome: Outcome) -> String {
-    let state = match outcome {
-        Outcome::Complete => "The history is filled.",
-        // As with the real one, some days come late.
-        Outcome::Incomplete => {
-            "The history is filled but for days that come late, which will be fetched later."
-        }
-        Outcome::Failed => "The history could not be filled; the log above says why.",
+/// Says how much of the history is there, and what failed.
+fn filling(report: Option<&Report>) -> String {
+    let Some(report) = report else {
+        return "The history could not be kept; the log above says why.".to_owned();
     };
+    let mut text = match report.outcome() {
+        Outcome::Complete => "The history is filled.".to_owned(),
+        // As with the real one, some days come late.
+        Outcome::Incomplete if report.problems.is_empty() => {
+            "The history is filled but for days that come late, which will be fetched later."
+                .to_owned()
+        }
+        Outcome::Incomplete | Outcome::Failed => format!(
+            "The history is not filled: {} of {} fetched. What failed is tried again.",
+            report.committed,
+            count(report.planned, "window")
+        ),
+    };
+    for problem in &report.problems {
+        text += &format!("\n  account {}: {problem}", problem.account);
+    }
+    text
+}
+
+/// Says what each fault did so far, and where to see it; nothing without faults.
+fn told_faults(faults: &simulate::FaultArguments, met: u64, config: &Path) -> String {
+    let explained = faults.explained();
+    if explained.is_empty() {
+        return String::new();
+    }
+    let what_to_do = format!(
+        "\nThe page names each problem and what to do, as does\n\n  flowgent-exporter doctor --config.file {}\n",
+        config.display()
+    );
+    format!(
+        "\n{} met a fault:\n{explained}{what_to_do}",
+        count(met, "request")
+    )
+}
+
+fn what_to_try(address: SocketAddr, state: &str, faults: &str) -> String {
     format!(
         "\n{state}
-
+{faults}
 Open http://{address}/ in a browser to see every agent and its days, or try
 
   curl -s http://{address}/metrics | grep ^flowgent_agent_previous_day

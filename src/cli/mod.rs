@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod export;
 mod health;
+mod init;
 mod ledger;
 mod man;
 mod progress;
@@ -16,18 +17,23 @@ mod serve;
 mod simulate;
 mod sync;
 mod view;
+mod width;
 
 use std::fmt;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use url::Url;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError};
 use crate::http::{Address, Inherited};
+use crate::nearest::nearest;
 use crate::text::visible;
 use crate::{logging, secret};
 
@@ -139,6 +145,8 @@ enum Command {
     Serve(ServeArguments),
     /// Show it all at work on a simulated FlowGent, without key, network or set-up.
     Demo(demo::DemoArguments),
+    /// Write a commented config for one account, and check it.
+    Init(init::InitArguments),
     /// Check the config, and with --live the keys and agents too.
     Check(check::CheckArguments),
     /// Look at everything the exporter needs, and say what to do about what is wrong.
@@ -168,6 +176,49 @@ enum Command {
     },
     /// Print the manual page, or write the pages of all commands.
     Man(man::ManArguments),
+}
+
+/// Reads the command line. Prints help, or what is wrong, and ends the program where clap does.
+#[must_use]
+pub fn parse() -> Arguments {
+    Arguments::try_parse().unwrap_or_else(|error| with_one_tip(error).exit())
+}
+
+/// Reduces several similar commands to the one that was probably meant.
+fn with_one_tip(mut error: clap::Error) -> clap::Error {
+    let (Some(ContextValue::String(word)), Some(ContextValue::Strings(similar))) = (
+        error.get(ContextKind::InvalidSubcommand),
+        error.get(ContextKind::SuggestedSubcommand),
+    ) else {
+        return error;
+    };
+    let similar: Vec<&str> = similar.iter().map(String::as_str).collect();
+    if let Some(near) = nearest(word, &similar) {
+        let near = ContextValue::Strings(vec![near.to_owned()]);
+        error.insert(ContextKind::SuggestedSubcommand, near);
+    }
+    error
+}
+
+/// Reads an IP address and a port.
+fn tcp_address(text: &str) -> Result<SocketAddr, String> {
+    match text.parse() {
+        Ok(Address::Tcp(address)) => Ok(address),
+        Ok(Address::Unix(_)) => {
+            Err("it must be an IP address and a port, such as `127.0.0.1:13569`".to_owned())
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Reads the base URL of a web server.
+fn web_url(text: &str) -> Result<Url, String> {
+    match text.parse::<Url>() {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
+        _ => {
+            Err("it must begin with http:// or https://, such as http://localhost:9090".to_owned())
+        }
+    }
 }
 
 /// Runs what the command line says.
@@ -200,6 +251,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         None => start_serving(&common, &serve),
         Some(Command::Serve(arguments)) => start_serving(&common, &arguments.or(serve)),
         Some(Command::Demo(arguments)) => block_on(demo::demo(&arguments)),
+        Some(Command::Init(arguments)) => block_on(init::init(&common, &arguments)),
         Some(Command::Check(arguments)) => block_on(check::check(&common, &arguments)),
         Some(Command::Doctor(arguments)) => block_on(doctor::doctor(&common, &arguments)),
         Some(Command::Health(arguments)) => block_on(health::health(&common, &arguments)),
@@ -294,6 +346,10 @@ fn print_exactly(text: impl fmt::Display) -> Result<(), Failure> {
 fn table<const N: usize>(header: [&str; N], figures: &[usize]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
+    if let Some(columns) = width::columns() {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_width(u16::try_from(columns).unwrap_or(u16::MAX));
+    }
     table.set_header(header);
     for (place, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));

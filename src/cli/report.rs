@@ -6,13 +6,13 @@ mod sheet;
 mod tables;
 
 use std::io::{self, IsTerminal};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
-use comfy_table::Table;
 
-use super::{Common, Failure, load, print, print_exactly, view};
+use super::{Common, Failure, load, print, print_exactly, view, width};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::day::Day;
@@ -32,7 +32,7 @@ const MOST_FIGURES: u64 = 5_000_000;
 /// How many agents are read from the ledger at a time.
 const AGENTS_AT_A_TIME: usize = 4096;
 /// The width of a table that no terminal shows.
-const PLAIN_WIDTH: u16 = 80;
+const PLAIN_WIDTH: usize = 80;
 
 /// What `report` takes.
 #[derive(Debug, Args)]
@@ -55,6 +55,9 @@ pub(super) struct ReportArguments {
     /// Only this agent, by its name or id; may be repeated.
     #[arg(long, value_name = "NAME")]
     agent: Vec<String>,
+    /// Only this many rows, those of the highest use; tables add up the others, and totals count all.
+    #[arg(long, value_name = "N")]
+    top: Option<NonZeroUsize>,
     /// As a table, markdown, csv or json.
     #[arg(
         long,
@@ -96,7 +99,10 @@ pub(super) async fn report(common: &Common, arguments: &ReportArguments) -> Resu
         )));
     }
     let sheet = Sheet::new(range, step, arguments.group.clone());
-    let sheet = filled(sheet, &members, &view).await?.sorted();
+    let mut sheet = filled(sheet, &members, &view).await?.sorted();
+    if let Some(top) = arguments.top {
+        sheet.keep(top.get());
+    }
     match arguments.format {
         // It may have colours, and has made its names visible itself.
         Format::Table => print_exactly(tables::for_screen(&sheet, screen())),
@@ -189,7 +195,7 @@ async fn filled(mut sheet: Sheet, members: &[Member], view: &View) -> Result<She
 fn screen() -> Screen {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     Screen {
-        width: Table::new().width().unwrap_or(PLAIN_WIDTH).into(),
+        width: width::columns().unwrap_or(PLAIN_WIDTH),
         has_colours: io::stdout().is_terminal() && !refused,
     }
 }

@@ -8,13 +8,13 @@ use clap::Args;
 
 use super::{Failure, print, serve};
 use crate::clock::SystemClock;
-use crate::simulator::{FAULTS, Rule, Settings, Simulator};
+use crate::simulator::{FAULTS, Fault, Rule, Settings, Simulator};
 
 /// What `simulate` takes.
 #[derive(Debug, Args)]
 pub(super) struct SimulateArguments {
     /// Address to listen on; port 0 takes any free one.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:13570")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:13570", value_parser = super::tcp_address)]
     listen: SocketAddr,
     /// All usage follows from it.
     #[arg(long, default_value_t = 1)]
@@ -27,7 +27,7 @@ pub(super) struct SimulateArguments {
 #[derive(Debug, Args)]
 pub(super) struct FaultArguments {
     /// What goes wrong, and for which share of requests, as in `429=0.05`; may be repeated. `list`
-    /// prints the names.
+    /// explains each.
     #[arg(long = "fault", value_name = "NAME[=SHARE]")]
     faults: Vec<String>,
 }
@@ -36,7 +36,17 @@ impl FaultArguments {
     /// The names of all faults, if they are asked for.
     pub(super) fn listing(&self) -> Option<String> {
         let is_asked_for = self.faults.iter().any(|fault| fault == "list");
-        is_asked_for.then(|| FAULTS.map(|(name, _)| format!("{name}\n")).concat())
+        is_asked_for.then(|| FAULTS.map(explained).concat())
+    }
+
+    /// The faults that are asked for, a line each; a wrong one is refused elsewhere.
+    pub(super) fn explained(&self) -> String {
+        let names = self.faults.iter().map(|fault| fault.split('=').next());
+        let names: Vec<&str> = names.flatten().collect();
+        let asked = FAULTS.into_iter().filter(|(name, _)| names.contains(name));
+        asked
+            .map(|fault| format!("  {}", explained(fault)))
+            .collect()
     }
 
     /// The faults as the simulator takes them.
@@ -50,6 +60,11 @@ impl FaultArguments {
         };
         self.faults.iter().map(rule).collect()
     }
+}
+
+/// The line that explains a fault.
+fn explained((name, fault): (&str, Fault)) -> String {
+    format!("{name:<20} {}\n", fault.explanation())
 }
 
 /// Serves until told to end.

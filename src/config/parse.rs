@@ -66,8 +66,11 @@ pub(super) fn parse(text: &str, section: Option<&str>) -> Parsed {
             });
             break;
         };
-        let fault = if place == entry.key_place {
+        if place == entry.key_place {
             secrets::of_value(text, &entry.value, &mut secrets);
+        }
+        // The place alone does not say which: a table like `[hook.x]` has that of its key.
+        let fault = if error.message().starts_with("unknown field ") {
             unknown_key(&entry, error.message())
         } else {
             wrong_type(&entry, error.message())

@@ -24,6 +24,7 @@ use crate::flowgent::wire::{
 };
 use crate::secret::Secret;
 use crate::telemetry::Telemetry;
+use crate::text::web_page;
 use crate::window::Window;
 
 /// How often a question is asked at most within one call.
@@ -192,7 +193,11 @@ impl Client {
     /// What came of the last try; [`ApiError::Contract`] says what was seen instead of a list.
     pub async fn list_agents(&self) -> Result<Listing, ApiError> {
         let call = self.call(Endpoint::Agents, None)?;
-        self.ask(&call, |body| listing::agents(parse(body)?)).await
+        let listing = self.ask(&call, |body| listing::agents(parse(body)?)).await;
+        listing.map_err(|error| match error {
+            ApiError::AccessDenied => ApiError::ListingDenied,
+            error => error,
+        })
     }
 
     /// Says something to an agent. It is not said again where it may have been heard: the agent
@@ -420,10 +425,10 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
             ApiError::Interrupted(format!("its JSON ends early, after {} bytes", body.len()))
         }
         _ if body.trim_ascii().is_empty() => ApiError::NotJson("an empty body".to_owned()),
-        _ => {
+        _ => ApiError::NotJson(web_page(body, body.len()).unwrap_or_else(|| {
             let start = &body[..body.len().min(QUOTE_BYTES + 4)];
-            ApiError::NotJson(printable(&String::from_utf8_lossy(start), QUOTE_BYTES))
-        }
+            printable(&String::from_utf8_lossy(start), QUOTE_BYTES)
+        })),
     })
 }
 

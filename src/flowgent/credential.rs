@@ -4,6 +4,7 @@ use reqwest::header::HeaderValue;
 
 use crate::flowgent::error::{ApiError, QUOTE_BYTES, printable};
 use crate::secret::Secret;
+use crate::text::web_page;
 
 /// An API key that fits into its header.
 #[derive(Debug)]
@@ -45,6 +46,9 @@ impl Credential {
     pub(super) fn quote(&self, text: &[u8]) -> String {
         if self.is_in(text) {
             return "[withheld: it holds the API key]".to_owned();
+        }
+        if let Some(page) = web_page(text, text.len()) {
+            return page;
         }
         // No letter gets shorter by being shown, so that the rest cannot matter.
         let start = &text[..text.len().min(QUOTE_BYTES + 4)];

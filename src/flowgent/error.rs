@@ -25,6 +25,9 @@ pub enum ApiError {
     /// 403 with FlowGent's own words: a proxy's refusal says nothing about the agent.
     #[error("access denied: the agent does not belong to the key's organisation")]
     AccessDenied,
+    /// The same 403 to a request for the account's agents, which concerns none of them.
+    #[error("access denied: the key may not list the organisation's agents")]
+    ListingDenied,
     /// 400, or nothing was sent since no URL can name such an agent.
     #[error("the agent id is empty or not valid")]
     InvalidAgentId,
@@ -279,7 +282,7 @@ impl ApiError {
     pub const fn outcome(&self) -> &'static str {
         match self {
             Self::MissingKey | Self::InvalidKey | Self::UnusableKey => "invalid_key",
-            Self::AccessDenied => "access_denied",
+            Self::AccessDenied | Self::ListingDenied => "access_denied",
             Self::InvalidAgentId
             | Self::StartDateMissing
             | Self::InvalidDateFormat

@@ -11,6 +11,7 @@ use super::SendError;
 use super::verdict::Receiver;
 use crate::flowgent::error::{QUOTE_BYTES, printable};
 use crate::secret::{Secret, SecretSource};
+use crate::text::web_page;
 
 /// What stands for what nobody may see.
 pub(super) const WITHHELD: &str = "[withheld]";
@@ -203,10 +204,8 @@ impl Place {
             return "[withheld: it holds a secret]".to_owned();
         }
         // Cut after the host is out: half of it would not be found.
-        printable(
-            &self.without_host(&String::from_utf8_lossy(text)),
-            QUOTE_BYTES,
-        )
+        let shown = self.without_host(&String::from_utf8_lossy(text));
+        web_page(shown.as_bytes(), text.len()).unwrap_or_else(|| printable(&shown, QUOTE_BYTES))
     }
 
     /// What follows on the status of an answer with this body, of which half is not shown: it could hold

@@ -33,7 +33,7 @@ pub(super) fn wait(failures: u32, retry_after: Option<Duration>, random: u64) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::SCHEDULED_TRIES;
+    use crate::ledger::{RETRY_DAYS, SCHEDULED_TRIES};
 
     #[test]
     fn ten_tries_come_by_the_schedule_and_then_one_a_day() {
@@ -56,6 +56,8 @@ mod tests {
         assert_eq!(minutes(u32::MAX), 1440.0);
         let scheduled = u32::try_from(WAITS.len()).unwrap() + 1;
         assert_eq!(scheduled, SCHEDULED_TRIES);
+        let all: Duration = WAITS.iter().sum();
+        assert_eq!(all.as_secs() / 86_400, RETRY_DAYS);
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::text::{is_page, root};
+
 /// The most letters of a line that is searched for words of an error: those of an answer, not of an article.
 const LINE_LETTERS: usize = 300;
 
@@ -93,28 +95,7 @@ fn is_html(content_type: &str, text: &str) -> bool {
         let mut after = text.split('<').skip(1);
         return after.any(|tag| tag.starts_with(|c: char| c.is_ascii_alphabetic() || c == '!'));
     }
-    const PAGES: [&str; 24] = [
-        "!doctype", "html", "head", "body", "title", "meta", "link", "style", "script", "noscript",
-        "div", "p", "span", "h1", "h2", "h3", "br", "b", "font", "center", "table", "form", "pre",
-        "a",
-    ];
-    root(text).is_some_and(|name| PAGES.contains(&name.as_str()))
-}
-
-/// The name of the first element of a text in XML or HTML, in lower case and without its prefix.
-fn root(text: &str) -> Option<String> {
-    let mut rest = text.trim_start_matches('\u{feff}').trim_start();
-    while let Some(end) = match () {
-        () if rest.starts_with("<?") => Some("?>"),
-        () if rest.starts_with("<!--") => Some("-->"),
-        () => None,
-    } {
-        rest = rest.split_once(end)?.1.trim_start();
-    }
-    let rest = rest.strip_prefix('<')?;
-    let name = rest.split(|c: char| !(c.is_ascii_alphanumeric() || "!:-_.".contains(c)));
-    let name = name.into_iter().next()?.rsplit(':').next()?;
-    Some(name.to_ascii_lowercase()).filter(|name| !name.is_empty())
+    is_page(text)
 }
 
 fn is_xml_error(text: &str) -> bool {

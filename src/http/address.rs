@@ -1,7 +1,7 @@
 //! Where the exporter can be reached: an address and a port, or a unix socket.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -9,6 +9,8 @@ use crate::roster::printable;
 
 /// What stands before the path of a unix socket.
 const UNIX: &str = "unix:";
+/// The port of an example.
+const DEFAULT_PORT: &str = "13569";
 
 /// An address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,18 +93,35 @@ impl FromStr for Address {
         }
         text.parse().map(Self::Tcp).map_err(|_| AddressError {
             message: format!("`{shown}` is not an address and a port"),
-            help: match text.strip_prefix(':') {
-                Some(port) => format!(
+            help: match (meant(text), text.strip_prefix(':')) {
+                (Some(meant), _) => format!("write `{meant}`"),
+                (None, Some(port)) => format!(
                     "for all addresses of this machine write `0.0.0.0:{0}` or `[::]:{0}`",
                     printable(port)
                 ),
-                None => {
+                (None, None) => {
                     "write an IP address and a port, such as `127.0.0.1:13569`, or `unix:` and a path"
                         .to_owned()
                 }
             },
         })
     }
+}
+
+/// Completes an address that lacks its port or its IP address.
+fn meant(text: &str) -> Option<SocketAddr> {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok() => (host, port),
+        _ if text.parse::<u16>().is_ok() => ("localhost", text),
+        _ => (text, DEFAULT_PORT),
+    };
+    let whole = text.trim_matches(['[', ']']).parse::<IpAddr>();
+    if let (Ok(ip), Ok(port)) = (whole, DEFAULT_PORT.parse()) {
+        return Some((ip, port).into());
+    }
+    let is_local = host.eq_ignore_ascii_case("localhost");
+    let port = port.parse().ok().filter(|_| is_local)?;
+    Some((Ipv4Addr::LOCALHOST, port).into())
 }
 
 #[cfg(test)]
@@ -125,6 +144,26 @@ mod tests {
             "unix:/a\0b",
         ] {
             assert!(text.parse::<Address>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_lacks_a_part_is_completed() {
+        for (text, meant) in [
+            ("localhost", "127.0.0.1:13569"),
+            ("localhost:80", "127.0.0.1:80"),
+            ("80", "127.0.0.1:80"),
+            ("10.0.0.1", "10.0.0.1:13569"),
+            ("[::1]", "[::1]:13569"),
+            ("::1", "[::1]:13569"),
+        ] {
+            let error = text.parse::<Address>().unwrap_err();
+            assert_eq!(error.help, format!("write `{meant}`"), "{text}");
+            assert!(meant.parse::<Address>().is_ok(), "{meant}");
+        }
+        for text in ["localhost:http", "example.org:80", "70000", "10.0.0.1:", ""] {
+            let help = text.parse::<Address>().unwrap_err().help;
+            assert!(help.contains("such as `127.0.0.1:13569`"), "{text}: {help}");
         }
     }
 

@@ -60,7 +60,7 @@ pub use members::{Enrolled, Enrolment};
 pub use outbox::{
     Attempt, Backlog, Delivery, DeliveryRecord, DeliveryState, DisabledHook, Overdue,
 };
-pub(crate) use outbox::{LONGEST_REST, SCHEDULED_TRIES};
+pub(crate) use outbox::{LONGEST_REST, RETRY_DAYS, SCHEDULED_TRIES};
 pub use pushed::{PushTarget, Pushed, Unpushed, UnpushedDay};
 pub use retry::{Which, retry};
 pub use view::View;

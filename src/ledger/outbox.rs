@@ -18,6 +18,8 @@ use super::schema::{at_most, instant, unreadable};
 /// The number of tries that follow on each other by a schedule. After them, a delivery that is the last word
 /// on an alert is tried daily, and any other one may be given up.
 pub(crate) const SCHEDULED_TRIES: u32 = 10;
+/// Whole days from the first to the last scheduled try.
+pub(crate) const RETRY_DAYS: u64 = 3;
 /// The longest that a delivery rests between two tries. One that seems to rest for longer was planned by a
 /// clock that ran ahead, and is due.
 pub(crate) const LONGEST_REST: Duration = Duration::from_secs(24 * 3600);

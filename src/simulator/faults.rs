@@ -99,6 +99,43 @@ pub const FAULTS: [(&str, Fault); 28] = [
 ];
 
 impl Fault {
+    /// Says in one line what happens.
+    #[must_use]
+    pub const fn explanation(self) -> &'static str {
+        match self {
+            Self::Status(401, _) => "status 401: the key is refused",
+            Self::Status(403, _) => "status 403: access is denied",
+            Self::Status(429, Some(RetryAfter::Date(_))) => {
+                "status 429: too many requests, with a date to come back"
+            }
+            Self::Status(429, _) => "status 429: too many requests",
+            Self::Status(502, _) => "status 502: a proxy does not reach FlowGent",
+            Self::Status(503, _) => "status 503: FlowGent is unavailable",
+            Self::Status(..) => "status 500: FlowGent fails",
+            Self::Hang => "no answer, until the request times out",
+            Self::Drip => "an answer byte by byte, without end",
+            Self::Cut => "the connection breaks in the middle",
+            Self::Oversized => "an answer of 64 MiB",
+            Self::GzipBomb => "an answer of 1 MB that inflates to 1 GiB",
+            Self::Html => "a web page, with status 200",
+            Self::Redirect => "a redirect to another host",
+            Self::WrongTotal => "the total is not the sum of the days",
+            Self::MissingDay => "the newest day is absent",
+            Self::DuplicateDay => "the newest day twice, alike",
+            Self::ContradictingDay => "the newest day twice, with two figures",
+            Self::ForeignAgent => "the answer is about another agent",
+            Self::ForeignDay => "a day that was not asked for",
+            Self::NegativeDay => "a negative figure",
+            Self::HugeValue => "ten trillion credits in a day",
+            Self::MalformedDate => "a date that is not YYYY-MM-DD",
+            Self::ContradictingRange => "another range than was asked for",
+            Self::NoCredits => "chats: the credits are used up",
+            Self::ChatUnavailable => "chats: unavailable",
+            Self::ChatFailed => "chats: FlowGent fails",
+            Self::NoWhatsapp => "WhatsApp: the agent has no connection",
+        }
+    }
+
     /// The one endpoint whose good answers the fault spoils; nothing if it replaces the answer of any.
     fn spoils(self) -> Option<Endpoint> {
         match self {

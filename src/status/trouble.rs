@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{AccountPlace, SyncStatus};
-use crate::ledger::{DeliveryRecord, DeliveryState, DisabledHook};
+use crate::ledger::{DeliveryRecord, DeliveryState, DisabledHook, RETRY_DAYS};
+use crate::roster::NAME_AGENTS;
 use crate::secret::SecretSource;
 use crate::sync::{Note, NoteKind, Problem};
 
@@ -136,6 +137,7 @@ impl Facts<'_> {
                 "Correct the list, or have it written anew; it is read again at the next sync. The \
                  last good one stays in use."
             }
+            "access_denied" if problem.first.is_none() => NAME_AGENTS,
             "access_denied" | "bad_request" => {
                 "Compare the agent's id, and the account that it stands under in the config, with \
                  FlowGent's settings."
@@ -207,8 +209,10 @@ impl Facts<'_> {
                         "Hook {hook} does not take what it is sent: {number} {messages} waiting, \
                          the last try of the newest: {answer}."
                     ),
-                    "It is tried again for two and a half days. `alerts test` shows whether a \
-                     sample arrives.",
+                    &format!(
+                        "It is tried again with growing pauses for {RETRY_DAYS} days, then once a day. \
+                         `alerts test` shows if a sample arrives."
+                    ),
                 )
             }
         });
@@ -408,6 +412,15 @@ mod tests {
             panic!("one problem is one trouble");
         };
         assert!(trouble.advice.contains("FlowGent's support"));
+    }
+
+    #[test]
+    fn a_key_that_may_not_list_agents_is_not_blamed_on_an_agents_id() {
+        let denied = problem("acme", "access_denied", "access denied");
+        let [trouble] = &of_sync(&after(vec![denied]))[..] else {
+            panic!("one problem is one trouble");
+        };
+        assert_eq!(trouble.advice, NAME_AGENTS);
     }
 
     #[test]

@@ -28,16 +28,16 @@ pub(super) async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
         let client = Client::new(&http, &config.api, name, &telemetry, clock);
         examine(account, client)
     });
-    let mut findings = join_all(examinations).await;
+    let mut findings = join_all(examinations).await.concat();
     let skews = config
         .accounts
         .iter()
         .filter_map(|account| skew_seconds(&telemetry, &account.name));
-    findings.extend(
-        skews
-            .max_by(|one, other| one.abs().total_cmp(&other.abs()))
-            .map(clock),
-    );
+    let skew = skews.max_by(|one, other| one.abs().total_cmp(&other.abs()));
+    findings.push(skew.map_or_else(
+        || Finding::unseen("FlowGent's clock", "no request was answered"),
+        clock,
+    ));
     Ok(findings)
 }
 
@@ -55,10 +55,15 @@ fn clock(skew_seconds: f64) -> Finding {
 }
 
 /// Tries the account's key on the first of its agents.
-async fn examine(account: &AccountSettings, client: Client) -> Finding {
+async fn examine(account: &AccountSettings, client: Client) -> Vec<Finding> {
     let name = &account.name;
-    let problem =
-        |error: String, advice: &str| Finding::problem(format!("account {name}: {error}"), advice);
+    let problem = |error: String, advice: &str| {
+        let agents = format!("agents of account {name}");
+        vec![
+            Finding::problem(format!("account {name}: {error}"), advice),
+            Finding::unseen(&agents, "its key or list failed"),
+        ]
+    };
     let key = match account.api_key.read_aside().await {
         Ok(key) => key,
         Err(error) => {
@@ -85,12 +90,12 @@ async fn examine(account: &AccountSettings, client: Client) -> Finding {
     }
     let agents = roster::resolve(account, from_file, listed).agents;
     let Some(agent) = agents.first() else {
-        return Finding::warning(
+        return vec![Finding::warning(
             format!("account {name} has no agents"),
             "name them under [[account.agent]], or set `discover = true`",
-        );
+        )];
     };
-    ask(name, agents.len(), &client, agent).await
+    vec![ask(name, agents.len(), &client, agent).await]
 }
 
 async fn ask(account: &str, agents: usize, client: &Client, agent: &Agent) -> Finding {
@@ -111,6 +116,7 @@ fn advice(error: &ApiError) -> &'static str {
         ApiError::AccessDenied | ApiError::InvalidAgentId => {
             "compare the agent's id, and the account that it stands under, with FlowGent's settings"
         }
+        ApiError::ListingDenied => roster::NAME_AGENTS,
         ApiError::EndDateTooRecent => "this machine's clock is ahead of FlowGent's: have it set",
         ApiError::Connect(_) | ApiError::Interrupted(_) | ApiError::Timeout { .. } => {
             "look at the way there: `[api] base_url`, name server, proxy variables, firewall, certificates"

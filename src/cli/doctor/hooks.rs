@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use futures_util::future::join_all;
 
 use super::super::{Failure, count, view};
-use super::Finding;
+use super::{Finding, NO_LEDGER};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::hook;
@@ -31,8 +31,12 @@ pub(super) async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
         })
     });
     let mut findings: Vec<Finding> = join_all(reached).await.into_iter().flatten().collect();
+    let view = view::open(config).await.ok();
     // Without a ledger nothing waits.
-    if let Ok(view) = view::open(config).await {
+    if view.is_none() && config.storage.path.exists() {
+        findings.push(Finding::unseen("messages that wait", NO_LEDGER));
+    }
+    if let Some(view) = view {
         for disabled in view.disabled_hooks().await? {
             findings.push(Finding::problem(
                 format!(

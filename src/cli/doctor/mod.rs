@@ -7,10 +7,12 @@ mod prometheus;
 mod push;
 mod storage;
 
+use std::fmt;
+
 use clap::Args;
 use url::Url;
 
-use super::{Common, Failure, count, load, print, view};
+use super::{Common, Failure, count, load, print, view, width};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::files;
@@ -21,12 +23,12 @@ use crate::series::{self, Figures, Totals};
 #[derive(Debug, Args)]
 pub(super) struct DoctorArguments {
     /// Also look at what this Prometheus has, by its base URL, such as http://localhost:9090.
-    #[arg(long = "prometheus.url", value_name = "URL")]
+    #[arg(long = "prometheus.url", value_name = "URL", value_parser = super::web_url)]
     prometheus: Option<Url>,
 }
 
 /// Something that was looked at.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 struct Finding {
     state: State,
     /// What it is about, and what was found.
@@ -44,6 +46,8 @@ enum State {
     Warning,
     /// It does not work.
     Problem,
+    /// It was not looked at: the text says why.
+    Unseen,
 }
 
 impl Finding {
@@ -59,6 +63,11 @@ impl Finding {
         Self::of(State::Problem, what, advice)
     }
 
+    /// Names what was not looked at, and why.
+    fn unseen(what: &str, why: impl fmt::Display) -> Self {
+        Self::of(State::Unseen, format!("{what}: {why}"), "")
+    }
+
     fn of(state: State, what: impl Into<String>, advice: impl Into<String>) -> Self {
         Self {
             state,
@@ -71,6 +80,8 @@ impl Finding {
 /// What was found, told as it is found.
 #[derive(Debug, Default)]
 struct Visit {
+    good: usize,
+    unseen: usize,
     warnings: usize,
     problems: usize,
 }
@@ -88,11 +99,19 @@ impl Visit {
                 State::Good => "ok",
                 State::Warning => "warning",
                 State::Problem => "PROBLEM",
+                State::Unseen => "not seen",
             };
-            self.warnings += usize::from(state == State::Warning);
-            self.problems += usize::from(state == State::Problem);
+            *match state {
+                State::Good => &mut self.good,
+                State::Warning => &mut self.warnings,
+                State::Problem => &mut self.problems,
+                State::Unseen => &mut self.unseen,
+            } += 1;
+            let width = width::columns().unwrap_or(usize::MAX);
+            let what = width::wrapped(&what, 20, width);
             print(format_args!("{part:<11}{word:<9}{what}\n"))?;
             if !advice.is_empty() {
+                let advice = width::wrapped(&advice, 23, width);
                 print(format_args!("{:20}-> {advice}\n", ""))?;
             }
         }
@@ -116,16 +135,22 @@ pub(super) async fn doctor(common: &Common, arguments: &DoctorArguments) -> Resu
     }
     let prometheus = match &arguments.prometheus {
         Some(url) => prometheus::look(&config, url).await?,
-        None => vec![Finding::good(
-            "not looked at: name its address with --prometheus.url",
+        None => vec![Finding::unseen(
+            "Prometheus",
+            "name its address with --prometheus.url",
         )],
     };
     visit.tell("prometheus", prometheus)?;
-    let Visit { warnings, problems } = visit;
+    let Visit {
+        good,
+        unseen,
+        warnings,
+        problems,
+    } = visit;
     print(format_args!(
-        "\n{}, {}\n",
+        "\n{good} ok, {}, {}, {unseen} not seen\n",
+        count(warnings, "warning"),
         count(problems, "problem"),
-        count(warnings, "warning")
     ))?;
     if problems > 0 {
         return Err(Failure::Told);
@@ -158,6 +183,9 @@ fn look_at_config(config: &Config) -> Vec<Finding> {
         .collect()
 }
 
+/// Why nothing that the ledger holds was looked at.
+const NO_LEDGER: &str = "the ledger cannot be read";
+
 /// What the ledger knows of an agent, as of today.
 struct Known {
     member: Member,
@@ -165,8 +193,8 @@ struct Known {
     figures: Figures,
 }
 
-/// What the ledger knows of all agents; nothing if it cannot be read, which is told elsewhere.
-async fn known(config: &Config) -> Vec<Known> {
+/// What the ledger knows of all agents; none if it cannot be read, which is told elsewhere.
+async fn known(config: &Config) -> Option<Vec<Known>> {
     let known = async {
         let view = view::open(config).await.ok()?;
         let members = view::members(config, &view).await.ok()?;
@@ -185,5 +213,5 @@ async fn known(config: &Config) -> Vec<Known> {
         });
         Some(known.collect())
     };
-    known.await.unwrap_or_default()
+    known.await
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::super::{Failure, count};
-use super::{Finding, known};
+use super::{Finding, NO_LEDGER, known};
 use crate::config::Config;
 use crate::files;
 use crate::flowgent::Roots;
@@ -18,6 +18,8 @@ use crate::flowgent::transport::{self, HttpClientError};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// More of an answer is not read: some hundred bytes per agent.
 const ANSWER_BYTES: usize = 128 << 20;
+/// What is compared last.
+const FIGURES: &str = "yesterday's figures";
 
 /// What `/api/v1/query` answers.
 #[derive(Debug, Deserialize)]
@@ -70,17 +72,21 @@ pub(super) async fn look(config: &Config, url: &Url) -> Result<Vec<Finding>, Fai
     {
         Ok(targets) => targets,
         Err(error) => {
-            return Ok(vec![Finding::problem(
+            let problem = Finding::problem(
                 format!("{}: {error:#}", shown(url)),
                 "is this the address of a Prometheus, and can it be reached from here?",
-            )]);
+            );
+            let unseen = Finding::unseen("targets and figures", "there is no answer of Prometheus");
+            return Ok(vec![problem, unseen]);
         }
     };
     if targets.is_empty() {
-        return Ok(vec![Finding::problem(
+        let problem = Finding::problem(
             format!("{} has not scraped an exporter within a day", shown(url)),
             "put a scrape_config for it into Prometheus' config, and look at its page of targets",
-        )]);
+        );
+        let unseen = Finding::unseen(FIGURES, "nothing was scraped");
+        return Ok(vec![problem, unseen]);
     }
     let mut findings = Vec::new();
     for target in &targets {
@@ -155,7 +161,9 @@ async fn look_at_figures(
             "sums count it more than once: scrape one exporter, by one job",
         ));
     }
-    let known = known(config).await;
+    let Some(known) = known(config).await else {
+        return Ok(Finding::unseen(FIGURES, NO_LEDGER));
+    };
     let mut compared = 0;
     for agent in &known {
         let Some(credits) = agent.figures.previous_day_credits else {
@@ -173,6 +181,9 @@ async fn look_at_figures(
             ));
         }
         compared += 1;
+    }
+    if compared == 0 {
+        return Ok(Finding::unseen(FIGURES, "the ledger has none"));
     }
     Ok(Finding::good(format!(
         "yesterday's figures of {} are those of the ledger",

@@ -6,7 +6,7 @@ use indicatif::HumanBytes;
 use rustix::fs::statvfs;
 
 use super::super::{Failure, count};
-use super::{Finding, Known, known};
+use super::{Finding, Known, NO_LEDGER, known};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::files;
@@ -16,6 +16,9 @@ use crate::ledger::{self, LedgerError, Member};
 const SCARCE_BYTES: u64 = 64 << 20;
 /// So many agents are named; the rest is counted.
 const NAMED: usize = 3;
+/// What is not looked at without a sound ledger.
+const AGENTS: &str = "fetches and missing days of agents";
+const NOT_SOUND: &str = "the ledger is not sound";
 
 /// Checks the ledger's file, and looks at what is missing in it.
 pub(super) async fn look_at_ledger(config: &Config) -> Result<Vec<Finding>, Failure> {
@@ -29,16 +32,21 @@ pub(super) async fn look_at_ledger(config: &Config) -> Result<Vec<Finding>, Fail
                 "start the exporter; nothing else is needed",
             );
             let place = look_at_place(config).await;
-            return Ok(place.into_iter().chain([missing]).collect());
+            let agents = Finding::unseen(AGENTS, "there is no ledger yet");
+            return Ok(place.into_iter().chain([missing, agents]).collect());
         }
-        Err(error) => return Ok(vec![Finding::problem(error.to_string(), advice(&error))]),
+        Err(error) => {
+            let problem = Finding::problem(error.to_string(), advice(&error));
+            return Ok(vec![problem, Finding::unseen(AGENTS, NO_LEDGER)]);
+        }
     };
     let path = config.storage.path.display();
     if !report.is_sound() {
-        return Ok(vec![Finding::problem(
+        let problem = Finding::problem(
             format!("{path} is not sound: {}", report.violations[0]),
             "`ledger check` tells all; restore a backup, or move the file away and have all days fetched anew",
-        )]);
+        );
+        return Ok(vec![problem, Finding::unseen(AGENTS, NOT_SOUND)]);
     }
     let mut findings: Vec<Finding> = look_at_place(config).await.into_iter().collect();
     findings.push(Finding::good(format!(
@@ -63,7 +71,9 @@ async fn look_at_place(config: &Config) -> Option<Finding> {
 
 /// Agents whose last fetch failed, and agents that lack days.
 async fn look_at_agents(config: &Config) -> Vec<Finding> {
-    let known = known(config).await;
+    let Some(known) = known(config).await else {
+        return vec![Finding::unseen(AGENTS, NO_LEDGER)];
+    };
     let those = |is_one: fn(&Known) -> bool| -> Vec<&Member> {
         let agents = known.iter().filter(|known| is_one(known));
         agents.map(|known| &known.member).collect()
@@ -86,6 +96,7 @@ async fn look_at_agents(config: &Config) -> Vec<Finding> {
         ));
     }
     let Some(newest) = newest else {
+        findings.push(Finding::unseen("the last answer", "no agent has had one"));
         return findings;
     };
     let hours = SystemClock.now().signed_duration_since(newest).num_hours();

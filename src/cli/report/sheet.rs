@@ -62,7 +62,9 @@ pub(super) struct Sheet {
     pub(super) buckets: Vec<Range>,
     /// The rows; whoever used most comes first once the report is sorted.
     pub(super) rows: Vec<Row>,
-    /// All rows together.
+    /// How many rows were left out, and their sums.
+    pub(super) others: (usize, Sums),
+    /// All rows together, with those left out.
     pub(super) total: Sums,
     places: HashMap<Subject, usize>,
 }
@@ -75,6 +77,7 @@ impl Sheet {
             range,
             step,
             grouping,
+            others: (0, Sums::nothing(buckets.len())),
             total: Sums::nothing(buckets.len()),
             buckets,
             rows: Vec::new(),
@@ -108,6 +111,16 @@ impl Sheet {
                 .then_with(|| one.subject.cmp(&other.subject))
         });
         self
+    }
+}
+
+impl Sheet {
+    /// Keeps the first rows, and adds up the others.
+    pub(super) fn keep(&mut self, rows: usize) {
+        for row in self.rows.drain(rows.min(self.rows.len())..) {
+            self.others.0 += 1;
+            self.others.1.add(&row.sums);
+        }
     }
 }
 

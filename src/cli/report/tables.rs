@@ -2,6 +2,8 @@
 
 use chrono::Datelike;
 
+use super::super::count;
+use super::super::width::wrapped;
 use super::layout::{Cell, Grid, Look, Screen, escaped, shortened};
 use super::sheet::{Row, Sheet, Sums};
 use crate::alert::words::grouped;
@@ -25,14 +27,19 @@ const TITLE_WIDTH: usize = 20;
 
 /// The report as it fits a screen.
 pub(super) fn for_screen(sheet: &Sheet, screen: Screen) -> String {
-    let name_width = (screen.width * 2 / 5).max(NARROWEST_NAME);
+    let name_width = screen.width * 2 / 5;
+    // Names give way to the shortest sparkline.
+    let most = summary(sheet, name_width, 0).width() + 2 + FEWEST_BARS;
+    let over = most.saturating_sub(screen.width);
+    let name_width = name_width.saturating_sub(over).max(NARROWEST_NAME);
     // Whatever else there is leaves this to the sparkline.
     let others = summary(sheet, name_width, 0).width();
-    let bars = screen.width.saturating_sub(others + 2).max(FEWEST_BARS);
+    let room = screen.width.saturating_sub(others + 2);
+    let bars = if room < FEWEST_BARS { 0 } else { room };
     let grid = summary(sheet, name_width, bars);
     let mut text = format!(
         "{}\n\n{}",
-        heading(sheet),
+        wrapped(&heading(sheet), 0, screen.width),
         grid.on_screen(screen.has_colours)
     );
     if sheet.buckets.len() > 1 {
@@ -44,7 +51,7 @@ pub(super) fn for_screen(sheet: &Sheet, screen: Screen) -> String {
         text += &format!("\n{}", grid.on_screen(screen.has_colours));
     }
     if let Some(note) = note(sheet) {
-        text += &format!("\n{note}\n");
+        text += &format!("\n{}\n", wrapped(&note, 0, screen.width));
     }
     text
 }
@@ -121,7 +128,11 @@ fn summary(sheet: &Sheet, name_width: usize, bars: usize) -> Grid {
     for row in &sheet.rows {
         grid.row(cells(row.subject.to_string(), &row.sums));
     }
-    if sheet.rows.len() > 1 {
+    let (left_out, sums) = &sheet.others;
+    if *left_out > 0 {
+        grid.row(cells(count(left_out, "other"), sums));
+    }
+    if sheet.rows.len() + left_out > 1 {
         let total = cells("total".to_owned(), &sheet.total);
         grid.row(total.into_iter().map(Cell::strong).collect());
     }
@@ -136,12 +147,13 @@ fn by_bucket(sheet: &Sheet, columns: usize) -> Grid {
     for row in shown {
         grid = grid.figures(shortened(&row.subject.to_string(), TITLE_WIDTH));
     }
-    let has_others = columns > 0 && !others.is_empty();
+    let (left_out, left_out_sums) = &sheet.others;
+    let more = others.len() + left_out;
+    let has_others = columns > 0 && more > 0;
     if has_others {
-        let plural = if others.len() == 1 { "" } else { "s" };
-        grid = grid.figures(format!("{} other{plural}", others.len()));
+        grid = grid.figures(count(more, "other"));
     }
-    let has_total = sheet.rows.len() > 1;
+    let has_total = sheet.rows.len() + left_out > 1;
     if has_total || columns == 0 {
         grid = grid.figures("total");
     }
@@ -150,7 +162,7 @@ fn by_bucket(sheet: &Sheet, columns: usize) -> Grid {
         let mut cells = vec![Cell::plain(label(*bucket, sheet.step))];
         cells.extend(shown.iter().map(|row| amount(&of(row), decimals)));
         if has_others {
-            let mut sum = Amount::default();
+            let mut sum = left_out_sums.buckets[place];
             for row in others {
                 sum.add(&of(row));
             }

@@ -294,6 +294,34 @@ async fn a_documented_error_under_a_success_is_told_by_its_name() {
 }
 
 #[tokio::test]
+async fn a_refusal_to_list_agents_blames_no_agent() {
+    let denied = fixture!("usage-error-403-access-denied");
+    let answers = [403, 200].map(|status| Act::Send(answer(status, "", denied)));
+    let server = Server::start(answers.into()).await;
+    let telemetry = Telemetry::new();
+    let client = client(&server, Duration::from_secs(60), &telemetry);
+    for _ in 0..2 {
+        assert_eq!(client.list_agents().await, Err(ApiError::ListingDenied));
+    }
+    assert_eq!(counted(&telemetry, "agents", "access_denied"), 2);
+}
+
+#[tokio::test]
+async fn a_web_page_is_shown_by_its_title_and_size() {
+    let page = "<html><title>Sign in</title><p>hello";
+    let page = |status| Act::Send(answer(status, "", page));
+    let server = Server::start(vec![page(200), page(404)]).await;
+    let client = client(&server, Duration::from_secs(60), &Telemetry::new());
+    for start in ["not JSON but ", "unexpected status 404: "] {
+        let error = usage(&client).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("{start}an HTML page \"Sign in\", 36 bytes")
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_post_is_repeated_only_where_it_had_no_effect() {
     let request: ChatRequest = serde_json::from_str(fixture!("chat-request-text")).unwrap();
     let refused = Act::Send(answer(429, "", ""));

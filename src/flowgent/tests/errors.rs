@@ -33,6 +33,12 @@ fn table() -> Vec<(ApiError, &'static str, [bool; 3], &'static str)> {
             "access denied: the agent does not belong to the key's organisation",
         ),
         (
+            ListingDenied,
+            "access_denied",
+            no,
+            "access denied: the key may not list the organisation's agents",
+        ),
+        (
             InvalidAgentId,
             "bad_request",
             no,
@@ -134,7 +140,7 @@ fn table() -> Vec<(ApiError, &'static str, [bool; 3], &'static str)> {
             no,
             "the answer has 9 bytes or more, the limit is 8",
         ),
-        (NotJson("<p>".into()), "not_json", no, "not JSON but <p>"),
+        (NotJson("x".into()), "not_json", no, "not JSON but x"),
         (
             Contract("total 41, days sum to 36".into()),
             "contract",

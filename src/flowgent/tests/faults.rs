@@ -34,7 +34,7 @@ async fn every_status_has_its_error_and_only_the_passing_ones_are_tried_again() 
             "<p>who are you".into(),
             Unexpected {
                 status: 401,
-                body: "<p>who are you".into(),
+                body: "an HTML page, 14 bytes".into(),
             },
             1,
         ),
@@ -45,7 +45,7 @@ async fn every_status_has_its_error_and_only_the_passing_ones_are_tried_again() 
             "<p>blocked".into(),
             Unexpected {
                 status: 403,
-                body: "<p>blocked".into(),
+                body: "an HTML page, 10 bytes".into(),
             },
             1,
         ),
@@ -218,7 +218,10 @@ async fn an_answer_up_to_the_limit_is_read_plain_or_compressed() {
 #[tokio::test]
 async fn what_is_not_usage_is_told_by_what_it_is() {
     for (body, text) in [
-        ("<!DOCTYPE html>\n<p>", "not JSON but <!DOCTYPE html>\\n<p>"),
+        (
+            "<!DOCTYPE html>\n<p>",
+            "not JSON but an HTML page, 19 bytes",
+        ),
         (" ", "not JSON but an empty body"),
         (
             "{} {}",

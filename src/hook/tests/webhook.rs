@@ -136,7 +136,7 @@ async fn what_receivers_answer_is_told_without_secrets() {
         ),
         (
             send(200, "content-type: text/html\r\n", "<html>\nSign in"),
-            "200 OK, but what answers is a web page, not the receiver: <html>\\nSign in",
+            "200 OK, but what answers is a web page, not the receiver: an HTML page, 14 bytes",
         ),
         (
             send(200, "", &format!("{{\"error\":\"no {TOKEN} here\"}}")),

@@ -79,7 +79,7 @@ acme     support      +0.0 s  ok, {} credits on 2026-03-09
 globex   returns      +0.0 s  ok, {} credits on 2026-03-09
 globex   shop         +0.0 s  ok, {} credits on 2026-03-09
 
-0 of 5 calls failed
+all 5 calls succeeded
 ",
         credits("acme", "legal"),
         credits("acme", "sales"),
@@ -247,7 +247,7 @@ the next poll is due at 2026-03-11 00:10:00 UTC, put off by up to 10m
 account  agent    clock skew  result
 acme     support     unknown  cannot connect: Connection refused (os error 111)
 
-1 of 1 call failed
+1 call failed
 "
     );
     assert_eq!((ran.code, ran.stderr.as_str()), (1, ""));

@@ -143,3 +143,72 @@ async fn with_faults_it_comes_to_the_same_figures() {
     );
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_demo_in_the_same_folder_is_refused_and_touches_nothing() {
+    let scene = scene();
+    let (running, _, _) = start(&scene, &["--data", "kept"]).await;
+    let config = fs::read_to_string(scene.path("kept/config.toml")).unwrap();
+    let second = [
+        "demo",
+        "--data",
+        "kept",
+        "--web.listen-address",
+        "127.0.0.1:0",
+    ];
+    let refused = super::ran(&scene, &second).await;
+    let pid = running.child.id().unwrap();
+    refused.assert_refused(
+        1,
+        &format!(
+            "error: a demo runs in kept already, as process {pid}: end it, or name another folder with --data\n"
+        ),
+    );
+    let after = fs::read_to_string(scene.path("kept/config.toml")).unwrap();
+    assert_eq!(after, config);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_taken_is_named_before_anything_is_filled() {
+    let scene = scene();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let arguments = ["demo", "--data", "kept", "--web.listen-address", &address];
+    let refused = super::ran(&scene, &arguments).await;
+    let expected =
+        format!("error: cannot listen on {address}: Address already in use (os error 98)\n");
+    refused.assert_refused(1, &expected);
+    assert!(!scene.path("kept/config.toml").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_usual_port_is_taken_it_takes_another_and_says_so() {
+    let scene = scene();
+    // Whoever holds it, this test or somebody else.
+    let _taken = std::net::TcpListener::bind("127.0.0.1:13569");
+    let mut running = Running::start(&scene, &["demo"]);
+    let greeting = running.greeting().await;
+    let first = greeting.lines().next().unwrap();
+    let other = first.strip_prefix("127.0.0.1:13569 is taken, so the demo listens on ");
+    let other: std::net::SocketAddr = other.unwrap().parse().unwrap();
+    assert_exact(&scene, other).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_fault_did_is_said_and_not_called_filled() {
+    let scene = scene();
+    let (running, greeting, _) = start(&scene, &["--fault", "html"]).await;
+    let expected =
+        "The history is not filled: 0 of 80 windows fetched. What failed is tried again.\n";
+    assert!(greeting.contains(expected), "{greeting}");
+    assert!(
+        greeting.contains(": not JSON but an HTML page"),
+        "{greeting}"
+    );
+    let fault = " requests met a fault:\n  html                 a web page, with status 200\n";
+    assert!(greeting.contains(fault), "{greeting}");
+    assert!(greeting.contains("doctor --config.file "), "{greeting}");
+    running.stop().await;
+}

@@ -107,7 +107,8 @@ async fn before_the_first_start_it_says_what_is_not_there_yet() {
     assert_eq!(
         part(&ran, "ledger"),
         "ledger     warning  ledger ledger.db does not exist: the exporter makes it at its first start\n\
-         \x20                   -> start the exporter; nothing else is needed\n"
+         \x20                   -> start the exporter; nothing else is needed\n\
+         ledger     not seen fetches and missing days of agents: there is no ledger yet\n"
     );
     assert_eq!(
         part(&ran, "ports"),
@@ -122,7 +123,8 @@ async fn before_the_first_start_it_says_what_is_not_there_yet() {
          \x20                   -> add a [[hook]], and name it in rules and budgets\n"
     );
     assert!(
-        ran.stdout.ends_with("\n0 problems, 3 warnings\n"),
+        ran.stdout
+            .ends_with("\n5 ok, 3 warnings, 0 problems, 2 not seen\n"),
         "{}",
         ran.stdout
     );
@@ -152,6 +154,7 @@ async fn a_refused_key_a_foreign_agent_and_a_wrong_clock_are_told_with_what_to_d
          \x20                   -> compare the agent's id, and the account that it stands under, with FlowGent's settings\n\
          flowgent   PROBLEM  account globex: the API key is not valid\n\
          \x20                   -> put the account's present key into its file; it is read again at every sync, by a service of systemd after `systemctl restart`\n\
+         flowgent   not seen agents of account globex: its key or list failed\n\
          flowgent   PROBLEM  FlowGent's clock is +120.0 s from this machine's\n\
          \x20                   -> days begin at the wrong time: have this machine's clock set, as by `timedatectl set-ntp true`\n"
     );
@@ -173,6 +176,8 @@ async fn a_flowgent_that_cannot_be_reached_is_told_for_every_account() {
     );
     let told = part(&ran(&scene, &["doctor"]).await, "flowgent");
     assert_eq!(told.matches("PROBLEM").count(), 2, "{told}");
+    let clock = "flowgent   not seen FlowGent's clock: no request was answered\n";
+    assert!(told.ends_with(clock), "{told}");
     assert_eq!(
         told.matches("-> look at the way there: `[api] base_url`")
             .count(),
@@ -242,6 +247,8 @@ async fn a_file_that_is_no_ledger_and_one_that_is_damaged_are_told_apart() {
         told.contains("restore a backup, or move the file away"),
         "{told}"
     );
+    let unseen = "ledger     not seen fetches and missing days of agents: the ledger ";
+    assert!(told.contains(unseen), "{told}");
     assert_eq!(sick.code, 1);
     assert!(sick.stdout.contains("\nhooks "), "{}", sick.stdout);
 }
@@ -420,7 +427,8 @@ async fn what_prometheus_has_is_held_against_the_ledger() {
     assert_eq!(
         told,
         "prometheus PROBLEM  http://PROMETHEUS has not scraped an exporter within a day\n\
-         \x20                   -> put a scrape_config for it into Prometheus' config, and look at its page of targets\n"
+         \x20                   -> put a scrape_config for it into Prometheus' config, and look at its page of targets\n\
+         prometheus not seen yesterday's figures: nothing was scraped\n"
     );
 
     // The exporter itself is no Prometheus.

@@ -51,11 +51,29 @@ fn the_help_of_every_command_is_as_agreed() {
 
 #[test]
 fn a_wrong_command_line_is_told_what_is_wrong_with_it() {
-    let cases: [(&str, &[&str]); 19] = [
+    let cases: [(&str, &[&str]); 25] = [
         ("mistyped-command", &["chekc"]),
         ("mistyped-flag", &["--web.listen-adress", "127.0.0.1:1"]),
         ("mistyped-flag-of-command", &["check", "--lvie"]),
         ("bad-address", &["--web.listen-address", "localhost:http"]),
+        (
+            "address-without-port",
+            &["--web.listen-address", "localhost"],
+        ),
+        (
+            "demo-address-without-port",
+            &["demo", "--web.listen-address", "localhost"],
+        ),
+        (
+            "socket-to-simulate",
+            &["simulate", "--listen", "unix:/run/x"],
+        ),
+        (
+            "url-without-scheme",
+            &["doctor", "--prometheus.url", "localhost:9090"],
+        ),
+        ("singular-command", &["alert"]),
+        ("plural-command", &["reports"]),
         ("bad-level", &["--log.level", "trace"]),
         (
             "serving-flag-elsewhere",

@@ -7,6 +7,7 @@ mod doctor;
 mod export;
 mod health;
 mod help;
+mod init;
 mod ledger;
 mod report;
 mod simulate;

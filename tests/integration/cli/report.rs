@@ -29,8 +29,10 @@ async fn report(scene: &Scene, arguments: &[&str]) -> Ran {
 async fn reports_are_as_agreed() {
     let scene = synced().await;
     let asked = scene.simulator.journal().total();
-    let cases: [(&str, &[&str]); 7] = [
+    let cases: [(&str, &[&str]); 9] = [
         ("default", &[]),
+        ("top", &["--top", "2"]),
+        ("top-csv", &["--top", "1", "--format", "csv"]),
         ("by-day", &["--from", "2026-03-01", "--by", "day"]),
         ("one-day", &["--from", "2026-03-09", "--group", "account"]),
         (
@@ -228,4 +230,27 @@ async fn an_agent_that_left_keeps_its_days_and_is_marked_as_former() {
     )
     .await;
     assert!(!ran.stdout.contains("support"), "{}", ran.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_and_findings_fit_sixty_columns() {
+    let mut scene = synced().await;
+    scene.environment.push(("COLUMNS", "60".to_owned()));
+    let commands: [&[&str]; 7] = [
+        &["report"],
+        &["report", "--by", "day", "--group", "account"],
+        &["report", "--from", "2025-12-15", "--by", "month"],
+        &["check", "--live"],
+        &["doctor"],
+        &["alerts", "list"],
+        &["report", "--help"],
+    ];
+    for command in commands {
+        let ran = ran(&scene, command).await;
+        assert_eq!(ran.code, 0, "{command:?}: {}", ran.stderr);
+        for line in ran.stdout.lines() {
+            let width = line.chars().count();
+            assert!(width <= 60, "{command:?}: {width} columns: {line}");
+        }
+    }
 }
