@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use hyper::StatusCode;
 
 use super::chart::{Calendar, Days, bars, calendar};
-use super::figure::{Shown, counted, short_span};
+use super::figure::{Shown, Tile, counted, lacking, short_span};
 use super::list::Health;
 use super::row::shown;
 use super::time::Moment;
@@ -41,7 +41,7 @@ struct AgentPage {
 struct Known {
     state: &'static str,
     reason: String,
-    tiles: Vec<(String, Shown, String)>,
+    tiles: Vec<Tile>,
     bars: String,
     /// The days of the bars, the newest first: the day, the figure, and what else is to be said.
     table: Vec<(String, Shown, String)>,
@@ -190,32 +190,29 @@ fn calendar_start(history_start: Day, usage: &[Usage]) -> Day {
     known.min(history_start).max(TRACKING_START).month_start()
 }
 
-fn tiles(
-    history: &AgentHistory,
-    figures: &Figures,
-    days: &Days,
-    today: Day,
-) -> Vec<(String, Shown, String)> {
+fn tiles(history: &AgentHistory, figures: &Figures, days: &Days, today: Day) -> Vec<Tile> {
     let [yesterday, week, days_30, month, forecast] = shown(figures, Some(days), today);
     let previous = today.month_start().previous();
     let name = |day: Day| day.date().format("%B").to_string();
-    let previous_month = Shown::credits(figures.previous_month_credits, || {
-        format!("a day of {} is not known", name(previous))
-    });
-    let used = history
-        .totals
-        .frontier
-        .map(|_| history.totals.frontier_credits);
-    let through = match history.totals.frontier {
-        Some(day) => format!("through {}", words::date(day.min(today.previous()), today)),
-        None => "the first day is not known".to_owned(),
-    };
+    let previous_month = Shown::of(
+        figures.previous_month_credits,
+        figures.at_least.previous_month_credits,
+        || {
+            let missing = days.missing();
+            let missing = missing.filter(|day| day.month_start() == previous.month_start());
+            lacking(&missing.collect::<Vec<_>>(), today)
+        },
+    );
     let start = words::date(history.policy.history_start, today);
     let span = |days: i32| short_span(today.plus(-days), today.previous(), today);
     // Where there is no pointer, nobody sees a title.
-    let tile = |label: &str, shown: Shown, note: String| match shown.title.as_str() {
-        "" => (label.to_owned(), shown, note),
-        title => (label.to_owned(), shown.clone(), title.to_owned()),
+    let tile = |label: &str, shown: Shown, note: String| {
+        let note = if shown.title.is_empty() {
+            note
+        } else {
+            shown.title.clone()
+        };
+        Tile::credits(label, shown, note)
     };
     vec![
         tile("Yesterday", yesterday, words::date(today.previous(), today)),
@@ -226,18 +223,30 @@ fn tiles(
         tile("Last month", previous_month, name(previous)),
         tile(
             &format!("Since {start}"),
-            Shown::credits(used, || "the first day is not known".to_owned()),
-            through,
+            since_start(history, figures, today),
+            format!("through {}", words::date(today.previous(), today)),
         ),
-        tile(
-            "Missing days",
-            Shown {
-                text: words::number(figures.missing_days),
-                title: String::new(),
-            },
-            format!("from {start} on"),
-        ),
+        Tile {
+            label: "Missing days".to_owned(),
+            shown: Shown::plain(words::number(figures.missing_days)),
+            unit: "",
+            note: format!("since {start}"),
+        },
     ]
+}
+
+/// What all known days from the history start on come to.
+fn since_start(history: &AgentHistory, figures: &Figures, today: Day) -> Shown {
+    let days = history.days.iter().map(|day| day.usage);
+    let counts = |usage: &Usage| (history.policy.history_start..today).contains(&usage.day);
+    let known = days.filter(counts).map(|usage| usage.credits);
+    let known = known.reduce(|sum, credits| sum + credits);
+    let whole = known.filter(|_| figures.missing_days == 0.0);
+    Shown::of(whole, known, || {
+        let missing = words::number(figures.missing_days);
+        let are = if missing == "1" { "day is" } else { "days are" };
+        format!("{missing} {are} not known")
+    })
 }
 
 /// The days of the bars, the newest first.

@@ -7,7 +7,7 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use hyper::StatusCode;
 
-use super::figure::counted;
+use super::figure::{counted, shortened};
 use super::time::Moment;
 use super::{AlertView, Frame, Page, State};
 use crate::ledger::{
@@ -191,16 +191,6 @@ impl Known {
     }
 }
 
-/// An answer, cut where nobody reads on.
-fn shortened(answer: &str) -> String {
-    let mut letters = answer.chars();
-    let shown: String = letters.by_ref().take(ANSWER).collect();
-    match letters.next() {
-        Some(_) => shown + "…",
-        None => shown,
-    }
-}
-
 impl DeliveryRow {
     fn of(record: &DeliveryRecord, now: DateTime<Utc>) -> Self {
         let alerts = record.delivery.alerts.iter();
@@ -223,7 +213,7 @@ impl DeliveryRow {
             attempts: record.attempts,
             at: Moment::of(record.at, now),
             at_word,
-            result: shortened(record.result.as_deref().unwrap_or_default()),
+            result: shortened(record.result.as_deref().unwrap_or_default(), ANSWER),
         }
     }
 }

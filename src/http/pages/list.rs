@@ -119,15 +119,24 @@ impl Sort {
         !matches!(self, Self::Name)
     }
 
-    /// The figure that it goes by. All but the name has one, where it is known.
+    /// The figure that it goes by, or a lower bound of it. All but the name has one, where any day is known.
     fn figure(self, figures: &Figures) -> Option<f64> {
+        let known = &figures.at_least;
         match self {
             Self::Name => None,
             Self::Yesterday => figures.previous_day_credits,
-            Self::Week => figures.previous_7_days_credits,
-            Self::Days30 => figures.previous_30_days_credits,
-            Self::Month => figures.month_to_date_credits,
-            Self::Forecast => figures.forecast_month_credits,
+            Self::Week => figures
+                .previous_7_days_credits
+                .or(known.previous_7_days_credits),
+            Self::Days30 => figures
+                .previous_30_days_credits
+                .or(known.previous_30_days_credits),
+            Self::Month => figures
+                .month_to_date_credits
+                .or(known.month_to_date_credits),
+            Self::Forecast => figures
+                .forecast_month_credits
+                .or(known.month_to_date_credits),
             Self::Missing => Some(figures.missing_days),
             Self::State => Some(f64::from(Health::of(figures) as u8)),
         }
@@ -284,12 +293,23 @@ fn contains(agent: &Agent, search: &str) -> bool {
 impl Totals {
     fn add(&mut self, figures: &Figures) {
         self.agents += 1;
-        self.yesterday.add(figures.previous_day_credits);
-        self.week.add(figures.previous_7_days_credits);
-        self.days_30.add(figures.previous_30_days_credits);
-        self.month.add(figures.month_to_date_credits);
-        self.forecast.add(figures.forecast_month_credits);
-        self.previous_month.add(figures.previous_month_credits);
+        let known = &figures.at_least;
+        self.yesterday.add(figures.previous_day_credits, None);
+        self.week.add(
+            figures.previous_7_days_credits,
+            known.previous_7_days_credits,
+        );
+        self.days_30.add(
+            figures.previous_30_days_credits,
+            known.previous_30_days_credits,
+        );
+        self.month
+            .add(figures.month_to_date_credits, known.month_to_date_credits);
+        // What is used already will be used.
+        self.forecast
+            .add(figures.forecast_month_credits, known.month_to_date_credits);
+        self.previous_month
+            .add(figures.previous_month_credits, known.previous_month_credits);
         self.missing_days += figures.missing_days;
         self.incomplete += usize::from(figures.missing_days > 0.0);
         self.failing += usize::from(Health::of(figures) == Health::Failing);

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use hyper::StatusCode;
 
 use super::budgets::BudgetView;
-use super::figure::{Shown, Sum, agents, short_span};
+use super::figure::{Shown, Sum, Tile, agents, short_span};
 use super::list::{List, Query, Totals};
 use super::listing::ListView;
 use super::row::SPARK_DAYS;
@@ -71,14 +71,6 @@ struct Known {
     accounts: Vec<AccountRow>,
     more_accounts: usize,
     list: ListView,
-}
-
-/// A figure of all agents together.
-#[derive(Debug)]
-struct Tile {
-    label: String,
-    shown: Shown,
-    note: String,
 }
 
 #[derive(Debug)]
@@ -261,13 +253,12 @@ fn tiles(total: &Totals, today: Day) -> Vec<Tile> {
     let span = |days: i32| short_span(today.plus(-days), yesterday, today);
     let previous = total.previous_month.shown().text;
     // Where there is no pointer, nobody sees a title.
-    let tile = |label: &str, sum: Sum, note: String| Tile {
-        label: label.to_owned(),
-        shown: sum.shown(),
-        note: match sum.lacking() {
+    let tile = |label: &str, sum: Sum, note: String| {
+        let note = match sum.lacking() {
             Some(lacking) => format!("{note}, {lacking}"),
             None => note,
-        },
+        };
+        Tile::credits(label, sum.shown(), note)
     };
     vec![
         tile("Yesterday", total.yesterday, words::date(yesterday, today)),
