@@ -62,6 +62,8 @@ async fn start(settings: Option<Settings>) -> (Scene, Exporter) {
     scene.write("config.toml", &(scene.config("") + ALERTING));
     let exporter = scene.start().await;
     exporter.wait_until_whole(&scene).await;
+    // The page of a sync that runs refreshes, and has no form.
+    exporter.wait_for_syncs(1).await;
     (scene, exporter)
 }
 
@@ -185,7 +187,7 @@ async fn what_is_shown_is_what_the_ledger_holds() {
         browser
             .open(&format!("{base}agents/{}/{}", agent.account, agent.name))
             .await;
-        let titles = "[...document.querySelectorAll('.bars g > title, .calendar rect > title')]\
+        let titles = "[...document.querySelectorAll('.broad .bars g > title, .calendar rect > title')]\
                       .map((title) => title.textContent)";
         let titles = browser.evaluate(titles).await;
         assert_days(&scene, agent, titles.as_array().unwrap());

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use hyper::StatusCode;
 
 use super::figure::{counted, shortened};
+use super::refresh;
 use super::time::Moment;
 use super::{AlertView, Frame, Page, State};
 use crate::ledger::{
@@ -79,7 +80,8 @@ struct FromLedger {
 }
 
 /// The page of the alerts, at `path`.
-pub(super) async fn alerts(state: &State, path: &str) -> Page {
+pub(super) async fn alerts(state: &State, path: &str, query: &str) -> Page {
+    let refresh = refresh::unless_asked(query, refresh::LATER);
     let known = match state.board.ledger() {
         None => Err("The ledger is loading. Look again in a moment.".to_owned()),
         Some(ledger) => match read(&ledger).await {
@@ -89,11 +91,10 @@ pub(super) async fn alerts(state: &State, path: &str) -> Page {
             )),
         },
     };
-    let page = AlertsPage {
-        frame: Frame::new(state, path, "alerts", "Alerts"),
-        known,
-    };
-    Page::of(StatusCode::OK, &page)
+    let mut frame = Frame::new(state, path, "alerts", "Alerts");
+    frame.refresh = refresh;
+    let page = AlertsPage { frame, known };
+    Page::of(StatusCode::OK, &page).refreshing(refresh)
 }
 
 async fn read(ledger: &View) -> Result<FromLedger, LedgerError> {
@@ -151,14 +152,14 @@ impl Known {
                 more,
             }
         };
-        let mut groups = vec![group("firing", "Firing", "Nothing fires.", firing)];
+        let mut groups = vec![group("firing", "Firing", "No alert is firing.", firing)];
         if !pending.0.is_empty() {
             groups.push(group("pending", "About to fire", "", pending));
         }
         groups.push(group(
             "over",
-            "Over",
-            "Nothing has been over lately.",
+            "Resolved",
+            "No alert was resolved lately.",
             resolved,
         ));
         let backlogs = read.backlogs.iter().map(|backlog| BacklogRow {

@@ -195,6 +195,7 @@ mod tests {
         };
         let budget = BudgetSeries {
             name: "team".into(),
+            matcher: Default::default(),
             standing,
             marks: marks.iter().map(mark).collect(),
         };

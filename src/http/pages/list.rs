@@ -281,13 +281,25 @@ impl Query {
     }
 }
 
-/// Whether a name, the identifier or a label's value contains `search`, which is lower-case.
+/// Whether `agent` has every word of `search`, which is lower-case: in its name, identifier, account or a
+/// label's value. A word such as `team=cx` is a label, or `account`, `agent` or `id`, and its whole value.
 fn contains(agent: &Agent, search: &str) -> bool {
-    let found = |text: &str| text.to_lowercase().contains(search);
-    [&agent.name, &agent.id, &agent.account]
-        .into_iter()
-        .any(|text| found(text))
-        || agent.labels.values().any(|value| found(value))
+    let own = [
+        ("agent", &*agent.name),
+        ("id", &agent.id),
+        ("account", &agent.account),
+    ];
+    let labels = agent.labels.iter();
+    let labels = labels.map(|(name, value)| (name.as_str(), value.as_str()));
+    let all = || own.into_iter().chain(labels.clone());
+    search.split_whitespace().all(|word| {
+        let is_label = |(name, value): (&str, &str)| {
+            word.split_once('=').is_some_and(|(wanted, text)| {
+                name.to_lowercase() == wanted && value.to_lowercase() == text
+            })
+        };
+        all().any(|(_, value)| value.to_lowercase().contains(word)) || all().any(is_label)
+    })
 }
 
 impl Totals {
@@ -427,6 +439,11 @@ mod tests {
         assert_eq!(listed("q=SUPP"), ["support"]);
         assert_eq!(listed("q=team+legal"), ["legal"]);
         assert_eq!(listed("q=id-shop"), ["shop"]);
+        assert_eq!(listed("q=shop+globex"), ["shop"]);
+        assert_eq!(listed("q=shop+acme"), [""; 0]);
+        assert_eq!(listed("q=account%3DACME&sort=name"), ["legal", "support"]);
+        assert_eq!(listed("q=agent%3Dsho"), [""; 0]);
+        assert_eq!(listed("q=agent%3Dshop+team"), ["shop"]);
         assert_eq!(listed("account=acme&sort=name"), ["legal", "support"]);
         assert_eq!(listed("state=incomplete&account=globex"), ["returns"]);
         assert_eq!(listed("state=failing"), [""; 0]);
