@@ -123,11 +123,14 @@ async fn every_page_is_sound_on_desktops_and_phones_in_light_and_dark() {
         for (name, path, allowed) in [
             ("overview", "", &[][..]),
             ("agent", "agents/acme/support", &[]),
+            ("account", "accounts/acme", &[]),
             ("alerts", "alerts", &[]),
             ("missing", "agents/acme/suport", &["status of 404"]),
         ] {
             browser.open(&format!("{base}{path}")).await;
             assert_sound(&mut browser, &base, allowed).await;
+            let broken = browser.axe().await;
+            assert_eq!(broken, "", "{name} on {width}, dark: {is_dark}");
             let scheme = if is_dark { "dark" } else { "light" };
             browser
                 .keep_picture(&format!("{name}-{width}-{scheme}"))

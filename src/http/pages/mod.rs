@@ -1,6 +1,7 @@
 //! The pages that people see, rendered here from what is known at the moment: no script, no request but
 //! for the page itself, and no figure where a day that it covers is not known.
 
+mod account;
 mod agent;
 mod alerts;
 mod budgets;
@@ -66,6 +67,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sight {
     Overview,
+    Account,
     Agent,
     Alerts,
     Icon,
@@ -76,6 +78,7 @@ impl Sight {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Overview => "page_overview",
+            Self::Account => "page_account",
             Self::Agent => "page_agent",
             Self::Alerts => "page_alerts",
             Self::Icon => "icon",
@@ -86,6 +89,7 @@ impl Sight {
     pub(super) const fn weight(self) -> Weight {
         match self {
             Self::Overview | Self::Agent | Self::Alerts => Weight::Page,
+            Self::Account => Weight::Long,
             Self::Icon => Weight::Light,
         }
     }
@@ -94,7 +98,7 @@ impl Sight {
     pub(super) const fn outcomes(self) -> &'static [StatusCode] {
         match self {
             Self::Overview | Self::Alerts | Self::Icon => &[StatusCode::OK],
-            Self::Agent => &[StatusCode::OK, StatusCode::NOT_FOUND],
+            Self::Account | Self::Agent => &[StatusCode::OK, StatusCode::NOT_FOUND],
         }
     }
 }
@@ -105,6 +109,14 @@ pub(super) async fn answer(sight: Sight, state: &State, asked: &Asked<'_>) -> Re
     match sight {
         Sight::Overview => overview::overview(state, path, asked.query).await.reply(),
         Sight::Alerts => alerts::alerts(state, path, asked.query).await.reply(),
+        Sight::Account => {
+            let [name] = asked.parameters.as_slice() else {
+                return nothing(state, asked);
+            };
+            let page = account::account(state, path, name).await;
+            page.unwrap_or_else(|| missing::missing(state, path, None))
+                .reply()
+        }
         Sight::Agent => {
             let [account, name] = asked.parameters.as_slice() else {
                 return nothing(state, asked);
@@ -241,6 +253,14 @@ fn csv(whose: Option<(&str, Option<&str>)>, first: Day, today: Day, step: &str) 
     query.append_pair("end", &today.previous().to_string());
     query.append_pair("step", step);
     format!("api/v1/usage.csv?{}", query.finish())
+}
+
+/// The page of an account, seen from the first one. A browser would take `..` for another folder.
+fn account_link(account: &str) -> String {
+    match account {
+        "." | ".." => String::new(),
+        _ => format!("accounts/{}", utf8_percent_encode(account, SEGMENT)),
+    }
 }
 
 /// The page of an agent, seen from the first one.

@@ -77,6 +77,8 @@ struct Known {
     more_accounts: usize,
     /// The download of the last days.
     csv: String,
+    /// The months of the only account; none if there are several.
+    months: Option<String>,
     list: ListView,
 }
 
@@ -230,6 +232,14 @@ fn known(
             .collect(),
         more_budgets: budgets.len().saturating_sub(BUDGETS),
         accounts: accounts(state, &list),
+        months: match list.accounts.len() {
+            1 => list
+                .accounts
+                .keys()
+                .next()
+                .map(|name| super::account_link(name)),
+            _ => None,
+        },
         csv: csv(None, today.plus(-30).max(TRACKING_START), today, "day"),
         more_accounts: list.accounts.len().saturating_sub(ACCOUNTS),
         list: ListView::of(
@@ -315,25 +325,19 @@ fn accounts(state: &State, list: &List) -> Vec<AccountRow> {
     let mut accounts: Vec<(&Arc<str>, &Totals)> = list.accounts.iter().collect();
     accounts
         .sort_by(|(_, one), (_, other)| other.days_30.credits().total_cmp(&one.days_30.credits()));
-    let row = |(name, totals): (&Arc<str>, &Totals)| {
-        let query = Query {
-            account: name.to_string(),
-            ..Query::default()
-        };
-        AccountRow {
-            name: name.to_string(),
-            link: format!("?{}", query.address()),
-            agents: words::grouped(&totals.agents.to_string()),
-            figures: [
-                totals.yesterday.shown(),
-                totals.week.shown(),
-                totals.days_30.shown(),
-                totals.month.shown(),
-                totals.forecast.shown(),
-            ],
-            missing: words::number(totals.missing_days),
-            reason: String::new(),
-        }
+    let row = |(name, totals): (&Arc<str>, &Totals)| AccountRow {
+        name: name.to_string(),
+        link: super::account_link(name),
+        agents: words::grouped(&totals.agents.to_string()),
+        figures: [
+            totals.yesterday.shown(),
+            totals.week.shown(),
+            totals.days_30.shown(),
+            totals.month.shown(),
+            totals.forecast.shown(),
+        ],
+        missing: words::number(totals.missing_days),
+        reason: String::new(),
     };
     let rows = empty.into_iter().chain(accounts.into_iter().map(row));
     rows.take(ACCOUNTS).collect()
