@@ -148,6 +148,7 @@ fn agents() -> Vec<AgentSeries> {
             revised_up: f64::from(random.u8(0..4)),
             revised_down: f64::from(random.u8(0..2)),
             last_success_seconds: Some(midnight + 600.0 + f64::from(random.u32(0..900_000)) / 1e3),
+            ..Figures::default()
         };
         let id = random.u128(..);
         AgentSeries {

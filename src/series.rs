@@ -65,6 +65,21 @@ pub struct Figures {
     pub revised_down: f64,
     /// When a fetch last succeeded, in seconds since 1970.
     pub last_success_seconds: Option<f64>,
+    /// Lower bounds, for people only: metrics never have them.
+    pub at_least: AtLeast,
+}
+
+/// Sums of the known days alone, which the full figures cannot be below. None if no day is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct AtLeast {
+    /// Of the 7 days that end with yesterday.
+    pub previous_7_days_credits: Option<f64>,
+    /// Of the 30 days that end with yesterday.
+    pub previous_30_days_credits: Option<f64>,
+    /// Of the complete days of this month.
+    pub month_to_date_credits: Option<f64>,
+    /// Of the month before this one.
+    pub previous_month_credits: Option<f64>,
 }
 
 /// The first day that the `recent` argument of [`figures`] must reach back to: the first of the
@@ -113,6 +128,16 @@ pub fn figures(totals: &Totals, recent: &[Usage], history_start: Day, today: Day
         revised_up: count(totals.revised_up),
         revised_down: count(totals.revised_down),
         last_success_seconds: totals.last_success.map(seconds),
+        at_least: AtLeast {
+            previous_7_days_credits: known(recent, today.plus(-7), yesterday),
+            previous_30_days_credits: known(recent, today.plus(-30), yesterday),
+            month_to_date_credits: known(recent, month_start, yesterday),
+            previous_month_credits: known(
+                recent,
+                previous_month_start(today),
+                month_start.previous(),
+            ),
+        },
     }
 }
 
@@ -124,12 +149,27 @@ fn previous_month_start(today: Day) -> Day {
 /// started are: they are zero.
 fn credits(recent: &[Usage], first: Day, last: Day) -> Option<f64> {
     let first = first.max(TRACKING_START);
+    let known = among(recent, first, last);
+    let covered = usize::try_from(last.next().since(first)).unwrap_or(0);
+    (known.len() == covered).then(|| sum(known))
+}
+
+/// Credits used on those of the days `first` through `last` that are known, if any is.
+fn known(recent: &[Usage], first: Day, last: Day) -> Option<f64> {
+    let known = among(recent, first, last);
+    (!known.is_empty()).then(|| sum(known))
+}
+
+/// The known days from `first` through `last`.
+fn among(recent: &[Usage], first: Day, last: Day) -> &[Usage] {
     let from = recent.partition_point(|usage| usage.day < first);
     let known = recent[from..].partition_point(|usage| usage.day <= last);
-    let covered = usize::try_from(last.next().since(first)).unwrap_or(0);
+    &recent[from..from + known]
+}
+
+fn sum(days: &[Usage]) -> f64 {
     // Not `sum`, whose zero is a negative one.
-    let add = |sum, usage: &Usage| sum + usage.credits;
-    (known == covered).then(|| recent[from..from + known].iter().fold(0.0, add))
+    days.iter().fold(0.0, |sum, usage| sum + usage.credits)
 }
 
 /// Whether the last fetch succeeded. Instants are not compared: the clock may have been set meanwhile.
@@ -221,6 +261,12 @@ mod tests {
                 revised_up: 1.0,
                 revised_down: 2.0,
                 last_success_seconds: Some(1_795_392_600.25),
+                at_least: AtLeast {
+                    previous_7_days_credits: Some(7.0),
+                    previous_30_days_credits: Some(30.0),
+                    month_to_date_credits: Some(22.0),
+                    previous_month_credits: Some(31.0),
+                },
             }
         );
     }
@@ -269,6 +315,25 @@ mod tests {
             ];
             assert_eq!(there, expected, "without {unknown}");
         }
+    }
+
+    #[test]
+    fn known_days_are_a_lower_bound_of_what_is_not_known_whole() {
+        let mut recent = ones("2026-10-01", "2026-11-22");
+        recent.retain(|usage| ![day("2026-11-20"), day("2026-10-31")].contains(&usage.day));
+        let (start, today) = (day("2026-10-01"), day("2026-11-23"));
+        let bounds = figures(&Totals::default(), &recent, start, today).at_least;
+        assert_eq!(
+            bounds,
+            AtLeast {
+                previous_7_days_credits: Some(6.0),
+                previous_30_days_credits: Some(28.0),
+                month_to_date_credits: Some(21.0),
+                previous_month_credits: Some(30.0),
+            }
+        );
+        let none = figures(&Totals::default(), &[], start, today).at_least;
+        assert_eq!(none, AtLeast::default());
     }
 
     #[test]
@@ -359,6 +424,10 @@ mod tests {
                 Some(sum + before_tracking.or(known.get(&day).copied())?)
             })
         };
+        let at_least = |first: Day, last: Day| {
+            let known = first.through(last).filter_map(|day| known.get(&day));
+            known.copied().reduce(|sum, credits| sum + credits)
+        };
         let yesterday = today.previous();
         let end = |day: Day| day.end().timestamp() as f64;
         let month = today.month_start();
@@ -386,6 +455,12 @@ mod tests {
             revised_up: 0.0,
             revised_down: 0.0,
             last_success_seconds: None,
+            at_least: AtLeast {
+                previous_7_days_credits: at_least(today.plus(-7), yesterday),
+                previous_30_days_credits: at_least(today.plus(-30), yesterday),
+                month_to_date_credits: at_least(month, yesterday),
+                previous_month_credits: at_least(month.previous().month_start(), month.previous()),
+            },
         }
     }
 

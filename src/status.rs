@@ -75,6 +75,8 @@ pub struct Alerting {
 pub struct SyncStatus {
     /// When the one began that runs now.
     pub running_since: Option<DateTime<Utc>>,
+    /// How far it is; none until its requests are planned.
+    pub progress: Option<Progress>,
     /// How the last one ended that could be worked through.
     pub last: Option<Arc<LastSync>>,
     /// When one last left nothing undone, since the program started.
@@ -83,6 +85,15 @@ pub struct SyncStatus {
     pub error: Option<Arc<str>>,
     /// When the next one is due.
     pub next: Option<DateTime<Utc>>,
+}
+
+/// How far a sync is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Requests that were answered, or failed for now.
+    pub done: usize,
+    /// Requests that are planned.
+    pub planned: usize,
 }
 
 /// How a sync ended.
@@ -241,12 +252,25 @@ impl Board {
             });
         };
         match event {
-            Event::Started(at) => status(&|status| status.running_since = Some(*at)),
+            Event::Started(at) => status(&|status| {
+                status.running_since = Some(*at);
+                status.progress = None;
+            }),
+            Event::Planned(windows) => status(&|status| {
+                let (done, planned) = (0, *windows);
+                status.progress = Some(Progress { done, planned });
+            }),
+            Event::Committed(_) | Event::Failed(_) => status(&|status| {
+                if let Some(progress) = &mut status.progress {
+                    progress.done += 1;
+                }
+            }),
             Event::Scheduled(next) => status(&|status| status.next = Some(*next)),
             Event::Ended(Ok(report)) => {
                 let last = Arc::new(LastSync::of(report));
                 status(&|status| {
                     status.running_since = None;
+                    status.progress = None;
                     status.error = None;
                     if last.outcome == Outcome::Complete {
                         status.last_complete = Some(last.ended);
@@ -256,13 +280,10 @@ impl Board {
             }
             Event::Ended(Err(error)) => status(&|status| {
                 status.running_since = None;
+                status.progress = None;
                 status.error = Some(Arc::clone(error));
             }),
-            Event::Members(_)
-            | Event::Planned(_)
-            | Event::Committed(_)
-            | Event::Failed(_)
-            | Event::Left(_) => {}
+            Event::Members(_) | Event::Left(_) => {}
         }
     }
 
@@ -393,6 +414,10 @@ mod tests {
         let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
         board.observe(&Event::Started(at(10)));
         assert_eq!(board.sync().running_since, Some(at(10)));
+        board.observe(&Event::Planned(2));
+        board.observe(&Event::Committed(AgentNumber(1)));
+        let (done, planned) = (1, 2);
+        assert_eq!(board.sync().progress, Some(Progress { done, planned }));
         let report = Report {
             started: at(10),
             ended: at(20),
@@ -406,7 +431,7 @@ mod tests {
         board.observe(&Event::Ended(Err("the disk is full".into())));
 
         let status = board.sync();
-        assert_eq!(status.running_since, None);
+        assert_eq!((status.running_since, status.progress), (None, None));
         assert_eq!(status.last_complete, Some(at(20)));
         assert_eq!(status.next, Some(at(100)));
         assert_eq!(status.error.as_deref(), Some("the disk is full"));

@@ -444,6 +444,7 @@ pub(super) fn decide(
         let standing = facts.budgets.get(&rule.name)?.last()?.standing.clone();
         matches!(rule.check, Check::Budget { .. }).then(|| BudgetSeries {
             name: Arc::clone(&rule.name),
+            matcher: rule.matcher.clone(),
             standing,
             marks: published::marks(rule),
         })

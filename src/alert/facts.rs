@@ -282,7 +282,7 @@ impl AgentFacts {
 
 /// An agent as the subject of an alert: `acme/support`. A slash in the account's name is escaped: two
 /// agents never become one subject.
-pub(super) fn subject(agent: &Agent) -> Arc<str> {
+pub(crate) fn subject(agent: &Agent) -> Arc<str> {
     format!("{}/{}", escaped(&agent.account), agent.name).into()
 }
 

@@ -32,6 +32,7 @@ mod tests;
 pub(crate) mod words;
 
 pub use engine::{Engine, Outlets, Signals};
+pub(crate) use facts::subject;
 pub use facts::{Access, AgentFacts, Background, Facts, Known, PeriodFacts, SubjectDay};
 pub use finding::{Condition, DayFigure, DayVerdict, Finding, Observation, Whose};
 pub use judge::judge;

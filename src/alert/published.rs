@@ -32,6 +32,7 @@ pub(super) fn marked(mut budgets: Vec<BudgetSeries>, memory: &Memory) -> Vec<Bud
         .collect();
     for BudgetSeries {
         name,
+        matcher: _,
         standing,
         marks,
     } in &mut budgets

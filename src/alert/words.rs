@@ -52,7 +52,7 @@ pub(crate) fn percent(ratio: f64) -> String {
 }
 
 /// A threshold in percent, as it was configured.
-pub(super) fn exact_percent(ratio: f64) -> String {
+pub(crate) fn exact_percent(ratio: f64) -> String {
     format!("{}%", number(ratio * 100.0))
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::budget::Standing;
 use crate::day::Day;
 use crate::ledger::AlertState;
+use crate::roster::Matcher;
 
 use super::body::Body;
 use super::deflate::Deflater;
@@ -16,6 +17,8 @@ use super::text::{write_label, write_value};
 pub struct BudgetSeries {
     /// Its name.
     pub name: Arc<str>,
+    /// The agents that it counts.
+    pub matcher: Matcher,
     /// How it stands in its current period.
     pub standing: Standing,
     /// Its thresholds.

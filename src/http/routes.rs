@@ -38,8 +38,9 @@ enum Handler {
 
 /// The paths and who answers them. A segment in braces stands for one of any text, which the handler is
 /// handed in order and decoded.
-const ROUTES: [(&str, Handler); 16] = [
+const ROUTES: [(&str, Handler); 17] = [
     ("/", Handler::Page(Sight::Overview)),
+    ("/accounts/{account}", Handler::Page(Sight::Account)),
     ("/agents/{account}/{agent}", Handler::Page(Sight::Agent)),
     ("/alerts", Handler::Page(Sight::Alerts)),
     ("/favicon.svg", Handler::Page(Sight::Icon)),

@@ -44,6 +44,7 @@ fn three_budgets() -> Vec<BudgetSeries> {
         ..unknown.clone()
     };
     let named = |(name, standing): (&str, Standing)| BudgetSeries {
+        matcher: Default::default(),
         name: name.into(),
         standing,
         marks: Vec::new(),
@@ -155,6 +156,7 @@ proptest! {
         let budget = |(number, (name, values)): (usize, &(String, [Option<f64>; 5]))| {
             let [limit, used, expected_credits, low, high] = *values;
             BudgetSeries {
+                matcher: Default::default(),
                 name: numbered(number, name),
                 standing: Standing {
                     limit_credits: limit.unwrap_or(0.0),

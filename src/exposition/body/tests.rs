@@ -101,6 +101,7 @@ pub(in crate::exposition) fn three_agents() -> Vec<AgentSeries> {
         revised_up: 3.0,
         revised_down: 1.0,
         last_success_seconds: Some(1_795_392_600.25),
+        ..Figures::default()
     };
     let gaps = Figures {
         up: Some(0.0),
@@ -255,6 +256,7 @@ prop_compose! {
             revised_up,
             revised_down,
             last_success_seconds,
+            ..Figures::default()
         }
     }
 }

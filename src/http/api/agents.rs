@@ -77,6 +77,7 @@ impl<'a> AgentBody<'a> {
             revised_up,
             revised_down,
             last_success_seconds,
+            at_least: _,
         } = *figures;
         Self {
             account,

@@ -84,6 +84,7 @@ impl<'a> BudgetBody<'a> {
     fn new(series: &'a BudgetSeries) -> Self {
         let BudgetSeries {
             name,
+            matcher: _,
             standing,
             marks,
         } = series;

@@ -117,6 +117,7 @@ impl<'a> SyncBody<'a> {
     fn new(status: &'a SyncStatus) -> Self {
         let SyncStatus {
             running_since,
+            progress: _,
             last,
             last_complete,
             error,

@@ -7,13 +7,14 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use hyper::StatusCode;
 
+use super::budgets::BudgetView;
 use super::chart::{Calendar, Days, bars, calendar};
-use super::figure::{Shown, counted, short_span};
+use super::figure::{Shown, Tile, counted, lacking, short_span};
 use super::list::Health;
 use super::row::shown;
 use super::time::Moment;
-use super::{Frame, Page, State};
-use crate::alert::words;
+use super::{Frame, Page, State, csv, refresh};
+use crate::alert::{subject, words};
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::ledger::{AgentHistory, LedgerError, Member, Revision};
 use crate::roster::{self, Agent};
@@ -23,6 +24,10 @@ use crate::series::{self, Figures};
 const BAR_DAYS: i32 = 90;
 /// The most revisions and the most lines of the fetch log that are listed.
 const LISTED: usize = 60;
+/// The most budgets that are listed.
+const BUDGETS: usize = 24;
+/// How many days the bars show on a phone.
+const PHONE_DAYS: i32 = 30;
 
 #[derive(Debug, Template)]
 #[template(path = "agent.html")]
@@ -33,6 +38,12 @@ struct AgentPage {
     account_link: String,
     id: String,
     labels: Vec<(String, String)>,
+    /// The budgets that count it.
+    budgets: Vec<BudgetView>,
+    /// The rules that fire about it alone.
+    firing: Vec<String>,
+    /// The download of its days.
+    csv: String,
     /// None if the ledger cannot be read, or is still loading: then why.
     known: Result<Known, String>,
 }
@@ -41,8 +52,10 @@ struct AgentPage {
 struct Known {
     state: &'static str,
     reason: String,
-    tiles: Vec<(String, Shown, String)>,
+    tiles: Vec<Tile>,
     bars: String,
+    /// The last of them, as many as a phone is wide.
+    few_bars: String,
     /// The days of the bars, the newest first: the day, the figure, and what else is to be said.
     table: Vec<(String, Shown, String)>,
     calendar: Calendar,
@@ -115,6 +128,9 @@ pub(super) async fn agent(state: &State, path: &str, account: &str, name: &str) 
             .iter()
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect(),
+        budgets: budgets(state, &member.agent, now),
+        firing: firing(state, &member.agent),
+        csv: csv(Some((account, Some(id))), TRACKING_START, today, "day"),
         known,
     };
     Some(Page::of(StatusCode::OK, &page))
@@ -129,9 +145,30 @@ fn loading(state: &State, path: &str, account: &str, name: &str) -> Page {
         account_link: String::new(),
         id: String::new(),
         labels: Vec::new(),
+        budgets: Vec::new(),
+        firing: Vec::new(),
+        csv: String::new(),
         known: Err("The figures are being computed. Look again in a moment.".to_owned()),
     };
-    Page::of(StatusCode::OK, &page)
+    Page::of(StatusCode::OK, &page).refreshing(Some(refresh::SOON))
+}
+
+/// The budgets that count `agent`.
+fn budgets(state: &State, agent: &Agent, now: DateTime<Utc>) -> Vec<BudgetView> {
+    let alerting = state.board.alerting();
+    let budgets = alerting.iter().flat_map(|alerting| &alerting.budgets);
+    let counting = budgets.filter(|budget| budget.matcher.matches(agent));
+    let views = counting.map(|budget| BudgetView::of(budget, now));
+    views.take(BUDGETS).collect()
+}
+
+/// The rules that fire about `agent` alone.
+fn firing(state: &State, agent: &Agent) -> Vec<String> {
+    let subject = subject(agent);
+    let alerting = state.board.alerting();
+    let alerts = alerting.iter().flat_map(|alerting| &alerting.alerts);
+    let own = alerts.filter(|alert| alert.firing && alert.subject == subject);
+    own.map(|alert| alert.rule.to_string()).collect()
 }
 
 fn unreadable(error: &LedgerError) -> String {
@@ -168,6 +205,10 @@ impl Known {
             },
             tiles: tiles(history, &figures, &all, today),
             bars: bars(&shown_days, "bars"),
+            few_bars: bars(
+                &Days::of(today.plus(-PHONE_DAYS), yesterday, start, &usage),
+                "few",
+            ),
             table: table(&shown_days, &history.revisions),
             calendar: calendar(&all),
             revisions,
@@ -190,32 +231,29 @@ fn calendar_start(history_start: Day, usage: &[Usage]) -> Day {
     known.min(history_start).max(TRACKING_START).month_start()
 }
 
-fn tiles(
-    history: &AgentHistory,
-    figures: &Figures,
-    days: &Days,
-    today: Day,
-) -> Vec<(String, Shown, String)> {
+fn tiles(history: &AgentHistory, figures: &Figures, days: &Days, today: Day) -> Vec<Tile> {
     let [yesterday, week, days_30, month, forecast] = shown(figures, Some(days), today);
     let previous = today.month_start().previous();
     let name = |day: Day| day.date().format("%B").to_string();
-    let previous_month = Shown::credits(figures.previous_month_credits, || {
-        format!("a day of {} is not known", name(previous))
-    });
-    let used = history
-        .totals
-        .frontier
-        .map(|_| history.totals.frontier_credits);
-    let through = match history.totals.frontier {
-        Some(day) => format!("through {}", words::date(day.min(today.previous()), today)),
-        None => "the first day is not known".to_owned(),
-    };
+    let previous_month = Shown::of(
+        figures.previous_month_credits,
+        figures.at_least.previous_month_credits,
+        || {
+            let missing = days.missing();
+            let missing = missing.filter(|day| day.month_start() == previous.month_start());
+            lacking(&missing.collect::<Vec<_>>(), today)
+        },
+    );
     let start = words::date(history.policy.history_start, today);
     let span = |days: i32| short_span(today.plus(-days), today.previous(), today);
     // Where there is no pointer, nobody sees a title.
-    let tile = |label: &str, shown: Shown, note: String| match shown.title.as_str() {
-        "" => (label.to_owned(), shown, note),
-        title => (label.to_owned(), shown.clone(), title.to_owned()),
+    let tile = |label: &str, shown: Shown, note: String| {
+        let note = if shown.title.is_empty() {
+            note
+        } else {
+            shown.title.clone()
+        };
+        Tile::credits(label, shown, note)
     };
     vec![
         tile("Yesterday", yesterday, words::date(today.previous(), today)),
@@ -226,18 +264,30 @@ fn tiles(
         tile("Last month", previous_month, name(previous)),
         tile(
             &format!("Since {start}"),
-            Shown::credits(used, || "the first day is not known".to_owned()),
-            through,
+            since_start(history, figures, today),
+            format!("through {}", words::date(today.previous(), today)),
         ),
-        tile(
-            "Missing days",
-            Shown {
-                text: words::number(figures.missing_days),
-                title: String::new(),
-            },
-            format!("from {start} on"),
-        ),
+        Tile {
+            label: "Missing days".to_owned(),
+            shown: Shown::plain(words::number(figures.missing_days)),
+            unit: "",
+            note: format!("since {start}"),
+        },
     ]
+}
+
+/// What all known days from the history start on come to.
+fn since_start(history: &AgentHistory, figures: &Figures, today: Day) -> Shown {
+    let days = history.days.iter().map(|day| day.usage);
+    let counts = |usage: &Usage| (history.policy.history_start..today).contains(&usage.day);
+    let known = days.filter(counts).map(|usage| usage.credits);
+    let known = known.reduce(|sum, credits| sum + credits);
+    let whole = known.filter(|_| figures.missing_days == 0.0);
+    Shown::of(whole, known, || {
+        let missing = words::number(figures.missing_days);
+        let are = if missing == "1" { "day is" } else { "days are" };
+        format!("{missing} {are} not known")
+    })
 }
 
 /// The days of the bars, the newest first.

@@ -7,7 +7,8 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use hyper::StatusCode;
 
-use super::figure::counted;
+use super::figure::{counted, shortened};
+use super::refresh;
 use super::time::Moment;
 use super::{AlertView, Frame, Page, State};
 use crate::ledger::{
@@ -79,7 +80,8 @@ struct FromLedger {
 }
 
 /// The page of the alerts, at `path`.
-pub(super) async fn alerts(state: &State, path: &str) -> Page {
+pub(super) async fn alerts(state: &State, path: &str, query: &str) -> Page {
+    let refresh = refresh::unless_asked(query, refresh::LATER);
     let known = match state.board.ledger() {
         None => Err("The ledger is loading. Look again in a moment.".to_owned()),
         Some(ledger) => match read(&ledger).await {
@@ -89,11 +91,10 @@ pub(super) async fn alerts(state: &State, path: &str) -> Page {
             )),
         },
     };
-    let page = AlertsPage {
-        frame: Frame::new(state, path, "alerts", "Alerts"),
-        known,
-    };
-    Page::of(StatusCode::OK, &page)
+    let mut frame = Frame::new(state, path, "alerts", "Alerts");
+    frame.refresh = refresh;
+    let page = AlertsPage { frame, known };
+    Page::of(StatusCode::OK, &page).refreshing(refresh)
 }
 
 async fn read(ledger: &View) -> Result<FromLedger, LedgerError> {
@@ -151,14 +152,14 @@ impl Known {
                 more,
             }
         };
-        let mut groups = vec![group("firing", "Firing", "Nothing fires.", firing)];
+        let mut groups = vec![group("firing", "Firing", "No alert is firing.", firing)];
         if !pending.0.is_empty() {
             groups.push(group("pending", "About to fire", "", pending));
         }
         groups.push(group(
             "over",
-            "Over",
-            "Nothing has been over lately.",
+            "Resolved",
+            "No alert was resolved lately.",
             resolved,
         ));
         let backlogs = read.backlogs.iter().map(|backlog| BacklogRow {
@@ -191,16 +192,6 @@ impl Known {
     }
 }
 
-/// An answer, cut where nobody reads on.
-fn shortened(answer: &str) -> String {
-    let mut letters = answer.chars();
-    let shown: String = letters.by_ref().take(ANSWER).collect();
-    match letters.next() {
-        Some(_) => shown + "…",
-        None => shown,
-    }
-}
-
 impl DeliveryRow {
     fn of(record: &DeliveryRecord, now: DateTime<Utc>) -> Self {
         let alerts = record.delivery.alerts.iter();
@@ -223,7 +214,7 @@ impl DeliveryRow {
             attempts: record.attempts,
             at: Moment::of(record.at, now),
             at_word,
-            result: shortened(record.result.as_deref().unwrap_or_default()),
+            result: shortened(record.result.as_deref().unwrap_or_default(), ANSWER),
         }
     }
 }

@@ -1,19 +1,25 @@
 //! Pure: budgets as pages show them.
 
 use chrono::{DateTime, Utc};
+use percent_encoding::utf8_percent_encode;
 
+use super::SEGMENT;
 use super::chart::meter;
+use super::figure::{amount, amount_at_least};
 use crate::alert::words;
 use crate::budget::{Period, Standing};
 use crate::day::Day;
-use crate::exposition::BudgetSeries;
+use crate::exposition::{BudgetSeries, Mark};
+use crate::ledger::AlertState;
 
 /// A budget as it is shown.
 #[derive(Debug)]
 pub(super) struct BudgetView {
     pub(super) name: String,
-    /// How it stands, in two words, and how bad that is.
-    pub(super) state: &'static str,
+    /// Its anchor on the first page.
+    pub(super) anchor: String,
+    /// How it stands, in a few words, and how bad that is.
+    pub(super) state: String,
     pub(super) class: &'static str,
     /// `4,012 of 5,000 credits, 80%`.
     pub(super) used: String,
@@ -30,24 +36,65 @@ impl BudgetView {
         let limit = standing.limit_credits;
         let used = standing.used_credits;
         let expected = standing.forecast.map(|forecast| forecast.expected_credits);
-        let is_over = used.is_some_and(|used| used >= limit);
-        let (state, class) = if is_over {
-            ("used up", "bad")
-        } else if expected.is_some_and(|expected| expected >= limit) {
-            ("will be exceeded", "warn")
-        } else if used.is_none() {
-            ("not known", "warn")
-        } else {
-            ("within budget", "good")
-        };
+        let (state, class) = state_of(budget);
         Self {
             name: budget.name.to_string(),
+            anchor: anchor(&budget.name),
             state,
             class,
             used: used_of(standing),
             meter: meter(used.unwrap_or(0.0), expected, limit),
             notes: notes(standing, now, today),
         }
+    }
+}
+
+/// The anchor of a budget on the first page.
+pub(super) fn anchor(name: &str) -> String {
+    format!("budget-{}", utf8_percent_encode(name, SEGMENT))
+}
+
+/// How a budget stands, and how bad that is: the threshold that it is past and where it is heading.
+fn state_of(budget: &BudgetSeries) -> (String, &'static str) {
+    let standing = &budget.standing;
+    let (limit, used) = (standing.limit_credits, standing.used_credits);
+    if used.is_some_and(|used| used >= limit) {
+        return ("used up".to_owned(), "bad");
+    }
+    let expected = standing.forecast.map(|forecast| forecast.expected_credits);
+    let expected_ratio = expected.map(|expected| expected / limit);
+    let reached = |measure: &str, ratio: Option<f64>| -> Vec<&Mark> {
+        let marks = budget.marks.iter().filter(|mark| mark.measure == measure);
+        // An alert fires until use is clearly below its threshold, also on this page.
+        let is_reached = |mark: &&Mark| {
+            mark.state == Some(AlertState::Firing) || ratio.is_some_and(|ratio| ratio >= mark.ratio)
+        };
+        marks.filter(is_reached).collect()
+    };
+    let used_marks = reached("used", standing.used_ratio());
+    let forecast_marks = reached("forecast", expected_ratio);
+    let mut states = Vec::new();
+    if let Some(ratio) = used_marks.iter().map(|mark| mark.ratio).reduce(f64::max) {
+        states.push(format!("past {}", words::exact_percent(ratio)));
+    }
+    let heads_to = forecast_marks
+        .iter()
+        .map(|mark| mark.ratio)
+        .reduce(f64::max);
+    if expected.is_some_and(|expected| expected >= limit) {
+        states.push("will be exceeded".to_owned());
+    } else if let Some(ratio) = heads_to {
+        states.push(format!("heading past {}", words::exact_percent(ratio)));
+    }
+    let mut marks = used_marks.iter().chain(&forecast_marks);
+    let class = match marks.any(|mark| mark.severity == "critical") {
+        true => "bad",
+        false => "warn",
+    };
+    match (states.is_empty(), used) {
+        (false, _) => (states.join(", "), class),
+        (true, None) => ("not known".to_owned(), "warn"),
+        (true, Some(_)) => ("within budget".to_owned(), "good"),
     }
 }
 
@@ -64,7 +111,7 @@ fn used_of(standing: &Standing) -> String {
     };
     let percent = standing.used_ratio().map(words::percent);
     let percent = percent.map_or_else(String::new, |percent| format!(", {percent}"));
-    format!("{bound}{} of {limit}{percent}", words::number(used))
+    format!("{bound}{} of {limit}{percent}", amount_at_least(used))
 }
 
 fn notes(standing: &Standing, now: DateTime<Utc>, today: Day) -> Vec<String> {
@@ -77,10 +124,10 @@ fn notes(standing: &Standing, now: DateTime<Utc>, today: Day) -> Vec<String> {
         && end.is_some_and(|end| end > today)
     {
         notes.push(format!(
-            "{} expected in the end, between {} and {}",
-            words::number(forecast.expected_credits),
-            words::number(forecast.low_credits),
-            words::number(forecast.high_credits),
+            "{} expected by its end, between {} and {}",
+            amount(forecast.expected_credits),
+            amount(forecast.low_credits),
+            amount(forecast.high_credits),
         ));
     }
     if let Some(at) = standing.exhausted_at {
@@ -134,10 +181,23 @@ mod tests {
     }
 
     fn view(standing: Standing) -> BudgetView {
+        marked(standing, &[])
+    }
+
+    /// The view of a budget with thresholds: what they measure, their shares and severities.
+    fn marked(standing: Standing, marks: &[(&'static str, f64, &'static str)]) -> BudgetView {
+        let mark = |&(measure, ratio, severity): &(&'static str, f64, &'static str)| Mark {
+            measure,
+            ratio,
+            severity,
+            threshold: String::new(),
+            state: None,
+        };
         let budget = BudgetSeries {
             name: "team".into(),
+            matcher: Default::default(),
             standing,
-            marks: Vec::new(),
+            marks: marks.iter().map(mark).collect(),
         };
         BudgetView::of(&budget, "2026-11-26T12:00:00Z".parse().unwrap())
     }
@@ -145,13 +205,13 @@ mod tests {
     #[test]
     fn a_budget_says_what_is_used_and_where_that_leads() {
         let view = view(standing(Some(804.25), 1_100.0, 0));
-        assert_eq!((view.state, view.class), ("will be exceeded", "warn"));
-        assert_eq!(view.used, "804.2 of 1,000 credits, 80%");
+        assert_eq!((&*view.state, view.class), ("will be exceeded", "warn"));
+        assert_eq!(view.used, "804 of 1,000 credits, 80%");
         assert_eq!(
             view.notes,
             [
                 "From 1 Nov through 30 Nov",
-                "1,100 expected in the end, between 1,050 and 1,150",
+                "1,100 expected by its end, between 1,050 and 1,150",
                 "Expected to be used up on 28 Nov",
             ]
         );
@@ -165,11 +225,30 @@ mod tests {
             some.notes.last().unwrap(),
             "One day of its agents is not known"
         );
-        assert_eq!((some.state, some.class), ("within budget", "good"));
+        assert_eq!((&*some.state, some.class), ("within budget", "good"));
         let none = view(standing(None, 900.0, 25));
         assert_eq!(
-            (&*none.used, none.state),
+            (&*none.used, &*none.state),
             ("– of 1,000 credits", "not known")
+        );
+    }
+
+    #[test]
+    fn a_budget_past_a_threshold_says_which_and_is_red_if_that_is_critical() {
+        let (half, most) = (("used", 0.5, "warning"), ("used", 0.8, "critical"));
+        let forecast = ("forecast", 0.9, "warning");
+        let state = |used, expected| {
+            let view = marked(standing(Some(used), expected, 0), &[half, most, forecast]);
+            (view.state, view.class)
+        };
+        let both = |state: &str, class| (state.to_owned(), class);
+        assert_eq!(state(499.0, 700.0), both("within budget", "good"));
+        assert_eq!(state(500.0, 700.0), both("past 50%", "warn"));
+        assert_eq!(state(800.0, 850.0), both("past 80%", "bad"));
+        assert_eq!(state(100.0, 950.0), both("heading past 90%", "warn"));
+        assert_eq!(
+            state(600.0, 1_100.0),
+            both("past 50%, will be exceeded", "warn")
         );
     }
 
@@ -178,7 +257,7 @@ mod tests {
         let mut over = standing(Some(1_000.0), 1_300.0, 0);
         over.exhausted_at = Some("2026-11-24T06:00:00Z".parse().unwrap());
         let view = view(over);
-        assert_eq!((view.state, view.class), ("used up", "bad"));
+        assert_eq!((&*view.state, view.class), ("used up", "bad"));
         assert_eq!(view.notes[2], "Used up on 24 Nov");
     }
 }

@@ -1,4 +1,4 @@
-//! Pure: figures as pages show them. One that is not known is a dash, with what is lacking as its title.
+//! Pure: figures as pages show them. With missing days a figure is a lower bound, and a dash if no day is known.
 
 use crate::alert::words;
 use crate::day::Day;
@@ -11,50 +11,141 @@ const MOST_LISTED: usize = 6;
 /// A figure as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shown {
-    /// The figure, or a dash.
+    /// The figure, `≥` and a lower bound of it, or a dash.
     pub(super) text: String,
-    /// What else is to be said of it; empty where it says all.
+    /// What is missing of it; empty if nothing is.
     pub(super) title: String,
+    /// The figure with its decimals, where `text` is rounded; else empty.
+    pub(super) exact: String,
+}
+
+/// A figure with a name and a note.
+#[derive(Debug)]
+pub(super) struct Tile {
+    pub(super) label: String,
+    pub(super) shown: Shown,
+    /// `credits`, or nothing where the label says it.
+    pub(super) unit: &'static str,
+    pub(super) note: String,
 }
 
 /// The sum of a figure over agents.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Sum {
+    /// Of all known days.
     credits: f64,
+    /// Agents of which every day is known.
+    whole: usize,
+    /// Agents of which any day is known.
     known: usize,
     agents: usize,
+}
+
+/// Credits without decimals from 100 on, where they say nothing.
+pub(super) fn amount(credits: f64) -> String {
+    match credits.abs() < 100.0 {
+        true => words::number(credits),
+        false => words::number(credits.round()),
+    }
+}
+
+/// The same, rounded down.
+pub(super) fn amount_at_least(credits: f64) -> String {
+    match credits.abs() < 100.0 {
+        // What a product of floats lost in its last bits costs no hundredth.
+        true => words::number((credits * 100.0 + 1e-6).floor() / 100.0),
+        false => words::number(credits.floor()),
+    }
 }
 
 impl Shown {
     /// Credits, or why there are none.
     pub(super) fn credits(credits: Option<f64>, why_not: impl FnOnce() -> String) -> Self {
-        match credits {
-            Some(credits) => Self {
-                text: words::number(credits),
-                title: String::new(),
+        Self::of(credits, None, why_not)
+    }
+
+    /// Credits, or else the lower bound `at_least` with what is missing, or else a dash with that.
+    pub(super) fn of(
+        credits: Option<f64>,
+        at_least: Option<f64>,
+        missing: impl FnOnce() -> String,
+    ) -> Self {
+        let (text, figure) = match (credits, at_least) {
+            (Some(credits), _) => (amount(credits), credits),
+            (None, Some(bound)) => (format!("≥ {}", amount_at_least(bound)), bound),
+            (None, None) => return Self::unknown(missing()),
+        };
+        let exact = words::grouped(
+            format!("{figure:.2}")
+                .trim_end_matches('0')
+                .trim_end_matches('.'),
+        );
+        let is_rounded = exact != text.trim_start_matches("≥ ");
+        Self {
+            text,
+            title: if credits.is_some() {
+                String::new()
+            } else {
+                missing()
             },
-            None => Self {
-                text: UNKNOWN.to_owned(),
-                title: why_not(),
-            },
+            exact: if is_rounded { exact } else { String::new() },
+        }
+    }
+
+    /// A dash, and why.
+    pub(super) fn unknown(title: String) -> Self {
+        Self {
+            text: UNKNOWN.to_owned(),
+            title,
+            exact: String::new(),
+        }
+    }
+
+    /// A text that says all.
+    pub(super) fn plain(text: String) -> Self {
+        Self {
+            text,
+            title: String::new(),
+            exact: String::new(),
+        }
+    }
+}
+
+impl Tile {
+    /// A tile of credits.
+    pub(super) fn credits(label: impl Into<String>, shown: Shown, note: String) -> Self {
+        let unit = match shown.text.as_str() {
+            UNKNOWN => "",
+            "1" => "credit",
+            _ => "credits",
+        };
+        Self {
+            label: label.into(),
+            shown,
+            unit,
+            note,
         }
     }
 }
 
 impl Sum {
-    /// Adds an agent's figure.
-    pub(super) fn add(&mut self, credits: Option<f64>) {
+    /// Adds an agent's figure, or a lower bound of it.
+    pub(super) fn add(&mut self, credits: Option<f64>, at_least: Option<f64>) {
         self.agents += 1;
-        if let Some(credits) = credits {
+        self.whole += usize::from(credits.is_some());
+        if let Some(credits) = credits.or(at_least) {
             self.known += 1;
             self.credits += credits;
         }
     }
 
-    /// Whom it is without, if it is without anybody.
+    /// How many agents have missing days, if any has.
     pub(super) fn lacking(&self) -> Option<String> {
-        let lacking = self.agents - self.known;
-        (lacking > 0).then(|| format!("without {lacking} of {}", agents(self.agents)))
+        let lacking = self.agents - self.whole;
+        (lacking > 0).then(|| {
+            let lacking = words::grouped(&lacking.to_string());
+            format!("{lacking} of {} incomplete", agents(self.agents))
+        })
     }
 
     /// The credits that are known.
@@ -64,22 +155,10 @@ impl Sum {
 
     /// The sum, a lower bound of it where the figure of some agents is not known, or nothing.
     pub(super) fn shown(&self) -> Shown {
-        if self.known == self.agents {
-            // Of no agents too: they use nothing.
-            return Shown::credits(Some(self.credits), String::new);
-        }
-        let lacking = self.agents - self.known;
-        let title = format!(
-            "not known of {lacking} of {}, because a day that it covers is missing",
-            agents(self.agents)
-        );
-        Shown {
-            text: match self.known {
-                0 => UNKNOWN.to_owned(),
-                _ => format!("≥ {}", words::number(self.credits)),
-            },
-            title,
-        }
+        // Of no agents too: they use nothing.
+        let whole = (self.whole == self.agents).then_some(self.credits);
+        let known = (self.known > 0).then_some(self.credits);
+        Shown::of(whole, known, || self.lacking().unwrap_or_default())
     }
 }
 
@@ -92,6 +171,16 @@ pub(super) fn agents(number: usize) -> String {
 pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
     let thing = if number == 1 { one } else { many };
     format!("{} {thing}", words::grouped(&number.to_string()))
+}
+
+/// A text, cut after `most` letters.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    let mut letters = text.chars();
+    let shown: String = letters.by_ref().take(most).collect();
+    match letters.next() {
+        Some(_) => shown + "…",
+        None => shown,
+    }
 }
 
 /// Days that are not known, as a title: `12 Nov and 3 Nov 2025 are not known`; the newest first.
@@ -138,13 +227,37 @@ mod tests {
     fn a_sum_of_which_a_part_is_not_known_is_a_lower_bound() {
         let sum = |figures: &[Option<f64>]| {
             let mut sum = Sum::default();
-            figures.iter().for_each(|figure| sum.add(*figure));
+            figures.iter().for_each(|figure| sum.add(*figure, None));
             sum.shown().text
         };
-        assert_eq!(sum(&[Some(1_200.0), Some(34.5)]), "1,234.5");
+        assert_eq!(sum(&[Some(1_200.0), Some(34.4)]), "1,234");
         assert_eq!(sum(&[Some(1_200.0), None]), "≥ 1,200");
         assert_eq!(sum(&[None, None]), "–");
         assert_eq!(sum(&[]), "0");
+        // The known days of an agent count, and the agent is incomplete.
+        let mut part = Sum::default();
+        part.add(Some(10.0), None);
+        part.add(None, Some(5.0));
+        let shown = part.shown();
+        assert_eq!(
+            (&*shown.text, &*shown.title),
+            ("≥ 15", "1 of 2 agents incomplete")
+        );
+    }
+
+    #[test]
+    fn decimals_are_shown_where_they_say_something_and_a_lower_bound_is_never_rounded_up() {
+        let shown = |credits, at_least| {
+            let shown = Shown::of(credits, at_least, || "missing".to_owned());
+            (shown.text, shown.exact)
+        };
+        let both = |text: &str, exact: &str| (text.to_owned(), exact.to_owned());
+        assert_eq!(shown(Some(1_234.56), None), both("1,235", "1,234.56"));
+        assert_eq!(shown(Some(34.56), None), both("34.56", ""));
+        assert_eq!(shown(Some(5_000.0), None), both("5,000", ""));
+        assert_eq!(shown(None, Some(1_234.9)), both("≥ 1,234", "1,234.9"));
+        assert_eq!(shown(None, Some(0.29)), both("≥ 0.29", ""));
+        assert_eq!(shown(None, None), both("–", ""));
     }
 
     #[test]

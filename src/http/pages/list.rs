@@ -119,15 +119,24 @@ impl Sort {
         !matches!(self, Self::Name)
     }
 
-    /// The figure that it goes by. All but the name has one, where it is known.
+    /// The figure that it goes by, or a lower bound of it. All but the name has one, where any day is known.
     fn figure(self, figures: &Figures) -> Option<f64> {
+        let known = &figures.at_least;
         match self {
             Self::Name => None,
             Self::Yesterday => figures.previous_day_credits,
-            Self::Week => figures.previous_7_days_credits,
-            Self::Days30 => figures.previous_30_days_credits,
-            Self::Month => figures.month_to_date_credits,
-            Self::Forecast => figures.forecast_month_credits,
+            Self::Week => figures
+                .previous_7_days_credits
+                .or(known.previous_7_days_credits),
+            Self::Days30 => figures
+                .previous_30_days_credits
+                .or(known.previous_30_days_credits),
+            Self::Month => figures
+                .month_to_date_credits
+                .or(known.month_to_date_credits),
+            Self::Forecast => figures
+                .forecast_month_credits
+                .or(known.month_to_date_credits),
             Self::Missing => Some(figures.missing_days),
             Self::State => Some(f64::from(Health::of(figures) as u8)),
         }
@@ -272,24 +281,47 @@ impl Query {
     }
 }
 
-/// Whether a name, the identifier or a label's value contains `search`, which is lower-case.
+/// Whether `agent` has every word of `search`, which is lower-case: in its name, identifier, account or a
+/// label's value. A word such as `team=cx` is a label, or `account`, `agent` or `id`, and its whole value.
 fn contains(agent: &Agent, search: &str) -> bool {
-    let found = |text: &str| text.to_lowercase().contains(search);
-    [&agent.name, &agent.id, &agent.account]
-        .into_iter()
-        .any(|text| found(text))
-        || agent.labels.values().any(|value| found(value))
+    let own = [
+        ("agent", &*agent.name),
+        ("id", &agent.id),
+        ("account", &agent.account),
+    ];
+    let labels = agent.labels.iter();
+    let labels = labels.map(|(name, value)| (name.as_str(), value.as_str()));
+    let all = || own.into_iter().chain(labels.clone());
+    search.split_whitespace().all(|word| {
+        let is_label = |(name, value): (&str, &str)| {
+            word.split_once('=').is_some_and(|(wanted, text)| {
+                name.to_lowercase() == wanted && value.to_lowercase() == text
+            })
+        };
+        all().any(|(_, value)| value.to_lowercase().contains(word)) || all().any(is_label)
+    })
 }
 
 impl Totals {
     fn add(&mut self, figures: &Figures) {
         self.agents += 1;
-        self.yesterday.add(figures.previous_day_credits);
-        self.week.add(figures.previous_7_days_credits);
-        self.days_30.add(figures.previous_30_days_credits);
-        self.month.add(figures.month_to_date_credits);
-        self.forecast.add(figures.forecast_month_credits);
-        self.previous_month.add(figures.previous_month_credits);
+        let known = &figures.at_least;
+        self.yesterday.add(figures.previous_day_credits, None);
+        self.week.add(
+            figures.previous_7_days_credits,
+            known.previous_7_days_credits,
+        );
+        self.days_30.add(
+            figures.previous_30_days_credits,
+            known.previous_30_days_credits,
+        );
+        self.month
+            .add(figures.month_to_date_credits, known.month_to_date_credits);
+        // What is used already will be used.
+        self.forecast
+            .add(figures.forecast_month_credits, known.month_to_date_credits);
+        self.previous_month
+            .add(figures.previous_month_credits, known.previous_month_credits);
         self.missing_days += figures.missing_days;
         self.incomplete += usize::from(figures.missing_days > 0.0);
         self.failing += usize::from(Health::of(figures) == Health::Failing);
@@ -407,6 +439,11 @@ mod tests {
         assert_eq!(listed("q=SUPP"), ["support"]);
         assert_eq!(listed("q=team+legal"), ["legal"]);
         assert_eq!(listed("q=id-shop"), ["shop"]);
+        assert_eq!(listed("q=shop+globex"), ["shop"]);
+        assert_eq!(listed("q=shop+acme"), [""; 0]);
+        assert_eq!(listed("q=account%3DACME&sort=name"), ["legal", "support"]);
+        assert_eq!(listed("q=agent%3Dsho"), [""; 0]);
+        assert_eq!(listed("q=agent%3Dshop+team"), ["shop"]);
         assert_eq!(listed("account=acme&sort=name"), ["legal", "support"]);
         assert_eq!(listed("state=incomplete&account=globex"), ["returns"]);
         assert_eq!(listed("state=failing"), [""; 0]);

@@ -1,6 +1,7 @@
 //! The pages that people see, rendered here from what is known at the moment: no script, no request but
 //! for the page itself, and no figure where a day that it covers is not known.
 
+mod account;
 mod agent;
 mod alerts;
 mod budgets;
@@ -10,6 +11,7 @@ mod list;
 mod listing;
 mod missing;
 mod overview;
+mod refresh;
 mod row;
 mod sync;
 mod time;
@@ -21,7 +23,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use hyper::StatusCode;
-use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, VARY};
+use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, REFRESH, VARY};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
@@ -32,6 +34,7 @@ use super::parts::on_blocking_thread;
 use super::request::Asked;
 use super::response::{self, Reply, set};
 use crate::alert::Notice;
+use crate::day::Day;
 use crate::ledger::{Alert, AlertState};
 use crate::roster::Agent;
 use crate::text::visible;
@@ -64,6 +67,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sight {
     Overview,
+    Account,
     Agent,
     Alerts,
     Icon,
@@ -74,6 +78,7 @@ impl Sight {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Overview => "page_overview",
+            Self::Account => "page_account",
             Self::Agent => "page_agent",
             Self::Alerts => "page_alerts",
             Self::Icon => "icon",
@@ -84,6 +89,7 @@ impl Sight {
     pub(super) const fn weight(self) -> Weight {
         match self {
             Self::Overview | Self::Agent | Self::Alerts => Weight::Page,
+            Self::Account => Weight::Long,
             Self::Icon => Weight::Light,
         }
     }
@@ -92,7 +98,7 @@ impl Sight {
     pub(super) const fn outcomes(self) -> &'static [StatusCode] {
         match self {
             Self::Overview | Self::Alerts | Self::Icon => &[StatusCode::OK],
-            Self::Agent => &[StatusCode::OK, StatusCode::NOT_FOUND],
+            Self::Account | Self::Agent => &[StatusCode::OK, StatusCode::NOT_FOUND],
         }
     }
 }
@@ -102,7 +108,15 @@ pub(super) async fn answer(sight: Sight, state: &State, asked: &Asked<'_>) -> Re
     let path = asked.path;
     match sight {
         Sight::Overview => overview::overview(state, path, asked.query).await.reply(),
-        Sight::Alerts => alerts::alerts(state, path).await.reply(),
+        Sight::Alerts => alerts::alerts(state, path, asked.query).await.reply(),
+        Sight::Account => {
+            let [name] = asked.parameters.as_slice() else {
+                return nothing(state, asked);
+            };
+            let page = account::account(state, path, name).await;
+            page.unwrap_or_else(|| missing::missing(state, path, None))
+                .reply()
+        }
         Sight::Agent => {
             let [account, name] = asked.parameters.as_slice() else {
                 return nothing(state, asked);
@@ -132,6 +146,8 @@ pub(super) fn nothing(state: &State, asked: &Asked<'_>) -> Reply {
 struct Page {
     status: StatusCode,
     html: String,
+    /// Seconds after which a browser loads it again.
+    refresh: Option<u32>,
 }
 
 /// What every page has around its content.
@@ -150,6 +166,8 @@ struct Frame {
     metrics: String,
     version: &'static str,
     style: &'static str,
+    /// Seconds after which the page is loaded again.
+    refresh: Option<u32>,
 }
 
 impl Frame {
@@ -166,7 +184,13 @@ impl Frame {
             metrics: metrics.to_owned(),
             version: env!("CARGO_PKG_VERSION"),
             style: STYLE,
+            refresh: None,
         }
+    }
+
+    /// How often the page is loaded again, in words.
+    fn refreshes(&self) -> Option<String> {
+        self.refresh.map(refresh::words)
     }
 }
 
@@ -176,7 +200,17 @@ impl Page {
         *reply.status_mut() = self.status;
         let policy = CONTENT_SECURITY.clone();
         reply.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+        if let Some(seconds) = self.refresh {
+            reply
+                .headers_mut()
+                .insert(REFRESH, HeaderValue::from(seconds));
+        }
         reply
+    }
+
+    /// The page, loaded again after so many seconds.
+    fn refreshing(self, refresh: Option<u32>) -> Self {
+        Self { refresh, ..self }
     }
 
     /// The page that `template` makes.
@@ -185,11 +219,13 @@ impl Page {
             Ok(html) => Self {
                 status,
                 html: visible(&html).into_owned(),
+                refresh: None,
             },
             // Writing to a text cannot fail, and neither do the templates.
             Err(error) => Self {
                 status: StatusCode::INTERNAL_SERVER_ERROR,
                 html: format!("<!DOCTYPE html><title>Error</title><p>{error}"),
+                refresh: None,
             },
         }
     }
@@ -203,6 +239,30 @@ fn root(path: &str) -> String {
     }
 }
 
+/// The download of usage in steps of `step` from `first` through yesterday, of all agents or of `whose` account
+/// and agent, seen from the first page.
+fn csv(whose: Option<(&str, Option<&str>)>, first: Day, today: Day, step: &str) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    if let Some((account, agent)) = whose {
+        query.append_pair("account", account);
+        if let Some(agent) = agent {
+            query.append_pair("agent", agent);
+        }
+    }
+    query.append_pair("start", &first.min(today.previous()).to_string());
+    query.append_pair("end", &today.previous().to_string());
+    query.append_pair("step", step);
+    format!("api/v1/usage.csv?{}", query.finish())
+}
+
+/// The page of an account, seen from the first one. A browser would take `..` for another folder.
+fn account_link(account: &str) -> String {
+    match account {
+        "." | ".." => String::new(),
+        _ => format!("accounts/{}", utf8_percent_encode(account, SEGMENT)),
+    }
+}
+
 /// The page of an agent, seen from the first one.
 fn agent_link(agent: &Agent) -> String {
     // Browsers take these for other folders, even percent-encoded. An identifier is never one of them.
@@ -210,8 +270,12 @@ fn agent_link(agent: &Agent) -> String {
         "." | ".." => &agent.id,
         _ => &agent.name,
     };
+    agent_path(&agent.account, name)
+}
+
+fn agent_path(account: &str, name: &str) -> String {
     let segment = |text| utf8_percent_encode(text, SEGMENT);
-    format!("agents/{}/{}", segment(&agent.account), segment(name))
+    format!("agents/{}/{}", segment(account), segment(name))
 }
 
 /// An alert as pages show it.
@@ -228,6 +292,8 @@ struct AlertView {
     rule: String,
     threshold: String,
     subject: String,
+    /// Where to look: the agent's page, or the budget; nothing if it is about several agents.
+    link: Option<(String, &'static str)>,
     since: Moment,
 }
 
@@ -275,6 +341,15 @@ fn represents(alert: &Alert, other: &Alert) -> bool {
     weight(alert) > weight(other)
 }
 
+/// Where to look because of an alert, seen from the first page.
+fn link_of(notice: &Notice) -> Option<(String, &'static str)> {
+    if notice.kind == "budget" {
+        return Some((format!("#{}", budgets::anchor(&notice.rule)), "Budget"));
+    }
+    let (account, agent) = (notice.labels.get("account")?, notice.labels.get("agent")?);
+    Some((agent_path(account, agent), "Agent"))
+}
+
 impl AlertView {
     fn of(alert: &Alert, is_told: bool, now: DateTime<Utc>) -> Self {
         // What is there was written by this program; should it be of a later one, the key says enough.
@@ -292,6 +367,7 @@ impl AlertView {
         };
         Self {
             state: alert.state.as_str(),
+            link: notice.as_ref().and_then(link_of),
             severity: notice.map_or("warning", |notice| notice.severity.as_str()),
             title,
             lines,

@@ -7,14 +7,15 @@ use chrono::{DateTime, Utc};
 use hyper::StatusCode;
 
 use super::budgets::BudgetView;
-use super::figure::{Shown, Sum, agents, short_span};
+use super::figure::{Shown, Sum, Tile, agents, short_span, shortened};
 use super::list::{List, Query, Totals};
 use super::listing::ListView;
+use super::refresh;
 use super::row::SPARK_DAYS;
 use super::sync::SyncView;
-use super::{AlertView, Frame, Page, State, on_blocking_thread};
+use super::{AlertView, Frame, Page, State, csv, on_blocking_thread};
 use crate::alert::words;
-use crate::day::{Day, Usage};
+use crate::day::{Day, TRACKING_START, Usage};
 use crate::ledger::{Alert, AlertState, DeliveryRecord, DisabledHook, LedgerError, View};
 use crate::status::{Facts, SyncStatus, Trouble};
 
@@ -25,6 +26,8 @@ const ALERTS: usize = 6;
 const THRESHOLDS: usize = 10;
 const BUDGETS: usize = 24;
 const ACCOUNTS: usize = 24;
+/// The most letters of the reason why an account has no agents.
+const REASON: usize = 300;
 /// How many deliveries are looked at for troubles.
 const DELIVERIES: usize = 100;
 
@@ -35,6 +38,8 @@ struct Overview {
     troubles: Vec<TroubleView>,
     more_troubles: usize,
     sync: SyncView,
+    /// Whether the form that filters can be shown: not on a page that is soon replaced.
+    has_filter: bool,
     /// None while the figures are computed.
     known: Option<Known>,
 }
@@ -70,15 +75,11 @@ struct Known {
     more_budgets: usize,
     accounts: Vec<AccountRow>,
     more_accounts: usize,
+    /// The download of the last days.
+    csv: String,
+    /// The months of the only account; none if there are several.
+    months: Option<String>,
     list: ListView,
-}
-
-/// A figure of all agents together.
-#[derive(Debug)]
-struct Tile {
-    label: String,
-    shown: Shown,
-    note: String,
 }
 
 #[derive(Debug)]
@@ -88,17 +89,21 @@ struct AccountRow {
     agents: String,
     figures: [Shown; 5],
     missing: String,
+    /// Why no agent of it is known; empty if some are.
+    reason: String,
 }
 
 /// The first page, at `path` and with `query`.
-pub(super) async fn overview(state: &State, path: &str, query: &str) -> Page {
+pub(super) async fn overview(state: &State, path: &str, asked: &str) -> Page {
     let now = state.clock.now();
-    let query = Query::parse(query);
+    let query = Query::parse(asked);
     let sync = state.board.sync();
-    let (board, asked) = (Arc::clone(&state.board), query.clone());
+    let is_filling = sync.running_since.is_some();
+    let (board, wanted) = (Arc::clone(&state.board), query.clone());
     // Among many agents that takes a while.
-    let gathered =
-        on_blocking_thread(move || board.agents(|agents| (agents.today, List::of(agents, &asked))));
+    let gathered = on_blocking_thread(move || {
+        board.agents(|agents| (agents.today, List::of(agents, &wanted)))
+    });
     let gathered = gathered.await;
     let mut troubles = Vec::new();
     let known = match (state.board.ledger(), gathered) {
@@ -118,14 +123,23 @@ pub(super) async fn overview(state: &State, path: &str, query: &str) -> Page {
     };
     let more_troubles = troubles.len().saturating_sub(TROUBLES);
     troubles.truncate(TROUBLES);
+    let refresh = match is_filling || known.is_none() {
+        true => refresh::SOON,
+        false => refresh::LATER,
+    };
+    let refresh = refresh::unless_asked(asked, refresh);
+    let mut frame = Frame::new(state, path, "agents", "Usage");
+    frame.refresh = refresh;
     let page = Overview {
-        frame: Frame::new(state, path, "agents", "Usage"),
+        frame,
+        has_filter: refresh != Some(refresh::SOON),
         troubles: troubles.into_iter().map(TroubleView::of).collect(),
         more_troubles,
         sync: SyncView::of(&sync, now),
         known,
     };
-    on_blocking_thread(move || Page::of(StatusCode::OK, &page)).await
+    let page = on_blocking_thread(move || Page::of(StatusCode::OK, &page)).await;
+    page.refreshing(refresh)
 }
 
 /// What the page shows that only the ledger knows.
@@ -217,7 +231,16 @@ fn known(
             .map(|budget| BudgetView::of(budget, now))
             .collect(),
         more_budgets: budgets.len().saturating_sub(BUDGETS),
-        accounts: accounts(&list),
+        accounts: accounts(state, &list),
+        months: match list.accounts.len() {
+            1 => list
+                .accounts
+                .keys()
+                .next()
+                .map(|name| super::account_link(name)),
+            _ => None,
+        },
+        csv: csv(None, today.plus(-30).max(TRACKING_START), today, "day"),
         more_accounts: list.accounts.len().saturating_sub(ACCOUNTS),
         list: ListView::of(
             &list,
@@ -261,13 +284,12 @@ fn tiles(total: &Totals, today: Day) -> Vec<Tile> {
     let span = |days: i32| short_span(today.plus(-days), yesterday, today);
     let previous = total.previous_month.shown().text;
     // Where there is no pointer, nobody sees a title.
-    let tile = |label: &str, sum: Sum, note: String| Tile {
-        label: label.to_owned(),
-        shown: sum.shown(),
-        note: match sum.lacking() {
+    let tile = |label: &str, sum: Sum, note: String| {
+        let note = match sum.lacking() {
             Some(lacking) => format!("{note}, {lacking}"),
             None => note,
-        },
+        };
+        Tile::credits(label, sum.shown(), note)
     };
     vec![
         tile("Yesterday", total.yesterday, words::date(yesterday, today)),
@@ -294,34 +316,58 @@ fn long(day: Day) -> String {
     day.date().format("%A, %-d %B %Y").to_string()
 }
 
-/// The accounts, if there are several, those who used most first.
-fn accounts(list: &List) -> Vec<AccountRow> {
-    if list.accounts.len() < 2 {
+/// The accounts, if there are several or one has no agents: first those without, then those who used most.
+fn accounts(state: &State, list: &List) -> Vec<AccountRow> {
+    let empty = accounts_without_agents(state, list);
+    if list.accounts.len() < 2 && empty.is_empty() {
         return Vec::new();
     }
     let mut accounts: Vec<(&Arc<str>, &Totals)> = list.accounts.iter().collect();
     accounts
         .sort_by(|(_, one), (_, other)| other.days_30.credits().total_cmp(&one.days_30.credits()));
-    let row = |(name, totals): (&Arc<str>, &Totals)| {
-        let query = Query {
-            account: name.to_string(),
-            ..Query::default()
+    let row = |(name, totals): (&Arc<str>, &Totals)| AccountRow {
+        name: name.to_string(),
+        link: super::account_link(name),
+        agents: words::grouped(&totals.agents.to_string()),
+        figures: [
+            totals.yesterday.shown(),
+            totals.week.shown(),
+            totals.days_30.shown(),
+            totals.month.shown(),
+            totals.forecast.shown(),
+        ],
+        missing: words::number(totals.missing_days),
+        reason: String::new(),
+    };
+    let rows = empty.into_iter().chain(accounts.into_iter().map(row));
+    rows.take(ACCOUNTS).collect()
+}
+
+/// The accounts of the config of which no agent is known, with the reason: a list that failed is not absent.
+fn accounts_without_agents(state: &State, list: &List) -> Vec<AccountRow> {
+    let sync = state.board.sync();
+    let configured = state.board.accounts();
+    let empty = configured
+        .iter()
+        .filter(|account| !list.accounts.contains_key(&account.name));
+    let row = |name: &Arc<str>| {
+        let problems = sync.last.iter().flat_map(|last| &last.problems);
+        let problem = problems.clone().find(|problem| problem.account == *name);
+        let reason = match (problem, &sync.last) {
+            (Some(problem), _) => shortened(&problem.error, REASON),
+            (None, None) => "its agents are not listed yet".to_owned(),
+            (None, Some(_)) => "no agent is listed".to_owned(),
         };
         AccountRow {
             name: name.to_string(),
-            link: format!("?{}", query.address()),
-            agents: words::grouped(&totals.agents.to_string()),
-            figures: [
-                totals.yesterday.shown(),
-                totals.week.shown(),
-                totals.days_30.shown(),
-                totals.month.shown(),
-                totals.forecast.shown(),
-            ],
-            missing: words::number(totals.missing_days),
+            link: String::new(),
+            agents: "0".to_owned(),
+            figures: std::array::from_fn(|_| Shown::unknown(String::new())),
+            missing: "–".to_owned(),
+            reason,
         }
     };
-    accounts.into_iter().take(ACCOUNTS).map(row).collect()
+    empty.map(|account| row(&account.name)).collect()
 }
 
 /// A text in parts. A backtick that has no other is one.

@@ -1,14 +1,17 @@
 //! Pure: an agent as a row of the list.
 
 use super::chart::{Days, sparkline};
-use super::figure::{Shown, counted, lacking};
+use super::figure::{Shown, counted, lacking, shortened};
 use super::list::Health;
+use crate::alert::words;
 use crate::day::{Day, Usage};
 use crate::ledger::Member;
 use crate::series::Figures;
 
 /// How many days a row's chart shows.
 pub(super) const SPARK_DAYS: i32 = 60;
+/// The most letters of a reason.
+const REASON: usize = 200;
 
 /// An agent as a row of the list.
 #[derive(Debug)]
@@ -22,7 +25,7 @@ pub(super) struct Row {
     pub(super) spark: Option<String>,
     pub(super) missing: Shown,
     pub(super) state: &'static str,
-    /// What the state is about; empty where it says all.
+    /// Why the last fetch failed; empty if it did not.
     pub(super) reason: String,
 }
 
@@ -46,11 +49,9 @@ impl Row {
         });
         let health = Health::of(figures);
         let reason = match (health, problem) {
-            (Health::Failing, Some(problem)) => format!("the last fetch failed: {problem}"),
+            (Health::Failing, Some(problem)) => shortened(problem, REASON),
             (Health::Failing, None) => "the last fetch failed".to_owned(),
-            (Health::Incomplete, _) => "the last fetch succeeded, and days are missing".to_owned(),
-            (Health::Waiting, _) => "it has not been asked for yet".to_owned(),
-            (Health::Complete, _) => String::new(),
+            (Health::Incomplete | Health::Waiting | Health::Complete, _) => String::new(),
         };
         Self {
             link: super::agent_link(&member.agent),
@@ -73,25 +74,39 @@ pub(super) fn shown(figures: &Figures, days: Option<&Days>, today: Day) -> [Show
         self::lacking(&missing, today)
     };
     let month = today.month_start();
+    let known = &figures.at_least;
     [
         Shown::credits(figures.previous_day_credits, || lacking(today.previous())),
-        Shown::credits(figures.previous_7_days_credits, || lacking(today.plus(-7))),
-        Shown::credits(figures.previous_30_days_credits, || {
-            lacking(today.plus(-30))
-        }),
-        Shown::credits(figures.month_to_date_credits, || lacking(month)),
-        Shown::credits(figures.forecast_month_credits, || {
-            match figures.month_to_date_credits {
+        Shown::of(
+            figures.previous_7_days_credits,
+            known.previous_7_days_credits,
+            || lacking(today.plus(-7)),
+        ),
+        Shown::of(
+            figures.previous_30_days_credits,
+            known.previous_30_days_credits,
+            || lacking(today.plus(-30)),
+        ),
+        Shown::of(
+            figures.month_to_date_credits,
+            known.month_to_date_credits,
+            || lacking(month),
+        ),
+        // What is used already will be used.
+        Shown::of(
+            figures.forecast_month_credits,
+            known.month_to_date_credits,
+            || match figures.month_to_date_credits {
                 None => lacking(month),
-                Some(_) => "too few days are known to expect anything".to_owned(),
-            }
-        }),
+                Some(_) => "too few days are known for a forecast".to_owned(),
+            },
+        ),
     ]
 }
 
 /// How many days are missing, with the newest of them.
 fn missing(number: f64, days: Option<&Days>, today: Day) -> Shown {
-    let text = crate::alert::words::number(number);
+    let text = words::number(number);
     let missing: Vec<Day> = days.iter().flat_map(|days| days.missing()).collect();
     let title = match (number > 0.0, missing.len()) {
         (false, _) => String::new(),
@@ -103,7 +118,10 @@ fn missing(number: f64, days: Option<&Days>, today: Day) -> Shown {
             counted(listed, "is", "are")
         ),
     };
-    Shown { text, title }
+    Shown {
+        title,
+        ..Shown::plain(text)
+    }
 }
 
 #[cfg(test)]
@@ -111,6 +129,7 @@ mod tests {
     use super::*;
     use crate::ledger::AgentNumber;
     use crate::roster::Agent;
+    use crate::series::{self, Totals};
 
     fn member(name: &str) -> Member {
         Member {
@@ -139,11 +158,9 @@ mod tests {
             .map(usage)
             .collect();
         known.retain(|usage| ![today.plus(-1), today.plus(-9)].contains(&usage.day));
-        let figures = Figures {
-            up: Some(0.0),
-            missing_days: 2.0,
-            ..Figures::default()
-        };
+        let mut figures = series::figures(&Totals::default(), &known, today.plus(-60), today);
+        figures.up = Some(0.0);
+        figures.missing_days = 2.0;
         let days = Some((today.plus(-100), &known[..]));
         let row = Row::of(
             &member("x"),
@@ -156,10 +173,11 @@ mod tests {
         let both = "25 Nov and 17 Nov are not known";
         let one = "25 Nov is not known";
         assert_eq!(titles, [one, one, both, both, both]);
-        assert!(row.figures.iter().all(|shown| shown.text == "–"));
+        let texts: Vec<&str> = row.figures.iter().map(|shown| &*shown.text).collect();
+        assert_eq!(texts, ["–", "≥ 6", "≥ 28", "≥ 23", "≥ 23"]);
         assert_eq!((&*row.missing.text, &*row.missing.title), ("2", both));
         assert_eq!(row.state, "failing");
-        assert_eq!(row.reason, "the last fetch failed: server error 500");
+        assert_eq!(row.reason, "server error 500");
         assert!(row.spark.unwrap().contains("class=\"gap\""));
     }
 

@@ -12,6 +12,8 @@ use crate::sync::Outcome;
 #[derive(Debug)]
 pub(super) struct SyncView {
     pub(super) running: Option<Moment>,
+    /// Requests done and planned, while a sync runs.
+    pub(super) progress: Option<(usize, usize)>,
     pub(super) last: Option<LastView>,
     pub(super) next: Option<Moment>,
 }
@@ -29,6 +31,9 @@ impl SyncView {
     pub(super) fn of(sync: &SyncStatus, now: DateTime<Utc>) -> Self {
         Self {
             running: sync.running_since.map(|since| Moment::of(since, now)),
+            progress: sync
+                .progress
+                .map(|progress| (progress.done, progress.planned)),
             last: sync.last.as_deref().map(|last| LastView::of(last, now)),
             next: sync.next.map(|next| Moment::of(next, now)),
         }
@@ -39,7 +44,7 @@ impl LastView {
     fn of(last: &LastSync, now: DateTime<Utc>) -> Self {
         let took = last.ended.signed_duration_since(last.started);
         let mut parts = vec![match last.planned {
-            0 => "nothing was to be asked for".to_owned(),
+            0 => "nothing to fetch".to_owned(),
             planned => format!(
                 "{} of {} answered",
                 words::grouped(&last.committed.to_string()),

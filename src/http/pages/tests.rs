@@ -166,7 +166,7 @@ fn plain(day: Day) -> Option<f64> {
 }
 
 #[tokio::test]
-async fn the_figures_are_those_of_the_ledger_and_what_is_not_known_is_a_dash() {
+async fn the_figures_are_those_of_the_ledger_and_with_missing_days_they_are_lower_bounds() {
     let scene = Scene::of(&names(&[("acme", "support"), ("globex", "shop")])).await;
     let today = scene.today();
     scene.fill(0, today.plus(-62), plain).await;
@@ -179,7 +179,7 @@ async fn the_figures_are_those_of_the_ledger_and_what_is_not_known_is_a_dash() {
     scene.publish().await;
     let page = scene.overview("sort=name").await;
     let sum = |days: i32| -> f64 { today.plus(-days).through(yesterday).filter_map(plain).sum() };
-    let cells = |credits: f64| format!("<td>{}</td>", crate::alert::words::number(credits));
+    let cells = |credits: f64| format!("<td>{}</td>", figure::amount(credits));
     let row = page.split("agents/acme/support\">").nth(1).unwrap();
     let row = row.split("</tr>").next().unwrap();
     for days in [1, 7, 30] {
@@ -187,15 +187,23 @@ async fn the_figures_are_those_of_the_ledger_and_what_is_not_known_is_a_dash() {
     }
     let other = page.split("agents/globex/shop\">").nth(1).unwrap();
     let other = other.split("</tr>").next().unwrap();
-    let dash = "<td><span class=\"partial\" title=\"25 Nov is not known\">–</span></td>";
-    assert_eq!(other.matches(dash).count(), 5, "{other}");
+    let cell = |text: String| {
+        format!("<td><span class=\"partial\" title=\"25 Nov is not known\">{text}</span></td>")
+    };
+    assert!(other.contains(&cell("–".to_owned())), "{other}");
+    let known = |days: i32| sum(days) - plain(yesterday).unwrap();
+    for days in [7, 30] {
+        let bound = cell(format!("≥ {}", figure::amount(known(days))));
+        assert!(other.contains(&bound), "{days} days: {other}");
+    }
     assert!(other.contains("class=\"gap\"") && other.contains(">incomplete<"));
     // Of all agents together, it is a lower bound.
-    assert!(
-        page.contains(&format!("≥ {}", crate::alert::words::number(sum(7)))),
-        "{page}"
+    let both = format!(
+        "≥ {}</span> <small>credits",
+        figure::amount(sum(7) + known(7))
     );
-    assert!(page.contains("25 Nov, without 1 of 2 agents"));
+    assert!(page.contains(&both), "{both}: {page}");
+    assert!(page.contains("25 Nov, 1 of 2 agents incomplete"));
 }
 
 #[tokio::test]
@@ -349,6 +357,7 @@ fn many_alerts(scene: &Scene) {
         budgets: (0..300)
             .map(|place| BudgetSeries {
                 name: name(place),
+                matcher: Default::default(),
                 standing: crate::budget::Tally::new(month, today).standing(100.0),
                 marks: Vec::new(),
             })
@@ -422,7 +431,7 @@ async fn the_page_of_an_agent_shows_all_days_revisions_and_fetches() {
     let (status, page) = scene.see(Sight::Agent, "/agents/acme/suport", "").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(
-        page.contains("<a href=\"../../agents/acme/support\">"),
+        page.contains("<a href=\"../../?q=suport#agents\">"),
         "{page}"
     );
 }

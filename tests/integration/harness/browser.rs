@@ -139,6 +139,21 @@ impl Browser {
         answer["result"]["value"].clone()
     }
 
+    /// The rules of axe-core that the page breaks, each with the first place; empty if none.
+    pub async fn axe(&mut self) -> String {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let script = root.join("target/axe/node_modules/axe-core/axe.min.js");
+        let script = std::fs::read_to_string(&script)
+            .unwrap_or_else(|error| panic!("{}: {error}: run tests/run", script.display()));
+        self.evaluate(&format!("{script}; void 0")).await;
+        let run = "axe.run().then((found) => found.violations.map((rule) => \
+                   `${rule.id}: ${rule.nodes[0].html} ${rule.nodes[0].failureSummary}`).join('; '))";
+        let asked = json!({ "expression": run, "returnByValue": true, "awaitPromise": true });
+        let answer = self.call("Runtime.evaluate", asked).await;
+        assert!(answer["exceptionDetails"].is_null(), "{answer:#}");
+        answer["result"]["value"].as_str().unwrap().to_owned()
+    }
+
     /// Presses a key, by its name.
     pub async fn press(&mut self, key: &str) {
         for kind in ["keyDown", "keyUp"] {

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use chrono::Datelike;
 
+use super::super::figure::amount;
 use super::{Days, Point, told};
-use crate::alert::words;
 use crate::day::{Day, TRACKING_START};
 
 /// From one square to the next, and how wide one is, in pixels.
@@ -16,6 +16,8 @@ const LEFT: i32 = 32;
 const TOP: i32 = 18;
 /// How many shades tell less from more.
 const SHADES: usize = 4;
+/// A day with more than this many times the median is a spike.
+const SPIKE: f64 = 3.0;
 
 /// A calendar, and what its shades mean.
 #[derive(Debug, PartialEq)]
@@ -41,7 +43,7 @@ pub(in super::super) fn calendar(days: &Days) -> Calendar {
     let years = years.map(|(year, points)| (year, block(year, &points, &bounds)));
     Calendar {
         years: years.collect(),
-        bounds: bounds.iter().map(|bound| words::number(*bound)).collect(),
+        bounds: bounds.iter().map(|bound| amount(*bound)).collect(),
     }
 }
 
@@ -105,13 +107,21 @@ fn place(day: Day, first: Day) -> (i32, i32) {
     (LEFT + number / 7 * PITCH, TOP + number % 7 * PITCH)
 }
 
-/// The most credits of each shade: quartiles of the days on which something was used. Where many days
-/// are alike, there are fewer shades.
+/// The most credits of each shade: quartiles of the days on which something was used. Days with far more than
+/// usual have the darkest to themselves, and the others are terciles. Where many days are alike, there are
+/// fewer shades.
 fn bounds(days: &Days) -> Vec<f64> {
     let mut used: Vec<f64> = days.used().filter(|credits| *credits > 0.0).collect();
     used.sort_by(f64::total_cmp);
-    let quartile = |number: usize| used.get((used.len() * number).div_ceil(SHADES).max(1) - 1);
-    let mut bounds: Vec<f64> = (1..=SHADES).filter_map(quartile).copied().collect();
+    let median = used.get(used.len() / 2).copied().unwrap_or_default();
+    let usual = used.partition_point(|credits| *credits <= median * SPIKE);
+    let (shades, spike) = match usual < used.len() {
+        true => (SHADES - 1, used.last().copied()),
+        false => (SHADES, None),
+    };
+    let part = |number: usize| used[..usual].get((usual * number).div_ceil(shades).max(1) - 1);
+    let mut bounds: Vec<f64> = (1..=shades).filter_map(part).copied().collect();
+    bounds.extend(spike);
     bounds.dedup();
     bounds
 }
@@ -165,6 +175,12 @@ mod tests {
             .map(|credits| shade(f64::from(credits), &bounds))
             .collect();
         assert_eq!(shades, [0, 1, 1, 2, 2, 3, 3, 4, 4]);
+        // A spike is darker than every other day.
+        let mut spiky: Vec<Option<f64>> = (0..9).map(|day| Some(f64::from(100 + day))).collect();
+        spiky.push(Some(1_000.0));
+        let bounds = super::bounds(&days("2026-03-01", &spiky));
+        assert_eq!(bounds, [102.0, 105.0, 108.0, 1_000.0]);
+        assert_eq!((shade(108.0, &bounds), shade(1_000.0, &bounds)), (3, 4));
         // All alike, they are all much.
         let alike = super::bounds(&days("2026-03-01", &[Some(5.0); 9]));
         assert_eq!((alike.len(), shade(5.0, &alike)), (1, 4));
