@@ -152,7 +152,7 @@ fn what_is_written_is_what_is_meant() {
     assert_eq!(
         config.warnings,
         [
-            "the cron pattern `30 5 1 * * 1-5` polls rarer than daily: not on 2026-11-28, so usage of the day before \
+            "the cron pattern `30 5 1 * * MON-FRI` polls rarer than daily: not on 2026-11-28, so usage of the day before \
              is known late, and alerts about it come late",
             "API keys travel unencrypted to simulator.internal: allow_http is set",
             "budget cx-month needs days from 2026-10-31; they are fetched though `history_start` is \

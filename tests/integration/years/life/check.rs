@@ -10,6 +10,7 @@ use flowgent_exporter::ledger::{DeliveryRecord, DeliveryState};
 use super::budgets::period;
 use super::oracle::{Fires, Life};
 use super::plan::AgentId;
+use super::receivers::NEVER_FIRED;
 use super::roll::Known;
 use super::scene::Scene;
 
@@ -47,7 +48,16 @@ impl Scene {
                 floor.desk(target).is_lossy = true;
             }
         }
-        let complaints = std::mem::take(&mut floor.complaints);
+        let mut complaints = std::mem::take(&mut floor.complaints);
+        // What fired may have been given up in the same moment.
+        let is_lossy = |complaint: &String| {
+            let desks = floor.desks.iter();
+            complaint.contains(NEVER_FIRED)
+                && desks
+                    .filter(|(target, _)| complaint.starts_with(&**target))
+                    .any(|(_, desk)| desk.is_lossy)
+        };
+        complaints.retain(|complaint| !is_lossy(complaint));
         drop(floor);
         for complaint in complaints {
             self.fail(complaint);

@@ -171,10 +171,13 @@ impl Word {
 }
 
 /// What is wrong with a word after the one before it.
+/// What is said of an end without a beginning.
+pub(crate) const NEVER_FIRED: &str = "resolved though it never fired";
+
 fn complain(before: Option<&Word>, word: &Word, send_resolved: bool) -> Option<String> {
     let days_that_came_late = word.title.contains(" late");
     match before {
-        None if !word.fires => Some(format!("resolved though it never fired: {word:?}")),
+        None if !word.fires => Some(format!("{NEVER_FIRED}: {word:?}")),
         Some(before) if before.created > word.created => {
             Some(format!("out of order: {word:?} after {before:?}"))
         }
