@@ -32,7 +32,6 @@ struct BudgetBody<'a> {
     agents: usize,
     limit_credits: f64,
     used_credits: Option<f64>,
-    known_credits: Option<f64>,
     used_ratio: Option<f64>,
     missing_days: u32,
     pace_credits_per_day: Option<f64>,
@@ -99,16 +98,14 @@ impl<'a> BudgetBody<'a> {
             top,
             agents,
         } = standing;
-        let is_whole = *missing_days == 0;
         Self {
             budget: name,
             start: period.start,
             end: period.end.map(Day::previous),
             agents: *agents,
             limit_credits: *limit_credits,
-            used_credits: used_credits.filter(|_| is_whole),
-            known_credits: *used_credits,
-            used_ratio: standing.used_ratio().filter(|_| is_whole),
+            used_credits: *used_credits,
+            used_ratio: standing.used_ratio(),
             missing_days: *missing_days,
             pace_credits_per_day: *pace_credits_per_day,
             forecast_credits: forecast.map(|forecast| forecast.expected_credits),
