@@ -103,7 +103,8 @@ async fn a_reload_does_not_wait_for_a_backfill_that_hangs() {
         .wait_until("the backfill to hang", |scrape| {
             let left = scrape.get("flowgent_exporter_windows_left");
             let under_way = scrape.get("flowgent_exporter_sync_running");
-            under_way == Some(1.0) && left < Some(30.0)
+            let asked = scene.simulator.journal().count(&hanging, Endpoint::Usage);
+            under_way == Some(1.0) && left < Some(30.0) && asked > 0
         })
         .await;
 
