@@ -173,6 +173,7 @@ async fn that_answers_the_second_first() -> String {
     let url = format!("http://{}/", listener.local_addr().unwrap());
     tokio::spawn(async move {
         let mut waiting = Vec::new();
+        let mut was_another_asked = false;
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             let mut stream = BufReader::new(stream);
@@ -182,7 +183,8 @@ async fn that_answers_the_second_first() -> String {
             }
             let is_patient = line.starts_with("GET /agent/patient/");
             waiting.push((if is_patient { "patient" } else { "quick" }, stream));
-            if is_patient {
+            was_another_asked |= !is_patient;
+            if !was_another_asked {
                 continue;
             }
             for (agent, mut stream) in waiting.drain(..) {
