@@ -90,7 +90,7 @@ pub struct SyncStatus {
 /// How far a sync is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Requests that were answered, or failed for now.
+    /// Requests that were answered, or that failed and are retried later.
     pub done: usize,
     /// Requests that are planned.
     pub planned: usize,

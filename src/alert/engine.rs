@@ -358,8 +358,8 @@ impl Engine {
         }
     }
 
-    /// Whether the day has become certain, or uncertain, while no sync is at work or about to begin: at its end
-    /// the rules are evaluated anyway.
+    /// True if the trust in the clock has changed since the last evaluation, and no sync is running: a sync's end
+    /// evaluates the rules anyway.
     fn is_other_certainty(&self) -> bool {
         self.has_synced
             && self.trusted != trust(self.clock.time().standing)
@@ -463,7 +463,7 @@ pub(super) fn decide(
     }
 }
 
-/// Whether the UTC day is certain by this standing of the clock, and whether anything has confirmed it.
+/// The two degrees of trust in a clock: the UTC day is certain, and FlowGent has confirmed the clock.
 const fn trust(standing: Standing) -> (bool, bool) {
     (standing.agrees(), standing.is_checked())
 }

@@ -102,7 +102,7 @@ pub struct Background {
     pub today: Day,
     /// Whether the day is known for certain. If not, nothing ends, and nothing that counts time fires.
     pub is_certain: bool,
-    /// Whether anything but this host's clock says what day it is. If not, nothing begins to fire either.
+    /// True if FlowGent has confirmed this host's clock. Otherwise nothing begins to fire either.
     pub is_checked: bool,
     /// Whether a sync has ended since the program started: what is missing then is not on its way.
     pub has_synced: bool,

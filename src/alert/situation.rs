@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::Settings;
 use crate::ledger::{AgentNumber, Alert, AlertKey};
 
-/// What an evaluation decides by, besides the observations.
+/// The inputs of an evaluation besides the observations.
 pub(super) struct Situation<'a> {
     /// The alerts that are remembered.
     pub(super) alerts: &'a BTreeMap<AlertKey, Alert>,
@@ -22,8 +22,8 @@ pub(super) struct Situation<'a> {
     pub(super) unseeded: &'a HashSet<Arc<str>>,
     /// The instant of the evaluation.
     pub(super) now: DateTime<Utc>,
-    /// Whether the UTC day is known for certain: if not, nothing ends, and nothing that counts time fires.
+    /// True if the UTC day is certain. Otherwise nothing ends, and nothing that counts time fires.
     pub(super) is_certain: bool,
-    /// Whether anything but this host's clock says what day it is: if not, nothing begins to fire either.
+    /// True if FlowGent has confirmed this host's clock. Otherwise nothing begins to fire either.
     pub(super) is_checked: bool,
 }

@@ -323,7 +323,7 @@ pub async fn open_ledger(config: &Config, telemetry: &Telemetry) -> Result<Ledge
 /// takes some seconds, in which SQLite waits too.
 ///
 /// # Errors
-/// What `work` says in the end.
+/// The result of `work`.
 pub(super) async fn unlocked<T, W>(
     patience: Duration,
     work: impl Fn() -> W,

@@ -220,7 +220,7 @@ impl Standing {
         matches!(self, Self::Agreed)
     }
 
-    /// Whether anything but this host's clock says what time it is.
+    /// True if FlowGent has answered, or has not for so long that this host's clock counts.
     #[must_use]
     pub const fn is_checked(self) -> bool {
         !matches!(self, Self::Unchecked | Self::Unset { .. })

@@ -173,6 +173,25 @@ impl ServerCertVerifier for Pinning {
     }
 }
 
+/// Checks that a certificate is valid at `now`.
+///
+/// # Errors
+/// It is not valid yet, or no longer.
+pub(crate) fn check_dates(
+    certificate: &X509Certificate<'_>,
+    now: UnixTime,
+) -> Result<(), CertificateError> {
+    let validity = certificate.validity();
+    let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    if seconds < validity.not_before.timestamp() {
+        return Err(CertificateError::NotValidYet);
+    }
+    if seconds > validity.not_after.timestamp() {
+        return Err(CertificateError::Expired);
+    }
+    Ok(())
+}
+
 /// Checks the dates and the name of a certificate whose bytes are known. One that names nobody in the way of
 /// today may do so in its common name, as those do that are made by hand.
 fn check_known(
@@ -182,14 +201,7 @@ fn check_known(
 ) -> Result<(), CertificateError> {
     let (_, parsed) =
         X509Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
-    let validity = parsed.validity();
-    let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    if seconds < validity.not_before.timestamp() {
-        return Err(CertificateError::NotValidYet);
-    }
-    if seconds > validity.not_after.timestamp() {
-        return Err(CertificateError::Expired);
-    }
+    check_dates(&parsed, now)?;
     let parsed_again = ParsedCertificate::try_from(certificate);
     let Err(error) = parsed_again.and_then(|parsed| verify_server_name(&parsed, name)) else {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Whose requests are answered at all, before anything else is looked at.
+//! Refuses requests of foreign hosts and pages, before anything else is looked at.
 //!
 //! A browser sends what any web page asks it to, also to this machine. A page of another site may not change
 //! anything (`Origin` and `Sec-Fetch-Site`). Nor may it read: a page whose own name leads to this machine

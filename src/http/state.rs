@@ -1,4 +1,4 @@
-//! What responses are made from.
+//! The state that responses are made from.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use crate::exposition::Exposition;
 use crate::status::Board;
 use crate::telemetry::Telemetry;
 
-/// What responses are made from.
+/// The state that responses are made from.
 #[derive(Debug, Clone)]
 pub struct State {
     /// The metrics.
     pub exposition: Arc<Exposition>,
     /// What is known at this moment.
     pub board: Arc<Board>,
-    /// Whether the exporter is ready.
+    /// The exporter's readiness.
     pub readiness: Readiness,
     /// Tells which day it is.
     pub clock: SharedClock,

@@ -1,4 +1,4 @@
-//! What tells an alert from all others, also as four columns.
+//! The key of an alert, and its four columns.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use rusqlite::Row;
 
 use crate::day::Day;
 
-/// What tells an alert from all others. It holds neither a value nor the day of one, so that it stays
+/// The identity of an alert. It holds neither a value nor the day of one, so that it stays
 /// the same for as long as something lasts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AlertKey {

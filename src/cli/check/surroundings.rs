@@ -1,4 +1,4 @@
-//! What the config meets on this machine: the ledger's place, the agents that are known, and the time.
+//! Checks of the config against this machine: the ledger's place, the known agents, and the time.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(super) fn next_poll(config: &Config) -> String {
     format!("the next poll is due {next}, put off by up to {jitter}")
 }
 
-/// What deserves a look, a line each.
+/// The warnings, one line each.
 pub(super) async fn warnings(config: &Config) -> Vec<String> {
     let path = config.storage.path.clone();
     let place = files::aside(move || ledger::may_be_written(&path)).await;
@@ -42,7 +42,7 @@ pub(super) async fn warnings(config: &Config) -> Vec<String> {
     warnings
 }
 
-/// What the ledger knows to be left open by hooks that are not in the config.
+/// The open ends that the ledger remembers of hooks that are no longer in the config.
 async fn gone_hooks(config: &Config, view: &View) -> Vec<GoneHook> {
     let names = config.hooks.iter().map(|hook| Arc::clone(&hook.name));
     view.gone_hooks(names.collect()).await.unwrap_or_default()

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::flowgent::trust::check_dates;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -196,14 +197,7 @@ impl ClientCertVerifier for Chosen {
 fn check_known(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), CertificateError> {
     let (_, parsed) =
         X509Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
-    let validity = parsed.validity();
-    let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    if seconds < validity.not_before.timestamp() {
-        return Err(CertificateError::NotValidYet);
-    }
-    if seconds > validity.not_after.timestamp() {
-        return Err(CertificateError::Expired);
-    }
+    check_dates(&parsed, now)?;
     match parsed.extended_key_usage() {
         Ok(None) => Ok(()),
         Ok(Some(usage)) if usage.value.client_auth || usage.value.any => Ok(()),

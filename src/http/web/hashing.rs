@@ -1,4 +1,4 @@
-//! Where passwords are hashed, few at a time, and who comes first.
+//! Hashes passwords, few at a time, in a fair order.
 //!
 //! Each takes a part of a second of a processor, so somebody who tries many out must not make all others wait.
 //! Before a password is hashed, nothing tells a wrong one from a right one but who brings it: one place is kept
