@@ -3,13 +3,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+use crate::blocking;
 use crate::clock::{self, SharedClock};
 use crate::day::Day;
 use crate::exposition::{Body, Exposition};
@@ -50,9 +52,9 @@ impl Changes {
     /// Notes an event of a sync.
     pub fn observe(&self, event: &Event) {
         match event {
-            Event::Members(members) => self.pending().members = Some(Arc::clone(members)),
+            Event::Members(members) => self.pending.lock().members = Some(Arc::clone(members)),
             Event::Committed(agent) | Event::Failed(agent) => {
-                self.pending().agents.insert(*agent);
+                self.pending.lock().agents.insert(*agent);
             }
             Event::Started(_)
             | Event::Planned(_)
@@ -65,12 +67,8 @@ impl Changes {
 
     /// Notes that any figure may have changed, as under another policy.
     pub fn observe_everything(&self) {
-        self.pending().everything = true;
+        self.pending.lock().everything = true;
         self.notify.notify_one();
-    }
-
-    fn pending(&self) -> MutexGuard<'_, Pending> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -173,7 +171,7 @@ impl Publisher {
             members,
             agents,
             everything,
-        } = std::mem::take(&mut *self.changes.pending());
+        } = std::mem::take(&mut *self.changes.pending.lock());
         let enrolled = members.is_some_and(|members| self.enrol(members));
         let places: Vec<usize> = if enrolled || everything || self.day != Some(today) {
             (0..self.members.len()).collect()
@@ -235,14 +233,11 @@ impl Publisher {
     async fn render(&self, today: Day) -> Duration {
         let started = clock::instant();
         let board = Arc::clone(&self.board);
-        let rendering = tokio::task::spawn_blocking(move || {
+        let body = blocking::run(move || {
             let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
             board.series(|series| Body::render(today, series, threads))
         });
-        match rendering.await {
-            Ok(body) => self.exposition.publish(body),
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        }
+        self.exposition.publish(body.await);
         let took = started.elapsed();
         self.telemetry.render_duration.observe(took.as_secs_f64());
         took

@@ -1,7 +1,9 @@
 //! Reads from the ledger what the rules are about.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::facts::{AgentFacts, Background, Facts, RECENT_DAYS};
 use super::gather::{Book, Gatherer, Sum};
@@ -86,7 +88,7 @@ pub async fn observe(
         let (members, gatherer) = (Arc::clone(&members), Arc::clone(&gatherer));
         let visit = move |history_start, totals: &Totals, recent: &[Usage]| {
             let member = order.next().map(|place| &members[place])?;
-            Some(lock(&gatherer).add(member, history_start, totals, recent))
+            Some(gatherer.lock().add(member, history_start, totals, recent))
         };
         let read = ledger
             .snapshot(numbers.collect(), *recent_from, visit)
@@ -98,7 +100,7 @@ pub async fn observe(
         }
     }
     add_others(ledger, others, &gatherer, today).await?;
-    let mut gatherer = lock(&gatherer);
+    let mut gatherer = gatherer.lock();
     let (books, sums) = (
         std::mem::take(&mut gatherer.books),
         std::mem::take(&mut gatherer.sums),
@@ -143,7 +145,7 @@ async fn add_others(
         let (mut members, gatherer) = (members.into_iter(), Arc::clone(gatherer));
         let visit = move |days: &[Usage]| {
             if let Some(member) = members.next() {
-                lock(&gatherer).add_other(&member, days);
+                gatherer.lock().add_other(&member, days);
             }
         };
         ledger.each_usage(numbers, from, today, visit).await?;
@@ -303,9 +305,4 @@ fn shared(members: &[Member], others: &[(Day, Member)]) -> HashSet<Arc<str>> {
     seen.extend(present.iter().map(|member| &member.agent.id));
     let others = others.iter().map(|(_, member)| &member.agent.id);
     others.filter(|id| !seen.insert(id)).cloned().collect()
-}
-
-/// The guarded value. A panic elsewhere is on its way to whoever waits for the reading.
-fn lock(gatherer: &Mutex<Gatherer>) -> MutexGuard<'_, Gatherer> {
-    gatherer.lock().unwrap_or_else(PoisonError::into_inner)
 }

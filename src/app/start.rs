@@ -13,10 +13,10 @@ use tracing::{error, info, warn};
 use super::link::feeding;
 use super::{App, ReadConfig, link, read};
 use crate::alert::{Engine, Outlets, Rule, Signals};
+use crate::blocking;
 use crate::clock::{self, CheckedClock, SharedClock};
 use crate::config::{Config, ConfigError, SOME_DAY};
 use crate::exposition::Exposition;
-use crate::files;
 use crate::flowgent::timekeeper::Timekeeper;
 use crate::flowgent::transport::{HttpClient, HttpClientError};
 use crate::history::push;
@@ -274,12 +274,12 @@ async fn first_config(
         Err(error) => error,
     };
     let read_config = Arc::clone(read_config);
-    let reading = tokio::task::spawn_blocking(move || {
+    let reading = blocking::run(move || {
         let config = read_config(SOME_DAY).ok()?;
         let view = View::open(&config.storage.path).ok();
         Some((config, view))
     });
-    let Ok(Some((config, view))) = reading.await else {
+    let Some((config, view)) = reading.await else {
         return Err(error);
     };
     if let Some(view) = view
@@ -314,7 +314,7 @@ pub async fn open_ledger(config: &Config, telemetry: &Telemetry) -> Result<Ledge
     unlocked(LOCK_PATIENCE, || {
         let (path, policy) = (config.storage.path.clone(), config.policy);
         let telemetry = telemetry.clone();
-        files::aside(move || Ledger::open(&path, policy, &telemetry))
+        blocking::run(move || Ledger::open(&path, policy, &telemetry))
     })
     .await
 }

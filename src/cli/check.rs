@@ -10,6 +10,7 @@ use prometheus::core::Collector;
 use tokio::task::JoinSet;
 
 use super::{Common, Failure, count, load, print, table};
+use crate::blocking;
 use crate::clock::{Clock, SharedClock, SystemClock};
 use crate::config::Config;
 use crate::files;
@@ -207,7 +208,7 @@ async fn examine(account: &AccountSettings, client: Arc<Client>) -> Vec<Finding>
 pub(super) async fn from_file(account: &AccountSettings) -> Result<Vec<ListedAgent>, ListError> {
     match account.agents_file.clone() {
         None => Ok(Vec::new()),
-        Some(path) => files::aside(move || roster::read_agents(&path)).await,
+        Some(path) => blocking::run(move || roster::read_agents(&path)).await,
     }
 }
 

@@ -4,9 +4,9 @@
 //! The rate is kept by the generic cell rate algorithm (ITU-T I.371), which needs one instant of state;
 //! what is allowed shrinks by half at a refusal and grows back in small steps, as TCP's window does.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus::{Counter, IntCounter};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
@@ -124,7 +124,7 @@ impl Pace {
     }
 
     fn admit(&self, now: Instant) -> Admission {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if let Some(until) = state.held_until.filter(|until| now < *until) {
             return Admission::NotBefore(until);
         }
@@ -157,27 +157,23 @@ impl Pace {
         ((self.concurrency as f64 * share) as usize).max(1)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The share of the configured limits that is granted at present.
     #[cfg(test)]
     pub(super) fn share(&self) -> f64 {
-        self.state().share
+        self.state.lock().share
     }
 
     /// How many requests are under way.
     #[cfg(test)]
     pub(super) fn under_way(&self) -> usize {
-        self.state().under_way
+        self.state.lock().under_way
     }
 }
 
 impl Permit<'_> {
     /// The request was answered well: a little more is granted from now on.
     pub fn succeeded(self) {
-        let mut state = self.pace.state();
+        let mut state = self.pace.state.lock();
         state.share = (state.share + RECOVERY).min(1.0);
     }
 
@@ -185,7 +181,7 @@ impl Permit<'_> {
     /// `retry_after` has passed, at most [`LONGEST_HOLD`].
     pub fn refused(self, retry_after: Option<Duration>) {
         let now = instant();
-        let mut state = self.pace.state();
+        let mut state = self.pace.state.lock();
         // Requests that were under way together are refused together; that is one sign, not many.
         if state.halved.is_none_or(|halved| self.admitted > halved) {
             state.share = (state.share / 2.0).max(LEAST_SHARE);
@@ -202,7 +198,7 @@ impl Permit<'_> {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.pace.state().under_way -= 1;
+        self.pace.state.lock().under_way -= 1;
         self.pace.freed.notify_one();
     }
 }
@@ -295,13 +291,13 @@ mod tests {
         }
         let times = admissions(&pace, 3).await;
         assert_eq!(times, [0, 2, 4].map(|n| n * SECOND / 5));
-        assert_eq!(pace.allowed(pace.state().share), 2);
+        assert_eq!(pace.allowed(pace.state.lock().share), 2);
         for done in 1..=25 {
-            assert!(pace.state().share < 1.0, "{done}");
+            assert!(pace.state.lock().share < 1.0, "{done}");
             pace.acquire().await.succeeded();
         }
-        assert!((pace.state().share - 1.0).abs() < 1e-9);
-        assert_eq!(pace.allowed(pace.state().share), 4);
+        assert!((pace.state.lock().share - 1.0).abs() < 1e-9);
+        assert_eq!(pace.allowed(pace.state.lock().share), 4);
     }
 
     #[tokio::test(start_paused = true)]
@@ -311,8 +307,8 @@ mod tests {
             tokio::time::advance(SECOND).await;
             pace.acquire().await.refused(None);
         }
-        assert!((pace.state().share - LEAST_SHARE).abs() < 1e-9);
-        assert_eq!(pace.allowed(pace.state().share), 1);
+        assert!((pace.state.lock().share - LEAST_SHARE).abs() < 1e-9);
+        assert_eq!(pace.allowed(pace.state.lock().share), 1);
         drop(pace.acquire().await);
     }
 

@@ -1,9 +1,10 @@
 //! The open connections, and which of them has to go when there is no room or no progress.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -92,7 +93,7 @@ impl Connections {
     /// has taken longest. So nobody
     /// who keeps connections open can shut out a scraper, who needs one for a moment only.
     pub(super) fn open(self: &Arc<Self>, now: Instant) -> Arc<Slot> {
-        let mut table = self.table();
+        let mut table = self.table.lock();
         if table.open.len() >= self.capacity {
             self.evict_one(&mut table);
         }
@@ -115,12 +116,12 @@ impl Connections {
 
     /// Whether whoever comes next presses another out.
     pub(super) fn are_full(&self) -> bool {
-        self.table().open.len() >= self.capacity
+        self.table.lock().open.len() >= self.capacity
     }
 
     /// Evicts one connection, where the system has no room for another.
     pub(super) fn make_room(&self) {
-        let mut table = self.table();
+        let mut table = self.table.lock();
         self.evict_one(&mut table);
         self.count(&table);
     }
@@ -133,7 +134,7 @@ impl Connections {
         waiting: Duration,
         answering: Duration,
     ) -> Instant {
-        let mut table = self.table();
+        let mut table = self.table.lock();
         // Whoever comes after this look is not late before the next.
         let mut next = now + waiting.min(answering);
         table.open.retain(|_, entry| {
@@ -160,7 +161,7 @@ impl Connections {
 
     /// Evicts them all: their time to finish is over.
     pub(super) fn evict_all(&self) {
-        for (_, entry) in self.table().open.drain() {
+        for (_, entry) in self.table.lock().open.drain() {
             entry.evicted.cancel();
         }
     }
@@ -182,10 +183,6 @@ impl Connections {
         let open = i64::try_from(table.open.len()).unwrap_or(i64::MAX);
         self.telemetry.http_connections.set(open);
     }
-
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Slot {
@@ -197,7 +194,7 @@ impl Slot {
 
     /// The client has begun with TLS. Its time goes on.
     pub(super) fn greeted(&self) {
-        if let Some(entry) = self.connections.table().open.get_mut(&self.number) {
+        if let Some(entry) = self.connections.table.lock().open.get_mut(&self.number) {
             entry.phase = Phase::Greeted;
         }
     }
@@ -213,14 +210,14 @@ impl Slot {
         let now = crate::clock::instant();
         let seconds = bytes as f64 / f64::from(LEAST_RATE);
         let more = made_in + Duration::from_secs_f64(seconds);
-        if let Some(entry) = self.connections.table().open.get_mut(&self.number) {
+        if let Some(entry) = self.connections.table.lock().open.get_mut(&self.number) {
             entry.since = (entry.since + more).min(now);
         }
     }
 
     fn enter(&self, phase: Phase) {
         let now = crate::clock::instant();
-        if let Some(entry) = self.connections.table().open.get_mut(&self.number) {
+        if let Some(entry) = self.connections.table.lock().open.get_mut(&self.number) {
             (entry.phase, entry.since) = (phase, now);
         }
     }
@@ -235,7 +232,7 @@ impl Answering {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut table = self.connections.table();
+        let mut table = self.connections.table.lock();
         table.open.remove(&self.number);
         self.connections.count(&table);
     }
@@ -338,7 +335,7 @@ mod tests {
         let slow = connections.open(start);
         assert_eq!(connections.evict_late(start, hour, limit), start + limit);
         let _answering = slow.answering();
-        let answering_since = connections.table().open[&slow.number].since;
+        let answering_since = connections.table.lock().open[&slow.number].since;
         let halfway = start + limit / 2;
         let next = connections.evict_late(halfway, hour, limit);
         assert_eq!(next, answering_since + limit);

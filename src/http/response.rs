@@ -17,9 +17,10 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::gate::Place;
-use super::parts::{self, BrokenOff, Parts, Sending, on_blocking_thread};
+use super::parts::{self, BrokenOff, Parts, Sending};
 use super::problem::Problem;
 use super::request::joined;
+use crate::blocking;
 use crate::exposition::{Encoding, Frames};
 
 /// From so many bytes on a text is compressed: fewer fit one packet as they are.
@@ -227,7 +228,7 @@ pub(super) async fn finish(mut reply: Reply, asked: &HeaderMap) -> Reply {
                 encoding,
             };
             let granted = if is_long {
-                on_blocking_thread(move || wish.granted()).await
+                blocking::run(move || wish.granted()).await
             } else {
                 wish.granted()
             };

@@ -1,8 +1,9 @@
 //! Reads run on a connection of their own, which never waits for the writer nor holds it up.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -65,7 +66,7 @@ impl Reader {
     pub(super) async fn close(&self) {
         let shared = Arc::clone(&self.0);
         // Fails only if the runtime is ending, which lets go of it as well.
-        let _ = spawn_blocking(move || drop(shared.lock().take())).await;
+        let _ = spawn_blocking(move || drop(shared.connection.lock().take())).await;
     }
 }
 
@@ -75,7 +76,7 @@ impl Shared {
         transaction: &'static str,
         work: impl FnOnce(&Connection) -> Result<T, Fault>,
     ) -> Result<T, LedgerError> {
-        let mut connection = self.lock();
+        let mut connection = self.connection.lock();
         let connection = connection.as_mut().ok_or_else(|| self.closed())?;
         let started = clock::instant();
         let outcome = in_snapshot(connection, |connection| {
@@ -92,13 +93,6 @@ impl Shared {
             }
         }
         outcome.map_err(|fault| fault.at(&self.path))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Connection>> {
-        // A panic while it was held has left a connection whose transaction was rolled back.
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn closed(&self) -> LedgerError {

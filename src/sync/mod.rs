@@ -12,10 +12,11 @@ pub mod schedule;
 pub mod worker;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::{join_all, try_join_all};
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -224,7 +225,9 @@ impl Syncer {
 
     /// The agents that are known without asking anybody, if they are still the same.
     pub(super) async fn unchanged_members(&self) -> Result<Option<Arc<[Member]>>, LedgerError> {
-        let before = lock(&self.known)
+        let before = self
+            .known
+            .lock()
             .as_ref()
             .map(|known| Arc::clone(&known.members));
         let members = self.known_members().await?;
@@ -333,7 +336,7 @@ impl Syncer {
             .windows_left
             .set(i64::try_from(work.len()).unwrap_or(i64::MAX));
         observer(Event::Planned(work.len()));
-        lock(&report).begin(&members, &work);
+        report.lock().begin(&members, &work);
         let mut queues: HashMap<&str, VecDeque<(usize, Window)>> = HashMap::new();
         for (index, window) in work {
             let queue = queues.entry(&members[index].agent.account).or_default();
@@ -392,8 +395,8 @@ impl Syncer {
             (Arc::clone(&agent.account), Arc::clone(&agent.name))
         };
         enrolment.agents.sort_by_cached_key(order);
-        self.show_lists(&lock(report).notes);
-        if let Some(known) = &*lock(&self.known)
+        self.show_lists(&report.lock().notes);
+        if let Some(known) = &*self.known.lock()
             && known.is_of(&enrolment)
         {
             return Ok(Arc::clone(&known.members));
@@ -415,7 +418,7 @@ impl Syncer {
             );
         }
         let members: Arc<[Member]> = members.into();
-        *lock(&self.known) = Some(Known {
+        *self.known.lock() = Some(Known {
             members: Arc::clone(&members),
             unknown_accounts,
             set_aside,
@@ -473,7 +476,7 @@ impl Syncer {
         let Some(first) = needs.map(|(_, first)| *first).min() else {
             return self.policy.history_start;
         };
-        match lock(&self.reached).get(&member.number) {
+        match self.reached.lock().get(&member.number) {
             Some(reached) if *reached <= first => self.policy.history_start,
             _ => first,
         }
@@ -483,7 +486,7 @@ impl Syncer {
     /// again.
     fn note_reached(&self, member: &Member, known: &Coverage) {
         if let Some(from) = is_reached(known, self.policy) {
-            lock(&self.reached).insert(member.number, from);
+            self.reached.lock().insert(member.number, from);
         }
     }
 
@@ -536,13 +539,8 @@ fn is_reached(known: &Coverage, policy: Policy) -> Option<Day> {
     (is_whole && known.earlier.iter().all(is_settled)).then_some(from)
 }
 
-/// The guarded value. A panic elsewhere leaves counts that are still worth reporting.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn take(report: &Mutex<Report>) -> Report {
-    std::mem::take(&mut *lock(report))
+    std::mem::take(&mut *report.lock())
 }
 
 #[cfg(test)]

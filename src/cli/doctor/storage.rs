@@ -7,6 +7,7 @@ use rustix::fs::statvfs;
 
 use super::super::{Failure, count};
 use super::{Finding, Known, NO_LEDGER, known};
+use crate::blocking;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::files;
@@ -17,13 +18,14 @@ const SCARCE_BYTES: u64 = 64 << 20;
 /// So many agents are named; the rest is counted.
 const NAMED: usize = 3;
 /// What is not looked at without a sound ledger.
+const START_ANEW: &str = "restore a backup, or move the file away and have all days fetched anew";
 const AGENTS: &str = "fetches and missing days of agents";
 const NOT_SOUND: &str = "the ledger is not sound";
 
 /// Checks the ledger's file, and looks at what is missing in it.
 pub(super) async fn look_at_ledger(config: &Config) -> Result<Vec<Finding>, Failure> {
     let path = config.storage.path.clone();
-    let checked = tokio::task::spawn_blocking(move || ledger::check(&path)).await?;
+    let checked = blocking::run(move || ledger::check(&path)).await;
     let report = match checked {
         Ok(report) => report,
         Err(error @ LedgerError::Missing { .. }) => {
@@ -62,7 +64,7 @@ pub(super) async fn look_at_ledger(config: &Config) -> Result<Vec<Finding>, Fail
 /// Says why the ledger cannot be written, if it cannot.
 async fn look_at_place(config: &Config) -> Option<Finding> {
     let path = config.storage.path.clone();
-    let error = files::aside(move || ledger::may_be_written(&path))
+    let error = blocking::run(move || ledger::may_be_written(&path))
         .await
         .err()?;
     let advice = "run this as the exporter's user to see if it is kept from writing too";

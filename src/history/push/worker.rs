@@ -1,9 +1,10 @@
 //! Pushes for as long as the exporter runs: what a sync brings, and what reaches its place in time.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -41,7 +42,7 @@ impl Feed {
     pub fn observe(&self, event: &Event) {
         match event {
             Event::Members(members) => {
-                *self.members.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(members);
+                *self.members.lock() = Arc::clone(members);
             }
             Event::Ended(_) => {}
             Event::Started(_)
@@ -55,7 +56,7 @@ impl Feed {
     }
 
     fn members(&self) -> Arc<[Member]> {
-        Arc::clone(&self.members.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.members.lock())
     }
 }
 

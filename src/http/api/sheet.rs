@@ -6,9 +6,10 @@ use bytes::Bytes;
 use futures_util::stream;
 use serde::Serialize;
 
-use super::super::parts::{Parts, on_blocking_thread};
+use super::super::parts::Parts;
 use super::super::problem::Problem;
 use super::unreadable;
+use crate::blocking;
 use crate::csv;
 use crate::day::Day;
 use crate::former::Once;
@@ -136,7 +137,7 @@ impl Sheet {
             return Ok(None);
         }
         let amounts = self.read().await?;
-        let written = on_blocking_thread(move || {
+        let written = blocking::run(move || {
             let text = self.write(&amounts);
             (text.into(), self)
         });

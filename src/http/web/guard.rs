@@ -15,6 +15,7 @@ use super::check::{self, WebConfig};
 use super::files::Files;
 use super::hashing::Hashing;
 use super::users::Verdict;
+use crate::blocking;
 use crate::clock::{SharedClock, instant};
 use crate::files::CLOSE_IT;
 use crate::telemetry::Telemetry;
@@ -150,7 +151,7 @@ impl Source {
     async fn look(self: &Arc<Self>) {
         let mut seen = Arc::clone(&self.seen).lock_owned().await;
         let source = Arc::clone(self);
-        let look = tokio::task::spawn_blocking(move || {
+        let look = blocking::run(move || {
             if seen.have_changed() {
                 let mut files = Files::default();
                 let read = check::read(&source.path, &source.clock, &mut files);
@@ -159,11 +160,7 @@ impl Source {
             }
             source.told.store(false, Ordering::Relaxed);
         });
-        match look.await {
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // Or the program ends.
-            _ => {}
-        }
+        look.await;
     }
 
     fn replace(&self, read: Result<WebConfig, WebConfigError>) {
