@@ -23,7 +23,7 @@ use crate::history::push;
 use crate::hook::{Deliverer, Hooks};
 use crate::http::web::{Guard, WebConfigError};
 use crate::http::{self, Address, Inherited, InheritedError, Lifecycle, Listener, Readiness};
-use crate::ledger::{Ledger, LedgerError, View};
+use crate::ledger::{Fault, Ledger, LedgerError, View};
 use crate::publish::{Changes, Publisher};
 use crate::pulse::Pulses;
 use crate::status::Board;
@@ -358,7 +358,7 @@ async fn feel_ledger(ledger: Ledger, board: Arc<Board>, stop: CancellationToken)
         loop {
             let lost = match ledger.ping().await {
                 Ok(()) => None,
-                Err(LedgerError::Closed { .. }) => break,
+                Err(error) if matches!(error.fault, Fault::Closed) => break,
                 Err(error) => Some(error.to_string()),
             };
             let is_new = lost != board.ledger_error().as_deref().cloned();

@@ -15,7 +15,7 @@ use super::sender::Sender;
 use super::{IN_FLIGHT, Message, QuietHours, SendError, Settings, schedule};
 use crate::clock::{self, SharedClock};
 use crate::ledger::{
-    Attempt, DeliveryRecord, DeliveryState, DisabledHook, LONGEST_REST, Ledger, LedgerError,
+    Attempt, DeliveryRecord, DeliveryState, DisabledHook, Fault, LONGEST_REST, Ledger, LedgerError,
     SCHEDULED_TRIES,
 };
 use crate::telemetry::Telemetry;
@@ -373,7 +373,7 @@ impl Worker {
             };
             match recorded {
                 // Somebody has put another file in place of the ledger: there is nothing to note.
-                Err(error @ LedgerError::UnknownDelivery { .. }) => {
+                Err(error) if matches!(error.fault, Fault::UnknownDelivery(_)) => {
                     warn!(hook = %self.name, "a try cannot be noted: {error}");
                 }
                 recorded => recorded?,

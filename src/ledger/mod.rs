@@ -53,7 +53,7 @@ pub use alert::{Alert, AlertChanges, AlertMemory, AlertState};
 pub use alert_key::AlertKey;
 pub use backup::{BackupProgress, backup};
 pub use check::{Report, check};
-pub use error::LedgerError;
+pub use error::{Fault, LedgerError};
 pub use hooks::{AdoptedHooks, GoneHook, HookIdentity};
 pub use list::{ListChange, ListSource, UNLISTED_DAYS};
 pub use members::{Enrolled, Enrolment};
@@ -520,7 +520,7 @@ impl Ledger {
     }
 
     /// Finishes what is queued, moves the log into the file and lets go of it. Clones of this ledger
-    /// then answer with [`LedgerError::Closed`].
+    /// then answer with [`Fault::Closed`].
     pub async fn close(&self) {
         // The writer goes last: the last connection to leave tidies up.
         self.view.close().await;

@@ -96,9 +96,7 @@ impl Shared {
     }
 
     fn closed(&self) -> LedgerError {
-        LedgerError::Closed {
-            path: self.path.clone(),
-        }
+        Fault::Closed.at(&self.path)
     }
 }
 

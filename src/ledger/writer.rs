@@ -111,9 +111,7 @@ impl Writer {
         T: Send + 'static,
         W: FnMut(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        let closed = || LedgerError::Closed {
-            path: self.path.clone(),
-        };
+        let closed = || Fault::Closed.at(&self.path);
         let (caller, answer) = oneshot::channel();
         let job = Message::Job(Box::new(Call {
             transaction,
@@ -127,9 +125,7 @@ impl Writer {
 
     /// Waits until the thread answers that the file is there.
     pub(super) async fn ping(&self) -> Result<(), LedgerError> {
-        let closed = || LedgerError::Closed {
-            path: self.path.clone(),
-        };
+        let closed = || Fault::Closed.at(&self.path);
         let (caller, answer) = oneshot::channel();
         let ping = Message::Ping(caller);
         self.queue.send(ping).await.map_err(|_| closed())?;
@@ -272,8 +268,12 @@ pub(super) fn caught<T>(
     transaction: &'static str,
     work: impl FnOnce() -> Result<T, Fault>,
 ) -> Result<T, Fault> {
-    catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|panic| Err(Fault::Panicked(transaction, message(panic.as_ref()))))
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        Err(Fault::Panicked {
+            transaction,
+            message: message(panic.as_ref()),
+        })
+    })
 }
 
 /// What a panic said.

@@ -10,16 +10,15 @@ use super::{Finding, Known, NO_LEDGER, known};
 use crate::blocking;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::files;
-use crate::ledger::{self, LedgerError, Member};
+use crate::ledger::{self, Fault, Member};
 
 /// Less room than this is soon used up by whatever else writes there.
 const SCARCE_BYTES: u64 = 64 << 20;
 /// So many agents are named; the rest is counted.
 const NAMED: usize = 3;
 /// What is not looked at without a sound ledger.
-const START_ANEW: &str = "restore a backup, or move the file away and have all days fetched anew";
 const AGENTS: &str = "fetches and missing days of agents";
+const START_ANEW: &str = "restore a backup, or move the file away and have all days fetched anew";
 const NOT_SOUND: &str = "the ledger is not sound";
 
 /// Checks the ledger's file, and looks at what is missing in it.
@@ -28,9 +27,9 @@ pub(super) async fn look_at_ledger(config: &Config) -> Result<Vec<Finding>, Fail
     let checked = blocking::run(move || ledger::check(&path)).await;
     let report = match checked {
         Ok(report) => report,
-        Err(error @ LedgerError::Missing { .. }) => {
+        Err(error) if matches!(error.fault, Fault::Missing) => {
             let missing = Finding::warning(
-                error.to_string(),
+                error.problem(),
                 "start the exporter; nothing else is needed",
             );
             let place = look_at_place(config).await;
@@ -38,7 +37,9 @@ pub(super) async fn look_at_ledger(config: &Config) -> Result<Vec<Finding>, Fail
             return Ok(place.into_iter().chain([missing, agents]).collect());
         }
         Err(error) => {
-            let problem = Finding::problem(error.to_string(), advice(&error));
+            let advice = error.advice();
+            let advice = advice.as_deref().unwrap_or(START_ANEW);
+            let problem = Finding::problem(error.problem(), advice);
             return Ok(vec![problem, Finding::unseen(AGENTS, NO_LEDGER)]);
         }
     };
@@ -126,23 +127,6 @@ fn named(members: &[&Member]) -> String {
     match members.len().saturating_sub(NAMED) {
         0 => names.join(", "),
         more => format!("{} and {more} more", names.join(", ")),
-    }
-}
-
-fn advice(error: &LedgerError) -> &'static str {
-    match error {
-        LedgerError::Io { .. } => {
-            "run this as the exporter's user, or let that user read and write there"
-        }
-        LedgerError::NoParent { .. } | LedgerError::Directory { .. } => {
-            "correct `[storage] path` in the config, or create the directory"
-        }
-        LedgerError::NotSqlite { .. } | LedgerError::Foreign { .. } => {
-            "correct `[storage] path` in the config, or move that file away"
-        }
-        LedgerError::Newer { .. } => "use the newer program, or restore a backup from before it",
-        LedgerError::Older { .. } => "start the exporter once, which brings it up to date",
-        _ => "restore a backup, or move the file away and have all days fetched anew",
     }
 }
 

@@ -241,7 +241,7 @@ async fn jobs_share_a_transaction_and_only_the_guilty_one_fails() {
     assert_eq!(outcomes.3.unwrap().inserted, [day(1)]);
     assert_eq!(
         outcomes.4.unwrap_err().to_string(),
-        format!("ledger {shown}: transaction record panicked: on purpose")
+        format!("ledger {shown} is sound, but transaction record panicked: on purpose")
     );
     assert_eq!(recorded(), 1 + 5, "one together, then each alone");
     let errors = telemetry.ledger_errors.with_label_values(&[RECORD]);
@@ -290,7 +290,7 @@ async fn a_full_disk_fails_the_commit_and_nothing_else() {
     assert_eq!(
         refused.to_string(),
         format!(
-            "no space left for ledger {}: free some, it goes on by itself",
+            "ledger {} has no space left on its disk: free some, and it goes on by itself",
             path.display()
         )
     );
@@ -323,7 +323,7 @@ async fn a_panic_while_reading_reaches_its_caller_alone() {
     assert_eq!(
         panicked.unwrap_err().to_string(),
         format!(
-            "ledger {}: transaction snapshot panicked: on purpose",
+            "ledger {} is sound, but transaction snapshot panicked: on purpose",
             path.display()
         )
     );

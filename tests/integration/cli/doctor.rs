@@ -106,7 +106,7 @@ async fn before_the_first_start_it_says_what_is_not_there_yet() {
     let ran = ran(&scene, &["doctor"]).await;
     assert_eq!(
         part(&ran, "ledger"),
-        "ledger     warning  ledger ledger.db does not exist: the exporter makes it at its first start\n\
+        "ledger     warning  ledger ledger.db does not exist: the exporter creates it at its first start\n\
          \x20                   -> start the exporter; nothing else is needed\n\
          ledger     not seen fetches and missing days of agents: there is no ledger yet\n"
     );
