@@ -19,7 +19,7 @@ use crate::ledger::{AgentNumber, Ledger, LedgerError, Member};
 use crate::series::{self, Figures};
 use crate::status::Board;
 use crate::sync::Event;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{QUICK_BUCKETS, Telemetry};
 
 /// How often the clock is looked at for a new day.
 const TICK: Duration = Duration::from_secs(1);
@@ -33,6 +33,14 @@ const AGENTS_AT_A_TIME: usize = 4096;
 const GATHER: Duration = Duration::from_millis(100);
 /// How long it rests when the ledger could not be read.
 const REST_AFTER_ERROR: Duration = Duration::from_secs(10);
+
+crate::instruments! {
+    /// Renderings of the usage series.
+    struct RenderMetrics {
+        duration: Histogram = "flowgent_exporter_render_duration_seconds",
+            "Time to render and compress the usage series after a change.", QUICK_BUCKETS;
+    }
+}
 
 /// Collects what has changed since the last rendering.
 #[derive(Debug, Default)]
@@ -78,7 +86,7 @@ pub struct Publisher {
     exposition: Arc<Exposition>,
     board: Arc<Board>,
     clock: SharedClock,
-    telemetry: Telemetry,
+    metrics: RenderMetrics,
     changes: Arc<Changes>,
     members: Arc<[Member]>,
     places: HashMap<AgentNumber, usize>,
@@ -94,7 +102,7 @@ impl Publisher {
         exposition: Arc<Exposition>,
         board: Arc<Board>,
         clock: SharedClock,
-        telemetry: Telemetry,
+        telemetry: &Telemetry,
         changes: Arc<Changes>,
     ) -> Self {
         Self {
@@ -102,7 +110,7 @@ impl Publisher {
             exposition,
             board,
             clock,
-            telemetry,
+            metrics: telemetry.of(),
             changes,
             members: Arc::default(),
             places: HashMap::new(),
@@ -239,7 +247,7 @@ impl Publisher {
         });
         self.exposition.publish(body.await);
         let took = started.elapsed();
-        self.telemetry.render_duration.observe(took.as_secs_f64());
+        self.metrics.duration.observe(took.as_secs_f64());
         took
     }
 }
@@ -287,7 +295,7 @@ mod tests {
                 Arc::new(Exposition::new(telemetry.clone())),
                 Arc::default(),
                 Arc::clone(&clock) as SharedClock,
-                telemetry.clone(),
+                &telemetry,
                 Arc::clone(&changes),
             );
             Self {
@@ -304,7 +312,10 @@ mod tests {
         async fn renderings_after(&mut self, event: &Event) -> u64 {
             self.changes.observe(event);
             self.publisher.publish().await.unwrap();
-            self.telemetry.render_duration.get_sample_count()
+            self.telemetry
+                .of::<RenderMetrics>()
+                .duration
+                .get_sample_count()
         }
     }
 

@@ -15,6 +15,7 @@ use super::deliveries::deliveries;
 use super::finding::Observation;
 use super::machine::{self, Step};
 use super::memory::Memory;
+use super::metrics::AlertMetrics;
 use super::situation::Situation;
 use super::tell::Told;
 use super::{Access, Background, Check, Facts, Settings, Status, hooks, judge, observe, published};
@@ -115,7 +116,7 @@ pub struct Engine {
     ledger: Ledger,
     outlets: Outlets,
     clock: SharedClock,
-    telemetry: Telemetry,
+    metrics: AlertMetrics,
     signals: Arc<Signals>,
     random: fastrand::Rng,
     /// None until somebody has said who there is.
@@ -155,7 +156,7 @@ impl Engine {
         ledger: Ledger,
         outlets: Outlets,
         clock: SharedClock,
-        telemetry: Telemetry,
+        telemetry: &Telemetry,
         signals: Arc<Signals>,
     ) -> Self {
         Self {
@@ -163,7 +164,7 @@ impl Engine {
             ledger,
             outlets,
             clock,
-            telemetry,
+            metrics: telemetry.of(),
             signals,
             random: fastrand::Rng::new(),
             members: None,
@@ -238,10 +239,8 @@ impl Engine {
         self.evaluated = Some(now);
         self.trusted = trust(standing);
         let took = started.elapsed().as_secs_f64();
-        self.telemetry.alert_evaluation_duration.observe(took);
-        self.telemetry
-            .alert_last_evaluation_timestamp
-            .set(seconds(now));
+        self.metrics.evaluation_duration.observe(took);
+        self.metrics.last_evaluation_timestamp.set(seconds(now));
         Ok(())
     }
 

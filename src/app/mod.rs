@@ -4,6 +4,7 @@
 
 mod link;
 mod manager;
+mod metrics;
 mod reload;
 mod start;
 mod supervisor;

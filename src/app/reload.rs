@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use super::metrics::ConfigMetrics;
 use super::start::{hooks, unlocked};
 use super::{App, StartError, link, read, syncer};
 use crate::config::Config;
@@ -39,7 +40,8 @@ impl App {
             Err(error) => Err(error.into()),
         };
         self.telemetry
-            .config_reloaded(self.clock.now(), result.is_ok());
+            .of::<ConfigMetrics>()
+            .reloaded(self.clock.now(), result.is_ok());
         Some(match result {
             Ok(()) => {
                 info!("config reloaded");

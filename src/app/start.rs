@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::link::feeding;
+use super::metrics::ConfigMetrics;
 use super::{App, ReadConfig, link, read};
 use crate::alert::{Engine, Outlets, Rule, Signals};
 use crate::blocking;
@@ -101,7 +102,7 @@ impl App {
         let telemetry = Telemetry::new();
         let clock: SharedClock = CheckedClock::new(clock);
         let config = first_config(&read_config, &clock).await?;
-        telemetry.config_reloaded(clock.now(), true);
+        telemetry.of::<ConfigMetrics>().reloaded(clock.now(), true);
         info!(
             version = env!("CARGO_PKG_VERSION"),
             config = %config.path.display(),
@@ -118,7 +119,7 @@ impl App {
             .web_config
             .as_ref()
             .map(|file| file.path.clone());
-        let protection = Guard::open(web_config, Arc::clone(&clock), telemetry.clone())?;
+        let protection = Guard::open(web_config, Arc::clone(&clock), &telemetry)?;
         let listeners = match sockets {
             Some(sockets) => sockets.listeners()?,
             None => listen(&config.server.listen).await?,
@@ -167,11 +168,8 @@ impl App {
         let linked = link(&changes, &signals, &board, told, None);
         let http = HttpClient::open(&config.api).await?;
         let time_source = Arc::new(ArcSwap::from_pointee(http.clone()));
-        let mut timekeeper = Timekeeper::new(
-            Arc::clone(&time_source),
-            Arc::clone(&clock),
-            telemetry.clone(),
-        );
+        let mut timekeeper =
+            Timekeeper::new(Arc::clone(&time_source), Arc::clone(&clock), &telemetry);
         // What follows goes by the time.
         timekeeper.confirm().await;
         parts.spawn(timekeeper.run(stop.clone()));
@@ -182,7 +180,7 @@ impl App {
             Arc::clone(&exposition),
             Arc::clone(&board),
             Arc::clone(&clock),
-            telemetry.clone(),
+            &telemetry,
             Arc::clone(&changes),
         );
         publisher.publish().await?;
@@ -200,7 +198,7 @@ impl App {
             ledger.clone(),
             outlets,
             Arc::clone(&clock),
-            telemetry.clone(),
+            &telemetry,
             Arc::clone(&signals),
         );
         parts.spawn(pulses.felt("rule engine", engine.run(stop.clone())));
@@ -228,7 +226,7 @@ impl App {
             &config.schedule,
             ledger.instance(),
             Arc::clone(&clock),
-            telemetry.clone(),
+            &telemetry,
             linked,
         );
         let worker = worker.run(Arc::clone(&wake), reload_requests, stop.clone());
@@ -394,7 +392,7 @@ pub fn syncer(
         http,
         ledger.clone(),
         Arc::clone(clock),
-        telemetry.clone(),
+        telemetry,
     )
     .reaching(config.alerts.rules.iter().filter_map(Rule::reach).collect())
 }

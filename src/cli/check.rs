@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::files;
 use crate::flowgent::client::Client;
 use crate::flowgent::error::ApiError;
+use crate::flowgent::metrics::ApiMetrics;
 use crate::flowgent::transport::HttpClient;
 use crate::roster::{self, AccountSettings, Agent, ListError, ListedAgent};
 use crate::telemetry::Telemetry;
@@ -131,7 +132,7 @@ fn tally(failed: usize, all: usize) -> String {
 
 /// FlowGent's clock minus ours, if it has told its time to this account.
 pub(super) fn skew_seconds(telemetry: &Telemetry, account: &str) -> Option<f64> {
-    let families = telemetry.api_clock_skew.collect();
+    let families = telemetry.of::<ApiMetrics>().clock_skew.collect();
     let series = families.iter().flat_map(|family| family.get_metric());
     series
         .filter(|metric| {

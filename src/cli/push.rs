@@ -38,7 +38,7 @@ pub(super) async fn push(common: &Common, arguments: &PushArguments) -> Result<(
         .await
         .map_err(in_use)?;
     let members = view::members(&config, &ledger).await?;
-    let pusher = Pusher::new(settings, ledger.clone(), clock, telemetry);
+    let pusher = Pusher::new(settings, ledger.clone(), clock, &telemetry);
     // Hidden by itself where stderr is no terminal.
     let style = ProgressStyle::with_template("{wide_bar} {pos} of {len} agents, {eta} left");
     let bar = ProgressBar::new(members.len() as u64)

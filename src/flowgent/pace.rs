@@ -11,8 +11,8 @@ use prometheus::{Counter, IntCounter};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::metrics::ApiMetrics;
 use crate::clock::instant;
-use crate::telemetry::Telemetry;
 
 /// The longest that a server's Retry-After stops an account; what asks for more ends the attempt.
 pub const LONGEST_HOLD: Duration = Duration::from_secs(5 * 60);
@@ -73,7 +73,7 @@ impl Pace {
     /// Limits of `rate` requests per second (infinite means unlimited) and `concurrency` at once,
     /// whose waits are counted for `account`.
     #[must_use]
-    pub fn new(rate: f64, concurrency: usize, account: &str, telemetry: &Telemetry) -> Self {
+    pub fn new(rate: f64, concurrency: usize, account: &str, metrics: &ApiMetrics) -> Self {
         Self {
             rate: rate.max(LEAST_RATE),
             concurrency: concurrency.max(1),
@@ -86,10 +86,8 @@ impl Pace {
                 halved: None,
                 under_way: 0,
             }),
-            waits: telemetry.api_limit_waits.with_label_values(&[account]),
-            wait_seconds: telemetry
-                .api_limit_wait_seconds
-                .with_label_values(&[account]),
+            waits: metrics.limit_waits.with_label_values(&[account]),
+            wait_seconds: metrics.limit_wait_seconds.with_label_values(&[account]),
         }
     }
 
@@ -206,11 +204,12 @@ impl Drop for Permit<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::Telemetry;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn pace(rate: f64, concurrency: usize) -> Pace {
-        Pace::new(rate, concurrency, "acme", &Telemetry::new())
+        Pace::new(rate, concurrency, "acme", &Telemetry::new().of())
     }
 
     /// When each of so many requests is admitted that take no time at all.

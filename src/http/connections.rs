@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::telemetry::Telemetry;
+use super::metrics::HttpMetrics;
 
 /// A long answer may take a second more for as many bytes as this. Slower clients do not get to its end.
 const LEAST_RATE: u32 = 32 * 1024;
@@ -17,7 +17,7 @@ const LEAST_RATE: u32 = 32 * 1024;
 #[derive(Debug)]
 pub(super) struct Connections {
     capacity: usize,
-    telemetry: Telemetry,
+    metrics: HttpMetrics,
     table: Mutex<Table>,
 }
 
@@ -80,10 +80,10 @@ pub(super) struct Slot {
 pub(super) struct Answering(Arc<Slot>);
 
 impl Connections {
-    pub(super) fn new(capacity: usize, telemetry: Telemetry) -> Arc<Self> {
+    pub(super) fn new(capacity: usize, metrics: HttpMetrics) -> Arc<Self> {
         Arc::new(Self {
             capacity,
-            telemetry,
+            metrics,
             table: Mutex::default(),
         })
     }
@@ -150,7 +150,7 @@ impl Connections {
                 entry.evicted.cancel();
                 // That a client is gone after a while of silence is no news.
                 if entry.phase == Phase::Answering {
-                    self.telemetry.http_connections_evicted.inc();
+                    self.metrics.connections_evicted.inc();
                 }
             }
             stays
@@ -175,13 +175,13 @@ impl Connections {
             .map(|(number, _)| *number);
         if let Some(entry) = first.and_then(|number| table.open.remove(&number)) {
             entry.evicted.cancel();
-            self.telemetry.http_connections_evicted.inc();
+            self.metrics.connections_evicted.inc();
         }
     }
 
     fn count(&self, table: &Table) {
         let open = i64::try_from(table.open.len()).unwrap_or(i64::MAX);
-        self.telemetry.http_connections.set(open);
+        self.metrics.connections.set(open);
     }
 }
 
@@ -248,6 +248,7 @@ impl Drop for Answering {
 mod tests {
     use super::*;
     use crate::clock::instant;
+    use crate::telemetry::Telemetry;
 
     fn is_open(slot: &Slot) -> bool {
         !slot.evicted.is_cancelled()
@@ -255,8 +256,8 @@ mod tests {
 
     #[test]
     fn the_connection_that_waited_longest_makes_room() {
-        let telemetry = Telemetry::new();
-        let connections = Connections::new(3, telemetry.clone());
+        let metrics = Telemetry::new().of::<HttpMetrics>();
+        let connections = Connections::new(3, metrics.clone());
         let now = instant();
         let first = connections.open(now);
         let second = connections.open(now);
@@ -266,15 +267,15 @@ mod tests {
         assert!(is_open(&first) && !is_open(&second) && is_open(&third));
         let fifth = connections.open(now);
         assert!(!is_open(&third) && is_open(&fourth));
-        assert_eq!(telemetry.http_connections.get(), 3);
-        assert_eq!(telemetry.http_connections_evicted.get(), 2);
+        assert_eq!(metrics.connections.get(), 3);
+        assert_eq!(metrics.connections_evicted.get(), 2);
         drop([second, third, fourth, fifth]);
-        assert_eq!(telemetry.http_connections.get(), 1);
+        assert_eq!(metrics.connections.get(), 1);
     }
 
     #[test]
     fn where_all_are_answering_the_slowest_makes_room() {
-        let connections = Connections::new(2, Telemetry::new());
+        let connections = Connections::new(2, Telemetry::new().of());
         let slots = [connections.open(instant()), connections.open(instant())];
         let _answering = [slots[1].answering(), slots[0].answering()];
         let _third = connections.open(instant());
@@ -283,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_served_a_request_waits_anew() {
-        let connections = Connections::new(3, Telemetry::new());
+        let connections = Connections::new(3, Telemetry::new().of());
         let slots = [(); 3].map(|()| connections.open(instant()));
         let _answering = slots[2].answering();
         drop(slots[0].answering());
@@ -296,7 +297,7 @@ mod tests {
 
     #[test]
     fn handshakes_and_silence_have_half_of_the_places_each() {
-        let connections = Connections::new(4, Telemetry::new());
+        let connections = Connections::new(4, Telemetry::new().of());
         let now = instant();
         let open = || connections.open(now);
         let greeted = || {
@@ -317,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_handshake_wins_no_time() {
-        let connections = Connections::new(4, Telemetry::new());
+        let connections = Connections::new(4, Telemetry::new().of());
         let (limit, hour) = (Duration::from_secs(10), Duration::from_secs(3600));
         let start = instant();
         let slot = connections.open(start);
@@ -328,7 +329,7 @@ mod tests {
 
     #[test]
     fn an_answer_may_take_so_long_and_no_longer() {
-        let connections = Connections::new(8, Telemetry::new());
+        let connections = Connections::new(8, Telemetry::new().of());
         let (hour, limit) = (Duration::from_secs(3600), Duration::from_secs(60));
         let start = instant();
         let waiting = connections.open(start);
@@ -342,12 +343,12 @@ mod tests {
         assert!(is_open(&slow));
         connections.evict_late(next, hour, limit);
         assert!(is_open(&waiting) && !is_open(&slow));
-        assert_eq!(connections.telemetry.http_connections_evicted.get(), 1);
+        assert_eq!(connections.metrics.connections_evicted.get(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_long_answer_may_take_as_long_as_its_client_takes_of_it() {
-        let connections = Connections::new(8, Telemetry::new());
+        let connections = Connections::new(8, Telemetry::new().of());
         let (hour, limit) = (Duration::from_secs(3600), Duration::from_secs(60));
         let [steady, slow, silent, patient] = [(); 4].map(|()| connections.open(instant()));
         let all = [&steady, &slow, &silent, &patient];
@@ -374,7 +375,7 @@ mod tests {
 
     #[test]
     fn a_request_may_take_so_long_to_come_and_no_longer() {
-        let connections = Connections::new(8, Telemetry::new());
+        let connections = Connections::new(8, Telemetry::new().of());
         let (limit, hour) = (Duration::from_secs(10), Duration::from_secs(3600));
         let start = instant();
         let silent = connections.open(start);
@@ -384,6 +385,6 @@ mod tests {
         let next = connections.evict_late(start + limit, limit, hour);
         assert!(!is_open(&silent) && is_open(&later));
         assert_eq!(next, start + limit + limit / 2);
-        assert_eq!(connections.telemetry.http_connections_evicted.get(), 0);
+        assert_eq!(connections.metrics.connections_evicted.get(), 0);
     }
 }

@@ -27,6 +27,7 @@ mod error;
 mod file;
 mod hooks;
 mod list;
+mod metrics;
 mod members;
 mod outbox;
 mod pushed;
@@ -57,6 +58,7 @@ pub use error::{Fault, LedgerError};
 pub use hooks::{AdoptedHooks, GoneHook, HookIdentity};
 pub use list::{ListChange, ListSource, UNLISTED_DAYS};
 pub use members::{Enrolled, Enrolment};
+pub use metrics::LedgerMetrics;
 pub use outbox::{
     Attempt, Backlog, Delivery, DeliveryRecord, DeliveryState, DisabledHook, Overdue,
 };
@@ -266,11 +268,9 @@ impl Ledger {
     /// Another process has it open, it is no ledger, a newer or a damaged one, or the operating
     /// system refuses. What is there is never replaced.
     pub fn open(path: &Path, policy: Policy, telemetry: &Telemetry) -> Result<Self, LedgerError> {
+        let metrics = telemetry.of::<LedgerMetrics>();
         for transaction in TRANSACTIONS {
-            telemetry
-                .ledger_transaction_duration
-                .with_label_values(&[transaction]);
-            telemetry.ledger_errors.with_label_values(&[transaction]);
+            metrics.add(transaction);
         }
         let place = Place::existing_or_new(path)?;
         let lock = Lock::take(&place)?;
@@ -285,12 +285,9 @@ impl Ledger {
             Ok(schema::instance(connection)?)
         })
         .map_err(|fault| fault.at(path))?;
-        telemetry
-            .ledger_transaction_duration
-            .with_label_values(&[CONFIGURE])
-            .observe(started.elapsed().as_secs_f64());
-        let reader = Reader::new(path.into(), place.open_reader()?, Some(telemetry.clone()));
-        let writer = Writer::start(place, connection, lock, telemetry.clone())?;
+        metrics.took(CONFIGURE, started.elapsed().as_secs_f64());
+        let reader = Reader::new(path.into(), place.open_reader()?, Some(metrics.clone()));
+        let writer = Writer::start(place, connection, lock, metrics)?;
         Ok(Self {
             instance,
             writer,

@@ -9,9 +9,9 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::error::{Fault, LedgerError};
+use super::metrics::LedgerMetrics;
 use super::writer::caught;
 use crate::clock;
-use crate::telemetry::Telemetry;
 
 /// Runs one read at a time, away from the async threads, in the order in which they are asked for: a small one never
 /// waits for more than is before it, and those that wait hold no thread.
@@ -26,17 +26,21 @@ struct Shared {
     /// Gone once the ledger is closed.
     connection: Mutex<Option<Connection>>,
     /// Where its transactions are timed and counted, if anywhere.
-    telemetry: Option<Telemetry>,
+    metrics: Option<LedgerMetrics>,
 }
 
 impl Reader {
     /// Takes over a connection that cannot write.
-    pub(super) fn new(path: PathBuf, connection: Connection, telemetry: Option<Telemetry>) -> Self {
+    pub(super) fn new(
+        path: PathBuf,
+        connection: Connection,
+        metrics: Option<LedgerMetrics>,
+    ) -> Self {
         Self(Arc::new(Shared {
             path,
             turn: Arc::new(Semaphore::new(1)),
             connection: Mutex::new(Some(connection)),
-            telemetry,
+            metrics,
         }))
     }
 
@@ -82,14 +86,10 @@ impl Shared {
         let outcome = in_snapshot(connection, |connection| {
             caught(transaction, || work(connection))
         });
-        if let Some(telemetry) = &self.telemetry {
-            telemetry
-                .ledger_transaction_duration
-                .with_label_values(&[transaction])
-                .observe(started.elapsed().as_secs_f64());
+        if let Some(metrics) = &self.metrics {
+            metrics.took(transaction, started.elapsed().as_secs_f64());
             if outcome.is_err() {
-                let errors = &telemetry.ledger_errors;
-                errors.with_label_values(&[transaction]).inc();
+                metrics.failed(transaction);
             }
         }
         outcome.map_err(|fault| fault.at(&self.path))

@@ -6,6 +6,7 @@
 
 mod account;
 pub mod cron;
+mod metrics;
 mod pass;
 mod report;
 pub mod schedule;
@@ -33,6 +34,7 @@ use crate::window::plan::{self, Policy, Refresh};
 use crate::window::{Coverage, KnownDay, Window};
 
 use account::{Account, Ask};
+use metrics::SyncMetrics;
 use pass::Pass;
 pub use report::{MemberReport, Note, NoteKind, Outcome, PROBLEM_KINDS, Problem, Report};
 use schedule::Trigger;
@@ -84,7 +86,7 @@ pub struct Syncer {
     policy: Policy,
     ledger: Ledger,
     clock: SharedClock,
-    telemetry: Telemetry,
+    metrics: SyncMetrics,
     /// All agents as of the last time that somebody asked for them.
     known: Arc<Mutex<Option<Known>>>,
     /// The budgets that may need days from before the history start.
@@ -125,7 +127,7 @@ impl Syncer {
         http: &HttpClient,
         ledger: Ledger,
         clock: SharedClock,
-        telemetry: Telemetry,
+        telemetry: &Telemetry,
     ) -> Self {
         let account = |settings| {
             Arc::new(Account::new(
@@ -133,16 +135,20 @@ impl Syncer {
                 api,
                 http,
                 Arc::clone(&clock),
-                &telemetry,
+                telemetry,
             ))
         };
         let accounts = accounts.iter().map(account).collect();
+        let metrics: SyncMetrics = telemetry.of();
+        for outcome in Outcome::ALL {
+            metrics.syncs.with_label_values(&[outcome.as_str()]);
+        }
         Self {
             accounts,
             policy,
             ledger,
             clock,
-            telemetry,
+            metrics,
             known: Arc::default(),
             reaches: Arc::default(),
             reached: Arc::default(),
@@ -193,18 +199,8 @@ impl Syncer {
         for account in &previous.accounts {
             if !names.contains(&account.settings.name) {
                 account.client.forget_telemetry();
-                // Fails only if there is no such series.
-                let name = [&*account.settings.name];
-                let _ = self.telemetry.unlisted_agents.remove_label_values(&name);
-                let _ = self.telemetry.partial_listing.remove_label_values(&name);
-                let _ = self.telemetry.excess_agents.remove_label_values(&name);
-                for kind in PROBLEM_KINDS {
-                    let labels = [&*account.settings.name, kind];
-                    let _ = self
-                        .telemetry
-                        .sync_last_problems
-                        .remove_label_values(&labels);
-                }
+                let name = &account.settings.name;
+                self.metrics.remove(name, &PROBLEM_KINDS);
             }
         }
         Self {
@@ -246,9 +242,9 @@ impl Syncer {
         stop: &CancellationToken,
     ) -> Result<Report, LedgerError> {
         let started = self.clock.now();
-        self.telemetry.sync_running.set(1);
-        self.telemetry
-            .sync_last_start_timestamp
+        self.metrics.running.set(1);
+        self.metrics
+            .last_start_timestamp
             .set(telemetry::seconds(started));
         observer(Event::Started(started));
         let clock = crate::clock::instant();
@@ -267,19 +263,19 @@ impl Syncer {
         if let Ok(report) = &result {
             self.show_problems(report, &accounts);
         }
-        self.telemetry
+        self.metrics
             .syncs
             .with_label_values(&[outcome.as_str()])
             .inc();
-        self.telemetry
-            .sync_last_duration
+        self.metrics
+            .last_duration
             .set(clock.elapsed().as_secs_f64());
         let ended = telemetry::seconds(self.clock.now());
-        self.telemetry.sync_last_end_timestamp.set(ended);
+        self.metrics.last_end_timestamp.set(ended);
         if outcome == Outcome::Complete {
-            self.telemetry.sync_last_complete_timestamp.set(ended);
+            self.metrics.last_complete_timestamp.set(ended);
         }
-        self.telemetry.sync_running.set(0);
+        self.metrics.running.set(0);
         result
     }
 
@@ -297,8 +293,8 @@ impl Syncer {
             let account = &*account.settings.name;
             for kind in PROBLEM_KINDS {
                 let agents = report.problem_count(account, kind);
-                self.telemetry
-                    .sync_last_problems
+                self.metrics
+                    .last_problems
                     .with_label_values(&[account, kind])
                     .set(i64::try_from(agents).unwrap_or(i64::MAX));
             }
@@ -331,8 +327,8 @@ impl Syncer {
         observer(Event::Members(Arc::clone(&members)));
 
         let work = self.plan(wanted, accounts, &members).await?;
-        self.telemetry.windows_planned.inc_by(work.len() as u64);
-        self.telemetry
+        self.metrics.windows_planned.inc_by(work.len() as u64);
+        self.metrics
             .windows_left
             .set(i64::try_from(work.len()).unwrap_or(i64::MAX));
         observer(Event::Planned(work.len()));
@@ -443,15 +439,15 @@ impl Syncer {
                 _ => None,
             });
             let is_partial = kinds().any(|kind| matches!(kind, NoteKind::Partial { .. }));
-            let telemetry = &self.telemetry;
+            let metrics = &self.metrics;
             for (gauge, agents) in [
-                (&telemetry.unlisted_agents, unlisted),
-                (&telemetry.excess_agents, excess),
+                (&metrics.unlisted_agents, unlisted),
+                (&metrics.excess_agents, excess),
             ] {
                 let agents = i64::try_from(agents.unwrap_or(0)).unwrap_or(i64::MAX);
                 gauge.with_label_values(&[name]).set(agents);
             }
-            telemetry
+            metrics
                 .partial_listing
                 .with_label_values(&[name])
                 .set(is_partial.into());

@@ -246,7 +246,7 @@ impl Pass {
         let pass = Arc::clone(self);
         self.write(async move {
             let committed = pass.syncer.ledger.commit(fetched).await?;
-            pass.syncer.telemetry.windows_left.dec();
+            pass.syncer.metrics.windows_left.dec();
             pass.report.lock().committed(index, &committed, &absent);
             Ok(Event::Committed(agent))
         })

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::metrics::PushMetrics;
 use super::{PushError, Pusher, Settings};
 use crate::backoff::Backoff;
 use crate::clock::{self, SharedClock};
@@ -98,12 +99,12 @@ impl Worker {
 
     fn configure(&mut self, settings: Option<Settings>) {
         let settings = settings.filter(|settings| settings.continuous);
-        self.telemetry.push.show(settings.is_some());
+        self.telemetry.of::<PushMetrics>().show(settings.is_some());
         self.failures = 0;
         self.told = None;
         self.pusher = settings.map(|settings| {
-            let (clock, telemetry) = (Arc::clone(&self.clock), self.telemetry.clone());
-            Pusher::new(settings, self.ledger.clone(), clock, telemetry)
+            let clock = Arc::clone(&self.clock);
+            Pusher::new(settings, self.ledger.clone(), clock, &self.telemetry)
         });
     }
 

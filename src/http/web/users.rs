@@ -69,7 +69,7 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    /// As it is counted, see [`AUTHENTICATION_OUTCOMES`](crate::telemetry::AUTHENTICATION_OUTCOMES).
+    /// As it is counted, see [`AUTHENTICATION_OUTCOMES`](crate::http::metrics::AUTHENTICATION_OUTCOMES).
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",

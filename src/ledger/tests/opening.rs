@@ -173,7 +173,8 @@ async fn every_transaction_is_a_series_before_it_happens() {
     register(&ledger, &["support"]).await;
     let count = |transaction: &str| {
         telemetry
-            .ledger_transaction_duration
+            .of::<LedgerMetrics>()
+            .transaction_duration
             .with_label_values(&[transaction])
             .get_sample_count()
     };
@@ -191,7 +192,7 @@ async fn every_transaction_is_a_series_before_it_happens() {
     assert_eq!(counts[..2], [1, 1]);
     assert_eq!(counts[2..].iter().sum::<u64>(), 0);
     ledger.close().await;
-    assert!(telemetry.ledger_size.get() > 4096);
+    assert!(telemetry.of::<LedgerMetrics>().size_bytes.get() > 4096);
 }
 
 #[test]

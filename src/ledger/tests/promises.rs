@@ -200,7 +200,8 @@ async fn jobs_share_a_transaction_and_only_the_guilty_one_fails() {
     let ledger = Ledger::open(&path, POLICY, &telemetry).unwrap();
     let recorded = || {
         telemetry
-            .ledger_transaction_duration
+            .of::<LedgerMetrics>()
+            .transaction_duration
             .with_label_values(&[RECORD])
             .get_sample_count()
     };
@@ -244,7 +245,10 @@ async fn jobs_share_a_transaction_and_only_the_guilty_one_fails() {
         format!("ledger {shown} is sound, but transaction record panicked: on purpose")
     );
     assert_eq!(recorded(), 1 + 5, "one together, then each alone");
-    let errors = telemetry.ledger_errors.with_label_values(&[RECORD]);
+    let errors = telemetry
+        .of::<LedgerMetrics>()
+        .errors
+        .with_label_values(&[RECORD]);
     assert_eq!(errors.get(), 3, "the guilty ones, each once");
     assert_eq!(totals(&ledger, agent).await.frontier_credits, 3.0);
 
@@ -328,7 +332,10 @@ async fn a_panic_while_reading_reaches_its_caller_alone() {
         )
     );
     assert_eq!(totals(&ledger, agent).await, Totals::default());
-    let errors = telemetry.ledger_errors.with_label_values(&[SNAPSHOT]);
+    let errors = telemetry
+        .of::<LedgerMetrics>()
+        .errors
+        .with_label_values(&[SNAPSHOT]);
     assert_eq!(errors.get(), 1);
     ledger.close().await;
 }
