@@ -2,7 +2,7 @@
 
 use crate::telemetry::QUICK_BUCKETS;
 
-crate::instruments! {
+crate::telemetry::instruments! {
     /// The ledger's size and its transactions.
     pub struct LedgerMetrics {
         size_bytes: IntGauge = "flowgent_exporter_ledger_size_bytes",

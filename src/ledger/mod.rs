@@ -23,6 +23,7 @@ mod alert_key;
 mod anchor;
 mod backup;
 mod check;
+mod commit;
 mod error;
 mod file;
 mod hooks;
@@ -281,7 +282,7 @@ impl Ledger {
         let started = clock::instant();
         let instance = writer::in_transaction(&mut connection, |connection| {
             schema::migrate(connection, found)?;
-            usage::configure(connection, policy)?;
+            commit::configure(connection, policy)?;
             Ok(schema::instance(connection)?)
         })
         .map_err(|fault| fault.at(path))?;
@@ -309,7 +310,7 @@ impl Ledger {
     pub async fn configure(&self, policy: Policy) -> Result<(), LedgerError> {
         self.writer
             .run(CONFIGURE, move |connection| {
-                usage::configure(connection, policy)
+                commit::configure(connection, policy)
             })
             .await
     }
@@ -347,7 +348,7 @@ impl Ledger {
     pub async fn commit(&self, fetched: Fetched) -> Result<Committed, LedgerError> {
         self.writer
             .run(RECORD, move |connection| {
-                usage::commit(connection, &fetched)
+                commit::commit(connection, &fetched)
             })
             .await
     }
@@ -363,7 +364,7 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         self.writer
             .run(RECORD, move |connection| {
-                usage::record_failure(connection, agent, at)
+                commit::record_failure(connection, agent, at)
             })
             .await
     }
