@@ -34,7 +34,7 @@ const GATHER: Duration = Duration::from_millis(100);
 /// How long it rests when the ledger could not be read.
 const REST_AFTER_ERROR: Duration = Duration::from_secs(10);
 
-crate::instruments! {
+crate::telemetry::instruments! {
     /// Renderings of the usage series.
     struct RenderMetrics {
         duration: Histogram = "flowgent_exporter_render_duration_seconds",

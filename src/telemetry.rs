@@ -1,10 +1,11 @@
 //! The exporter's telemetry of itself, kept by the `prometheus` crate. Each module declares the instruments
-//! that it counts with by [`instruments!`](crate::instruments). Usage figures are not here:
+//! that it counts with by `instruments!`. Usage figures are not here:
 //! [`crate::exposition`] writes those directly.
 
-mod instrument;
+pub mod instrument;
 
-pub use instrument::{Family, Instrument, buckets};
+pub use instrument::Instruments;
+pub(crate) use instrument::instruments;
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -21,18 +22,12 @@ use tokio::runtime::Handle;
 /// Bounds in seconds for what is done in this process.
 pub const QUICK_BUCKETS: &[f64] = &[0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
 
-crate::instruments! {
+instruments! {
     /// The process as a whole.
     struct ProcessMetrics {
         tasks: IntGauge = "flowgent_exporter_runtime_tasks",
             "Asynchronous tasks that are alive: those of the parts, and one per connection.";
     }
-}
-
-/// A set of instruments, made by [`instruments!`](crate::instruments).
-pub trait Instruments: Clone + Send + Sync + 'static {
-    /// Makes the instruments and registers them, once a registry.
-    fn register(registry: &Registry) -> Self;
 }
 
 /// All instruments of the exporter, cloned freely; all clones count into the same series.

@@ -2,7 +2,7 @@
 
 use crate::telemetry::QUICK_BUCKETS;
 
-crate::instruments! {
+crate::telemetry::instruments! {
     /// Evaluations of all rules.
     pub(super) struct AlertMetrics {
         evaluation_duration: Histogram = "flowgent_exporter_alert_evaluation_duration_seconds",

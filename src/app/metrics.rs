@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::telemetry::seconds;
 
-crate::instruments! {
+crate::telemetry::instruments! {
     /// How the config was read.
     pub(super) struct ConfigMetrics {
         last_reload_successful: IntGauge = "flowgent_exporter_config_last_reload_successful",

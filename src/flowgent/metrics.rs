@@ -5,7 +5,7 @@ use super::error::OUTCOMES;
 /// Bounds in seconds; the default timeout is 30 s.
 const API_BUCKETS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-crate::instruments! {
+crate::telemetry::instruments! {
     /// Requests to FlowGent, and how its clock compares.
     pub struct ApiMetrics {
         requests: IntCounterVec = "flowgent_exporter_api_requests_total",

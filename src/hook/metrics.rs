@@ -3,7 +3,7 @@
 /// What became of a try: the values of the label `outcome`.
 pub(super) const OUTCOMES: [&str; 3] = ["delivered", "failed", "given_up"];
 
-crate::instruments! {
+crate::telemetry::instruments! {
     /// Deliveries by hook.
     pub(super) struct HookMetrics {
         deliveries: IntCounterVec = "flowgent_hook_deliveries_total",

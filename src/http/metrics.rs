@@ -5,7 +5,7 @@
 pub(super) const AUTHENTICATION_OUTCOMES: [&str; 5] =
     ["accepted", "remembered", "refused", "missing", "busy"];
 
-crate::instruments! {
+crate::telemetry::instruments! {
     /// Requests, connections and logins.
     pub(super) struct HttpMetrics {
         requests: IntCounterVec = "flowgent_exporter_http_requests_total",

@@ -1,6 +1,6 @@
 //! What syncs count.
 
-crate::instruments! {
+crate::telemetry::instruments! {
     /// How syncs go.
     pub(super) struct SyncMetrics {
         running: IntGauge = "flowgent_exporter_sync_running", "1 while a sync runs, else 0.";

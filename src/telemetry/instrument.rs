@@ -6,11 +6,10 @@ use prometheus::{
     IntGauge, IntGaugeVec, Opts, Registry,
 };
 
-/// Declares a struct of instruments that implements [`Instruments`](crate::telemetry::Instruments).
+/// Declares a struct of instruments that implements [`Instruments`](super::Instruments).
 ///
 /// Each field is `name: Kind = "family", "help text"`, followed by `, ["label", …]` for a vector and by
 /// `, BUCKETS` for a histogram.
-#[macro_export]
 macro_rules! instruments {
     (
         $(#[$meta:meta])*
@@ -25,15 +24,15 @@ macro_rules! instruments {
             $(#[doc = $help] pub $field: prometheus::$kind,)*
         }
 
-        impl $crate::telemetry::Instruments for $set {
+        impl $crate::telemetry::instrument::Instruments for $set {
             fn register(registry: &prometheus::Registry) -> Self {
                 Self {
-                    $($field: $crate::telemetry::Instrument::register(
-                        $crate::telemetry::Family {
+                    $($field: $crate::telemetry::instrument::Instrument::register(
+                        $crate::telemetry::instrument::Family {
                             name: $name,
                             help: $help,
                             labels: &[$($($label),*)?],
-                            buckets: $crate::telemetry::buckets(&[$($buckets)?]),
+                            buckets: $crate::telemetry::instrument::buckets(&[$($buckets)?]),
                         },
                         registry,
                     ),)*
@@ -41,6 +40,14 @@ macro_rules! instruments {
             }
         }
     };
+}
+
+pub(crate) use instruments;
+
+/// A set of instruments, as [`instruments!`] declares it.
+pub trait Instruments: Clone + Send + Sync + 'static {
+    /// Makes the instruments and registers them, once a registry.
+    fn register(registry: &Registry) -> Self;
 }
 
 /// A family as it is declared.

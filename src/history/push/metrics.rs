@@ -18,7 +18,7 @@ const OUTCOMES: [&str; 6] = [
 /// The labels of a family of one series.
 const NONE: [&str; 0] = [];
 
-crate::instruments! {
+crate::telemetry::instruments! {
     /// The instruments of pushing. Those without labels are families of one series, which can be taken away.
     pub(super) struct PushMetrics {
         samples: IntCounterVec = "flowgent_exporter_push_samples_total",
