@@ -15,7 +15,7 @@ use crate::http::{self, Address, Reloaded};
 use crate::sync::Syncer;
 use crate::sync::worker::Reload;
 
-/// How long a reload waits for another program that writes into the ledger: less than the watchdog does.
+/// How long a reload waits for another program that writes into the ledger.
 const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 
 impl App {
@@ -67,7 +67,8 @@ impl App {
         if config.policy != self.config.policy {
             self.changes.observe_everything();
         }
-        self.board.configured(&config.accounts);
+        self.board
+            .configured(&config.accounts, config.obstacles.clone());
         let (changes, signals, board) = (&self.changes, &self.signals, &self.board);
         let reload = Reload {
             syncer,

@@ -1,6 +1,7 @@
 //! What the service manager hears of the exporter: that it is ready, reloads or stops, what it does, and
 //! that it is alive. Elsewhere than under systemd nobody listens, and nothing is said.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -79,6 +80,17 @@ impl Supervisor {
     /// Returns when something is to be said again.
     pub(super) async fn due(&mut self) {
         self.ticks.tick().await;
+    }
+
+    /// Does `work`, and reports on time until it is done.
+    pub(super) async fn meanwhile<T>(&mut self, board: &Board, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                () = self.due() => self.report(board),
+            }
+        }
     }
 
     /// Says what the exporter does, and that it is alive, if it is: the loop that asks for it goes round,

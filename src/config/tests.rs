@@ -220,29 +220,21 @@ fn a_key_file_that_is_there_is_named_whatever_it_is_called() {
 }
 
 #[test]
-fn a_key_that_cannot_be_read_stops_its_account_alone() {
+fn what_is_lacking_outside_of_the_config_stops_only_the_part_that_needs_it() {
     let failures: Vec<String> = toml_files("ailing")
         .iter()
         .map(|path| {
-            let config = Config::load(path, today()).unwrap();
+            let config = Config::load(path, today())
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             assert_eq!(config.accounts.len(), 1, "{}", path.display());
+            let is_of_account = config.accounts[0].api_key.read().is_err();
+            assert_eq!(config.obstacles.is_empty(), is_of_account);
             let said = config.failures.join("; ");
-            said.replace(&format!("{FIXTURES}/ailing/../"), "").replace(
-                "account `acme` is not asked for anything until its key can be read: ",
-                "",
-            )
+            assert!(!said.contains("canary"), "a secret is shown: {said}");
+            said.replace(&format!("{FIXTURES}/ailing/../"), "")
         })
         .collect();
-    assert_eq!(
-        failures,
-        [
-            "cannot read file `files/empty.key`: it is empty",
-            "cannot read file `files`: it is a directory, not a regular file",
-            "file `files/two-lines.key` holds more than one line of printable ASCII characters",
-            "cannot read file `files/no-such.key`: No such file or directory (os error 2)",
-            "environment variable `FLOWGENT_TEST_UNSET_KEY` is not set",
-        ]
-    );
+    assert_eq!(failures, ["",]);
 }
 
 #[test]
