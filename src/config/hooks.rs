@@ -191,11 +191,17 @@ impl Check<'_> {
                     .help("Alertmanager has silences and mute times of its own")
             } else {
                 let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
-                Fault::new(format!(
+                let fault = Fault::new(format!(
                     "`{key}` belongs to hooks of kind {}, and this one is of kind `{}`",
                     listed(&names),
                     kind.name()
-                ))
+                ));
+                match (key, kind) {
+                    ("proxy", Kind::Email) => fault.help(
+                        "mail does not go through such a proxy: name a mail server that can be reached as `host`",
+                    ),
+                    _ => fault,
+                }
             };
             self.refuse(place, fault);
         }
