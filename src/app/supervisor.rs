@@ -1,10 +1,10 @@
 //! What the service manager hears of the exporter: that it is ready, reloads or stops, what it does, and
 //! that it is alive. Elsewhere than under systemd nobody listens, and nothing is said.
 
-use std::pin::pin;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use sd_notify::NotifyState;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{error, info, warn};
@@ -84,10 +84,11 @@ impl Supervisor {
 
     /// Does `work`, and reports on time until it is done.
     pub(super) async fn meanwhile<T>(&mut self, board: &Board, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
+        // It polls the work only when that has been woken, so that the pulse is the work's own.
+        let mut work = FuturesUnordered::from_iter([work]);
         loop {
             tokio::select! {
-                done = &mut work => return done,
+                Some(done) = work.next() => return done,
                 () = self.due() => self.report(board),
             }
         }

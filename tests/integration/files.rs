@@ -215,7 +215,7 @@ async fn a_hook_and_pushing_without_their_secrets_stand_still_alone_and_go_on_wh
 {
     let scene = Scene::new(NOW);
     let receiver = Receiver::start().await;
-    let more = "[push]\nwrite_url = \"https://tsdb.example/api/v1/write\"\nusername = \"me\"\n\
+    let more = "[push]\nwrite_url = \"https://tsdb.example/api/v1/write\"\ninstance = \"here:1\"\nusername = \"me\"\n\
          password_file = \"push.password\"\n\
          [[rule]]\nname = \"much\"\nkind = \"usage\"\nover = 0.001\nspan = \"previous_30_days\"\nhooks = [\"ops\"]\n\
          [[hook]]\nname = \"ops\"\nkind = \"webhook\"\nurl_file = \"ops.url\"\nallow_private = true\n";
