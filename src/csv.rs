@@ -3,8 +3,14 @@
 
 use crate::text::{is_hidden, visible};
 
+/// Letters that begin a formula in a spreadsheet.
+const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+
 /// Adds a line of these values to `text`. A text that a spreadsheet would take for a formula begins with `'`,
 /// which spreadsheets take for the sign of a text; hidden letters are made visible.
+///
+/// Spreadsheets of many countries part cells at `;` and do not know of quotes inside such a part, so what stands
+/// behind a separator is treated as if it were a cell.
 pub fn push_line<V: AsRef<str>>(text: &mut String, values: impl IntoIterator<Item = V>) {
     for (place, value) in values.into_iter().enumerate() {
         if place > 0 {
@@ -16,10 +22,6 @@ pub fn push_line<V: AsRef<str>>(text: &mut String, values: impl IntoIterator<Ite
 }
 
 fn push_value(text: &mut String, value: &str) {
-    // A number is no formula, whatever its sign.
-    let may_run = value.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'])
-        && value.parse::<f64>().is_err();
-    let defused = if may_run { "'" } else { "" };
     // The ends of lines belong to the value, which is quoted for them.
     let is_end = |letter: char| matches!(letter, '\n' | '\r');
     let value = if value
@@ -30,17 +32,32 @@ fn push_value(text: &mut String, value: &str) {
     } else {
         value.into()
     };
-    let value = format!("{defused}{value}");
-    let value = value.as_str();
+    let value = defused(&value);
     // Spaces at the ends belong to the value, and some readers would strip them.
     let is_plain = !value.contains(['"', ',', '\n', '\r']) && value.trim() == value;
     if is_plain {
-        text.push_str(value);
+        text.push_str(&value);
     } else {
         text.push('"');
         text.push_str(&value.replace('"', "\"\""));
         text.push('"');
     }
+}
+
+/// A value of which no part is a formula.
+fn defused(value: &str) -> String {
+    // A number is no formula, whatever its sign.
+    let is_number = value.parse::<f64>().is_ok_and(f64::is_finite);
+    let mut text = String::with_capacity(value.len() + 1);
+    let mut is_start = !is_number;
+    for letter in value.chars() {
+        if is_start && FORMULA.contains(&letter) {
+            text.push('\'');
+        }
+        is_start = !is_number && matches!(letter, ';' | ',' | '"' | '\n' | '\r');
+        text.push(letter);
+    }
+    text
 }
 
 /// A number as a value: nothing where there is none.
@@ -80,7 +97,12 @@ mod tests {
             ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
             ("-2+3", "'-2+3"),
             ("@SUM(A1)", "'@SUM(A1)"),
-            ("\t=1", "'\\u0009=1"),
+            ("\t=1", "\\u0009=1"),
+            ("\n=1", "\"'\n'=1\""),
+            ("x;=1+1", "x;'=1+1"),
+            ("x,@SUM(A1)", "\"x,'@SUM(A1)\""),
+            ("x\";=1", "\"x\"\";'=1\""),
+            ("-inf", "'-inf"),
             (
                 "=HYPERLINK(\"x\",\"y\")",
                 "\"'=HYPERLINK(\"\"x\"\",\"\"y\"\")\"",

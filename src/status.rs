@@ -1,8 +1,10 @@
 //! What the exporter knows at this moment, for whoever shows it to people: one [`Board`] that the parts
 //! write on as they go, and that pages and the API read without waiting for any of them.
 
+mod obstacle;
 mod trouble;
 
+pub use obstacle::Obstacle;
 pub use trouble::{Facts, Trouble};
 
 use std::collections::HashMap;
@@ -10,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use chrono::{DateTime, Utc};
+use futures_util::future::join_all;
 use parking_lot::RwLock;
 
 use crate::day::Day;
@@ -28,6 +31,7 @@ pub struct Board {
     alerting: ArcSwapOption<Alerting>,
     sync: ArcSwap<SyncStatus>,
     accounts: ArcSwap<Vec<AccountPlace>>,
+    obstacles: ArcSwap<Vec<Obstacle>>,
     config_error: ArcSwapOption<String>,
     ledger_error: ArcSwapOption<String>,
 }
@@ -181,13 +185,21 @@ impl Board {
         self.ledger_error.store(error.map(Arc::new));
     }
 
-    /// A config with these accounts is in use from now on.
-    pub fn configured(&self, accounts: &[AccountSettings]) {
+    /// What hooks and pushing lack at this moment, a line each.
+    pub async fn obstacles(&self) -> Vec<String> {
+        let obstacles = self.obstacles.load_full();
+        let found = join_all(obstacles.iter().map(Obstacle::now)).await;
+        found.into_iter().flatten().collect()
+    }
+
+    /// A config with these accounts is in use from now on, whose other parts may lack something.
+    pub fn configured(&self, accounts: &[AccountSettings], obstacles: Vec<Obstacle>) {
         let places = accounts.iter().map(|account| AccountPlace {
             name: Arc::clone(&account.name),
             api_key: account.api_key.clone(),
         });
         self.accounts.store(Arc::new(places.collect()));
+        self.obstacles.store(Arc::new(obstacles));
         self.config_error.store(None);
     }
 

@@ -18,7 +18,9 @@ pub const fn is_hidden(letter: char) -> bool {
         '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}' | '\u{2029}'
         // Soft hyphen, joiners, and fillers that show nothing.
         | '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{3164}' | '\u{ffa0}'
+        | '\u{2800}' | '\u{3164}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d159}'
+        // Variations of the letter before, but for the two that make it an emoji or none.
+        | '\u{fe00}'..='\u{fe0d}'
         // Zero width, and the direction of writing.
         | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
         | '\u{fff9}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}'
@@ -138,7 +140,7 @@ mod tests {
     use super::*;
 
     /// What attackers use: to turn a line around, to hide in one, to be obeyed by a terminal.
-    const HIDDEN: [char; 16] = [
+    const HIDDEN: [char; 20] = [
         '\0',
         '\u{1b}',
         '\u{7f}',
@@ -154,6 +156,10 @@ mod tests {
         '\u{61c}',
         '\u{feff}',
         '\u{3164}',
+        '\u{2800}',
+        '\u{fe00}',
+        '\u{fff1}',
+        '\u{1bca2}',
         '\u{e0041}',
     ];
 

@@ -109,7 +109,7 @@ impl App {
         let mut supervisor = Supervisor::new(self.pulses.clone());
         supervisor.ready(&self.board);
         let mut awaits_day = !self.clock.is_known();
-        // What feeds the watchdog is this loop, so that a reload that hangs shows too.
+        // This loop feeds the watchdog. A reload has a pulse of its own: it may wait, but not hang.
         let result = loop {
             // Who is to be told what becomes of a reload, if one is asked for.
             let mut asked = None;
@@ -131,7 +131,9 @@ impl App {
             let Some(mut asked) = asked else { continue };
             gather(&mut asked, &mut reload, &mut self.lifecycle_requests).await;
             supervisor.reloading();
-            let Some(reloaded) = self.reload(&stop).await else {
+            let board = Arc::clone(&self.board);
+            let reload = self.pulses.clone().felt("reload", self.reload(&stop));
+            let Some(reloaded) = supervisor.meanwhile(&board, reload).await else {
                 break Ok(());
             };
             supervisor.ready(&self.board);

@@ -16,7 +16,7 @@ use crate::http::{self, Address, Reloaded};
 use crate::sync::Syncer;
 use crate::sync::worker::Reload;
 
-/// How long a reload waits for another program that writes into the ledger: less than the watchdog does.
+/// How long a reload waits for another program that writes into the ledger.
 const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 
 impl App {
@@ -69,7 +69,8 @@ impl App {
         if config.policy != self.config.policy {
             self.changes.observe_everything();
         }
-        self.board.configured(&config.accounts);
+        self.board
+            .configured(&config.accounts, config.obstacles.clone());
         let reload = Reload {
             syncer,
             schedule: config.schedule.clone(),

@@ -303,7 +303,7 @@ async fn serve(
     let addresses = addresses.collect();
     let (lifecycle, lifecycle_requests) = Lifecycle::new();
     let board = Arc::<Board>::default();
-    board.configured(&config.accounts);
+    board.configured(&config.accounts, config.obstacles.clone());
     let hosts = Arc::new(ArcSwap::from_pointee(config.server.hosts.clone()));
     let state = http::State {
         exposition: Arc::clone(&exposition),

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use sd_notify::NotifyState;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{error, info, warn};
@@ -79,6 +80,18 @@ impl Supervisor {
     /// Returns when something is to be said again.
     pub(super) async fn due(&mut self) {
         self.ticks.tick().await;
+    }
+
+    /// Does `work`, and reports on time until it is done.
+    pub(super) async fn meanwhile<T>(&mut self, board: &Board, work: impl Future<Output = T>) -> T {
+        // It polls the work only when that has been woken, so that the pulse is the work's own.
+        let mut work = FuturesUnordered::from_iter([work]);
+        loop {
+            tokio::select! {
+                Some(done) = work.next() => return done,
+                () = self.due() => self.report(board),
+            }
+        }
     }
 
     /// Says what the exporter does, and that it is alive, if it is: the loop that asks for it goes round,

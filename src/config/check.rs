@@ -10,11 +10,14 @@ use toml::Spanned;
 
 use super::diagnostics::{Fault, Finding};
 use super::file::Text;
-use super::places::{API_KEY, Found, SecretKeys, resolve_path, secret_file, secret_variable};
+use super::places::{
+    API_KEY, Found, SecretKeys, certificates, resolve_path, secret_file, secret_variable,
+};
 use crate::day::Day;
 use crate::nearest::nearest;
 use crate::roster::{self, printable};
 use crate::secret::SecretSource;
+use crate::status::Obstacle;
 
 /// A check of one config file, under way.
 pub(super) struct Check<'a> {
@@ -29,6 +32,8 @@ pub(super) struct Check<'a> {
     pub(super) warnings: Vec<String>,
     /// What does not work and stops a part only.
     pub(super) failures: Vec<String>,
+    /// The same, for what is looked at again while the exporter runs.
+    pub(super) obstacles: Vec<Obstacle>,
     /// Files of secrets that others may read.
     pub(super) exposed: Vec<String>,
 }
@@ -57,6 +62,7 @@ impl<'a> Check<'a> {
             findings: Vec::new(),
             warnings: Vec::new(),
             failures: Vec::new(),
+            obstacles: Vec::new(),
             exposed: Vec::new(),
         }
     }
@@ -172,23 +178,50 @@ impl<'a> Check<'a> {
         self.optional(written, |text| resolve_path(folder, text))
     }
 
-    /// The place of a secret that one of two keys names, if it is written and what is there keeps the
-    /// rule. No fault of the rule may show it.
+    /// The place of a secret that one of two keys names, if it is written. One that cannot be read or breaks
+    /// the rule stops only its owner, as `stops` says. No fault of the rule may show it.
     pub(super) fn secret(
         &mut self,
         keys: &SecretKeys,
-        file: Option<Text>,
-        variable: Option<Text>,
-        rule: impl Fn(&str) -> Result<(), Fault>,
+        stops: &str,
+        (file, variable): (Option<Text>, Option<Text>),
+        rule: impl Fn(&str) -> Result<(), Fault> + Send + Sync + 'static,
     ) -> Option<SecretSource> {
-        let written = place(&file).or(place(&variable)).unwrap_or_default();
         let (source, secret) = self.secret_place(keys, file, variable)?;
-        match secret.and_then(|secret| rule(secret.expose())) {
-            Ok(()) => Some(source),
-            Err(fault) => {
-                self.refuse(written, fault);
-                None
-            }
+        let found = secret.and_then(|secret| rule(secret.expose()));
+        let stops = format!("{stops} until its {} can be used", keys.what);
+        let again = source.clone();
+        self.outside(stops, found, move || {
+            let secret = again.read();
+            let secret = secret.map_err(|error| Fault::new(error.to_string()))?;
+            rule(secret.expose())
+        });
+        Some(source)
+    }
+
+    /// The path of certificates, if it is written. Those that cannot be used stop only their owner, as
+    /// `stops` says.
+    pub(super) fn ca_file(&mut self, written: Option<Text>, stops: &str) -> Option<PathBuf> {
+        let path = self.path(written)?;
+        let stops = format!("{stops} until its `ca_file` can be used");
+        let again = path.clone();
+        let look = move || certificates(&again);
+        self.outside(stops, look(), look);
+        Some(path)
+    }
+
+    /// Notes what a look outside of the config has found. A fault stops only the part that `stops` names, and
+    /// only as long as another `look` finds one.
+    pub(super) fn outside(
+        &mut self,
+        stops: String,
+        found: Result<(), Fault>,
+        look: impl Fn() -> Result<(), Fault> + Send + Sync + 'static,
+    ) {
+        if let Err(fault) = found {
+            self.failures.push(format!("{stops}: {}", fault.line()));
+            let look = move || look().map_err(|fault| fault.line());
+            self.obstacles.push(Obstacle::new(stops, look));
         }
     }
 

@@ -91,6 +91,12 @@ impl Fault {
         self.help = Some(help.into());
         self
     }
+
+    /// The fault and what to do about it, in a line.
+    pub(super) fn line(&self) -> String {
+        let help = self.help.as_ref().map(|help| format!("; {help}"));
+        self.message.clone() + &help.unwrap_or_default()
+    }
 }
 
 /// A fault and the bytes of the text where it is.

@@ -7,7 +7,6 @@ use toml::Spanned;
 use super::check::{Check, listed, one_of, place, title};
 use super::diagnostics::Fault;
 use super::file::{self, Section, Text};
-use super::places::{certificates, resolve_path};
 use super::rules::hooks as rules;
 use super::world::World;
 use crate::hook::{self, Proxy, QuietHours};
@@ -58,6 +57,8 @@ impl Kind {
 pub(super) struct Owner {
     /// What messages call it.
     pub(super) title: String,
+    /// What comes of what it lacks outside of the config.
+    pub(super) stops: String,
     /// Where what it lacks is noted.
     pub(super) header: Range<usize>,
     /// Whether it may lead to private addresses.
@@ -106,14 +107,13 @@ impl Check<'_> {
         }
         let timeout = self.text(table.timeout.take(), DEFAULT_TIMEOUT, rules::timeout);
         let quiet_hours = self.quiet_hours(table.quiet_hours.take(), table.time_zone.take());
-        let folder = self.folder;
-        let ca_file = self.optional(table.ca_file.take(), |text| {
-            resolve_path(folder, text).and_then(certificates)
-        });
+        let stops = format!("{title} sends nothing");
+        let ca_file = self.ca_file(table.ca_file.take(), &stops);
         let (group, send_resolved) = (table.group.take(), table.send_resolved);
         let allow_private = table.allow_private.take();
         let owner = Owner {
             title,
+            stops,
             header,
             allow_private: allow_private.is_some_and(Spanned::into_inner),
         };
@@ -191,11 +191,17 @@ impl Check<'_> {
                     .help("Alertmanager has silences and mute times of its own")
             } else {
                 let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
-                Fault::new(format!(
+                let fault = Fault::new(format!(
                     "`{key}` belongs to hooks of kind {}, and this one is of kind `{}`",
                     listed(&names),
                     kind.name()
-                ))
+                ));
+                match (key, kind) {
+                    ("proxy", Kind::Email) => fault.help(
+                        "mail does not go through such a proxy: name a mail server that can be reached as `host`",
+                    ),
+                    _ => fault,
+                }
             };
             self.refuse(place, fault);
         }

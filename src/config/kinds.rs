@@ -12,7 +12,8 @@ use super::diagnostics::Fault;
 use super::file::{self, Text};
 use super::hooks::{Nature, Owner};
 use super::places::{
-    BEARER_TOKEN, PASSWORD, ROUTING_KEY, SIGNING_SECRET, URL, program, resolve_path, template_text,
+    BEARER_TOKEN, PASSWORD, ROUTING_KEY, SIGNING_SECRET, URL, program, program_name, resolve_path,
+    template_text,
 };
 use super::rules::hooks as rules;
 use super::world::World;
@@ -82,8 +83,9 @@ impl Check<'_> {
                 None
             }
             _ => {
-                let rule = |text: &str| rules::webhook_url(text, owner.allow_private);
-                self.secret(&URL, url_file, url_env, rule)
+                let allow_private = owner.allow_private;
+                let rule = move |text: &str| rules::webhook_url(text, allow_private);
+                self.secret(&URL, &owner.stops, (url_file, url_env), rule)
                     .map(Endpoint::Secret)
             }
         };
@@ -97,7 +99,7 @@ impl Check<'_> {
         Some(Nature {
             kind: hook::Kind::Webhook {
                 url: url?,
-                secrets: self.signing_secrets(secret_files, secret_envs),
+                secrets: self.signing_secrets(secret_files, secret_envs, owner),
                 template,
                 content_type,
                 routing_key,
@@ -127,22 +129,24 @@ impl Check<'_> {
             }
             _ => {}
         }
-        self.secret(&ROUTING_KEY, file, variable, |_| Ok(()))
+        self.secret(&ROUTING_KEY, &owner.stops, (file, variable), |_| Ok(()))
     }
 
     fn signing_secrets(
         &mut self,
         files: Option<Spanned<Vec<Text>>>,
         variables: Option<Spanned<Vec<Text>>>,
+        owner: &Owner,
     ) -> Vec<SecretSource> {
         let texts = |list: Option<Spanned<Vec<Text>>>| list.map_or(Vec::new(), Spanned::into_inner);
         let mut secrets = Vec::new();
-        for (file, variable) in texts(files)
+        for written in texts(files)
             .into_iter()
             .map(|text| (Some(text), None))
             .chain(texts(variables).into_iter().map(|text| (None, Some(text))))
         {
-            secrets.extend(self.secret(&SIGNING_SECRET, file, variable, rules::signing_secret));
+            let rule = rules::signing_secret;
+            secrets.extend(self.secret(&SIGNING_SECRET, &owner.stops, written, rule));
         }
         secrets
     }
@@ -225,10 +229,9 @@ impl Check<'_> {
         if let Some(token) = token.into_iter().find(|(_, place)| place.is_some()) {
             self.exclusive(("username", place(&username)), token);
         }
-        let basic_auth = self.user(username, password_file, password_env);
-        let bearer_token = self.secret(&BEARER_TOKEN, bearer_token_file, bearer_token_env, |_| {
-            Ok(())
-        });
+        let basic_auth = self.user(username, (password_file, password_env), &owner.stops);
+        let written = (bearer_token_file, bearer_token_env);
+        let bearer_token = self.secret(&BEARER_TOKEN, &owner.stops, written, |_| Ok(()));
         Some(Nature {
             kind: hook::Kind::Alertmanager {
                 urls,
@@ -245,8 +248,8 @@ impl Check<'_> {
     pub(super) fn user(
         &mut self,
         username: Option<Text>,
-        file: Option<Text>,
-        variable: Option<Text>,
+        (file, variable): (Option<Text>, Option<Text>),
+        stops: &str,
     ) -> Option<(String, SecretSource)> {
         let password = place(&file).or(place(&variable));
         match (&username, password) {
@@ -261,7 +264,7 @@ impl Check<'_> {
             }
             _ => {}
         }
-        let password = self.secret(&PASSWORD, file, variable, |_| Ok(()));
+        let password = self.secret(&PASSWORD, stops, (file, variable), |_| Ok(()));
         let username = self.optional(username, |text| {
             roster::check_name(text)
                 .map(|()| text.clone())
@@ -362,7 +365,7 @@ impl Check<'_> {
         };
         let port = self.value(port, usual_port, |port| rules::port(*port));
         let hello = self.optional(hello, |text| rules::hello(text));
-        let credentials = self.user(username, password_file, password_env);
+        let credentials = self.user(username, (password_file, password_env), &owner.stops);
         let example = "\"Credits <credits@example.org>\"";
         let from = self.needed(from, title, ["from", example], header, |text| {
             rules::mailbox(text)
@@ -401,10 +404,15 @@ impl Check<'_> {
                     return Err(Fault::new("an argument cannot have a zero character"));
                 }
                 if number == 0 {
-                    program(text)?;
+                    program_name(text)?;
                 }
                 Ok(text.clone())
             }));
+        }
+        if let Some(name) = arguments.first().cloned() {
+            let stops = format!("{} until its program can be started", owner.stops);
+            let look = move || program(&name);
+            self.outside(stops, look(), look);
         }
         Some(Nature {
             kind: hook::Kind::Exec { command: arguments },

@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use crate::day::Day;
 use crate::files;
 use crate::roster::AccountSettings;
+use crate::status::Obstacle;
 use crate::window::plan::Policy;
 use crate::{alert, flowgent, history, hook, http, ledger, sync::schedule};
 
@@ -59,6 +60,8 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// What does not work, and stops only the part that it is about, a line each.
     pub failures: Vec<String>,
+    /// The same, but for accounts: what hooks and pushing lack.
+    pub obstacles: Vec<Obstacle>,
     /// Files of secrets that others may read, a line each.
     pub exposed: Vec<String>,
 }

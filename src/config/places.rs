@@ -189,32 +189,37 @@ pub(super) fn template_text(path: &Path) -> Result<String, Fault> {
     files::text(path, purpose).map_err(|error| Fault::new(error.to_string()))
 }
 
-/// A program that can be started: by its whole path, or by its name if it is on the `PATH`.
-pub(super) fn program(text: &str) -> Result<(), Fault> {
-    let path = Path::new(text);
-    if path.is_absolute() {
-        return match files::metadata(path) {
-            Ok(found) if is_program(&found) => Ok(()),
-            Ok(_) => Err(Fault::new(format!(
-                "`{}` is not an executable file",
-                printable(text)
-            ))),
-            Err(error) => Err(Fault::new(format!(
-                "cannot find program `{}`: {error}",
-                printable(text)
-            ))),
-        };
+/// Refuses what cannot be the name of a program: neither its whole path, nor its name on the `PATH`.
+pub(super) fn program_name(text: &str) -> Result<(), Fault> {
+    if Path::new(text).is_absolute() {
+        return Ok(());
     }
     if text.contains(char::is_whitespace) {
         return Err(Fault::new("a program has no name with a space in it")
             .help("write each argument by itself: `command = [\"program\", \"argument\"]`"));
     }
-    let shown = printable(text);
     if text.is_empty() || text.contains('/') {
         return Err(Fault::new(format!(
-            "`{shown}` is neither a whole path nor a program's name"
+            "`{}` is neither a whole path nor a program's name",
+            printable(text)
         ))
         .help("write the path from `/` on, or the name of a program on the PATH"));
+    }
+    Ok(())
+}
+
+/// Refuses a program that cannot be started.
+pub(super) fn program(text: &str) -> Result<(), Fault> {
+    let path = Path::new(text);
+    let shown = printable(text);
+    if path.is_absolute() {
+        return match files::metadata(path) {
+            Ok(found) if is_program(&found) => Ok(()),
+            Ok(_) => Err(Fault::new(format!("`{shown}` is not an executable file"))),
+            Err(error) => Err(Fault::new(format!(
+                "cannot find program `{shown}`: {error}"
+            ))),
+        };
     }
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&folders)
@@ -234,10 +239,10 @@ fn is_program(found: &Metadata) -> bool {
     found.is_file() && found.permissions().mode() & 0o111 != 0
 }
 
-/// The path if the file holds at least one certificate.
-pub(super) fn certificates(path: PathBuf) -> Result<PathBuf, Fault> {
+/// Refuses a file that does not hold at least one certificate.
+pub(super) fn certificates(path: &Path) -> Result<(), Fault> {
     let refuse = |error: String| Fault::new(format!("cannot use `{}`: {error}", path.display()));
-    let read = files::read(&path, CERTIFICATES);
+    let read = files::read(path, CERTIFICATES);
     let text = read.map_err(|error| Fault::new(error.to_string()))?.bytes;
     let mut found = 0;
     for certificate in CertificateDer::pem_slice_iter(&text) {
@@ -247,7 +252,7 @@ pub(super) fn certificates(path: PathBuf) -> Result<PathBuf, Fault> {
     if found == 0 {
         return Err(refuse("it holds no PEM certificate".to_owned()));
     }
-    Ok(path)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -7,13 +7,15 @@ use toml::Spanned;
 use super::check::{Check, place};
 use super::diagnostics::Fault;
 use super::file::{self, Section};
-use super::places::{BEARER_TOKEN, WRITE_URL, certificates, resolve_path};
+use super::places::{BEARER_TOKEN, WRITE_URL};
 use super::rules::{hooks, push as rules};
 use crate::day::Day;
 use crate::history::{DEFAULT_JOB, Target, push};
 use crate::hook::Endpoint;
 
 const DEFAULT_TIMEOUT: &str = "30s";
+/// What comes of what it lacks outside of the config.
+const STOPS: &str = "`[push]` pushes nothing";
 
 impl Check<'_> {
     /// What is to be pushed; the labels of the scrape follow from what is listened on.
@@ -78,7 +80,8 @@ impl Check<'_> {
             }
             Ok(url)
         });
-        let secret = self.secret(&WRITE_URL, write_url_file, write_url_env, |text| {
+        let written = (write_url_file, write_url_env);
+        let secret = self.secret(&WRITE_URL, STOPS, written, move |text| {
             rules::secret_url(text, allow_private, needs_path)
         });
         let query_url = self.optional(query_url, |text| rules::open_url(text, allow_private));
@@ -89,14 +92,11 @@ impl Check<'_> {
         if let Some(token) = token.into_iter().find(|(_, place)| place.is_some()) {
             self.exclusive(("username", place(&username)), token);
         }
-        let basic_auth = self.user(username, password_file, password_env);
-        let bearer_token = self.secret(&BEARER_TOKEN, bearer_token_file, bearer_token_env, |_| {
-            Ok(())
-        });
-        let (folder, today) = (self.folder, self.today);
-        let ca_file = self.optional(ca_file, |text| {
-            resolve_path(folder, text).and_then(certificates)
-        });
+        let basic_auth = self.user(username, (password_file, password_env), STOPS);
+        let written = (bearer_token_file, bearer_token_env);
+        let bearer_token = self.secret(&BEARER_TOKEN, STOPS, written, |_| Ok(()));
+        let today = self.today;
+        let ca_file = self.ca_file(ca_file, STOPS);
         let proxy = self.proxy(proxy, "`[push]`", allow_private);
         let job = self.text(job, DEFAULT_JOB, |text| rules::label("job", text));
         let instance = match instance {

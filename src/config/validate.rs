@@ -102,6 +102,7 @@ pub(super) fn validate(
         hooks,
         warnings: check.warnings,
         failures: check.failures,
+        obstacles: check.obstacles,
         exposed: check.exposed,
     })
 }
@@ -302,7 +303,8 @@ impl Check<'_> {
                 .help("for certificates of your own write `ca_file = \"…\"`")),
             });
         };
-        match resolve_path(self.folder, file.get_ref()).and_then(certificates) {
+        let path = resolve_path(self.folder, file.get_ref());
+        match path.and_then(|path| certificates(&path).map(|()| path)) {
             Ok(path) => Roots::File(path),
             Err(fault) => {
                 self.refuse(file.span(), fault);

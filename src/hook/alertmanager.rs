@@ -400,6 +400,9 @@ fn sum_up(results: Vec<Result<String, SendError>>) -> Result<String, SendError> 
         .iter()
         .filter_map(|result| result.as_ref().err()?.retry_after)
         .min();
+    let unready = results
+        .iter()
+        .all(|result| result.as_ref().is_err_and(|error| error.unready));
     let texts: Vec<String> = results
         .into_iter()
         .map(|result| result.unwrap_or_else(|error| error.text))
@@ -410,6 +413,7 @@ fn sum_up(results: Vec<Result<String, SendError>>) -> Result<String, SendError> 
     }
     Err(SendError {
         retry_after,
+        unready,
         ..SendError::new(text)
     })
 }

@@ -65,7 +65,7 @@ impl Exec {
         let program = self.command.first().map_or("", String::as_str);
         let (mut running, stdin, output) = self.start(message).map_err(|error| {
             let text = format!("cannot start `{program}`: {error}");
-            SendError::new(printable(&text, QUOTE_BYTES))
+            SendError::unready(printable(&text, QUOTE_BYTES))
         })?;
         let mut heard = Heard::of(&self.hook, &message.id);
         let status = {

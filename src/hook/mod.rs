@@ -227,6 +227,8 @@ pub struct SendError {
     pub retry_after: Option<Duration>,
     /// The receiver wants nothing any more: HTTP 410.
     pub gone: bool,
+    /// The exporter itself lacks something, such as a file, and has connected to nobody.
+    pub unready: bool,
 }
 
 impl Message {
@@ -266,6 +268,15 @@ impl SendError {
             text,
             retry_after: None,
             gone: false,
+            unready: false,
+        }
+    }
+
+    /// A failure for want of something on this machine.
+    pub(crate) fn unready(text: String) -> Self {
+        Self {
+            unready: true,
+            ..Self::new(text)
         }
     }
 }

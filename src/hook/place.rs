@@ -47,7 +47,7 @@ pub(crate) struct Place {
 /// It cannot be read.
 pub(super) async fn read(source: &SecretSource) -> Result<Secret, SendError> {
     let secret = source.read_aside().await;
-    secret.map_err(|error| SendError::new(error.to_string()))
+    secret.map_err(|error| SendError::unready(error.to_string()))
 }
 
 impl Place {
@@ -58,9 +58,9 @@ impl Place {
     pub(crate) async fn secret(source: &SecretSource) -> Result<Self, SendError> {
         let text = read(source).await?;
         let url = Url::parse(text.expose())
-            .map_err(|error| SendError::new(format!("{source} holds no URL: {error}")))?;
+            .map_err(|error| SendError::unready(format!("{source} holds no URL: {error}")))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(SendError::new(format!(
+            return Err(SendError::unready(format!(
                 "the URL in {source} is neither http nor https"
             )));
         }

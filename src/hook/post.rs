@@ -64,7 +64,7 @@ impl Poster {
         let until = clock::instant() + timeout.mul_f64(BODY_SHARE);
         let roots = ca_file.map_or(Roots::Bundled, |path| Roots::File(path.to_owned()));
         let resolver = Resolver { allow_private };
-        let failed = |error: &dyn Error| SendError::new(chain(error));
+        let failed = |error: &dyn Error| SendError::unready(chain(error));
         let builder = blocking::run(move || transport::client_builder(&roots)).await;
         let builder = builder.map_err(|error| failed(&error))?;
         let builder = match proxy {
@@ -217,6 +217,7 @@ impl Poster {
                 text,
                 retry_after,
                 gone: status == StatusCode::GONE,
+                unready: false,
             },
             said,
         }

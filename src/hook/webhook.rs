@@ -115,7 +115,7 @@ impl Webhook {
             place.guard(secret.expose());
             place.guard(secret.expose().trim_start_matches("whsec_"));
             let key = SigningKey::new(&secret);
-            keys.push(key.map_err(|error| SendError::new(format!("{source}: {error}")))?);
+            keys.push(key.map_err(|error| SendError::unready(format!("{source}: {error}")))?);
         }
         Ok(keys)
     }

@@ -113,9 +113,8 @@ impl Whatsapp {
     fn failed(&self, error: &ApiError) -> SendError {
         let agent = &self.outgoing.agent_id;
         SendError {
-            text: format!("WhatsApp template of agent {agent}: {error}"),
             retry_after: error.retry_after(),
-            gone: false,
+            ..SendError::new(format!("WhatsApp template of agent {agent}: {error}"))
         }
     }
 }

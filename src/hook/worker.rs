@@ -27,6 +27,8 @@ pub(super) const TICK: Duration = Duration::from_secs(1);
 const REST_AFTER_ERROR: Duration = Duration::from_secs(10);
 /// How many deliveries are read at a time.
 const AT_A_TIME: usize = 64;
+/// How long it rests when something is lacking on this machine.
+const REST_WHEN_UNREADY: Duration = Duration::from_secs(60);
 /// How often a receiver that forgets is reminded.
 const RESEND_INTERVAL: Duration = Duration::from_secs(60);
 /// For how long it is reminded that something is over.
@@ -214,8 +216,8 @@ impl Worker {
         try_join_all(postponed).await.map(|_| ())
     }
 
-    /// Tries a delivery once, and has noted what came of it. False if the hook wants nothing any more, or the
-    /// try was broken off since the program ends; then the delivery is as due as it was.
+    /// Tries a delivery once, and has noted what came of it. False if the hook wants nothing any more or lacks
+    /// something, or the try was broken off since the program ends; then the delivery is as due as it was.
     async fn attempt(
         &mut self,
         record: DeliveryRecord,
@@ -259,6 +261,11 @@ impl Worker {
             }
             Err(error) if error.gone => {
                 self.disable(delivery.id, error.text);
+                false
+            }
+            Err(error) if error.unready => {
+                self.memory.paused_until = Some(self.clock.now() + REST_WHEN_UNREADY);
+                self.note(delivery.id, Attempt::Unready { error: error.text });
                 false
             }
             Err(error) => {
@@ -388,7 +395,9 @@ impl Worker {
         let outcome = match (attempt, state) {
             (Attempt::Postponed { .. }, _) => return,
             (Attempt::Delivered { .. }, _) => "delivered",
-            (Attempt::Failed { .. }, DeliveryState::Pending) => "failed",
+            (Attempt::Unready { .. }, _) | (Attempt::Failed { .. }, DeliveryState::Pending) => {
+                "failed"
+            }
             (Attempt::Failed { error, .. } | Attempt::GivenUp { error }, _) => {
                 given_up(&self.name, id, error);
                 "given_up"

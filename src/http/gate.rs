@@ -7,8 +7,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::problem::{Kind, Problem};
 
-/// The most answers of one weight that are being made or sent.
-const AT_ONCE: usize = 16;
 /// The most of them that are being made. Their memory is what a flood costs, and more would only wait for the
 /// same processors and the same ledger.
 const MADE_AT_ONCE: usize = 2;
@@ -47,12 +45,20 @@ pub(super) struct Place {
 
 impl Weight {
     const ALL: [Self; 3] = [Self::Light, Self::Page, Self::Long];
+
+    /// The most answers of it that are being made or sent. A long one holds a part, and what compresses it.
+    const fn at_once(self) -> usize {
+        match self {
+            Self::Light | Self::Page => 16,
+            Self::Long => 8,
+        }
+    }
 }
 
 impl Default for Gate {
     fn default() -> Self {
-        Self(Arc::new(Weight::ALL.map(|_| Room {
-            places: Arc::new(Semaphore::new(AT_ONCE)),
+        Self(Arc::new(Weight::ALL.map(|weight| Room {
+            places: Arc::new(Semaphore::new(weight.at_once())),
             turns: Arc::new(Semaphore::new(MADE_AT_ONCE)),
         })))
     }
@@ -80,7 +86,8 @@ impl Gate {
             _ => Err(Problem::new(
                 Kind::TooBusy,
                 format!(
-                    "{AT_ONCE} other requests are still being answered after {} s",
+                    "{} other requests are still being answered after {} s",
+                    weight.at_once(),
                     PATIENCE.as_secs()
                 ),
             )),
@@ -92,7 +99,7 @@ impl Gate {
 impl Gate {
     /// How many places of that weight are taken.
     pub(super) fn taken(&self, weight: Weight) -> usize {
-        AT_ONCE - self.0[weight as usize].places.available_permits()
+        weight.at_once() - self.0[weight as usize].places.available_permits()
     }
 }
 
@@ -119,7 +126,7 @@ mod tests {
     async fn a_request_waits_for_those_of_its_weight_and_not_for_ever() {
         let gate = Gate::default();
         let mut places = Vec::new();
-        for _ in 0..AT_ONCE {
+        for _ in 0..Weight::Long.at_once() {
             let mut place = gate.enter(Weight::Long).await.unwrap();
             place.rest();
             places.push(place);
@@ -127,7 +134,7 @@ mod tests {
         let refused = gate.clone().enter(Weight::Long).await.unwrap_err();
         assert_eq!(
             refused.detail(),
-            "16 other requests are still being answered after 5 s"
+            "8 other requests are still being answered after 5 s"
         );
         for other in [Weight::Light, Weight::Page] {
             assert!(gate.enter(other).await.is_ok(), "{other:?}");

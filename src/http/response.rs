@@ -30,7 +30,7 @@ const WORTH_COMPRESSING: usize = 1400;
 const FRAME: usize = 64 * 1024;
 
 /// A text up to this size is sent whole, with its length and a tag, also if it is made in parts.
-const WHOLE: usize = 256 * 1024;
+const WHOLE: usize = 128 * 1024;
 
 /// Nothing but the response itself: no script, no style, no image, no frame, no form.
 const CONTENT_SECURITY: &str =
@@ -389,7 +389,7 @@ mod tests {
             let part = |_| Ok(Bytes::from(vec![b'x'; FRAME]));
             Box::pin(stream::iter(0..number).map(part))
         };
-        for (number, is_whole) in [(0, true), (4, true), (5, false), (9, false)] {
+        for (number, is_whole) in [(0, true), (2, true), (3, false), (9, false)] {
             let reply = in_parts("text/csv", parts(number)).await.unwrap();
             let reply = finish(reply, &HeaderMap::new()).await;
             let has = |name| reply.headers().contains_key(name);

@@ -89,6 +89,7 @@ const NOTE: &str = "
     UPDATE delivery SET state = ?2, attempts = attempts + 1, at_ms = ?3, result = ?4
     WHERE id = ?1 AND state = 'pending'";
 const POSTPONE: &str = "UPDATE delivery SET at_ms = ?2 WHERE id = ?1 AND state = 'pending'";
+const EXPLAIN: &str = "UPDATE delivery SET result = ?2 WHERE id = ?1 AND state = 'pending'";
 const BACKLOGS: &str = "
     SELECT hook, count(*), min(created_ms) FROM delivery
     WHERE state = 'pending' GROUP BY hook ORDER BY hook";
@@ -126,7 +127,7 @@ const MEND: &str = "
 /// What somebody has had tried again, however old it is, has its scheduled tries first.
 const GIVE_UP: &str = "
     UPDATE delivery SET state = 'given_up', at_ms = ?1, result = CASE attempts
-        WHEN 0 THEN 'waited for 30 days'
+        WHEN 0 THEN 'waited for 30 days' || coalesce('; last: ' || result, '')
         ELSE 'not taken for 30 days, the last of ' || attempts || ' tries failed with: ' || result END
     WHERE state = 'pending' AND created_ms < ?2 AND (attempts >= ?3 OR at_ms < ?2)
     RETURNING id, hook, result";
@@ -204,6 +205,11 @@ pub enum Attempt {
     Postponed {
         /// When to try.
         until: DateTime<Utc>,
+    },
+    /// It was not tried, since the hook lacks something on this machine. It is as due as it was.
+    Unready {
+        /// What it lacks.
+        error: String,
     },
 }
 
@@ -398,6 +404,10 @@ pub(super) fn record_attempt(
             connection
                 .prepare_cached(POSTPONE)?
                 .execute((id, no_later(*until).timestamp_millis()))?;
+            return Ok(before);
+        }
+        Attempt::Unready { error } => {
+            connection.prepare_cached(EXPLAIN)?.execute((id, error))?;
             return Ok(before);
         }
     };

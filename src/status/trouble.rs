@@ -32,6 +32,8 @@ pub struct Facts<'a> {
     pub accounts: &'a [AccountPlace],
     /// Why the config that was read last is not the one in use.
     pub config_error: Option<&'a str>,
+    /// What hooks and pushing lack.
+    pub obstacles: &'a [String],
     /// Why nothing can be kept any more.
     pub ledger_error: Option<&'a str>,
     /// Why this host's clock is not believed.
@@ -56,6 +58,10 @@ impl Facts<'_> {
                  the place of the mistake.",
             ));
         }
+        troubles.extend(self.obstacles.iter().map(|obstacle| {
+            let what = format!("{}.", capitalized(obstacle));
+            Trouble::severe(what, "Put it right; it is looked at again at each try.")
+        }));
         if let Some(error) = self.ledger_error {
             troubles.push(Trouble::severe(
                 format!("The ledger is gone: {error}."),
@@ -186,7 +192,7 @@ impl Facts<'_> {
             let hook = &*record.delivery.hook;
             let is_lost = match record.state {
                 DeliveryState::GivenUp => true,
-                DeliveryState::Pending if record.attempts > 0 && !is_disabled(hook) => false,
+                DeliveryState::Pending if record.result.is_some() && !is_disabled(hook) => false,
                 DeliveryState::Pending | DeliveryState::Delivered => continue,
             };
             let answer = record.result.as_deref().unwrap_or("no answer");
@@ -222,11 +228,6 @@ impl Facts<'_> {
 
 /// What there is to know about the lists that name an account's agents.
 fn of_note(note: &Note) -> Trouble {
-    let text = note.to_string();
-    let mut letters = text.chars();
-    let what = letters
-        .next()
-        .map(|first| first.to_uppercase().chain(letters).collect::<String>());
     let advice = match note.kind {
         NoteKind::Unlisted { .. } => {
             "If they were removed on purpose, nothing is to be done: their credits still count. If not, list \
@@ -241,8 +242,15 @@ fn of_note(note: &Note) -> Trouble {
     };
     Trouble {
         account: Some(Arc::clone(&note.account)),
-        ..Trouble::mild(format!("{}.", what.unwrap_or_default()), advice)
+        ..Trouble::mild(format!("{}.", capitalized(&note.to_string())), advice)
     }
+}
+
+/// `text` as a sentence begins.
+fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(letters).collect()
 }
 
 impl Trouble {
@@ -322,6 +330,7 @@ mod tests {
         let facts = Facts {
             accounts: &places(),
             config_error: None,
+            obstacles: &[],
             ledger_error: None,
             clock: None,
             sync,
@@ -435,6 +444,9 @@ mod tests {
             ledger_error: None,
             clock: None,
             config_error: Some("config.toml: line 3"),
+            obstacles: &[
+                "hook `ops` sends nothing until its URL can be used: it is empty".to_owned(),
+            ],
             sync: &SyncStatus {
                 error: Some("the disk is full".into()),
                 ..SyncStatus::default()
@@ -454,6 +466,7 @@ mod tests {
             what,
             [
                 "The config was read again and is wrong: config.toml: line 3.",
+                "Hook `ops` sends nothing until its URL can be used: it is empty.",
                 "The last sync was broken off by the ledger: the disk is full.",
                 "Hook gone has answered that it wants nothing any more, and is sent nothing: status 410.",
                 "Hook ops does not take what it is sent: 2 messages waiting, the last try of the \

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::{Child, Command, Stdio};
 
-use crate::harness::{Exporter, PATIENCE, Scene, command, run, wait_for};
+use crate::harness::{Exporter, PATIENCE, Receiver, Scene, command, run, wait_for};
 
 const NOW: &str = "2026-03-04T09:00:00";
 
@@ -207,6 +207,57 @@ async fn an_account_whose_key_is_missing_stands_still_alone_and_goes_on_when_it_
     scene.write("acme.key", &key);
     scene.set_time("2026-03-04T09:20:00");
     exporter.wait_until_whole(&scene).await;
+    exporter.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_and_pushing_without_their_secrets_stand_still_alone_and_go_on_when_they_are_there()
+{
+    let scene = Scene::new(NOW);
+    let receiver = Receiver::start().await;
+    let more = "[push]\nwrite_url = \"https://tsdb.example/api/v1/write\"\ninstance = \"here:1\"\nusername = \"me\"\n\
+         password_file = \"push.password\"\n\
+         [[rule]]\nname = \"much\"\nkind = \"usage\"\nover = 0.001\nspan = \"previous_30_days\"\nhooks = [\"ops\"]\n\
+         [[hook]]\nname = \"ops\"\nkind = \"webhook\"\nurl_file = \"ops.url\"\nallow_private = true\n";
+    scene.write("config.toml", &(scene.config("") + more));
+    let hook = "hook `ops` sends nothing until its URL can be used: cannot read file `ops.url`: No such file";
+    let push =
+        "`[push]` pushes nothing until its password can be used: cannot read file `push.password`";
+    let ran = run(&scene, &["check"]).await;
+    assert_eq!(ran.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(said.contains(&format!("problem: {hook}")), "{said}");
+    assert!(said.contains(&format!("problem: {push}")), "{said}");
+
+    let exporter = scene.start().await;
+    exporter.wait_until_whole(&scene).await;
+    exporter.wait_for_log(hook).await;
+    let told = async || {
+        let (_, body) = exporter.get("/api/v1/status", "").await;
+        let status: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        status["config_problems"].to_string()
+    };
+    let problems = told().await;
+    assert!(
+        problems.contains(hook) && problems.contains(push),
+        "{problems}"
+    );
+    let (_, page) = exporter.get("/", "").await;
+    let page = String::from_utf8(page).unwrap();
+    assert!(page.contains("Hook <code>ops</code> sends nothing"), "{page}");
+    exporter
+        .wait_for_log("the hook has failed, and is tried again: cannot read file `ops.url`")
+        .await;
+
+    // No reload is needed: it is looked for again at the next try.
+    scene.write("ops.url", &receiver.url());
+    scene.set_time("2026-03-04T09:02:00");
+    receiver.wait_for_deliveries(1).await;
+    let problems = told().await;
+    assert!(
+        !problems.contains(hook) && problems.contains(push),
+        "{problems}"
+    );
     exporter.stop().await;
 }
 

@@ -101,7 +101,8 @@ impl Server {
         let file = self.ca_file.clone();
         let roots = file.map_or(Roots::Bundled, Roots::File);
         let config = blocking::run(move || trust::client_config(&roots)).await;
-        let config = config.map_err(|error| self.failed(&chain(&error)))?;
+        let config =
+            config.map_err(|error| SendError::unready(self.failed(&chain(&error)).text))?;
         let connector = TlsConnector::from(Arc::new(config));
         let connected = connector.connect(name, stream).await;
         connected.map_err(|error| {

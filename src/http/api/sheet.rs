@@ -18,7 +18,7 @@ use crate::tabulate::{Amount, Step, tabulate};
 use crate::window::Range;
 
 /// The most days that are read at once, those of all agents together, unless one alone has more.
-const DAYS_AT_ONCE: u32 = 4096;
+const DAYS_AT_ONCE: u32 = 1024;
 
 /// A sheet of usage, of which some is written.
 pub(super) struct Sheet {

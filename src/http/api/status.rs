@@ -26,6 +26,7 @@ struct StatusBody<'a> {
     ledger: Option<LedgerBody>,
     rules_evaluated_at: Option<DateTime<Utc>>,
     config_error: Option<&'a str>,
+    config_problems: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -90,6 +91,7 @@ pub(super) async fn status(state: &State, asked: &Asked<'_>) -> Result<Reply, Pr
             .alerting()
             .map(|alerting| to_milliseconds(alerting.evaluated_at)),
         config_error: config_error.as_deref().map(String::as_str),
+        config_problems: state.board.obstacles().await,
     };
     Ok(response::momentary(&body))
 }

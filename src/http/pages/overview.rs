@@ -105,6 +105,7 @@ pub(super) async fn overview(state: &State, path: &str, asked: &str) -> Page {
     let gathered =
         blocking::run(move || board.agents(|agents| (agents.today, List::of(agents, &wanted))));
     let gathered = gathered.await;
+    let obstacles = state.board.obstacles().await;
     let mut troubles = Vec::new();
     let known = match (state.board.ledger(), gathered) {
         (Some(ledger), Some((today, list))) => {
@@ -113,11 +114,11 @@ pub(super) async fn overview(state: &State, path: &str, asked: &str) -> Page {
                 troubles.push(unreadable(&error));
                 FromLedger::default()
             });
-            troubles.extend(ledger.troubles(state, &sync));
+            troubles.extend(ledger.troubles(state, &sync, &obstacles));
             Some(known(state, ledger, list, &query, today, now))
         }
         _ => {
-            troubles.extend(FromLedger::default().troubles(state, &sync));
+            troubles.extend(FromLedger::default().troubles(state, &sync, &obstacles));
             None
         }
     };
@@ -171,7 +172,7 @@ async fn read(ledger: &View, list: &List, today: Day) -> Result<FromLedger, Ledg
 }
 
 impl FromLedger {
-    fn troubles(&self, state: &State, sync: &SyncStatus) -> Vec<Trouble> {
+    fn troubles(&self, state: &State, sync: &SyncStatus, obstacles: &[String]) -> Vec<Trouble> {
         let (accounts, config_error) = (state.board.accounts(), state.board.config_error());
         let ledger_error = state.board.ledger_error();
         let standing = state.clock.time().standing;
@@ -179,6 +180,7 @@ impl FromLedger {
         let facts = Facts {
             accounts: &accounts,
             config_error: config_error.as_deref().map(String::as_str),
+            obstacles,
             ledger_error: ledger_error.as_deref().map(String::as_str),
             clock: clock.as_deref(),
             sync,

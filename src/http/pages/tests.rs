@@ -331,7 +331,7 @@ fn many_troubles(scene: &Scene) {
             agents: Vec::new(),
         })
         .collect();
-    scene.state.board.configured(&accounts);
+    scene.state.board.configured(&accounts, Vec::new());
     let problems = (0..300).map(|place| Problem {
         account: account(place),
         kind: "invalid_key",

@@ -20,6 +20,7 @@ enum Op {
     Fail(usize, i64, bool),
     GiveUp(usize),
     Postpone(usize, i64),
+    Unready(usize),
     Disable(usize),
     /// If one of the hooks is in the config, or both are.
     RetryAll(usize),
@@ -42,6 +43,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
             .prop_map(|(hook, wait, may_end)| Op::Fail(hook, wait, may_end)),
         1 => (0..2_usize).prop_map(Op::GiveUp),
         2 => (0..2_usize, 1..20_i64).prop_map(|(hook, wait)| Op::Postpone(hook, wait)),
+        1 => (0..2_usize).prop_map(Op::Unready),
         1 => (0..2_usize).prop_map(Op::Disable),
         1 => (1..3_usize).prop_map(Op::RetryAll),
         1 => (0..40_usize).prop_map(Op::Retry),
@@ -118,6 +120,10 @@ impl Model {
                 record.at = *until;
                 return;
             }
+            Attempt::Unready { error } => {
+                record.result = Some(error.clone());
+                return;
+            }
         };
         record.attempts += 1;
         record.result = Some(result.clone());
@@ -185,7 +191,8 @@ impl Model {
                     Some(error) if tries > 0 => format!(
                         "not taken for 30 days, the last of {tries} tries failed with: {error}"
                     ),
-                    _ => "waited for 30 days".to_owned(),
+                    Some(error) => format!("waited for 30 days; last: {error}"),
+                    None => "waited for 30 days".to_owned(),
                 });
             }
         }
@@ -281,6 +288,7 @@ impl Scene {
                 let until = after(wait);
                 self.attempt(hook, Attempt::Postponed { until }).await;
             }
+            Op::Unready(hook) => self.attempt(hook, Attempt::Unready { error: text() }).await,
             Op::Disable(hook) => {
                 let disabled = DisabledHook {
                     hook: HOOKS[hook].into(),

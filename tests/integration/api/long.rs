@@ -13,7 +13,7 @@ const AGENTS: usize = 120;
 /// Ten years of all agents, which no socket holds.
 const LONG: &str = "/api/v1/usage.csv?start=2016-03-03";
 /// As many long answers as are sent at once.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 8;
 
 /// An exporter of more agents than a page has, whose history is short.
 async fn synced() -> (Scene, Exporter) {

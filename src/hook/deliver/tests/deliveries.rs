@@ -32,6 +32,26 @@ async fn use_up_the_schedule(scene: &Scene, deliverer: &Deliverer, id: &str) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_hook_lacks_itself_costs_no_try_and_is_looked_for_again_every_minute() {
+    let mut scene = Scene::new();
+    let deliverer = scene.deliverer(vec![settings("ops")]);
+    let [first, second] = [scene.put("ops", "a").await, scene.put("ops", "b").await];
+    for _ in 0..30 {
+        scene.script("ops", [Reply::Unready]);
+        assert_eq!(deliverer.deliver_due().await.unwrap(), 1);
+        scene.clock.advance(TimeDelta::minutes(1));
+    }
+    let record = scene.record(&first).await;
+    assert_eq!((record.state, record.attempts), (DeliveryState::Pending, 0));
+    assert_eq!(record.result.as_deref(), Some("it has no URL"));
+    assert_eq!(scene.counted("ops", "failed"), 30);
+    assert_eq!(deliverer.deliver_due().await.unwrap(), 2);
+    for id in [&first, &second] {
+        assert_eq!(scene.record(id).await.state, DeliveryState::Delivered);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_last_word_is_tried_by_the_schedule_and_then_daily_for_thirty_days() {
     let mut scene = Scene::new();
     let deliverer = scene.deliverer(vec![settings("ops")]);

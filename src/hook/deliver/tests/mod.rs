@@ -35,6 +35,8 @@ enum Reply {
     TakeSaying(usize),
     Fail,
     FailFor(Duration),
+    /// Says that its own settings are not there yet.
+    Unready,
     Gone,
     Hang,
     Panic,
@@ -100,15 +102,16 @@ impl Script {
             ..self.nothing(message.now)
         });
         let failure = |retry_after, gone| SendError {
-            text: "503 Service Unavailable".to_owned(),
             retry_after,
             gone,
+            ..SendError::new("503 Service Unavailable".to_owned())
         };
         match reply {
             Reply::Take => {}
             Reply::TakeSaying(length) => return Ok("x".repeat(length)),
             Reply::Fail => return Err(failure(None, false)),
             Reply::FailFor(wish) => return Err(failure(Some(wish), false)),
+            Reply::Unready => return Err(SendError::unready("it has no URL".to_owned())),
             Reply::Gone => return Err(failure(None, true)),
             Reply::Hang => std::future::pending().await,
             Reply::Panic => panic!("on purpose"),
@@ -159,7 +162,12 @@ impl Reply {
     fn takes(&self) -> bool {
         match self {
             Self::Take | Self::TakeSaying(_) | Self::Hold(_) | Self::TakeSlowly(_) => true,
-            Self::Fail | Self::FailFor(_) | Self::Gone | Self::Hang | Self::Panic => false,
+            Self::Fail
+            | Self::FailFor(_)
+            | Self::Unready
+            | Self::Gone
+            | Self::Hang
+            | Self::Panic => false,
         }
     }
 }

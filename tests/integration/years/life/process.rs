@@ -156,7 +156,7 @@ impl Ground {
         let signals = Arc::<Signals>::default();
         let changes = Arc::<Changes>::default();
         let board = Arc::<Board>::default();
-        board.configured(&config.accounts);
+        board.configured(&config.accounts, config.obstacles.clone());
         let observer = app::link(&changes, &signals, &board, None, None);
         observer(Event::Members(syncer.known_members().await.unwrap()));
         let exposition = Arc::new(Exposition::new(telemetry.clone()));
@@ -211,7 +211,8 @@ impl Ground {
             let syncer = app::syncer(&config, &self.http, &parts.ledger, &clock, &parts.telemetry);
             parts.ledger.configure(config.policy).await.unwrap();
             parts.changes.observe_everything();
-            parts.board.configured(&config.accounts);
+            let obstacles = config.obstacles.clone();
+            parts.board.configured(&config.accounts, obstacles);
             parts.syncer = syncer.following(&parts.syncer);
             let (changes, signals, board) = (&parts.changes, &parts.signals, &parts.board);
             let rules = Some(config.alerts.clone());

@@ -221,6 +221,7 @@ impl Receiver for Door {
             text: "503 Service Unavailable".to_owned(),
             retry_after,
             gone: false,
+            unready: false,
         };
         let mut floor = self.office.floor();
         let now = floor.now;
