@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
-use crate::flowgent::pace::LONGEST_HOLD;
 use crate::flowgent::wire::ErrorAnswer;
 pub(crate) use crate::text::printable;
+
+/// The longest that a server's Retry-After stops an account; what asks for more ends the attempt.
+pub const LONGEST_HOLD: Duration = Duration::from_secs(5 * 60);
 
 /// The most bytes of a foreign text that an error shows.
 pub(crate) const QUOTE_BYTES: usize = 200;

@@ -11,11 +11,9 @@ use prometheus::{Counter, IntCounter};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::error::LONGEST_HOLD;
 use super::metrics::ApiMetrics;
 use crate::clock::instant;
-
-/// The longest that a server's Retry-After stops an account; what asks for more ends the attempt.
-pub const LONGEST_HOLD: Duration = Duration::from_secs(5 * 60);
 
 /// Unused allowance is kept for this long, so that a burst is two seconds' worth: 10 at 5 per second.
 const BURST: Duration = Duration::from_secs(2);

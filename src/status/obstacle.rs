@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::files;
+use crate::blocking;
 
 /// The longest that a page waits for a look.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ impl Obstacle {
     /// The obstacle in a line; none if it is gone.
     pub(super) async fn now(&self) -> Option<String> {
         let look = Arc::clone(&self.look);
-        let found = timeout(PATIENCE, files::aside(move || look())).await;
+        let found = timeout(PATIENCE, blocking::run(move || look())).await;
         let late = |_| Err(format!("no answer within {} s", PATIENCE.as_secs()));
         let reason = found.unwrap_or_else(late).err()?;
         Some(format!("{}: {reason}", self.stops))
