@@ -2,8 +2,8 @@
 
 use hyper::body::{Body, Incoming};
 use hyper::header::{
-    ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE,
-    HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue,
+    RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
@@ -290,7 +290,6 @@ fn metrics(state: &State, asked: &Asked<'_>) -> Reply {
         set(&mut reply, CONTENT_ENCODING, "gzip");
     }
     set(&mut reply, VARY, "Accept, Accept-Encoding");
-    set(&mut reply, CACHE_CONTROL, "no-store");
     reply
 }
 

@@ -90,7 +90,7 @@ pub(super) async fn status(state: &State, asked: &Asked<'_>) -> Result<Reply, Pr
             .map(|alerting| to_milliseconds(alerting.evaluated_at)),
         config_error: config_error.as_deref().map(String::as_str),
     };
-    Ok(response::momentary(&body))
+    Ok(response::json(&body))
 }
 
 /// What is known of the ledger; none while it is loading.
