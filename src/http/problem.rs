@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use hyper::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What begins the types of problems: they are names, and lead nowhere.
@@ -50,13 +51,22 @@ pub(super) enum Kind {
     TooBusy,
 }
 
-/// A problem as it is sent.
-#[derive(Debug, Serialize)]
+/// Reason why a request cannot be answered (RFC 9457).
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
 pub(super) struct Document<'a> {
+    /// The kind of problem: a name that leads nowhere.
+    #[schemars(url, extend("enum" = Kind::ALL.map(Kind::uri)))]
     r#type: String,
+    /// The kind of problem in words, the same each time.
+    #[schemars(extend("enum" = Kind::ALL.map(Kind::title)))]
     title: &'static str,
+    /// The status of the response.
+    #[schemars(extend("enum" = statuses()))]
     status: u16,
+    /// The problem with this request, and how to put it right.
     detail: &'a str,
+    /// The path that was asked for.
     instance: &'a str,
 }
 
@@ -99,8 +109,7 @@ impl Problem {
 
 impl Kind {
     /// All of them, in the order of their statuses.
-    #[cfg(test)]
-    pub(super) const ALL: [Self; 15] = [
+    const ALL: [Self; 15] = [
         Self::InvalidParameter,
         Self::InvalidDateFormat,
         Self::InvalidDates,
@@ -166,4 +175,11 @@ impl Kind {
             Self::TooBusy => ("too-busy", "Too busy"),
         }
     }
+}
+
+/// The statuses of problems, ascending.
+fn statuses() -> Vec<u16> {
+    let mut statuses = Kind::ALL.map(|kind| kind.status().as_u16()).to_vec();
+    statuses.dedup();
+    statuses
 }
