@@ -18,7 +18,7 @@ use super::request::{Asked, joined};
 use super::response::{self, Content, Reply, set};
 use super::state::State;
 use super::web::Refusal;
-use crate::exposition::{Encoding, MediaType};
+use crate::exposition::{Encoding, MediaType, weight};
 use crate::telemetry::Telemetry;
 
 /// Who answers.
@@ -226,7 +226,7 @@ async fn answer(state: &State, handler: Handler, method: &Method, asked: &Asked<
         // Browsers ask for HTML by its name, and programs do not.
         Handler::None
             if !asked.path.starts_with(API)
-                && joined(asked.headers, &ACCEPT).contains("text/html") =>
+                && weight(&joined(asked.headers, &ACCEPT), &["text/html"]) > 0 =>
         {
             pages::nothing(state, asked)
         }

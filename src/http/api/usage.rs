@@ -13,6 +13,7 @@ use super::page::Page;
 use super::sheet::{self, Roll, Sheet, Usage};
 use super::{MOST_DAYS, ledger, unreadable};
 use crate::day::{Day, DayError};
+use crate::exposition::weight;
 use crate::former::Once;
 use crate::ledger::{LedgerError, Member, View};
 use crate::nearest::nearest;
@@ -178,24 +179,10 @@ fn step(query: &Query) -> Result<Step, Problem> {
     })
 }
 
-/// Whether whoever sends that header Accept would rather have CSV than JSON.
+/// Reports if a client with that header Accept prefers CSV to JSON.
 fn prefers_csv(accept: &str) -> bool {
-    let quality = |wanted: [&str; 3]| {
-        let ranges = accept.split(',').filter_map(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let name = parts.next()?.to_ascii_lowercase();
-            // The nearer the range, the more it counts.
-            let place = wanted.iter().position(|wanted| *wanted == name)?;
-            let weight = parts.find_map(|part| part.strip_prefix("q="));
-            let weight = weight.map_or(Some(1.0), |weight| weight.parse::<f32>().ok())?;
-            Some((place, weight))
-        });
-        ranges
-            .min_by_key(|(place, _)| *place)
-            .map_or(0.0, |(_, weight)| weight)
-    };
-    let csv = quality(["text/csv", "text/*", "*/*"]);
-    csv > quality(["application/json", "application/*", "*/*"])
+    weight(accept, &["text/csv", "text/*", "*/*"])
+        > weight(accept, &["application/json", "application/*", "*/*"])
 }
 
 #[cfg(test)]
