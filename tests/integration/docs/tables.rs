@@ -54,7 +54,8 @@ fn the_tables_of_metrics_list_each_one_with_its_type_and_its_labels() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_table_of_the_api_lists_each_path_of_its_description() {
-    let exporter = Scene::new("2026-03-10T12:00:00Z").start().await;
+    let scene = Scene::new("2026-03-10T12:00:00");
+    let exporter = scene.start().await;
     let (_, description) = exporter.get("/api/v1/openapi.json", "").await;
     let description: Value = serde_json::from_slice(&description).unwrap();
     let paths = description["paths"].as_object().unwrap().keys();
