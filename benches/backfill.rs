@@ -201,7 +201,7 @@ impl Scene {
             &self.http,
             ledger.clone(),
             clock(),
-            telemetry.clone(),
+            telemetry,
         );
         let observer: Observer = Arc::new(|_| {});
         let wanted = Wanted::Due(Refresh::NotFetchedToday);

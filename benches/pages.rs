@@ -77,7 +77,7 @@ async fn main() -> Result<()> {
         gate: Gate::default(),
         lifecycle: None,
     };
-    let guard = Guard::open(None, Arc::clone(&state.clock), state.telemetry.clone())?;
+    let guard = Guard::open(None, Arc::clone(&state.clock), &state.telemetry)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let stop = CancellationToken::new();

@@ -192,7 +192,7 @@ fn serve_agents() -> Result<()> {
         gate: Gate::default(),
         lifecycle: None,
     };
-    let guard = Guard::open(None, Arc::clone(&state.clock), state.telemetry.clone())?;
+    let guard = Guard::open(None, Arc::clone(&state.clock), &state.telemetry)?;
     let shutdown = CancellationToken::new();
     tokio::runtime::Runtime::new()?.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;

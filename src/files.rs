@@ -10,11 +10,12 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustix::fs::OFlags;
 use secrecy::zeroize::Zeroizing;
 use tokio::time::Instant;
@@ -245,18 +246,6 @@ pub fn is_there(path: &Path) -> bool {
     within(path, PATIENCE, move || file.symlink_metadata().is_ok()).unwrap_or(true)
 }
 
-/// Does `work`, which may block, beside the async threads.
-pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The program ends, and nobody waits for the result.
-            Err(_) => std::future::pending().await,
-        },
-    }
-}
-
 /// Says who beside this process' user may read the file of a secret, and its mode. None if nobody may.
 ///
 /// Group members may read a file of somebody else that this process reads as one of them: so Kubernetes hands
@@ -371,12 +360,8 @@ impl Hang {
     }
 }
 
-type Hangs = HashMap<PathBuf, Hang>;
-
-fn hangs() -> MutexGuard<'static, Hangs> {
-    static HANGS: LazyLock<Mutex<Hangs>> = LazyLock::new(Mutex::default);
-    HANGS.lock().unwrap_or_else(PoisonError::into_inner)
-}
+/// What does not answer now, by path.
+static HANGS: LazyLock<Mutex<HashMap<PathBuf, Hang>>> = LazyLock::new(Mutex::default);
 
 /// Does `work` on the file at `path`, on a thread that is left alone when it takes longer than `patience`.
 /// While one hangs there already, others are started less and less often.
@@ -389,7 +374,7 @@ pub fn within<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Fault> {
     let patience = {
-        let hangs = hangs();
+        let hangs = HANGS.lock();
         if hangs
             .get(path)
             .is_some_and(|hang| !hang.is_worth_a_try(clock::instant()))
@@ -409,7 +394,7 @@ pub fn within<T: Send + 'static>(
         .spawn(move || {
             // Who waited may have gone.
             let _ = done.send(work());
-            hangs().remove(&place);
+            HANGS.lock().remove(&place);
         })
         .map_err(Fault::System)?;
     match result.recv_timeout(patience) {
@@ -421,7 +406,8 @@ pub fn within<T: Send + 'static>(
         Err(RecvTimeoutError::Timeout) => {}
     }
     let since = clock::instant();
-    hangs()
+    HANGS
+        .lock()
         .entry(path.to_owned())
         .or_insert(Hang { since, tries: 0 })
         .tries += 1;
@@ -430,7 +416,7 @@ pub fn within<T: Send + 'static>(
         .try_recv()
         .map_err(|_| Fault::Slow(patience))
         .inspect(|_| {
-            hangs().remove(path);
+            HANGS.lock().remove(path);
         })
 }
 

@@ -1,40 +1,44 @@
 //! Prometheus exporter and usage monitor for AI agents on FlowGent.
 //!
-//! FlowGent tells, per agent, the credits used on each UTC day, up to yesterday, at most 31 days per
-//! request. The figures come late and are revised. This crate keeps every day in a local ledger, shows it
-//! to Prometheus, and tells people before their credits are gone. The modules stand in the order of that
-//! way, and each uses only those before it:
+//! FlowGent reports the credits that each agent used on each UTC day, up to yesterday, at most 31 days a
+//! request. Its figures come late and are revised. This crate keeps every day in a local ledger, serves it to
+//! Prometheus, and alerts people before their credits are gone. The modules stand in the order in which data
+//! flows, and each uses only those before it.
 //!
-//! A UTC day is a value ([`day`]), and so is the time ([`clock`]), which FlowGent's dates correct. A config names [`files`], which are read
-//! within bounds. What nobody may see is a [`secret`];
-//! which letters may be shown is the rule of [`text`]; how
-//! long to wait before trying again is a [`backoff`]; what somebody probably meant is the [`nearest`] word; a
-//! table for other programs is written as [`csv`]; what the exporter tells of itself is its [`telemetry`], and
-//! whether its parts are alive shows by their [`pulse`].
+//! # From FlowGent to the ledger
 //!
-//! A [`window`] is what one request may ask for, and [`window::plan`] finds the fewest of them that
-//! cover what is missing or may still change. What people ask for is a range of any length, and
-//! [`tabulate`] cuts it into days, weeks or months. The [`roster`] says whom to ask for, with which key;
-//! [`flowgent`] asks, at a bearable pace, and survives what comes back; [`validate`] believes an answer
-//! only if it is consistent with itself and with the question.
+//! - [`window`]: the days that one request may ask for; [`window::plan`] finds the fewest requests that fill
+//!   every gap. [`tabulate`] cuts a range into days, weeks or months.
+//! - [`roster`]: accounts, agents, and the keys to ask with.
+//! - [`flowgent`]: the client, with its pace, retries and limits.
+//! - [`validate`]: an answer is accepted only if it agrees with itself and with the question.
+//! - [`ledger`]: every accepted day with its revisions, alerts and deliveries, in SQLite.
+//! - [`sync`]: one pass over all agents along this way, and the schedule that says when.
 //!
-//! What is believed is committed to the [`ledger`], window by window, with its revisions. From a
-//! ledger's sums and recent days, [`series`] computes figures, each there only if every day it covers
-//! is known; days of agents that have left count once, as [`former`] has it; [`forecast`] says what the days to come may bring, and [`budget`] how that stands against
-//! what may be used. All of it [`exposition`] renders for Prometheus, compressed once per change.
+//! # From the ledger to people
 //!
-//! A [`sync`] is one pass over all agents along this way; its schedule says when. What is known at any
-//! moment stands in the [`status`]; [`publish`] keeps what is served in step with the ledger, for [`http`]
-//! to serve. An [`alert`] is what people are to
-//! be told then: it stands in the ledger before anybody hears of it, and a [`hook`] sends it until it is
-//! taken. Days that no scrape has seen reach databases as [`history`].
+//! - [`series`]: an agent's figures, each present only if every day in it is known. [`former`]: the days of
+//!   agents that have left. [`forecast`]: the days to come. [`budget`]: both against a limit.
+//! - [`exposition`]: the figures for Prometheus, rendered and compressed once a change.
+//! - [`status`] and [`publish`]: what is served, kept in step with the ledger.
+//! - [`alert`]: what people should know, written to the ledger before it is sent. [`hook`]: sends it until it
+//!   is accepted.
+//! - [`history`]: exports and pushes days that no scrape has seen.
+//! - [`http`]: the server with its protection, the API and the pages.
 //!
-//! The [`simulator`] is a FlowGent to try all this on. The [`config`] says what to do, checked whole;
-//! [`app`] puts the parts together and drains them in the end; [`logging`] and [`cli`] are what a
-//! person meets first.
+//! # Around both
+//!
+//! - [`day`], [`clock`]: time as values. [`text`]: which characters may be shown. [`backoff`], [`nearest`],
+//!   [`csv`]: small tools. [`blocking`], [`files`], [`secret`]: work that blocks, files read within bounds, and
+//!   values that cannot print.
+//! - [`telemetry`], [`pulse`]: the exporter's own metrics and liveness.
+//! - [`simulator`]: a FlowGent to try all this on.
+//! - [`config`]: the config file, checked whole. [`app`]: start, reload and stop. [`logging`] and [`cli`]:
+//!   what a person meets first.
 
 pub mod day;
 pub mod clock;
+pub mod blocking;
 pub mod files;
 pub mod secret;
 pub mod text;

@@ -3,13 +3,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+use crate::blocking;
 use crate::clock::{self, SharedClock};
 use crate::day::Day;
 use crate::exposition::{Body, Exposition};
@@ -17,7 +19,7 @@ use crate::ledger::{AgentNumber, Ledger, LedgerError, Member};
 use crate::series::{self, Figures};
 use crate::status::Board;
 use crate::sync::Event;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{QUICK_BUCKETS, Telemetry};
 
 /// How often the clock is looked at for a new day.
 const TICK: Duration = Duration::from_secs(1);
@@ -31,6 +33,14 @@ const AGENTS_AT_A_TIME: usize = 4096;
 const GATHER: Duration = Duration::from_millis(100);
 /// How long it rests when the ledger could not be read.
 const REST_AFTER_ERROR: Duration = Duration::from_secs(10);
+
+crate::telemetry::instruments! {
+    /// Renderings of the usage series.
+    struct RenderMetrics {
+        duration: Histogram = "flowgent_exporter_render_duration_seconds",
+            "Time to render and compress the usage series after a change.", QUICK_BUCKETS;
+    }
+}
 
 /// Collects what has changed since the last rendering.
 #[derive(Debug, Default)]
@@ -50,9 +60,9 @@ impl Changes {
     /// Notes an event of a sync.
     pub fn observe(&self, event: &Event) {
         match event {
-            Event::Members(members) => self.pending().members = Some(Arc::clone(members)),
+            Event::Members(members) => self.pending.lock().members = Some(Arc::clone(members)),
             Event::Committed(agent) | Event::Failed(agent) => {
-                self.pending().agents.insert(*agent);
+                self.pending.lock().agents.insert(*agent);
             }
             Event::Started(_)
             | Event::Planned(_)
@@ -65,12 +75,8 @@ impl Changes {
 
     /// Notes that any figure may have changed, as under another policy.
     pub fn observe_everything(&self) {
-        self.pending().everything = true;
+        self.pending.lock().everything = true;
         self.notify.notify_one();
-    }
-
-    fn pending(&self) -> MutexGuard<'_, Pending> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -80,7 +86,7 @@ pub struct Publisher {
     exposition: Arc<Exposition>,
     board: Arc<Board>,
     clock: SharedClock,
-    telemetry: Telemetry,
+    metrics: RenderMetrics,
     changes: Arc<Changes>,
     members: Arc<[Member]>,
     places: HashMap<AgentNumber, usize>,
@@ -96,7 +102,7 @@ impl Publisher {
         exposition: Arc<Exposition>,
         board: Arc<Board>,
         clock: SharedClock,
-        telemetry: Telemetry,
+        telemetry: &Telemetry,
         changes: Arc<Changes>,
     ) -> Self {
         Self {
@@ -104,7 +110,7 @@ impl Publisher {
             exposition,
             board,
             clock,
-            telemetry,
+            metrics: telemetry.of(),
             changes,
             members: Arc::default(),
             places: HashMap::new(),
@@ -173,7 +179,7 @@ impl Publisher {
             members,
             agents,
             everything,
-        } = std::mem::take(&mut *self.changes.pending());
+        } = std::mem::take(&mut *self.changes.pending.lock());
         let enrolled = members.is_some_and(|members| self.enrol(members));
         let places: Vec<usize> = if enrolled || everything || self.day != Some(today) {
             (0..self.members.len()).collect()
@@ -235,16 +241,13 @@ impl Publisher {
     async fn render(&self, today: Day) -> Duration {
         let started = clock::instant();
         let board = Arc::clone(&self.board);
-        let rendering = tokio::task::spawn_blocking(move || {
+        let body = blocking::run(move || {
             let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
             board.series(|series| Body::render(today, series, threads))
         });
-        match rendering.await {
-            Ok(body) => self.exposition.publish(body),
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        }
+        self.exposition.publish(body.await);
         let took = started.elapsed();
-        self.telemetry.render_duration.observe(took.as_secs_f64());
+        self.metrics.duration.observe(took.as_secs_f64());
         took
     }
 }
@@ -292,7 +295,7 @@ mod tests {
                 Arc::new(Exposition::new(telemetry.clone())),
                 Arc::default(),
                 Arc::clone(&clock) as SharedClock,
-                telemetry.clone(),
+                &telemetry,
                 Arc::clone(&changes),
             );
             Self {
@@ -309,7 +312,10 @@ mod tests {
         async fn renderings_after(&mut self, event: &Event) -> u64 {
             self.changes.observe(event);
             self.publisher.publish().await.unwrap();
-            self.telemetry.render_duration.get_sample_count()
+            self.telemetry
+                .of::<RenderMetrics>()
+                .duration
+                .get_sample_count()
         }
     }
 

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::clock::instant;
@@ -34,7 +35,7 @@ impl Pulses {
                 polled
             })
             .await;
-            pulses.table().remove(name);
+            pulses.0.lock().remove(name);
             output
         }
     }
@@ -43,7 +44,7 @@ impl Pulses {
     #[must_use]
     pub fn silent(&self, limit: Duration) -> Vec<(&'static str, Duration)> {
         let now = instant();
-        let table = self.table();
+        let table = self.0.lock();
         let silences = table
             .iter()
             .map(|(name, last)| (*name, now.duration_since(*last)));
@@ -51,11 +52,7 @@ impl Pulses {
     }
 
     fn beat(&self, name: &'static str) {
-        self.table().insert(name, instant());
-    }
-
-    fn table(&self) -> MutexGuard<'_, BTreeMap<&'static str, Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().insert(name, instant());
     }
 }
 

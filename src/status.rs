@@ -6,10 +6,11 @@ mod trouble;
 pub use trouble::{Facts, Trouble};
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use chrono::{DateTime, Utc};
+use parking_lot::RwLock;
 
 use crate::day::Day;
 use crate::exposition::{AgentSeries, AlertSeries, BudgetSeries};
@@ -135,14 +136,14 @@ impl Board {
     /// What `look` makes of the agents; none while their figures are computed for the first time, or
     /// for another day. Must not take long, since figures that change wait for it.
     pub fn agents<T>(&self, look: impl FnOnce(&Agents) -> T) -> Option<T> {
-        let roll = self.roll();
+        let roll = self.agents.read();
         roll.is_whole.then(|| look(&roll.agents))
     }
 
     /// All agents, whatever is known of their figures; none of them while the ledger is loading.
     #[must_use]
     pub fn members(&self) -> Arc<[Member]> {
-        Arc::clone(&self.roll().agents.members)
+        Arc::clone(&self.agents.read().agents.members)
     }
 
     /// What the rules came to; none until they were first evaluated.
@@ -208,7 +209,7 @@ impl Board {
             figures: Figures::default(),
         });
         let series = series.collect();
-        let mut roll = self.roll_mut();
+        let mut roll = self.agents.write();
         roll.agents.series = series;
         roll.agents.members = members;
         roll.is_whole = false;
@@ -222,7 +223,7 @@ impl Board {
         figures: impl IntoIterator<Item = (usize, Figures)>,
         is_last: bool,
     ) {
-        let mut roll = self.roll_mut();
+        let mut roll = self.agents.write();
         for (place, figures) in figures {
             if let Some(series) = roll.agents.series.get_mut(place) {
                 series.figures = figures;
@@ -234,7 +235,7 @@ impl Board {
 
     /// What `render` makes of the series, whether they are of one day or not.
     pub(crate) fn series<T>(&self, render: impl FnOnce(&[AgentSeries]) -> T) -> T {
-        render(&self.roll().agents.series)
+        render(&self.agents.read().agents.series)
     }
 
     /// This is what the rules came to.
@@ -285,14 +286,6 @@ impl Board {
             }),
             Event::Members(_) | Event::Left(_) => {}
         }
-    }
-
-    fn roll(&self) -> RwLockReadGuard<'_, Roll> {
-        self.agents.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn roll_mut(&self) -> RwLockWriteGuard<'_, Roll> {
-        self.agents.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

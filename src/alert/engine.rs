@@ -1,11 +1,12 @@
 //! Runs the evaluations and keeps what comes of them.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -14,9 +15,11 @@ use super::deliveries::deliveries;
 use super::finding::Observation;
 use super::machine::{self, Step};
 use super::memory::Memory;
+use super::metrics::AlertMetrics;
 use super::situation::Situation;
 use super::tell::Told;
 use super::{Access, Background, Check, Facts, Settings, Status, hooks, judge, observe, published};
+use crate::blocking;
 use crate::clock::{self, SharedClock, Standing};
 use crate::day::Day;
 use crate::exposition::{BudgetSeries, Exposition};
@@ -57,7 +60,7 @@ struct Pending {
 impl Signals {
     /// All agents, as of now.
     pub fn members(&self, members: Arc<[Member]>) {
-        self.pending().members = Some(members);
+        self.pending.lock().members = Some(members);
         self.notify.notify_one();
     }
 
@@ -69,14 +72,14 @@ impl Signals {
     /// Something that a rule may be about has changed in the ledger.
     pub fn changed(&self) {
         // Nobody is woken: this happens at every window, and the clock is looked at anyway.
-        self.pending().is_changed = true;
+        self.pending.lock().is_changed = true;
     }
 
     /// A sync has ended, and this is what it has seen of keys and agents: what is not in it stays as
     /// it was.
     pub fn synced(&self, access: Access) {
         self.is_syncing.store(false, Ordering::Relaxed);
-        let mut pending = self.pending();
+        let mut pending = self.pending.lock();
         pending.access.merge(access);
         pending.has_synced = true;
         pending.is_urgent = true;
@@ -87,16 +90,12 @@ impl Signals {
     /// Other rules and hooks from now on, and the agents that they are about: rules are never judged by
     /// the agents of another config.
     pub fn configure(&self, settings: Settings, members: Arc<[Member]>) {
-        let mut pending = self.pending();
+        let mut pending = self.pending.lock();
         pending.settings = Some(settings);
         pending.members = Some(members);
         pending.is_urgent = true;
         drop(pending);
         self.notify.notify_one();
-    }
-
-    fn pending(&self) -> MutexGuard<'_, Pending> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -117,7 +116,7 @@ pub struct Engine {
     ledger: Ledger,
     outlets: Outlets,
     clock: SharedClock,
-    telemetry: Telemetry,
+    metrics: AlertMetrics,
     signals: Arc<Signals>,
     random: fastrand::Rng,
     /// None until somebody has said who there is.
@@ -157,7 +156,7 @@ impl Engine {
         ledger: Ledger,
         outlets: Outlets,
         clock: SharedClock,
-        telemetry: Telemetry,
+        telemetry: &Telemetry,
         signals: Arc<Signals>,
     ) -> Self {
         Self {
@@ -165,7 +164,7 @@ impl Engine {
             ledger,
             outlets,
             clock,
-            telemetry,
+            metrics: telemetry.of(),
             signals,
             random: fastrand::Rng::new(),
             members: None,
@@ -240,10 +239,8 @@ impl Engine {
         self.evaluated = Some(now);
         self.trusted = trust(standing);
         let took = started.elapsed().as_secs_f64();
-        self.telemetry.alert_evaluation_duration.observe(took);
-        self.telemetry
-            .alert_last_evaluation_timestamp
-            .set(seconds(now));
+        self.metrics.evaluation_duration.observe(took);
+        self.metrics.last_evaluation_timestamp.set(seconds(now));
         Ok(())
     }
 
@@ -256,7 +253,7 @@ impl Engine {
             has_synced,
             is_urgent: _,
             is_changed: _,
-        } = std::mem::take(&mut *self.signals.pending());
+        } = std::mem::take(&mut *self.signals.pending.lock());
         self.members = members.or_else(|| self.members.take());
         if let Some(settings) = settings {
             self.settings = Arc::new(settings);
@@ -270,11 +267,7 @@ impl Engine {
     async fn decide(&self, facts: Facts, memory: Arc<Memory>, background: Background) -> Verdict {
         let settings = Arc::clone(&self.settings);
         let decide = move || decide(&settings, &facts, &memory, &background);
-        let deciding = tokio::task::spawn_blocking(decide);
-        match deciding.await {
-            Ok(verdict) => verdict,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        }
+        blocking::run(decide).await
     }
 
     /// Keeps what has changed with what is to be told of it. Returns what is remembered from then on.
@@ -372,7 +365,7 @@ impl Engine {
         if !self.clock.is_known() {
             return false;
         }
-        let pending = self.signals.pending();
+        let pending = self.signals.pending.lock();
         let Some(evaluated) = self.evaluated else {
             return pending.members.is_some() || self.members.is_some();
         };

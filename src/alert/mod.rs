@@ -20,6 +20,7 @@ mod hooks;
 mod judge;
 mod machine;
 mod memory;
+mod metrics;
 mod message;
 mod notice;
 mod observe;

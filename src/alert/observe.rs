@@ -1,7 +1,9 @@
 //! Reads from the ledger what the rules are about.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::facts::{AgentFacts, Background, Facts, RECENT_DAYS};
 use super::gather::{Book, Gatherer, Sum};
@@ -68,41 +70,11 @@ pub async fn observe(
         counted: HashMap::new(),
     };
     let gatherer = Arc::new(Mutex::new(gatherer));
-    let mut agents: Vec<AgentFacts> = members
-        .iter()
-        .map(|member| AgentFacts::unread(member, today))
-        .collect();
-    for wanted in wanted.chunks(AGENTS_AT_A_TIME) {
-        // They ascend by the first day that is wanted of each.
-        let Some((recent_from, _)) = wanted.first() else {
-            continue;
-        };
-        let mut order = wanted
-            .iter()
-            .map(|(_, place)| *place)
-            .collect::<Vec<_>>()
-            .into_iter();
-        let numbers = wanted.iter().map(|(_, place)| members[*place].number);
-        let (members, gatherer) = (Arc::clone(&members), Arc::clone(&gatherer));
-        let visit = move |history_start, totals: &Totals, recent: &[Usage]| {
-            let member = order.next().map(|place| &members[place])?;
-            Some(lock(&gatherer).add(member, history_start, totals, recent))
-        };
-        let read = ledger
-            .snapshot(numbers.collect(), *recent_from, visit)
-            .await?;
-        for ((_, place), facts) in wanted.iter().zip(read) {
-            if let Some(facts) = facts {
-                agents[*place] = facts;
-            }
-        }
-    }
+    let agents = read(ledger, &members, &wanted, &gatherer, today).await?;
     add_others(ledger, others, &gatherer, today).await?;
-    let mut gatherer = lock(&gatherer);
-    let (books, sums) = (
-        std::mem::take(&mut gatherer.books),
-        std::mem::take(&mut gatherer.sums),
-    );
+    let mut gatherer = gatherer.lock();
+    let books = std::mem::take(&mut gatherer.books);
+    let sums = std::mem::take(&mut gatherer.sums);
     Ok(Facts {
         today,
         accounts: settings.accounts.iter().cloned().collect(),
@@ -127,6 +99,40 @@ pub async fn observe(
     })
 }
 
+/// The facts about `members`. Of those that are `wanted`, each by the first day that is wanted of it and its
+/// place, and in the order of these days, the ledger is read, and they are added to what is gathered.
+async fn read(
+    ledger: &View,
+    members: &Arc<[Member]>,
+    wanted: &[(Day, usize)],
+    gatherer: &Arc<Mutex<Gatherer>>,
+    today: Day,
+) -> Result<Vec<AgentFacts>, LedgerError> {
+    let unread = members.iter();
+    let unread = unread.map(|member| AgentFacts::unread(member, today));
+    let mut agents: Vec<AgentFacts> = unread.collect();
+    for wanted in wanted.chunks(AGENTS_AT_A_TIME) {
+        let Some((recent_from, _)) = wanted.first() else {
+            continue;
+        };
+        let places: Vec<usize> = wanted.iter().map(|(_, place)| *place).collect();
+        let numbers = places.iter().map(|place| members[*place].number).collect();
+        let mut order = places.clone().into_iter();
+        let (members, gatherer) = (Arc::clone(members), Arc::clone(gatherer));
+        let visit = move |history_start, totals: &Totals, recent: &[Usage]| {
+            let member = order.next().map(|place| &members[place])?;
+            Some(gatherer.lock().add(member, history_start, totals, recent))
+        };
+        let read = ledger.snapshot(numbers, *recent_from, visit).await?;
+        for (place, facts) in places.into_iter().zip(read) {
+            if let Some(facts) = facts {
+                agents[place] = facts;
+            }
+        }
+    }
+    Ok(agents)
+}
+
 /// Adds what agents have used that are not asked for any more, or not for long.
 async fn add_others(
     ledger: &View,
@@ -143,7 +149,7 @@ async fn add_others(
         let (mut members, gatherer) = (members.into_iter(), Arc::clone(gatherer));
         let visit = move |days: &[Usage]| {
             if let Some(member) = members.next() {
-                lock(&gatherer).add_other(&member, days);
+                gatherer.lock().add_other(&member, days);
             }
         };
         ledger.each_usage(numbers, from, today, visit).await?;
@@ -303,9 +309,4 @@ fn shared(members: &[Member], others: &[(Day, Member)]) -> HashSet<Arc<str>> {
     seen.extend(present.iter().map(|member| &member.agent.id));
     let others = others.iter().map(|(_, member)| &member.agent.id);
     others.filter(|id| !seen.insert(id)).cloned().collect()
-}
-
-/// The guarded value. A panic elsewhere is on its way to whoever waits for the reading.
-fn lock(gatherer: &Mutex<Gatherer>) -> MutexGuard<'_, Gatherer> {
-    gatherer.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,8 @@
 //! The links between the parts: what one sees and others are to know.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::alert::{self, Access, Signals};
 use crate::history::push::Feed;
@@ -25,7 +27,7 @@ pub fn link(
         board.observe(&event);
         match &event {
             Event::Members(members) => {
-                let rules = rules.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let rules = rules.lock().take();
                 match rules {
                     Some(rules) => signals.configure(rules, Arc::clone(members)),
                     None => signals.members(Arc::clone(members)),

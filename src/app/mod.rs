@@ -4,6 +4,7 @@
 
 mod link;
 mod manager;
+mod metrics;
 mod reload;
 mod start;
 mod supervisor;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::alert::Signals;
+use crate::blocking;
 use crate::clock::SharedClock;
 use crate::config::{Config, ConfigError, SOME_DAY};
 use crate::day::Day;
@@ -211,8 +213,5 @@ async fn read(read_config: &ReadConfig, clock: &SharedClock) -> Result<Config, C
         SOME_DAY
     };
     let read_config = Arc::clone(read_config);
-    match tokio::task::spawn_blocking(move || read_config(today)).await {
-        Ok(result) => result,
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-    }
+    blocking::run(move || read_config(today)).await
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use super::metrics::ConfigMetrics;
 use super::start::{hooks, unlocked};
-use super::{App, StartError, link, read, syncer};
+use super::{App, StartError, read, syncer};
 use crate::config::Config;
 use crate::flowgent::transport::HttpClient;
 use crate::http::{self, Address, Reloaded};
@@ -39,7 +40,8 @@ impl App {
             Err(error) => Err(error.into()),
         };
         self.telemetry
-            .config_reloaded(self.clock.now(), result.is_ok());
+            .of::<ConfigMetrics>()
+            .reloaded(self.clock.now(), result.is_ok());
         Some(match result {
             Ok(()) => {
                 info!("config reloaded");
@@ -68,17 +70,10 @@ impl App {
             self.changes.observe_everything();
         }
         self.board.configured(&config.accounts);
-        let (changes, signals, board) = (&self.changes, &self.signals, &self.board);
         let reload = Reload {
             syncer,
             schedule: config.schedule.clone(),
-            observer: link(
-                changes,
-                signals,
-                board,
-                Some(Arc::clone(&self.observer)),
-                Some(config.alerts.clone()),
-            ),
+            observer: self.linked(Some(config.alerts.clone())),
         };
         let (clock, telemetry) = (Arc::clone(&self.clock), self.telemetry.clone());
         let hooks = hooks(&config, http, clock, telemetry);

@@ -4,31 +4,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_cron_scheduler::JobSchedulerError;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{error, info, warn};
 
 use super::link::feeding;
+use super::metrics::ConfigMetrics;
 use super::{App, ReadConfig, link, read};
-use crate::alert::{Engine, Outlets, Rule, Signals};
+use crate::alert::{self, Engine, Outlets, Rule};
+use crate::blocking;
 use crate::clock::{self, CheckedClock, SharedClock};
 use crate::config::{Config, ConfigError, SOME_DAY};
 use crate::exposition::Exposition;
-use crate::files;
 use crate::flowgent::timekeeper::Timekeeper;
 use crate::flowgent::transport::{HttpClient, HttpClientError};
 use crate::history::push;
 use crate::hook::{Deliverer, Hooks};
 use crate::http::web::{Guard, WebConfigError};
-use crate::http::{self, Address, Inherited, InheritedError, Lifecycle, Listener, Readiness};
-use crate::ledger::{Ledger, LedgerError, View};
-use crate::publish::{Changes, Publisher};
+use crate::http::{
+    self, Address, Host, Inherited, InheritedError, Latch, Lifecycle, Listener, Readiness, Reloaded,
+};
+use crate::ledger::{Fault, Ledger, LedgerError, View};
+use crate::publish::Publisher;
 use crate::pulse::Pulses;
 use crate::status::Board;
 use crate::sync::cron::CronTrigger;
-use crate::sync::worker::Worker;
+use crate::sync::worker::{Reload, Worker};
 use crate::sync::{Event, Observer, Syncer};
 use crate::telemetry::Telemetry;
 
@@ -82,6 +85,20 @@ impl StartError {
     }
 }
 
+/// What is served from the first moment on.
+struct Served {
+    exposition: Arc<Exposition>,
+    board: Arc<Board>,
+    hosts: Arc<ArcSwap<Vec<Host>>>,
+    addresses: Vec<Address>,
+    lifecycle_requests: mpsc::Receiver<oneshot::Sender<Reloaded>>,
+    server: JoinSet<()>,
+    /// Held until the ledger is read.
+    loading: Latch,
+    /// Ends the server.
+    serving: DropGuard,
+}
+
 impl App {
     /// Starts all parts. Metrics are served from the first moment on, usage as soon as the ledger is
     /// read; a first sync begins at once. `sockets` are listened on instead of the config's addresses.
@@ -101,7 +118,7 @@ impl App {
         let telemetry = Telemetry::new();
         let clock: SharedClock = CheckedClock::new(clock);
         let config = first_config(&read_config, &clock).await?;
-        telemetry.config_reloaded(clock.now(), true);
+        telemetry.of::<ConfigMetrics>().reloaded(clock.now(), true);
         info!(
             version = env!("CARGO_PKG_VERSION"),
             config = %config.path.display(),
@@ -109,156 +126,210 @@ impl App {
             "starting"
         );
         config.log();
-
-        let exposition = Arc::new(Exposition::new(telemetry.clone()));
-        let readiness = Readiness::default();
-        let loading = readiness.latch("the ledger is loading");
-        let web_config = config
-            .server
-            .web_config
-            .as_ref()
-            .map(|file| file.path.clone());
-        let protection = Guard::open(web_config, Arc::clone(&clock), telemetry.clone())?;
-        let listeners = match sockets {
-            Some(sockets) => sockets.listeners()?,
-            None => listen(&config.server.listen).await?,
-        };
-        let addresses = listeners
-            .iter()
-            .map(|listener| listener.address().clone())
-            .collect();
-        let (lifecycle, lifecycle_requests) = Lifecycle::new();
-        let board = Arc::<Board>::default();
-        board.configured(&config.accounts);
-        let hosts = Arc::new(ArcSwap::from_pointee(config.server.hosts.clone()));
-        let state = http::State {
-            exposition: Arc::clone(&exposition),
-            board: Arc::clone(&board),
-            readiness,
-            clock: Arc::clone(&clock),
-            telemetry: telemetry.clone(),
-            telemetry_path: config.server.telemetry_path.clone(),
-            hosts: Arc::clone(&hosts),
-            gate: http::Gate::default(),
-            lifecycle: config.server.lifecycle.then_some(lifecycle),
-        };
-        let limits = http::Limits::default();
-        let mut parts = JoinSet::new();
         let pulses = Pulses::default();
-        let (mut server, serving) = (JoinSet::new(), CancellationToken::new());
-        let serving_guard = serving.clone().drop_guard();
-        let serve = http::serve(listeners, state, protection, limits, serving);
-        server.spawn(pulses.felt("server", serve));
-
+        let served = serve(&config, sockets, &clock, &telemetry, &pulses).await?;
         let ledger = open_ledger(&config, &telemetry).await?;
-        parts.spawn(pulses.felt(
-            "ledger",
-            feel_ledger(ledger.clone(), Arc::clone(&board), stop.clone()),
-        ));
-        if let Some(newest) = ledger.newest().await? {
-            clock.has_passed(newest);
-        }
-        let changes = Arc::new(Changes::default());
-        let signals = Arc::new(Signals::default());
-        board.open(View::clone(&ledger));
-        let feed = Arc::<push::Feed>::default();
-        let observer = feeding(&feed, observer);
-        let told = Some(Arc::clone(&observer));
-        let linked = link(&changes, &signals, &board, told, None);
         let http = HttpClient::open(&config.api).await?;
-        let time_source = Arc::new(ArcSwap::from_pointee(http.clone()));
-        let mut timekeeper = Timekeeper::new(
-            Arc::clone(&time_source),
-            Arc::clone(&clock),
-            telemetry.clone(),
-        );
-        // What follows goes by the time.
-        timekeeper.confirm().await;
-        parts.spawn(timekeeper.run(stop.clone()));
-        let syncer = syncer(&config, &http, &ledger, &clock, &telemetry);
-        linked(Event::Members(syncer.known_members().await?));
-        let mut publisher = Publisher::new(
-            ledger.clone(),
-            Arc::clone(&exposition),
-            Arc::clone(&board),
-            Arc::clone(&clock),
-            telemetry.clone(),
-            Arc::clone(&changes),
-        );
-        publisher.publish().await?;
-        loading.release();
-        parts.spawn(pulses.felt("publisher", publisher.run(stop.clone())));
-
-        let outbox = Arc::new(Notify::new());
-        let outlets = Outlets {
-            exposition,
-            board: Arc::clone(&board),
-            outbox: Arc::clone(&outbox),
-        };
-        let engine = Engine::new(
-            config.alerts.clone(),
-            ledger.clone(),
-            outlets,
-            Arc::clone(&clock),
-            telemetry.clone(),
-            Arc::clone(&signals),
-        );
-        parts.spawn(pulses.felt("rule engine", engine.run(stop.clone())));
-        let (hook_reloads, other_hooks) = mpsc::channel(1);
-        let hooks = hooks(&config, http, Arc::clone(&clock), telemetry.clone());
-        let deliverer = Deliverer::new(hooks, ledger.clone());
-        let deliverer = deliverer.run(outbox, other_hooks, stop.clone());
-        parts.spawn(pulses.felt("deliverer", deliverer));
-
-        let (push_reloads, other_pushes) = mpsc::channel(1);
-        let pusher = push::Worker::new(
-            config.push.clone(),
-            ledger.clone(),
-            Arc::clone(&clock),
-            telemetry.clone(),
-            feed,
-        );
-        parts.spawn(pusher.run(other_pushes, stop.clone()));
-
+        let feed = Arc::<push::Feed>::default();
         let wake = Arc::new(Notify::new());
-        let cron = CronTrigger::start(Arc::clone(&wake)).await?;
         let (reloads, reload_requests) = mpsc::channel(1);
-        let worker = Worker::new(
-            syncer,
-            &config.schedule,
-            ledger.instance(),
-            Arc::clone(&clock),
-            telemetry.clone(),
-            linked,
-        );
-        let worker = worker.run(Arc::clone(&wake), reload_requests, stop.clone());
-        parts.spawn(pulses.felt("sync worker", worker));
-        let (stop, serving) = (guard.disarm(), serving_guard.disarm());
-        Ok(Self {
+        let (hook_reloads, other_hooks) = mpsc::channel(1);
+        let (push_reloads, other_pushes) = mpsc::channel(1);
+        let mut app = Self {
             read_config,
             config,
             clock,
             telemetry,
             ledger,
-            changes,
-            signals,
-            board,
-            observer,
-            addresses,
-            hosts,
-            lifecycle_requests,
-            server,
-            serving,
-            parts,
+            changes: Arc::default(),
+            signals: Arc::default(),
+            board: served.board,
+            observer: feeding(&feed, observer),
+            addresses: served.addresses,
+            hosts: served.hosts,
+            lifecycle_requests: served.lifecycle_requests,
+            server: served.server,
+            serving: served.serving.disarm(),
+            parts: JoinSet::new(),
             pulses,
             reloads,
             hook_reloads,
             push_reloads,
-            time_source,
-            cron,
+            time_source: Arc::new(ArcSwap::from_pointee(http.clone())),
+            cron: CronTrigger::start(Arc::clone(&wake)).await?,
             stop,
-        })
+        };
+        app.watch_ledger_and_time().await?;
+        let syncer = app.publish(&http, &served.exposition).await?;
+        served.loading.release();
+        app.alert(served.exposition, http, other_hooks);
+        app.push(feed, other_pushes);
+        app.sync(syncer, wake, reload_requests);
+        guard.disarm();
+        Ok(app)
     }
+
+    /// Watches the ledger, and asks FlowGent for the time: what follows goes by it.
+    async fn watch_ledger_and_time(&mut self) -> Result<(), StartError> {
+        let (ledger, board) = (self.ledger.clone(), Arc::clone(&self.board));
+        let watched = watch_ledger(ledger, board, self.stop.clone());
+        self.parts.spawn(self.pulses.felt("ledger", watched));
+        if let Some(newest) = self.ledger.newest().await? {
+            self.clock.has_passed(newest);
+        }
+        self.board.open(View::clone(&self.ledger));
+        let (source, clock) = (Arc::clone(&self.time_source), Arc::clone(&self.clock));
+        let mut timekeeper = Timekeeper::new(source, clock, &self.telemetry);
+        timekeeper.confirm().await;
+        self.parts.spawn(timekeeper.run(self.stop.clone()));
+        Ok(())
+    }
+
+    /// Publishes what the ledger knows, and keeps that up to date. Returns the syncer, which knows the agents.
+    async fn publish(
+        &mut self,
+        http: &HttpClient,
+        exposition: &Arc<Exposition>,
+    ) -> Result<Syncer, StartError> {
+        let syncer = syncer(
+            &self.config,
+            http,
+            &self.ledger,
+            &self.clock,
+            &self.telemetry,
+        );
+        self.linked(None)(Event::Members(syncer.known_members().await?));
+        let mut publisher = Publisher::new(
+            self.ledger.clone(),
+            Arc::clone(exposition),
+            Arc::clone(&self.board),
+            Arc::clone(&self.clock),
+            &self.telemetry,
+            Arc::clone(&self.changes),
+        );
+        publisher.publish().await?;
+        let publisher = publisher.run(self.stop.clone());
+        self.parts.spawn(self.pulses.felt("publisher", publisher));
+        Ok(syncer)
+    }
+
+    /// Evaluates the rules, and delivers what follows.
+    fn alert(
+        &mut self,
+        exposition: Arc<Exposition>,
+        http: HttpClient,
+        other_hooks: mpsc::Receiver<Hooks>,
+    ) {
+        let outbox = Arc::new(Notify::new());
+        let outlets = Outlets {
+            exposition,
+            board: Arc::clone(&self.board),
+            outbox: Arc::clone(&outbox),
+        };
+        let engine = Engine::new(
+            self.config.alerts.clone(),
+            self.ledger.clone(),
+            outlets,
+            Arc::clone(&self.clock),
+            &self.telemetry,
+            Arc::clone(&self.signals),
+        );
+        let engine = engine.run(self.stop.clone());
+        self.parts.spawn(self.pulses.felt("rule engine", engine));
+        let clock = Arc::clone(&self.clock);
+        let hooks = hooks(&self.config, http, clock, self.telemetry.clone());
+        let deliverer = Deliverer::new(hooks, self.ledger.clone());
+        let deliverer = deliverer.run(outbox, other_hooks, self.stop.clone());
+        self.parts.spawn(self.pulses.felt("deliverer", deliverer));
+    }
+
+    /// Pushes to a database, if that is configured, now or by a reload.
+    fn push(
+        &mut self,
+        feed: Arc<push::Feed>,
+        other_pushes: mpsc::Receiver<Option<push::Settings>>,
+    ) {
+        let pusher = push::Worker::new(
+            self.config.push.clone(),
+            self.ledger.clone(),
+            Arc::clone(&self.clock),
+            self.telemetry.clone(),
+            feed,
+        );
+        self.parts
+            .spawn(pusher.run(other_pushes, self.stop.clone()));
+    }
+
+    /// Syncs whenever it is due.
+    fn sync(&mut self, syncer: Syncer, wake: Arc<Notify>, reload_requests: mpsc::Receiver<Reload>) {
+        let worker = Worker::new(
+            syncer,
+            &self.config.schedule,
+            self.ledger.instance(),
+            Arc::clone(&self.clock),
+            &self.telemetry,
+            self.linked(None),
+        );
+        let worker = worker.run(wake, reload_requests, self.stop.clone());
+        self.parts.spawn(self.pulses.felt("sync worker", worker));
+    }
+
+    /// Tells all parts what happens in syncs; `rules` come into force with the first list of agents.
+    pub(super) fn linked(&self, rules: Option<alert::Settings>) -> Observer {
+        let observer = Some(Arc::clone(&self.observer));
+        link(&self.changes, &self.signals, &self.board, observer, rules)
+    }
+}
+
+/// Listens, and serves what is known: nothing yet.
+async fn serve(
+    config: &Config,
+    sockets: Option<Inherited>,
+    clock: &SharedClock,
+    telemetry: &Telemetry,
+    pulses: &Pulses,
+) -> Result<Served, StartError> {
+    let exposition = Arc::new(Exposition::new(telemetry.clone()));
+    let readiness = Readiness::default();
+    let loading = readiness.latch("the ledger is loading");
+    let web_config = config.server.web_config.as_ref();
+    let web_config = web_config.map(|file| file.path.clone());
+    let protection = Guard::open(web_config, Arc::clone(clock), telemetry)?;
+    let listeners = match sockets {
+        Some(sockets) => sockets.listeners()?,
+        None => listen(&config.server.listen).await?,
+    };
+    let addresses = listeners.iter().map(|listener| listener.address().clone());
+    let addresses = addresses.collect();
+    let (lifecycle, lifecycle_requests) = Lifecycle::new();
+    let board = Arc::<Board>::default();
+    board.configured(&config.accounts);
+    let hosts = Arc::new(ArcSwap::from_pointee(config.server.hosts.clone()));
+    let state = http::State {
+        exposition: Arc::clone(&exposition),
+        board: Arc::clone(&board),
+        readiness,
+        clock: Arc::clone(clock),
+        telemetry: telemetry.clone(),
+        telemetry_path: config.server.telemetry_path.clone(),
+        hosts: Arc::clone(&hosts),
+        gate: http::Gate::default(),
+        lifecycle: config.server.lifecycle.then_some(lifecycle),
+    };
+    let (mut server, serving) = (JoinSet::new(), CancellationToken::new());
+    let limits = http::Limits::default();
+    let serve = http::serve(listeners, state, protection, limits, serving.clone());
+    server.spawn(pulses.felt("server", serve));
+    Ok(Served {
+        exposition,
+        board,
+        hosts,
+        addresses,
+        lifecycle_requests,
+        server,
+        loading,
+        serving: serving.drop_guard(),
+    })
 }
 
 /// The config, which may name days that are not over yet by a clock that is not set.
@@ -274,12 +345,12 @@ async fn first_config(
         Err(error) => error,
     };
     let read_config = Arc::clone(read_config);
-    let reading = tokio::task::spawn_blocking(move || {
+    let reading = blocking::run(move || {
         let config = read_config(SOME_DAY).ok()?;
         let view = View::open(&config.storage.path).ok();
         Some((config, view))
     });
-    let Ok(Some((config, view))) = reading.await else {
+    let Some((config, view)) = reading.await else {
         return Err(error);
     };
     if let Some(view) = view
@@ -314,7 +385,7 @@ pub async fn open_ledger(config: &Config, telemetry: &Telemetry) -> Result<Ledge
     unlocked(LOCK_PATIENCE, || {
         let (path, policy) = (config.storage.path.clone(), config.policy);
         let telemetry = telemetry.clone();
-        files::aside(move || Ledger::open(&path, policy, &telemetry))
+        blocking::run(move || Ledger::open(&path, policy, &telemetry))
     })
     .await
 }
@@ -353,12 +424,12 @@ where
 
 /// Asks the ledger's writing thread again and again, so that it has a pulse too, and tells `board` if the
 /// ledger's files are gone. Ends when that thread has.
-async fn feel_ledger(ledger: Ledger, board: Arc<Board>, stop: CancellationToken) {
+async fn watch_ledger(ledger: Ledger, board: Arc<Board>, stop: CancellationToken) {
     let asked = async {
         loop {
             let lost = match ledger.ping().await {
                 Ok(()) => None,
-                Err(LedgerError::Closed { .. }) => break,
+                Err(error) if matches!(error.fault, Fault::Closed) => break,
                 Err(error) => Some(error.to_string()),
             };
             let is_new = lost != board.ledger_error().as_deref().cloned();
@@ -394,7 +465,7 @@ pub fn syncer(
         http,
         ledger.clone(),
         Arc::clone(clock),
-        telemetry.clone(),
+        telemetry,
     )
     .reaching(config.alerts.rules.iter().filter_map(Rule::reach).collect())
 }

@@ -10,11 +10,13 @@ use prometheus::core::Collector;
 use tokio::task::JoinSet;
 
 use super::{Common, Failure, count, load, print, table};
+use crate::blocking;
 use crate::clock::{Clock, SharedClock, SystemClock};
 use crate::config::Config;
 use crate::files;
 use crate::flowgent::client::Client;
 use crate::flowgent::error::ApiError;
+use crate::flowgent::metrics::ApiMetrics;
 use crate::flowgent::transport::HttpClient;
 use crate::roster::{self, AccountSettings, Agent, ListError, ListedAgent};
 use crate::telemetry::Telemetry;
@@ -130,7 +132,7 @@ fn tally(failed: usize, all: usize) -> String {
 
 /// FlowGent's clock minus ours, if it has told its time to this account.
 pub(super) fn skew_seconds(telemetry: &Telemetry, account: &str) -> Option<f64> {
-    let families = telemetry.api_clock_skew.collect();
+    let families = telemetry.of::<ApiMetrics>().clock_skew.collect();
     let series = families.iter().flat_map(|family| family.get_metric());
     series
         .filter(|metric| {
@@ -207,7 +209,7 @@ async fn examine(account: &AccountSettings, client: Arc<Client>) -> Vec<Finding>
 pub(super) async fn from_file(account: &AccountSettings) -> Result<Vec<ListedAgent>, ListError> {
     match account.agents_file.clone() {
         None => Ok(Vec::new()),
-        Some(path) => files::aside(move || roster::read_agents(&path)).await,
+        Some(path) => blocking::run(move || roster::read_agents(&path)).await,
     }
 }
 

@@ -6,10 +6,11 @@ use std::io::{ErrorKind, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::{Failure, count, print, progress, serve, simulate};
@@ -166,7 +167,7 @@ fn free_address(wanted: SocketAddr) -> Result<SocketAddr, Failure> {
 fn first_sync_observer(filled: oneshot::Sender<Option<Arc<Report>>>) -> crate::sync::Observer {
     let shown = Mutex::new(Some((progress::observer(), filled)));
     Arc::new(move |event| {
-        let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = shown.lock();
         let ended = if let Event::Ended(report) = &event {
             Some(report.as_ref().ok().map(Arc::clone))
         } else {

@@ -1,4 +1,4 @@
-//! `export`: the history as a file that a database imports or another program reads.
+//! `export`: the history as a file that a database imports.
 
 use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use tempfile::TempPath;
 
@@ -14,7 +14,7 @@ use super::{Common, Failure, count, load, print, view};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::day::{Day, TRACKING_START};
-use crate::history::{self, DEFAULT_JOB, Document, Target};
+use crate::history::{DEFAULT_JOB, Document, Target};
 use crate::ledger::{Member, View};
 use crate::roster::Selection;
 use crate::window::Range;
@@ -22,15 +22,6 @@ use crate::window::Range;
 /// What `export` takes.
 #[derive(Debug, Args)]
 pub(super) struct ExportArguments {
-    /// As openmetrics (for a database), csv, json or ndjson.
-    #[arg(
-        long,
-        value_enum,
-        default_value_t = Format::Openmetrics,
-        value_name = "FORMAT",
-        hide_possible_values = true
-    )]
-    format: Format,
     /// The first day, YYYY-MM-DD, UTC [default: 2025-05-28, when tracking started].
     #[arg(long, value_name = "DAY")]
     from: Option<Day>,
@@ -43,11 +34,11 @@ pub(super) struct ExportArguments {
     /// Only this agent, by its name or id; may be repeated.
     #[arg(long, value_name = "NAME")]
     agent: Vec<String>,
-    /// Of openmetrics: the label `job` of the scraped series [default: flowgent].
+    /// The label `job` of the scraped series [default: flowgent].
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
-    /// Of openmetrics: the label `instance` of the scraped series, which is the address that
-    /// Prometheus scrapes [default: the config's first listen address].
+    /// The label `instance` of the scraped series, which is the address that Prometheus scrapes
+    /// [default: the config's first listen address].
     #[arg(long, value_name = "ADDRESS")]
     instance: Option<String>,
     /// Write this file instead of stdout; it is replaced once all is written.
@@ -55,20 +46,11 @@ pub(super) struct ExportArguments {
     output: Option<PathBuf>,
 }
 
-/// How a history is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Openmetrics,
-    Csv,
-    Json,
-    Ndjson,
-}
-
 /// Reads the ledger and writes its history.
 pub(super) async fn export(common: &Common, arguments: &ExportArguments) -> Result<(), Failure> {
     let range = range(arguments, SystemClock.today())?;
     let config = load(common)?;
-    let format = format(arguments, &config)?;
+    let target = target(arguments, &config)?;
     let view = view::open(&config).await?;
     let members = view::members(&config, &view).await?;
     let selection = Selection {
@@ -78,7 +60,7 @@ pub(super) async fn export(common: &Common, arguments: &ExportArguments) -> Resu
     let members = view::selected(&members, &selection)?;
     let Some(path) = &arguments.output else {
         let out = BufWriter::new(io::stdout().lock());
-        return match write(out, format, range, &members, &view, |_| {}).await {
+        return match write(out, target, range, &members, &view, |_| {}).await {
             // A reader that has gone away, as `head` does, has seen enough.
             Err(WriteError::Io(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             Err(error) => Err(error.told("stdout")),
@@ -93,17 +75,14 @@ pub(super) async fn export(common: &Common, arguments: &ExportArguments) -> Resu
     let told = |error: WriteError| error.told(&shown.to_string());
     let output = Output::create(path).map_err(|error| told(error.into()))?;
     let progress = |done: u64| bar.set_position(done);
-    let (output, rows) = write(output, format, range, &members, &view, progress)
+    let (output, samples) = write(output, target, range, &members, &view, progress)
         .await
         .map_err(told)?;
     output.keep(path).map_err(|error| told(error.into()))?;
     bar.finish_and_clear();
-    let rows = match arguments.format {
-        Format::Openmetrics => count(rows, "sample"),
-        Format::Csv | Format::Json | Format::Ndjson => count(rows, "row"),
-    };
     print(format_args!(
-        "{shown}: {rows} of {}\n",
+        "{shown}: {} of {}\n",
+        count(samples, "sample"),
         count(members.len(), "agent")
     ))
 }
@@ -115,48 +94,35 @@ fn range(arguments: &ExportArguments, today: Day) -> Result<Range, Failure> {
     Range::new(from, to, today).map_err(|error| Failure::Usage(format!("error: {error}")))
 }
 
-/// The format with what it needs, of the arguments and of the config.
-fn format(arguments: &ExportArguments, config: &Config) -> Result<history::Format, Failure> {
-    let usage = |text: &str| Err(Failure::Usage(format!("error: {text}")));
-    let rows = match arguments.format {
-        Format::Openmetrics => {
-            let job = arguments
-                .job
-                .clone()
-                .unwrap_or_else(|| DEFAULT_JOB.to_owned());
-            let instance = arguments
-                .instance
-                .clone()
-                .or_else(|| Target::instance_of(&config.server.ip_addresses()));
-            let Some(instance) = instance else {
-                return usage(
-                    "--instance is needed, since the config's listen address names no machine\n\n  \
-                     tip: give the address that Prometheus scrapes, as its page of targets shows it",
-                );
-            };
-            return Ok(history::Format::OpenMetrics(Target { job, instance }));
-        }
-        Format::Csv => history::Format::Csv,
-        Format::Json => history::Format::Json,
-        Format::Ndjson => history::Format::Ndjson,
-    };
-    if arguments.job.is_some() || arguments.instance.is_some() {
-        return usage("--job and --instance are labels of a scrape, which only openmetrics has");
-    }
-    Ok(rows)
+/// The labels of the scraped series, by the arguments and the config.
+fn target(arguments: &ExportArguments, config: &Config) -> Result<Target, Failure> {
+    let ExportArguments { job, instance, .. } = arguments;
+    let instance = instance.clone();
+    let instance = instance.or_else(|| Target::instance_of(&config.server.ip_addresses()));
+    let instance = instance.ok_or_else(|| {
+        Failure::Usage(
+            "error: --instance is needed, since the config's listen address names no machine\n\n  \
+             tip: give the address that Prometheus scrapes, as its page of targets shows it"
+                .to_owned(),
+        )
+    })?;
+    Ok(Target {
+        job: job.as_deref().unwrap_or(DEFAULT_JOB).to_owned(),
+        instance,
+    })
 }
 
-/// Writes everything, an agent at a time; `progress` is told how many are done. Returns how many rows
+/// Writes everything, an agent at a time; `progress` is told how many are done. Returns how many samples
 /// there are.
 async fn write<W: Write>(
     out: W,
-    format: history::Format,
+    target: Target,
     range: Range,
     members: &[Member],
     view: &View,
     progress: impl Fn(u64),
 ) -> Result<(W, u64), WriteError> {
-    let mut document = Document::begin(out, format, SystemClock.now())?;
+    let mut document = Document::begin(out, target, SystemClock.now())?;
     for (done, member) in (1..).zip(members) {
         let days = view
             .usage(member.number, range.start(), range.end())

@@ -157,7 +157,7 @@ enum Command {
     Sync(sync::SyncArguments),
     /// Show what agents used by day, week or month, also while the exporter runs.
     Report(report::ReportArguments),
-    /// Write the history for a database, or as CSV or JSON, also while the exporter runs.
+    /// Write the history as OpenMetrics for a database, also while the exporter runs.
     Export(export::ExportArguments),
     /// Push the history to Prometheus, VictoriaMetrics or Mimir, once in the foreground.
     Push(push::PushArguments),

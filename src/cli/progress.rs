@@ -1,9 +1,10 @@
 //! Shows how far a sync is: a bar on a terminal, a line every tenth of the way elsewhere.
 
 use std::io::{IsTerminal, stderr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use parking_lot::Mutex;
 
 use crate::sync::{Event, Observer};
 
@@ -38,7 +39,7 @@ fn lines() -> Observer {
     let steps = Mutex::new(Tenths::default());
     Arc::new(move |event| {
         // Held while a line is written, so that the lines of several threads come in order.
-        let mut steps = steps.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut steps = steps.lock();
         match event {
             Event::Planned(windows) => *steps = Tenths::of(windows),
             Event::Committed(_) => steps.advance(1),

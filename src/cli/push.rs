@@ -10,7 +10,7 @@ use super::{Common, Failure, count, load, print, serve, view};
 use crate::app;
 use crate::clock::{SharedClock, SystemClock};
 use crate::history::push::{Pusher, Summary};
-use crate::ledger::LedgerError;
+use crate::ledger::{Fault, LedgerError};
 use crate::telemetry::Telemetry;
 
 /// What `push` takes.
@@ -38,7 +38,7 @@ pub(super) async fn push(common: &Common, arguments: &PushArguments) -> Result<(
         .await
         .map_err(in_use)?;
     let members = view::members(&config, &ledger).await?;
-    let pusher = Pusher::new(settings, ledger.clone(), clock, telemetry);
+    let pusher = Pusher::new(settings, ledger.clone(), clock, &telemetry);
     // Hidden by itself where stderr is no terminal.
     let style = ProgressStyle::with_template("{wide_bar} {pos} of {len} agents, {eta} left");
     let bar = ProgressBar::new(members.len() as u64)
@@ -71,12 +71,12 @@ pub(super) async fn push(common: &Common, arguments: &PushArguments) -> Result<(
 
 /// The error, with what to do if an exporter is running, for which this command is not needed.
 fn in_use(error: LedgerError) -> anyhow::Error {
-    match error {
-        LedgerError::InUse { ref pid, .. } => anyhow!(
+    match &error.fault {
+        Fault::InUse(pid) => anyhow!(
             "{error}\n\n  tip: a running exporter pushes by itself what [push] says; it reads that anew at: \
              kill -HUP {pid}"
         ),
-        error => error.into(),
+        _ => error.into(),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::app;
 use crate::clock::{CheckedClock, SharedClock, SystemClock};
 use crate::day::{Day, TRACKING_START};
 use crate::flowgent::transport::HttpClient;
-use crate::ledger::LedgerError;
+use crate::ledger::{Fault, LedgerError};
 use crate::sync::{Event, MemberReport, Outcome, Report, Wanted};
 use crate::telemetry::Telemetry;
 use crate::window::plan::{self, Refresh};
@@ -72,11 +72,9 @@ fn wanted(arguments: &SyncArguments, today: Day) -> Result<Wanted, String> {
 
 /// The error, with what to do if an exporter is running, for which this command is not needed.
 fn in_use(error: LedgerError) -> anyhow::Error {
-    match error {
-        LedgerError::InUse { .. } => {
-            anyhow!("{error}\n\n  tip: a running exporter syncs by itself")
-        }
-        error => error.into(),
+    match error.fault {
+        Fault::InUse(_) => anyhow!("{error}\n\n  tip: a running exporter syncs by itself"),
+        _ => error.into(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Failure;
+use crate::blocking;
 use crate::config::Config;
 use crate::ledger::{LedgerError, ListSource, Member, View};
 use crate::roster::{self, Agent, Roster, Selection};
@@ -10,7 +11,7 @@ use crate::roster::{self, Agent, Roster, Selection};
 /// The ledger that `config` names.
 pub(super) async fn open(config: &Config) -> Result<View, Failure> {
     let path = config.storage.path.clone();
-    Ok(tokio::task::spawn_blocking(move || View::open(&path)).await??)
+    Ok(blocking::run(move || View::open(&path)).await?)
 }
 
 /// All agents that the ledger knows, of the config and of the lists that were kept last.

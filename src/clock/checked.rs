@@ -1,8 +1,9 @@
 //! This host's clock, compared with FlowGent's.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::standing::{Reading, Time, Watch};
@@ -34,7 +35,7 @@ impl CheckedClock {
 
     /// The watch, and both clocks as of now: read while it is held, so that readings come in order.
     fn watch(&self) -> (MutexGuard<'_, Watch>, Reading) {
-        let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let watch = self.watch.lock();
         let reading = Reading {
             wall: self.wall.now(),
             uptime: instant() - self.started,

@@ -11,9 +11,10 @@ pub use checked::CheckedClock;
 pub use standing::{Reading, Standing, Time, Watch};
 
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::Mutex;
 
 use crate::day::Day;
 
@@ -94,18 +95,18 @@ impl ManualClock {
 
     /// Moves the clock to `now`.
     pub fn set(&self, now: DateTime<Utc>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        *self.0.lock() = now;
     }
 
     /// Moves the clock by `delta`, which may be negative.
     pub fn advance(&self, delta: TimeDelta) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += delta;
+        *self.0.lock() += delta;
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock()
     }
 }
 

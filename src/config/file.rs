@@ -7,19 +7,20 @@ mod hooks;
 mod push;
 
 pub(super) use alerting::{
-    Alerts, Budget, Condition, Conditions, Regex, Rule, Threshold, Thresholds,
+    Alerts, Budget, Condition, Conditions, Regex, Rule, Threshold, ThresholdTable, Thresholds,
 };
 pub(super) use hooks::Hook;
 pub(super) use push::Push;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::de::{Error, MapAccess, Visitor, value};
+use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 use toml::Spanned;
 
 /// A text and its place.
@@ -156,106 +157,60 @@ pub(super) struct Agent {
     pub(super) labels: Labels,
 }
 
-/// Every key that the structs above know, so that a line of a broken file can be told from a secret.
-pub(super) const KEYS: [&str; 97] = [
-    "account",
-    "agent",
-    "agents_file",
-    "alerts",
-    "allow_http",
-    "allow_private",
-    "anchor_day",
-    "api",
-    "api_key_env",
-    "api_key_file",
-    "at",
-    "base_url",
-    "bearer_token_env",
-    "bearer_token_file",
-    "budget",
-    "ca",
-    "ca_file",
-    "command",
-    "concurrency",
-    "content_type",
-    "continuous",
-    "credits",
-    "cron",
-    "dashboard_url",
-    "discover",
-    "encryption",
-    "factor",
-    "floor",
-    "forecast_thresholds",
-    "from",
-    "group",
-    "hello",
-    "history_start",
-    "hook",
-    "hooks",
-    "host",
-    "hosts",
-    "hysteresis",
-    "id",
-    "instance",
-    "jitter",
-    "job",
-    "kind",
-    "labels",
-    "language",
-    "listen",
-    "longer_than",
-    "match",
-    "max_discovered",
-    "name",
-    "over",
-    "parameters",
-    "password_env",
-    "password_file",
-    "path",
-    "per",
-    "period",
-    "port",
-    "preset",
-    "proxy",
-    "push",
-    "query_url",
-    "quiet_hours",
-    "read_back",
-    "recipients",
-    "regex",
-    "requests_per_second",
-    "routing_key_env",
-    "routing_key_file",
-    "rule",
-    "schedule",
-    "secret_envs",
-    "secret_files",
-    "send_resolved",
-    "server",
-    "settle_days",
-    "severity",
-    "span",
-    "start",
-    "storage",
-    "telemetry_path",
-    "template",
-    "template_file",
-    "template_name",
-    "tenant",
-    "thresholds",
-    "time_zone",
-    "timeout",
-    "to",
-    "url_env",
-    "url_file",
-    "urls",
-    "username",
-    "web_config_file",
-    "write_url",
-    "write_url_env",
-    "write_url_file",
-];
+/// Every key that the structs know, so that a line of a broken file can be told from a secret.
+pub(super) static KEYS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
+    let keys = [
+        fields::<ConfigFile>(),
+        fields::<Server>(),
+        fields::<Storage>(),
+        fields::<Schedule>(),
+        fields::<Api>(),
+        fields::<Push>(),
+        fields::<Account>(),
+        fields::<Agent>(),
+        fields::<Alerts>(),
+        fields::<Budget>(),
+        fields::<Regex>(),
+        fields::<ThresholdTable>(),
+        fields::<Rule>(),
+        fields::<Hook>(),
+    ];
+    keys.concat().into_iter().collect()
+});
+
+/// The names of a struct's fields, as serde derives them.
+fn fields<T: for<'de> Deserialize<'de>>() -> &'static [&'static str] {
+    /// Notes the fields, and gives nothing.
+    struct Noted<'a>(&'a mut &'static [&'static str]);
+
+    impl<'de> Deserializer<'de> for Noted<'_> {
+        type Error = value::Error;
+
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            fields: &'static [&'static str],
+            _: V,
+        ) -> Result<V::Value, value::Error> {
+            *self.0 = fields;
+            Err(value::Error::custom("the fields are all that is wanted"))
+        }
+
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, value::Error> {
+            Err(value::Error::custom("not a struct"))
+        }
+
+        forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
+            unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+
+    let mut names: &[&str] = &[];
+    // It always fails.
+    let _ = T::deserialize(Noted(&mut names));
+    names
+}
 
 /// A table and the place of its header. Unlike a plain derived struct it cannot be written as an
 /// array of its values.

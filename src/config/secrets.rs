@@ -71,7 +71,7 @@ const KEY_FILE_ENDS: [&str; 7] = [
 pub(super) fn is_secret_name(key: &str) -> bool {
     let word = bare(key);
     // A key of the file with a slip in it is no secret's name.
-    if KEYS.contains(&key)
+    if KEYS.contains(key)
         || FILE_KEYS
             .into_iter()
             .chain(VARIABLE_KEYS)
@@ -100,7 +100,7 @@ pub(super) fn is_url_name(key: &str) -> bool {
         "write_url_env",
         "write_url_file",
     ];
-    url && !KEYS.contains(&key) && !other.into_iter().any(slip_of(&word))
+    url && !KEYS.contains(key) && !other.into_iter().any(slip_of(&word))
 }
 
 /// How a hook names a secret of that name instead: the keys for a file and for a variable.
@@ -357,14 +357,14 @@ fn shown_length(line: &str) -> usize {
         let mut words = line
             .split(|character: char| "[]. \t".contains(character))
             .filter(|word| !word.is_empty());
-        return if words.all(|word| KEYS.contains(&word)) {
+        return if words.all(|word| KEYS.contains(word)) {
             line.len()
         } else {
             indent
         };
     }
     match line.split_once('=') {
-        Some((key, value)) if KEYS.contains(&key.trim()) => {
+        Some((key, value)) if KEYS.contains(key.trim()) => {
             if value.contains('=') || is_delicate(key.trim()) {
                 line.len() - value.trim_start().len()
             } else {

@@ -384,7 +384,7 @@ fn the_example_is_good_with_all_that_is_commented_out() {
 #[test]
 fn the_example_shows_every_key() {
     let text = fs::read_to_string("deploy/config.toml").unwrap();
-    for key in file::KEYS {
+    for key in &*file::KEYS {
         let shown = [format!("{key} = "), format!("[{key}]"), format!(".{key}]")];
         let stands_alone = |form: &String| {
             text.match_indices(form.as_str()).any(|(at, _)| {

@@ -11,11 +11,12 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use tokio::time::{sleep, timeout};
 
+use super::metrics::ApiMetrics;
 use crate::backoff::Backoff;
 use crate::clock::{SharedClock, instant};
 use crate::flowgent::Settings;
 use crate::flowgent::credential::Credential;
-use crate::flowgent::error::{ApiError, OUTCOMES, QUOTE_BYTES, printable};
+use crate::flowgent::error::{ApiError, QUOTE_BYTES, printable};
 use crate::flowgent::listing::{self, Listing};
 use crate::flowgent::pace::Pace;
 use crate::flowgent::transport::{self, HttpClient, Question};
@@ -57,7 +58,7 @@ pub struct Client {
     account: Arc<str>,
     credential: ArcSwapOption<Credential>,
     pub(super) pace: Pace,
-    telemetry: Telemetry,
+    metrics: ApiMetrics,
     clock: SharedClock,
     pub(super) backoff: Backoff,
 }
@@ -102,25 +103,19 @@ impl Client {
         clock: SharedClock,
     ) -> Self {
         // Usage is what every account is asked for; the rare endpoints would only multiply zeros.
-        for outcome in OUTCOMES {
-            telemetry
-                .api_requests
-                .with_label_values(&[&account, Endpoint::Usage.name(), outcome]);
-        }
-        telemetry
-            .api_request_duration
-            .with_label_values(&[&account, Endpoint::Usage.name()]);
+        let metrics = telemetry.of::<ApiMetrics>();
+        metrics.add(&account, Endpoint::Usage.name());
         Self {
             http: http.clone(),
             pace: Pace::new(
                 settings.requests_per_second,
                 settings.concurrency,
                 &account,
-                telemetry,
+                &metrics,
             ),
             account,
             credential: ArcSwapOption::empty(),
-            telemetry: telemetry.clone(),
+            metrics,
             clock,
             backoff: BACKOFF,
         }
@@ -147,25 +142,8 @@ impl Client {
     /// What this or another client of the account asks afterwards counts from zero again, or not at
     /// all, so this is for when the last of them is done.
     pub fn forget_telemetry(&self) {
-        let Telemetry {
-            api_requests,
-            api_request_duration,
-            api_clock_skew,
-            api_limit_waits,
-            api_limit_wait_seconds,
-            ..
-        } = &self.telemetry;
-        let account = &*self.account;
-        // Removing fails only where there was no such series.
-        for endpoint in Endpoint::ALL.map(Endpoint::name) {
-            for outcome in OUTCOMES {
-                let _ = api_requests.remove_label_values(&[account, endpoint, outcome]);
-            }
-            let _ = api_request_duration.remove_label_values(&[account, endpoint]);
-        }
-        let _ = api_clock_skew.remove_label_values(&[account]);
-        let _ = api_limit_waits.remove_label_values(&[account]);
-        let _ = api_limit_wait_seconds.remove_label_values(&[account]);
+        let endpoints = Endpoint::ALL.map(Endpoint::name);
+        self.metrics.remove(&self.account, &endpoints);
     }
 
     /// Asks for the usage of an agent in `window`, a few times if need be.
@@ -315,9 +293,9 @@ impl Client {
         });
         let outcome = result.as_ref().map_or_else(ApiError::outcome, |_| "ok");
         let labels = [&*self.account, call.endpoint.name(), outcome];
-        self.telemetry.api_requests.with_label_values(&labels).inc();
-        self.telemetry
-            .api_request_duration
+        self.metrics.requests.with_label_values(&labels).inc();
+        self.metrics
+            .request_duration
             .with_label_values(&labels[..2])
             .observe(seconds);
         tracing::debug!(
@@ -362,8 +340,8 @@ impl Client {
         let skew = question.skew(response.headers(), &*self.clock);
         self.clock.hear(skew);
         if let Some(skew) = skew {
-            self.telemetry
-                .api_clock_skew
+            self.metrics
+                .clock_skew
                 .with_label_values(&[&self.account])
                 .set(skew.as_seconds_f64());
         }

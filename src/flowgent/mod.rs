@@ -2,6 +2,7 @@
 
 pub mod client;
 mod credential;
+pub mod metrics;
 pub mod error;
 pub mod listing;
 pub mod pace;

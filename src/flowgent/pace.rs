@@ -4,15 +4,15 @@
 //! The rate is kept by the generic cell rate algorithm (ITU-T I.371), which needs one instant of state;
 //! what is allowed shrinks by half at a refusal and grows back in small steps, as TCP's window does.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus::{Counter, IntCounter};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::metrics::ApiMetrics;
 use crate::clock::instant;
-use crate::telemetry::Telemetry;
 
 /// The longest that a server's Retry-After stops an account; what asks for more ends the attempt.
 pub const LONGEST_HOLD: Duration = Duration::from_secs(5 * 60);
@@ -73,7 +73,7 @@ impl Pace {
     /// Limits of `rate` requests per second (infinite means unlimited) and `concurrency` at once,
     /// whose waits are counted for `account`.
     #[must_use]
-    pub fn new(rate: f64, concurrency: usize, account: &str, telemetry: &Telemetry) -> Self {
+    pub fn new(rate: f64, concurrency: usize, account: &str, metrics: &ApiMetrics) -> Self {
         Self {
             rate: rate.max(LEAST_RATE),
             concurrency: concurrency.max(1),
@@ -86,10 +86,8 @@ impl Pace {
                 halved: None,
                 under_way: 0,
             }),
-            waits: telemetry.api_limit_waits.with_label_values(&[account]),
-            wait_seconds: telemetry
-                .api_limit_wait_seconds
-                .with_label_values(&[account]),
+            waits: metrics.limit_waits.with_label_values(&[account]),
+            wait_seconds: metrics.limit_wait_seconds.with_label_values(&[account]),
         }
     }
 
@@ -124,7 +122,7 @@ impl Pace {
     }
 
     fn admit(&self, now: Instant) -> Admission {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if let Some(until) = state.held_until.filter(|until| now < *until) {
             return Admission::NotBefore(until);
         }
@@ -157,27 +155,23 @@ impl Pace {
         ((self.concurrency as f64 * share) as usize).max(1)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The share of the configured limits that is granted at present.
     #[cfg(test)]
     pub(super) fn share(&self) -> f64 {
-        self.state().share
+        self.state.lock().share
     }
 
     /// How many requests are under way.
     #[cfg(test)]
     pub(super) fn under_way(&self) -> usize {
-        self.state().under_way
+        self.state.lock().under_way
     }
 }
 
 impl Permit<'_> {
     /// The request was answered well: a little more is granted from now on.
     pub fn succeeded(self) {
-        let mut state = self.pace.state();
+        let mut state = self.pace.state.lock();
         state.share = (state.share + RECOVERY).min(1.0);
     }
 
@@ -185,7 +179,7 @@ impl Permit<'_> {
     /// `retry_after` has passed, at most [`LONGEST_HOLD`].
     pub fn refused(self, retry_after: Option<Duration>) {
         let now = instant();
-        let mut state = self.pace.state();
+        let mut state = self.pace.state.lock();
         // Requests that were under way together are refused together; that is one sign, not many.
         if state.halved.is_none_or(|halved| self.admitted > halved) {
             state.share = (state.share / 2.0).max(LEAST_SHARE);
@@ -202,7 +196,7 @@ impl Permit<'_> {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.pace.state().under_way -= 1;
+        self.pace.state.lock().under_way -= 1;
         self.pace.freed.notify_one();
     }
 }
@@ -210,11 +204,12 @@ impl Drop for Permit<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::Telemetry;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn pace(rate: f64, concurrency: usize) -> Pace {
-        Pace::new(rate, concurrency, "acme", &Telemetry::new())
+        Pace::new(rate, concurrency, "acme", &Telemetry::new().of())
     }
 
     /// When each of so many requests is admitted that take no time at all.
@@ -295,13 +290,13 @@ mod tests {
         }
         let times = admissions(&pace, 3).await;
         assert_eq!(times, [0, 2, 4].map(|n| n * SECOND / 5));
-        assert_eq!(pace.allowed(pace.state().share), 2);
+        assert_eq!(pace.allowed(pace.state.lock().share), 2);
         for done in 1..=25 {
-            assert!(pace.state().share < 1.0, "{done}");
+            assert!(pace.state.lock().share < 1.0, "{done}");
             pace.acquire().await.succeeded();
         }
-        assert!((pace.state().share - 1.0).abs() < 1e-9);
-        assert_eq!(pace.allowed(pace.state().share), 4);
+        assert!((pace.state.lock().share - 1.0).abs() < 1e-9);
+        assert_eq!(pace.allowed(pace.state.lock().share), 4);
     }
 
     #[tokio::test(start_paused = true)]
@@ -311,8 +306,8 @@ mod tests {
             tokio::time::advance(SECOND).await;
             pace.acquire().await.refused(None);
         }
-        assert!((pace.state().share - LEAST_SHARE).abs() < 1e-9);
-        assert_eq!(pace.allowed(pace.state().share), 1);
+        assert!((pace.state.lock().share - LEAST_SHARE).abs() < 1e-9);
+        assert_eq!(pace.allowed(pace.state.lock().share), 1);
         drop(pace.acquire().await);
     }
 

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::metrics::ApiMetrics;
 use crate::backoff::Backoff;
 use crate::clock::{SharedClock, Standing, instant};
 use crate::flowgent::transport::HttpClient;
@@ -30,7 +31,7 @@ const START: Duration = Duration::from_secs(5);
 pub struct Timekeeper {
     source: Arc<ArcSwap<HttpClient>>,
     clock: SharedClock,
-    telemetry: Telemetry,
+    metrics: ApiMetrics,
     /// What was last seen and told.
     standing: Option<Standing>,
     /// The earliest time to ask.
@@ -41,11 +42,15 @@ pub struct Timekeeper {
 impl Timekeeper {
     /// A timekeeper that asks `source`, which may be replaced at any time.
     #[must_use]
-    pub fn new(source: Arc<ArcSwap<HttpClient>>, clock: SharedClock, telemetry: Telemetry) -> Self {
+    pub fn new(
+        source: Arc<ArcSwap<HttpClient>>,
+        clock: SharedClock,
+        telemetry: &Telemetry,
+    ) -> Self {
         Self {
             source,
             clock,
-            telemetry,
+            metrics: telemetry.of(),
             standing: None,
             ask_at: instant(),
             unanswered: 0,
@@ -97,7 +102,7 @@ impl Timekeeper {
 
     /// Shows how the clocks stand. A change is told, and asked about at once.
     fn show(&mut self, standing: Standing) {
-        self.telemetry.clock_trusted.set(standing.agrees().into());
+        self.metrics.clock_trusted.set(standing.agrees().into());
         let before = self.standing.replace(standing);
         if before.map(|before| discriminant(&before)) == Some(discriminant(&standing)) {
             return;

@@ -17,6 +17,7 @@ use reqwest::{ClientBuilder, Request, Response, redirect, retry};
 use tokio::time::Instant;
 use url::{Host, Url};
 
+use crate::blocking;
 use crate::clock::{Clock, instant};
 use crate::files::{self, CERTIFICATES};
 use crate::flowgent::error::{ApiError, QUOTE_BYTES, printable};
@@ -96,7 +97,7 @@ impl HttpClient {
     /// As for [`Self::new`].
     pub async fn open(settings: &Settings) -> Result<Self, HttpClientError> {
         let settings = settings.clone();
-        files::aside(move || Self::new(&settings)).await
+        blocking::run(move || Self::new(&settings)).await
     }
 
     /// Whether both trust the same certificates.

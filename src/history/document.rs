@@ -1,40 +1,24 @@
-//! Days → text, an agent at a time, so that a history of any size takes no more memory than one agent's.
+//! Days → OpenMetrics with timestamps, for `promtool tsdb create-blocks-from openmetrics` and for VictoriaMetrics'
+//! import. An agent at a time, so that a history of any size takes no more memory than one agent's.
 
 use std::io::{self, Write};
 
 use chrono::{DateTime, Utc};
-use serde_json::json;
 
 use super::placement::samples;
 use super::{SERIES, Target};
-use crate::csv;
 use crate::day::Usage;
-use crate::exposition;
-use crate::exposition::{FAMILIES, write_header, write_label, write_value};
+use crate::exposition::{FAMILIES, Format, write_header, write_label, write_value};
 use crate::ledger::Revision;
 use crate::roster::Agent;
-
-/// How a history is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Format {
-    /// OpenMetrics with timestamps, for `promtool tsdb create-blocks-from openmetrics` and for
-    /// VictoriaMetrics' import.
-    OpenMetrics(Target),
-    /// Comma-separated values with a header.
-    Csv,
-    /// One JSON array.
-    Json,
-    /// A JSON object a line.
-    Ndjson,
-}
 
 /// A history that is being written. Nothing of it is of use before it is [ended](Self::end).
 #[derive(Debug)]
 pub struct Document<W> {
     out: W,
-    format: Format,
+    target: Target,
     now: DateTime<Utc>,
-    rows: u64,
+    samples: u64,
 }
 
 impl<W: Write> Document<W> {
@@ -42,24 +26,17 @@ impl<W: Write> Document<W> {
     ///
     /// # Errors
     /// `out` cannot be written to.
-    pub fn begin(mut out: W, format: Format, now: DateTime<Utc>) -> io::Result<Self> {
-        match &format {
-            Format::OpenMetrics(_) => {
-                let mut text = Vec::new();
-                for family in FAMILIES.iter().filter(|family| family.name == SERIES) {
-                    write_header(&mut text, exposition::Format::OpenMetrics, family);
-                }
-                out.write_all(&text)?;
-            }
-            Format::Csv => out.write_all(b"account,agent,agent_id,day,credits,revisions\n")?,
-            Format::Json => out.write_all(b"[")?,
-            Format::Ndjson => {}
+    pub fn begin(mut out: W, target: Target, now: DateTime<Utc>) -> io::Result<Self> {
+        let mut text = Vec::new();
+        for family in FAMILIES.iter().filter(|family| family.name == SERIES) {
+            write_header(&mut text, Format::OpenMetrics, family);
         }
+        out.write_all(&text)?;
         Ok(Self {
             out,
-            format,
+            target,
             now,
-            rows: 0,
+            samples: 0,
         })
     }
 
@@ -73,73 +50,28 @@ impl<W: Write> Document<W> {
         days: &[Usage],
         revisions: &[Revision],
     ) -> io::Result<()> {
-        match &self.format {
-            Format::OpenMetrics(target) => {
-                let series = series(agent, target);
-                let mut line = Vec::new();
-                for sample in samples(days, revisions, self.now) {
-                    line.clear();
-                    line.extend_from_slice(&series);
-                    write_value(&mut line, sample.credits);
-                    let (seconds, millis) =
-                        (sample.at_ms.div_euclid(1000), sample.at_ms.rem_euclid(1000));
-                    writeln!(line, " {seconds}.{millis:03}")?;
-                    self.out.write_all(&line)?;
-                    self.rows += 1;
-                }
-                Ok(())
-            }
-            Format::Csv | Format::Json | Format::Ndjson => self.rows(agent, days, revisions),
-        }
-    }
-
-    /// Writes a row for each day.
-    fn rows(&mut self, agent: &Agent, days: &[Usage], revisions: &[Revision]) -> io::Result<()> {
-        for usage in days {
-            let of_day = revisions
-                .iter()
-                .filter(|revision| revision.day == usage.day);
-            let of_day = of_day.count();
-            let (account, name, id) = (&*agent.account, &*agent.name, &*agent.id);
-            let day = usage.day.to_string();
-            let text = if self.format == Format::Csv {
-                let mut line = String::new();
-                let (credits, revisions) = (csv::number(Some(usage.credits)), of_day.to_string());
-                csv::push_line(&mut line, [account, name, id, &day, &credits, &revisions]);
-                line
-            } else {
-                let row = json!({
-                    "account": account,
-                    "agent": name,
-                    "agent_id": id,
-                    "day": day,
-                    "credits": usage.credits,
-                    "revisions": of_day,
-                });
-                match (&self.format, self.rows) {
-                    (Format::Json, 0) => format!("\n{row}"),
-                    (Format::Json, _) => format!(",\n{row}"),
-                    _ => format!("{row}\n"),
-                }
-            };
-            self.out.write_all(text.as_bytes())?;
-            self.rows += 1;
+        let series = series(agent, &self.target);
+        let mut line = Vec::new();
+        for sample in samples(days, revisions, self.now) {
+            line.clear();
+            line.extend_from_slice(&series);
+            write_value(&mut line, sample.credits);
+            let (seconds, millis) = (sample.at_ms.div_euclid(1000), sample.at_ms.rem_euclid(1000));
+            writeln!(line, " {seconds}.{millis:03}")?;
+            self.out.write_all(&line)?;
+            self.samples += 1;
         }
         Ok(())
     }
 
-    /// Writes the end. Returns what was written to, and how many samples or rows there are in it.
+    /// Writes the end. Returns what was written to, and how many samples there are in it.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn end(mut self) -> io::Result<(W, u64)> {
-        match self.format {
-            Format::OpenMetrics(_) => self.out.write_all(b"# EOF\n")?,
-            Format::Json => self.out.write_all(b"\n]\n")?,
-            Format::Csv | Format::Ndjson => {}
-        }
+        self.out.write_all(b"# EOF\n")?;
         self.out.flush()?;
-        Ok((self.out, self.rows))
+        Ok((self.out, self.samples))
     }
 }
 
@@ -169,7 +101,7 @@ mod tests {
     use super::*;
     use crate::day::Day;
 
-    fn written(format: Format) -> String {
+    fn written(target: Target) -> String {
         let agent = |name: &str| Agent {
             account: "acme".into(),
             id: format!("id-{name}").into(),
@@ -189,7 +121,7 @@ mod tests {
             new: 6.25,
             at: now,
         };
-        let mut document = Document::begin(Vec::new(), format, now).unwrap();
+        let mut document = Document::begin(Vec::new(), target, now).unwrap();
         let days = [usage("2026-03-01", 6.25), usage("2026-03-03", 0.0)];
         document
             .agent(&agent("say \"hi\", you"), &days, &[revision])
@@ -207,7 +139,7 @@ mod tests {
             job: "flowgent".to_owned(),
             instance: "host:13569".to_owned(),
         };
-        let text = written(Format::OpenMetrics(target));
+        let text = written(target);
         let (head, samples) = text.split_at(text.find("\nflowgent").unwrap() + 1);
         assert!(head.contains(&format!("# TYPE {SERIES} gauge\n")), "{head}");
         assert!(
@@ -224,38 +156,5 @@ mod tests {
                  {series} 0 1772625600.000\n# EOF\n"
             )
         );
-    }
-
-    #[test]
-    fn rows_hold_every_day_once() {
-        assert_eq!(
-            written(Format::Csv),
-            "account,agent,agent_id,day,credits,revisions\n\
-             acme,\"say \"\"hi\"\", you\",\"id-say \"\"hi\"\", you\",2026-03-01,6.25,1\n\
-             acme,\"say \"\"hi\"\", you\",\"id-say \"\"hi\"\", you\",2026-03-03,0,0\n\
-             acme,new,id-new,2026-03-04,1000000000000000,0\n"
-        );
-        let lines = written(Format::Ndjson);
-        let rows: Vec<serde_json::Value> = lines
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
-        assert_eq!(
-            rows[0],
-            json!({"account": "acme", "agent": "say \"hi\", you", "agent_id": "id-say \"hi\", you",
-                "day": "2026-03-01", "credits": 6.25, "revisions": 1})
-        );
-        let array: Vec<serde_json::Value> = serde_json::from_str(&written(Format::Json)).unwrap();
-        assert_eq!(array, rows);
-    }
-
-    #[test]
-    fn a_history_of_nothing_is_whole_too() {
-        let nothing = |format| {
-            let document = Document::begin(Vec::new(), format, DateTime::default()).unwrap();
-            String::from_utf8(document.end().unwrap().0).unwrap()
-        };
-        assert_eq!(nothing(Format::Json), "[\n]\n");
-        assert_eq!(nothing(Format::Ndjson), "");
     }
 }

@@ -9,7 +9,7 @@ mod document;
 pub mod placement;
 pub mod push;
 
-pub use document::{Document, Format};
+pub use document::Document;
 
 use std::net::SocketAddr;
 

@@ -6,10 +6,10 @@
 //! they do not pass alerts on to each other.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::Serialize;
@@ -172,7 +172,7 @@ impl Alertmanager {
 
     /// Leaves out what is over but fires for another period, and remembers what fires.
     fn remember(&self, alerts: Vec<Posted>) -> Vec<Posted> {
-        let firing = &mut self.memory().firing;
+        let firing = &mut self.memory.lock().firing;
         alerts
             .into_iter()
             .filter(|alert| {
@@ -193,7 +193,7 @@ impl Alertmanager {
 
     /// Remembers of what fires, and of what is refused, only what is among `alerts`.
     fn remember_only(&self, alerts: &[Posted]) {
-        let mut memory = self.memory();
+        let mut memory = self.memory.lock();
         memory.firing = alerts
             .iter()
             .filter(|alert| alert.is_firing)
@@ -252,7 +252,7 @@ impl Alertmanager {
     ) -> Result<String, SendError> {
         let refused = result?;
         for Refused { key, error } in &refused {
-            if self.memory().refused.insert(key.clone()) {
+            if self.memory.lock().refused.insert(key.clone()) {
                 let hook = &*self.settings.name;
                 tracing::error!(hook, alert = key, %error, "an Alertmanager refuses an alert");
             }
@@ -272,7 +272,7 @@ impl Alertmanager {
     fn log_change(&self, url: &Url, error: Option<&SendError>) {
         let hook = &*self.settings.name;
         let place = url.origin().ascii_serialization();
-        let failing = &mut self.memory().failing;
+        let failing = &mut self.memory.lock().failing;
         match error {
             Some(error) => {
                 if failing.insert(place) {
@@ -285,10 +285,6 @@ impl Alertmanager {
                 }
             }
         }
-    }
-
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
+use super::metrics::HookMetrics;
 use super::worker::{Memory, TICK, Worker, given_up};
 use super::{Hooks, Sender, Settings};
 use crate::clock;
@@ -55,8 +56,9 @@ impl Deliverer {
     /// A deliverer to `hooks` by the senders that `make_sender` makes.
     #[must_use]
     pub fn with_senders(hooks: Hooks, make_sender: MakeSender, ledger: Ledger) -> Self {
+        let metrics = hooks.telemetry.of::<HookMetrics>();
         for settings in &hooks.settings {
-            hooks.telemetry.hook_added(&settings.name);
+            metrics.add(&settings.name);
         }
         Self {
             hooks: Arc::new(hooks),
@@ -129,8 +131,11 @@ impl Deliverer {
         for Overdue { id, hook, result } in self.ledger.tidy_deliveries(clock.now()).await? {
             given_up(&hook, &id, &result);
             if self.hooks.settings.iter().any(|known| known.name == hook) {
-                let counted = &self.hooks.telemetry.hook_deliveries;
-                counted.with_label_values(&[&*hook, "given_up"]).inc();
+                let metrics = self.hooks.telemetry.of::<HookMetrics>();
+                metrics
+                    .deliveries
+                    .with_label_values(&[&*hook, "given_up"])
+                    .inc();
             }
         }
         Ok(true)
@@ -162,7 +167,7 @@ impl Deliverer {
             let name = Arc::clone(&settings.name);
             let predecessor = retired.remove(&name);
             let worker = self.worker(settings);
-            let telemetry = self.hooks.telemetry.clone();
+            let metrics = self.hooks.telemetry.of::<HookMetrics>();
             let outbox = wake.subscribe();
             let end = stop.clone();
             // So that it begins no try while this task waits for the ledger.
@@ -173,7 +178,7 @@ impl Deliverer {
                     Some(task) => result(task.await),
                     None => Memory::default(),
                 };
-                telemetry.hook_added(&worker.name());
+                metrics.add(&worker.name());
                 worker.following(memory).run(outbox, stopped, end).await
             });
             let task = AbortOnDropHandle::new(task);
@@ -194,10 +199,11 @@ impl Deliverer {
             let task = if stays {
                 task
             } else {
-                let (telemetry, name) = (self.hooks.telemetry.clone(), Arc::clone(&name));
+                let metrics = self.hooks.telemetry.of::<HookMetrics>();
+                let name = Arc::clone(&name);
                 AbortOnDropHandle::new(tokio::spawn(async move {
                     let memory = result(task.await);
-                    telemetry.hook_removed(&name);
+                    metrics.remove(&name);
                     memory
                 }))
             };
@@ -228,7 +234,7 @@ impl Deliverer {
             (self.make_sender)(settings, &self.hooks),
             self.ledger.clone(),
             Arc::clone(&self.hooks.clock),
-            self.hooks.telemetry.clone(),
+            self.hooks.telemetry.of(),
         )
     }
 
@@ -244,17 +250,17 @@ impl Deliverer {
             let pending = backlog.map_or(0, |backlog| backlog.pending);
             let oldest = backlog.map_or(0.0, |backlog| telemetry::seconds(backlog.oldest));
             let disabled = disabled.iter().any(|disabled| disabled.hook == *name);
-            let telemetry = &self.hooks.telemetry;
-            telemetry
-                .hook_pending_deliveries
+            let metrics = self.hooks.telemetry.of::<HookMetrics>();
+            metrics
+                .pending_deliveries
                 .with_label_values(&[name])
                 .set(pending.cast_signed());
-            telemetry
-                .hook_oldest_pending_timestamp
+            metrics
+                .oldest_pending_timestamp
                 .with_label_values(&[name])
                 .set(oldest);
-            telemetry
-                .hook_disabled
+            metrics
+                .disabled
                 .with_label_values(&[name])
                 .set(disabled.into());
         }

@@ -24,6 +24,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{Message, SendError};
 use crate::alert::Status;
+use crate::blocking;
 use crate::flowgent::error::{QUOTE_BYTES, printable};
 
 /// What a program is given of the exporter's own environment.
@@ -183,8 +184,8 @@ impl Drop for Running {
 async fn clean_up(mark: String) {
     for _ in 0..SWEEPS {
         let mark = mark.clone();
-        let swept = tokio::task::spawn_blocking(move || descendants::sweep(&mark)).await;
-        if !swept.unwrap_or(false) {
+        let swept = blocking::run(move || descendants::sweep(&mark)).await;
+        if !swept {
             return;
         }
         sleep(SWEEP_REST).await;

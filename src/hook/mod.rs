@@ -10,6 +10,7 @@ mod deliver;
 mod email;
 mod exec;
 mod identity;
+mod metrics;
 mod place;
 mod post;
 mod preset;

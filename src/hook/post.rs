@@ -16,8 +16,8 @@ use super::place::{Place, WITHHELD};
 use super::proxy::{self, Proxy};
 use super::target::{self, Resolver};
 use super::verdict::{self, Reply};
+use crate::blocking;
 use crate::clock;
-use crate::files;
 use crate::flowgent::Roots;
 use crate::flowgent::transport;
 use crate::secret::Secret;
@@ -65,7 +65,7 @@ impl Poster {
         let roots = ca_file.map_or(Roots::Bundled, |path| Roots::File(path.to_owned()));
         let resolver = Resolver { allow_private };
         let failed = |error: &dyn Error| SendError::new(chain(error));
-        let builder = files::aside(move || transport::client_builder(&roots)).await;
+        let builder = blocking::run(move || transport::client_builder(&roots)).await;
         let builder = builder.map_err(|error| failed(&error))?;
         let builder = match proxy {
             None => builder.no_proxy(),

@@ -11,14 +11,14 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use super::metrics::HookMetrics;
 use super::sender::Sender;
 use super::{IN_FLIGHT, Message, QuietHours, SendError, Settings, schedule};
 use crate::clock::{self, SharedClock};
 use crate::ledger::{
-    Attempt, DeliveryRecord, DeliveryState, DisabledHook, LONGEST_REST, Ledger, LedgerError,
+    Attempt, DeliveryRecord, DeliveryState, DisabledHook, Fault, LONGEST_REST, Ledger, LedgerError,
     SCHEDULED_TRIES,
 };
-use crate::telemetry::Telemetry;
 
 /// How often the outbox is looked at: what waits for a time, or was made due from outside, is announced
 /// by nobody.
@@ -40,7 +40,7 @@ pub(super) struct Worker {
     sender: Sender,
     ledger: Ledger,
     clock: SharedClock,
-    telemetry: Telemetry,
+    metrics: HookMetrics,
     memory: Memory,
 }
 
@@ -77,7 +77,7 @@ impl Worker {
         sender: Sender,
         ledger: Ledger,
         clock: SharedClock,
-        telemetry: Telemetry,
+        metrics: HookMetrics,
     ) -> Self {
         Self {
             name: Arc::clone(&settings.name),
@@ -86,7 +86,7 @@ impl Worker {
             sender,
             ledger,
             clock,
-            telemetry,
+            metrics,
             memory: Memory::default(),
         }
     }
@@ -373,7 +373,7 @@ impl Worker {
             };
             match recorded {
                 // Somebody has put another file in place of the ledger: there is nothing to note.
-                Err(error @ LedgerError::UnknownDelivery { .. }) => {
+                Err(error) if matches!(error.fault, Fault::UnknownDelivery(_)) => {
                     warn!(hook = %self.name, "a try cannot be noted: {error}");
                 }
                 recorded => recorded?,
@@ -394,7 +394,7 @@ impl Worker {
                 "given_up"
             }
         };
-        let counted = &self.telemetry.hook_deliveries;
+        let counted = &self.metrics.deliveries;
         counted.with_label_values(&[&*self.name, outcome]).inc();
     }
 

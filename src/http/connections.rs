@@ -1,13 +1,14 @@
 //! The open connections, and which of them has to go when there is no room or no progress.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::telemetry::Telemetry;
+use super::metrics::HttpMetrics;
 
 /// A long answer may take a second more for as many bytes as this. Slower clients do not get to its end.
 const LEAST_RATE: u32 = 32 * 1024;
@@ -16,7 +17,7 @@ const LEAST_RATE: u32 = 32 * 1024;
 #[derive(Debug)]
 pub(super) struct Connections {
     capacity: usize,
-    telemetry: Telemetry,
+    metrics: HttpMetrics,
     table: Mutex<Table>,
 }
 
@@ -79,10 +80,10 @@ pub(super) struct Slot {
 pub(super) struct Answering(Arc<Slot>);
 
 impl Connections {
-    pub(super) fn new(capacity: usize, telemetry: Telemetry) -> Arc<Self> {
+    pub(super) fn new(capacity: usize, metrics: HttpMetrics) -> Arc<Self> {
         Arc::new(Self {
             capacity,
-            telemetry,
+            metrics,
             table: Mutex::default(),
         })
     }
@@ -92,7 +93,7 @@ impl Connections {
     /// has taken longest. So nobody
     /// who keeps connections open can shut out a scraper, who needs one for a moment only.
     pub(super) fn open(self: &Arc<Self>, now: Instant) -> Arc<Slot> {
-        let mut table = self.table();
+        let mut table = self.table.lock();
         if table.open.len() >= self.capacity {
             self.evict_one(&mut table);
         }
@@ -115,12 +116,12 @@ impl Connections {
 
     /// Whether whoever comes next presses another out.
     pub(super) fn are_full(&self) -> bool {
-        self.table().open.len() >= self.capacity
+        self.table.lock().open.len() >= self.capacity
     }
 
     /// Evicts one connection, where the system has no room for another.
     pub(super) fn make_room(&self) {
-        let mut table = self.table();
+        let mut table = self.table.lock();
         self.evict_one(&mut table);
         self.count(&table);
     }
@@ -133,7 +134,7 @@ impl Connections {
         waiting: Duration,
         answering: Duration,
     ) -> Instant {
-        let mut table = self.table();
+        let mut table = self.table.lock();
         // Whoever comes after this look is not late before the next.
         let mut next = now + waiting.min(answering);
         table.open.retain(|_, entry| {
@@ -149,7 +150,7 @@ impl Connections {
                 entry.evicted.cancel();
                 // That a client is gone after a while of silence is no news.
                 if entry.phase == Phase::Answering {
-                    self.telemetry.http_connections_evicted.inc();
+                    self.metrics.connections_evicted.inc();
                 }
             }
             stays
@@ -160,7 +161,7 @@ impl Connections {
 
     /// Evicts them all: their time to finish is over.
     pub(super) fn evict_all(&self) {
-        for (_, entry) in self.table().open.drain() {
+        for (_, entry) in self.table.lock().open.drain() {
             entry.evicted.cancel();
         }
     }
@@ -174,17 +175,13 @@ impl Connections {
             .map(|(number, _)| *number);
         if let Some(entry) = first.and_then(|number| table.open.remove(&number)) {
             entry.evicted.cancel();
-            self.telemetry.http_connections_evicted.inc();
+            self.metrics.connections_evicted.inc();
         }
     }
 
     fn count(&self, table: &Table) {
         let open = i64::try_from(table.open.len()).unwrap_or(i64::MAX);
-        self.telemetry.http_connections.set(open);
-    }
-
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.metrics.connections.set(open);
     }
 }
 
@@ -197,7 +194,7 @@ impl Slot {
 
     /// The client has begun with TLS. Its time goes on.
     pub(super) fn greeted(&self) {
-        if let Some(entry) = self.connections.table().open.get_mut(&self.number) {
+        if let Some(entry) = self.connections.table.lock().open.get_mut(&self.number) {
             entry.phase = Phase::Greeted;
         }
     }
@@ -213,14 +210,14 @@ impl Slot {
         let now = crate::clock::instant();
         let seconds = bytes as f64 / f64::from(LEAST_RATE);
         let more = made_in + Duration::from_secs_f64(seconds);
-        if let Some(entry) = self.connections.table().open.get_mut(&self.number) {
+        if let Some(entry) = self.connections.table.lock().open.get_mut(&self.number) {
             entry.since = (entry.since + more).min(now);
         }
     }
 
     fn enter(&self, phase: Phase) {
         let now = crate::clock::instant();
-        if let Some(entry) = self.connections.table().open.get_mut(&self.number) {
+        if let Some(entry) = self.connections.table.lock().open.get_mut(&self.number) {
             (entry.phase, entry.since) = (phase, now);
         }
     }
@@ -235,7 +232,7 @@ impl Answering {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut table = self.connections.table();
+        let mut table = self.connections.table.lock();
         table.open.remove(&self.number);
         self.connections.count(&table);
     }
@@ -251,6 +248,7 @@ impl Drop for Answering {
 mod tests {
     use super::*;
     use crate::clock::instant;
+    use crate::telemetry::Telemetry;
 
     fn is_open(slot: &Slot) -> bool {
         !slot.evicted.is_cancelled()
@@ -258,8 +256,8 @@ mod tests {
 
     #[test]
     fn the_connection_that_waited_longest_makes_room() {
-        let telemetry = Telemetry::new();
-        let connections = Connections::new(3, telemetry.clone());
+        let metrics = Telemetry::new().of::<HttpMetrics>();
+        let connections = Connections::new(3, metrics.clone());
         let now = instant();
         let first = connections.open(now);
         let second = connections.open(now);
@@ -269,15 +267,15 @@ mod tests {
         assert!(is_open(&first) && !is_open(&second) && is_open(&third));
         let fifth = connections.open(now);
         assert!(!is_open(&third) && is_open(&fourth));
-        assert_eq!(telemetry.http_connections.get(), 3);
-        assert_eq!(telemetry.http_connections_evicted.get(), 2);
+        assert_eq!(metrics.connections.get(), 3);
+        assert_eq!(metrics.connections_evicted.get(), 2);
         drop([second, third, fourth, fifth]);
-        assert_eq!(telemetry.http_connections.get(), 1);
+        assert_eq!(metrics.connections.get(), 1);
     }
 
     #[test]
     fn where_all_are_answering_the_slowest_makes_room() {
-        let connections = Connections::new(2, Telemetry::new());
+        let connections = Connections::new(2, Telemetry::new().of());
         let slots = [connections.open(instant()), connections.open(instant())];
         let _answering = [slots[1].answering(), slots[0].answering()];
         let _third = connections.open(instant());
@@ -286,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_served_a_request_waits_anew() {
-        let connections = Connections::new(3, Telemetry::new());
+        let connections = Connections::new(3, Telemetry::new().of());
         let slots = [(); 3].map(|()| connections.open(instant()));
         let _answering = slots[2].answering();
         drop(slots[0].answering());
@@ -299,7 +297,7 @@ mod tests {
 
     #[test]
     fn handshakes_and_silence_have_half_of_the_places_each() {
-        let connections = Connections::new(4, Telemetry::new());
+        let connections = Connections::new(4, Telemetry::new().of());
         let now = instant();
         let open = || connections.open(now);
         let greeted = || {
@@ -320,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_handshake_wins_no_time() {
-        let connections = Connections::new(4, Telemetry::new());
+        let connections = Connections::new(4, Telemetry::new().of());
         let (limit, hour) = (Duration::from_secs(10), Duration::from_secs(3600));
         let start = instant();
         let slot = connections.open(start);
@@ -331,26 +329,26 @@ mod tests {
 
     #[test]
     fn an_answer_may_take_so_long_and_no_longer() {
-        let connections = Connections::new(8, Telemetry::new());
+        let connections = Connections::new(8, Telemetry::new().of());
         let (hour, limit) = (Duration::from_secs(3600), Duration::from_secs(60));
         let start = instant();
         let waiting = connections.open(start);
         let slow = connections.open(start);
         assert_eq!(connections.evict_late(start, hour, limit), start + limit);
         let _answering = slow.answering();
-        let answering_since = connections.table().open[&slow.number].since;
+        let answering_since = connections.table.lock().open[&slow.number].since;
         let halfway = start + limit / 2;
         let next = connections.evict_late(halfway, hour, limit);
         assert_eq!(next, answering_since + limit);
         assert!(is_open(&slow));
         connections.evict_late(next, hour, limit);
         assert!(is_open(&waiting) && !is_open(&slow));
-        assert_eq!(connections.telemetry.http_connections_evicted.get(), 1);
+        assert_eq!(connections.metrics.connections_evicted.get(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_long_answer_may_take_as_long_as_its_client_takes_of_it() {
-        let connections = Connections::new(8, Telemetry::new());
+        let connections = Connections::new(8, Telemetry::new().of());
         let (hour, limit) = (Duration::from_secs(3600), Duration::from_secs(60));
         let [steady, slow, silent, patient] = [(); 4].map(|()| connections.open(instant()));
         let all = [&steady, &slow, &silent, &patient];
@@ -377,7 +375,7 @@ mod tests {
 
     #[test]
     fn a_request_may_take_so_long_to_come_and_no_longer() {
-        let connections = Connections::new(8, Telemetry::new());
+        let connections = Connections::new(8, Telemetry::new().of());
         let (limit, hour) = (Duration::from_secs(10), Duration::from_secs(3600));
         let start = instant();
         let silent = connections.open(start);
@@ -387,6 +385,6 @@ mod tests {
         let next = connections.evict_late(start + limit, limit, hour);
         assert!(!is_open(&silent) && is_open(&later));
         assert_eq!(next, start + limit + limit / 2);
-        assert_eq!(connections.telemetry.http_connections_evicted.get(), 0);
+        assert_eq!(connections.metrics.connections_evicted.get(), 0);
     }
 }

@@ -107,9 +107,9 @@ pub async fn serve(
     limits: Limits,
     shutdown: CancellationToken,
 ) {
-    start_counting(&state.telemetry);
+    start_counting(&state.telemetry.of());
     let server = Arc::new(Server {
-        connections: Connections::new(limits.connections, state.telemetry.clone()),
+        connections: Connections::new(limits.connections, state.telemetry.of()),
         state,
         guard,
         limits,

@@ -7,6 +7,7 @@ mod host;
 mod gate;
 mod lifecycle;
 mod listener;
+mod metrics;
 mod origin;
 mod pages;
 mod parts;

@@ -12,6 +12,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 
 use super::gate::Place;
 use super::problem::Problem;
+use crate::blocking;
 use crate::exposition::Encoding;
 
 /// The parts of a text, in order. After a problem there are no more.
@@ -87,22 +88,12 @@ impl Sender {
             let Some(encoder) = self.encoder.take() else {
                 return part.map(Ok);
             };
-            let (bytes, encoder) = on_blocking_thread(move || compress(encoder, part)).await;
+            let (bytes, encoder) = blocking::run(move || compress(encoder, part)).await;
             self.encoder = encoder;
             if !bytes.is_empty() {
                 return Some(Ok(bytes));
             }
         }
-    }
-}
-
-/// Runs `work` on a thread that may take its time.
-pub(super) async fn on_blocking_thread<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Whether the exporter is ready: a set of latches, each held by a part that is still starting.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 /// Ready once every latch is released. Clones share the latches.
 #[derive(Debug, Clone, Default)]
@@ -19,7 +21,7 @@ pub struct Latch {
 impl Readiness {
     /// Sets a latch. `reason` says what is waited for, such as `the ledger is loading`.
     pub fn latch(&self, reason: &'static str) -> Latch {
-        self.reasons().insert(reason);
+        self.0.lock().insert(reason);
         Latch {
             readiness: self.clone(),
             reason,
@@ -29,19 +31,15 @@ impl Readiness {
     /// Why the exporter is not ready; nothing if it is.
     #[must_use]
     pub fn pending(&self) -> Option<String> {
-        let reasons: Vec<_> = self.reasons().iter().copied().collect();
+        let reasons: Vec<_> = self.0.lock().iter().copied().collect();
         (!reasons.is_empty()).then(|| reasons.join(", "))
-    }
-
-    fn reasons(&self) -> MutexGuard<'_, BTreeSet<&'static str>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Latch {
     /// What was waited for has happened.
     pub fn release(self) {
-        self.readiness.reasons().remove(self.reason);
+        self.readiness.0.lock().remove(self.reason);
     }
 }
 

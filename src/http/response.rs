@@ -16,9 +16,10 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 use super::gate::Place;
-use super::parts::{self, BrokenOff, Parts, Sending, on_blocking_thread};
+use super::parts::{self, BrokenOff, Parts, Sending};
 use super::problem::Problem;
 use super::request::joined;
+use crate::blocking;
 use crate::exposition::{Encoding, Frames};
 
 /// From so many bytes on a text is compressed: fewer fit one packet as they are.
@@ -208,7 +209,7 @@ pub(super) async fn finish(mut reply: Reply, asked: &HeaderMap) -> Reply {
     let (source, varies) = match source {
         Source::Text(text) if text.len() >= WORTH_COMPRESSING => {
             let text = match encoding {
-                Encoding::Gzip => on_blocking_thread(move || compressed(&text)).await,
+                Encoding::Gzip => blocking::run(move || compressed(&text)).await,
                 Encoding::Identity => text,
             };
             (Source::Text(text), true)

@@ -11,6 +11,7 @@ use prometheus::IntCounter;
 
 use super::api::{self, Endpoint, FACTS};
 use super::gate::Weight;
+use super::metrics::HttpMetrics;
 use super::origin::{self, Arrival};
 use super::pages::{self, Sight};
 use super::problem::{Kind, Problem};
@@ -19,7 +20,6 @@ use super::response::{self, Content, Reply, set};
 use super::state::State;
 use super::web::Refusal;
 use crate::exposition::{Encoding, MediaType, weight};
-use crate::telemetry::Telemetry;
 
 /// Who answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,7 +163,7 @@ async fn send(
         // if the content happens to be there already.
         set(&mut response, CONNECTION, "close");
     }
-    requests(&state.telemetry, handler, response.status()).inc();
+    requests(&state.telemetry.of(), handler, response.status()).inc();
     response
 }
 
@@ -257,18 +257,18 @@ fn busy() -> Reply {
 }
 
 /// Makes the request counters, at zero.
-pub(super) fn start_counting(telemetry: &Telemetry) {
+pub(super) fn start_counting(metrics: &HttpMetrics) {
     let routed = routes().map(|(_, handler)| handler);
     for handler in routed.chain([Handler::Metrics, Handler::None, Handler::Guard]) {
         for status in handler.outcomes() {
-            requests(telemetry, handler, *status);
+            requests(metrics, handler, *status);
         }
     }
 }
 
-fn requests(telemetry: &Telemetry, handler: Handler, status: StatusCode) -> IntCounter {
+fn requests(metrics: &HttpMetrics, handler: Handler, status: StatusCode) -> IntCounter {
     let labels = [handler.name(), status.as_str()];
-    telemetry.http_requests.with_label_values(&labels)
+    metrics.requests.with_label_values(&labels)
 }
 
 fn metrics(state: &State, asked: &Asked<'_>) -> Reply {
@@ -373,6 +373,7 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
     use crate::exposition::Exposition;
+    use crate::telemetry::Telemetry;
 
     #[test]
     fn a_path_leads_to_its_handler_with_its_decoded_segments() {

@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::metrics::HttpMetrics;
 use super::web::Guard;
 use super::*;
 use crate::clock::{Clock, ManualClock};
@@ -68,11 +69,7 @@ async fn start_with(limits: Limits, note: &str, web_config: Option<PathBuf>) -> 
         gate: Gate::default(),
         lifecycle: None,
     };
-    let guard = Guard::open(
-        web_config,
-        Arc::clone(&state.clock),
-        state.telemetry.clone(),
-    );
+    let guard = Guard::open(web_config, Arc::clone(&state.clock), &state.telemetry);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
@@ -155,7 +152,7 @@ impl Running {
     async fn open_connections(&self, number: i64) {
         let mut looks = tokio::time::interval(Duration::from_millis(1));
         let reached = async {
-            while self.state.telemetry.http_connections.get() != number {
+            while self.state.telemetry.of::<HttpMetrics>().connections.get() != number {
                 looks.tick().await;
             }
         };
@@ -413,7 +410,15 @@ async fn silent_connections_cannot_shut_out_a_scraper() {
     let mut bytes = Vec::new();
     second.read_to_end(&mut bytes).await.unwrap();
     assert_eq!(Answer::read(&bytes).status(), "200");
-    assert_eq!(running.state.telemetry.http_connections_evicted.get(), 1);
+    assert_eq!(
+        running
+            .state
+            .telemetry
+            .of::<HttpMetrics>()
+            .connections_evicted
+            .get(),
+        1
+    );
 }
 
 /// Asks for a large body and reads nothing of it.
@@ -436,7 +441,15 @@ async fn a_client_that_never_reads_cannot_hold_a_body_for_ever() {
     let running = start(limits, &"x".repeat(LARGE)).await;
     let _stream = ask_and_stall(&running).await;
     running.open_connections(0).await;
-    assert_eq!(running.state.telemetry.http_connections_evicted.get(), 1);
+    assert_eq!(
+        running
+            .state
+            .telemetry
+            .of::<HttpMetrics>()
+            .connections_evicted
+            .get(),
+        1
+    );
 }
 
 #[tokio::test]

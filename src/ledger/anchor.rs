@@ -2,9 +2,9 @@
 //! into it when its name is gone: all of that would be lost at the next start.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::error::LedgerError;
+use super::error::{Fault, LedgerError};
 use super::file::{FileId, Lock, Place, file_id};
 
 /// What stands beside the ledger's file while it is open: the log and its index.
@@ -48,24 +48,18 @@ impl Anchor {
             }
         }
         if !is_ours {
-            return Err(self.gone(self.place.shown.clone()));
+            let path = &self.place.shown;
+            return Err(Fault::Gone(path.clone()).at(path));
         }
         for (suffix, known) in BESIDE.iter().zip(&mut self.beside) {
             let path = self.place.beside(suffix);
             let found = id(&path);
             if known.is_some() && found != *known {
-                return Err(self.gone(path));
+                return Err(Fault::Gone(path).at(&self.place.shown));
             }
             *known = found;
         }
         Ok(())
-    }
-
-    fn gone(&self, file: PathBuf) -> LedgerError {
-        LedgerError::Gone {
-            path: self.place.shown.clone(),
-            file,
-        }
     }
 }
 
@@ -117,7 +111,7 @@ mod tests {
         anchor.check().unwrap_err();
         let place = Place::existing_or_new(&folder.path().join("ledger.db")).unwrap();
         let refused = Lock::take(&place).unwrap_err();
-        assert!(matches!(refused, LedgerError::InUse { .. }), "{refused}");
+        assert!(matches!(refused.fault, Fault::InUse(_)), "{refused}");
     }
 
     #[test]
@@ -128,6 +122,6 @@ mod tests {
         let mut anchor = anchor(&here);
         fs::rename(&here, folder.path().join("there")).unwrap();
         let error = anchor.check().unwrap_err();
-        assert!(matches!(error, LedgerError::Gone { .. }), "{error}");
+        assert!(matches!(error.fault, Fault::Gone(_)), "{error}");
     }
 }

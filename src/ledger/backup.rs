@@ -35,10 +35,7 @@ pub fn backup(
     progress: impl FnMut(BackupProgress),
 ) -> Result<(), LedgerError> {
     let place = Place::existing(path)?;
-    let exists = || LedgerError::DestinationExists {
-        path: path.into(),
-        destination: destination.into(),
-    };
+    let exists = || Fault::DestinationExists(destination.into()).at(path);
     if destination.symlink_metadata().is_ok() {
         return Err(exists());
     }
@@ -59,13 +56,10 @@ pub fn backup(
         .prefix(".ledger-backup-")
         .tempfile_in(directory)
         .map_err(io_error(path, "create the copy in", directory))?;
-    let no_space = |error| match error {
+    let no_space = |error: LedgerError| match error.fault {
         // The ledger itself has all it needs: it is the copy that does not fit.
-        LedgerError::Full { path } => LedgerError::NoSpaceForCopy {
-            path,
-            destination: destination.into(),
-        },
-        other => other,
+        Fault::Full => Fault::NoSpaceForCopy(destination.into()).at(path),
+        _ => error,
     };
     copy(&snapshot, partial.path(), progress)
         .map_err(|error| no_space(Fault::from(error).at(path)))?;

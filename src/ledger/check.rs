@@ -105,7 +105,10 @@ pub fn check(path: &Path) -> Result<Report, LedgerError> {
         }
     });
     match checked {
-        Err(LedgerError::Damaged { detail, .. }) => {
+        Err(LedgerError {
+            fault: Fault::Damaged(detail),
+            ..
+        }) => {
             report
                 .violations
                 .push(format!("cannot be read on: {detail}"));

@@ -1,49 +1,44 @@
 //! What can go wrong with a ledger, each with the file's name and what to do about it.
 
+use std::fmt;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::process::geteuid;
-
 use rusqlite::{ErrorCode, ffi};
+use rustix::process::geteuid;
 
 use super::AgentNumber;
 
 /// Why a ledger did not do what it was asked to. Nothing of the request was stored.
+///
+/// Displayed with what to do about it.
+#[derive(Debug)]
+pub struct LedgerError {
+    /// The ledger's file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub fault: Fault,
+}
+
+/// What can be wrong with a ledger.
 #[derive(Debug, thiserror::Error)]
-pub enum LedgerError {
+pub enum Fault {
     /// There is nothing at the path.
-    #[error("ledger {path} does not exist: the exporter makes it at its first start")]
-    Missing {
-        /// The ledger's file.
-        path: PathBuf,
-    },
+    #[error("does not exist")]
+    Missing,
     /// The path names a directory.
-    #[error("ledger {path} is a directory, a file is needed")]
-    Directory {
-        /// The path.
-        path: PathBuf,
-    },
+    #[error("is a directory, a file is needed")]
+    Directory,
     /// The path names a pipe, a socket or a device.
-    #[error("ledger {path} is not a regular file: name another by `[storage] path`")]
-    NoFile {
-        /// The path.
-        path: PathBuf,
-    },
+    #[error("is not a regular file")]
+    NoFile,
     /// More than the last directory of the path is missing, which looks like a mistake in it.
-    #[error("ledger {path}: directory {parent} does not exist")]
-    NoParent {
-        /// The ledger's file.
-        path: PathBuf,
-        /// The directory that would have to be there.
-        parent: PathBuf,
-    },
+    #[error("cannot be created: directory {0} does not exist")]
+    NoParent(PathBuf),
     /// The operating system refused something.
-    #[error("ledger {path}: cannot {action} {target}: {cause}{advice}", advice = advice(.target, .cause.kind()))]
+    #[error("cannot be used: cannot {action} {target}: {cause}")]
     Io {
-        /// The ledger's file.
-        path: PathBuf,
         /// What was tried.
         action: &'static str,
         /// The file or directory that it was tried with.
@@ -51,139 +46,71 @@ pub enum LedgerError {
         /// The operating system's reason.
         cause: io::Error,
     },
-    /// Another process, or another part of this one, has the ledger open.
-    #[error("ledger {path} is in use by process {pid}")]
-    InUse {
-        /// The ledger's file.
-        path: PathBuf,
-        /// The process that has it, or `unknown` in the instant before it has said so.
-        pid: String,
-    },
+    /// The process of that id, or another part of this one, has the ledger open. The id is `unknown` in the
+    /// instant before that process has written it.
+    #[error("is in use by process {0}")]
+    InUse(String),
     /// A file of the open ledger was removed, moved or replaced.
-    #[error(
-        "ledger {path}: {file} was removed or replaced while the exporter runs, so nothing is written any more: put the very file back, or start the exporter again to go on with what is there now"
-    )]
-    Gone {
-        /// The ledger's file.
-        path: PathBuf,
-        /// The file that is not there, or another one.
-        file: PathBuf,
-    },
+    #[error("is closed to writing: {0} was removed or replaced while the exporter runs")]
+    Gone(PathBuf),
     /// The file is something else.
-    #[error("{path} is not an SQLite file, so not a ledger; it was left as it is")]
-    NotSqlite {
-        /// The file.
-        path: PathBuf,
-    },
+    #[error("is not an SQLite file, so not a ledger; it was left as it is")]
+    NotSqlite,
     /// The file is the SQLite database of another program.
     #[error(
-        "{path} is an SQLite file of another program (application id {found}, a ledger has {expected}); it was left as it is"
+        "is an SQLite file of another program (application id {found}, a ledger has {expected}); it was left as it is"
     )]
     Foreign {
-        /// The file.
-        path: PathBuf,
         /// Its application id.
         found: i32,
         /// The application id of ledgers.
         expected: i32,
     },
     /// A newer version of this program has written the file.
-    #[error(
-        "ledger {path} has schema version {found}, this program knows versions up to {supported}: use the newer program that wrote it"
-    )]
+    #[error("has schema version {found}, this program knows versions up to {supported}")]
     Newer {
-        /// The ledger's file.
-        path: PathBuf,
         /// Its schema version.
         found: i32,
         /// The newest one that this program knows.
         supported: i32,
     },
-    /// An older version of this program has written the file, and whoever wants something of it cannot
-    /// bring it up to date.
-    #[error(
-        "ledger {path} has schema version {found}, {needed} is needed: start the exporter once, which brings it up to date"
-    )]
+    /// An older version of this program has written the file, and the reader cannot upgrade it.
+    #[error("has schema version {found}, {needed} is needed")]
     Older {
-        /// The ledger's file.
-        path: PathBuf,
         /// Its schema version.
         found: i32,
         /// The version that this program writes.
         needed: i32,
     },
     /// The file system cannot hold a write-ahead log, as some network file systems cannot.
-    #[error("ledger {path}: its file system does not support a write-ahead log: use a local disk")]
-    NoWriteAheadLog {
-        /// The ledger's file.
-        path: PathBuf,
-    },
-    /// The file's content contradicts itself.
-    #[error(
-        "ledger {path} is damaged ({detail}): run `flowgent-exporter ledger check`, then put a backup in its place, or move it away to start with an empty one"
-    )]
-    Damaged {
-        /// The ledger's file.
-        path: PathBuf,
-        /// What SQLite says about it.
-        detail: String,
-    },
+    #[error("is on a file system that does not support a write-ahead log")]
+    NoWriteAheadLog,
+    /// The file's content contradicts itself, as SQLite says.
+    #[error("is damaged ({0})")]
+    Damaged(String),
     /// The disk, or the quota, is full. Works again as soon as there is space.
-    #[error("no space left for ledger {path}: free some, it goes on by itself")]
-    Full {
-        /// The ledger's file.
-        path: PathBuf,
-    },
+    #[error("has no space left on its disk")]
+    Full,
     /// SQLite may not write beside the file, or may not open it.
-    #[error("ledger {path}: {cause}{advice}", advice = advice(.path, io::ErrorKind::PermissionDenied))]
-    ReadOnly {
-        /// The ledger's file.
-        path: PathBuf,
-        /// What SQLite says.
-        cause: rusqlite::Error,
-    },
+    #[error("cannot be used: {0}")]
+    ReadOnly(rusqlite::Error),
     /// Another program writes, and does not end.
-    #[error(
-        "ledger {path} is locked by another program that writes into it: have that program end, or commit"
-    )]
-    Busy {
-        /// The ledger's file.
-        path: PathBuf,
-    },
+    #[error("is locked by another program that writes into it")]
+    Busy,
     /// Anything else that SQLite reports.
-    #[error("ledger {path}: {cause}")]
-    Sqlite {
-        /// The ledger's file.
-        path: PathBuf,
-        /// What SQLite says.
-        cause: rusqlite::Error,
-    },
+    #[error("cannot be used: {0}")]
+    Sqlite(rusqlite::Error),
     /// No agent was registered under that number.
-    #[error("ledger {path} has no agent number {agent}")]
-    UnknownAgent {
-        /// The ledger's file.
-        path: PathBuf,
-        /// The number.
-        agent: AgentNumber,
-    },
+    #[error("has no agent number {0}")]
+    UnknownAgent(AgentNumber),
     /// There is no delivery of that id, or none any more.
-    #[error("ledger {path} has no delivery {id}")]
-    UnknownDelivery {
-        /// The ledger's file.
-        path: PathBuf,
-        /// The id.
-        id: String,
-    },
-    /// What was delivered is not sent again.
-    #[error("ledger {path}: delivery {id} was delivered, there is nothing to retry")]
-    AlreadyDelivered {
-        /// The ledger's file.
-        path: PathBuf,
-        /// The delivery's id.
-        id: String,
-    },
+    #[error("has no delivery {0}")]
+    UnknownDelivery(String),
+    /// The delivery of that id was delivered, and is not sent again.
+    #[error("has delivered {0} already, so there is nothing to retry")]
+    AlreadyDelivered(String),
     /// A delivery is to a hook that is not there any more.
-    #[error("hook `{hook}` of delivery `{id}` is not in the config")]
+    #[error("has delivery {id} to hook `{hook}`, which is not in the config")]
     UnknownHook {
         /// The hook's name.
         hook: String,
@@ -191,107 +118,102 @@ pub enum LedgerError {
         id: String,
     },
     /// A defect of this program; the ledger itself is sound and open.
-    #[error("ledger {path}: transaction {transaction} panicked: {message}")]
+    #[error("is sound, but transaction {transaction} panicked: {message}")]
     Panicked {
-        /// The ledger's file.
-        path: PathBuf,
         /// Its name.
         transaction: &'static str,
         /// What the panic said.
         message: String,
     },
     /// The ledger was closed before.
-    #[error("ledger {path} is closed")]
-    Closed {
-        /// The ledger's file.
-        path: PathBuf,
-    },
+    #[error("is closed")]
+    Closed,
     /// The disk that a backup is written to is full.
-    #[error("ledger {path}: no space left for its backup {destination}")]
-    NoSpaceForCopy {
-        /// The ledger's file.
-        path: PathBuf,
-        /// The copy that did not fit.
-        destination: PathBuf,
-    },
+    #[error("cannot be copied: no space left for its backup {0}")]
+    NoSpaceForCopy(PathBuf),
     /// A backup never overwrites.
-    #[error("ledger {path}: backup destination {destination} exists already")]
-    DestinationExists {
-        /// The ledger's file.
-        path: PathBuf,
-        /// The file that is there.
-        destination: PathBuf,
-    },
+    #[error("cannot be copied: backup destination {0} exists already")]
+    DestinationExists(PathBuf),
+}
+
+impl Fault {
+    /// The same with the ledger's `path`.
+    pub(super) fn at(self, path: &Path) -> LedgerError {
+        let path = path.to_path_buf();
+        LedgerError { path, fault: self }
+    }
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(cause: rusqlite::Error) -> Self {
+        let Some(error) = cause.sqlite_error() else {
+            return Self::Sqlite(cause);
+        };
+        match error.code {
+            _ if is_full(error) => Self::Full,
+            ErrorCode::NotADatabase => Self::NotSqlite,
+            ErrorCode::DatabaseCorrupt => Self::Damaged(cause.to_string()),
+            ErrorCode::DatabaseBusy => Self::Busy,
+            ErrorCode::ReadOnly | ErrorCode::CannotOpen => Self::ReadOnly(cause),
+            _ => Self::Sqlite(cause),
+        }
+    }
 }
 
 impl LedgerError {
     /// Whether it passes when another program has done its work.
     #[must_use]
     pub const fn is_busy(&self) -> bool {
-        matches!(self, Self::Busy { .. })
+        matches!(self.fault, Fault::Busy)
+    }
+
+    /// What is wrong, without what to do about it.
+    #[must_use]
+    pub fn problem(&self) -> String {
+        format!("ledger {} {}", self.path.display(), self.fault)
+    }
+
+    /// What to do about it, if anything can be said.
+    #[must_use]
+    pub fn advice(&self) -> Option<String> {
+        let advice = match &self.fault {
+            Fault::Missing => "the exporter creates it at its first start",
+            Fault::Directory | Fault::NoFile => "correct `[storage] path`",
+            Fault::NotSqlite | Fault::Foreign { .. } => "correct `[storage] path`, or move it away",
+            Fault::NoParent(_) => "create it, or correct `[storage] path`",
+            Fault::Io { target, cause, .. } => return advice(target, cause.kind()),
+            Fault::ReadOnly(_) => return advice(&self.path, io::ErrorKind::PermissionDenied),
+            Fault::Gone(_) => {
+                "put the very file back, or start the exporter again to go on with what is there now"
+            }
+            Fault::Newer { .. } => {
+                "use the newer program that wrote it, or restore a backup from before it"
+            }
+            Fault::Older { .. } => "start the exporter once, which upgrades it",
+            Fault::NoWriteAheadLog => "use a local disk",
+            Fault::Damaged(_) => {
+                "run `flowgent-exporter ledger check`, then restore a backup, or move it away to start with an empty one"
+            }
+            Fault::Full => "free some, and it goes on by itself",
+            Fault::Busy => "have that program commit, or end it",
+            _ => return None,
+        };
+        Some(advice.to_owned())
     }
 }
 
-/// What went wrong inside a transaction, where the file's name is not known.
-#[derive(Debug)]
-pub(super) enum Fault {
-    /// SQLite reports it.
-    Sqlite(rusqlite::Error),
-    /// No agent was registered under that number.
-    UnknownAgent(AgentNumber),
-    /// There is no delivery of that id.
-    UnknownDelivery(String),
-    /// The delivery of that id was delivered.
-    AlreadyDelivered(String),
-    /// The delivery of that id is to a hook that is not there any more.
-    UnknownHook { hook: String, id: String },
-    /// The transaction of that name panicked with that message.
-    Panicked(&'static str, String),
-}
-
-impl From<rusqlite::Error> for Fault {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
+impl fmt::Display for LedgerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problem())?;
+        self.advice()
+            .map_or(Ok(()), |advice| write!(f, ": {advice}"))
     }
 }
 
-impl Fault {
-    /// The error that callers see, with the ledger's `path` in it.
-    pub(super) fn at(self, path: &Path) -> LedgerError {
-        let path = path.to_path_buf();
-        match self {
-            Self::UnknownAgent(agent) => LedgerError::UnknownAgent { path, agent },
-            Self::UnknownDelivery(id) => LedgerError::UnknownDelivery { path, id },
-            Self::AlreadyDelivered(id) => LedgerError::AlreadyDelivered { path, id },
-            Self::UnknownHook { hook, id } => LedgerError::UnknownHook { hook, id },
-            Self::Panicked(transaction, message) => LedgerError::Panicked {
-                path,
-                transaction,
-                message,
-            },
-            Self::Sqlite(cause) => match cause.sqlite_error() {
-                Some(error) if is_full(error) => LedgerError::Full { path },
-                Some(error) if error.code == ErrorCode::NotADatabase => {
-                    LedgerError::NotSqlite { path }
-                }
-                Some(error) if error.code == ErrorCode::DatabaseCorrupt => LedgerError::Damaged {
-                    path,
-                    detail: cause.to_string(),
-                },
-                Some(error) if error.code == ErrorCode::DatabaseBusy => LedgerError::Busy { path },
-                Some(error)
-                    if matches!(error.code, ErrorCode::ReadOnly | ErrorCode::CannotOpen) =>
-                {
-                    LedgerError::ReadOnly { path, cause }
-                }
-                _ => LedgerError::Sqlite { path, cause },
-            },
-        }
-    }
-}
+impl std::error::Error for LedgerError {}
 
 /// Says what to do where `target`, a file or directory, cannot be written.
-fn advice(target: &Path, reason: io::ErrorKind) -> String {
+fn advice(target: &Path, reason: io::ErrorKind) -> Option<String> {
     let is_there = target.exists();
     let folder = target
         .parent()
@@ -303,10 +225,10 @@ fn advice(target: &Path, reason: io::ErrorKind) -> String {
     };
     let shown = folder.display();
     match reason {
-        io::ErrorKind::ReadOnlyFilesystem => format!(
-            ": its file system is read-only here. In a service of systemd add `ReadWritePaths={shown}` or use \
+        io::ErrorKind::ReadOnlyFilesystem => Some(format!(
+            "its file system is read-only here. In a service of systemd add `ReadWritePaths={shown}` or use \
              `StateDirectory=`; in a container mount a volume at {shown}"
-        ),
+        )),
         io::ErrorKind::PermissionDenied => {
             let user = geteuid().as_raw();
             let rights = |path: &Path| {
@@ -327,13 +249,13 @@ fn advice(target: &Path, reason: io::ErrorKind) -> String {
             } else {
                 format!("{}, ", places.join(", "))
             };
-            format!(
-                ": {places}and this is user {user}. Run `chown -R {user} {shown}`; for a service of systemd use \
+            Some(format!(
+                "{places}and this is user {user}. Run `chown -R {user} {shown}`; for a service of systemd use \
                  `StateDirectory=` or `ReadWritePaths={shown}`; for a container mount a volume that user {user} \
                  may write"
-            )
+            ))
         }
-        _ => String::new(),
+        _ => None,
     }
 }
 

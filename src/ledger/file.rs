@@ -39,15 +39,13 @@ impl Place {
     /// The place of a ledger that must exist.
     pub(super) fn existing(path: &Path) -> Result<Self, LedgerError> {
         match fs::canonicalize(path) {
-            Ok(real) if real.is_dir() => Err(LedgerError::Directory { path: path.into() }),
-            Ok(real) if !real.is_file() => Err(LedgerError::NoFile { path: path.into() }),
+            Ok(real) if real.is_dir() => Err(Fault::Directory.at(path)),
+            Ok(real) if !real.is_file() => Err(Fault::NoFile.at(path)),
             Ok(real) => Ok(Self {
                 shown: path.into(),
                 real,
             }),
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-                Err(LedgerError::Missing { path: path.into() })
-            }
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Err(Fault::Missing.at(path)),
             Err(cause) => Err(io_error(path, "find", path)(cause)),
         }
     }
@@ -56,19 +54,16 @@ impl Place {
     /// missing, for the owner alone; further ones are not, since that is more likely a typing error.
     pub(super) fn existing_or_new(path: &Path) -> Result<Self, LedgerError> {
         match Self::existing(path) {
-            Err(LedgerError::Missing { .. }) => {}
+            Err(error) if matches!(error.fault, Fault::Missing) => {}
             found => return found,
         }
         let absolute = std::path::absolute(path).map_err(io_error(path, "find", path))?;
         let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name()) else {
-            return Err(LedgerError::Directory { path: path.into() });
+            return Err(Fault::Directory.at(path));
         };
         if !parent.exists() {
             if let Some(grandparent) = parent.parent().filter(|directory| !directory.exists()) {
-                return Err(LedgerError::NoParent {
-                    path: path.into(),
-                    parent: grandparent.into(),
-                });
+                return Err(Fault::NoParent(grandparent.into()).at(path));
             }
             DirBuilder::new()
                 .mode(0o700)
@@ -86,7 +81,7 @@ impl Place {
     pub(super) fn may_be_written(path: &Path) -> Result<(), LedgerError> {
         let file = match Self::existing(path) {
             Ok(place) => Some(place.real),
-            Err(LedgerError::Missing { .. }) => None,
+            Err(error) if matches!(error.fault, Fault::Missing) => None,
             Err(error) => return Err(error),
         };
         let absolute = std::path::absolute(file.as_deref().unwrap_or(path));
@@ -94,10 +89,7 @@ impl Place {
         let mut folder = absolute.parent().unwrap_or(Path::new("/"));
         if let (false, Some(grandparent)) = (folder.exists(), folder.parent()) {
             if !grandparent.exists() {
-                return Err(LedgerError::NoParent {
-                    path: path.into(),
-                    parent: grandparent.into(),
-                });
+                return Err(Fault::NoParent(grandparent.into()).at(path));
             }
             folder = grandparent;
         }
@@ -166,9 +158,7 @@ impl Place {
         };
         match mode() {
             Ok(mode) if mode == "wal" => Ok(()),
-            Ok(_) => Err(LedgerError::NoWriteAheadLog {
-                path: self.shown.clone(),
-            }),
+            Ok(_) => Err(Fault::NoWriteAheadLog.at(&self.shown)),
             Err(error) => Err(Fault::from(error).at(&self.shown)),
         }
     }
@@ -236,10 +226,8 @@ impl Lock {
                 // Unreadable is as good as empty here: the refusal stands, only the id is missing.
                 let _ = file.take(32).read_to_string(&mut text);
                 let pid = text.trim().parse::<u32>();
-                return Err(LedgerError::InUse {
-                    path: place.shown.clone(),
-                    pid: pid.map_or_else(|_| "unknown".into(), |pid| pid.to_string()),
-                });
+                let pid = pid.map_or_else(|_| "unknown".into(), |pid| pid.to_string());
+                return Err(Fault::InUse(pid).at(&place.shown));
             }
             Err(TryLockError::Error(cause)) => {
                 return Err(io_error(&place.shown, "lock", &path)(cause));
@@ -271,15 +259,15 @@ pub(super) fn io_error(
     action: &'static str,
     target: &Path,
 ) -> impl FnOnce(io::Error) -> LedgerError {
-    move |cause| match cause.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            LedgerError::Full { path: path.into() }
-        }
-        _ => LedgerError::Io {
-            path: path.into(),
-            action,
-            target: target.into(),
-            cause,
-        },
+    move |cause| {
+        let fault = match cause.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Fault::Full,
+            _ => Fault::Io {
+                action,
+                target: target.into(),
+                cause,
+            },
+        };
+        fault.at(path)
     }
 }

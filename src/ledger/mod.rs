@@ -23,10 +23,12 @@ mod alert_key;
 mod anchor;
 mod backup;
 mod check;
+mod commit;
 mod error;
 mod file;
 mod hooks;
 mod list;
+mod metrics;
 mod members;
 mod outbox;
 mod pushed;
@@ -53,10 +55,11 @@ pub use alert::{Alert, AlertChanges, AlertMemory, AlertState};
 pub use alert_key::AlertKey;
 pub use backup::{BackupProgress, backup};
 pub use check::{Report, check};
-pub use error::LedgerError;
+pub use error::{Fault, LedgerError};
 pub use hooks::{AdoptedHooks, GoneHook, HookIdentity};
 pub use list::{ListChange, ListSource, UNLISTED_DAYS};
 pub use members::{Enrolled, Enrolment};
+pub use metrics::LedgerMetrics;
 pub use outbox::{
     Attempt, Backlog, Delivery, DeliveryRecord, DeliveryState, DisabledHook, Overdue,
 };
@@ -266,11 +269,9 @@ impl Ledger {
     /// Another process has it open, it is no ledger, a newer or a damaged one, or the operating
     /// system refuses. What is there is never replaced.
     pub fn open(path: &Path, policy: Policy, telemetry: &Telemetry) -> Result<Self, LedgerError> {
+        let metrics = telemetry.of::<LedgerMetrics>();
         for transaction in TRANSACTIONS {
-            telemetry
-                .ledger_transaction_duration
-                .with_label_values(&[transaction]);
-            telemetry.ledger_errors.with_label_values(&[transaction]);
+            metrics.add(transaction);
         }
         let place = Place::existing_or_new(path)?;
         let lock = Lock::take(&place)?;
@@ -281,16 +282,13 @@ impl Ledger {
         let started = clock::instant();
         let instance = writer::in_transaction(&mut connection, |connection| {
             schema::migrate(connection, found)?;
-            usage::configure(connection, policy)?;
+            commit::configure(connection, policy)?;
             Ok(schema::instance(connection)?)
         })
         .map_err(|fault| fault.at(path))?;
-        telemetry
-            .ledger_transaction_duration
-            .with_label_values(&[CONFIGURE])
-            .observe(started.elapsed().as_secs_f64());
-        let reader = Reader::new(path.into(), place.open_reader()?, Some(telemetry.clone()));
-        let writer = Writer::start(place, connection, lock, telemetry.clone())?;
+        metrics.took(CONFIGURE, started.elapsed().as_secs_f64());
+        let reader = Reader::new(path.into(), place.open_reader()?, Some(metrics.clone()));
+        let writer = Writer::start(place, connection, lock, metrics)?;
         Ok(Self {
             instance,
             writer,
@@ -312,7 +310,7 @@ impl Ledger {
     pub async fn configure(&self, policy: Policy) -> Result<(), LedgerError> {
         self.writer
             .run(CONFIGURE, move |connection| {
-                usage::configure(connection, policy)
+                commit::configure(connection, policy)
             })
             .await
     }
@@ -350,7 +348,7 @@ impl Ledger {
     pub async fn commit(&self, fetched: Fetched) -> Result<Committed, LedgerError> {
         self.writer
             .run(RECORD, move |connection| {
-                usage::commit(connection, &fetched)
+                commit::commit(connection, &fetched)
             })
             .await
     }
@@ -366,7 +364,7 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         self.writer
             .run(RECORD, move |connection| {
-                usage::record_failure(connection, agent, at)
+                commit::record_failure(connection, agent, at)
             })
             .await
     }
@@ -520,7 +518,7 @@ impl Ledger {
     }
 
     /// Finishes what is queued, moves the log into the file and lets go of it. Clones of this ledger
-    /// then answer with [`LedgerError::Closed`].
+    /// then answer with [`Fault::Closed`].
     pub async fn close(&self) {
         // The writer goes last: the last connection to leave tidies up.
         self.view.close().await;

@@ -1,16 +1,17 @@
 //! Reads run on a connection of their own, which never waits for the writer nor holds it up.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::error::{Fault, LedgerError};
+use super::metrics::LedgerMetrics;
 use super::writer::caught;
 use crate::clock;
-use crate::telemetry::Telemetry;
 
 /// Runs one read at a time, away from the async threads, in the order in which they are asked for: a small one never
 /// waits for more than is before it, and those that wait hold no thread.
@@ -25,17 +26,21 @@ struct Shared {
     /// Gone once the ledger is closed.
     connection: Mutex<Option<Connection>>,
     /// Where its transactions are timed and counted, if anywhere.
-    telemetry: Option<Telemetry>,
+    metrics: Option<LedgerMetrics>,
 }
 
 impl Reader {
     /// Takes over a connection that cannot write.
-    pub(super) fn new(path: PathBuf, connection: Connection, telemetry: Option<Telemetry>) -> Self {
+    pub(super) fn new(
+        path: PathBuf,
+        connection: Connection,
+        metrics: Option<LedgerMetrics>,
+    ) -> Self {
         Self(Arc::new(Shared {
             path,
             turn: Arc::new(Semaphore::new(1)),
             connection: Mutex::new(Some(connection)),
-            telemetry,
+            metrics,
         }))
     }
 
@@ -65,7 +70,7 @@ impl Reader {
     pub(super) async fn close(&self) {
         let shared = Arc::clone(&self.0);
         // Fails only if the runtime is ending, which lets go of it as well.
-        let _ = spawn_blocking(move || drop(shared.lock().take())).await;
+        let _ = spawn_blocking(move || drop(shared.connection.lock().take())).await;
     }
 }
 
@@ -75,36 +80,23 @@ impl Shared {
         transaction: &'static str,
         work: impl FnOnce(&Connection) -> Result<T, Fault>,
     ) -> Result<T, LedgerError> {
-        let mut connection = self.lock();
+        let mut connection = self.connection.lock();
         let connection = connection.as_mut().ok_or_else(|| self.closed())?;
         let started = clock::instant();
         let outcome = in_snapshot(connection, |connection| {
             caught(transaction, || work(connection))
         });
-        if let Some(telemetry) = &self.telemetry {
-            telemetry
-                .ledger_transaction_duration
-                .with_label_values(&[transaction])
-                .observe(started.elapsed().as_secs_f64());
+        if let Some(metrics) = &self.metrics {
+            metrics.took(transaction, started.elapsed().as_secs_f64());
             if outcome.is_err() {
-                let errors = &telemetry.ledger_errors;
-                errors.with_label_values(&[transaction]).inc();
+                metrics.failed(transaction);
             }
         }
         outcome.map_err(|fault| fault.at(&self.path))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Connection>> {
-        // A panic while it was held has left a connection whose transaction was rolled back.
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn closed(&self) -> LedgerError {
-        LedgerError::Closed {
-            path: self.path.clone(),
-        }
+        Fault::Closed.at(&self.path)
     }
 }
 

@@ -222,21 +222,21 @@ pub(super) fn version(connection: &Connection, place: &Place) -> Result<i32, Led
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?,
         ))
     };
-    let path = place.shown.clone();
-    match look().map_err(|error| Fault::from(error).at(&path))? {
+    let path = &place.shown;
+    match look().map_err(|error| Fault::from(error).at(path))? {
         // An empty file, or one whose creation was cut short before anything was in it.
         (0, 0, 0) => Ok(0),
-        (APPLICATION_ID, found, _) if found > VERSION => Err(LedgerError::Newer {
-            path,
+        (APPLICATION_ID, found, _) if found > VERSION => Err(Fault::Newer {
             found,
             supported: VERSION,
-        }),
+        }
+        .at(path)),
         (APPLICATION_ID, found, _) => Ok(found),
-        (found, ..) => Err(LedgerError::Foreign {
-            path,
+        (found, ..) => Err(Fault::Foreign {
             found,
             expected: APPLICATION_ID,
-        }),
+        }
+        .at(path)),
     }
 }
 
@@ -248,11 +248,8 @@ pub(super) fn must_be_current(found: i32, place: &Place) -> Result<(), LedgerErr
     if found == VERSION {
         return Ok(());
     }
-    Err(LedgerError::Older {
-        path: place.shown.clone(),
-        found,
-        needed: VERSION,
-    })
+    let needed = VERSION;
+    Err(Fault::Older { found, needed }.at(&place.shown))
 }
 
 /// Brings a file of version `found` to [`VERSION`], inside the caller's transaction.

@@ -14,8 +14,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::anchor::Anchor;
 use super::error::{Fault, LedgerError};
 use super::file::{Lock, Place, io_error};
+use super::metrics::LedgerMetrics;
 use crate::clock;
-use crate::telemetry::Telemetry;
 
 /// Jobs that may wait before their callers do.
 const QUEUE_LENGTH: usize = 1024;
@@ -84,7 +84,7 @@ impl Writer {
         place: Place,
         connection: Connection,
         lock: Lock,
-        telemetry: Telemetry,
+        metrics: LedgerMetrics,
     ) -> Result<Self, LedgerError> {
         let (queue, jobs) = mpsc::channel(QUEUE_LENGTH);
         let path = place.shown.clone();
@@ -92,7 +92,7 @@ impl Writer {
             anchor: Anchor::new(place.clone(), lock),
             place,
             connection,
-            telemetry,
+            metrics,
         };
         thread::Builder::new()
             .name("ledger-writer".into())
@@ -111,9 +111,7 @@ impl Writer {
         T: Send + 'static,
         W: FnMut(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        let closed = || LedgerError::Closed {
-            path: self.path.clone(),
-        };
+        let closed = || Fault::Closed.at(&self.path);
         let (caller, answer) = oneshot::channel();
         let job = Message::Job(Box::new(Call {
             transaction,
@@ -127,9 +125,7 @@ impl Writer {
 
     /// Waits until the thread answers that the file is there.
     pub(super) async fn ping(&self) -> Result<(), LedgerError> {
-        let closed = || LedgerError::Closed {
-            path: self.path.clone(),
-        };
+        let closed = || Fault::Closed.at(&self.path);
         let (caller, answer) = oneshot::channel();
         let ping = Message::Ping(caller);
         self.queue.send(ping).await.map_err(|_| closed())?;
@@ -149,7 +145,7 @@ impl Writer {
 struct Worker {
     place: Place,
     connection: Connection,
-    telemetry: Telemetry,
+    metrics: LedgerMetrics,
     /// Holds the lock until the connection is closed.
     anchor: Anchor,
 }
@@ -206,8 +202,7 @@ impl Worker {
                 self.attempt(slice::from_mut(&mut job))
             };
             if outcome.is_err() {
-                let errors = &self.telemetry.ledger_errors;
-                errors.with_label_values(&[job.transaction()]).inc();
+                self.metrics.failed(job.transaction());
             }
             job.answer(outcome);
         }
@@ -222,17 +217,14 @@ impl Worker {
         let outcome = in_transaction(&mut self.connection, |connection| {
             batch.iter_mut().try_for_each(|job| job.run(connection))
         });
-        self.telemetry
-            .ledger_transaction_duration
-            .with_label_values(&[name])
-            .observe(started.elapsed().as_secs_f64());
+        self.metrics.took(name, started.elapsed().as_secs_f64());
         self.measure_size();
         outcome.map_err(|fault| fault.at(&self.place.shown))
     }
 
     fn measure_size(&self) {
         let size = i64::try_from(self.place.size()).unwrap_or(i64::MAX);
-        self.telemetry.ledger_size.set(size);
+        self.metrics.size_bytes.set(size);
     }
 
     /// Moves the log into the file. What fails here is nothing lost: the next start does it.
@@ -272,8 +264,12 @@ pub(super) fn caught<T>(
     transaction: &'static str,
     work: impl FnOnce() -> Result<T, Fault>,
 ) -> Result<T, Fault> {
-    catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|panic| Err(Fault::Panicked(transaction, message(panic.as_ref()))))
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        Err(Fault::Panicked {
+            transaction,
+            message: message(panic.as_ref()),
+        })
+    })
 }
 
 /// What a panic said.

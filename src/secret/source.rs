@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use secrecy::zeroize::Zeroizing;
 
 use super::Secret;
+use crate::blocking;
 use crate::files::{self, FileError, SECRET};
 
 /// Where a secret comes from: an API key, a URL that holds a token, a password.
@@ -66,7 +67,7 @@ impl SecretSource {
     /// As for [`Self::read`].
     pub async fn read_aside(&self) -> Result<Secret, SecretError> {
         let source = self.clone();
-        files::aside(move || source.read()).await
+        blocking::run(move || source.read()).await
     }
 
     /// Who else may read the file of a secret that can be read; see [`files::exposure`].

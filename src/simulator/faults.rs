@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::habit::{Stream, draw, unit};
 use super::journal::Endpoint;
@@ -274,10 +275,7 @@ impl Faults {
 
     /// Adds a rule. Of several that fit, the earliest added one is met.
     pub fn add(&self, rule: Rule) {
-        self.rules
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(rule);
+        self.rules.lock().push(rule);
     }
 
     /// Adds a rule for everyone.
@@ -302,10 +300,7 @@ impl Faults {
 
     /// Takes all rules away.
     pub fn clear(&self) {
-        self.rules
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.rules.lock().clear();
     }
 
     /// How many requests met a fault so far.
@@ -330,7 +325,7 @@ impl Faults {
         account: Option<&str>,
         agent: Option<&Agent>,
     ) -> Option<Fault> {
-        let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rules = self.rules.lock();
         let position = rules.iter().position(|rule| {
             let concerned = match &rule.scope {
                 Scope::Everything => true,

@@ -1,8 +1,10 @@
 //! What the simulator was asked, for tests that say what must or must not have been asked.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::world::Agent;
 use crate::day::Day;
@@ -79,19 +81,19 @@ impl Journal {
     #[must_use]
     pub fn count(&self, agent: &Agent, endpoint: Endpoint) -> u64 {
         let key = (Arc::clone(&agent.id), endpoint);
-        self.pages().counts.get(&key).copied().unwrap_or(0)
+        self.pages.lock().counts.get(&key).copied().unwrap_or(0)
     }
 
     /// The last 100,000 requests, oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
-        self.pages().requests.iter().cloned().collect()
+        self.pages.lock().requests.iter().cloned().collect()
     }
 
     /// The windows of days that the usage of `agent` was asked for, oldest request first.
     #[must_use]
     pub fn windows(&self, agent: &Agent) -> Vec<(Day, Day)> {
-        let pages = self.pages();
+        let pages = self.pages.lock();
         let asked = pages.requests.iter().filter(|request| {
             request.endpoint == Endpoint::Usage && request.agent.as_ref() == Some(&agent.id)
         });
@@ -101,13 +103,13 @@ impl Journal {
     /// The last 100,000 WhatsApp templates, oldest first.
     #[must_use]
     pub fn templates(&self) -> Vec<SentTemplate> {
-        self.pages().templates.iter().cloned().collect()
+        self.pages.lock().templates.iter().cloned().collect()
     }
 
     /// Forgets everything.
     pub fn clear(&self) {
         self.total.store(0, Ordering::Relaxed);
-        *self.pages() = Pages::default();
+        *self.pages.lock() = Pages::default();
     }
 
     pub(super) fn note(
@@ -121,7 +123,7 @@ impl Journal {
             return;
         }
         let agent = agent.map(|agent| Arc::clone(&agent.id));
-        let mut pages = self.pages();
+        let mut pages = self.pages.lock();
         if let Some(id) = &agent {
             *pages.counts.entry((Arc::clone(id), endpoint)).or_default() += 1;
         }
@@ -136,13 +138,9 @@ impl Journal {
     pub(super) fn note_template(&self, agent: &Agent, template: TemplateRequest) {
         let agent = Arc::clone(&agent.id);
         keep(
-            &mut self.pages().templates,
+            &mut self.pages.lock().templates,
             SentTemplate { agent, template },
         );
-    }
-
-    fn pages(&self) -> MutexGuard<'_, Pages> {
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,9 +2,10 @@
 //! day, as it is known at an instant and as it will be known in the end.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::RwLock;
 
 use super::Settings;
 use super::habit::{Habit, Stream, between, draw, number, unit};
@@ -145,7 +146,7 @@ impl World {
     /// If there is no such organisation.
     #[must_use]
     pub fn key(&self, account: &str) -> Secret {
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let keys = self.keys.read();
         keys[self.position(account)].clone()
     }
 
@@ -155,12 +156,12 @@ impl World {
     /// If there is no such organisation.
     pub fn set_key(&self, account: &str, key: Secret) {
         let position = self.position(account);
-        self.keys.write().unwrap_or_else(PoisonError::into_inner)[position] = key;
+        self.keys.write()[position] = key;
     }
 
     /// Leaves the agent out of its organisation's listing, or names it again.
     pub fn set_listed(&self, agent: &Agent, is_listed: bool) {
-        let mut listing = self.listing.write().unwrap_or_else(PoisonError::into_inner);
+        let mut listing = self.listing.write();
         if is_listed {
             listing.agents.remove(&agent.id);
         } else {
@@ -170,7 +171,7 @@ impl World {
 
     /// Puts these fields beside the list in listings that are objects.
     pub fn set_listing_rest(&self, rest: serde_json::Map<String, serde_json::Value>) {
-        let mut listing = self.listing.write().unwrap_or_else(PoisonError::into_inner);
+        let mut listing = self.listing.write();
         listing.rest = rest;
     }
 
@@ -179,7 +180,7 @@ impl World {
         &self,
         account: &'a Account,
     ) -> (Vec<&'a Agent>, serde_json::Map<String, serde_json::Value>) {
-        let listing = self.listing.read().unwrap_or_else(PoisonError::into_inner);
+        let listing = self.listing.read();
         let agents = account.agents.iter();
         let agents = agents.filter(|agent| !listing.agents.contains(&agent.id));
         (agents.collect(), listing.rest.clone())
@@ -187,7 +188,7 @@ impl World {
 
     /// The organisation whose key this is.
     pub(super) fn owner(&self, key: &str) -> Option<&Account> {
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let keys = self.keys.read();
         let position = keys.iter().position(|known| known.expose() == key)?;
         Some(&self.accounts[position])
     }
@@ -221,7 +222,7 @@ impl World {
     /// The usage of that day when nothing is late any more and all that was revised is.
     #[must_use]
     pub fn final_truth(&self, agent: &Agent, day: Day) -> f64 {
-        let changes = self.changes.read().unwrap_or_else(PoisonError::into_inner);
+        let changes = self.changes.read();
         settled(agent, day, changes.get(&(agent.index, day)))
     }
 
@@ -234,7 +235,7 @@ impl World {
         now: DateTime<Utc>,
     ) -> Vec<Usage> {
         let today = Day::of(now);
-        let changes = self.changes.read().unwrap_or_else(PoisonError::into_inner);
+        let changes = self.changes.read();
         let days = start.through(end.min(today.previous())).rev();
         days.filter_map(|day| {
             let change = changes.get(&(agent.index, day));
@@ -300,7 +301,7 @@ impl World {
     }
 
     fn change(&self, agent: &Agent, day: Day, apply: impl FnOnce(&mut Change)) {
-        let mut changes = self.changes.write().unwrap_or_else(PoisonError::into_inner);
+        let mut changes = self.changes.write();
         apply(changes.entry((agent.index, day)).or_default());
     }
 

@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tracing::warn;
 
-use super::lock;
 use super::report::{Note, NoteKind, Report, SHOWN_NAMES};
+use crate::blocking;
 use crate::clock::SharedClock;
 use crate::day::Day;
-use crate::files;
 use crate::flowgent;
 use crate::flowgent::client::Client;
 use crate::flowgent::error::ApiError;
@@ -137,11 +137,18 @@ impl Account {
         match source.read_aside().await {
             Ok(key) => {
                 if let Err(error) = self.client.set_key(key) {
-                    lock(report).key_problem(name, error.outcome(), &error, &self.settings.api_key);
+                    report.lock().key_problem(
+                        name,
+                        error.outcome(),
+                        &error,
+                        &self.settings.api_key,
+                    );
                 }
             }
             Err(error) => {
-                lock(report).key_problem(name, "key_unreadable", &error, &self.settings.api_key)
+                report
+                    .lock()
+                    .key_problem(name, "key_unreadable", &error, &self.settings.api_key)
             }
         }
         let is_keyless = !self.client.has_key();
@@ -170,7 +177,7 @@ impl Account {
         let notes = self.notes(&agents, &unlisted);
         warnings.extend(notes.iter().map(ToString::to_string));
         self.warn(warnings);
-        lock(report).notes.extend(notes);
+        report.lock().notes.extend(notes);
         let dated = |agent: Agent| {
             let since = unlisted.get(&agent.id).copied();
             (agent, since)
@@ -193,8 +200,8 @@ impl Account {
             return Ok((Vec::new(), true));
         };
         let name = &self.settings.name;
-        let read = files::aside(move || roster::read_agents(&path)).await;
-        let read = read.map_err(|error| lock(report).account_problem(name, "agents_file", &error));
+        let read = blocking::run(move || roster::read_agents(&path)).await;
+        let read = read.map_err(|error| report.lock().account_problem(name, "agents_file", &error));
         let read = read.ok().map(|agents| ListChange {
             agents,
             is_whole: true,
@@ -220,7 +227,7 @@ impl Account {
         let as_of = match ask {
             Ask::Nobody => None,
             Ask::Everybody(day) => Some(day),
-            Ask::Rest(day) => Some(day).filter(|day| *lock(&self.listed) != Some(*day)),
+            Ask::Rest(day) => Some(day).filter(|day| *self.listed.lock() != Some(*day)),
         };
         let listing = match as_of {
             None => None,
@@ -232,9 +239,9 @@ impl Account {
             let is_known = !kept.is_empty();
             return Ok((kept, is_known));
         };
-        *lock(&self.listed) = as_of;
+        *self.listed.lock() = as_of;
         let is_whole = gap.is_none();
-        *lock(&self.gap) = gap.map(|gap| (gap, agents.len()));
+        *self.gap.lock() = gap.map(|gap| (gap, agents.len()));
         let change = ListChange {
             agents: self.admitted(ledger, agents).await?,
             is_whole,
@@ -278,7 +285,7 @@ impl Account {
             });
             listed.shrink_to_fit();
         }
-        *lock(&self.excess) = excess;
+        *self.excess.lock() = excess;
         Ok(listed)
     }
 
@@ -291,7 +298,7 @@ impl Account {
     fn set_aside(&self, listed: &mut Vec<ListedAgent>) -> Vec<Identity> {
         let named: HashSet<&Arc<str>> = self.named().collect();
         let mut room = self.settings.max_discovered;
-        let (mut set_aside, mut excess) = (Vec::new(), lock(&self.excess).clone());
+        let (mut set_aside, mut excess) = (Vec::new(), self.excess.lock().clone());
         listed.retain(|agent| {
             if agent.unlisted_since.is_some() || named.contains(&agent.id) {
                 return true;
@@ -304,7 +311,7 @@ impl Account {
             }
             is_admitted
         });
-        *lock(&self.beyond) = excess;
+        *self.beyond.lock() = excess;
         set_aside
     }
 
@@ -321,7 +328,7 @@ impl Account {
             let names = names.map(|agent| Arc::clone(&agent.name)).collect();
             notes.push(note(NoteKind::Unlisted { names }));
         }
-        let Excess { names, number } = lock(&self.beyond).clone();
+        let Excess { names, number } = self.beyond.lock().clone();
         if number > 0 {
             let limit = self.settings.max_discovered;
             notes.push(note(NoteKind::Excess {
@@ -330,7 +337,7 @@ impl Account {
                 limit,
             }));
         }
-        if let Some((gap, named)) = lock(&self.gap).clone() {
+        if let Some((gap, named)) = self.gap.lock().clone() {
             notes.push(note(NoteKind::Partial { gap, named }));
         }
         notes
@@ -338,7 +345,7 @@ impl Account {
 
     /// Logs warnings that were not logged the last time.
     fn warn(&self, warnings: Vec<String>) {
-        let mut told = lock(&self.warnings);
+        let mut told = self.warnings.lock();
         for warning in warnings.iter().filter(|warning| !told.contains(warning)) {
             warn!(account = %self.settings.name, "{warning}");
         }
@@ -357,7 +364,7 @@ impl Account {
         let tell = |error: ApiError| {
             let text: &dyn fmt::Display = &format!("listing agents: {error}");
             let name = &self.settings.name;
-            let mut report = lock(report);
+            let mut report = report.lock();
             report.account_problem(name, error.outcome(), text);
             if error.is_account_wide() {
                 report.key_problem(name, error.outcome(), text, &self.settings.api_key);

@@ -6,16 +6,18 @@
 
 mod account;
 pub mod cron;
+mod metrics;
 mod pass;
 mod report;
 pub mod schedule;
 pub mod worker;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::{join_all, try_join_all};
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -32,6 +34,7 @@ use crate::window::plan::{self, Policy, Refresh};
 use crate::window::{Coverage, KnownDay, Window};
 
 use account::{Account, Ask};
+use metrics::SyncMetrics;
 use pass::Pass;
 pub use report::{MemberReport, Note, NoteKind, Outcome, PROBLEM_KINDS, Problem, Report};
 use schedule::Trigger;
@@ -83,7 +86,7 @@ pub struct Syncer {
     policy: Policy,
     ledger: Ledger,
     clock: SharedClock,
-    telemetry: Telemetry,
+    metrics: SyncMetrics,
     /// All agents as of the last time that somebody asked for them.
     known: Arc<Mutex<Option<Known>>>,
     /// The budgets that may need days from before the history start.
@@ -124,7 +127,7 @@ impl Syncer {
         http: &HttpClient,
         ledger: Ledger,
         clock: SharedClock,
-        telemetry: Telemetry,
+        telemetry: &Telemetry,
     ) -> Self {
         let account = |settings| {
             Arc::new(Account::new(
@@ -132,16 +135,20 @@ impl Syncer {
                 api,
                 http,
                 Arc::clone(&clock),
-                &telemetry,
+                telemetry,
             ))
         };
         let accounts = accounts.iter().map(account).collect();
+        let metrics: SyncMetrics = telemetry.of();
+        for outcome in Outcome::ALL {
+            metrics.syncs.with_label_values(&[outcome.as_str()]);
+        }
         Self {
             accounts,
             policy,
             ledger,
             clock,
-            telemetry,
+            metrics,
             known: Arc::default(),
             reaches: Arc::default(),
             reached: Arc::default(),
@@ -192,18 +199,8 @@ impl Syncer {
         for account in &previous.accounts {
             if !names.contains(&account.settings.name) {
                 account.client.forget_telemetry();
-                // Fails only if there is no such series.
-                let name = [&*account.settings.name];
-                let _ = self.telemetry.unlisted_agents.remove_label_values(&name);
-                let _ = self.telemetry.partial_listing.remove_label_values(&name);
-                let _ = self.telemetry.excess_agents.remove_label_values(&name);
-                for kind in PROBLEM_KINDS {
-                    let labels = [&*account.settings.name, kind];
-                    let _ = self
-                        .telemetry
-                        .sync_last_problems
-                        .remove_label_values(&labels);
-                }
+                let name = &account.settings.name;
+                self.metrics.remove(name, &PROBLEM_KINDS);
             }
         }
         Self {
@@ -224,7 +221,9 @@ impl Syncer {
 
     /// The agents that are known without asking anybody, if they are still the same.
     pub(super) async fn unchanged_members(&self) -> Result<Option<Arc<[Member]>>, LedgerError> {
-        let before = lock(&self.known)
+        let before = self
+            .known
+            .lock()
             .as_ref()
             .map(|known| Arc::clone(&known.members));
         let members = self.known_members().await?;
@@ -243,9 +242,9 @@ impl Syncer {
         stop: &CancellationToken,
     ) -> Result<Report, LedgerError> {
         let started = self.clock.now();
-        self.telemetry.sync_running.set(1);
-        self.telemetry
-            .sync_last_start_timestamp
+        self.metrics.running.set(1);
+        self.metrics
+            .last_start_timestamp
             .set(telemetry::seconds(started));
         observer(Event::Started(started));
         let clock = crate::clock::instant();
@@ -264,19 +263,19 @@ impl Syncer {
         if let Ok(report) = &result {
             self.show_problems(report, &accounts);
         }
-        self.telemetry
+        self.metrics
             .syncs
             .with_label_values(&[outcome.as_str()])
             .inc();
-        self.telemetry
-            .sync_last_duration
+        self.metrics
+            .last_duration
             .set(clock.elapsed().as_secs_f64());
         let ended = telemetry::seconds(self.clock.now());
-        self.telemetry.sync_last_end_timestamp.set(ended);
+        self.metrics.last_end_timestamp.set(ended);
         if outcome == Outcome::Complete {
-            self.telemetry.sync_last_complete_timestamp.set(ended);
+            self.metrics.last_complete_timestamp.set(ended);
         }
-        self.telemetry.sync_running.set(0);
+        self.metrics.running.set(0);
         result
     }
 
@@ -294,8 +293,8 @@ impl Syncer {
             let account = &*account.settings.name;
             for kind in PROBLEM_KINDS {
                 let agents = report.problem_count(account, kind);
-                self.telemetry
-                    .sync_last_problems
+                self.metrics
+                    .last_problems
                     .with_label_values(&[account, kind])
                     .set(i64::try_from(agents).unwrap_or(i64::MAX));
             }
@@ -328,12 +327,12 @@ impl Syncer {
         observer(Event::Members(Arc::clone(&members)));
 
         let work = self.plan(wanted, accounts, &members).await?;
-        self.telemetry.windows_planned.inc_by(work.len() as u64);
-        self.telemetry
+        self.metrics.windows_planned.inc_by(work.len() as u64);
+        self.metrics
             .windows_left
             .set(i64::try_from(work.len()).unwrap_or(i64::MAX));
         observer(Event::Planned(work.len()));
-        lock(&report).begin(&members, &work);
+        report.lock().begin(&members, &work);
         let mut queues: HashMap<&str, VecDeque<(usize, Window)>> = HashMap::new();
         for (index, window) in work {
             let queue = queues.entry(&members[index].agent.account).or_default();
@@ -392,8 +391,8 @@ impl Syncer {
             (Arc::clone(&agent.account), Arc::clone(&agent.name))
         };
         enrolment.agents.sort_by_cached_key(order);
-        self.show_lists(&lock(report).notes);
-        if let Some(known) = &*lock(&self.known)
+        self.show_lists(&report.lock().notes);
+        if let Some(known) = &*self.known.lock()
             && known.is_of(&enrolment)
         {
             return Ok(Arc::clone(&known.members));
@@ -415,7 +414,7 @@ impl Syncer {
             );
         }
         let members: Arc<[Member]> = members.into();
-        *lock(&self.known) = Some(Known {
+        *self.known.lock() = Some(Known {
             members: Arc::clone(&members),
             unknown_accounts,
             set_aside,
@@ -440,15 +439,15 @@ impl Syncer {
                 _ => None,
             });
             let is_partial = kinds().any(|kind| matches!(kind, NoteKind::Partial { .. }));
-            let telemetry = &self.telemetry;
+            let metrics = &self.metrics;
             for (gauge, agents) in [
-                (&telemetry.unlisted_agents, unlisted),
-                (&telemetry.excess_agents, excess),
+                (&metrics.unlisted_agents, unlisted),
+                (&metrics.excess_agents, excess),
             ] {
                 let agents = i64::try_from(agents.unwrap_or(0)).unwrap_or(i64::MAX);
                 gauge.with_label_values(&[name]).set(agents);
             }
-            telemetry
+            metrics
                 .partial_listing
                 .with_label_values(&[name])
                 .set(is_partial.into());
@@ -473,7 +472,7 @@ impl Syncer {
         let Some(first) = needs.map(|(_, first)| *first).min() else {
             return self.policy.history_start;
         };
-        match lock(&self.reached).get(&member.number) {
+        match self.reached.lock().get(&member.number) {
             Some(reached) if *reached <= first => self.policy.history_start,
             _ => first,
         }
@@ -483,7 +482,7 @@ impl Syncer {
     /// again.
     fn note_reached(&self, member: &Member, known: &Coverage) {
         if let Some(from) = is_reached(known, self.policy) {
-            lock(&self.reached).insert(member.number, from);
+            self.reached.lock().insert(member.number, from);
         }
     }
 
@@ -536,13 +535,8 @@ fn is_reached(known: &Coverage, policy: Policy) -> Option<Day> {
     (is_whole && known.earlier.iter().all(is_settled)).then_some(from)
 }
 
-/// The guarded value. A panic elsewhere leaves counts that are still worth reporting.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn take(report: &Mutex<Report>) -> Report {
-    std::mem::take(&mut *lock(report))
+    std::mem::take(&mut *report.lock())
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 //! validated, and committed while the next ones are under way.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::account::Account;
 use super::report::{Refusal, Report};
-use super::{Event, Observer, Syncer, lock};
+use super::{Event, Observer, Syncer};
 use crate::day::Day;
 use crate::flowgent::error::ApiError;
 use crate::ledger::{Fetched, LedgerError, Member};
@@ -72,13 +73,13 @@ pub(super) fn leave_denied(
     observer: &Observer,
     today: Day,
 ) {
-    let denied = lock(&account.denied);
+    let denied = account.denied.lock();
     queue.retain(|(index, window)| {
         let member = &members[*index];
         match denied.get(&member.agent.id) {
             Some((since, error)) if *since < today => {
                 observer(Event::Left(1));
-                let mut report = lock(report);
+                let mut report = report.lock();
                 report.refused(*index, *window, error, Refusal::of(member, true));
                 false
             }
@@ -98,7 +99,7 @@ impl Pass {
         observer: &Observer,
         stop: &CancellationToken,
     ) -> Arc<Self> {
-        let troubled = lock(&account.troubled);
+        let troubled = account.troubled.lock();
         let is_troubled =
             |(index, _): &(usize, Window)| troubled.contains(&members[*index].agent.id);
         let (later, queue) = queue.into_iter().partition(is_troubled);
@@ -125,7 +126,7 @@ impl Pass {
     /// The ledger could not be written.
     pub(super) async fn run(self: Arc<Self>) -> Result<(), LedgerError> {
         if self.account.is_paused.load(Ordering::Relaxed) {
-            lock(&self.state).abandoned = true;
+            self.state.lock().abandoned = true;
         }
         // Whatever is wrong with the key or the way to FlowGent, one request shows it.
         let answered = CancellationToken::new();
@@ -151,7 +152,7 @@ impl Pass {
         // Last of all, so that no good window of such an agent hides that another failed.
         self.record_failures().await;
         self.writes.wait().await;
-        match lock(&self.state).ledger_error.take() {
+        match self.state.lock().ledger_error.take() {
             Some(error) => Err(error),
             None => Ok(()),
         }
@@ -191,7 +192,7 @@ impl Pass {
 
     /// The next window of an agent that is still of use.
     fn next(&self) -> Option<(usize, Window)> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         while !state.abandoned && !self.stop.is_cancelled() {
             if let Some((index, window)) = state.queue.pop_front() {
                 if !state.failed.contains(&index) {
@@ -204,7 +205,7 @@ impl Pass {
                     return Some((index, window));
                 }
                 if self.is_unlisted(index) {
-                    lock(&self.report).excused += 1;
+                    self.report.lock().excused += 1;
                 }
                 (self.observer)(Event::Left(1));
             }
@@ -226,8 +227,11 @@ impl Pass {
         at: DateTime<Utc>,
     ) {
         self.account.refused.store(false, Ordering::Relaxed);
-        lock(&self.state).failures_in_a_row = 0;
-        lock(&self.account.denied).remove(&self.members[index].agent.id);
+        self.state.lock().failures_in_a_row = 0;
+        self.account
+            .denied
+            .lock()
+            .remove(&self.members[index].agent.id);
         let agent = self.members[index].number;
         let absent = match self.is_unlisted(index) {
             true => Vec::new(),
@@ -242,8 +246,8 @@ impl Pass {
         let pass = Arc::clone(self);
         self.write(async move {
             let committed = pass.syncer.ledger.commit(fetched).await?;
-            pass.syncer.telemetry.windows_left.dec();
-            lock(&pass.report).committed(index, &committed, &absent);
+            pass.syncer.metrics.windows_left.dec();
+            pass.report.lock().committed(index, &committed, &absent);
             Ok(Event::Committed(agent))
         })
         .await;
@@ -259,7 +263,7 @@ impl Pass {
     ) {
         // The two clocks differ about what day it is. Nobody is to blame; the next sync asks again.
         if *error == ApiError::EndDateTooRecent {
-            lock(&self.report).deferred += 1;
+            self.report.lock().deferred += 1;
             (self.observer)(Event::Left(1));
             return;
         }
@@ -271,13 +275,15 @@ impl Pass {
         if error.is_account_wide() {
             let settings = &self.account.settings;
             let (name, key) = (&settings.name, &settings.api_key);
-            lock(&self.report).key_problem(name, error.outcome(), error, key);
+            self.report
+                .lock()
+                .key_problem(name, error.outcome(), error, key);
         } else {
             let refusal = Refusal::of(&self.members[index], is_old);
-            lock(&self.report).refused(index, window, error, refusal);
+            self.report.lock().refused(index, window, error, refusal);
         }
         let first = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             let first = state.failed.insert(index);
             state.failures_in_a_row = if is_of_the_agent(error) || self.is_unlisted(index) {
                 0
@@ -305,14 +311,14 @@ impl Pass {
     fn note_denial(&self, index: usize, error: &ApiError) -> bool {
         let id = Arc::clone(&self.members[index].agent.id);
         let today = self.syncer.clock.today();
-        let mut denied = lock(&self.account.denied);
+        let mut denied = self.account.denied.lock();
         let (since, _) = denied.entry(id).or_insert_with(|| (today, error.clone()));
         *since < today
     }
 
     /// Counts what is left of the queues.
     fn leave_the_rest(&self) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let later = std::mem::take(&mut state.later);
         state.queue.extend(later);
         (self.observer)(Event::Left(state.queue.len()));
@@ -322,10 +328,10 @@ impl Pass {
     /// turn never came for the account's sake.
     async fn record_failures(self: &Arc<Self>) {
         let failed = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             let mut failed = std::mem::take(&mut state.failed);
             let id = |index: &usize| Arc::clone(&self.members[*index].agent.id);
-            *lock(&self.account.troubled) = failed.iter().map(id).collect();
+            *self.account.troubled.lock() = failed.iter().map(id).collect();
             if state.abandoned {
                 failed.extend(state.queue.iter().map(|(index, _)| *index));
             }
@@ -363,7 +369,7 @@ impl Pass {
                 // What cannot be kept need not be fetched.
                 Err(error) => {
                     pass.stop.cancel();
-                    lock(&pass.state).ledger_error.get_or_insert(error);
+                    pass.state.lock().ledger_error.get_or_insert(error);
                 }
             }
             drop(permit);

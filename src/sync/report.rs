@@ -54,6 +54,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them.
+    pub(super) const ALL: [Self; 3] = [Self::Complete, Self::Incomplete, Self::Failed];
+
     /// Its word in the log and in the label `outcome`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use super::metrics::SyncMetrics;
 use super::schedule::{self, Rest, Schedule, Trigger};
 use super::{Event, Observer, Problem, Syncer, Wanted};
 use crate::clock::SharedClock;
@@ -37,7 +38,7 @@ pub struct Worker {
     schedule: Schedule,
     instance: u64,
     clock: SharedClock,
-    telemetry: Telemetry,
+    metrics: SyncMetrics,
     observer: Observer,
     /// What went wrong in the last sync.
     problems: Vec<Problem>,
@@ -51,7 +52,7 @@ impl Worker {
         settings: &schedule::Settings,
         instance: u64,
         clock: SharedClock,
-        telemetry: Telemetry,
+        telemetry: &Telemetry,
         observer: Observer,
     ) -> Self {
         let schedule = Schedule::new(settings, instance, clock.now());
@@ -61,7 +62,7 @@ impl Worker {
             schedule,
             instance,
             clock,
-            telemetry,
+            metrics: telemetry.of(),
             observer,
             problems: Vec::new(),
         }
@@ -183,9 +184,7 @@ impl Worker {
             self.schedule.finished(rest, now);
         }
         let next = self.schedule.next(now);
-        self.telemetry
-            .sync_next_timestamp
-            .set(telemetry::seconds(next));
+        self.metrics.next_timestamp.set(telemetry::seconds(next));
         let ending = match result {
             Ok(mut report) => {
                 report.log(trigger, next, &self.problems);

@@ -3,6 +3,7 @@
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::super::metrics::AlertMetrics;
 use super::*;
 use crate::clock::{Clock, ManualClock, SharedClock};
 use crate::day::Usage;
@@ -101,7 +102,10 @@ impl Scene {
     }
 
     fn evaluations(&self) -> u64 {
-        self.telemetry.alert_evaluation_duration.get_sample_count()
+        self.telemetry
+            .of::<AlertMetrics>()
+            .evaluation_duration
+            .get_sample_count()
     }
 
     /// Whether somebody was told to look into the outbox.
@@ -128,7 +132,7 @@ fn engine(
             outbox: Arc::clone(outbox),
         },
         Arc::clone(clock) as SharedClock,
-        telemetry.clone(),
+        telemetry,
         Arc::clone(signals),
     )
 }

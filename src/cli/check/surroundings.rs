@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::super::{count, view};
 use super::from_file;
 use crate::alert;
+use crate::blocking;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::files;
 use crate::ledger::{self, GoneHook, ListSource, View};
 use crate::roster::{self, AccountSettings, Agent, Roster, printable};
 
@@ -31,7 +31,7 @@ pub(super) fn next_poll(config: &Config) -> String {
 /// The warnings, one line each.
 pub(super) async fn warnings(config: &Config) -> Vec<String> {
     let path = config.storage.path.clone();
-    let place = files::aside(move || ledger::may_be_written(&path)).await;
+    let place = blocking::run(move || ledger::may_be_written(&path)).await;
     let mut warnings: Vec<String> = place.err().iter().map(ToString::to_string).collect();
     let view = view::open(config).await.ok();
     warnings.extend(idle_matchers(config, view.as_ref()).await);

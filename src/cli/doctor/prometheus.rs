@@ -9,8 +9,8 @@ use url::Url;
 
 use super::super::{Failure, count};
 use super::{Finding, NO_LEDGER, known};
+use crate::blocking;
 use crate::config::Config;
-use crate::files;
 use crate::flowgent::Roots;
 use crate::flowgent::transport::{self, HttpClientError};
 
@@ -98,7 +98,7 @@ pub(super) async fn look(config: &Config, url: &Url) -> Result<Vec<Finding>, Fai
 
 /// Straight to the server: nothing of the config's proxies is about it.
 async fn client() -> Result<reqwest::Client, Failure> {
-    let builder = files::aside(|| transport::client_builder(&Roots::System)).await?;
+    let builder = blocking::run(|| transport::client_builder(&Roots::System)).await?;
     let client = builder.no_proxy().timeout(PATIENCE).build();
     Ok(client.map_err(HttpClientError::Build)?)
 }

@@ -7,10 +7,10 @@ use rustix::fs::statvfs;
 
 use super::super::{Failure, count};
 use super::{Finding, Known, NO_LEDGER, known};
+use crate::blocking;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::files;
-use crate::ledger::{self, LedgerError, Member};
+use crate::ledger::{self, Fault, Member};
 
 /// Less room than this is soon used up by whatever else writes there.
 const SCARCE_BYTES: u64 = 64 << 20;
@@ -18,17 +18,18 @@ const SCARCE_BYTES: u64 = 64 << 20;
 const NAMED: usize = 3;
 /// What is not looked at without a sound ledger.
 const AGENTS: &str = "fetches and missing days of agents";
+const START_ANEW: &str = "restore a backup, or move the file away and have all days fetched anew";
 const NOT_SOUND: &str = "the ledger is not sound";
 
 /// Checks the ledger's file, and looks at what is missing in it.
 pub(super) async fn look_at_ledger(config: &Config) -> Result<Vec<Finding>, Failure> {
     let path = config.storage.path.clone();
-    let checked = tokio::task::spawn_blocking(move || ledger::check(&path)).await?;
+    let checked = blocking::run(move || ledger::check(&path)).await;
     let report = match checked {
         Ok(report) => report,
-        Err(error @ LedgerError::Missing { .. }) => {
+        Err(error) if matches!(error.fault, Fault::Missing) => {
             let missing = Finding::warning(
-                error.to_string(),
+                error.problem(),
                 "start the exporter; nothing else is needed",
             );
             let place = look_at_place(config).await;
@@ -36,7 +37,9 @@ pub(super) async fn look_at_ledger(config: &Config) -> Result<Vec<Finding>, Fail
             return Ok(place.into_iter().chain([missing, agents]).collect());
         }
         Err(error) => {
-            let problem = Finding::problem(error.to_string(), advice(&error));
+            let advice = error.advice();
+            let advice = advice.as_deref().unwrap_or(START_ANEW);
+            let problem = Finding::problem(error.problem(), advice);
             return Ok(vec![problem, Finding::unseen(AGENTS, NO_LEDGER)]);
         }
     };
@@ -62,7 +65,7 @@ pub(super) async fn look_at_ledger(config: &Config) -> Result<Vec<Finding>, Fail
 /// Says why the ledger cannot be written, if it cannot.
 async fn look_at_place(config: &Config) -> Option<Finding> {
     let path = config.storage.path.clone();
-    let error = files::aside(move || ledger::may_be_written(&path))
+    let error = blocking::run(move || ledger::may_be_written(&path))
         .await
         .err()?;
     let advice = "run this as the exporter's user to see if it is kept from writing too";
@@ -124,23 +127,6 @@ fn named(members: &[&Member]) -> String {
     match members.len().saturating_sub(NAMED) {
         0 => names.join(", "),
         more => format!("{} and {more} more", names.join(", ")),
-    }
-}
-
-fn advice(error: &LedgerError) -> &'static str {
-    match error {
-        LedgerError::Io { .. } => {
-            "run this as the exporter's user, or let that user read and write there"
-        }
-        LedgerError::NoParent { .. } | LedgerError::Directory { .. } => {
-            "correct `[storage] path` in the config, or create the directory"
-        }
-        LedgerError::NotSqlite { .. } | LedgerError::Foreign { .. } => {
-            "correct `[storage] path` in the config, or move that file away"
-        }
-        LedgerError::Newer { .. } => "use the newer program, or restore a backup from before it",
-        LedgerError::Older { .. } => "start the exporter once, which brings it up to date",
-        _ => "restore a backup, or move the file away and have all days fetched anew",
     }
 }
 

@@ -26,7 +26,7 @@ fn names_of_secrets_are_known_in_many_spellings() {
     ] {
         assert!(is_secret_name(name), "{name}");
     }
-    for name in KEYS.into_iter().chain([
+    for name in KEYS.iter().copied().chain([
         "api_key_flie",
         "api_key_files",
         "apikeyenv",
@@ -48,7 +48,8 @@ fn names_of_webhook_urls_are_told_from_those_of_other_urls() {
         assert!(is_url_name(name), "{name}");
     }
     for name in KEYS
-        .into_iter()
+        .iter()
+        .copied()
         .chain(["base_uri", "dashboard-url", "url_fil", "urlenv"])
     {
         assert!(!is_url_name(name), "{name}");

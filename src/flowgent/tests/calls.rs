@@ -11,6 +11,7 @@ use super::server::{Act, Server, answer};
 use super::*;
 use crate::flowgent::client::ChatReply;
 use crate::flowgent::error::OUTCOMES;
+use crate::flowgent::metrics::ApiMetrics;
 use crate::flowgent::wire::{ChatRequest, TemplateRequest};
 
 fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
@@ -43,7 +44,8 @@ async fn usage_is_asked_for_by_agent_and_window() {
     assert_eq!(header(&request, "referer"), None);
     assert_eq!(counted(&telemetry, "usage", "ok"), 1);
     let durations = telemetry
-        .api_request_duration
+        .of::<ApiMetrics>()
+        .request_duration
         .with_label_values(&["acme", "usage"]);
     assert_eq!(durations.get_sample_count(), 1);
 }
@@ -162,7 +164,11 @@ async fn the_difference_of_the_clocks_is_measured() {
     let server = Server::repeating(answer(400, date, ""), 1).await;
     let client = client(&server, Duration::from_secs(60), &telemetry);
     usage(&client).await.unwrap_err();
-    let skew = telemetry.api_clock_skew.with_label_values(&["acme"]).get();
+    let skew = telemetry
+        .of::<ApiMetrics>()
+        .clock_skew
+        .with_label_values(&["acme"])
+        .get();
     // Ours is 12:00:00.5; theirs may be up to 11:58:01.
     assert!((skew + 119.5).abs() < 1e-9, "{skew}");
 }

@@ -19,6 +19,7 @@ use crate::backoff::Backoff;
 use crate::clock::ManualClock;
 use crate::flowgent::client::Client;
 use crate::flowgent::error::ApiError;
+use crate::flowgent::metrics::ApiMetrics;
 use crate::flowgent::transport::HttpClient;
 use crate::flowgent::wire::UsageAnswer;
 use crate::flowgent::{Roots, Settings};
@@ -86,7 +87,8 @@ async fn usage(client: &Client) -> Result<UsageAnswer, ApiError> {
 /// The requests that were counted for an endpoint with an outcome.
 fn counted(telemetry: &Telemetry, endpoint: &str, outcome: &str) -> u64 {
     telemetry
-        .api_requests
+        .of::<ApiMetrics>()
+        .requests
         .with_label_values(&["acme", endpoint, outcome])
         .get()
 }

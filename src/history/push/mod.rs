@@ -11,6 +11,7 @@
 //! it keeps. So nothing is noted of days that are older than all others before one of them was read back.
 
 mod batch;
+mod metrics;
 mod receiver;
 mod settings;
 mod verdict;
@@ -29,6 +30,7 @@ use chrono::{DateTime, Utc};
 use tracing::{error, warn};
 
 use self::batch::{Batch, Collector};
+use self::metrics::PushMetrics;
 use self::receiver::{Receiver, Shown};
 use self::verdict::Verdict;
 use super::placement::Sample;
@@ -124,7 +126,7 @@ pub struct Pusher {
     settings: Settings,
     ledger: Ledger,
     clock: SharedClock,
-    telemetry: Telemetry,
+    metrics: PushMetrics,
 }
 
 impl Pusher {
@@ -134,13 +136,13 @@ impl Pusher {
         settings: Settings,
         ledger: Ledger,
         clock: SharedClock,
-        telemetry: Telemetry,
+        telemetry: &Telemetry,
     ) -> Self {
         Self {
             settings,
             ledger,
             clock,
-            telemetry,
+            metrics: telemetry.of(),
         }
     }
 
@@ -166,7 +168,7 @@ impl Pusher {
         let receiver = Receiver::open(&self.settings).await?;
         let target = self.ledger.push_target(receiver.identity()).await?;
         if let Some(day) = target.newest {
-            self.telemetry.push.reached(noon(day));
+            self.metrics.reached(noon(day));
         }
         let mut pass = Pass {
             pusher: self,
@@ -179,7 +181,7 @@ impl Pusher {
             too_old: None,
         };
         let result = pass.run(members, progress).await;
-        let pushed = &self.telemetry.push;
+        let pushed = &self.metrics;
         match &result {
             // Where nothing is known yet, nothing was tried.
             Ok(()) if pass.summary.samples == 0 && target.newest.is_none() => {}
@@ -308,7 +310,7 @@ impl Pass<'_> {
         let Pusher {
             clock,
             settings,
-            telemetry,
+            metrics,
             ..
         } = self.pusher;
         let body = wire::body(batch, &settings.target);
@@ -338,7 +340,7 @@ impl Pass<'_> {
                     retry_after: wait,
                 });
             }
-            telemetry.push.request("retried");
+            metrics.request("retried");
             let jittered = BACKOFF.jittered(tries - 1, fastrand::u64(..));
             tokio::time::sleep(wait.unwrap_or_default().max(jittered)).await;
         }
@@ -346,8 +348,8 @@ impl Pass<'_> {
 
     /// Notes that a batch was taken, once that is proven where it was not before.
     async fn taken(&mut self, batch: &Batch) -> Result<(), PushError> {
-        let telemetry = &self.pusher.telemetry.push;
-        telemetry.request("accepted");
+        let metrics = &self.pusher.metrics;
+        metrics.request("accepted");
         let mut read_back_from = None;
         if let Some((member, sample)) = batch::earliest(batch)
             && self.pusher.settings.read_back
@@ -362,11 +364,11 @@ impl Pass<'_> {
         self.note(batch, read_back_from).await?;
         let count = batch::count(batch);
         self.summary.samples += count;
-        telemetry.taken(count as u64);
+        metrics.taken(count as u64);
         let samples = batch.iter().flat_map(|part| &part.samples);
         let newest = samples.filter_map(|sample| DateTime::from_timestamp_millis(sample.at_ms));
         if let Some(newest) = newest.max() {
-            telemetry.reached(newest);
+            metrics.reached(newest);
         }
         Ok(())
     }
@@ -426,13 +428,13 @@ impl Pass<'_> {
                 );
             }
         }
-        self.pusher.telemetry.push.request("duplicate");
+        self.pusher.metrics.request("duplicate");
         self.note(batch, None).await
     }
 
     /// A series that is not taken.
     fn refused(&mut self, batch: &Batch, error: &SendError) -> Result<(), PushError> {
-        self.pusher.telemetry.push.request("refused");
+        self.pusher.metrics.request("refused");
         for part in batch {
             let Agent { account, name, .. } = &part.member.agent;
             error!(

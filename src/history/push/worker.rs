@@ -1,14 +1,16 @@
 //! Pushes for as long as the exporter runs: what a sync brings, and what reaches its place in time.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::metrics::PushMetrics;
 use super::{PushError, Pusher, Settings};
 use crate::backoff::Backoff;
 use crate::clock::{self, SharedClock};
@@ -41,7 +43,7 @@ impl Feed {
     pub fn observe(&self, event: &Event) {
         match event {
             Event::Members(members) => {
-                *self.members.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(members);
+                *self.members.lock() = Arc::clone(members);
             }
             Event::Ended(_) => {}
             Event::Started(_)
@@ -55,7 +57,7 @@ impl Feed {
     }
 
     fn members(&self) -> Arc<[Member]> {
-        Arc::clone(&self.members.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.members.lock())
     }
 }
 
@@ -97,12 +99,12 @@ impl Worker {
 
     fn configure(&mut self, settings: Option<Settings>) {
         let settings = settings.filter(|settings| settings.continuous);
-        self.telemetry.push.show(settings.is_some());
+        self.telemetry.of::<PushMetrics>().show(settings.is_some());
         self.failures = 0;
         self.told = None;
         self.pusher = settings.map(|settings| {
-            let (clock, telemetry) = (Arc::clone(&self.clock), self.telemetry.clone());
-            Pusher::new(settings, self.ledger.clone(), clock, telemetry)
+            let clock = Arc::clone(&self.clock);
+            Pusher::new(settings, self.ledger.clone(), clock, &self.telemetry)
         });
     }
 

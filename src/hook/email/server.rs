@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::hello::greeting;
-use crate::files;
+use crate::blocking;
 use crate::flowgent::error::printable;
 use crate::flowgent::{Roots, trust};
 use crate::hook::post::chain;
@@ -100,7 +100,7 @@ impl Server {
             .map_err(|_| self.failed("the host is no name that a certificate could be for"))?;
         let file = self.ca_file.clone();
         let roots = file.map_or(Roots::Bundled, Roots::File);
-        let config = files::aside(move || trust::client_config(&roots)).await;
+        let config = blocking::run(move || trust::client_config(&roots)).await;
         let config = config.map_err(|error| self.failed(&chain(&error)))?;
         let connector = TlsConnector::from(Arc::new(config));
         let connected = connector.connect(name, stream).await;

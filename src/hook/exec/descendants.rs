@@ -3,8 +3,8 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, WaitOptions, getpgrp, getpid, kill_process, waitpid};
 
 /// The programs that run, whose exit status is for others to collect. It is held while one is started, so that
@@ -15,7 +15,7 @@ static PROGRAMS: Mutex<Option<HashSet<Pid>>> = Mutex::new(None);
 pub(super) fn started<T, E>(
     start: impl FnOnce() -> Result<(T, Option<Pid>), E>,
 ) -> Result<(T, Option<Pid>), E> {
-    let mut programs = programs();
+    let mut programs = PROGRAMS.lock();
     let (started, process) = start()?;
     programs.get_or_insert_default().extend(process);
     Ok((started, process))
@@ -23,19 +23,15 @@ pub(super) fn started<T, E>(
 
 /// Knows a program no longer: it has ended, or nobody waits for it.
 pub(super) fn ended(process: Pid) {
-    if let Some(programs) = &mut *programs() {
+    if let Some(programs) = &mut *PROGRAMS.lock() {
         programs.remove(&process);
     }
-}
-
-fn programs() -> MutexGuard<'static, Option<HashSet<Pid>>> {
-    PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Kills every process whose environment holds `mark`, such as `NAME=value`, and collects the dead that this
 /// process has inherited. Says whether there was anything to do. Blocks.
 pub(super) fn sweep(mark: &str) -> bool {
-    let programs = programs();
+    let programs = PROGRAMS.lock();
     let is_program = |process: Pid| {
         let programs = programs.as_ref();
         programs.is_some_and(|programs| programs.contains(&process))

@@ -7,10 +7,11 @@ use futures_util::stream;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::super::parts::{Parts, on_blocking_thread};
+use super::super::parts::Parts;
 use super::super::problem::Problem;
 use super::page::{Extent, MAX_LIMIT};
 use super::{MOST_DAYS, unreadable};
+use crate::blocking;
 use crate::csv;
 use crate::day::Day;
 use crate::former::Once;
@@ -156,7 +157,7 @@ impl Sheet {
             return Ok(None);
         }
         let amounts = self.read().await?;
-        let written = on_blocking_thread(move || {
+        let written = blocking::run(move || {
             let text = self.write(&amounts);
             (text.into(), self)
         });

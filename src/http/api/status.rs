@@ -10,6 +10,7 @@ use super::super::state::State;
 use super::{to_milliseconds, unreadable};
 use crate::day::Day;
 use crate::exposition::AgentSeries;
+use crate::ledger::LedgerMetrics;
 use crate::status::{self, SyncStatus};
 use crate::sync::{self, Outcome};
 
@@ -143,7 +144,7 @@ async fn ledger(state: &State) -> Result<Option<Ledger>, Problem> {
     });
     let (agents, missing_days) = counted.unzip();
     Ok(Some(Ledger {
-        size_bytes: state.telemetry.ledger_size.get(),
+        size_bytes: state.telemetry.of::<LedgerMetrics>().size_bytes.get(),
         history_start,
         agents,
         missing_days,

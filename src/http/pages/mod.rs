@@ -30,7 +30,6 @@ use sha2::{Digest, Sha256};
 use self::time::Moment;
 use super::State;
 use super::gate::Weight;
-use super::parts::on_blocking_thread;
 use super::request::Asked;
 use super::response::{self, Reply, set};
 use crate::alert::Notice;

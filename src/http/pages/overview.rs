@@ -13,8 +13,9 @@ use super::listing::ListView;
 use super::refresh;
 use super::row::SPARK_DAYS;
 use super::sync::SyncView;
-use super::{AlertView, Frame, Page, State, csv, on_blocking_thread};
+use super::{AlertView, Frame, Page, State, csv};
 use crate::alert::words;
+use crate::blocking;
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::ledger::{Alert, AlertState, DeliveryRecord, DisabledHook, LedgerError, View};
 use crate::status::{Facts, SyncStatus, Trouble};
@@ -101,9 +102,8 @@ pub(super) async fn overview(state: &State, path: &str, asked: &str) -> Page {
     let is_filling = sync.running_since.is_some();
     let (board, wanted) = (Arc::clone(&state.board), query.clone());
     // Among many agents that takes a while.
-    let gathered = on_blocking_thread(move || {
-        board.agents(|agents| (agents.today, List::of(agents, &wanted)))
-    });
+    let gathered =
+        blocking::run(move || board.agents(|agents| (agents.today, List::of(agents, &wanted))));
     let gathered = gathered.await;
     let mut troubles = Vec::new();
     let known = match (state.board.ledger(), gathered) {
@@ -138,7 +138,7 @@ pub(super) async fn overview(state: &State, path: &str, asked: &str) -> Page {
         sync: SyncView::of(&sync, now),
         known,
     };
-    let page = on_blocking_thread(move || Page::of(StatusCode::OK, &page)).await;
+    let page = blocking::run(move || Page::of(StatusCode::OK, &page)).await;
     page.refreshing(refresh)
 }
 

@@ -1,5 +1,6 @@
 //! Answers that are made while they are sent.
 
+use super::super::metrics::HttpMetrics;
 use super::*;
 use crate::day::TRACKING_START;
 use crate::ledger::{Ledger, Member, View};
@@ -171,7 +172,13 @@ async fn whoever_takes_nothing_leaves_its_place() {
     scene.running.open_connections(0).await;
     scene.taken(0).await;
     assert_eq!(
-        scene.running.state.telemetry.http_connections_evicted.get(),
+        scene
+            .running
+            .state
+            .telemetry
+            .of::<HttpMetrics>()
+            .connections_evicted
+            .get(),
         1
     );
     let (bytes, _) = rest(stream).await;

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::super::metrics::HttpMetrics;
 use super::*;
 
 /// A folder with a web config and what it names.
@@ -147,7 +148,7 @@ pub(super) async fn status_over_tls(running: &Running, client: &TlsConnector) ->
 }
 
 fn counted(running: &Running, outcome: &str) -> u64 {
-    let counter = &running.state.telemetry.http_authentications;
+    let counter = &running.state.telemetry.of::<HttpMetrics>().authentications;
     counter.with_label_values(&[outcome]).get()
 }
 
@@ -155,6 +156,7 @@ pub(super) fn reload_succeeded(running: &Running) -> i64 {
     running
         .state
         .telemetry
+        .of::<HttpMetrics>()
         .web_config_last_reload_successful
         .get()
 }
@@ -202,7 +204,8 @@ async fn only_a_user_with_the_password_is_answered_on_every_path() {
     let refused = running
         .state
         .telemetry
-        .http_requests
+        .of::<HttpMetrics>()
+        .requests
         .with_label_values(&["guard", "401"]);
     assert_eq!(refused.get(), 56);
 }
@@ -330,7 +333,7 @@ async fn a_reload_is_for_whoever_is_allowed_to_ask_for_it() {
         lifecycle: Some(lifecycle),
         ..running.state.clone()
     };
-    let guard = Guard::open(None, Arc::clone(&state.clock), state.telemetry.clone()).unwrap();
+    let guard = Guard::open(None, Arc::clone(&state.clock), &state.telemetry).unwrap();
     tokio::spawn(serve(
         vec![listener.into()],
         state,
@@ -440,7 +443,7 @@ fn a_web_config_that_cannot_be_used_prevents_the_start() {
         Guard::open(
             Some(Path::new(path).into()),
             clock.clone(),
-            Telemetry::new(),
+            &Telemetry::new(),
         )
     };
     let error = open("/nowhere/web.yml").unwrap_err();

@@ -7,6 +7,7 @@ use rustls::ClientConfig;
 use tokio::net::UnixStream;
 use tokio_rustls::client::TlsStream;
 
+use super::super::metrics::HttpMetrics;
 use super::protection::{
     CLIENTS, Folder, REQUEST, TLS, connect, exchange, reload_succeeded, status_over_tls,
 };
@@ -207,7 +208,15 @@ async fn a_handshake_that_does_not_come_in_time_ends_the_connection() {
     let mut stream = connect(&running, &folder.client(None)).await.unwrap();
     let _ = stream.read(&mut [0; 64]).await;
     running.open_connections(0).await;
-    assert_eq!(running.state.telemetry.http_connections_evicted.get(), 0);
+    assert_eq!(
+        running
+            .state
+            .telemetry
+            .of::<HttpMetrics>()
+            .connections_evicted
+            .get(),
+        0
+    );
 }
 
 #[tokio::test]
@@ -218,7 +227,7 @@ async fn absurd_requests_hurt_nobody_over_tls_and_unix_sockets_either() {
     let path = folder.path("web.sock");
     let listener = Listener::bind(&Address::Unix(path.clone())).await.unwrap();
     let clock = Arc::clone(&running.state.clock);
-    let open = Guard::open(None, clock, running.state.telemetry.clone()).unwrap();
+    let open = Guard::open(None, clock, &running.state.telemetry).unwrap();
     let state = running.state.clone();
     let by_unix = tokio::spawn(serve(
         vec![listener],

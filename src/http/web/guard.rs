@@ -10,11 +10,13 @@ use arc_swap::ArcSwap;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use rustls::ServerConfig;
 
+use super::super::metrics::{AUTHENTICATION_OUTCOMES, HttpMetrics};
 use super::WebConfigError;
 use super::check::{self, WebConfig};
 use super::files::Files;
 use super::hashing::Hashing;
 use super::users::Verdict;
+use crate::blocking;
 use crate::clock::{SharedClock, instant};
 use crate::files::CLOSE_IT;
 use crate::telemetry::Telemetry;
@@ -28,7 +30,7 @@ pub struct Guard {
     source: Option<Arc<Source>>,
     config: Arc<ArcSwap<WebConfig>>,
     hashing: Hashing,
-    telemetry: Telemetry,
+    metrics: HttpMetrics,
 }
 
 #[derive(Debug)]
@@ -37,7 +39,7 @@ struct Source {
     clock: SharedClock,
     /// Where what is read takes effect.
     config: Arc<ArcSwap<WebConfig>>,
-    telemetry: Telemetry,
+    metrics: HttpMetrics,
     /// What the last reading has seen, whether it was good or not. Whoever holds it looks; all others
     /// know then what was found.
     seen: Arc<tokio::sync::Mutex<Files>>,
@@ -68,14 +70,18 @@ impl Guard {
     pub fn open(
         path: Option<PathBuf>,
         clock: SharedClock,
-        telemetry: Telemetry,
+        telemetry: &Telemetry,
     ) -> Result<Self, WebConfigError> {
+        let metrics = telemetry.of::<HttpMetrics>();
+        for outcome in AUTHENTICATION_OUTCOMES {
+            metrics.authentications.with_label_values(&[outcome]);
+        }
         let mut files = Files::default();
         let config = match &path {
             Some(path) => check::read(path, &clock, &mut files)?,
             None => WebConfig::default(),
         };
-        telemetry.web_config_last_reload_successful.set(1);
+        metrics.web_config_last_reload_successful.set(1);
         let config = Arc::new(ArcSwap::from_pointee(config));
         Ok(Self {
             source: path.map(|path| {
@@ -83,14 +89,14 @@ impl Guard {
                     path,
                     clock,
                     config: Arc::clone(&config),
-                    telemetry: telemetry.clone(),
+                    metrics: metrics.clone(),
                     seen: Arc::new(tokio::sync::Mutex::new(files)),
                     told: AtomicBool::default(),
                 })
             }),
             config,
             hashing: Hashing::bcrypt(),
-            telemetry,
+            metrics,
         })
     }
 
@@ -131,8 +137,8 @@ impl Guard {
         let verdict = users
             .judge(headers.get(AUTHORIZATION), client, &self.hashing)
             .await;
-        self.telemetry
-            .http_authentications
+        self.metrics
+            .authentications
             .with_label_values(&[verdict.name()])
             .inc();
         match verdict {
@@ -150,7 +156,7 @@ impl Source {
     async fn look(self: &Arc<Self>) {
         let mut seen = Arc::clone(&self.seen).lock_owned().await;
         let source = Arc::clone(self);
-        let look = tokio::task::spawn_blocking(move || {
+        let look = blocking::run(move || {
             if seen.have_changed() {
                 let mut files = Files::default();
                 let read = check::read(&source.path, &source.clock, &mut files);
@@ -159,11 +165,7 @@ impl Source {
             }
             source.told.store(false, Ordering::Relaxed);
         });
-        match look.await {
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // Or the program ends.
-            _ => {}
-        }
+        look.await;
     }
 
     fn replace(&self, read: Result<WebConfig, WebConfigError>) {
@@ -193,7 +195,7 @@ impl Source {
             tracing::error!("web config not reloaded, the one from before stays in use: {error}");
         }
         let successful = i64::from(refused.is_none());
-        self.telemetry
+        self.metrics
             .web_config_last_reload_successful
             .set(successful);
     }
@@ -255,7 +257,7 @@ mod tests {
     use crate::clock::SystemClock;
 
     fn guard(path: PathBuf) -> Guard {
-        Guard::open(Some(path), Arc::new(SystemClock), Telemetry::new()).unwrap()
+        Guard::open(Some(path), Arc::new(SystemClock), &Telemetry::new()).unwrap()
     }
 
     /// A web config with one user.

@@ -11,9 +11,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -171,7 +172,7 @@ enum Entered {
 
 impl Queue {
     fn enter(self: &Arc<Self>, applicant: Applicant, now: Instant) -> Entered {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let standing = state.standing(applicant, now);
         if state.hashing + standing.kept() < self.places {
             state.hashing += 1;
@@ -196,7 +197,7 @@ impl Queue {
     /// Frees a place, and gives it to the next, if there is one.
     fn leave(self: &Arc<Self>, now: Instant) {
         let next = {
-            let mut state = self.state();
+            let mut state = self.state.lock();
             state.hashing -= 1;
             let is_free =
                 |&index: &usize| state.hashing + state.standing_of(index, now).kept() < self.places;
@@ -214,7 +215,7 @@ impl Queue {
     }
 
     fn remember(&self, applicant: Applicant, is_right: bool, now: Instant) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if is_right {
             state.failed.remove(&applicant.login);
             return;
@@ -223,10 +224,6 @@ impl Queue {
             state.make_room(now);
             state.failed.insert(mark, now);
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -312,7 +309,7 @@ mod tests {
 
     fn standing(hashing: &Hashing, client: &str, name: &str) -> Standing {
         let applicant = hashing.applicant(address(client), name.as_bytes());
-        hashing.queue.state().standing(applicant, instant())
+        hashing.queue.state.lock().standing(applicant, instant())
     }
 
     /// Puts a login into the queue, and returns what it waits for. It must wait.
@@ -433,7 +430,7 @@ mod tests {
             let at = now + Duration::from_millis(login);
             hashing.queue.remember(applicant, false, at);
         }
-        let state = hashing.queue.state();
+        let state = hashing.queue.state.lock();
         assert!(state.failed.len() <= MAX_REMEMBERED);
         assert!(state.failed.contains_key(&(MAX_REMEMBERED as u64 * 2 - 1)));
     }

@@ -1,8 +1,8 @@
 //! `rate_limit`: a bucket of tokens that fills up again with time. Each request takes one.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// The bucket.
@@ -33,7 +33,7 @@ impl RateLimit {
         let Some(tolerance) = self.tolerance else {
             return false;
         };
-        let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut full_at = self.full_at.lock();
         let behind = full_at.unwrap_or(now).max(now);
         let allowed = behind.duration_since(now) <= tolerance;
         if allowed {

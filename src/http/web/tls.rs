@@ -19,6 +19,9 @@ use super::files::{Files, shown};
 use super::{Fault, SharedTime};
 use crate::files::{CERTIFICATES, Content, Purpose, exposure};
 
+const NO_PAIR: &str = "`tls_server_config` needs a certificate and its key: `cert_file` and `key_file`, or `cert` \
+     and `key`";
+
 /// How TLS is spoken.
 #[derive(Debug)]
 pub(super) struct Tls {
@@ -48,12 +51,51 @@ pub(super) struct Surroundings<'a> {
     pub(super) http2: bool,
 }
 
+/// Finds nothing in a section.
+fn is_empty(written: &file::Tls) -> bool {
+    let texts = [
+        &written.cert,
+        &written.key,
+        &written.client_ca,
+        &written.cert_file,
+        &written.key_file,
+        &written.client_auth_type,
+        &written.client_ca_file,
+        &written.min_version,
+        &written.max_version,
+    ];
+    texts.iter().all(|text| text.is_none())
+        && written.client_allowed_sans.is_none()
+        && written.cipher_suites.is_none()
+        && written.curve_preferences.is_none()
+}
+
+/// Says why the certificate at `place` does not go with its key.
+fn unusable(place: Option<(u64, u64)>, error: rustls::Error) -> Fault {
+    let message = match error {
+        rustls::Error::InconsistentKeys(_) => "the key is not that of the certificate".to_owned(),
+        other => format!("cannot serve with this certificate and key: {other}"),
+    };
+    Fault::at(place, message)
+}
+
+/// HTTP/1.1, and every handshake a full one: a client that comes back would otherwise not be asked again for a
+/// certificate that may have expired since. Scrapers keep their connections anyway.
+fn serve_afresh(config: &mut ServerConfig) {
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+}
+
 /// Checks the section. Nothing in it is as good as no section.
 pub(super) fn check(
     written: Spanned<file::Tls>,
     surroundings: &mut Surroundings<'_>,
 ) -> Result<Option<Tls>, Fault> {
     let section = place(written.referenced);
+    if is_empty(&written.value) {
+        return Ok(None);
+    }
     let file::Tls {
         cert,
         key,
@@ -69,24 +111,6 @@ pub(super) fn check(
         prefer_server_cipher_suites,
         curve_preferences,
     } = written.value;
-    let something = [
-        &cert,
-        &key,
-        &client_ca,
-        &cert_file,
-        &key_file,
-        &client_auth_type,
-        &client_ca_file,
-        &min_version,
-        &max_version,
-    ];
-    let has_something = something.iter().any(|text| text.is_some())
-        || client_allowed_sans.is_some()
-        || cipher_suites.is_some()
-        || curve_preferences.is_some();
-    if !has_something {
-        return Ok(None);
-    }
     let warnings = &mut *surroundings.warnings;
     let versions = choices::versions(min_version, max_version, warnings)?;
     // An empty list is none, as in Go.
@@ -111,9 +135,7 @@ pub(super) fn check(
         pem(("key", key), ("key_file", key_file), surroundings)?,
     ];
     let [Some(chain), Some(key)] = pair else {
-        let message = "`tls_server_config` needs a certificate and its key: `cert_file` and `key_file`, \
-             or `cert` and `key`";
-        return Err(Fault::at(section, message));
+        return Err(Fault::at(section, NO_PAIR));
     };
     let chain_place = chain.place;
     let chain = certificates(chain)?;
@@ -135,21 +157,9 @@ pub(super) fn check(
         .map_err(|error| Fault::at(section, error.to_string()))?;
     let mut config = with_clients(builder, verifier)
         .with_single_cert(chain, key)
-        .map_err(|error| {
-            let message = match error {
-                rustls::Error::InconsistentKeys(_) => {
-                    "the key is not that of the certificate".to_owned()
-                }
-                other => format!("cannot serve with this certificate and key: {other}"),
-            };
-            Fault::at(chain_place, message)
-        })?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        .map_err(|error| unusable(chain_place, error))?;
     config.ignore_client_order = prefer_server_cipher_suites.unwrap_or(true);
-    // Every handshake is a full one: a client that comes back would otherwise not be asked again for a
-    // certificate that may have expired since. Scrapers keep their connections anyway.
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
+    serve_afresh(&mut config);
     Ok(Some(Tls {
         config: Arc::new(config),
         clients,

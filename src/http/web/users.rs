@@ -7,13 +7,13 @@ use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bcrypt::HashParts;
 use hmac::{Hmac, KeyInit, Mac};
 use hyper::header::HeaderValue;
+use parking_lot::Mutex;
 use sha2::Sha256;
 
 use super::Fault;
@@ -69,7 +69,7 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    /// As it is counted, see [`AUTHENTICATION_OUTCOMES`](crate::telemetry::AUTHENTICATION_OUTCOMES).
+    /// As it is counted, see [`AUTHENTICATION_OUTCOMES`](crate::http::metrics::AUTHENTICATION_OUTCOMES).
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
@@ -142,14 +142,14 @@ impl Users {
         };
         let user = self.by_name.get(&digest(&self.key, &[&name]));
         let given = digest(&self.key, &[&name, &password]);
-        if user.is_some_and(|user| *user.right() == Some(given)) {
+        if user.is_some_and(|user| *user.right.lock() == Some(given)) {
             return Verdict::Remembered;
         }
         let Some(turn) = hashing.turn(client, &name).await else {
             return Verdict::Busy;
         };
         // Whoever was before may have brought the same.
-        if user.is_some_and(|user| *user.right() == Some(given)) {
+        if user.is_some_and(|user| *user.right.lock() == Some(given)) {
             return Verdict::Remembered;
         }
         let hash = user.map_or(&self.nobody, |user| &user.hash).clone();
@@ -157,17 +157,11 @@ impl Users {
         let (is_right, _place) = turn.compare(password, hash, user.is_some()).await;
         match user {
             Some(user) if is_right => {
-                *user.right() = Some(given);
+                *user.right.lock() = Some(given);
                 Verdict::Accepted
             }
             _ => Verdict::Refused,
         }
-    }
-}
-
-impl User {
-    fn right(&self) -> MutexGuard<'_, Option<Digest>> {
-        self.right.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -297,7 +291,7 @@ mod tests {
         let compare = move |_: &[u8], _: &str| {
             highest.fetch_max(counted.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             // Until the other end is dropped.
-            let _ = waits.lock().unwrap().recv();
+            let _ = waits.lock().recv();
             counted.fetch_sub(1, Ordering::SeqCst);
             false
         };

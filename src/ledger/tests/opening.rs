@@ -31,7 +31,7 @@ fn only_the_last_directory_of_a_path_is_created() {
     assert_eq!(
         refusal(&path),
         format!(
-            "ledger {}: directory {} does not exist",
+            "ledger {} cannot be created: directory {} does not exist: create it, or correct `[storage] path`",
             path.display(),
             directory.path().join("a").display()
         )
@@ -45,11 +45,11 @@ fn a_directory_is_no_ledger() {
     let shown = directory.path().display();
     assert_eq!(
         refusal(directory.path()),
-        format!("ledger {shown} is a directory, a file is needed")
+        format!("ledger {shown} is a directory, a file is needed: correct `[storage] path`")
     );
     assert_eq!(
         refusal(Path::new("/")),
-        "ledger / is a directory, a file is needed"
+        "ledger / is a directory, a file is needed: correct `[storage] path`"
     );
 }
 
@@ -89,7 +89,7 @@ fn a_file_that_is_not_sqlite_is_refused_and_left_as_it_is() {
     let content = "buy milk\n".repeat(1000);
     fs::write(&path, &content).unwrap();
     let expected = format!(
-        "{} is not an SQLite file, so not a ledger; it was left as it is",
+        "ledger {} is not an SQLite file, so not a ledger; it was left as it is: correct `[storage] path`, or move it away",
         path.display()
     );
     assert_eq!(refusal(&path), expected);
@@ -113,7 +113,7 @@ fn the_database_of_another_program_is_refused_and_left_as_it_is() {
         tamper(&path, sql);
         let content = fs::read(&path).unwrap();
         let expected = format!(
-            "{} is an SQLite file of another program (application id {found}, a ledger has 1181513543); it was left as it is",
+            "ledger {} is an SQLite file of another program (application id {found}, a ledger has 1181513543); it was left as it is: correct `[storage] path`, or move it away",
             path.display()
         );
         assert_eq!(refusal(&path), expected);
@@ -129,7 +129,7 @@ async fn a_newer_ledger_is_refused_with_both_versions() {
     open(&path).close().await;
     tamper(&path, "PRAGMA user_version = 9");
     let expected = format!(
-        "ledger {} has schema version 9, this program knows versions up to {}: use the newer program that wrote it",
+        "ledger {} has schema version 9, this program knows versions up to {}: use the newer program that wrote it, or restore a backup from before it",
         path.display(),
         schema::VERSION
     );
@@ -173,7 +173,8 @@ async fn every_transaction_is_a_series_before_it_happens() {
     register(&ledger, &["support"]).await;
     let count = |transaction: &str| {
         telemetry
-            .ledger_transaction_duration
+            .of::<LedgerMetrics>()
+            .transaction_duration
             .with_label_values(&[transaction])
             .get_sample_count()
     };
@@ -191,7 +192,7 @@ async fn every_transaction_is_a_series_before_it_happens() {
     assert_eq!(counts[..2], [1, 1]);
     assert_eq!(counts[2..].iter().sum::<u64>(), 0);
     ledger.close().await;
-    assert!(telemetry.ledger_size.get() > 4096);
+    assert!(telemetry.of::<LedgerMetrics>().size_bytes.get() > 4096);
 }
 
 #[test]
@@ -207,7 +208,7 @@ fn a_place_that_is_no_file_is_neither_opened_nor_written() {
     )
     .unwrap();
     let expected = format!(
-        "ledger {} is not a regular file: name another by `[storage] path`",
+        "ledger {} is not a regular file: correct `[storage] path`",
         path.display()
     );
     assert_eq!(refusal(&path), expected);
@@ -222,7 +223,7 @@ fn a_place_is_looked_at_without_a_trace() {
     }
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     let too_deep = may_be_written(&directory.path().join("a/b/ledger.db"));
-    assert!(matches!(too_deep, Err(LedgerError::NoParent { .. })));
+    assert!(matches!(too_deep.unwrap_err().fault, Fault::NoParent(_)));
 }
 
 #[test]
@@ -231,12 +232,12 @@ fn what_is_to_be_done_about_a_place_that_cannot_be_written_is_said() {
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o555)).unwrap();
     let path = directory.path().join("ledger.db");
     let said = |kind: std::io::ErrorKind| {
-        let error = LedgerError::Io {
-            path: path.clone(),
+        let error = Fault::Io {
             action: "open",
             target: path.clone(),
             cause: kind.into(),
-        };
+        }
+        .at(&path);
         error
             .to_string()
             .replace(&directory.path().display().to_string(), "/ledger")
@@ -245,7 +246,7 @@ fn what_is_to_be_done_about_a_place_that_cannot_be_written_is_said() {
     assert_eq!(
         said(std::io::ErrorKind::PermissionDenied),
         format!(
-            "ledger /ledger/ledger.db: cannot open /ledger/ledger.db: permission denied: /ledger belongs to user \
+            "ledger /ledger/ledger.db cannot be used: cannot open /ledger/ledger.db: permission denied: /ledger belongs to user \
              {user} with mode 0555, and this is user {user}. Run `chown -R {user} /ledger`; for a service of \
              systemd use `StateDirectory=` or `ReadWritePaths=/ledger`; for a container mount a volume that user \
              {user} may write"

@@ -200,7 +200,8 @@ async fn jobs_share_a_transaction_and_only_the_guilty_one_fails() {
     let ledger = Ledger::open(&path, POLICY, &telemetry).unwrap();
     let recorded = || {
         telemetry
-            .ledger_transaction_duration
+            .of::<LedgerMetrics>()
+            .transaction_duration
             .with_label_values(&[RECORD])
             .get_sample_count()
     };
@@ -241,10 +242,13 @@ async fn jobs_share_a_transaction_and_only_the_guilty_one_fails() {
     assert_eq!(outcomes.3.unwrap().inserted, [day(1)]);
     assert_eq!(
         outcomes.4.unwrap_err().to_string(),
-        format!("ledger {shown}: transaction record panicked: on purpose")
+        format!("ledger {shown} is sound, but transaction record panicked: on purpose")
     );
     assert_eq!(recorded(), 1 + 5, "one together, then each alone");
-    let errors = telemetry.ledger_errors.with_label_values(&[RECORD]);
+    let errors = telemetry
+        .of::<LedgerMetrics>()
+        .errors
+        .with_label_values(&[RECORD]);
     assert_eq!(errors.get(), 3, "the guilty ones, each once");
     assert_eq!(totals(&ledger, agent).await.frontier_credits, 3.0);
 
@@ -290,7 +294,7 @@ async fn a_full_disk_fails_the_commit_and_nothing_else() {
     assert_eq!(
         refused.to_string(),
         format!(
-            "no space left for ledger {}: free some, it goes on by itself",
+            "ledger {} has no space left on its disk: free some, and it goes on by itself",
             path.display()
         )
     );
@@ -323,12 +327,15 @@ async fn a_panic_while_reading_reaches_its_caller_alone() {
     assert_eq!(
         panicked.unwrap_err().to_string(),
         format!(
-            "ledger {}: transaction snapshot panicked: on purpose",
+            "ledger {} is sound, but transaction snapshot panicked: on purpose",
             path.display()
         )
     );
     assert_eq!(totals(&ledger, agent).await, Totals::default());
-    let errors = telemetry.ledger_errors.with_label_values(&[SNAPSHOT]);
+    let errors = telemetry
+        .of::<LedgerMetrics>()
+        .errors
+        .with_label_values(&[SNAPSHOT]);
     assert_eq!(errors.get(), 1);
     ledger.close().await;
 }

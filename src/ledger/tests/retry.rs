@@ -98,7 +98,7 @@ async fn deliveries_are_tried_again_from_beside_an_open_ledger() {
     let shown = path.display();
     assert_eq!(
         one("delivered").unwrap_err().to_string(),
-        format!("ledger {shown}: delivery delivered was delivered, there is nothing to retry")
+        format!("ledger {shown} has delivered delivered already, so there is nothing to retry")
     );
     assert_eq!(
         one("lost").unwrap_err().to_string(),
@@ -223,7 +223,10 @@ async fn nothing_is_sent_again_to_a_hook_that_is_gone() {
         retry(&path, named, &["ops"], noon(2))
             .unwrap_err()
             .to_string(),
-        "hook `chat` of delivery `chat` is not in the config"
+        format!(
+            "ledger {} has delivery chat to hook `chat`, which is not in the config",
+            path.display()
+        )
     );
     assert_eq!(ledger.disabled_hooks().await.unwrap(), disabled);
     let records = ledger.deliveries(true, 9).await.unwrap();

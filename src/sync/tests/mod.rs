@@ -4,6 +4,7 @@ mod requests;
 
 use std::time::Duration;
 
+use super::metrics::SyncMetrics;
 use super::*;
 use crate::clock::{Clock, ManualClock};
 use crate::day::TRACKING_START;
@@ -59,7 +60,7 @@ impl Scene {
         let (clock, ledger) = (Arc::clone(&self.clock) as SharedClock, self.ledger.clone());
         let telemetry = self.telemetry.clone();
         let accounts = std::slice::from_ref(&self.account);
-        Syncer::new(accounts, POLICY, &api, &http, ledger, clock, telemetry)
+        Syncer::new(accounts, POLICY, &api, &http, ledger, clock, &telemetry)
     }
 
     /// Whom `syncer` knows, with a mark behind those who are listed no more.
@@ -77,7 +78,7 @@ impl Scene {
     }
 
     fn unlisted(&self) -> i64 {
-        let unlisted = &self.telemetry.unlisted_agents;
+        let unlisted = self.telemetry.of::<SyncMetrics>().unlisted_agents;
         unlisted.with_label_values(&["acme"]).get()
     }
 }

@@ -116,7 +116,7 @@ impl Stage {
         let clock: SharedClock = self.clock.clone();
         let accounts = [self.account()];
         let kept = ledger.clone();
-        let syncer = Syncer::new(&accounts, self.policy, &api, &http, kept, clock, telemetry)
+        let syncer = Syncer::new(&accounts, self.policy, &api, &http, kept, clock, &telemetry)
             .reaching(self.reaches.clone());
         let settings = schedule::Settings {
             cron: parse_cron(self.cron).unwrap(),
@@ -397,7 +397,7 @@ async fn a_list_that_says_that_it_is_not_whole_lets_nobody_leave() {
     let members = syncer.known_members().await.unwrap();
     assert_eq!(members.len(), 4);
     assert!(members.iter().all(|member| member.unlisted_since.is_none()));
-    let is_partial = &syncer.telemetry.partial_listing;
+    let is_partial = &syncer.metrics.partial_listing;
     assert_eq!(is_partial.with_label_values(&["acme"]).get(), 1);
     // Once it is whole, whom it does not name leaves after three days.
     stage

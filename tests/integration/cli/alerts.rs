@@ -81,7 +81,7 @@ async fn what_the_config_or_the_ledger_does_not_have_is_named() {
         &(rule("busy", 1.0, "\"ops\"") + &webhook(&scene, "ops", &receiver, "")),
     );
     let no_ledger =
-        "error: ledger ledger.db does not exist: the exporter makes it at its first start\n";
+        "error: ledger ledger.db does not exist: the exporter creates it at its first start\n";
     for command in [
         &["alerts", "list"][..],
         &["alerts", "why", "busy"],
@@ -391,7 +391,7 @@ async fn a_delivery_that_was_given_up_is_sent_again_with_the_same_id() {
 
     // What was delivered is not sent again.
     let delivered = format!(
-        "error: ledger ledger.db: delivery {id} was delivered, there is nothing to retry\n"
+        "error: ledger ledger.db has delivered {id} already, so there is nothing to retry\n"
     );
     ran(&scene, &["alerts", "retry", id])
         .await

@@ -188,7 +188,7 @@ async fn what_cannot_be_shown_is_told_with_what_can() {
     let empty = Scene::new(NOW);
     report(&empty, &[]).await.assert_refused(
         1,
-        "error: ledger ledger.db does not exist: the exporter makes it at its first start\n",
+        "error: ledger ledger.db does not exist: the exporter creates it at its first start\n",
     );
 }
 

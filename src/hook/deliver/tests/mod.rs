@@ -308,7 +308,8 @@ impl Scene {
     /// How many tries to `hook` came to that.
     fn counted(&self, hook: &str, outcome: &str) -> u64 {
         self.telemetry
-            .hook_deliveries
+            .of::<HookMetrics>()
+            .deliveries
             .with_label_values(&[hook, outcome])
             .get()
     }

@@ -4,6 +4,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::ledger::AlertState;
+use crate::ledger::LedgerMetrics;
 use crate::ledger::tests::limit_pages;
 
 /// A deliverer at work.
@@ -173,7 +174,8 @@ async fn a_try_that_cannot_be_noted_is_not_repeated() {
     let work = Work::start(scene.deliverer(vec![settings("ops")]));
     let noted = scene
         .telemetry
-        .ledger_transaction_duration
+        .of::<LedgerMetrics>()
+        .transaction_duration
         .with_label_values(&["record_attempt"]);
     wait_for(async || noted.get_sample_count() >= 5).await;
     assert_eq!(scene.tries(), std::slice::from_ref(&first));

@@ -212,7 +212,7 @@ pub(super) fn remote_write(bytes: &[u8]) {
     GROUND.with(|ground| {
         ground.say(bytes);
         let settings = ground.config.push.clone().expect("it has a section [push]");
-        let (ledger, telemetry) = (ground.ledger.clone(), ground.telemetry.clone());
+        let (ledger, telemetry) = (ground.ledger.clone(), &ground.telemetry);
         let pusher = Pusher::new(settings, ledger, clock(), telemetry);
         let pass = async {
             pusher.forget().await?;

@@ -113,7 +113,7 @@ async fn start(folder: &TempDir) -> std::net::SocketAddr {
         gate: Gate::default(),
         lifecycle: None,
     };
-    let guard = Guard::open(None, Arc::clone(&state.clock), state.telemetry.clone());
+    let guard = Guard::open(None, Arc::clone(&state.clock), &state.telemetry);
     let guard = guard.expect("nothing protects it");
     let listener = TcpListener::bind("127.0.0.1:0").await;
     let listener = listener.expect("there is a port");

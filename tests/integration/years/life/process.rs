@@ -151,7 +151,7 @@ impl Ground {
             clock.has_passed(newest);
         }
         let source = Arc::new(ArcSwap::from_pointee(self.http.clone()));
-        let timekeeper = Timekeeper::new(source, Arc::clone(&clock), telemetry.clone());
+        let timekeeper = Timekeeper::new(source, Arc::clone(&clock), &telemetry);
         let syncer = app::syncer(config, &self.http, &ledger, &clock, &telemetry);
         let signals = Arc::<Signals>::default();
         let changes = Arc::<Changes>::default();
@@ -165,7 +165,7 @@ impl Ground {
             Arc::clone(&exposition),
             Arc::clone(&board),
             Arc::clone(&clock),
-            telemetry.clone(),
+            &telemetry,
             Arc::clone(&changes),
         );
         publisher.publish().await.unwrap();
@@ -179,7 +179,7 @@ impl Ground {
             ledger.clone(),
             outlets,
             Arc::clone(&clock),
-            telemetry.clone(),
+            &telemetry,
             Arc::clone(&signals),
         );
         let hooks = self.hooks(config, &telemetry, &clock);

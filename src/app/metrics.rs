@@ -1,0 +1,25 @@
+//! What reloads count.
+
+use chrono::{DateTime, Utc};
+
+use crate::telemetry::seconds;
+
+crate::telemetry::instruments! {
+    /// How the config was read.
+    pub(super) struct ConfigMetrics {
+        last_reload_successful: IntGauge = "flowgent_exporter_config_last_reload_successful",
+            "1 if the config was read successfully the last time it was tried, else 0.";
+        last_reload_success_timestamp: Gauge = "flowgent_exporter_config_last_reload_success_timestamp_seconds",
+            "When the config was last read successfully.";
+    }
+}
+
+impl ConfigMetrics {
+    /// Notes that the config was tried to be read at `now`, and whether that succeeded.
+    pub(super) fn reloaded(&self, now: DateTime<Utc>, successful: bool) {
+        self.last_reload_successful.set(successful.into());
+        if successful {
+            self.last_reload_success_timestamp.set(seconds(now));
+        }
+    }
+}

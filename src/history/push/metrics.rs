@@ -1,0 +1,74 @@
+//! What pushing counts: only while it pushes, since what has never happened to one who does not push would
+//! look like a failure.
+
+use chrono::{DateTime, Utc};
+
+use crate::telemetry::seconds;
+
+/// What became of a request: the values of the label `outcome`.
+const OUTCOMES: [&str; 6] = [
+    "accepted",
+    "retried",
+    "refused",
+    "duplicate",
+    "failed",
+    "stopped",
+];
+
+/// The labels of a family of one series.
+const NONE: [&str; 0] = [];
+
+crate::telemetry::instruments! {
+    /// The instruments of pushing. Those without labels are families of one series, which can be taken away.
+    pub(super) struct PushMetrics {
+        samples: IntCounterVec = "flowgent_exporter_push_samples_total",
+            "Samples that the database has taken.";
+        requests: IntCounterVec = "flowgent_exporter_push_requests_total",
+            "Requests that pushed samples, by outcome: a refused one held a bad series, a duplicate one a sample whose place another value has, after a stopped one somebody has to change something.",
+            ["outcome"];
+        position: GaugeVec = "flowgent_exporter_push_position_timestamp_seconds",
+            "Time of the newest sample that the database has taken.";
+        last_success: GaugeVec = "flowgent_exporter_push_last_success_timestamp_seconds",
+            "When everything that was known had last been pushed.";
+    }
+}
+
+impl PushMetrics {
+    /// Shows all series, at zero if they were not there before, or none.
+    pub(super) fn show(&self, shown: bool) {
+        if shown {
+            self.samples.with_label_values(&NONE);
+            for outcome in OUTCOMES {
+                self.requests.with_label_values(&[outcome]);
+            }
+            self.position.with_label_values(&NONE);
+            self.last_success.with_label_values(&NONE);
+        } else {
+            self.samples.reset();
+            self.requests.reset();
+            self.position.reset();
+            self.last_success.reset();
+        }
+    }
+
+    /// Counts a request with one of [`OUTCOMES`].
+    pub(super) fn request(&self, outcome: &str) {
+        self.requests.with_label_values(&[outcome]).inc();
+    }
+
+    /// Counts samples that were taken.
+    pub(super) fn taken(&self, samples: u64) {
+        self.samples.with_label_values(&NONE).inc_by(samples);
+    }
+
+    /// Notes that a sample at `time` was taken.
+    pub(super) fn reached(&self, time: DateTime<Utc>) {
+        let position = self.position.with_label_values(&NONE);
+        position.set(position.get().max(seconds(time)));
+    }
+
+    /// Notes that nothing is left to push at `now`.
+    pub(super) fn succeeded(&self, now: DateTime<Utc>) {
+        self.last_success.with_label_values(&NONE).set(seconds(now));
+    }
+}

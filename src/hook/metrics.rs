@@ -1,0 +1,43 @@
+//! What hooks count.
+
+/// What became of a try: the values of the label `outcome`.
+pub(super) const OUTCOMES: [&str; 3] = ["delivered", "failed", "given_up"];
+
+crate::telemetry::instruments! {
+    /// Deliveries by hook.
+    pub(super) struct HookMetrics {
+        deliveries: IntCounterVec = "flowgent_hook_deliveries_total",
+            "Tries to deliver to a hook, by outcome; a failed one is tried again, one that is given up is not.",
+            ["hook", "outcome"];
+        pending_deliveries: IntGaugeVec = "flowgent_hook_pending_deliveries",
+            "Deliveries that the hook has not taken yet.", ["hook"];
+        oldest_pending_timestamp: GaugeVec = "flowgent_hook_oldest_pending_timestamp_seconds",
+            "Since when the oldest pending delivery waits, 0 when nothing is pending.", ["hook"];
+        disabled: IntGaugeVec = "flowgent_hook_disabled",
+            "1 if the hook has answered that it wants nothing any more, until its deliveries are retried, else 0.",
+            ["hook"];
+    }
+}
+
+impl HookMetrics {
+    /// Shows `hook`, at zero if it was not there before.
+    pub(super) fn add(&self, hook: &str) {
+        for outcome in OUTCOMES {
+            self.deliveries.with_label_values(&[hook, outcome]);
+        }
+        self.pending_deliveries.with_label_values(&[hook]);
+        self.oldest_pending_timestamp.with_label_values(&[hook]);
+        self.disabled.with_label_values(&[hook]);
+    }
+
+    /// Shows `hook` no longer.
+    pub(super) fn remove(&self, hook: &str) {
+        // An error means that it was not shown.
+        for outcome in OUTCOMES {
+            let _ = self.deliveries.remove_label_values(&[hook, outcome]);
+        }
+        let _ = self.pending_deliveries.remove_label_values(&[hook]);
+        let _ = self.oldest_pending_timestamp.remove_label_values(&[hook]);
+        let _ = self.disabled.remove_label_values(&[hook]);
+    }
+}

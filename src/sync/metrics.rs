@@ -1,0 +1,47 @@
+//! What syncs count.
+
+crate::telemetry::instruments! {
+    /// How syncs go.
+    pub(super) struct SyncMetrics {
+        running: IntGauge = "flowgent_exporter_sync_running", "1 while a sync runs, else 0.";
+        last_start_timestamp: Gauge = "flowgent_exporter_sync_last_start_timestamp_seconds",
+            "When the last sync started.";
+        last_end_timestamp: Gauge = "flowgent_exporter_sync_last_end_timestamp_seconds",
+            "When the last sync ended.";
+        last_complete_timestamp: Gauge = "flowgent_exporter_sync_last_complete_timestamp_seconds",
+            "When the last sync ended that left nothing undone.";
+        last_duration: Gauge = "flowgent_exporter_sync_last_duration_seconds",
+            "How long the last sync took.";
+        next_timestamp: Gauge = "flowgent_exporter_sync_next_timestamp_seconds",
+            "When the next sync is due.";
+        syncs: IntCounterVec = "flowgent_exporter_syncs_total", "Syncs by outcome.", ["outcome"];
+        windows_planned: IntCounter = "flowgent_exporter_windows_planned_total",
+            "Windows of days that were planned to be fetched.";
+        windows_left: IntGauge = "flowgent_exporter_windows_left",
+            "Windows of the current or last sync that are still to be fetched.";
+        last_problems: IntGaugeVec = "flowgent_exporter_sync_last_problems",
+            "Agents that met a problem in the last sync, by its kind; 1 for a problem of the account as a whole. Absent until a sync has ended.",
+            ["account", "kind"];
+        unlisted_agents: IntGaugeVec = "flowgent_exporter_unlisted_agents",
+            "Agents that are no longer listed; they are polled for three days and leave if still not listed then.",
+            ["account"];
+        excess_agents: IntGaugeVec = "flowgent_exporter_excess_agents",
+            "Agents that FlowGent lists beyond max_discovered; they are not asked for, and have not left.",
+            ["account"];
+        partial_listing: IntGaugeVec = "flowgent_exporter_partial_listing",
+            "1 if FlowGent's last list of agents said that it is not complete, else 0.", ["account"];
+    }
+}
+
+impl SyncMetrics {
+    /// Shows the account no longer.
+    pub(super) fn remove(&self, account: &str, problem_kinds: &[&str]) {
+        // An error means that there was no such series.
+        let _ = self.unlisted_agents.remove_label_values(&[account]);
+        let _ = self.partial_listing.remove_label_values(&[account]);
+        let _ = self.excess_agents.remove_label_values(&[account]);
+        for kind in problem_kinds {
+            let _ = self.last_problems.remove_label_values(&[account, kind]);
+        }
+    }
+}
