@@ -15,7 +15,7 @@ const LATE_DAYS: i32 = 7;
 /// How far ahead a period without end is looked at, in days.
 const LOOK_AHEAD_DAYS: i32 = 365;
 /// How many of those who used most are told.
-const TOP: usize = 3;
+pub const TOP_AGENTS: usize = 3;
 
 /// How often a budget begins anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,7 +214,7 @@ impl Tally {
             outlook: Outlook::default(),
             agents: 0,
             is_foreseen: false,
-            top: Vec::with_capacity(TOP + 1),
+            top: Vec::with_capacity(TOP_AGENTS + 1),
         }
     }
 
@@ -283,9 +283,9 @@ impl Tally {
     /// Keeps an agent if it is among those who used most.
     fn rank(&mut self, member: &Member, used: f64) {
         let rank = self.top.partition_point(|(_, credits)| *credits >= used);
-        if used > 0.0 && rank < TOP {
+        if used > 0.0 && rank < TOP_AGENTS {
             self.top.insert(rank, (member.clone(), used));
-            self.top.truncate(TOP);
+            self.top.truncate(TOP_AGENTS);
         }
     }
 

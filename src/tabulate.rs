@@ -4,14 +4,16 @@
 //! lower bound, and how many days are missing is told beside it.
 
 use chrono::Datelike;
-use serde::ser::{Serialize, SerializeStruct, Serializer};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::csv;
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::window::Range;
 
-/// How long a bucket is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+/// Length of a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, JsonSchema)]
+#[schemars(inline, rename_all = "snake_case")]
 pub enum Step {
     /// One UTC day.
     Day,
@@ -22,7 +24,8 @@ pub enum Step {
 }
 
 /// Credits of some days, of one agent or of several.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, JsonSchema)]
+#[serde(into = "Served")]
 pub struct Amount {
     /// Credits of the days that are known: all of them, or a lower bound.
     pub known_credits: f64,
@@ -30,6 +33,29 @@ pub struct Amount {
     pub known_days: u32,
     /// Days that are not known; of several agents, those of each of them.
     pub missing_days: u32,
+}
+
+/// An amount as it is served.
+#[derive(Serialize, JsonSchema)]
+struct Served {
+    /// Credits used. Null if a day of it is missing.
+    #[schemars(range(min = 0))]
+    credits: Option<f64>,
+    /// Credits used on the known days: all of them, or a lower bound.
+    #[schemars(range(min = 0))]
+    known_credits: f64,
+    /// Days that are not known.
+    missing_days: u32,
+}
+
+impl From<Amount> for Served {
+    fn from(amount: Amount) -> Self {
+        Self {
+            credits: amount.credits(),
+            known_credits: amount.known_credits,
+            missing_days: amount.missing_days,
+        }
+    }
 }
 
 impl Step {
@@ -116,17 +142,6 @@ impl Amount {
         self.known_credits += other.known_credits;
         self.known_days = self.known_days.saturating_add(other.known_days);
         self.missing_days = self.missing_days.saturating_add(other.missing_days);
-    }
-}
-
-/// Credits that are not wholly known are null; what is known of them stands beside.
-impl Serialize for Amount {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("Amount", 3)?;
-        fields.serialize_field("credits", &self.credits())?;
-        fields.serialize_field("known_credits", &self.known_credits)?;
-        fields.serialize_field("missing_days", &self.missing_days)?;
-        fields.end()
     }
 }
 

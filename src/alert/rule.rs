@@ -101,12 +101,13 @@ pub struct Threshold {
     pub severity: Severity,
 }
 
-/// What a threshold is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The credits that a threshold is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, schemars::JsonSchema)]
+#[schemars(inline, rename_all = "lowercase")]
 pub enum Measure {
-    /// What is used.
+    /// Credits used.
     Used,
-    /// What is expected to be used by the end of the period.
+    /// Credits expected by the end of the period.
     Forecast,
 }
 
@@ -134,10 +135,20 @@ pub enum Per {
     Total,
 }
 
-/// How bad something is.
+/// Severity of an alert.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
 )]
+#[schemars(inline)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing.

@@ -15,7 +15,7 @@ pub use alerts::{AlertSeries, BudgetSeries, Mark};
 pub use body::{AgentSeries, Body};
 pub use deflate::{DEFLATE_LEVEL, Frames};
 pub use names::{FAMILIES, Family, Kind, Sample, Samples};
-pub use negotiate::{Encoding, MediaType};
+pub use negotiate::{Encoding, MediaType, weight};
 pub use text::Format;
 pub(crate) use text::{write_header, write_label, write_value};
 

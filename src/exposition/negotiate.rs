@@ -42,7 +42,7 @@ impl MediaType {
     /// The type that answers the `Accept` header `accept`.
     #[must_use]
     pub fn negotiate(accept: &str) -> Self {
-        let ranges: Vec<Range<'_>> = accept.split(',').filter_map(Range::parse).collect();
+        let ranges: Vec<Element<'_>> = elements(accept).collect();
         let candidate = |(offered, (format, version)): (usize, &(Format, &'static str))| {
             // The range that fits closest decides, and of two that fit alike the first.
             let (precision, Reverse(listed)) = ranges
@@ -54,10 +54,12 @@ impl MediaType {
             let media_type = Self {
                 format: *format,
                 version,
-                escaping: range.escaping,
+                escaping: ESCAPINGS
+                    .into_iter()
+                    .find(|known| range.parameter("escaping") == Some(known)),
             };
-            let rank = (range.quality, precision, Reverse(listed), Reverse(offered));
-            (range.quality > 0).then_some((rank, media_type))
+            let rank = (range.weight, precision, Reverse(listed), Reverse(offered));
+            (range.weight > 0).then_some((rank, media_type))
         };
         OFFERS
             .iter()
@@ -76,8 +78,8 @@ impl MediaType {
 
 impl fmt::Display for MediaType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (main, sub) = essence(self.format);
-        write!(f, "{main}/{sub}; version={}; charset=utf-8", self.version)?;
+        let (name, _) = names(self.format);
+        write!(f, "{name}; version={}; charset=utf-8", self.version)?;
         match self.escaping {
             Some(escaping) => write!(f, "; escaping={escaping}"),
             None => Ok(()),
@@ -85,58 +87,77 @@ impl fmt::Display for MediaType {
     }
 }
 
-/// Type and subtype of a format.
-const fn essence(format: Format) -> (&'static str, &'static str) {
+/// The media type of a format, and the range of all of its kind.
+const fn names(format: Format) -> (&'static str, &'static str) {
     match format {
-        Format::Text => ("text", "plain"),
-        Format::OpenMetrics => ("application", "openmetrics-text"),
+        Format::Text => ("text/plain", "text/*"),
+        Format::OpenMetrics => ("application/openmetrics-text", "application/*"),
     }
 }
 
-/// One element of an `Accept` header. Parameters that mean nothing here are passed over.
-struct Range<'a> {
-    main: &'a str,
-    sub: &'a str,
-    version: Option<&'a str>,
-    escaping: Option<&'static str>,
+/// An element of a header such as `Accept`.
+#[derive(Clone, Copy)]
+struct Element<'a> {
+    name: &'a str,
+    /// Parameters that mean nothing here are passed over.
+    parameters: &'a str,
     /// Thousandths, 0 to 1000.
-    quality: u16,
+    weight: u16,
 }
 
-impl<'a> Range<'a> {
-    fn parse(text: &'a str) -> Option<Self> {
-        let mut parts = text.split(';').map(str::trim);
-        let (main, sub) = parts.next()?.split_once('/')?;
-        let mut range = Self {
-            main,
-            sub,
-            version: None,
-            escaping: None,
-            quality: 1000,
+/// The elements of a header, but for those whose weight is no number from 0 to 1.
+fn elements(header: &str) -> impl Iterator<Item = Element<'_>> {
+    header.split(',').filter_map(|text| {
+        let (name, parameters) = text.split_once(';').unwrap_or((text, ""));
+        let mut element = Element {
+            name: name.trim(),
+            parameters,
+            weight: 1000,
         };
-        for (name, value) in parts.filter_map(|part| part.split_once('=')) {
-            let value = value.trim().trim_matches('"');
-            match name.trim_end().to_ascii_lowercase().as_str() {
-                "q" => range.quality = quality(value)?,
-                "version" => range.version = Some(value),
-                "escaping" => range.escaping = ESCAPINGS.into_iter().find(|known| *known == value),
-                _ => {}
-            }
+        if let Some(weight) = element.parameter("q") {
+            let weight: f32 = weight.parse().ok()?;
+            let is_valid = (0.0..=1.0).contains(&weight);
+            element.weight = is_valid.then(|| (weight * 1000.0).round() as u16)?;
         }
-        Some(range)
+        Some(element)
+    })
+}
+
+/// The weight, in thousandths, that a header such as `Accept` gives to the first of `names` that it has, in any case; 0
+/// if it has none of them.
+#[must_use]
+pub fn weight(header: &str, names: &[&str]) -> u16 {
+    let listed = |name: &&str| elements(header).find(|element| element.is(name));
+    names
+        .iter()
+        .find_map(listed)
+        .map_or(0, |element| element.weight)
+}
+
+impl<'a> Element<'a> {
+    fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
     }
 
-    /// How closely the range fits what is offered, if it does.
+    fn parameter(&self, wanted: &str) -> Option<&'a str> {
+        let mut pairs = self
+            .parameters
+            .split(';')
+            .filter_map(|pair| pair.split_once('='));
+        pairs.find_map(|(name, value)| {
+            let is_wanted = name.trim().eq_ignore_ascii_case(wanted);
+            is_wanted.then(|| value.trim().trim_matches('"'))
+        })
+    }
+
+    /// How closely the element fits an offer, if it does.
     fn precision(&self, format: Format, version: &str) -> Option<u8> {
-        let (main, sub) = essence(format);
-        let is = str::eq_ignore_ascii_case;
-        match (self.main, self.sub, self.version) {
-            ("*", "*", _) => Some(0),
-            (asked, "*", _) if is(asked, main) => Some(1),
-            (asked, of, None) if is(asked, main) && is(of, sub) => Some(2),
-            (asked, of, Some(wanted)) if is(asked, main) && is(of, sub) => {
-                (wanted == version).then_some(3)
-            }
+        let (name, all) = names(format);
+        match self.parameter("version") {
+            _ if self.is("*/*") => Some(0),
+            _ if self.is(all) => Some(1),
+            None if self.is(name) => Some(2),
+            Some(wanted) if self.is(name) && wanted == version => Some(3),
             _ => None,
         }
     }
@@ -146,31 +167,11 @@ impl Encoding {
     /// The coding that answers the `Accept-Encoding` header `accept`, empty if there is none.
     #[must_use]
     pub fn negotiate(accept: &str) -> Self {
-        let quality_of = |wanted: &[&str]| {
-            accept.split(',').find_map(|element| {
-                let (coding, weight) = element.split_once(';').unwrap_or((element, "q=1"));
-                let is_wanted = |name: &&str| coding.trim().eq_ignore_ascii_case(name);
-                let (_, weight) = weight.split_once('=')?;
-                wanted
-                    .iter()
-                    .any(is_wanted)
-                    .then(|| quality(weight.trim()))?
-            })
-        };
-        let gzip = quality_of(&["gzip", "x-gzip"]).or_else(|| quality_of(&["*"]));
-        let identity = quality_of(&["identity"]).unwrap_or(0);
-        match gzip {
-            Some(gzip) if gzip > 0 && gzip >= identity => Self::Gzip,
+        match weight(accept, &["gzip", "x-gzip", "*"]) {
+            gzip if gzip > 0 && gzip >= weight(accept, &["identity"]) => Self::Gzip,
             _ => Self::Identity,
         }
     }
-}
-
-/// A weight from `0` to `1` in thousandths; nothing if it is no such number.
-fn quality(text: &str) -> Option<u16> {
-    let weight: f32 = text.parse().ok()?;
-    let is_valid = (0.0..=1.0).contains(&weight);
-    is_valid.then(|| (weight * 1000.0).round() as u16)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use hyper::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What begins the types of problems: they are names, and lead nowhere.
@@ -50,13 +51,22 @@ pub(super) enum Kind {
     TooBusy,
 }
 
-/// A problem as it is sent.
-#[derive(Debug, Serialize)]
+/// Reason why a request cannot be answered (RFC 9457).
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
 pub(super) struct Document<'a> {
+    /// The kind of problem: a name that leads nowhere.
+    #[schemars(url, extend("enum" = Kind::ALL.map(Kind::uri)))]
     r#type: String,
-    title: &'static str,
+    /// The kind of problem in words, the same each time.
+    #[schemars(extend("enum" = Kind::ALL.map(Kind::title)))]
+    title: String,
+    /// The status of the response.
+    #[schemars(extend("enum" = statuses()))]
     status: u16,
+    /// The problem with this request, and how to put it right.
     detail: &'a str,
+    /// The path that was asked for.
     instance: &'a str,
 }
 
@@ -81,7 +91,7 @@ impl Problem {
 
     /// What kind it is, in words.
     #[cfg(test)]
-    pub(super) fn title(&self) -> &'static str {
+    pub(super) fn title(&self) -> String {
         self.kind.title()
     }
 
@@ -99,8 +109,7 @@ impl Problem {
 
 impl Kind {
     /// All of them, in the order of their statuses.
-    #[cfg(test)]
-    pub(super) const ALL: [Self; 15] = [
+    const ALL: [Self; 15] = [
         Self::InvalidParameter,
         Self::InvalidDateFormat,
         Self::InvalidDates,
@@ -120,50 +129,44 @@ impl Kind {
 
     /// Its name for programs.
     pub(super) fn uri(self) -> String {
-        format!("{TYPES}{}", self.words().0)
+        format!("{TYPES}{}", self.row().0)
     }
 
-    /// Its name for people.
-    pub(super) const fn title(self) -> &'static str {
-        self.words().1
+    /// Its name for people, which is the same each time.
+    pub(super) fn title(self) -> String {
+        let (name, _) = self.row();
+        name[..1].to_uppercase() + &name[1..].replace('-', " ")
     }
 
     const fn status(self) -> StatusCode {
-        match self {
-            Self::InvalidParameter
-            | Self::InvalidDateFormat
-            | Self::InvalidDates
-            | Self::InvalidDateRange
-            | Self::InvalidEndDate
-            | Self::DateRangeTooLarge
-            | Self::InvalidHost => StatusCode::BAD_REQUEST,
-            Self::ForeignOrigin => StatusCode::FORBIDDEN,
-            Self::NotFound | Self::UnknownName => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
-            Self::LedgerUnreadable => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NotReady | Self::TooBusy => StatusCode::SERVICE_UNAVAILABLE,
-        }
+        self.row().1
     }
 
-    /// Its name and its title, which is the same each time. Those of dates are FlowGent's own.
-    const fn words(self) -> (&'static str, &'static str) {
+    /// Its name and its status. The names of dates are FlowGent's own.
+    const fn row(self) -> (&'static str, StatusCode) {
         match self {
-            Self::InvalidParameter => ("invalid-parameter", "Invalid parameter"),
-            Self::InvalidDateFormat => ("invalid-date-format", "Invalid date format"),
-            Self::InvalidDates => ("invalid-dates", "Invalid dates"),
-            Self::InvalidDateRange => ("invalid-date-range", "Invalid date range"),
-            Self::InvalidEndDate => ("invalid-end-date", "Invalid end date"),
-            Self::DateRangeTooLarge => ("date-range-too-large", "Date range too large"),
-            Self::InvalidHost => ("invalid-host", "Invalid host"),
-            Self::ForeignOrigin => ("foreign-origin", "Foreign origin"),
-            Self::NotFound => ("not-found", "Not found"),
-            Self::UnknownName => ("unknown-name", "Unknown name"),
-            Self::MethodNotAllowed => ("method-not-allowed", "Method not allowed"),
-            Self::Misdirected => ("misdirected-request", "Misdirected request"),
-            Self::LedgerUnreadable => ("ledger-unreadable", "Ledger unreadable"),
-            Self::NotReady => ("not-ready", "Not ready"),
-            Self::TooBusy => ("too-busy", "Too busy"),
+            Self::InvalidParameter => ("invalid-parameter", StatusCode::BAD_REQUEST),
+            Self::InvalidDateFormat => ("invalid-date-format", StatusCode::BAD_REQUEST),
+            Self::InvalidDates => ("invalid-dates", StatusCode::BAD_REQUEST),
+            Self::InvalidDateRange => ("invalid-date-range", StatusCode::BAD_REQUEST),
+            Self::InvalidEndDate => ("invalid-end-date", StatusCode::BAD_REQUEST),
+            Self::DateRangeTooLarge => ("date-range-too-large", StatusCode::BAD_REQUEST),
+            Self::InvalidHost => ("invalid-host", StatusCode::BAD_REQUEST),
+            Self::ForeignOrigin => ("foreign-origin", StatusCode::FORBIDDEN),
+            Self::NotFound => ("not-found", StatusCode::NOT_FOUND),
+            Self::UnknownName => ("unknown-name", StatusCode::NOT_FOUND),
+            Self::MethodNotAllowed => ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED),
+            Self::Misdirected => ("misdirected-request", StatusCode::MISDIRECTED_REQUEST),
+            Self::LedgerUnreadable => ("ledger-unreadable", StatusCode::INTERNAL_SERVER_ERROR),
+            Self::NotReady => ("not-ready", StatusCode::SERVICE_UNAVAILABLE),
+            Self::TooBusy => ("too-busy", StatusCode::SERVICE_UNAVAILABLE),
         }
     }
+}
+
+/// The statuses of problems, ascending.
+fn statuses() -> Vec<u16> {
+    let mut statuses = Kind::ALL.map(|kind| kind.status().as_u16()).to_vec();
+    statuses.dedup();
+    statuses
 }

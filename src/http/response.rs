@@ -9,12 +9,11 @@ use flate2::write::GzEncoder;
 use futures_util::stream::{self, StreamExt};
 use hyper::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, REFERRER_POLICY,
-    RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER, VARY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::gate::Place;
 use super::parts::{self, BrokenOff, Parts, Sending};
@@ -29,7 +28,7 @@ const WORTH_COMPRESSING: usize = 1400;
 /// The most bytes of a text that are handed over at once.
 const FRAME: usize = 64 * 1024;
 
-/// A text up to this size is sent whole, with its length and a tag, also if it is made in parts.
+/// A text up to this size is sent whole, with its length, also if it is made in parts.
 const WHOLE: usize = 128 * 1024;
 
 /// Nothing but the response itself: no script, no style, no image, no frame, no form.
@@ -37,7 +36,9 @@ const CONTENT_SECURITY: &str =
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The headers of every response that does not set them itself.
-const SECURITY: [(HeaderName, &str); 4] = [
+const COMMON: [(HeaderName, &str); 5] = [
+    // No cache on the way keeps usage. A browser shows a page again only when somebody goes back to it.
+    (CACHE_CONTROL, "private, no-cache"),
     (CONTENT_SECURITY_POLICY, CONTENT_SECURITY),
     (REFERRER_POLICY, "no-referrer"),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -125,38 +126,29 @@ impl Content {
     }
 }
 
-/// A plain text of this moment.
+/// A plain text.
 pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Reply {
     let mut reply = of_type("text/plain; charset=utf-8", text.into());
     *reply.status_mut() = status;
-    set(&mut reply, CACHE_CONTROL, "no-store");
     reply
 }
 
-/// A page, which a browser may keep if it asks whether it has changed.
+/// A page.
 pub(super) fn html(page: impl Into<Bytes>) -> Reply {
-    revalidated(of_type("text/html; charset=utf-8", page.into()))
+    of_type("text/html; charset=utf-8", page.into())
 }
 
-/// `value` as JSON, which a client may keep if it asks whether it has changed.
+/// `value` as JSON.
 pub(super) fn json(value: &impl Serialize) -> Reply {
-    revalidated(of_type("application/json", to_json(value)))
-}
-
-/// `value` as JSON that is only so at this moment.
-pub(super) fn momentary(value: &impl Serialize) -> Reply {
-    let mut reply = json(value);
-    set(&mut reply, CACHE_CONTROL, "no-store");
-    reply
+    of_type("application/json", to_json(value))
 }
 
 /// A text that is JSON already.
 pub(super) fn json_text(text: &'static str) -> Reply {
-    revalidated(of_type("application/json", text.into()))
+    of_type("application/json", text.into())
 }
 
-/// A text that is made in parts, which a client may keep if it is short: then it has a tag. A long one is made while
-/// it is sent.
+/// A text that is made in parts. A long one is made while it is sent.
 ///
 /// # Errors
 /// The problem with one of its first parts.
@@ -164,13 +156,13 @@ pub(super) async fn in_parts(media_type: &'static str, mut parts: Parts) -> Resu
     let mut begun = BytesMut::new();
     while begun.len() <= WHOLE {
         let Some(part) = parts.next().await else {
-            return Ok(revalidated(of_type(media_type, begun.freeze())));
+            return Ok(of_type(media_type, begun.freeze()));
         };
         begun.extend_from_slice(&part?);
     }
     let begun = stream::iter([Ok(begun.freeze())]);
     let parts = Source::Parts(Box::pin(begun.chain(parts)));
-    Ok(revalidated(typed(media_type, Content::of(parts))))
+    Ok(typed(media_type, Content::of(parts)))
 }
 
 /// A problem, with the path that it is of.
@@ -178,7 +170,6 @@ pub(super) fn problem(problem: &Problem, path: &str) -> Reply {
     let text = to_json(&problem.document(path));
     let mut reply = of_type("application/problem+json", text);
     *reply.status_mut() = problem.status();
-    set(&mut reply, CACHE_CONTROL, "no-store");
     if problem.status() == StatusCode::SERVICE_UNAVAILABLE {
         set(&mut reply, RETRY_AFTER, "1");
     }
@@ -202,12 +193,6 @@ fn typed(media_type: &'static str, content: Content) -> Reply {
     reply
 }
 
-fn revalidated(mut reply: Reply) -> Reply {
-    // What an organisation uses is nobody's business on the way.
-    set(&mut reply, CACHE_CONTROL, "private, no-cache");
-    reply
-}
-
 fn to_json(value: &impl Serialize) -> Bytes {
     let mut text = serde_json::to_vec(value)
         .expect("what is served has texts as keys and does not fail to be written");
@@ -215,140 +200,47 @@ fn to_json(value: &impl Serialize) -> Bytes {
     text.into()
 }
 
-/// Makes a reply ready to be sent: a text that the client has already is not sent again, a long one is
-/// compressed if the client takes that, and the headers that all responses have are set.
+/// Makes a reply ready to be sent: compresses a long text if the client takes that, and sets the headers that all
+/// responses have.
 pub(super) async fn finish(mut reply: Reply, asked: &HeaderMap) -> Reply {
     let encoding = Encoding::negotiate(&joined(asked, &ACCEPT_ENCODING));
-    let varies = match std::mem::replace(&mut reply.body_mut().source, Source::Text(Bytes::new())) {
-        Source::Text(text) => {
-            let is_long = text.len() >= WORTH_COMPRESSING;
-            let wish = Wish {
-                text,
-                known_tags: may_be_kept(&reply).then(|| joined(asked, &IF_NONE_MATCH)),
-                encoding,
+    let content = reply.body_mut();
+    let source = std::mem::replace(&mut content.source, Source::Text(Bytes::new()));
+    let (source, varies) = match source {
+        Source::Text(text) if text.len() >= WORTH_COMPRESSING => {
+            let text = match encoding {
+                Encoding::Gzip => blocking::run(move || compressed(&text)).await,
+                Encoding::Identity => text,
             };
-            let granted = if is_long {
-                blocking::run(move || wish.granted()).await
-            } else {
-                wish.granted()
-            };
-            granted.apply(&mut reply);
-            is_long
+            (Source::Text(text), true)
         }
         Source::Parts(parts) => {
-            if encoding == Encoding::Gzip {
-                set(&mut reply, CONTENT_ENCODING, "gzip");
-            }
-            let place = reply.body_mut().place.take();
-            reply.body_mut().source = Source::Sending(parts::sending(parts, encoding, place));
-            true
+            let sending = parts::sending(parts, encoding, content.place.take());
+            (Source::Sending(sending), true)
         }
-        source @ (Source::Metrics(_) | Source::Sending(_)) => {
-            reply.body_mut().source = source;
-            false
-        }
+        source => (source, false),
     };
-    if varies {
-        let vary = HeaderValue::from_static("Accept-Encoding");
-        reply.headers_mut().append(VARY, vary);
-    }
-    if let Some(place) = &mut reply.body_mut().place {
+    content.source = source;
+    if let Some(place) = &mut content.place {
         place.rest();
     }
-    if reply.status() != StatusCode::NOT_MODIFIED
-        && let Some(length) = reply.body().length()
-    {
-        reply.headers_mut().insert(CONTENT_LENGTH, length.into());
+    let length = content.length();
+    let headers = reply.headers_mut();
+    if varies {
+        headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
+        if encoding == Encoding::Gzip {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
     }
-    for (name, value) in SECURITY {
-        let value = HeaderValue::from_static(value);
-        reply.headers_mut().entry(name).or_insert(value);
+    if let Some(length) = length {
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
+    for (name, value) in COMMON {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     reply
-}
-
-/// A text, and how the client would have it.
-struct Wish {
-    text: Bytes,
-    /// The tags of what it has; none if the text may not be kept.
-    known_tags: Option<String>,
-    encoding: Encoding,
-}
-
-/// What the client gets.
-struct Granted {
-    tag: Option<String>,
-    /// None if the client has it already.
-    text: Option<Bytes>,
-    encoding: Encoding,
-}
-
-impl Wish {
-    /// Looks at every byte of the text.
-    fn granted(self) -> Granted {
-        let Self {
-            text,
-            known_tags,
-            encoding,
-        } = self;
-        let tag = known_tags.as_ref().map(|_| entity_tag(&text));
-        let is_known = tag
-            .as_ref()
-            .zip(known_tags)
-            .is_some_and(|(tag, known)| is_among(tag, &known));
-        let (text, encoding) = match encoding {
-            _ if is_known => (None, Encoding::Identity),
-            Encoding::Gzip if text.len() >= WORTH_COMPRESSING => {
-                (Some(compressed(&text)), Encoding::Gzip)
-            }
-            _ => (Some(text), Encoding::Identity),
-        };
-        Granted {
-            tag,
-            text,
-            encoding,
-        }
-    }
-}
-
-impl Granted {
-    fn apply(self, reply: &mut Reply) {
-        if let Some(tag) = self.tag {
-            let tag = HeaderValue::from_str(&tag).expect("a tag is made of visible ASCII");
-            reply.headers_mut().insert(ETAG, tag);
-        }
-        if self.encoding == Encoding::Gzip {
-            set(reply, CONTENT_ENCODING, "gzip");
-        }
-        match self.text {
-            Some(text) => reply.body_mut().source = Source::Text(text),
-            None => {
-                *reply.status_mut() = StatusCode::NOT_MODIFIED;
-                reply.body_mut().clear();
-                reply.headers_mut().remove(CONTENT_TYPE);
-            }
-        }
-    }
-}
-
-fn may_be_kept(reply: &Reply) -> bool {
-    let caching = reply.headers().get(CACHE_CONTROL);
-    reply.status() == StatusCode::OK && caching.is_some_and(|caching| caching != "no-store")
-}
-
-/// The tag of a text, compressed or not. It is weak, since these are not the same bytes.
-fn entity_tag(text: &[u8]) -> String {
-    let digest = Sha256::digest(text);
-    let hex: String = digest[..16].iter().map(|b| format!("{b:02x}")).collect();
-    format!("W/\"{hex}\"")
-}
-
-/// Whether one of the tags that the client has is `tag`.
-fn is_among(tag: &str, known: &str) -> bool {
-    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    known
-        .split(',')
-        .any(|known| known.trim() == "*" || opaque(known) == opaque(tag))
 }
 
 fn compressed(text: &[u8]) -> Bytes {
@@ -393,11 +285,7 @@ mod tests {
             let reply = in_parts("text/csv", parts(number)).await.unwrap();
             let reply = finish(reply, &HeaderMap::new()).await;
             let has = |name| reply.headers().contains_key(name);
-            assert_eq!(
-                (has(ETAG), has(CONTENT_LENGTH)),
-                (is_whole, is_whole),
-                "{number}"
-            );
+            assert_eq!(has(CONTENT_LENGTH), is_whole, "{number}");
             let mut content = reply.into_body();
             let mut bytes = 0;
             while let Some(frame) = content.next().await {
@@ -413,22 +301,5 @@ mod tests {
         let parts = [Ok(Bytes::from("begun")), Err(problem.clone())];
         let told = in_parts("text/csv", Box::pin(stream::iter(parts))).await;
         assert_eq!(told.err(), Some(problem));
-    }
-
-    #[test]
-    fn a_text_that_the_client_has_is_recognized_by_its_tag() {
-        let tag = entity_tag(b"some text");
-        let strong = tag.trim_start_matches("W/").to_owned();
-        for known in [
-            tag.clone(),
-            strong,
-            "*".to_owned(),
-            format!("\"other\" , {tag}"),
-        ] {
-            assert!(is_among(&tag, &known), "{known}");
-        }
-        for known in ["", "\"other\"", "W/", &entity_tag(b"other text")] {
-            assert!(!is_among(&tag, known), "{known}");
-        }
     }
 }

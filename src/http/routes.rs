@@ -2,14 +2,14 @@
 
 use hyper::body::{Body, Incoming};
 use hyper::header::{
-    ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE,
-    HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue,
+    RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use prometheus::IntCounter;
 
-use super::api::{self, Endpoint};
+use super::api::{self, Endpoint, FACTS};
 use super::gate::Weight;
 use super::metrics::HttpMetrics;
 use super::origin::{self, Arrival};
@@ -19,7 +19,7 @@ use super::request::{Asked, joined};
 use super::response::{self, Content, Reply, set};
 use super::state::State;
 use super::web::Refusal;
-use crate::exposition::{Encoding, MediaType};
+use crate::exposition::{Encoding, MediaType, weight};
 
 /// Who answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,9 +36,9 @@ enum Handler {
     Guard,
 }
 
-/// The paths and who answers them. A segment in braces stands for one of any text, which the handler is
+/// The paths and who answers them, beside the metrics and [those of the API](FACTS). A segment in braces stands for one of any text, which the handler is
 /// handed in order and decoded.
-const ROUTES: [(&str, Handler); 17] = [
+const ROUTES: [(&str, Handler); 8] = [
     ("/", Handler::Page(Sight::Overview)),
     ("/accounts/{account}", Handler::Page(Sight::Account)),
     ("/agents/{account}/{agent}", Handler::Page(Sight::Agent)),
@@ -47,18 +47,6 @@ const ROUTES: [(&str, Handler); 17] = [
     ("/-/healthy", Handler::Healthy),
     ("/-/ready", Handler::Ready),
     ("/-/reload", Handler::Reload),
-    ("/api/v1/openapi.json", Handler::Api(Endpoint::Description)),
-    ("/api/v1/status", Handler::Api(Endpoint::Status)),
-    ("/api/v1/accounts", Handler::Api(Endpoint::Accounts)),
-    ("/api/v1/agents", Handler::Api(Endpoint::Agents)),
-    (
-        "/api/v1/agents/{account}/{agent}",
-        Handler::Api(Endpoint::Agent),
-    ),
-    ("/api/v1/usage", Handler::Api(Endpoint::Usage)),
-    ("/api/v1/usage.csv", Handler::Api(Endpoint::UsageCsv)),
-    ("/api/v1/budgets", Handler::Api(Endpoint::Budgets)),
-    ("/api/v1/alerts", Handler::Api(Endpoint::Alerts)),
 ];
 
 /// What is told to those who give no or no right name and password.
@@ -69,14 +57,14 @@ const API: &str = "/api/";
 
 impl Handler {
     /// Its name: the value of the label `handler`.
-    const fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Metrics => "metrics",
             Self::Page(sight) => sight.name(),
             Self::Healthy => "healthy",
             Self::Ready => "ready",
             Self::Reload => "reload",
-            Self::Api(endpoint) => endpoint.name(),
+            Self::Api(endpoint) => endpoint.facts().name,
             Self::None => "none",
             Self::Guard => "guard",
         }
@@ -104,7 +92,7 @@ impl Handler {
             Self::Reload => &[StatusCode::OK, StatusCode::INTERNAL_SERVER_ERROR],
             Self::Guard => &[StatusCode::UNAUTHORIZED],
             Self::Healthy | Self::Ready => &[StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE],
-            Self::Api(endpoint) => endpoint.outcomes(),
+            Self::Api(_) => Endpoint::OUTCOMES,
             Self::None => &[StatusCode::NOT_FOUND],
         }
     }
@@ -185,10 +173,16 @@ fn route(path: &str, telemetry_path: &str) -> (Handler, Vec<String>) {
     if path == telemetry_path {
         return (Handler::Metrics, Vec::new());
     }
-    let mut routes = ROUTES.iter();
-    routes
-        .find_map(|(pattern, handler)| Some((*handler, parameters(pattern, path)?)))
+    routes()
+        .find_map(|(pattern, handler)| Some((handler, parameters(pattern, path)?)))
         .unwrap_or((Handler::None, Vec::new()))
+}
+
+/// All paths but that of the metrics.
+fn routes() -> impl Iterator<Item = (&'static str, Handler)> {
+    let api = FACTS.iter();
+    let api = api.map(|facts| (facts.path, Handler::Api(facts.endpoint)));
+    ROUTES.into_iter().chain(api)
 }
 
 /// What `path` has where `pattern` has braces, decoded; none if it is not of that pattern.
@@ -226,13 +220,13 @@ async fn answer(state: &State, handler: Handler, method: &Method, asked: &Asked<
         Handler::Reload => reload(state).await,
         Handler::Api(endpoint) => {
             let answer = api::answer(endpoint, state, asked);
-            let answer = admitted(state, endpoint.weight(), answer).await;
+            let answer = admitted(state, endpoint.facts().weight, answer).await;
             answer.unwrap_or_else(|problem| response::problem(&problem, asked.path))
         }
         // Browsers ask for HTML by its name, and programs do not.
         Handler::None
             if !asked.path.starts_with(API)
-                && joined(asked.headers, &ACCEPT).contains("text/html") =>
+                && weight(&joined(asked.headers, &ACCEPT), &["text/html"]) > 0 =>
         {
             pages::nothing(state, asked)
         }
@@ -264,7 +258,7 @@ fn busy() -> Reply {
 
 /// Makes the request counters, at zero.
 pub(super) fn start_counting(metrics: &HttpMetrics) {
-    let routed = ROUTES.iter().map(|(_, handler)| *handler);
+    let routed = routes().map(|(_, handler)| handler);
     for handler in routed.chain([Handler::Metrics, Handler::None, Handler::Guard]) {
         for status in handler.outcomes() {
             requests(metrics, handler, *status);
@@ -290,7 +284,6 @@ fn metrics(state: &State, asked: &Asked<'_>) -> Reply {
         set(&mut reply, CONTENT_ENCODING, "gzip");
     }
     set(&mut reply, VARY, "Accept, Accept-Encoding");
-    set(&mut reply, CACHE_CONTROL, "no-store");
     reply
 }
 
@@ -367,13 +360,6 @@ fn as_text_or_problem(problem: &Problem, path: &str, words: &str) -> Reply {
         return response::problem(problem, path);
     }
     response::text(problem.status(), format!("{words}\n"))
-}
-
-/// The paths of the API.
-#[cfg(test)]
-pub(super) fn api_paths() -> Vec<&'static str> {
-    let paths = ROUTES.iter().map(|(path, _)| *path);
-    paths.filter(|path| path.starts_with(API)).collect()
 }
 
 #[cfg(test)]
@@ -467,14 +453,10 @@ mod tests {
 
     #[test]
     fn no_two_routes_or_handlers_are_taken_for_each_other() {
-        for (place, (pattern, handler)) in ROUTES.iter().enumerate() {
-            assert_eq!(route(pattern, "/metrics").0, *handler, "{pattern}");
-            let others = &ROUTES[place + 1..];
-            assert!(
-                !others
-                    .iter()
-                    .any(|(_, other)| other.name() == handler.name())
-            );
+        for (place, (pattern, handler)) in routes().enumerate() {
+            assert_eq!(route(pattern, "/metrics").0, handler, "{pattern}");
+            let mut others = routes().skip(place + 1);
+            assert!(!others.any(|(_, other)| other.name() == handler.name()));
         }
     }
 }

@@ -154,9 +154,10 @@ pub struct Delivery {
 }
 
 /// Where a delivery is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, schemars::JsonSchema)]
+#[schemars(inline, rename_all = "snake_case")]
 pub enum DeliveryState {
-    /// It is still to be taken.
+    /// The receiver has not taken it yet.
     Pending,
     /// The receiver has taken it.
     Delivered,

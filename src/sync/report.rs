@@ -42,7 +42,8 @@ pub const PROBLEM_KINDS: [&str; 17] = [
 pub(super) const SHOWN_NAMES: usize = 10;
 
 /// How a sync ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, schemars::JsonSchema)]
+#[schemars(inline, rename_all = "lowercase")]
 pub enum Outcome {
     /// Every day through yesterday is known, and what was to be asked again was.
     Complete,

@@ -1,108 +1,54 @@
-//! Accounts, and what their agents come to together.
+//! Accounts, with the sums of their agents.
 
-use std::sync::Arc;
-
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::problem::Problem;
-use super::super::request::Asked;
+use super::super::request::{Asked, Query};
 use super::super::response::{self, Reply};
 use super::super::state::State;
+use super::figures::PeriodCredits;
 use super::not_ready;
-use super::page::Page;
+use super::page::{Extent, MAX_LIMIT, Page};
 use crate::day::Day;
 use crate::exposition::AgentSeries;
-use crate::series::Figures;
 use crate::status::Agents;
 
-/// A page of accounts as it is served.
-#[derive(Debug, Serialize)]
-struct AccountsBody<'a> {
+/// A page of accounts.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Accounts {
+    /// UTC day of the figures: the newest day that they cover is the one before.
     today: Day,
-    total: usize,
-    offset: usize,
-    limit: usize,
-    accounts: Vec<AccountBody<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-struct AccountBody<'a> {
-    account: &'a str,
     #[serde(flatten)]
-    sums: &'a Sums,
-    problem: Option<&'a str>,
+    extent: Extent,
+    /// Accounts, in the order of the config.
+    #[schemars(length(max = MAX_LIMIT))]
+    accounts: Vec<Account>,
 }
 
-/// What the agents of an account come to. Credits are null unless those of every agent are known.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-struct Sums {
-    #[serde(skip)]
-    account: Arc<str>,
+/// An account, with the sums of its agents. Credits are null unless those of every agent are known.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+struct Account {
+    /// The account's name, as in the config.
+    account: String,
+    /// Number of its known agents.
     agents: u64,
+    /// Number of its agents whose last fetch succeeded.
     agents_up: u64,
+    /// Number of its agents whose last fetch failed.
     agents_down: u64,
-    previous_day_credits: Option<f64>,
-    previous_7_days_credits: Option<f64>,
-    previous_30_days_credits: Option<f64>,
-    month_to_date_credits: Option<f64>,
-    previous_month_credits: Option<f64>,
-    forecast_month_credits: Option<f64>,
+    #[serde(flatten)]
+    credits: PeriodCredits,
+    /// Days of its agents that are not known, through yesterday.
     missing_days: u64,
-}
-
-impl Sums {
-    fn nothing(account: Arc<str>) -> Self {
-        Self {
-            account,
-            agents: 0,
-            agents_up: 0,
-            agents_down: 0,
-            previous_day_credits: Some(0.0),
-            previous_7_days_credits: Some(0.0),
-            previous_30_days_credits: Some(0.0),
-            month_to_date_credits: Some(0.0),
-            previous_month_credits: Some(0.0),
-            forecast_month_credits: Some(0.0),
-            missing_days: 0,
-        }
-    }
-
-    fn add(&mut self, figures: &Figures) {
-        let add = |sum: &mut Option<f64>, credits: Option<f64>| {
-            *sum = sum.zip(credits).map(|(sum, credits)| sum + credits);
-        };
-        add(&mut self.previous_day_credits, figures.previous_day_credits);
-        add(
-            &mut self.previous_7_days_credits,
-            figures.previous_7_days_credits,
-        );
-        add(
-            &mut self.previous_30_days_credits,
-            figures.previous_30_days_credits,
-        );
-        add(
-            &mut self.month_to_date_credits,
-            figures.month_to_date_credits,
-        );
-        add(
-            &mut self.previous_month_credits,
-            figures.previous_month_credits,
-        );
-        add(
-            &mut self.forecast_month_credits,
-            figures.forecast_month_credits,
-        );
-        self.missing_days += figures.missing_days as u64;
-        self.agents += 1;
-        self.agents_up += u64::from(figures.up == Some(1.0));
-        self.agents_down += u64::from(figures.up == Some(0.0));
-    }
+    /// Problem of the whole account in the last sync, such as a refused key; null if there was none. A problem of one
+    /// agent is shown with that agent.
+    problem: Option<String>,
 }
 
 /// `/api/v1/accounts`: the accounts of which agents are known, page by page.
-pub(super) fn accounts(state: &State, asked: &Asked<'_>) -> Result<Reply, Problem> {
-    let query = asked.query(&["limit", "offset"])?;
-    let page = Page::of(&query)?;
+pub(super) fn accounts(state: &State, asked: &Asked<'_>, query: &Query) -> Result<Reply, Problem> {
+    let page = Page::of(query)?;
     let summed = state.board.agents(|agents| (agents.today, sums(agents)));
     let (today, all) = summed.ok_or_else(|| not_ready(state))?;
     let sync = state.board.sync();
@@ -111,39 +57,46 @@ pub(super) fn accounts(state: &State, asked: &Asked<'_>) -> Result<Reply, Proble
         let mut of_account = problems.filter(|problem| *problem.account == *account);
         // One of an agent is told with that agent.
         let problem = of_account.find(|problem| problem.first.is_none())?;
-        Some(problem.error.as_str())
+        Some(problem.error.clone())
     };
-    let shown = page.part(&all);
-    let body = AccountsBody {
+    let shown = page.part(&all).iter().cloned();
+    let shown = shown.map(|account| Account {
+        problem: problem(&account.account),
+        ..account
+    });
+    let body = Accounts {
         today,
-        total: all.len(),
-        offset: page.offset,
-        limit: page.limit,
-        accounts: shown
-            .iter()
-            .map(|sums| AccountBody {
-                account: &sums.account,
-                sums,
-                problem: problem(&sums.account),
-            })
-            .collect(),
+        extent: page.extent(all.len()),
+        accounts: shown.collect(),
     };
     let mut reply = response::json(&body);
-    page.link(&mut reply, asked, &query, shown.len(), all.len());
+    page.link(&mut reply, asked, query, body.accounts.len(), all.len());
     Ok(reply)
 }
 
-/// What the agents of each account come to; those of an account stand together.
-fn sums(agents: &Agents) -> Vec<Sums> {
-    let mut all: Vec<Sums> = Vec::new();
+/// The accounts without their problems; the agents of an account stand together.
+fn sums(agents: &Agents) -> Vec<Account> {
+    let mut all: Vec<Account> = Vec::new();
     for AgentSeries { agent, figures } in &agents.series {
+        let credits = PeriodCredits::of(figures);
+        let (up, down) = (figures.up == Some(1.0), figures.up == Some(0.0));
         match all.last_mut() {
-            Some(sums) if sums.account == agent.account => sums.add(figures),
-            _ => {
-                let mut sums = Sums::nothing(Arc::clone(&agent.account));
-                sums.add(figures);
-                all.push(sums);
+            Some(sums) if *sums.account == *agent.account => {
+                sums.agents += 1;
+                sums.agents_up += u64::from(up);
+                sums.agents_down += u64::from(down);
+                sums.credits.add(&credits);
+                sums.missing_days += figures.missing_days as u64;
             }
+            _ => all.push(Account {
+                account: agent.account.to_string(),
+                agents: 1,
+                agents_up: up.into(),
+                agents_down: down.into(),
+                credits,
+                missing_days: figures.missing_days as u64,
+                problem: None,
+            }),
         }
     }
     all

@@ -3,115 +3,99 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::problem::{Kind, Problem};
 use super::super::request::{Asked, Query};
 use super::super::response::{self, Reply};
 use super::super::state::State;
+use super::figures::PeriodCredits;
 use super::not_ready;
-use super::page::Page;
+use super::page::{Extent, MAX_LIMIT, Page};
 use crate::day::Day;
 use crate::exposition::AgentSeries;
 use crate::ledger::Member;
-use crate::roster::{self, Agent, Labels, Selection, SelectionError};
-use crate::series::Figures;
+use crate::roster::{self, Labels, Selection, SelectionError};
 use crate::status::SyncStatus;
 
-/// A page of agents as it is served.
-#[derive(Debug, Serialize)]
-struct AgentsBody<'a> {
+/// A page of agents.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Agents<'a> {
+    /// UTC day of the figures: the newest day that they cover is the one before.
     today: Day,
-    total: usize,
-    offset: usize,
-    limit: usize,
-    agents: Vec<AgentBody<'a>>,
+    #[serde(flatten)]
+    extent: Extent,
+    /// Agents, by the order of their accounts in the config and by name.
+    #[schemars(length(max = MAX_LIMIT))]
+    agents: Vec<Agent<'a>>,
 }
 
-/// An agent as it is served. A figure is null unless every day that it covers is known.
-#[derive(Debug, Serialize)]
-struct AgentBody<'a> {
+/// An agent with its figures.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Agent<'a> {
+    /// The account's name, as in the config.
     account: &'a str,
+    /// The agent's name, as in the config; its identifier if it has no other name.
     agent: &'a str,
+    /// FlowGent's identifier of the agent.
     agent_id: &'a str,
+    /// Its labels from the config, with those of its account.
     labels: &'a Labels,
+    /// True if its last fetch succeeded; null if none was tried.
     up: Option<bool>,
+    /// The first problem with it in the last sync, or else the problem of its account; null if there was none.
     problem: Option<&'a str>,
+    /// Credits used from the history start through `complete_through`, as the counter in the metrics. Never falls, not
+    /// even if FlowGent revises a day downwards.
     used_credits: Option<f64>,
+    /// Credits by which `used_credits` exceeds the sum of the days, after downward revisions.
     overcount_credits: Option<f64>,
-    previous_day_credits: Option<f64>,
-    previous_7_days_credits: Option<f64>,
-    previous_30_days_credits: Option<f64>,
-    month_to_date_credits: Option<f64>,
-    previous_month_credits: Option<f64>,
-    forecast_month_credits: Option<f64>,
+    #[serde(flatten)]
+    credits: PeriodCredits,
+    /// Days from the history start through yesterday that are not known.
     missing_days: u64,
+    /// The newest known day; null if none is.
     known_through: Option<Day>,
+    /// The last day such that it and every day before it are known; null if none is.
     complete_through: Option<Day>,
+    /// Time of the last successful fetch.
     last_success: Option<DateTime<Utc>>,
+    /// Revisions that raised a known day.
     revised_up_days: u64,
+    /// Revisions that lowered a known day.
     revised_down_days: u64,
 }
 
-impl<'a> AgentBody<'a> {
+impl<'a> Agent<'a> {
     fn new(AgentSeries { agent, figures }: &'a AgentSeries, problem: Option<&'a str>) -> Self {
-        let Agent {
-            account,
-            id,
-            name,
-            labels,
-        } = agent;
-        let Figures {
-            up,
-            used_credits,
-            overcount_credits,
-            previous_day_credits,
-            previous_7_days_credits,
-            previous_30_days_credits,
-            month_to_date_credits,
-            previous_month_credits,
-            forecast_month_credits,
-            known_through_seconds,
-            complete_through_seconds,
-            missing_days,
-            revised_up,
-            revised_down,
-            last_success_seconds,
-            at_least: _,
-        } = *figures;
         Self {
-            account,
-            agent: name,
-            agent_id: id,
-            labels,
-            up: up.map(|up| up > 0.0),
+            account: &agent.account,
+            agent: &agent.name,
+            agent_id: &agent.id,
+            labels: &agent.labels,
+            up: figures.up.map(|up| up > 0.0),
             problem,
-            used_credits,
-            overcount_credits,
-            previous_day_credits,
-            previous_7_days_credits,
-            previous_30_days_credits,
-            month_to_date_credits,
-            previous_month_credits,
-            forecast_month_credits,
+            used_credits: figures.used_credits,
+            overcount_credits: figures.overcount_credits,
+            credits: PeriodCredits::of(figures),
             // Counts, which are whole and not negative.
-            missing_days: missing_days as u64,
-            known_through: known_through_seconds.and_then(day_before),
-            complete_through: complete_through_seconds.and_then(day_before),
-            last_success: last_success_seconds.and_then(instant),
-            revised_up_days: revised_up as u64,
-            revised_down_days: revised_down as u64,
+            missing_days: figures.missing_days as u64,
+            known_through: figures.known_through_seconds.and_then(day_before),
+            complete_through: figures.complete_through_seconds.and_then(day_before),
+            last_success: figures.last_success_seconds.and_then(instant),
+            revised_up_days: figures.revised_up as u64,
+            revised_down_days: figures.revised_down as u64,
         }
     }
 }
 
 /// `/api/v1/agents`: the agents that are asked for, page by page.
-pub(super) fn agents(state: &State, asked: &Asked<'_>) -> Result<Reply, Problem> {
-    let query = asked.query(&["account", "agent", "limit", "offset"])?;
-    let page = Page::of(&query)?;
+pub(super) fn agents(state: &State, asked: &Asked<'_>, query: &Query) -> Result<Reply, Problem> {
+    let page = Page::of(query)?;
     let members = state.board.agents(|agents| Arc::clone(&agents.members));
     let members = members.ok_or_else(|| not_ready(state))?;
-    let places = selected(members.iter(), &query)?;
+    let places = selected(members.iter(), query)?;
     let places_shown = page.part(&places);
     let copied = state.board.agents(|agents| {
         let series = places_shown
@@ -123,23 +107,20 @@ pub(super) fn agents(state: &State, asked: &Asked<'_>) -> Result<Reply, Problem>
     let (today, series) = copied.flatten().ok_or_else(|| not_ready(state))?;
     let sync = state.board.sync();
     let served = places_shown.iter().zip(&series);
-    let body = AgentsBody {
+    let body = Agents {
         today,
-        total: places.len(),
-        offset: page.offset,
-        limit: page.limit,
+        extent: page.extent(places.len()),
         agents: served
-            .map(|(place, series)| AgentBody::new(series, problem(&sync, &members[*place])))
+            .map(|(place, series)| Agent::new(series, problem(&sync, &members[*place])))
             .collect(),
     };
     let mut reply = response::json(&body);
-    page.link(&mut reply, asked, &query, series.len(), places.len());
+    page.link(&mut reply, asked, query, series.len(), places.len());
     Ok(reply)
 }
 
 /// `/api/v1/agents/{account}/{agent}`: one agent, by its name or its identifier.
 pub(super) fn agent(state: &State, asked: &Asked<'_>) -> Result<Reply, Problem> {
-    asked.query(&[])?;
     let [account, agent] = asked.parameters.as_slice() else {
         return Err(Problem::new(Kind::NotFound, "not found"));
     };
@@ -155,7 +136,7 @@ pub(super) fn agent(state: &State, asked: &Asked<'_>) -> Result<Reply, Problem> 
         Some(Err(members)) => Err(unknown(account, agent, &members)),
         Some(Ok((member, series))) => {
             let sync = state.board.sync();
-            let body = AgentBody::new(&series, problem(&sync, &member));
+            let body = Agent::new(&series, problem(&sync, &member));
             Ok(response::json(&body))
         }
     }
@@ -171,7 +152,7 @@ pub(super) fn selected<'a>(
         accounts: named("account"),
         agents: named("agent"),
     };
-    let agents: Vec<&Agent> = members.map(|member| &member.agent).collect();
+    let agents: Vec<&roster::Agent> = members.map(|member| &member.agent).collect();
     let places = selection.places(&agents);
     places.map_err(|error| unknown_name(&error))
 }
@@ -187,7 +168,7 @@ fn unknown(account: &str, agent: &str, members: &[Member]) -> Problem {
         accounts: vec![account.to_owned()],
         agents: vec![agent.to_owned()],
     };
-    let agents: Vec<&Agent> = members.iter().map(|member| &member.agent).collect();
+    let agents: Vec<&roster::Agent> = members.iter().map(|member| &member.agent).collect();
     match selection.places(&agents) {
         Err(error) => unknown_name(&error),
         Ok(_) => Problem::new(Kind::NotFound, "not found"),

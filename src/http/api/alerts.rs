@@ -3,90 +3,116 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::problem::Problem;
-use super::super::request::Asked;
+use super::super::request::{Asked, Query};
 use super::super::response::{self, Reply};
 use super::super::state::State;
-use super::page::Page;
+use super::page::{Extent, MAX_LIMIT, Page};
 use super::{ledger, to_milliseconds, unreadable};
 use crate::alert::{Notice, Severity};
 use crate::day::Day;
-use crate::ledger::{Alert, AlertKey, DeliveryRecord, DeliveryState};
+use crate::ledger::{self, AlertState, DeliveryRecord, DeliveryState};
 
-/// How many of the newest deliveries are told of.
+/// Number of the newest deliveries that are served.
 const DELIVERIES: usize = 100;
 
-/// A page of alerts as it is served, with the newest deliveries.
-#[derive(Debug, Serialize)]
-struct AlertsBody<'a> {
-    total: usize,
-    offset: usize,
-    limit: usize,
-    alerts: Vec<AlertBody<'a>>,
-    deliveries: Vec<DeliveryBody<'a>>,
+/// A page of alerts, and the newest deliveries.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Alerts<'a> {
+    #[serde(flatten)]
+    extent: Extent,
+    /// Alerts that are firing or pending, by rule and subject.
+    #[schemars(length(max = MAX_LIMIT))]
+    alerts: Vec<Alert<'a>>,
+    /// The latest messages in the outbox, newest first, the same on every page.
+    #[schemars(length(max = DELIVERIES))]
+    deliveries: Vec<Delivery<'a>>,
 }
 
-#[derive(Debug, Serialize)]
-struct AlertBody<'a> {
+/// An alert.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Alert<'a> {
     #[serde(flatten)]
-    key: KeyBody<'a>,
+    key: AlertKey<'a>,
+    /// `firing`, or `pending` if the condition holds but not for long enough yet.
+    #[schemars(extend("enum" = [AlertState::Pending.as_str(), AlertState::Firing.as_str()]))]
     state: &'static str,
+    /// Time at which it took that state.
     since: DateTime<Utc>,
+    /// Its severity; null if that is not known.
     severity: Option<Severity>,
+    /// The alert in a line of plain words; null if that is not known.
     title: Option<String>,
+    /// The same with everything needed to act; null if that is not known.
     text: Option<String>,
+    /// Hooks that were told.
     hooks: &'a BTreeSet<String>,
 }
 
-/// Which alert.
-#[derive(Debug, Serialize)]
-struct KeyBody<'a> {
+/// The key of an alert.
+#[derive(Debug, Serialize, JsonSchema)]
+struct AlertKey<'a> {
+    /// The name of the rule or budget.
     rule: &'a str,
+    /// Its subject: `all`, an account, or an account and an agent as `acme/support`.
     subject: &'a str,
+    /// The first day of the budget's period; null for rules without periods.
     period: Option<Day>,
+    /// The threshold, such as `used 0.8`; null for rules that have only one.
     threshold: Option<&'a str>,
 }
 
-/// What was sent, to which hook and with which result. To whom the hook sends it, and its address, are
-/// nobody's business.
-#[derive(Debug, Serialize)]
-struct DeliveryBody<'a> {
+/// A message to a hook, sent or waiting, without its receivers and address.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Delivery<'a> {
+    /// Its identifier, the same at every try.
     id: &'a str,
+    /// The hook's name.
     hook: &'a str,
+    /// Its state.
+    #[schemars(with = "DeliveryState")]
     state: &'static str,
+    /// Number of tries.
     attempts: u32,
+    /// Time at which it was put into the outbox.
     created_at: DateTime<Utc>,
+    /// Time of the next try; null if it has ended.
     due_at: Option<DateTime<Utc>>,
+    /// Time at which it ended; null if it is pending.
     ended_at: Option<DateTime<Utc>>,
+    /// Result of the last try: an answer or an error; null if there was none.
     result: Option<&'a str>,
-    alerts: Vec<KeyBody<'a>>,
+    /// Alerts that it is about.
+    alerts: Vec<AlertKey<'a>>,
 }
 
 /// `/api/v1/alerts`: what fires or is about to, page by page, and what was last sent.
-pub(super) async fn alerts(state: &State, asked: &Asked<'_>) -> Result<Reply, Problem> {
-    let query = asked.query(&["limit", "offset"])?;
-    let page = Page::of(&query)?;
+pub(super) async fn alerts(
+    state: &State,
+    asked: &Asked<'_>,
+    query: &Query,
+) -> Result<Reply, Problem> {
+    let page = Page::of(query)?;
     let view = ledger(state)?;
     let alerts = view.active_alerts(page.offset, page.limit).await;
     let (alerts, total) = alerts.map_err(|error| unreadable(&error))?;
     let deliveries = view.deliveries(true, DELIVERIES).await;
     let deliveries = deliveries.map_err(|error| unreadable(&error))?;
-    let mut reply = response::json(&AlertsBody {
-        total,
-        offset: page.offset,
-        limit: page.limit,
-        alerts: alerts.iter().map(AlertBody::new).collect(),
-        deliveries: deliveries.iter().map(DeliveryBody::new).collect(),
+    let mut reply = response::json(&Alerts {
+        extent: page.extent(total),
+        alerts: alerts.iter().map(Alert::new).collect(),
+        deliveries: deliveries.iter().map(Delivery::new).collect(),
     });
-    page.link(&mut reply, asked, &query, alerts.len(), total);
+    page.link(&mut reply, asked, query, alerts.len(), total);
     Ok(reply)
 }
 
-impl<'a> AlertBody<'a> {
-    fn new(alert: &'a Alert) -> Self {
-        let Alert {
+impl<'a> Alert<'a> {
+    fn new(alert: &'a ledger::Alert) -> Self {
+        let ledger::Alert {
             key,
             state,
             since,
@@ -100,7 +126,7 @@ impl<'a> AlertBody<'a> {
         });
         let (title, text) = words.unzip();
         Self {
-            key: KeyBody::new(key),
+            key: AlertKey::new(key),
             state: state.as_str(),
             since: to_milliseconds(*since),
             severity,
@@ -111,9 +137,9 @@ impl<'a> AlertBody<'a> {
     }
 }
 
-impl<'a> KeyBody<'a> {
-    fn new(key: &'a AlertKey) -> Self {
-        let AlertKey {
+impl<'a> AlertKey<'a> {
+    fn new(key: &'a ledger::AlertKey) -> Self {
+        let ledger::AlertKey {
             rule,
             subject,
             period,
@@ -128,7 +154,7 @@ impl<'a> KeyBody<'a> {
     }
 }
 
-impl<'a> DeliveryBody<'a> {
+impl<'a> Delivery<'a> {
     fn new(record: &'a DeliveryRecord) -> Self {
         let DeliveryRecord {
             delivery,
@@ -148,7 +174,7 @@ impl<'a> DeliveryBody<'a> {
             due_at: is_pending.then_some(at),
             ended_at: (!is_pending).then_some(at),
             result: result.as_deref(),
-            alerts: delivery.alerts.iter().map(KeyBody::new).collect(),
+            alerts: delivery.alerts.iter().map(AlertKey::new).collect(),
         }
     }
 }

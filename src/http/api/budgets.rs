@@ -1,85 +1,133 @@
 //! Budgets and how they stand.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::problem::{Kind, Problem};
-use super::super::request::Asked;
+use super::super::request::{Asked, Query};
 use super::super::response::{self, Reply};
 use super::super::state::State;
-use super::page::Page;
+use super::page::{Extent, MAX_LIMIT, Page};
 use super::to_milliseconds;
-use crate::budget::Standing;
+use crate::alert::{Measure, Severity};
+use crate::budget::{Standing, TOP_AGENTS};
 use crate::day::Day;
 use crate::exposition::{BudgetSeries, Mark};
 use crate::ledger::{AlertState, Member};
 
-/// A page of budgets as it is served.
-#[derive(Debug, Serialize)]
-struct BudgetsBody<'a> {
+/// A page of budgets.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Budgets<'a> {
+    /// Time of the last evaluation.
     evaluated_at: DateTime<Utc>,
-    total: usize,
-    offset: usize,
-    limit: usize,
-    budgets: Vec<BudgetBody<'a>>,
+    #[serde(flatten)]
+    extent: Extent,
+    /// Budgets, in the order of the config.
+    #[schemars(length(max = MAX_LIMIT))]
+    budgets: Vec<Budget<'a>>,
 }
 
-#[derive(Debug, Serialize)]
-struct BudgetBody<'a> {
+/// A budget in the period containing yesterday.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Budget<'a> {
+    /// Its name.
     budget: &'a str,
+    /// The first day of the period.
     start: Day,
+    /// The last day of the period; null if it never ends.
     end: Option<Day>,
+    /// Number of its agents.
     agents: usize,
+    /// Credits that may be used in the period.
+    #[schemars(range(min = 0))]
     limit_credits: f64,
+    /// Credits used in the period so far: a lower bound while `missing_days` is not 0, as `flowgent_budget_used_credits`
+    /// is. Null if days have passed and none of them is known.
+    #[schemars(range(min = 0))]
     used_credits: Option<f64>,
+    /// Used part of the limit, 1 being all of it: a lower bound as `used_credits` is. Null if that is, or if the limit is
+    /// zero.
+    #[schemars(range(min = 0))]
     used_ratio: Option<f64>,
+    /// Days of agents that have passed and are not known.
     missing_days: u32,
+    /// Expected credits per day from now on.
+    #[schemars(range(min = 0))]
     pace_credits_per_day: Option<f64>,
+    /// Expected credits at the end of the period; null if it never ends, or if too little is known.
+    #[schemars(range(min = 0))]
     forecast_credits: Option<f64>,
+    /// Low bound of `forecast_credits`.
+    #[schemars(range(min = 0))]
     forecast_low_credits: Option<f64>,
+    /// High bound of `forecast_credits`.
+    #[schemars(range(min = 0))]
     forecast_high_credits: Option<f64>,
+    /// Time at which use reached the limit, or is expected to within the period; null if neither.
     exhausted_at: Option<DateTime<Utc>>,
-    top: Vec<ShareBody<'a>>,
-    thresholds: Vec<ThresholdBody>,
+    /// Agents that used most, descending.
+    #[schemars(length(max = TOP_AGENTS))]
+    top: Vec<Share<'a>>,
+    /// Shares of the limit that alert when they are reached.
+    thresholds: Vec<Threshold>,
 }
 
-/// Somebody's share of what was used.
-#[derive(Debug, Serialize)]
-struct ShareBody<'a> {
+/// An agent's use of a budget.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Share<'a> {
+    /// The account's name, as in the config.
     account: &'a str,
+    /// The agent's name, as in the config; its identifier if it has no other name.
     agent: &'a str,
+    /// Credits that it used in the period.
+    #[schemars(range(min = 0))]
     credits: f64,
 }
 
-#[derive(Debug, Serialize)]
-struct ThresholdBody {
+/// A share of a budget that alerts when it is reached.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Threshold {
+    /// Measured credits: those used, or those expected by the end of the period.
+    #[schemars(with = "Measure")]
     measure: &'static str,
+    /// The share of the limit, 1 being all of it.
+    #[schemars(range(min = 0))]
     ratio: f64,
+    /// Its severity.
+    #[schemars(with = "Severity")]
     severity: &'static str,
+    /// State of its alert in this period.
+    #[schemars(extend("enum" = [
+        INACTIVE,
+        AlertState::Pending.as_str(),
+        AlertState::Firing.as_str(),
+        AlertState::Resolved.as_str(),
+    ]))]
     state: &'static str,
 }
 
+/// State of a threshold that was not reached in this period.
+const INACTIVE: &str = "inactive";
+
 /// `/api/v1/budgets`: the budgets in the order of the config, page by page.
-pub(super) fn budgets(state: &State, asked: &Asked<'_>) -> Result<Reply, Problem> {
-    let query = asked.query(&["limit", "offset"])?;
-    let page = Page::of(&query)?;
+pub(super) fn budgets(state: &State, asked: &Asked<'_>, query: &Query) -> Result<Reply, Problem> {
+    let page = Page::of(query)?;
     let alerting = state
         .board
         .alerting()
         .ok_or_else(|| Problem::new(Kind::NotReady, "the budgets have not been looked at yet"))?;
     let (all, shown) = (alerting.budgets.len(), page.part(&alerting.budgets));
-    let mut reply = response::json(&BudgetsBody {
+    let mut reply = response::json(&Budgets {
         evaluated_at: to_milliseconds(alerting.evaluated_at),
-        total: all,
-        offset: page.offset,
-        limit: page.limit,
-        budgets: shown.iter().map(BudgetBody::new).collect(),
+        extent: page.extent(all),
+        budgets: shown.iter().map(Budget::new).collect(),
     });
-    page.link(&mut reply, asked, &query, shown.len(), all);
+    page.link(&mut reply, asked, query, shown.len(), all);
     Ok(reply)
 }
 
-impl<'a> BudgetBody<'a> {
+impl<'a> Budget<'a> {
     fn new(series: &'a BudgetSeries) -> Self {
         let BudgetSeries {
             name,
@@ -112,13 +160,13 @@ impl<'a> BudgetBody<'a> {
             forecast_low_credits: forecast.map(|forecast| forecast.low_credits),
             forecast_high_credits: forecast.map(|forecast| forecast.high_credits),
             exhausted_at: exhausted_at.map(to_milliseconds),
-            top: top.iter().map(ShareBody::new).collect(),
-            thresholds: marks.iter().map(ThresholdBody::new).collect(),
+            top: top.iter().map(Share::new).collect(),
+            thresholds: marks.iter().map(Threshold::new).collect(),
         }
     }
 }
 
-impl<'a> ShareBody<'a> {
+impl<'a> Share<'a> {
     fn new((member, credits): &'a (Member, f64)) -> Self {
         Self {
             account: &member.agent.account,
@@ -128,13 +176,13 @@ impl<'a> ShareBody<'a> {
     }
 }
 
-impl ThresholdBody {
+impl Threshold {
     fn new(mark: &Mark) -> Self {
         Self {
             measure: mark.measure,
             ratio: mark.ratio,
             severity: mark.severity,
-            state: mark.state.map_or("inactive", AlertState::as_str),
+            state: mark.state.map_or(INACTIVE, AlertState::as_str),
         }
     }
 }

@@ -2,6 +2,8 @@
 //! (RFC 8288) where the next one is.
 
 use hyper::header::{HeaderValue, LINK};
+use schemars::JsonSchema;
+use serde::Serialize;
 use url::form_urlencoded::Serializer;
 
 use super::super::problem::Problem;
@@ -10,11 +12,11 @@ use super::super::response::Reply;
 use crate::roster::printable;
 
 /// The items of a page unless another number is asked for.
-const DEFAULT_LIMIT: usize = 100;
+pub(super) const DEFAULT_LIMIT: usize = 100;
 /// The most items that a page may have.
 pub(super) const MAX_LIMIT: usize = 1000;
 /// The furthest that a page may begin: more than there will ever be of anything.
-const MAX_OFFSET: usize = 1_000_000_000;
+pub(super) const MAX_OFFSET: usize = 1_000_000_000;
 
 /// The names of the parameters.
 const OFFSET: &str = "offset";
@@ -27,6 +29,18 @@ pub(super) struct Page {
     pub(super) offset: usize,
     /// The most items in it.
     pub(super) limit: usize,
+}
+
+/// A page's place in its list.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Extent {
+    /// Number of items in all.
+    total: usize,
+    /// Number of items before this page.
+    offset: usize,
+    /// The most items of a page, as it was asked for.
+    #[schemars(range(min = 1, max = MAX_LIMIT))]
+    limit: usize,
 }
 
 impl Page {
@@ -46,6 +60,15 @@ impl Page {
             None => usize::MAX,
         };
         Ok(Self { limit, ..page })
+    }
+
+    /// Its place in a list of `total` items.
+    pub(super) const fn extent(self, total: usize) -> Extent {
+        Extent {
+            total,
+            offset: self.offset,
+            limit: self.limit,
+        }
     }
 
     /// What of `items` is on it.

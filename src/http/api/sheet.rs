@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::parts::Parts;
 use super::super::problem::Problem;
-use super::unreadable;
+use super::page::{Extent, MAX_LIMIT};
+use super::{MOST_DAYS, unreadable};
 use crate::blocking;
 use crate::csv;
 use crate::day::Day;
@@ -44,21 +46,28 @@ pub(super) struct Roll {
 
 /// How a sheet is written.
 pub(super) enum Form {
-    /// As a page that says this of itself before its agents.
-    Json(Head),
+    /// As a page, whose agents are written after it.
+    Json(Usage),
     /// As a table.
     Csv,
 }
 
-/// What stands before the agents.
-#[derive(Debug, Serialize)]
-pub(super) struct Head {
+/// A page of agents' usage.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Usage {
+    /// The first day.
     pub(super) start: Day,
+    /// The last day.
     pub(super) end: Day,
+    /// Length of a bucket.
+    #[schemars(with = "Step")]
     pub(super) step: &'static str,
-    pub(super) total: usize,
-    pub(super) offset: usize,
-    pub(super) limit: usize,
+    #[serde(flatten)]
+    pub(super) extent: Extent,
+    /// Agents, by the order of their accounts in the config and by name. A page ends before `limit` where it would cover
+    /// more than 50,000 days of agents.
+    #[schemars(length(max = MAX_LIMIT))]
+    pub(super) agents: Vec<AgentUsage<'static>>,
 }
 
 /// Where writing goes on.
@@ -69,20 +78,31 @@ enum Place {
     End,
 }
 
-#[derive(Debug, Serialize)]
-struct AgentUsage<'a> {
+/// The usage of an agent.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct AgentUsage<'a> {
+    /// The account's name, as in the config.
     account: &'a str,
+    /// The agent's name, as in the config; its identifier if it has no other name.
     agent: &'a str,
+    /// FlowGent's identifier of the agent.
     agent_id: &'a str,
+    /// True if the agent has left: it is under its last name, and its days count as before.
     former: bool,
     #[serde(flatten)]
     whole: Amount,
+    /// The same by day, week (from Monday) or month, oldest first; the first and the last are cut where the range starts
+    /// and ends.
+    #[schemars(length(min = 1, max = MOST_DAYS))]
     buckets: Vec<Bucket>,
 }
 
-#[derive(Debug, Serialize)]
+/// Usage on some days.
+#[derive(Debug, Serialize, JsonSchema)]
 struct Bucket {
+    /// The first day.
     start: Day,
+    /// The last day.
     end: Day,
     #[serde(flatten)]
     amount: Amount,
@@ -192,18 +212,12 @@ impl Sheet {
 
     fn begin(&self, text: &mut Vec<u8>) {
         match &self.form {
-            Form::Json(head) => {
-                push_json(text, head);
-                // The agents are the last of its members.
-                text.pop();
-                text.extend_from_slice(b",\"agents\":[");
+            Form::Json(page) => {
+                push_json(text, page);
+                // Its agents, of which there are none yet, are the last of its members.
+                text.truncate(text.len() - "]}".len());
             }
-            Form::Csv => {
-                let mut line = String::new();
-                let (agent, last) = (["account", "agent"], ["former"]);
-                csv::push_line(&mut line, agent.iter().chain(&Amount::COLUMNS).chain(&last));
-                text.extend_from_slice(line.as_bytes());
-            }
+            Form::Csv => text.extend_from_slice(header().as_bytes()),
         }
     }
 
@@ -239,6 +253,14 @@ impl Sheet {
             text.extend_from_slice(line.as_bytes());
         }
     }
+}
+
+/// The first line of CSV.
+pub(super) fn header() -> String {
+    let mut line = String::new();
+    let (agent, last) = (["account", "agent"], ["former"]);
+    csv::push_line(&mut line, agent.iter().chain(&Amount::COLUMNS).chain(&last));
+    line
 }
 
 fn push_json(text: &mut Vec<u8>, value: &impl Serialize) {

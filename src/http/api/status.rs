@@ -1,90 +1,129 @@
 //! The exporter itself: whether it is ready, how its syncs go and what its ledger holds.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::problem::Problem;
-use super::super::request::Asked;
 use super::super::response::{self, Reply};
 use super::super::state::State;
 use super::{to_milliseconds, unreadable};
 use crate::day::Day;
 use crate::exposition::AgentSeries;
 use crate::ledger::LedgerMetrics;
-use crate::status::{LastSync, SyncStatus};
-use crate::sync;
+use crate::status::{self, SyncStatus};
+use crate::sync::{self, Outcome};
 
-/// The exporter as it is served.
-#[derive(Debug, Serialize)]
-struct StatusBody<'a> {
+/// The exporter at this moment.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Status<'a> {
+    /// The exporter's version.
     version: &'static str,
+    /// The exporter's clock.
     now: DateTime<Utc>,
+    /// Current UTC day, whose usage nobody can know yet.
     today: Day,
+    /// True if the exporter serves everything.
     ready: bool,
+    /// What it waits for; null if it is ready.
     waiting_for: Option<String>,
-    sync: SyncBody<'a>,
-    ledger: Option<LedgerBody>,
+    sync: Sync<'a>,
+    /// The ledger; null while it is loading.
+    ledger: Option<Ledger>,
+    /// Time of the last evaluation of budgets and rules; null until then.
     rules_evaluated_at: Option<DateTime<Utc>>,
+    /// Reason why the latest config is not in use, in one line; null if it is. The previous one stays active.
     config_error: Option<&'a str>,
+    /// Hooks and pushing that something outside of the config stops at this moment, such as a missing file, a line
+    /// each with the reason.
     config_problems: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct SyncBody<'a> {
+/// Passes over all agents that ask FlowGent for days that are missing or may still change.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Sync<'a> {
+    /// Start of the running sync; null if none runs.
     running_since: Option<DateTime<Utc>>,
+    /// Time of the next sync; null if that is not known yet.
     next: Option<DateTime<Utc>>,
+    /// End of the last sync that left nothing undone, since the exporter started.
     last_complete: Option<DateTime<Utc>>,
-    last: Option<LastSyncBody<'a>>,
+    /// The last sync that did not fail on the ledger; null if there was none yet.
+    last: Option<LastSync<'a>>,
+    /// The ledger's error that ended the last sync.
     error: Option<&'a str>,
 }
 
-#[derive(Debug, Serialize)]
-struct LastSyncBody<'a> {
+/// A sync that has ended.
+#[derive(Debug, Serialize, JsonSchema)]
+struct LastSync<'a> {
+    /// Its start.
     started_at: DateTime<Utc>,
+    /// Its end.
     ended_at: DateTime<Utc>,
+    /// Its outcome.
+    #[schemars(with = "Outcome")]
     outcome: &'static str,
+    /// Planned requests to FlowGent.
     planned_requests: usize,
+    /// Requests whose answers are in the ledger.
     committed_requests: usize,
+    /// Requests that were put off because FlowGent's day was still the one before the exporter's.
     deferred_requests: usize,
+    /// Days that were not known before.
     new_days: usize,
+    /// Known days whose figure changed.
     revised_days: usize,
+    /// Days that FlowGent left out of otherwise sound answers.
     absent_days: usize,
-    problems: Vec<ProblemBody<'a>>,
+    /// Problems, by account and kind.
+    problems: Vec<SyncProblem<'a>>,
+    /// Warnings about lists of agents, such as agents that are no longer listed.
     warnings: Vec<String>,
 }
 
-/// One kind of thing that went wrong with an account or with some of its agents.
-#[derive(Debug, Serialize)]
-struct ProblemBody<'a> {
+/// One kind of problem with an account, or with some of its agents.
+#[derive(Debug, Serialize, JsonSchema)]
+struct SyncProblem<'a> {
+    /// The account's name, as in the config.
     account: &'a str,
+    /// The kind in a word, such as `invalid_key` or `timeout`.
     kind: &'static str,
+    /// The first of its kind, in plain words.
     message: &'a str,
+    /// Number of agents that met it; 0 if it is the account's.
     agents: usize,
+    /// Number of requests that met it.
     requests: usize,
 }
 
-#[derive(Debug, Serialize)]
-struct LedgerBody {
+/// Contents of the ledger.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Ledger {
+    /// Size of the ledger's file and its write-ahead log.
+    #[schemars(range(min = 0))]
     size_bytes: i64,
+    /// The first day that is kept.
     history_start: Day,
+    /// Number of known agents; null while their figures are being computed.
     agents: Option<usize>,
+    /// Days of agents that are not known, through yesterday; null while the figures are being computed.
     missing_days: Option<u64>,
 }
 
 /// `/api/v1/status`: the exporter at this moment.
-pub(super) async fn status(state: &State, asked: &Asked<'_>) -> Result<Reply, Problem> {
-    asked.query(&[])?;
+pub(super) async fn status(state: &State) -> Result<Reply, Problem> {
     let now = state.clock.now();
     let waiting_for = state.pending();
     let sync = state.board.sync();
     let config_error = state.board.config_error();
-    let body = StatusBody {
+    let body = Status {
         version: env!("CARGO_PKG_VERSION"),
         now: to_milliseconds(now),
         today: Day::of(now),
         ready: waiting_for.is_none(),
         waiting_for,
-        sync: SyncBody::new(&sync),
+        sync: Sync::new(&sync),
         ledger: ledger(state).await?,
         rules_evaluated_at: state
             .board
@@ -93,11 +132,11 @@ pub(super) async fn status(state: &State, asked: &Asked<'_>) -> Result<Reply, Pr
         config_error: config_error.as_deref().map(String::as_str),
         config_problems: state.board.obstacles().await,
     };
-    Ok(response::momentary(&body))
+    Ok(response::json(&body))
 }
 
 /// What is known of the ledger; none while it is loading.
-async fn ledger(state: &State) -> Result<Option<LedgerBody>, Problem> {
+async fn ledger(state: &State) -> Result<Option<Ledger>, Problem> {
     let Some(view) = state.board.ledger() else {
         return Ok(None);
     };
@@ -108,7 +147,7 @@ async fn ledger(state: &State) -> Result<Option<LedgerBody>, Problem> {
         (agents.series.len(), agents.series.iter().map(missing).sum())
     });
     let (agents, missing_days) = counted.unzip();
-    Ok(Some(LedgerBody {
+    Ok(Some(Ledger {
         size_bytes: state.telemetry.of::<LedgerMetrics>().size_bytes.get(),
         history_start,
         agents,
@@ -116,7 +155,7 @@ async fn ledger(state: &State) -> Result<Option<LedgerBody>, Problem> {
     }))
 }
 
-impl<'a> SyncBody<'a> {
+impl<'a> Sync<'a> {
     fn new(status: &'a SyncStatus) -> Self {
         let SyncStatus {
             running_since,
@@ -130,15 +169,15 @@ impl<'a> SyncBody<'a> {
             running_since: running_since.map(to_milliseconds),
             next: next.map(to_milliseconds),
             last_complete: last_complete.map(to_milliseconds),
-            last: last.as_deref().map(LastSyncBody::new),
+            last: last.as_deref().map(LastSync::new),
             error: error.as_deref(),
         }
     }
 }
 
-impl<'a> LastSyncBody<'a> {
-    fn new(last: &'a LastSync) -> Self {
-        let LastSync {
+impl<'a> LastSync<'a> {
+    fn new(last: &'a status::LastSync) -> Self {
+        let status::LastSync {
             started,
             ended,
             outcome,
@@ -162,13 +201,13 @@ impl<'a> LastSyncBody<'a> {
             new_days: *new_days,
             revised_days: *revised_days,
             absent_days: *absent_days,
-            problems: problems.iter().map(ProblemBody::new).collect(),
+            problems: problems.iter().map(SyncProblem::new).collect(),
             warnings: notes.iter().map(ToString::to_string).collect(),
         }
     }
 }
 
-impl<'a> ProblemBody<'a> {
+impl<'a> SyncProblem<'a> {
     fn new(problem: &'a sync::Problem) -> Self {
         Self {
             account: &problem.account,

@@ -10,9 +10,10 @@ use super::super::response::{self, Reply, set};
 use super::super::state::State;
 use super::agents::selected;
 use super::page::Page;
-use super::sheet::{self, Head, Roll, Sheet};
-use super::{ledger, unreadable};
+use super::sheet::{self, Roll, Sheet, Usage};
+use super::{MOST_DAYS, ledger, unreadable};
 use crate::day::{Day, DayError};
+use crate::exposition::weight;
 use crate::former::Once;
 use crate::ledger::{LedgerError, Member, View};
 use crate::nearest::nearest;
@@ -22,8 +23,6 @@ use crate::window::{Range, RangeError, WindowError};
 
 /// How many days are told of unless others are asked for: as many as FlowGent tells.
 const DEFAULT_DAYS: u16 = 7;
-/// The most days that may be asked for: ten years.
-const MOST_DAYS: u32 = 3660;
 /// The most days that a page of JSON covers, those of all its agents together: whoever reads it has all of it in memory.
 const MOST_DAYS_OF_AGENTS: u32 = 50_000;
 
@@ -37,23 +36,25 @@ pub(super) enum Form {
 }
 
 /// `/api/v1/usage`: what the agents that are asked for used, as JSON page by page, as CSV all of them.
-pub(super) async fn usage(state: &State, asked: &Asked<'_>, form: Form) -> Result<Reply, Problem> {
-    let query = asked.query(&[
-        "account", "agent", "start", "end", "step", "limit", "offset",
-    ])?;
+pub(super) async fn usage(
+    state: &State,
+    asked: &Asked<'_>,
+    query: &Query,
+    form: Form,
+) -> Result<Reply, Problem> {
     let as_csv = form == Form::Csv || prefers_csv(&joined(asked.headers, &ACCEPT));
     let page = if as_csv {
-        Page::or_all(&query)?
+        Page::or_all(query)?
     } else {
-        Page::of(&query)?
+        Page::of(query)?
     };
-    let range = range(&query, state.clock.today())?;
-    let step = step(&query)?;
+    let range = range(query, state.clock.today())?;
+    let step = step(query)?;
     let view = ledger(state)?;
     let today = state.clock.today();
     let roll = roll(&view, state.board.members(), range.start()).await;
     let roll = roll.map_err(|error| unreadable(&error))?;
-    let all = selected(roll.iter(), &query)?;
+    let all = selected(roll.iter(), query)?;
     let total = all.len();
     let fitting = match as_csv {
         true => usize::MAX,
@@ -69,15 +70,14 @@ pub(super) async fn usage(state: &State, asked: &Asked<'_>, form: Form) -> Resul
     let (media_type, written) = match as_csv {
         true => ("text/csv; charset=utf-8", sheet::Form::Csv),
         false => {
-            let head = Head {
+            let page = Usage {
                 start: range.start(),
                 end: range.end(),
                 step: step.as_str(),
-                total,
-                offset: page.offset,
-                limit: page.limit,
+                extent: page.extent(total),
+                agents: Vec::new(),
             };
-            ("application/json", sheet::Form::Json(head))
+            ("application/json", sheet::Form::Json(page))
         }
     };
     let sheet = Sheet::new(view, once, (roll, shown), (range, step), written);
@@ -90,7 +90,7 @@ pub(super) async fn usage(state: &State, asked: &Asked<'_>, form: Form) -> Resul
         }
     }
     if !as_csv {
-        page.link(&mut reply, asked, &query, shown.len(), total);
+        page.link(&mut reply, asked, query, shown.len(), total);
     }
     Ok(reply)
 }
@@ -179,24 +179,10 @@ fn step(query: &Query) -> Result<Step, Problem> {
     })
 }
 
-/// Whether whoever sends that header Accept would rather have CSV than JSON.
+/// Reports if a client with that header Accept prefers CSV to JSON.
 fn prefers_csv(accept: &str) -> bool {
-    let quality = |wanted: [&str; 3]| {
-        let ranges = accept.split(',').filter_map(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let name = parts.next()?.to_ascii_lowercase();
-            // The nearer the range, the more it counts.
-            let place = wanted.iter().position(|wanted| *wanted == name)?;
-            let weight = parts.find_map(|part| part.strip_prefix("q="));
-            let weight = weight.map_or(Some(1.0), |weight| weight.parse::<f32>().ok())?;
-            Some((place, weight))
-        });
-        ranges
-            .min_by_key(|(place, _)| *place)
-            .map_or(0.0, |(_, weight)| weight)
-    };
-    let csv = quality(["text/csv", "text/*", "*/*"]);
-    csv > quality(["application/json", "application/*", "*/*"])
+    weight(accept, &["text/csv", "text/*", "*/*"])
+        > weight(accept, &["application/json", "application/*", "*/*"])
 }
 
 #[cfg(test)]

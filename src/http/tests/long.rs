@@ -126,7 +126,7 @@ async fn an_answer_that_is_taken_slowly_is_whole_and_the_ledger_is_free_meanwhil
     scene.taken(1).await;
     let small = scene.running.get("/api/v1/usage?limit=1").await;
     assert_eq!(small.status(), "200");
-    assert!(small.header("etag").is_some() && small.header("content-length").is_some());
+    assert!(small.header("content-length").is_some());
     let mut reading = scene.running.connect().await;
     let request = format!("GET {json} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     reading.write_all(request.as_bytes()).await.unwrap();

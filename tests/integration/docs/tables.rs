@@ -8,6 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::{Page, quoted};
+use crate::harness::Scene;
 use crate::observability::promql::Golden;
 
 #[test]
@@ -51,10 +52,12 @@ fn the_tables_of_metrics_list_each_one_with_its_type_and_its_labels() {
     assert_eq!(listed, served);
 }
 
-#[test]
-fn the_table_of_the_api_lists_each_path_of_its_description() {
-    let description = Page::read("src/http/api/openapi.json").text;
-    let description: Value = serde_json::from_str(&description).unwrap();
+#[tokio::test(flavor = "multi_thread")]
+async fn the_table_of_the_api_lists_each_path_of_its_description() {
+    let scene = Scene::new("2026-03-10T12:00:00");
+    let exporter = scene.start().await;
+    let (_, description) = exporter.get("/api/v1/openapi.json", "").await;
+    let description: Value = serde_json::from_slice(&description).unwrap();
     let paths = description["paths"].as_object().unwrap().keys();
     let paths: BTreeSet<&str> = paths.map(String::as_str).collect();
     let page = Page::read("docs/api.md");
