@@ -53,7 +53,7 @@ pub struct Telemetry {
     pub sync_last_start_timestamp: Gauge,
     /// When the last sync ended.
     pub sync_last_end_timestamp: Gauge,
-    /// When the last sync ended that left nothing undone.
+    /// When the last complete sync ended.
     pub sync_last_complete_timestamp: Gauge,
     /// How long the last sync took.
     pub sync_last_duration: Gauge,
@@ -109,7 +109,7 @@ pub struct Telemetry {
     pub http_requests: IntCounterVec,
     /// Requests where users are configured, by `outcome`, see [`AUTHENTICATION_OUTCOMES`].
     pub http_authentications: IntCounterVec,
-    /// Open connections of clients.
+    /// Open client connections.
     pub http_connections: IntGauge,
     /// Connections that were closed to make room for new ones.
     pub http_connections_evicted: IntCounter,
@@ -140,7 +140,7 @@ impl Telemetry {
         let telemetry = Self {
             config_last_reload_successful: maker.int_gauge(
                 "config_last_reload_successful",
-                "1 if the config was read successfully the last time it was tried, else 0.",
+                "1 if the last reading of the config succeeded, else 0.",
             ),
             config_last_reload_success_timestamp: maker.gauge(
                 "config_last_reload_success_timestamp_seconds",
@@ -148,7 +148,7 @@ impl Telemetry {
             ),
             web_config_last_reload_successful: maker.int_gauge(
                 "web_config_last_reload_successful",
-                "1 if the web config was read successfully the last time it had changed, or there is none, else 0.",
+                "1 if the last reading of the web config succeeded, or there is none, else 0.",
             ),
             sync_running: maker.int_gauge("sync_running", "1 while a sync runs, else 0."),
             sync_last_start_timestamp: maker.gauge(
@@ -161,7 +161,7 @@ impl Telemetry {
             ),
             sync_last_complete_timestamp: maker.gauge(
                 "sync_last_complete_timestamp_seconds",
-                "When the last sync ended that left nothing undone.",
+                "When the last complete sync ended.",
             ),
             sync_last_duration: maker
                 .gauge("sync_last_duration_seconds", "How long the last sync took."),
@@ -170,15 +170,15 @@ impl Telemetry {
             syncs: maker.counters("syncs_total", "Syncs by outcome.", &["outcome"]),
             windows_planned: maker.register(IntCounter::new(
                 name("windows_planned_total"),
-                "Windows of days that were planned to be fetched.",
+                "Windows of days planned for fetching.",
             )),
             windows_left: maker.int_gauge(
                 "windows_left",
-                "Windows of the current or last sync that are still to be fetched.",
+                "Windows of the current or last sync not fetched yet.",
             ),
             sync_last_problems: maker.int_gauges(
                 "sync_last_problems",
-                "Agents that met a problem in the last sync, by its kind; 1 for a problem of the account as a whole. Absent until a sync has ended.",
+                "Agents with a problem in the last sync, by its kind; 1 for a problem of the whole account. Absent until a sync has ended.",
                 &["account", "kind"],
             ),
             unlisted_agents: maker.int_gauges(
@@ -188,12 +188,12 @@ impl Telemetry {
             ),
             excess_agents: maker.int_gauges(
                 "excess_agents",
-                "Agents that FlowGent lists beyond max_discovered; they are not asked for, and have not left.",
+                "Agents that FlowGent lists beyond max_discovered; they are not polled.",
                 &["account"],
             ),
             partial_listing: maker.int_gauges(
                 "partial_listing",
-                "1 if FlowGent's last list of agents said that it is not complete, else 0.",
+                "1 if FlowGent's last list of agents was marked incomplete, else 0.",
                 &["account"],
             ),
             api_requests: maker.counters(
@@ -203,7 +203,7 @@ impl Telemetry {
             ),
             api_request_duration: maker.histograms(
                 "api_request_duration_seconds",
-                "Time until FlowGent answered in full or failed to.",
+                "Time until FlowGent's answer was complete or failed.",
                 &["account", "endpoint"],
                 API_BUCKETS,
             ),
@@ -216,7 +216,7 @@ impl Telemetry {
             )),
             clock_trusted: maker.int_gauge(
                 "clock_trusted",
-                "1 while this host's clock agrees with FlowGent's within an hour, else 0: then nothing is settled, ended or given up.",
+                "1 while this host's clock agrees with FlowGent's within an hour, else 0: then no day becomes final and no alert starts or resolves.",
             ),
             api_limit_waits: maker.counters(
                 "api_limit_waits_total",
@@ -236,19 +236,19 @@ impl Telemetry {
             ),
             ledger_transaction_duration: maker.histograms(
                 "ledger_transaction_duration_seconds",
-                "Time that a transaction of the ledger took.",
+                "Time taken by ledger transactions.",
                 &["transaction"],
                 LEDGER_BUCKETS,
             ),
             ledger_errors: maker.counters(
                 "ledger_errors_total",
-                "Transactions of the ledger that failed; nothing of them is kept.",
+                "Ledger transactions that failed and were rolled back.",
                 &["transaction"],
             ),
             alert_evaluation_duration: maker.register(Histogram::with_opts(
                 HistogramOpts::new(
                     name("alert_evaluation_duration_seconds"),
-                    "Time that an evaluation of all rules took.",
+                    "Time taken to evaluate all rules.",
                 )
                 .buckets(LEDGER_BUCKETS.to_vec()),
             )),
@@ -259,28 +259,28 @@ impl Telemetry {
             hook_deliveries: maker.register(IntCounterVec::new(
                 Opts::new(
                     "flowgent_hook_deliveries_total",
-                    "Tries to deliver to a hook, by outcome; a failed one is tried again, one that is given up is not.",
+                    "Delivery attempts of a hook, by outcome; a failed one is retried, one given up is not.",
                 ),
                 &["hook", "outcome"],
             )),
             hook_pending_deliveries: maker.register(IntGaugeVec::new(
                 Opts::new(
                     "flowgent_hook_pending_deliveries",
-                    "Deliveries that the hook has not taken yet.",
+                    "Deliveries that the receiver has not accepted yet.",
                 ),
                 &["hook"],
             )),
             hook_oldest_pending_timestamp: maker.register(GaugeVec::new(
                 Opts::new(
                     "flowgent_hook_oldest_pending_timestamp_seconds",
-                    "Since when the oldest pending delivery waits, 0 when nothing is pending.",
+                    "When the oldest pending delivery was created, 0 when nothing is pending.",
                 ),
                 &["hook"],
             )),
             hook_disabled: maker.register(IntGaugeVec::new(
                 Opts::new(
                     "flowgent_hook_disabled",
-                    "1 if the hook has answered that it wants nothing any more, until its deliveries are retried, else 0.",
+                    "1 if the receiver refused all further messages, until `alerts retry`, else 0.",
                 ),
                 &["hook"],
             )),
@@ -292,10 +292,10 @@ impl Telemetry {
             ),
             http_authentications: maker.counters(
                 "http_authentications_total",
-                "Requests by what became of their user name and password, where the web config has users.",
+                "Requests by the result of checking user and password, if the web config has users.",
                 &["outcome"],
             ),
-            http_connections: maker.int_gauge("http_connections", "Open connections of clients."),
+            http_connections: maker.int_gauge("http_connections", "Open client connections."),
             http_connections_evicted: maker.register(IntCounter::new(
                 name("http_connections_evicted_total"),
                 "Waiting connections that were closed to make room for new ones.",
@@ -309,7 +309,7 @@ impl Telemetry {
             )),
             runtime_tasks: maker.int_gauge(
                 "runtime_tasks",
-                "Asynchronous tasks that are alive: those of the parts, and one per connection.",
+                "Asynchronous tasks alive: those of the components, and one per connection.",
             ),
             registry: Arc::new(registry),
         };

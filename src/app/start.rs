@@ -343,7 +343,7 @@ where
             }
             result => {
                 if is_told && result.is_ok() {
-                    info!("the ledger is not locked any more");
+                    info!("the ledger is no longer locked");
                 }
                 return result;
             }
@@ -364,7 +364,7 @@ async fn feel_ledger(ledger: Ledger, board: Arc<Board>, stop: CancellationToken)
             let is_new = lost != board.ledger_error().as_deref().cloned();
             match &lost {
                 Some(error) if is_new => error!("{error}"),
-                None if is_new => info!("the ledger is there again"),
+                None if is_new => info!("the ledger is back"),
                 _ => {}
             }
             board.ledger_lost(lost);

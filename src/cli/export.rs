@@ -22,7 +22,7 @@ use crate::window::Range;
 /// What `export` takes.
 #[derive(Debug, Args)]
 pub(super) struct ExportArguments {
-    /// As openmetrics (for a database), csv, json or ndjson.
+    /// Output format: openmetrics (for a database), csv, json or ndjson.
     #[arg(
         long,
         value_enum,
@@ -43,14 +43,14 @@ pub(super) struct ExportArguments {
     /// Only this agent, by its name or id; may be repeated.
     #[arg(long, value_name = "NAME")]
     agent: Vec<String>,
-    /// Of openmetrics: the label `job` of the scraped series [default: flowgent].
+    /// For openmetrics: the `job` label of the scraped series [default: flowgent].
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
-    /// Of openmetrics: the label `instance` of the scraped series, which is the address that
-    /// Prometheus scrapes [default: the config's first listen address].
+    /// For openmetrics: the `instance` label of the scraped series, the address that Prometheus
+    /// scrapes [default: the config's first listen address].
     #[arg(long, value_name = "ADDRESS")]
     instance: Option<String>,
-    /// Write this file instead of stdout; it is replaced once all is written.
+    /// Write to this file instead of stdout; it is replaced only when the output is complete.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }

@@ -112,7 +112,7 @@ pub(super) fn secret_file(folder: &Path, text: &str, keys: &SecretKeys) -> Resul
         // This may be the secret itself: the error would name it.
         Err(_) => Err(
             Fault::new(format!("there is no {what} in a file of this name")).help(format!(
-                "`{key}` names the file that holds the {what}; the {what} itself must not stand here"
+                "`{key}` names the file that holds the {what}; never write the {what} itself here"
             )),
         ),
     }
@@ -165,7 +165,7 @@ pub(super) fn secret_variable(text: &str, keys: &SecretKeys) -> Result<Found, Fa
         && characters.all(|rest| rest.is_ascii_alphanumeric() || rest == '_');
     let help = format!(
         "`{key}` names the environment variable that holds the {what}; \
-         the {what} itself must not stand here"
+         never write the {what} itself here"
     );
     if !form {
         return Err(Fault::new("this is not the name of an environment variable").help(help));
@@ -206,15 +206,16 @@ pub(super) fn program(text: &str) -> Result<(), Fault> {
         };
     }
     if text.contains(char::is_whitespace) {
-        return Err(Fault::new("a program has no name with a space in it")
-            .help("write each argument by itself: `command = [\"program\", \"argument\"]`"));
+        return Err(Fault::new("a program's name has no spaces").help(
+            "write each argument as its own element: `command = [\"program\", \"argument\"]`",
+        ));
     }
     let shown = printable(text);
     if text.is_empty() || text.contains('/') {
         return Err(Fault::new(format!(
-            "`{shown}` is neither a whole path nor a program's name"
+            "`{shown}` is neither an absolute path nor a program's name"
         ))
-        .help("write the path from `/` on, or the name of a program on the PATH"));
+        .help("write the path from `/` on, or a program's name on the PATH"));
     }
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&folders)
@@ -225,7 +226,7 @@ pub(super) fn program(text: &str) -> Result<(), Fault> {
     } else {
         Err(
             Fault::new(format!("there is no program `{shown}` on the PATH"))
-                .help("write its whole path"),
+                .help("write its absolute path"),
         )
     }
 }

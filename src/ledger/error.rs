@@ -14,13 +14,13 @@ use super::AgentNumber;
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// There is nothing at the path.
-    #[error("ledger {path} does not exist: the exporter makes it at its first start")]
+    #[error("ledger {path} does not exist: the exporter creates it at its first start")]
     Missing {
         /// The ledger's file.
         path: PathBuf,
     },
     /// The path names a directory.
-    #[error("ledger {path} is a directory, a file is needed")]
+    #[error("ledger {path} is a directory, not a file")]
     Directory {
         /// The path.
         path: PathBuf,
@@ -61,7 +61,7 @@ pub enum LedgerError {
     },
     /// A file of the open ledger was removed, moved or replaced.
     #[error(
-        "ledger {path}: {file} was removed or replaced while the exporter runs, so nothing is written any more: put the very file back, or start the exporter again to go on with what is there now"
+        "ledger {path}: {file} was removed or replaced while the exporter runs, so nothing more is written: put the same file back, or restart the exporter to continue with the present file"
     )]
     Gone {
         /// The ledger's file.
@@ -70,14 +70,14 @@ pub enum LedgerError {
         file: PathBuf,
     },
     /// The file is something else.
-    #[error("{path} is not an SQLite file, so not a ledger; it was left as it is")]
+    #[error("{path} is not an SQLite file, so it is not a ledger; it was not changed")]
     NotSqlite {
         /// The file.
         path: PathBuf,
     },
     /// The file is the SQLite database of another program.
     #[error(
-        "{path} is an SQLite file of another program (application id {found}, a ledger has {expected}); it was left as it is"
+        "{path} is an SQLite file of another program (application id {found}, a ledger has {expected}); it was not changed"
     )]
     Foreign {
         /// The file.
@@ -102,7 +102,7 @@ pub enum LedgerError {
     /// An older version of this program has written the file, and whoever wants something of it cannot
     /// bring it up to date.
     #[error(
-        "ledger {path} has schema version {found}, {needed} is needed: start the exporter once, which brings it up to date"
+        "ledger {path} has schema version {found}, {needed} is needed: start the exporter once, which upgrades it"
     )]
     Older {
         /// The ledger's file.
@@ -120,7 +120,7 @@ pub enum LedgerError {
     },
     /// The file's content contradicts itself.
     #[error(
-        "ledger {path} is damaged ({detail}): run `flowgent-exporter ledger check`, then put a backup in its place, or move it away to start with an empty one"
+        "ledger {path} is damaged ({detail}): run `flowgent-exporter ledger check`, then restore a backup, or move it away to start with an empty ledger"
     )]
     Damaged {
         /// The ledger's file.
@@ -129,7 +129,7 @@ pub enum LedgerError {
         detail: String,
     },
     /// The disk, or the quota, is full. Works again as soon as there is space.
-    #[error("no space left for ledger {path}: free some, it goes on by itself")]
+    #[error("no space left for ledger {path}: free some space, and it continues automatically")]
     Full {
         /// The ledger's file.
         path: PathBuf,
@@ -144,7 +144,7 @@ pub enum LedgerError {
     },
     /// Another program writes, and does not end.
     #[error(
-        "ledger {path} is locked by another program that writes into it: have that program end, or commit"
+        "ledger {path} is locked by another program that writes to it: that program must end or commit"
     )]
     Busy {
         /// The ledger's file.
@@ -215,7 +215,7 @@ pub enum LedgerError {
         destination: PathBuf,
     },
     /// A backup never overwrites.
-    #[error("ledger {path}: backup destination {destination} exists already")]
+    #[error("ledger {path}: backup destination {destination} already exists")]
     DestinationExists {
         /// The ledger's file.
         path: PathBuf,

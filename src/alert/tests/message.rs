@@ -450,7 +450,7 @@ fn an_alert_whose_notice_cannot_be_read_can_still_end() {
     assert_eq!(notice.started_at, at(NOW));
     assert_eq!(
         notice.title,
-        "Resolved: cx-month: all is not watched any more"
+        "Resolved: cx-month: all is no longer watched"
     );
 }
 

@@ -38,7 +38,7 @@ pub(super) async fn list(common: &Common, format: Format, all: bool) -> Result<(
             for DisabledHook { hook, at, reason } in &disabled {
                 let at = time(*at);
                 print(format_args!(
-                    "\nhook {hook} is sent nothing since {at}: {reason}\n"
+                    "\nhook {hook} is disabled since {at}: {reason}\n"
                 ))?;
             }
             Ok(())
@@ -48,7 +48,7 @@ pub(super) async fn list(common: &Common, format: Format, all: bool) -> Result<(
 
 fn alerts_table(alerts: &[Alert]) -> String {
     if alerts.is_empty() {
-        return "no alert fires\n".to_owned();
+        return "no alert is firing\n".to_owned();
     }
     let header = [
         "rule",
@@ -90,7 +90,7 @@ fn notice(alert: &Alert) -> Option<Notice> {
 
 fn deliveries_table(deliveries: &[DeliveryRecord]) -> String {
     if deliveries.is_empty() {
-        return "\nnothing waits to be sent\n".to_owned();
+        return "\nno pending deliveries\n".to_owned();
     }
     let header = [
         "delivery",

@@ -27,10 +27,8 @@ pub(super) async fn look_at_ledger(config: &Config) -> Result<Vec<Finding>, Fail
     let report = match checked {
         Ok(report) => report,
         Err(error @ LedgerError::Missing { .. }) => {
-            let missing = Finding::warning(
-                error.to_string(),
-                "start the exporter; nothing else is needed",
-            );
+            let missing =
+                Finding::warning(error.to_string(), "start the exporter, which creates it");
             let place = look_at_place(config).await;
             let agents = Finding::unseen(AGENTS, "there is no ledger yet");
             return Ok(place.into_iter().chain([missing, agents]).collect());
@@ -44,7 +42,7 @@ pub(super) async fn look_at_ledger(config: &Config) -> Result<Vec<Finding>, Fail
     if !report.is_sound() {
         let problem = Finding::problem(
             format!("{path} is not sound: {}", report.violations[0]),
-            "`ledger check` tells all; restore a backup, or move the file away and have all days fetched anew",
+            "`ledger check` lists all faults; restore a backup, or move the file away to fetch all days again",
         );
         return Ok(vec![problem, Finding::unseen(AGENTS, NOT_SOUND)]);
     }
@@ -65,7 +63,7 @@ async fn look_at_place(config: &Config) -> Option<Finding> {
     let error = files::aside(move || ledger::may_be_written(&path))
         .await
         .err()?;
-    let advice = "run this as the exporter's user to see if it is kept from writing too";
+    let advice = "run this as the exporter's user, to see whether that user can write";
     Some(Finding::problem(error.to_string(), advice))
 }
 
@@ -85,14 +83,14 @@ async fn look_at_agents(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !failing.is_empty() {
         findings.push(Finding::problem(
-            format!("the last fetch failed of {}", named(&failing)),
-            "the exporter's log says why; `check --live` tries each",
+            format!("the last fetch failed for {}", named(&failing)),
+            "the exporter's log shows the cause; `check --live` tries each agent",
         ));
     }
     if !lacking.is_empty() {
         findings.push(Finding::warning(
-            format!("days are missing of {}", named(&lacking)),
-            "a running exporter asks for them again by itself; `sync` does so now",
+            format!("days are missing from {}", named(&lacking)),
+            "a running exporter retries them automatically; without one, run `sync`",
         ));
     }
     let Some(newest) = newest else {
@@ -101,7 +99,7 @@ async fn look_at_agents(config: &Config) -> Vec<Finding> {
     };
     let hours = SystemClock.now().signed_duration_since(newest).num_hours();
     let what = format!(
-        "the last good answer came {} UTC",
+        "the last good answer is from {} UTC",
         newest.format("%Y-%m-%d %H:%M")
     );
     findings.push(if hours < 26 {
@@ -109,7 +107,7 @@ async fn look_at_agents(config: &Config) -> Vec<Finding> {
     } else {
         Finding::problem(
             format!("{what}, {hours} hours ago"),
-            "is the exporter running? it polls once a day",
+            "check that the exporter is running: it polls once a day",
         )
     });
     findings
@@ -130,7 +128,7 @@ fn named(members: &[&Member]) -> String {
 fn advice(error: &LedgerError) -> &'static str {
     match error {
         LedgerError::Io { .. } => {
-            "run this as the exporter's user, or let that user read and write there"
+            "run this as the exporter's user, or let that user read and write it"
         }
         LedgerError::NoParent { .. } | LedgerError::Directory { .. } => {
             "correct `[storage] path` in the config, or create the directory"
@@ -139,8 +137,8 @@ fn advice(error: &LedgerError) -> &'static str {
             "correct `[storage] path` in the config, or move that file away"
         }
         LedgerError::Newer { .. } => "use the newer program, or restore a backup from before it",
-        LedgerError::Older { .. } => "start the exporter once, which brings it up to date",
-        _ => "restore a backup, or move the file away and have all days fetched anew",
+        LedgerError::Older { .. } => "start the exporter once, which upgrades it",
+        _ => "restore a backup, or move the file away to fetch all days again",
     }
 }
 
@@ -171,12 +169,12 @@ pub(super) fn look_at_disk(config: &Config) -> Finding {
     if free < SCARCE_BYTES {
         Finding::problem(
             what,
-            "free some: what cannot be kept is fetched again later, but not served",
+            "free some space: days that cannot be stored are fetched again later, but not served",
         )
     } else if free < ledger.saturating_add(SCARCE_BYTES) {
         Finding::warning(
             what,
-            "a backup or an upgrade of the ledger needs as much again: free some",
+            "free some space: a backup or an upgrade of the ledger needs as much again",
         )
     } else {
         Finding::good(what)

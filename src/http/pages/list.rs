@@ -29,12 +29,12 @@ pub(super) enum Sort {
     State,
 }
 
-/// How an agent is.
+/// The state of an agent's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Health {
     /// Every day is known.
     Complete,
-    /// Nobody has asked for it yet.
+    /// It was not fetched yet.
     Waiting,
     /// Days are missing.
     Incomplete,
@@ -161,7 +161,15 @@ impl Health {
         }
     }
 
-    /// Its word on pages and in addresses.
+    /// Its word as people read it.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Complete => "up to date",
+            _ => self.word(),
+        }
+    }
+
+    /// Its word in addresses and stylesheets.
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Complete => "complete",

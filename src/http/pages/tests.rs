@@ -188,7 +188,7 @@ async fn the_figures_are_those_of_the_ledger_and_with_missing_days_they_are_lowe
     let other = page.split("agents/globex/shop\">").nth(1).unwrap();
     let other = other.split("</tr>").next().unwrap();
     let cell = |text: String| {
-        format!("<td><span class=\"partial\" title=\"25 Nov is not known\">{text}</span></td>")
+        format!("<td><span class=\"partial\" title=\"25 Nov is missing\">{text}</span></td>")
     };
     assert!(other.contains(&cell("–".to_owned())), "{other}");
     let known = |days: i32| sum(days) - plain(yesterday).unwrap();
@@ -413,7 +413,7 @@ async fn the_page_of_an_agent_shows_all_days_revisions_and_fetches() {
     let days = usize::try_from(today.since(TRACKING_START)).unwrap();
     let squares = page.matches("<rect class=\"l").count();
     assert_eq!(squares, days - 1, "every known day has a square");
-    assert!(page.contains("<title>Thu 5 Mar 2026: not known</title>"));
+    assert!(page.contains("<title>Thu 5 Mar 2026: missing</title>"));
     assert!(page.contains("<title>Wed 25 Nov 2026: 1,234.5 credits</title>"));
     let before = crate::alert::words::number(plain(yesterday).unwrap());
     assert!(

@@ -198,7 +198,7 @@ async fn a_truncated_ledger_is_refused_and_reported() {
     assert_eq!(
         refusal.to_string(),
         format!(
-            "ledger {} is damaged (database disk image is malformed): run `flowgent-exporter ledger check`, then put a backup in its place, or move it away to start with an empty one",
+            "ledger {} is damaged (database disk image is malformed): run `flowgent-exporter ledger check`, then restore a backup, or move it away to start with an empty ledger",
             path.display()
         )
     );
@@ -240,7 +240,7 @@ fn what_is_not_there_is_neither_checked_nor_copied_nor_created() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ledger.db");
     let expected = format!(
-        "ledger {} does not exist: the exporter makes it at its first start",
+        "ledger {} does not exist: the exporter creates it at its first start",
         path.display()
     );
     assert_eq!(check(&path).unwrap_err().to_string(), expected);
@@ -300,7 +300,7 @@ async fn a_backup_of_a_ledger_in_use_is_whole_and_sound() {
     assert_eq!(
         again.to_string(),
         format!(
-            "ledger {}: backup destination {} exists already",
+            "ledger {}: backup destination {} already exists",
             path.display(),
             copy.display()
         )

@@ -290,7 +290,7 @@ async fn a_full_disk_fails_the_commit_and_nothing_else() {
     assert_eq!(
         refused.to_string(),
         format!(
-            "no space left for ledger {}: free some, it goes on by itself",
+            "no space left for ledger {}: free some space, and it continues automatically",
             path.display()
         )
     );

@@ -142,7 +142,7 @@ fn who_only_looks_at_an_older_ledger_is_told_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
     let path = version_1(directory.path());
     let expected = format!(
-        "ledger {} has schema version 1, {} is needed: start the exporter once, which brings it up to date",
+        "ledger {} has schema version 1, {} is needed: start the exporter once, which upgrades it",
         path.display(),
         schema::VERSION
     );
@@ -156,7 +156,7 @@ fn what_is_not_there_is_neither_looked_at_nor_created() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ledger.db");
     let expected = format!(
-        "ledger {} does not exist: the exporter makes it at its first start",
+        "ledger {} does not exist: the exporter creates it at its first start",
         path.display()
     );
     assert_eq!(View::open(&path).unwrap_err().to_string(), expected);

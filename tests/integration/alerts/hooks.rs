@@ -157,7 +157,7 @@ async fn a_hook_that_says_it_is_gone_is_left_alone_until_somebody_asks_for_it() 
         .await;
     assert_eq!(receiver.received().len(), 1);
     exporter
-        .wait_for_log("nothing is sent to the hook until `alerts retry` is used: ")
+        .wait_for_log("the hook is disabled until `alerts retry`: ")
         .await;
     receiver.set_habit(Habit::Status(200));
     let output = run(&scene, &["alerts", "retry", "--all"]).await;

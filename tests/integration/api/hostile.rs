@@ -96,12 +96,12 @@ async fn hostile_queries_are_told_what_is_wrong_with_them() {
         (
             "/api/v1/usage?agent=suport",
             "404",
-            "no agent `suport` is known; did you mean `support`?",
+            "there is no agent `suport`; did you mean `support`?",
         ),
         (
             "/api/v1/usage?account=%00",
             "404",
-            "no agent is known of an account `\\u{0}`",
+            "there is no account `\\u{0}`",
         ),
         (
             "/api/v1/usage?%00=%00",

@@ -81,7 +81,7 @@ async fn what_the_config_or_the_ledger_does_not_have_is_named() {
         &(rule("busy", 1.0, "\"ops\"") + &webhook(&scene, "ops", &receiver, "")),
     );
     let no_ledger =
-        "error: ledger ledger.db does not exist: the exporter makes it at its first start\n";
+        "error: ledger ledger.db does not exist: the exporter creates it at its first start\n";
     for command in [
         &["alerts", "list"][..],
         &["alerts", "why", "busy"],

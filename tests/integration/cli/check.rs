@@ -153,10 +153,10 @@ async fn live_an_answer_is_judged_as_a_sync_judges_it() {
     };
     assert_eq!(line("legal"), "ok, but 2026-03-09 is not there yet");
     let total = line("sales");
-    assert!(total.starts_with("broken contract: total "), "{total}");
+    assert!(total.starts_with("invalid answer: total "), "{total}");
     let other = line("support");
     assert!(
-        other.starts_with("broken contract: asked for agent "),
+        other.starts_with("invalid answer: asked for agent "),
         "{other}"
     );
     assert!(

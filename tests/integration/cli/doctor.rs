@@ -106,9 +106,9 @@ async fn before_the_first_start_it_says_what_is_not_there_yet() {
     let ran = ran(&scene, &["doctor"]).await;
     assert_eq!(
         part(&ran, "ledger"),
-        "ledger     warning  ledger ledger.db does not exist: the exporter makes it at its first start\n\
+        "ledger     warning  ledger ledger.db does not exist: the exporter creates it at its first start\n\
          \x20                   -> start the exporter; nothing else is needed\n\
-         ledger     not seen fetches and missing days of agents: there is no ledger yet\n"
+         ledger     skipped  fetches and missing days of agents: there is no ledger yet\n"
     );
     assert_eq!(
         part(&ran, "ports"),
@@ -124,7 +124,7 @@ async fn before_the_first_start_it_says_what_is_not_there_yet() {
     );
     assert!(
         ran.stdout
-            .ends_with("\n5 ok, 3 warnings, 0 problems, 2 not seen\n"),
+            .ends_with("\n5 ok, 3 warnings, 0 problems, 2 skipped\n"),
         "{}",
         ran.stdout
     );
@@ -154,7 +154,7 @@ async fn a_refused_key_a_foreign_agent_and_a_wrong_clock_are_told_with_what_to_d
          \x20                   -> compare the agent's id, and the account that it stands under, with FlowGent's settings\n\
          flowgent   PROBLEM  account globex: the API key is not valid\n\
          \x20                   -> put the account's present key into its file; it is read again at every sync, by a service of systemd after `systemctl restart`\n\
-         flowgent   not seen agents of account globex: its key or list failed\n\
+         flowgent   skipped  agents of account globex: its key or list failed\n\
          flowgent   PROBLEM  FlowGent's clock is +120.0 s from this machine's\n\
          \x20                   -> days begin at the wrong time: have this machine's clock set, as by `timedatectl set-ntp true`\n"
     );
@@ -176,7 +176,7 @@ async fn a_flowgent_that_cannot_be_reached_is_told_for_every_account() {
     );
     let told = part(&ran(&scene, &["doctor"]).await, "flowgent");
     assert_eq!(told.matches("PROBLEM").count(), 2, "{told}");
-    let clock = "flowgent   not seen FlowGent's clock: no request was answered\n";
+    let clock = "flowgent   skipped  FlowGent's clock: no request was answered\n";
     assert!(told.ends_with(clock), "{told}");
     assert_eq!(
         told.matches("-> look at the way there: `[api] base_url`")
@@ -247,7 +247,7 @@ async fn a_file_that_is_no_ledger_and_one_that_is_damaged_are_told_apart() {
         told.contains("restore a backup, or move the file away"),
         "{told}"
     );
-    let unseen = "ledger     not seen fetches and missing days of agents: the ledger ";
+    let unseen = "ledger     skipped  fetches and missing days of agents: the ledger ";
     assert!(told.contains(unseen), "{told}");
     assert_eq!(sick.code, 1);
     assert!(sick.stdout.contains("\nhooks "), "{}", sick.stdout);
@@ -428,7 +428,7 @@ async fn what_prometheus_has_is_held_against_the_ledger() {
         told,
         "prometheus PROBLEM  http://PROMETHEUS has not scraped an exporter within a day\n\
          \x20                   -> put a scrape_config for it into Prometheus' config, and look at its page of targets\n\
-         prometheus not seen yesterday's figures: nothing was scraped\n"
+         prometheus skipped  yesterday's figures: nothing was scraped\n"
     );
 
     // The exporter itself is no Prometheus.

@@ -155,11 +155,11 @@ async fn what_cannot_be_shown_is_told_with_what_can() {
     for (arguments, error) in [
         (
             &["--agent", "suport"][..],
-            "error: no agent `suport` is known\n\n  tip: a similar name exists: support\n",
+            "error: there is no agent `suport`\n\n  tip: a similar name exists: support\n",
         ),
         (
             &["--account", "acme", "--agent", "shop"],
-            "error: no agent `shop` is known of account acme\n",
+            "error: there is no agent `shop` of account acme\n",
         ),
         (
             &["--from", "2026-03-05", "--to", "2026-03-04"],
@@ -188,7 +188,7 @@ async fn what_cannot_be_shown_is_told_with_what_can() {
     let empty = Scene::new(NOW);
     report(&empty, &[]).await.assert_refused(
         1,
-        "error: ledger ledger.db does not exist: the exporter makes it at its first start\n",
+        "error: ledger ledger.db does not exist: the exporter creates it at its first start\n",
     );
 }
 
