@@ -24,6 +24,7 @@ pub use gate::Gate;
 pub use host::{Host, HostError};
 pub use lifecycle::{Lifecycle, Reloaded};
 pub use listener::{Limits, serve};
+pub use pages::Months;
 pub use readiness::{Latch, Readiness};
 pub use socket::{Inherited, InheritedError, Listener};
 pub use state::State;

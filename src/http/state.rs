@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use super::gate::Gate;
 use super::host::Host;
 use super::lifecycle::Lifecycle;
+use super::pages::Months;
 use super::readiness::Readiness;
 use crate::clock::SharedClock;
 use crate::exposition::Exposition;
@@ -32,7 +33,9 @@ pub struct State {
     pub hosts: Arc<ArcSwap<Vec<Host>>>,
     /// Bounds how many requests of the API and for pages are answered at once.
     pub gate: Gate,
-    /// By which whoever asks over HTTP has the config read again, if that is allowed.
+    /// The months of the accounts that people look at.
+    pub months: Months,
+    /// Reloads the config on a request, if that is allowed.
     pub lifecycle: Option<Lifecycle>,
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::SecondsFormat;
 
+use super::super::width::{self, wrapped};
 use super::super::{Common, Failure, load, print, view};
 use super::unknown;
 use crate::alert::{
@@ -64,7 +65,10 @@ pub(super) async fn why(common: &Common, name: &str, on: Option<Day>) -> Result<
     };
     let facts = alert::observe(&view, &members, &settings, &background).await?;
     let observations = alert::judge(&settings.rules, &facts);
-    print(heading(rule, today))?;
+    let columns = width::columns().unwrap_or(usize::MAX);
+    for line in heading(rule, today).lines() {
+        print(format_args!("{}\n", wrapped(line, 0, columns)))?;
+    }
     if observations.is_empty() {
         return print("no agent matches\n");
     }
@@ -159,9 +163,10 @@ fn subject(observations: &[Observation<'_>], memory: &AlertMemory, has_state: bo
         lines.push((title, verdict));
     }
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let columns = width::columns().unwrap_or(usize::MAX);
     let lines = lines.into_iter();
     let lines: String = lines
-        .map(|(name, value)| format!("  {name:width$}  {value}\n"))
+        .map(|(name, value)| format!("  {name:width$}  {}\n", wrapped(&value, width + 4, columns)))
         .collect();
     format!("\n{}{period}\n{lines}", first.key.subject)
 }

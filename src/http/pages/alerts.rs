@@ -155,12 +155,7 @@ impl Known {
         if !pending.0.is_empty() {
             groups.push(group("pending", "About to fire", "", pending));
         }
-        groups.push(group(
-            "over",
-            "Resolved",
-            "No resolved alerts.",
-            resolved,
-        ));
+        groups.push(group("over", "Resolved", "No resolved alerts.", resolved));
         let backlogs = read.backlogs.iter().map(|backlog| BacklogRow {
             hook: backlog.hook.to_string(),
             pending: format!(
