@@ -75,7 +75,7 @@ async fn main() -> Result<()> {
         telemetry_path: "/metrics".into(),
         hosts: Arc::default(),
         gate: Gate::default(),
-        months: Default::default(),
+        kept: Default::default(),
         lifecycle: None,
     };
     let guard = Guard::open(None, Arc::clone(&state.clock), state.telemetry.clone())?;

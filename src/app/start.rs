@@ -140,7 +140,7 @@ impl App {
             telemetry_path: config.server.telemetry_path.clone(),
             hosts: Arc::clone(&hosts),
             gate: http::Gate::default(),
-            months: Default::default(),
+            kept: Default::default(),
             lifecycle: config.server.lifecycle.then_some(lifecycle),
         };
         let limits = http::Limits::default();

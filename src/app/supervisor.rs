@@ -128,7 +128,7 @@ impl Supervisor {
         if let Err(error) = manager::tell(said)
             && !std::mem::replace(&mut self.is_mute, true)
         {
-            warn!("cannot notify systemd:  {error}");
+            warn!("cannot notify systemd: {error}");
         }
     }
 }

@@ -89,7 +89,10 @@ pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<(), Failur
 /// Whom it knows, and how to ask it.
 fn listing(simulator: &Simulator) -> String {
     let (url, world) = (simulator.base_url(), simulator.world());
-    let mut text = format!("A simulated FlowGent answers at {url}\n");
+    let mut text = format!(
+        "A simulated FlowGent answers at {url}\n\nTo use it, write into the exporter's config:\n\n  \
+         [api]\n  base_url = \"{url}\"\n"
+    );
     for account in world.accounts() {
         let key = world.key(&account.name);
         let key = key.expose();

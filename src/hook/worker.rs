@@ -352,7 +352,7 @@ impl Worker {
                 self.memory.failing = false;
             }
             Err(error) if !error.gone && !self.memory.failing => {
-                warn!(hook = %self.name, "the hook has failed; retrying:  {error}");
+                warn!(hook = %self.name, "the hook has failed; retrying: {error}");
                 self.memory.failing = true;
             }
             _ => {}

@@ -427,7 +427,7 @@ mod tests {
             telemetry_path: "/metrics".to_owned(),
             hosts: Arc::default(),
             gate: Gate::default(),
-            months: Default::default(),
+            kept: Default::default(),
             lifecycle: None,
         };
         let status = async |path: &str| {

@@ -66,7 +66,7 @@ async fn start_with(limits: Limits, note: &str, web_config: Option<PathBuf>) -> 
         telemetry_path: "/metrics".into(),
         hosts: Arc::default(),
         gate: Gate::default(),
-        months: Default::default(),
+        kept: Default::default(),
         lifecycle: None,
     };
     let guard = Guard::open(

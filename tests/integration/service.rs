@@ -205,7 +205,7 @@ async fn who_listens_to_nothing_is_told_nothing_and_misses_nothing() {
     let exporter = Exporter::start_with(&scene, &[], &[("NOTIFY_SOCKET", &gone)]).await;
     exporter.wait_until_whole(&scene).await;
     let log = exporter.stop().await;
-    let told = log.matches("cannot notify systemd:  No such file").count();
+    let told = log.matches("cannot notify systemd: No such file").count();
     assert_eq!(told, 1, "{log}");
 }
 

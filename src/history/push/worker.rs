@@ -190,7 +190,7 @@ impl Worker {
                 error!("pushing is paused for an hour, or until a reload: {text}")
             }
             PushError::Later { .. } | PushError::Ledger(_) => {
-                warn!("cannot push; retrying:  {text}");
+                warn!("cannot push; retrying: {text}");
             }
         }
         self.told = Some(text);

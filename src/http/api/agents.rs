@@ -78,6 +78,7 @@ impl<'a> AgentBody<'a> {
             revised_down,
             last_success_seconds,
             at_least: _,
+            expected_month_credits: _,
         } = *figures;
         Self {
             account,

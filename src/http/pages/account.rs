@@ -1,7 +1,7 @@
 //! One account: what its agents used in each of the last months, side by side.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use askama::Template;
 use hyper::StatusCode;
@@ -16,16 +16,6 @@ use crate::ledger::{LedgerError, Member, View};
 const MONTHS: usize = 6;
 /// The most agents that are listed.
 const LISTED: usize = 200;
-/// The most accounts whose months are kept.
-const KEPT: usize = 16;
-
-/// The months of the accounts that were looked at last. Among thousands of agents they take a while to read.
-#[derive(Debug, Clone, Default)]
-pub struct Months(Arc<Mutex<HashMap<String, Kept>>>);
-
-/// Months, and the day and the board's version that they are of.
-type Kept = ((Day, u64), Arc<Known>);
-
 #[derive(Debug, Template)]
 #[template(path = "account.html")]
 struct AccountPage {
@@ -66,10 +56,10 @@ pub(super) async fn account(state: &State, path: &str, name: &str) -> Option<Pag
     let months = months(today);
     let known = match state.board.ledger() {
         None => Err("The ledger is loading. Reload in a moment.".to_owned()),
-        Some(ledger) => match state.months.get(name, as_of) {
+        Some(ledger) => match state.kept.get(name, as_of) {
             Some(known) => Ok(known),
             None => match Known::read(&ledger, &members, name, &months, today).await {
-                Ok(known) => Ok(state.months.keep(name, as_of, known)),
+                Ok(known) => Ok(state.kept.keep(name, as_of, known)),
                 Err(error) => Err(format!("The ledger cannot be read: {error}.")),
             },
         },
@@ -93,26 +83,6 @@ pub(super) async fn account(state: &State, path: &str, name: &str) -> Option<Pag
         known,
     };
     Some(Page::of(StatusCode::OK, &page))
-}
-
-impl Months {
-    /// The months of an account, if those that are kept are of this day and version.
-    fn get(&self, account: &str, as_of: (Day, u64)) -> Option<Arc<Known>> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (of, known) = kept.get(account)?;
-        (*of == as_of).then(|| Arc::clone(known))
-    }
-
-    /// Keeps the months of an account.
-    fn keep(&self, account: &str, as_of: (Day, u64), known: Known) -> Arc<Known> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= KEPT {
-            kept.clear();
-        }
-        let known = Arc::new(known);
-        kept.insert(account.to_owned(), (as_of, Arc::clone(&known)));
-        known
-    }
 }
 
 /// The first and the last day of each month, the newest first; the current one ends yesterday. On the first day

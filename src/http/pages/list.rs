@@ -138,7 +138,7 @@ impl Sort {
                 .month_to_date_credits
                 .or(known.month_to_date_credits),
             Self::Forecast => figures
-                .forecast_month_credits
+                .expected_month_credits
                 .or(known.month_to_date_credits),
             Self::Missing => Some(figures.missing_days),
             Self::State => Some(f64::from(Health::of(figures) as u8)),
@@ -325,9 +325,8 @@ impl Totals {
         );
         self.month
             .add(figures.month_to_date_credits, known.month_to_date_credits);
-        // What is used already will be used.
         self.forecast
-            .add(figures.forecast_month_credits, known.month_to_date_credits);
+            .add(figures.expected_month_credits, known.month_to_date_credits);
         self.previous_month
             .add(figures.previous_month_credits, known.previous_month_credits);
         self.missing_days += figures.missing_days;

@@ -92,14 +92,10 @@ pub(super) fn shown(figures: &Figures, days: Option<&Days>, today: Day) -> [Show
             known.month_to_date_credits,
             || lacking(month),
         ),
-        // What is used already will be used.
         Shown::of(
-            figures.forecast_month_credits,
+            figures.expected_month_credits,
             known.month_to_date_credits,
-            || match figures.month_to_date_credits {
-                None => lacking(month),
-                Some(_) => "too few known days for a forecast".to_owned(),
-            },
+            || "too few known days for a forecast".to_owned(),
         ),
     ]
 }
@@ -172,9 +168,10 @@ mod tests {
         let titles: Vec<&str> = row.figures.iter().map(|shown| &*shown.title).collect();
         let both = "25 Nov and 17 Nov are missing";
         let one = "25 Nov is missing";
-        assert_eq!(titles, [one, one, both, both, both]);
+        assert_eq!(titles, [one, one, both, both, ""]);
         let texts: Vec<&str> = row.figures.iter().map(|shown| &*shown.text).collect();
-        assert_eq!(texts, ["–", "≥ 6", "≥ 28", "≥ 23", "≥ 23"]);
+        // One credit a day is expected of the missing days, too.
+        assert_eq!(texts, ["–", "≥ 6", "≥ 28", "≥ 23", "30"]);
         assert_eq!((&*row.missing.text, &*row.missing.title), ("2", both));
         assert_eq!(row.health, Health::Failing);
         assert_eq!(row.reason, "server error 500");

@@ -75,7 +75,7 @@ impl Scene {
             telemetry_path: "/metrics".into(),
             hosts: Arc::default(),
             gate: Gate::default(),
-            months: Default::default(),
+            kept: Default::default(),
             lifecycle: None,
         };
         Self {
