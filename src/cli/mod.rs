@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Row, Table, presets};
 use url::Url;
 
 use crate::clock::{Clock, SystemClock};
@@ -61,6 +61,9 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
         }
     }
 }
+
+/// Columns from which on a table is readable even if some of its cells break.
+const WIDE: usize = 100;
 
 /// Where packages put the config file.
 const DEFAULT_CONFIG: &str = "/etc/flowgent-exporter/config.toml";
@@ -359,6 +362,29 @@ fn table<const N: usize>(header: [&str; N], figures: &[usize]) -> Table {
     table
 }
 
+/// The table, or on a terminal too narrow for it, its rows one below the other with a line for each cell.
+fn fitted(table: &Table) -> String {
+    laid_out(table, width::columns().unwrap_or(usize::MAX))
+}
+
+fn laid_out(table: &Table, columns: usize) -> String {
+    let widths = table.column_max_content_widths();
+    let natural: usize = widths.iter().map(|width| usize::from(*width) + 2).sum();
+    if columns >= WIDE || natural <= columns {
+        return format!("{}\n", table.trim_fmt());
+    }
+    let cells = |row: &Row| row.cell_iter().map(Cell::content).collect::<Vec<String>>();
+    let names = table.header().map(cells).unwrap_or_default();
+    let indent = names.iter().map(String::len).max().unwrap_or(0) + 2;
+    let records = table.row_iter().map(|row| {
+        let lines = names.iter().zip(cells(row)).map(|(name, cell)| {
+            format!("{name:indent$}{}\n", width::wrapped(&cell, indent, columns))
+        });
+        lines.collect::<String>()
+    });
+    records.collect::<Vec<_>>().join("\n")
+}
+
 /// A number of things, such as `1 agent` or `3 agents`.
 fn count(number: impl fmt::Display, thing: &str) -> String {
     let number = number.to_string();
@@ -371,6 +397,18 @@ mod tests {
     use super::*;
     use crate::app::StartError;
     use crate::files::{Fault, FileError};
+
+    #[test]
+    fn a_table_on_a_narrow_terminal_has_a_line_for_each_cell() {
+        let mut table = table(["rule", "title"], &[]);
+        table.add_row(["cx", "used 80% of the credits"]);
+        table.add_row(["all", "used 50%"]);
+        let narrow =
+            "rule   cx\ntitle  used 80% of the\n       credits\n\nrule   all\ntitle  used 50%\n";
+        assert_eq!(laid_out(&table, 24), narrow);
+        let wide = "rule  title\ncx    used 80% of the credits\nall   used 50%\n";
+        assert_eq!(laid_out(&table, 80), wide);
+    }
 
     fn told(path: &str, kind: ErrorKind) -> String {
         let error = FileError {

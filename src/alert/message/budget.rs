@@ -54,7 +54,9 @@ pub(super) fn measured(standing: &Standing, threshold: &Threshold, today: Day) -
     match threshold.measure {
         Measure::Used => used(standing),
         Measure::Forecast => {
-            let expected = standing.forecast.map(|forecast| forecast.expected_credits);
+            let expected = standing
+                .forecast
+                .map(|forecast| rounded(forecast.expected_credits));
             let amount = amount(expected, standing.limit_credits, "expected");
             let end = standing.period.end.map(|end| date(end.previous(), today));
             end.map_or_else(|| amount.clone(), |end| format!("{amount} by {end}"))

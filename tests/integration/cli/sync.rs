@@ -167,7 +167,7 @@ async fn a_range_is_fetched_anew_though_it_is_known_and_settled() {
         &["sync", "--from", "2026-01-10", "--to", "2026-02-15"],
     )
     .await;
-    let row = "acme     support      2/2         0        1       0  ok\n";
+    let row = "acme     support       2/2         0        1        0  ok\n";
     assert!(ranged.stdout.contains(row), "{}", ranged.stdout);
     assert_eq!(ranged.code, 0);
     let mut days: Vec<_> = scene
