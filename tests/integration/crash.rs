@@ -185,7 +185,7 @@ async fn a_file_that_is_no_sound_ledger_is_refused_with_advice_and_left_as_it_is
     exporter.stop().await;
     let mut damaged = fs::read(scene.path("ledger.db")).unwrap();
     damaged[100..4096].fill(0xff);
-    let advice = "put a backup in its place, or move it away to start with an empty one";
+    let advice = "restore a backup, or move it away to start with an empty ledger";
     let no_ledger = "is not an SQLite file, so it is not a ledger; it was not changed";
     let text = b"shopping list: milk, bread".repeat(40);
     for (content, advice) in [(damaged, advice), (text, no_ledger)] {

@@ -318,7 +318,7 @@ async fn a_ledger_that_is_removed_while_it_runs_is_noticed_and_nothing_is_writte
     let body = String::from_utf8(body).unwrap();
     assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
     assert!(
-        body.contains(reason) && body.contains("start the exporter again"),
+        body.contains(reason) && body.contains("restart the exporter"),
         "{body}"
     );
     let (_, page) = exporter.get("/", "").await;

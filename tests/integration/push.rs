@@ -462,7 +462,7 @@ async fn what_is_missing_for_a_push_is_said() {
     assert_eq!(code, 1);
     assert!(said.contains("is in use by process"), "{said}");
     assert!(
-        said.contains("a running exporter pushes by itself"),
+        said.contains("the running exporter pushes as [push] says"),
         "{said}"
     );
     let scrape = exporter.scrape().await;

@@ -92,7 +92,7 @@ async fn hostile_queries_are_told_what_is_wrong_with_them() {
             "`offset` is a whole number from 0 to",
         ),
         ("/api/v1/usage?offset=999999999", "200", ""),
-        ("/api/v1/usage?agent=", "404", "no agent `` is known"),
+        ("/api/v1/usage?agent=", "404", "there is no agent ``"),
         (
             "/api/v1/usage?agent=suport",
             "404",
@@ -131,9 +131,9 @@ async fn hostile_queries_are_told_what_is_wrong_with_them() {
             "400",
             "`start` is given 800 times, but may be given once",
         ),
-        (&many, "404", "no agent `nobody` is known"),
-        (&long, "404", "no agent `xxx"),
-        (&emoji, "404", "no agent `support😀😀"),
+        (&many, "404", "there is no agent `nobody`"),
+        (&long, "404", "there is no agent `xxx"),
+        (&emoji, "404", "there is no agent `support😀😀"),
         (&deep, "404", "there is nothing at this path"),
     ] {
         let told = told(&exporter, target.as_bytes()).await;
