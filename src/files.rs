@@ -27,7 +27,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The marks of UTF-16, in both orders.
 const UTF_16_MARKS: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 /// The advice about a file of a secret that others may read.
-pub const CLOSE_IT: &str = "`chmod 600` it, and let it belong to the exporter's user";
+pub const CLOSE_IT: &str = "`chmod 600` it, and make the exporter's user its owner";
 /// The longest that looking at a file may take, and reading a small one.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest that reading a large one may take.

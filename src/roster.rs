@@ -30,7 +30,7 @@ const RESERVED_LABELS: [&str; 5] = ["account", "agent", "agent_id", "instance", 
 pub type Labels = BTreeMap<String, String>;
 
 /// What to do about a key that may not list agents.
-pub(crate) const NAME_AGENTS: &str = "Let the key list agents in FlowGent's settings, or name them under `[[account.agent]]` and \
+pub(crate) const NAME_AGENTS: &str = "Allow the key to list agents in FlowGent's settings, or name them under `[[account.agent]]` and \
     remove `discover`.";
 
 /// One FlowGent organisation.

@@ -53,6 +53,8 @@ pub struct Figures {
     pub previous_month_credits: Option<f64>,
     /// Credits that are expected to be used in this month, of which its complete days are known.
     pub forecast_month_credits: Option<f64>,
+    /// The same, with missing days as expected as those to come. For people only: metrics never have it.
+    pub expected_month_credits: Option<f64>,
     /// End of the newest known day, in seconds since 1970.
     pub known_through_seconds: Option<f64>,
     /// End of the frontier day, in seconds since 1970.
@@ -102,6 +104,16 @@ pub fn figures(totals: &Totals, recent: &[Usage], history_start: Day, today: Day
     let month_start = today.month_start();
     let over_days = |days: i32| credits(recent, today.plus(-days), yesterday);
     let month_to_date_credits = credits(recent, month_start, yesterday);
+    let expected_month_credits = Pattern::of(recent, today).map(|pattern| {
+        let month = among(recent, month_start, yesterday);
+        let is_missing = |day: &Day| month.binary_search_by_key(day, |usage| usage.day).is_err();
+        let tracked = month_start.max(TRACKING_START).through(yesterday);
+        let missing = tracked.filter(is_missing);
+        let left = today.through(month_start.plus(31).month_start().previous());
+        pattern
+            .forecast(sum(month), missing.chain(left))
+            .expected_credits
+    });
     // A frontier that an earlier history start took away leaves nothing that the counter is of.
     let counter = totals.frontier.and(totals.high_water_credits);
     Figures {
@@ -117,11 +129,8 @@ pub fn figures(totals: &Totals, recent: &[Usage], history_start: Day, today: Day
             previous_month_start(today),
             month_start.previous(),
         ),
-        forecast_month_credits: month_to_date_credits.and_then(|used| {
-            let pattern = Pattern::of(recent, today)?;
-            let left = today.through(month_start.plus(31).month_start().previous());
-            Some(pattern.forecast(used, left).expected_credits)
-        }),
+        forecast_month_credits: month_to_date_credits.and(expected_month_credits),
+        expected_month_credits,
         known_through_seconds: known_through(totals, recent, today).map(end_seconds),
         complete_through_seconds: totals.frontier.map(|day| end_seconds(day.min(yesterday))),
         missing_days: missing_days(totals, ahead, history_start, today),
@@ -255,6 +264,7 @@ mod tests {
                 month_to_date_credits: Some(22.0),
                 previous_month_credits: Some(31.0),
                 forecast_month_credits: Some(30.0),
+                expected_month_credits: Some(30.0),
                 known_through_seconds: Some(1_795_392_000.0),
                 complete_through_seconds: Some(1_795_392_000.0),
                 missing_days: 0.0,
@@ -447,8 +457,8 @@ mod tests {
             previous_30_days_credits: sum(today.plus(-30), yesterday),
             month_to_date_credits: sum(month, yesterday),
             previous_month_credits: sum(month.previous().month_start(), month.previous()),
-            forecast_month_credits: sum(month, yesterday)
-                .and_then(|used| Some(used + expected_rest_of_month(known, today)?)),
+            forecast_month_credits: sum(month, yesterday).and(expected_month(known, today)),
+            expected_month_credits: expected_month(known, today),
             known_through_seconds: known.range(..today).next_back().map(|(day, _)| end(*day)),
             complete_through_seconds: complete.map(end),
             missing_days: missing.count() as f64,
@@ -464,11 +474,10 @@ mod tests {
         }
     }
 
-    /// What is expected of today and the days after it in its month, where at most a few days are
-    /// unknown.
-    fn expected_rest_of_month(known: &BTreeMap<Day, f64>, today: Day) -> Option<f64> {
-        let known = known.range(today.plus(-56)..today);
-        let recent: Vec<(Day, f64)> = known.map(|(day, credits)| (*day, *credits)).collect();
+    /// The known days of today's month, and the credits expected of its other days.
+    fn expected_month(known: &BTreeMap<Day, f64>, today: Day) -> Option<f64> {
+        let recent = known.range(today.plus(-56)..today);
+        let recent: Vec<(Day, f64)> = recent.map(|(day, credits)| (*day, *credits)).collect();
         let mean = |credits: &mut dyn Iterator<Item = f64>| {
             let credits: Vec<f64> = credits.collect();
             credits.iter().sum::<f64>() / credits.len() as f64
@@ -487,10 +496,36 @@ mod tests {
             let last = &mut recent.iter().rev().take(days).map(|(_, credits)| *credits);
             (days >= 3).then(|| mean(last))
         };
-        let left = (0..31).map(|days| today.plus(days));
-        let left = left.filter(|day| day.month_start() == today.month_start());
-        left.map(expected)
-            .try_fold(0.0, |sum, credits| Some(sum + credits?))
+        let month = (0..31).map(|days| today.month_start().plus(days));
+        let month: Vec<Day> = month
+            .filter(|day| day.month_start() == today.month_start() && *day >= TRACKING_START)
+            .collect();
+        let is_known = |day: &&Day| **day < today && known.contains_key(day);
+        let used = month
+            .iter()
+            .filter(is_known)
+            .fold(0.0, |sum, day| sum + known[day]);
+        let unknown = month.iter().filter(|day| !is_known(day));
+        let mut rest = unknown.map(|day| expected(*day));
+        Some(used + rest.try_fold(0.0, |sum, credits| Some(sum + credits?))?)
+    }
+
+    #[test]
+    fn people_see_what_is_expected_although_days_are_missing() {
+        let mut recent = ones("2026-09-01", "2026-11-22");
+        recent.retain(|usage| usage.day != day("2026-11-03") && usage.day != day("2026-11-22"));
+        let figures = figures(
+            &Totals::default(),
+            &recent,
+            day("2026-09-01"),
+            day("2026-11-23"),
+        );
+        let seen = (
+            figures.forecast_month_credits,
+            figures.expected_month_credits,
+        );
+        assert_eq!(seen, (None, Some(30.0)));
+        assert_eq!(figures.at_least.month_to_date_credits, Some(20.0));
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub use obstacle::Obstacle;
 pub use trouble::{Facts, Trouble};
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -34,6 +35,7 @@ pub struct Board {
     obstacles: ArcSwap<Vec<Obstacle>>,
     config_error: ArcSwapOption<String>,
     ledger_error: ArcSwapOption<String>,
+    version: AtomicU64,
 }
 
 /// An account and where its key comes from, as people find both in the config.
@@ -150,7 +152,13 @@ impl Board {
         Arc::clone(&self.agents.read().agents.members)
     }
 
-    /// What the rules came to; none until they were first evaluated.
+    /// A number that grows whenever agents or their figures change.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// The results of the rules; none until they were first evaluated.
     #[must_use]
     pub fn alerting(&self) -> Option<Arc<Alerting>> {
         self.alerting.load_full()
@@ -225,6 +233,7 @@ impl Board {
         roll.agents.series = series;
         roll.agents.members = members;
         roll.is_whole = false;
+        self.version.fetch_add(1, Ordering::Release);
     }
 
     /// Takes over figures as of `today`, by the agents' places. `is_last` says that with them all
@@ -243,6 +252,7 @@ impl Board {
         }
         roll.is_whole = is_last || (roll.is_whole && roll.agents.today == today);
         roll.agents.today = today;
+        self.version.fetch_add(1, Ordering::Release);
     }
 
     /// What `render` makes of the series, whether they are of one day or not.

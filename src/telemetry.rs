@@ -26,7 +26,7 @@ instruments! {
     /// The process as a whole.
     struct ProcessMetrics {
         tasks: IntGauge = "flowgent_exporter_runtime_tasks",
-            "Asynchronous tasks that are alive: those of the parts, and one per connection.";
+            "Asynchronous tasks alive: those of the components, and one per connection.";
     }
 }
 

@@ -22,10 +22,10 @@ pub(super) async fn adopt(
         gone,
     } = ledger.adopt_hooks(identities.collect()).await?;
     for (old, new) in renamed {
-        info!(hook = %new, "the hook was called `{old}`, and takes over what that was told");
+        info!(hook = %new, "the hook was renamed from `{old}` and takes over its alerts and messages");
     }
     for hook in enabled {
-        info!(%hook, "the hook leads elsewhere now, and is sent what waits for it");
+        info!(%hook, "the hook has a new target, which gets its pending messages");
     }
     if gone != known {
         gone.iter().for_each(|hook| warn!("{hook}"));

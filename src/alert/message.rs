@@ -106,7 +106,7 @@ pub(super) fn withdrawn(notice: &Notice, now: DateTime<Utc>) -> Notice {
         status: Status::Resolved,
         title: format!("No longer sent here: {}", notice.title),
         text: format!(
-            "The alert still fires, but this hook was taken out of {} {}.",
+            "The alert still fires, but this hook was removed from {} {}.",
             if notice.kind == "budget" {
                 "budget"
             } else {
@@ -229,14 +229,14 @@ fn firing_title(observation: &Observation<'_>, late: &[Day]) -> String {
         ),
         Finding::Spike { .. } => format!("{name}: {subject} used {}", usage::spike(observation)),
         Finding::MissingData(_, since) => match since {
-            Some(day) => format!("{name}: no data of {subject} for {}", date(*day, today)),
+            Some(day) => format!("{name}: {subject} has no data for {}", date(*day, today)),
             None => format!("{name}: no day of {subject} is missing"),
         },
         Finding::KeyRefused { account, .. } => {
             format!("{name}: the key of account {account} is refused")
         }
         Finding::AgentRefused(facts) => format!(
-            "{name}: {subject} is not of account {}, says FlowGent",
+            "{name}: FlowGent says that {subject} does not belong to account {}",
             facts.member.agent.account
         ),
     }
@@ -267,12 +267,12 @@ fn ending_title(observation: &Observation<'_>, ending: Ending) -> String {
             }
         }
         Finding::Usage { .. } => format!(
-            "{name}: {subject} used {}, no longer more than {}",
+            "{name}: {subject} used {}, no longer above {}",
             usage::used(observation),
             number(observation.limit_credits())
         ),
         Finding::Spike { .. } => format!("{name}: {subject} used {}", usage::spike(observation)),
-        Finding::MissingData(..) => format!("{name}: the days of {subject} are known"),
+        Finding::MissingData(..) => format!("{name}: {subject} has no more missing days"),
         Finding::KeyRefused { account, .. } => {
             format!("{name}: the key of account {account} is accepted again")
         }
@@ -293,13 +293,13 @@ fn unseen(told: &Notice, alert: &Alert, ending: Ending, today: Day) -> (String, 
         ),
         (Ending::Redefined, _) => (
             format!("{what}, definition changed"),
-            "Its `match`, or the labels of agents, were edited: it is about other agents now. What \
-             fires by its new definition is a new alert."
+            "Its `match` or the labels of agents were edited, so it covers other agents now. The new \
+             definition raises alerts of its own."
                 .to_owned(),
         ),
         _ => (
-            format!("{what} is not watched any more"),
-            "The rule, its threshold, its period or what it was about is gone from the config."
+            format!("{what} is no longer watched"),
+            "Its rule, threshold, period or subject was removed from the config."
                 .to_owned(),
         ),
     }
@@ -352,22 +352,20 @@ fn lines(observation: &Observation<'_>, status: Status) -> Vec<String> {
             let usual = usual_credits.map(|usual| {
                 let weekday = day.date().format("%A");
                 let usual = credits(usual);
-                format!("Usual is the median of the {weekday}s of the eight weeks before: {usual}.")
+                format!("Usual: {usual}, the median of the {weekday}s in the eight weeks before.")
             });
             [used].into_iter().chain(usual).collect()
         }
         Finding::MissingData(facts, since) => match since {
             Some(day) => vec![
                 format!(
-                    "{} is over and not known of {subject}; {} missing in all.",
-                    sentence(&date(*day, today)),
-                    match facts.missing_days {
-                        1 => "one day is".to_owned(),
-                        days => format!("{} are", count(days, "day", "days")),
-                    }
+                    "{} has no data for {}; {} missing in all.",
+                    sentence(&subject),
+                    date(*day, today),
+                    count(facts.missing_days, "day is", "days are")
                 ),
-                "Either FlowGent does not have the figures, or asking for them fails: the \
-                 exporter's log says which."
+                "Either FlowGent has no figures for it yet, or fetching them fails: the exporter's \
+                 log shows which."
                     .to_owned(),
             ],
             None => vec![format!(
@@ -387,8 +385,7 @@ fn key_lines(account: &str, status: Status) -> Vec<String> {
     }
     vec![
         format!("FlowGent refuses the API key of account {account}, or it cannot be read."),
-        "Nothing of its agents is fetched until it has a valid key. The exporter's log says what \
-         is wrong with it."
+        "None of its agents is fetched until the key works. The exporter's log shows the cause."
             .to_owned(),
     ]
 }
@@ -399,12 +396,12 @@ fn agent_lines(facts: &AgentFacts, status: Status) -> Vec<String> {
     } = &facts.member.agent;
     if status == Status::Resolved {
         return vec![format!(
-            "FlowGent answers for agent {name} ({id}) of account {account}."
+            "FlowGent accepts agent {name} ({id}) of account {account}."
         )];
     }
     vec![
-        format!("FlowGent says that agent {name} ({id}) is not one of account {account}."),
-        "Nothing of it is fetched. Was it deleted, moved to another account, or is its id wrong?"
+        format!("FlowGent says that agent {name} ({id}) does not belong to account {account}."),
+        "It is not fetched. Was it deleted or moved to another account, or is its id wrong?"
             .to_owned(),
     ]
 }
@@ -413,12 +410,9 @@ fn agent_lines(facts: &AgentFacts, status: Status) -> Vec<String> {
 fn reason(observation: &Observation<'_>) -> Option<String> {
     match (&observation.finding, &observation.rule.check) {
         (Finding::Budget { threshold, .. }, _) => Some(match threshold.measure {
-            Measure::Used => format!("The threshold is {} used.", exact_percent(threshold.ratio)),
+            Measure::Used => format!("Threshold: {} used.", exact_percent(threshold.ratio)),
             Measure::Forecast => {
-                format!(
-                    "The threshold is {} expected.",
-                    exact_percent(threshold.ratio)
-                )
+                format!("Threshold: {} expected.", exact_percent(threshold.ratio))
             }
         }),
         (
@@ -429,7 +423,7 @@ fn reason(observation: &Observation<'_>) -> Option<String> {
                 ..
             },
         ) if *hysteresis > 0.0 => Some(format!(
-            "It is over once use is at most {}.",
+            "It resolves once use is at most {}.",
             number(over_credits * (1.0 - hysteresis))
         )),
         (
@@ -440,12 +434,12 @@ fn reason(observation: &Observation<'_>) -> Option<String> {
                 ..
             },
         ) => Some(format!(
-            "More than {} times that, and more than {}, is a spike.",
+            "A spike is more than {} times the usual and more than {}.",
             number(*factor),
             credits(*floor_credits)
         )),
         (Finding::MissingData(..), Check::MissingData { longer_than, .. }) => Some(format!(
-            "That has been so for longer than {}.",
+            "It has been missing for longer than {}.",
             humantime::format_duration(*longer_than)
         )),
         _ => None,
@@ -455,28 +449,26 @@ fn reason(observation: &Observation<'_>) -> Option<String> {
 /// Why it still fires though its condition is not met.
 fn lasting(observation: &Observation<'_>, alert: &Alert) -> Option<String> {
     if !alert.days.is_empty() {
-        return Some("It fires for 24 hours, since these figures came late.".to_owned());
+        return Some("It fires for 24 hours, because these figures came late.".to_owned());
     }
     match (observation.condition, &observation.finding) {
         (Condition::Met, _) | (_, Finding::KeyRefused { .. } | Finding::AgentRefused(_)) => None,
         (Condition::Unknown, _) if observation.missing_days() > 0 => Some(format!(
-            "It still fires, since {} unknown.",
+            "It still fires: {} missing.",
             match observation.missing_days() {
                 1 => "1 agent-day is".to_owned(),
                 days => format!("{} agent-days are", number(days.into())),
             }
         )),
-        (Condition::Unknown, _) => {
-            Some("It still fires, since the figures are unknown.".to_owned())
-        }
-        (Condition::Past, _) => Some("It fires until its period is wholly known.".to_owned()),
+        (Condition::Unknown, _) => Some("It still fires: the figures are missing.".to_owned()),
+        (Condition::Past, _) => Some("It fires until all days of its period are known.".to_owned()),
         (_, Finding::Budget { threshold, .. }) => Some(match threshold.measure {
             Measure::Used => format!(
-                "It still fires: it is over below {}.",
+                "It still fires: it resolves below {}.",
                 percent(0.95 * threshold.ratio)
             ),
             Measure::Forecast => format!(
-                "It still fires: it is over after three days in a row below {}.",
+                "It still fires: it resolves after three days in a row below {}.",
                 percent(0.95 * threshold.ratio)
             ),
         }),
@@ -488,9 +480,9 @@ fn lasting(observation: &Observation<'_>, alert: &Alert) -> Option<String> {
 fn missing_line(missing_days: u32) -> Option<String> {
     match missing_days {
         0 => None,
-        1 => Some("1 agent-day is not known yet, so it may be more.".to_owned()),
+        1 => Some("1 agent-day is missing, so use may be higher.".to_owned()),
         days => Some(format!(
-            "{} agent-days are not known yet, so it may be more.",
+            "{} agent-days are missing, so use may be higher.",
             number(days.into())
         )),
     }
@@ -513,5 +505,5 @@ fn top_line<'a>(
             )
         })
         .collect();
-    (!shares.is_empty()).then(|| format!("Most of it by {}.", shares.join(", ")))
+    (!shares.is_empty()).then(|| format!("Top agents: {}.", shares.join(", ")))
 }

@@ -6,7 +6,7 @@ crate::telemetry::instruments! {
     /// Evaluations of all rules.
     pub(super) struct AlertMetrics {
         evaluation_duration: Histogram = "flowgent_exporter_alert_evaluation_duration_seconds",
-            "Time that an evaluation of all rules took.", QUICK_BUCKETS;
+            "Time taken to evaluate all rules.", QUICK_BUCKETS;
         last_evaluation_timestamp: Gauge = "flowgent_exporter_alert_last_evaluation_timestamp_seconds",
             "When the rules were last evaluated.";
     }

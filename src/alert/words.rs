@@ -18,6 +18,15 @@ pub(crate) fn number(value: f64) -> String {
     grouped(text.trim_end_matches('0').trim_end_matches('.'))
 }
 
+/// The value without decimals from 100 on, where they say nothing.
+pub(crate) fn rounded(value: f64) -> f64 {
+    if value.abs() < 100.0 {
+        value
+    } else {
+        value.round()
+    }
+}
+
 /// A decimal number as text with thousands separators.
 pub(crate) fn grouped(text: &str) -> String {
     let (sign, text) = text

@@ -8,7 +8,7 @@ crate::telemetry::instruments! {
     /// How the config was read.
     pub(super) struct ConfigMetrics {
         last_reload_successful: IntGauge = "flowgent_exporter_config_last_reload_successful",
-            "1 if the config was read successfully the last time it was tried, else 0.";
+            "1 if the last reading of the config succeeded, else 0.";
         last_reload_success_timestamp: Gauge = "flowgent_exporter_config_last_reload_success_timestamp_seconds",
             "When the config was last read successfully.";
     }

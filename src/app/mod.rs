@@ -160,10 +160,7 @@ impl App {
             .await
             .is_err()
         {
-            warn!(
-                "what was under way was given up after {} s",
-                DRAIN.as_secs()
-            );
+            warn!("unfinished work was abandoned after {} s", DRAIN.as_secs());
             self.parts.shutdown().await;
         }
         self.serving.cancel();
@@ -177,14 +174,14 @@ impl App {
 async fn all(parts: &mut JoinSet<()>) {
     while let Some(ended) = parts.join_next().await {
         if let Err(error) = ended {
-            error!("a part of the exporter failed: {error}");
+            error!("a component of the exporter failed: {error}");
         }
     }
 }
 
 /// A part of the exporter has ended by itself.
 #[derive(Debug, thiserror::Error)]
-#[error("a part of the exporter has ended by itself{}", .0.as_ref().map_or_else(String::new, |error| format!(": {error}")))]
+#[error("a component of the exporter has ended unexpectedly{}", .0.as_ref().map_or_else(String::new, |error| format!(": {error}")))]
 pub struct Crashed(Option<JoinError>);
 
 /// Waits for those who ask for a reload at about the same time: one serves for all.

@@ -49,7 +49,7 @@ impl App {
             }
             Err(error) => {
                 let summary = error.summary();
-                error!("config not reloaded, the one from before stays in use: {summary}");
+                error!("config not reloaded; the previous one stays active: {summary}");
                 self.board.not_configured(summary.clone());
                 Err(summary)
             }
@@ -84,10 +84,10 @@ impl App {
             self.push_reloads.send(config.push.clone()).await.is_ok(),
         ];
         if sent.contains(&false) {
-            debug!("a part has ended, and so will the program");
+            debug!("a component has ended, so the program ends");
         }
         for key in needs_restart(&self.config, &config) {
-            warn!("config: {key} has changed, which takes effect at the next start");
+            warn!("config: {key} has changed; restart to apply it");
         }
         config.log();
         // What takes effect at the next start is still as it was.

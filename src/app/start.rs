@@ -314,6 +314,7 @@ async fn serve(
         telemetry_path: config.server.telemetry_path.clone(),
         hosts: Arc::clone(&hosts),
         gate: http::Gate::default(),
+        kept: Default::default(),
         lifecycle: config.server.lifecycle.then_some(lifecycle),
     };
     let (mut server, serving) = (JoinSet::new(), CancellationToken::new());
@@ -414,7 +415,7 @@ where
             }
             result => {
                 if is_told && result.is_ok() {
-                    info!("the ledger is not locked any more");
+                    info!("the ledger is no longer locked");
                 }
                 return result;
             }
@@ -435,7 +436,7 @@ async fn watch_ledger(ledger: Ledger, board: Arc<Board>, stop: CancellationToken
             let is_new = lost != board.ledger_error().as_deref().cloned();
             match &lost {
                 Some(error) if is_new => error!("{error}"),
-                None if is_new => info!("the ledger is there again"),
+                None if is_new => info!("the ledger is back"),
                 _ => {}
             }
             board.ledger_lost(lost);

@@ -119,7 +119,7 @@ impl Supervisor {
         let was_stuck = std::mem::replace(&mut self.is_stuck, !silent.is_empty());
         if silent.is_empty() {
             if was_stuck {
-                info!("every part goes on again");
+                info!("all components make progress again");
             }
             return None;
         }
@@ -130,7 +130,7 @@ impl Supervisor {
         let parts = parts.join(", ");
         if !was_stuck {
             error!(
-                "{parts}; unless it goes on, systemd ends the exporter within {} s",
+                "{parts}; unless that changes, systemd stops the exporter within {} s",
                 patience.as_secs()
             );
         }
@@ -141,7 +141,7 @@ impl Supervisor {
         if let Err(error) = manager::tell(said)
             && !std::mem::replace(&mut self.is_mute, true)
         {
-            warn!("cannot tell systemd how the exporter is: {error}");
+            warn!("cannot notify systemd: {error}");
         }
     }
 }

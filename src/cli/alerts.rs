@@ -18,12 +18,12 @@ use crate::ledger::{self, LedgerError, Which};
 use crate::nearest::nearest;
 use crate::telemetry::Telemetry;
 
-/// What `alerts` does.
+/// Commands of `alerts`.
 #[derive(Debug, Subcommand)]
 pub(super) enum AlertsCommand {
-    /// List what fires and what waits to be sent.
+    /// List firing alerts and pending deliveries.
     List {
-        /// As a table or as JSON.
+        /// Output format: table or json.
         #[arg(
             long,
             value_enum,
@@ -32,7 +32,7 @@ pub(super) enum AlertsCommand {
             hide_possible_values = true
         )]
         format: Format,
-        /// Also list what is over, and the last deliveries that have ended.
+        /// Also list resolved alerts and the last finished deliveries.
         #[arg(long)]
         all: bool,
     },
@@ -41,13 +41,13 @@ pub(super) enum AlertsCommand {
         /// The hook's name.
         hook: String,
     },
-    /// Send again what has failed, also while the exporter runs.
+    /// Resend failed deliveries; works while the exporter runs.
     Retry(RetryArguments),
-    /// Evaluate a rule or budget against the ledger and show each figure that it uses.
+    /// Evaluate a rule or budget against the ledger and show every figure that it uses.
     Why {
         /// The name of the rule or budget.
         rule: String,
-        /// As if it were that day, YYYY-MM-DD; the newest day that counts is the one before.
+        /// Evaluate as of this day, YYYY-MM-DD; the newest day counted is the day before.
         #[arg(long, value_name = "DAY")]
         on: Option<Day>,
     },
@@ -57,9 +57,9 @@ pub(super) enum AlertsCommand {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct RetryArguments {
-    /// The delivery's id, as `alerts list` shows it.
+    /// A delivery's id, from `alerts list`.
     id: Option<String>,
-    /// Everything of the last 30 days that was not delivered and is not out of date.
+    /// All undelivered messages of the last 30 days that still apply.
     #[arg(long)]
     all: bool,
 }
@@ -110,7 +110,7 @@ async fn test(common: &Common, name: &str) -> Result<(), Failure> {
             format!("{name}, {target}")
         };
         match result {
-            Ok(answer) => print(format_args!("{receiver}: sent, the answer is: {answer}\n"))?,
+            Ok(answer) => print(format_args!("{receiver}: sent, and answered: {answer}\n"))?,
             Err(error) => {
                 failed = true;
                 print(format_args!("{receiver}: failed: {error}\n"))?;
@@ -122,7 +122,7 @@ async fn test(common: &Common, name: &str) -> Result<(), Failure> {
     }
     if is_disabled(&config, name).await? {
         print(format_args!(
-            "but the exporter sends nothing to it until `alerts retry` is used: it once wanted nothing any more\n"
+            "but the hook is disabled, since it once answered 410 Gone: `alerts retry --all` enables it again\n"
         ))?;
     }
     Ok(())
@@ -145,15 +145,15 @@ fn retry(common: &Common, arguments: RetryArguments) -> Result<(), Failure> {
     let these = match retried {
         0 => {
             return print(
-                "there is nothing to send again
+                "nothing to resend
 ",
             );
         }
-        1 => "1 delivery is".to_owned(),
-        _ => format!("{retried} deliveries are"),
+        1 => "1 delivery".to_owned(),
+        _ => format!("{retried} deliveries"),
     };
     print(format_args!(
-        "{these} to be sent now, by the exporter that runs or at its next start
+        "{these} will be resent now by the running exporter, or else at its next start
 "
     ))
 }
@@ -162,8 +162,8 @@ fn retry(common: &Common, arguments: RetryArguments) -> Result<(), Failure> {
 fn unknown(thing: &str, name: &str, known: &[&str]) -> Failure {
     let near = nearest(name, known).map(|near| format!("\n\n  tip: a similar name exists: {near}"));
     let tip = near.unwrap_or_else(|| match known {
-        [] => format!("\n\n  tip: there is no {thing} in it"),
-        known => format!("\n\n  tip: there are: {}", known.join(", ")),
+        [] => format!("\n\n  tip: it has no {thing} at all"),
+        known => format!("\n\n  tip: it has: {}", known.join(", ")),
     });
     Failure::Usage(format!("error: the config has no {thing} `{name}`{tip}"))
 }

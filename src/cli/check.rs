@@ -26,7 +26,7 @@ use crate::window::Window;
 /// What `check` takes.
 #[derive(Debug, Default, Args)]
 pub(super) struct CheckArguments {
-    /// Also ask FlowGent for yesterday of every agent, to see which keys and agents work.
+    /// Also fetch yesterday's usage of every agent, to see which keys and agents work.
     #[arg(long)]
     live: bool,
 }
@@ -49,9 +49,9 @@ pub(super) async fn check(common: &Common, arguments: &CheckArguments) -> Result
         .map(|account| account.agents.len())
         .sum();
     let verdict = if config.failures.is_empty() {
-        "is good"
+        "is valid"
     } else {
-        "is good but for its problems"
+        "is valid, with problems"
     };
     print(format_args!(
         "{} {verdict}: {}, {} named in it\n",
@@ -121,7 +121,7 @@ async fn live(config: &Config) -> Result<(), Failure> {
 fn tally(failed: usize, all: usize) -> String {
     let calls = count(all, "call");
     match (failed, all) {
-        (0, 0) => "nothing to ask: the config names no agents".to_owned(),
+        (0, 0) => "no calls: the config names no agents".to_owned(),
         (0, 1) => format!("{calls} succeeded"),
         (0, _) => format!("all {calls} succeeded"),
         (1, 1) => format!("{calls} failed"),
@@ -222,7 +222,7 @@ pub(super) async fn yesterday(client: &Client, agent: &Agent) -> Result<String, 
     let accepted = client.usage(&agent.id, &window, judge).await?;
     Ok(match accepted.rows.first() {
         Some(usage) => format!("ok, {} credits on {yesterday}", usage.credits),
-        None => format!("ok, but {yesterday} is not there yet"),
+        None => format!("ok, but FlowGent has no figure for {yesterday} yet"),
     })
 }
 
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn calls_are_counted_in_words_that_a_reader_need_not_turn_around() {
         for (failed, all, text) in [
-            (0, 0, "nothing to ask: the config names no agents"),
+            (0, 0, "no calls: the config names no agents"),
             (0, 1, "1 call succeeded"),
             (0, 7, "all 7 calls succeeded"),
             (2, 7, "2 of 7 calls failed"),

@@ -32,10 +32,10 @@ const DEFAULT_PORT: u16 = 13569;
 /// What `demo` takes.
 #[derive(Debug, Args)]
 pub(super) struct DemoArguments {
-    /// Where the config, the keys and the ledger go, to be kept; by default a temporary folder.
+    /// Keep the config, keys and ledger in this folder, instead of a temporary one.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// All usage follows from it.
+    /// Seed of the simulated usage.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     #[command(flatten)]
@@ -95,21 +95,29 @@ pub(super) async fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
     let address = address.unwrap_or(listen);
     if address.port() != arguments.listen.port() && arguments.listen.port() != 0 {
         print(format_args!(
-            "{} is taken, so the demo listens on {address}\n",
+            "{} is in use, so the demo listens on {address}\n",
             arguments.listen
         ))?;
     }
     print(format_args!(
         "A simulated FlowGent answers at {}\nThe exporter's config is {}\n\
          Alerts are written to {}\n\
-         Filling the history of all agents since {TRACKING_START}, as http://{address}/ shows …\n",
+         Filling the history since {TRACKING_START}; http://{address}/ shows the progress …\n",
         simulator.base_url(),
         config.display(),
         folder.join(ALERTS).display()
     ))?;
     let announce = async {
         if let Ok(report) = when_filled.await {
-            let faults = told_faults(&arguments.faults, simulator.faults().met(), &config);
+            let is_seen = report
+                .as_ref()
+                .is_none_or(|report| !report.problems.is_empty());
+            let faults = told_faults(
+                &arguments.faults,
+                simulator.faults().met(),
+                is_seen,
+                &config,
+            );
             print(what_to_try(address, &filling(report.as_deref()), &faults))?;
         }
         std::future::pending::<Result<(), Failure>>().await
@@ -142,7 +150,7 @@ fn lock(folder: &Path) -> Result<File, Failure> {
         Err(TryLockError::WouldBlock) => {
             let pid = fs::read_to_string(&path).unwrap_or_default();
             Err(anyhow!(
-                "a demo runs in {} already, as process {}: end it, or name another folder with --data",
+                "a demo already runs in {}, as process {}: stop it, or choose another folder with --data",
                 folder.display(),
                 pid.trim()
             )
@@ -236,11 +244,7 @@ fn alerting(simulator: &Simulator, alerts: &Path) -> String {
         };
         days.map(of_day).sum::<f64>().ceil()
     };
-    let command = [
-        "tee".to_owned(),
-        "-a".to_owned(),
-        alerts.display().to_string(),
-    ];
+    let command = ["sh", "-c", "cat >> \"$0\"", &alerts.display().to_string()];
     format!(
         "\n[[budget]]\nname = \"all-month\"\ncredits = {}\nperiod = \"month\"\nhooks = [\"file\"]\n\
          \n[[budget]]\nname = \"all-week\"\ncredits = {}\nperiod = \"week\"\nhooks = [\"file\"]\n\
@@ -258,19 +262,18 @@ fn alerting(simulator: &Simulator, alerts: &Path) -> String {
 /// Says how much of the history is there, and what failed.
 fn filling(report: Option<&Report>) -> String {
     let Some(report) = report else {
-        return "The history could not be kept; the log above says why.".to_owned();
+        return "The history could not be stored; the log above shows why.".to_owned();
     };
     let mut text = match report.outcome() {
         Outcome::Complete => "The history is filled.".to_owned(),
         // As with the real one, some days come late.
         Outcome::Incomplete if report.problems.is_empty() => {
-            "The history is filled but for days that come late, which will be fetched later."
-                .to_owned()
+            "The history is filled, except for days that FlowGent has not published yet.".to_owned()
         }
         Outcome::Incomplete | Outcome::Failed => format!(
-            "The history is not filled: {} of {} fetched. What failed is tried again.",
+            "The history is incomplete: {} of {} succeeded. The others are retried.",
             report.committed,
-            count(report.planned, "window")
+            count(report.planned, "request")
         ),
     };
     for problem in &report.problems {
@@ -280,17 +283,29 @@ fn filling(report: Option<&Report>) -> String {
 }
 
 /// Says what each fault did so far, and where to see it; nothing without faults.
-fn told_faults(faults: &simulate::FaultArguments, met: u64, config: &Path) -> String {
+fn told_faults(
+    faults: &simulate::FaultArguments,
+    met: u64,
+    is_seen: bool,
+    config: &Path,
+) -> String {
     let explained = faults.explained();
     if explained.is_empty() {
         return String::new();
     }
-    let what_to_do = format!(
-        "\nThe page names each problem and what to do, as does\n\n  flowgent-exporter doctor --config.file {}\n",
-        config.display()
-    );
+    let what_to_do = match (met, is_seen) {
+        (0, _) => "No request was of the kind that these faults affect.\n".to_owned(),
+        (_, false) => {
+            "All of them succeeded when retried, so no problem is left to show.\n".to_owned()
+        }
+        (_, true) => format!(
+            "The page names each problem and what to do about it; so does\n\n  \
+             flowgent-exporter doctor --config.file {}\n",
+            config.display()
+        ),
+    };
     format!(
-        "\n{} met a fault:\n{explained}{what_to_do}",
+        "\n{} met a fault:\n{explained}\n{what_to_do}",
         count(met, "request")
     )
 }
@@ -299,7 +314,7 @@ fn what_to_try(address: SocketAddr, state: &str, faults: &str) -> String {
     format!(
         "\n{state}
 {faults}
-Open http://{address}/ in a browser to see every agent and its days, or try
+Open http://{address}/ in a browser, or try
 
   curl -s http://{address}/metrics | grep ^flowgent_agent_previous_day
   curl -s http://{address}/metrics | grep ^flowgent_agent_used_credits_total

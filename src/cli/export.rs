@@ -34,14 +34,14 @@ pub(super) struct ExportArguments {
     /// Only this agent, by its name or id; may be repeated.
     #[arg(long, value_name = "NAME")]
     agent: Vec<String>,
-    /// The label `job` of the scraped series [default: flowgent].
+    /// The `job` label of the scraped series [default: flowgent].
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
-    /// The label `instance` of the scraped series, which is the address that Prometheus scrapes
-    /// [default: the config's first listen address].
+    /// The `instance` label of the scraped series, the address that Prometheus scrapes [default: the config's
+    /// first listen address].
     #[arg(long, value_name = "ADDRESS")]
     instance: Option<String>,
-    /// Write this file instead of stdout; it is replaced once all is written.
+    /// Write to this file instead of stdout; it is replaced only when the output is complete.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }

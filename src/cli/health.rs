@@ -12,11 +12,11 @@ use crate::config::Config;
 /// What `health` takes.
 #[derive(Debug, Args)]
 pub(super) struct HealthArguments {
-    /// Ask whether it is ready: whether it has read its ledger.
+    /// Check that it is ready: it has read its ledger.
     #[arg(long)]
     ready: bool,
-    /// Ask at this base URL, such as http://localhost:13569, instead of the first address that the
-    /// config says to listen on.
+    /// Ask this base URL, such as http://localhost:13569, instead of the config's first listen
+    /// address.
     #[arg(long, value_name = "URL")]
     url: Option<Url>,
 }
@@ -33,7 +33,7 @@ pub(super) async fn health(common: &Common, arguments: &HealthArguments) -> Resu
         None => {
             let server = Config::load_server(&common.config_file, SystemClock.today())?;
             let first = server.listen.first();
-            let first = first.ok_or_else(|| anyhow!("the config names no address"))?;
+            let first = first.ok_or_else(|| anyhow!("the config has no listen address"))?;
             first.reachable().to_string()
         }
     };
@@ -67,12 +67,14 @@ fn judge(authority: &str, path: &str, good: &str, answer: &Answer) -> anyhow::Re
         bail!("the exporter on {authority} is not ready: {reason}");
     }
     if let Some(demand) = answer.demand() {
-        bail!("the exporter on {authority} asks for {demand} before it says whether it is {good}");
+        bail!(
+            "the exporter on {authority} asks for {demand}, so it is unknown whether it is {good}"
+        );
     }
     match answer.status {
-        0 => bail!("what answers on {authority} does not talk HTTP"),
+        0 => bail!("the program on {authority} does not speak HTTP"),
         status => {
-            bail!("what answers on {authority} is not this exporter: status {status} for {path}")
+            bail!("the program on {authority} is not this exporter: status {status} for {path}")
         }
     }
 }

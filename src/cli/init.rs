@@ -14,13 +14,13 @@ use super::{Common, DEFAULT_CONFIG, Failure, load, print};
 /// Arguments of `init`.
 #[derive(Debug, Args)]
 pub(super) struct InitArguments {
-    /// The account's name in labels and on pages; asked for on a terminal.
+    /// The account's name in labels and on pages; a terminal prompts for it.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// The file that holds the account's API key; asked for on a terminal.
+    /// The file that holds the account's API key; a terminal prompts for it.
     #[arg(long, value_name = "FILE")]
     key_file: Option<String>,
-    /// An agent, by its id and a name for it; may be repeated. Without any, FlowGent lists them.
+    /// An agent: its id, and a name for it; may be repeated. Without any, agents are discovered.
     #[arg(long = "agent", value_name = "ID[=NAME]")]
     agents: Vec<String>,
 }
@@ -67,7 +67,7 @@ pub(super) async fn init(common: &Common, arguments: &InitArguments) -> Result<(
 
 fn there_already(path: &Path) -> anyhow::Error {
     anyhow!(
-        "{} is there already, and is not overwritten: name another file with --config.file",
+        "{} already exists and is not overwritten: choose another file with --config.file",
         path.display()
     )
 }
@@ -91,8 +91,8 @@ fn given(value: Option<&str>, flag: &str, question: &str) -> Result<String, Fail
 /// neither shown nor written.
 fn key_path(folder: &Path, file: &Path) -> Result<PathBuf, Failure> {
     let Some(real) = file.canonicalize().ok().filter(|real| real.is_file()) else {
-        let message = "error: --key-file names no file: write the API key into one that only you can read, and name \
-            that. The key itself never goes into the config";
+        let message = "error: --key-file is not a file: write the API key into a file that only you can read, and \
+            give its path. The key itself never goes into the config";
         return Err(Failure::Usage(message.to_owned()));
     };
     let folder = if folder.as_os_str().is_empty() {
@@ -111,11 +111,12 @@ fn quoted(text: &str) -> String {
 }
 
 fn config(name: &str, key_file: &Path, agents: &[String], has_own_ledger: bool) -> String {
-    let mut text = "# Written by `flowgent-exporter init`. docs/configuration.md explains more.\n\n\
+    let mut text =
+        "# Written by `flowgent-exporter init`. docs/configuration.md explains more.\n\n\
         [server]\n\
-        # Only this machine can connect. [\"0.0.0.0:13569\"] is for every machine that reaches this one.\n\
+        # Only this machine can connect. [\"0.0.0.0:13569\"] lets other machines connect too.\n\
         listen = [\"127.0.0.1:13569\"]\n"
-        .to_owned();
+            .to_owned();
     if has_own_ledger {
         text += "\n[storage]\n# The ledger holds every day of every agent. `ledger backup FILE` copies it.\n\
             path = \"ledger.db\"\n";
@@ -123,11 +124,11 @@ fn config(name: &str, key_file: &Path, agents: &[String], has_own_ledger: bool) 
     let key_file = quoted(&key_file.display().to_string());
     let name = quoted(name);
     text += &format!(
-        "\n[[account]]\nname = {name}\n# A file that holds the API key and nothing else. Let only the exporter's \
-         user read it: chmod 600.\napi_key_file = {key_file}\n"
+        "\n[[account]]\nname = {name}\n# A file with the API key and nothing else. Only the exporter's user should be \
+         able to read it: chmod 600.\napi_key_file = {key_file}\n"
     );
     if agents.is_empty() {
-        text += "# All agents that FlowGent lists for the key. To choose some, remove this line and name each.\n\
+        text += "# All agents that FlowGent lists for the key. To choose some, replace this line with their ids.\n\
             discover = true\n\n# [[account.agent]]\n# id = \"66a72b17-cb03-4397-ab2a-1eef13847737\"\n\
             # name = \"support\"\n";
     }
@@ -139,6 +140,6 @@ fn config(name: &str, key_file: &Path, agents: &[String], has_own_ledger: bool) 
             let _ = writeln!(text, "name = {}", quoted(name));
         }
     }
-    text + "\n# Alert before credits run out. [[hook]] says how: docs/alerts.md.\n\
+    text + "\n# Alert before credits run out. docs/alerts.md explains hooks, which send the alerts.\n\
         # [[budget]]\n# name = \"month\"\n# credits = 10000\n# period = \"month\"\n# hooks = []\n"
 }

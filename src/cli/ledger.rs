@@ -11,14 +11,14 @@ use crate::ledger;
 /// What `ledger` does.
 #[derive(Debug, Subcommand)]
 pub(super) enum LedgerCommand {
-    /// Check the file's integrity, and every sum in it against the days that it is of.
+    /// Check the file's integrity, and every stored sum against its days.
     Check {
         /// The file to check instead of the config's ledger, such as a backup.
         file: Option<PathBuf>,
     },
     /// Copy the ledger to a new file.
     Backup {
-        /// The new file; nothing may exist there.
+        /// The new file, which must not exist yet.
         destination: PathBuf,
     },
 }

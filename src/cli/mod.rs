@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Row, Table, presets};
 use url::Url;
 
 use crate::clock::{Clock, SystemClock};
@@ -62,6 +62,9 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
+/// Columns from which on a table is readable even if some of its cells break.
+const WIDE: usize = 100;
+
 /// Where packages put the config file.
 const DEFAULT_CONFIG: &str = "/etc/flowgent-exporter/config.toml";
 
@@ -72,8 +75,8 @@ const DEFAULT_CONFIG: &str = "/etc/flowgent-exporter/config.toml";
     version,
     about = "Prometheus exporter and usage monitor for AI agents on FlowGent",
     after_help = "It polls each agent's daily credit usage, keeps every day since 28 May 2025 in a \
-        local ledger, serves it to Prometheus, and tells people before their budgets are used up. \
-        Without a command it serves; `demo` shows it at work without any set-up.\n\n\
+        local ledger, serves it to Prometheus, and alerts you before budgets run out. Without a \
+        command it serves; `demo` runs everything against a simulated FlowGent.\n\n\
         Exit codes: 0 good, 1 failed, 2 wrong usage or config."
 )]
 pub struct Arguments {
@@ -98,8 +101,7 @@ struct Common {
         default_value = DEFAULT_CONFIG
     )]
     config_file: PathBuf,
-    /// Log what is of this importance or above: debug, info, warn or error [default: info when
-    /// serving, else warn].
+    /// Log from this level up: debug, info, warn or error [default: info when serving, else warn].
     #[arg(
         long = "log.level",
         global = true,
@@ -125,13 +127,13 @@ struct ServeArguments {
     /// repeated.
     #[arg(long = "web.listen-address", value_name = "ADDRESS")]
     listen: Vec<Address>,
-    /// Listen on the sockets that systemd hands over instead.
+    /// Listen on the sockets passed by systemd instead.
     #[arg(long = "web.systemd-socket", conflicts_with = "listen")]
     systemd_socket: bool,
-    /// File with TLS, users and headers, in the YAML of other exporters, instead of the config's.
+    /// File with TLS, users and headers, in the exporters' usual YAML, instead of the config's.
     #[arg(long = "web.config.file", value_name = "FILE")]
     web_config_file: Option<PathBuf>,
-    /// Read the config again on a POST to /-/reload too.
+    /// Also reload the config on a POST to /-/reload.
     #[arg(long = "web.enable-lifecycle")]
     enable_lifecycle: bool,
     /// Path of the metrics instead of the config's.
@@ -141,37 +143,37 @@ struct ServeArguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Poll, keep and serve: the default.
+    /// Poll FlowGent, and serve metrics and pages (the default).
     Serve(ServeArguments),
-    /// Show it all at work on a simulated FlowGent, without key, network or set-up.
+    /// Run everything against a simulated FlowGent, without a key or any set-up.
     Demo(demo::DemoArguments),
     /// Write a commented config for one account, and check it.
     Init(init::InitArguments),
-    /// Check the config, and with --live the keys and agents too.
+    /// Check the config; with --live, also the keys and agents.
     Check(check::CheckArguments),
-    /// Look at everything the exporter needs, and say what to do about what is wrong.
+    /// Check everything the exporter needs, and advise on each problem.
     Doctor(doctor::DoctorArguments),
-    /// Ask a running exporter whether it is healthy, or with --ready whether it is ready.
+    /// Check that a running exporter is healthy, or with --ready that it is ready.
     Health(health::HealthArguments),
-    /// Do one pass in the foreground: fetch what is missing or may have changed, or a range of days.
+    /// Fetch missing and recent days once, in the foreground, or fetch a range of days.
     Sync(sync::SyncArguments),
-    /// Show what agents used by day, week or month, also while the exporter runs.
+    /// Show use by day, week or month; works while the exporter runs.
     Report(report::ReportArguments),
-    /// Write the history as OpenMetrics for a database, also while the exporter runs.
+    /// Write the history as OpenMetrics; works while the exporter runs.
     Export(export::ExportArguments),
-    /// Push the history to Prometheus, VictoriaMetrics or Mimir, once in the foreground.
+    /// Push the history to Prometheus, VictoriaMetrics or Mimir once, in the foreground.
     Push(push::PushArguments),
-    /// Check or copy the ledger, also while the exporter runs.
+    /// Check or copy the ledger; works while the exporter runs.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
-    /// List, explain, try and repeat alerts, also while the exporter runs.
+    /// List, explain, test and resend alerts; works while the exporter runs.
     #[command(subcommand)]
     Alerts(alerts::AlertsCommand),
-    /// Run a simulated FlowGent API to try a client on.
+    /// Run a simulated FlowGent API, to try clients against it.
     Simulate(simulate::SimulateArguments),
     /// Print completions for a shell.
     Completions {
-        /// Whose completions.
+        /// The shell.
         shell: clap_complete::Shell,
     },
     /// Print the manual page, or write the pages of all commands.
@@ -240,11 +242,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     logging::start(common.log_level.unwrap_or(level), common.log_format);
     if let Err(error) = secret::forbid_core_dumps() {
-        tracing::warn!("a crash may leave keys in a core dump, which cannot be forbidden: {error}");
+        tracing::warn!("cannot disable core dumps, so a crash may write keys to one: {error}");
     }
     if serve != ServeArguments::default() && !serving {
-        let message = "error: flags that begin with --web. are for serving; put them behind a command that \
-            takes them\n\nFor more information, try '--help'.";
+        let message = "error: --web. flags are for serving: drop them, or put them after a command that takes \
+            them\n\nFor more information, try '--help'.";
         return Err(Failure::Usage(message.to_owned()));
     }
     match command {
@@ -360,6 +362,29 @@ fn table<const N: usize>(header: [&str; N], figures: &[usize]) -> Table {
     table
 }
 
+/// The table, or on a terminal too narrow for it, its rows one below the other with a line for each cell.
+fn fitted(table: &Table) -> String {
+    laid_out(table, width::columns().unwrap_or(usize::MAX))
+}
+
+fn laid_out(table: &Table, columns: usize) -> String {
+    let widths = table.column_max_content_widths();
+    let natural: usize = widths.iter().map(|width| usize::from(*width) + 2).sum();
+    if columns >= WIDE || natural <= columns {
+        return format!("{}\n", table.trim_fmt());
+    }
+    let cells = |row: &Row| row.cell_iter().map(Cell::content).collect::<Vec<String>>();
+    let names = table.header().map(cells).unwrap_or_default();
+    let indent = names.iter().map(String::len).max().unwrap_or(0) + 2;
+    let records = table.row_iter().map(|row| {
+        let lines = names.iter().zip(cells(row)).map(|(name, cell)| {
+            format!("{name:indent$}{}\n", width::wrapped(&cell, indent, columns))
+        });
+        lines.collect::<String>()
+    });
+    records.collect::<Vec<_>>().join("\n")
+}
+
 /// A number of things, such as `1 agent` or `3 agents`.
 fn count(number: impl fmt::Display, thing: &str) -> String {
     let number = number.to_string();
@@ -372,6 +397,18 @@ mod tests {
     use super::*;
     use crate::app::StartError;
     use crate::files::{Fault, FileError};
+
+    #[test]
+    fn a_table_on_a_narrow_terminal_has_a_line_for_each_cell() {
+        let mut table = table(["rule", "title"], &[]);
+        table.add_row(["cx", "used 80% of the credits"]);
+        table.add_row(["all", "used 50%"]);
+        let narrow =
+            "rule   cx\ntitle  used 80% of the\n       credits\n\nrule   all\ntitle  used 50%\n";
+        assert_eq!(laid_out(&table, 24), narrow);
+        let wide = "rule  title\ncx    used 80% of the credits\nall   used 50%\n";
+        assert_eq!(laid_out(&table, 80), wide);
+    }
 
     fn told(path: &str, kind: ErrorKind) -> String {
         let error = FileError {

@@ -20,16 +20,16 @@ pub(super) fn observer() -> Observer {
 fn bar() -> Observer {
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
     bar.set_style(
-        ProgressStyle::with_template("{wide_bar} {percent:>3} % {pos}/{len} windows, {eta} left")
+        ProgressStyle::with_template("{wide_bar} {percent:>3} % {pos}/{len} requests, {eta} left")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
     Arc::new(move |event| match event {
-        Event::Planned(windows) => {
+        Event::Planned(requests) => {
             bar.reset();
-            bar.set_length(windows as u64);
+            bar.set_length(requests as u64);
         }
         Event::Committed(_) => bar.inc(1),
-        Event::Left(windows) => bar.inc(windows as u64),
+        Event::Left(requests) => bar.inc(requests as u64),
         Event::Ended(_) => bar.finish_and_clear(),
         Event::Started(_) | Event::Members(..) | Event::Failed(_) | Event::Scheduled(_) => {}
     })
@@ -41,9 +41,9 @@ fn lines() -> Observer {
         // Held while a line is written, so that the lines of several threads come in order.
         let mut steps = steps.lock();
         match event {
-            Event::Planned(windows) => *steps = Tenths::of(windows),
+            Event::Planned(requests) => *steps = Tenths::of(requests),
             Event::Committed(_) => steps.advance(1),
-            Event::Left(windows) => steps.advance(windows),
+            Event::Left(requests) => steps.advance(requests),
             Event::Started(_)
             | Event::Members(..)
             | Event::Failed(_)
@@ -53,7 +53,7 @@ fn lines() -> Observer {
     })
 }
 
-/// How many of all windows are done with, told a tenth at a time.
+/// How many of all requests are done with, told a tenth at a time.
 #[derive(Default)]
 struct Tenths {
     done: usize,
@@ -65,13 +65,13 @@ impl Tenths {
         Self { done: 0, all }
     }
 
-    fn advance(&mut self, windows: usize) {
+    fn advance(&mut self, requests: usize) {
         let tenths = |done: usize| done * 10 / self.all.max(1);
         let before = tenths(self.done);
-        self.done += windows;
+        self.done += requests;
         if tenths(self.done) > before {
             let (percent, all) = (tenths(self.done) * 10, self.all);
-            eprintln!("{percent:3} % of {all} windows");
+            eprintln!("{percent:3} % of {all} requests");
         }
     }
 }

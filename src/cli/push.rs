@@ -16,7 +16,7 @@ use crate::telemetry::Telemetry;
 /// What `push` takes.
 #[derive(Debug, Args)]
 pub(super) struct PushArguments {
-    /// Push everything again, whatever was pushed before: for a database that has lost it.
+    /// Push everything again, for a database that has lost its data.
     #[arg(long)]
     again: bool,
 }
@@ -58,7 +58,7 @@ pub(super) async fn push(common: &Common, arguments: &PushArguments) -> Result<(
     ledger.close().await;
     bar.finish_and_clear();
     let Some(result) = result else {
-        return Err(anyhow!("interrupted: what is left is pushed by the next `push`").into());
+        return Err(anyhow!("interrupted: the next `push` pushes the rest").into());
     };
     let summary = result?;
     print(text(&summary, members.len()))?;
@@ -73,8 +73,7 @@ pub(super) async fn push(common: &Common, arguments: &PushArguments) -> Result<(
 fn in_use(error: LedgerError) -> anyhow::Error {
     match &error.fault {
         Fault::InUse(pid) => anyhow!(
-            "{error}\n\n  tip: a running exporter pushes by itself what [push] says; it reads that anew at: \
-             kill -HUP {pid}"
+            "{error}\n\n  tip: the running exporter pushes as [push] says; after an edit, reload it: kill -HUP {pid}"
         ),
         _ => error.into(),
     }

@@ -43,10 +43,10 @@ pub(super) struct ReportArguments {
     /// The last day, YYYY-MM-DD, UTC [default: yesterday].
     #[arg(long, value_name = "DAY", requires = "from")]
     to: Option<Day>,
-    /// By day, week (from Monday) or month [default: by how many days there are].
+    /// Step: day, week (from Monday) or month [default: depends on the range].
     #[arg(long, value_enum, value_name = "STEP", hide_possible_values = true)]
     by: Option<Step>,
-    /// A row for each agent, account or value of a label: agent, account or label:NAME.
+    /// Rows: agent, account, or label:NAME for a row per value of that label.
     #[arg(long, value_name = "GROUP", default_value = "agent")]
     group: Grouping,
     /// Only this account; may be repeated.
@@ -55,10 +55,10 @@ pub(super) struct ReportArguments {
     /// Only this agent, by its name or id; may be repeated.
     #[arg(long, value_name = "NAME")]
     agent: Vec<String>,
-    /// Only this many rows, those of the highest use; tables add up the others, and totals count all.
+    /// Only this many rows, the highest; tables add up the others, and totals count all.
     #[arg(long, value_name = "N")]
     top: Option<NonZeroUsize>,
-    /// As a table, markdown, csv or json.
+    /// Output format: table, markdown, csv or json.
     #[arg(
         long,
         value_enum,

@@ -16,7 +16,7 @@ pub(super) struct SimulateArguments {
     /// Address to listen on; port 0 takes any free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:13570", value_parser = super::tcp_address)]
     listen: SocketAddr,
-    /// All usage follows from it.
+    /// Seed of the simulated usage.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     #[command(flatten)]
@@ -26,7 +26,7 @@ pub(super) struct SimulateArguments {
 /// What goes wrong in a simulated FlowGent.
 #[derive(Debug, Args)]
 pub(super) struct FaultArguments {
-    /// What goes wrong, and for which share of requests, as in `429=0.05`; may be repeated. `list`
+    /// Fault to inject, and its share of requests, such as `429=0.05`; may be repeated. `list`
     /// explains each.
     #[arg(long = "fault", value_name = "NAME[=SHARE]")]
     faults: Vec<String>,
@@ -89,7 +89,10 @@ pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<(), Failur
 /// Whom it knows, and how to ask it.
 fn listing(simulator: &Simulator) -> String {
     let (url, world) = (simulator.base_url(), simulator.world());
-    let mut text = format!("A simulated FlowGent answers at {url}\n");
+    let mut text = format!(
+        "A simulated FlowGent answers at {url}\n\nTo use it, write into the exporter's config:\n\n  \
+         [api]\n  base_url = \"{url}\"\n"
+    );
     for account in world.accounts() {
         let key = world.key(&account.name);
         let key = key.expose();

@@ -22,7 +22,7 @@ const MAX_ROWS: usize = 50;
 /// What `sync` takes.
 #[derive(Debug, Args)]
 pub(super) struct SyncArguments {
-    /// Fetch every day from this one on, known or not (YYYY-MM-DD, UTC).
+    /// Fetch every day from this one on, even known ones (YYYY-MM-DD, UTC).
     #[arg(long, value_name = "DAY")]
     from: Option<Day>,
     /// The last day to fetch, by default yesterday (YYYY-MM-DD, UTC).
@@ -73,7 +73,7 @@ fn wanted(arguments: &SyncArguments, today: Day) -> Result<Wanted, String> {
 /// The error, with what to do if an exporter is running, for which this command is not needed.
 fn in_use(error: LedgerError) -> anyhow::Error {
     match error.fault {
-        Fault::InUse(_) => anyhow!("{error}\n\n  tip: a running exporter syncs by itself"),
+        Fault::InUse(_) => anyhow!("{error}\n\n  tip: a running exporter syncs automatically"),
         _ => error.into(),
     }
 }
@@ -92,17 +92,18 @@ fn summary(report: &Report) -> String {
         }
     }
     if report.deferred > 0 {
-        let windows = count(report.deferred, "window");
-        text += &format!("put off {windows}: by FlowGent's clock the last day is not over yet\n");
+        let windows = count(report.deferred, "request");
+        text +=
+            &format!("{windows} postponed: by FlowGent's clock, the last day is not over yet\n");
     }
     if report.interrupted {
-        text += "interrupted: what is left is fetched by the next sync\n";
+        text += "interrupted: the next sync fetches the rest\n";
     }
     text + &format!(
-        "{}: {} of {} fetched in {:.1} s\n",
+        "{}: {} of {} succeeded in {:.1} s\n",
         report.outcome().as_str(),
         report.committed,
-        count(report.planned, "window"),
+        count(report.planned, "request"),
         report.took.as_secs_f64()
     )
 }
@@ -114,7 +115,7 @@ fn is_summed(report: &Report) -> bool {
 
 fn rows(report: &Report) -> Table {
     let header = [
-        "account", "agent", "windows", "new days", "revised", "absent", "state",
+        "account", "agent", "requests", "new days", "revised", "missing", "state",
     ];
     let mut table = table(header, &[2, 3, 4, 5]);
     let together = |a: &MemberReport, b: &MemberReport| {

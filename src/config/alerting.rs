@@ -221,7 +221,7 @@ impl Check<'_> {
             Some(Period::Day) => {
                 Some("a day is over once it is known: nothing is left to forecast")
             }
-            Some(Period::Total) => Some("a total has no end that could be forecast"),
+            Some(Period::Total) => Some("a total has no end, so it has no forecast"),
             Some(Period::Week | Period::Month) | None => None,
         };
         if let (Some(reason), Some(list)) = (unforeseeable, &forecast)
@@ -289,7 +289,7 @@ impl Check<'_> {
             let Some(ratio) = ratio else { continue };
             if let Some(last) = thresholds.last().filter(|last| last.ratio >= ratio) {
                 let fault = if last.ratio > ratio {
-                    Fault::new(format!("threshold {ratio} stands after {}", last.ratio))
+                    Fault::new(format!("threshold {ratio} comes after {}", last.ratio))
                         .help("write them in ascending order")
                 } else {
                     Fault::new(format!("threshold {ratio} is listed twice"))

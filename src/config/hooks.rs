@@ -171,7 +171,7 @@ impl Check<'_> {
         time_zone: Option<Text>,
     ) -> Option<QuietHours> {
         if let (None, Some(time_zone)) = (&written, &time_zone) {
-            let fault = Fault::new("`time_zone` says nothing without `quiet_hours`")
+            let fault = Fault::new("`time_zone` has no effect without `quiet_hours`")
                 .help("add the hours, such as `quiet_hours = \"22:00-07:00\"`");
             self.refuse(time_zone.span(), fault);
         }

@@ -106,7 +106,7 @@ impl Check<'_> {
             },
             send_resolved: true,
             group: preset.is_some() && !pagerduty,
-            alone: pagerduty.then_some("PagerDuty takes one event a message"),
+            alone: pagerduty.then_some("PagerDuty takes one event per message"),
         })
     }
 
@@ -323,7 +323,7 @@ impl Check<'_> {
             },
             send_resolved: false,
             group: false,
-            alone: Some("a WhatsApp template says one thing a message"),
+            alone: Some("a WhatsApp template carries one alert per message"),
         })
     }
 
@@ -353,7 +353,7 @@ impl Check<'_> {
         if let Some(place) = written.filter(|_| encryption == Encryption::None)
             && !owner.allow_private
         {
-            let fault = Fault::new("without encryption your figures can be read on the way").help(
+            let fault = Fault::new("without encryption, others can read your figures").help(
                 "use `starttls` or `tls`, or set `allow_private = true` if its address is not public",
             );
             self.refuse(place, fault);

@@ -30,7 +30,7 @@ use crate::status::Obstacle;
 use crate::window::plan::Policy;
 use crate::{alert, flowgent, history, hook, http, ledger, sync::schedule};
 
-/// A day that no date in a config lies after. Configs are checked as on this day while the day is not known.
+/// A day that no date in a config is after. Configs are checked as on this day while the day is not known.
 pub const SOME_DAY: Day = Day::from_number(376_200);
 
 /// A config that has been checked whole.

@@ -87,7 +87,7 @@ fn syntax_finding(text: &str, secrets: &[Range<usize>], error: &Error) -> Findin
     let place = error.span().unwrap_or_default();
     let fault = match text.get(place.clone()) {
         Some(key) if error.message() == "duplicate key" => Fault::new(format!(
-            "`{}` stands here a second time",
+            "`{}` is defined twice",
             printable(key.trim_matches('"'))
         )),
         _ => Fault::new(format!("not TOML: {}", error.message())),
@@ -98,7 +98,7 @@ fn syntax_finding(text: &str, secrets: &[Range<usize>], error: &Error) -> Findin
     Finding {
         place,
         fault: if hidden {
-            fault.help("what may be a secret is not shown")
+            fault.help("possible secrets are not shown")
         } else {
             fault
         },
@@ -174,7 +174,7 @@ fn unknown_key(entry: &Entry<'_>, message: &str) -> Fault {
     let in_hook = entry.table.starts_with("[[hook]]");
     let in_push = entry.table == "[push]";
     if secrets::is_secret_name(&entry.key) || (in_hook && secrets::is_url_name(&entry.key)) {
-        let fault = Fault::new("a key or another secret must not stand in the config file");
+        let fault = Fault::new("the config file must not hold keys or other secrets");
         let (what, [file, variable]) = if in_hook {
             ("it", secrets::keys_instead(&entry.key))
         } else if in_push {
@@ -183,8 +183,8 @@ fn unknown_key(entry: &Entry<'_>, message: &str) -> Fault {
             ("the API key", ["api_key_file", "api_key_env"])
         };
         return fault.help(format!(
-            "put {what} into a file and name it by `{file}`, \
-             or into an environment variable and name that by `{variable}`"
+            "put {what} into a file named by `{file}`, \
+             or an environment variable named by `{variable}`"
         ));
     }
     let key = printable(&entry.key);

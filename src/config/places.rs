@@ -112,7 +112,7 @@ pub(super) fn secret_file(folder: &Path, text: &str, keys: &SecretKeys) -> Resul
         // This may be the secret itself: the error would name it.
         Err(_) => Err(
             Fault::new(format!("there is no {what} in a file of this name")).help(format!(
-                "`{key}` names the file that holds the {what}; the {what} itself must not stand here"
+                "`{key}` names the file that holds the {what}; never write the {what} itself here"
             )),
         ),
     }
@@ -165,7 +165,7 @@ pub(super) fn secret_variable(text: &str, keys: &SecretKeys) -> Result<Found, Fa
         && characters.all(|rest| rest.is_ascii_alphanumeric() || rest == '_');
     let help = format!(
         "`{key}` names the environment variable that holds the {what}; \
-         the {what} itself must not stand here"
+         never write the {what} itself here"
     );
     if !form {
         return Err(Fault::new("this is not the name of an environment variable").help(help));
@@ -195,15 +195,16 @@ pub(super) fn program_name(text: &str) -> Result<(), Fault> {
         return Ok(());
     }
     if text.contains(char::is_whitespace) {
-        return Err(Fault::new("a program has no name with a space in it")
-            .help("write each argument by itself: `command = [\"program\", \"argument\"]`"));
+        return Err(Fault::new("a program's name has no spaces").help(
+            "write each argument as its own element: `command = [\"program\", \"argument\"]`",
+        ));
     }
     if text.is_empty() || text.contains('/') {
         return Err(Fault::new(format!(
-            "`{}` is neither a whole path nor a program's name",
+            "`{}` is neither an absolute path nor a program's name",
             printable(text)
         ))
-        .help("write the path from `/` on, or the name of a program on the PATH"));
+        .help("write the path from `/` on, or a program's name on the PATH"));
     }
     Ok(())
 }
@@ -230,7 +231,7 @@ pub(super) fn program(text: &str) -> Result<(), Fault> {
     } else {
         Err(
             Fault::new(format!("there is no program `{shown}` on the PATH"))
-                .help("write its whole path"),
+                .help("write its absolute path"),
         )
     }
 }

@@ -50,7 +50,7 @@ impl Check<'_> {
         let allow_private = allow_private.is_some_and(Spanned::into_inner);
         let read_back = read_back.unwrap_or(true);
         if let (Some(url), false) = (&query_url, read_back) {
-            let fault = Fault::new("`query_url` says nothing with `read_back = false`")
+            let fault = Fault::new("`query_url` has no effect with `read_back = false`")
                 .help("keep one of them");
             self.refuse(url.span(), fault);
         }

@@ -53,7 +53,7 @@ pub fn check_telemetry_path(path: &str) -> Result<(), String> {
     }
     if !path.bytes().all(|byte| byte.is_ascii_graphic()) || path.contains(['?', '#', '%']) {
         return Err(format!(
-            "telemetry path `{shown}` has a character that does not stand in a plain path"
+            "telemetry path `{shown}` has a character that is not allowed in a plain path"
         ));
     }
     let taken = |root: &str| path == root || path.starts_with(&format!("{root}/"));
@@ -83,7 +83,7 @@ pub(super) fn cron(text: &str, today: Day) -> Checked<Cron> {
     match cron.find_next_occurrence(&today.start(), true) {
         Ok(_) => Ok(cron),
         Err(_) => Err(
-            Fault::new(format!("the cron pattern `{shown}` never comes true"))
+            Fault::new(format!("the cron pattern `{shown}` never matches"))
                 .help("there is no such date: check day, month and weekday against each other"),
         ),
     }
@@ -154,17 +154,17 @@ pub(super) fn history_start(text: &str, today: Day) -> Checked<Day> {
     let yesterday = today.previous();
     if day < TRACKING_START {
         return Err(Fault::new(format!(
-            "history start {day} lies before {TRACKING_START}, when tracking started"
+            "history start {day} is before {TRACKING_START}, when tracking started"
         ))
-        .help("usage of earlier days is not known to anyone"));
+        .help("FlowGent has no usage of earlier days"));
     }
     // Tracking start is past for everyone whose clock is right: a machine that boots in 1970 and learns
     // the time later still gets its config.
     if day > yesterday && day != TRACKING_START {
         return Err(Fault::new(format!(
-            "history start {day} lies after {yesterday}, the newest day with usage"
+            "history start {day} is after {yesterday}, the newest day with usage"
         ))
-        .help("the usage of a day is known when it is over, by UTC"));
+        .help("a day's usage is known once the UTC day is over"));
     }
     Ok(day)
 }
@@ -173,7 +173,7 @@ pub(super) fn history_start(text: &str, today: Day) -> Checked<Day> {
 pub(super) fn base_url(text: &str, allow_http: bool) -> Checked<Url> {
     let mut url = Url::parse(text).map_err(|error| {
         Fault::new(format!("not a URL: {error}"))
-            .help("write it whole, such as `https://flowgent.ai/api/public/`")
+            .help("write it in full, such as `https://flowgent.ai/api/public/`")
     })?;
     if !matches!(url.scheme(), "https" | "http") {
         return Err(Fault::new(format!(
@@ -195,7 +195,7 @@ pub(super) fn base_url(text: &str, allow_http: bool) -> Checked<Url> {
     if url.scheme() == "http" && !allow_http && !is_loopback(&url) {
         return Err(
             Fault::new("plain http would send the API keys unencrypted to another host")
-                .help("use https, or set `allow_http = true` if the way there is safe"),
+                .help("use https, or set `allow_http = true` if the network to it is safe"),
         );
     }
     if !url.path().ends_with('/') {

@@ -167,7 +167,7 @@ impl Check<'_> {
             return Vec::new();
         };
         if list.get_ref().is_empty() {
-            let help = "leave it out: this machine's own names are answered to anyway";
+            let help = "leave it out: this machine's own names are always accepted";
             self.refuse(list.span(), Fault::new("`hosts` names no host").help(help));
         }
         self.each_once(list.into_inner(), rules::host)

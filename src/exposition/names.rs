@@ -120,14 +120,14 @@ pub static FAMILIES: [Family; 26] = [
     ),
     Family::counter(
         "flowgent_agent_used_credits_total",
-        "Credits used from the history start through the newest day up to which every day is known. \
+        "Credits used from the history start through the last day before the first missing one. \
          Daily figure, cached: grows once a day, and stays at its high-water mark when FlowGent \
          revises a day downwards.",
         &[plain(|figures| figures.used_credits)],
     ),
     Family::gauge(
         "flowgent_agent_overcount_credits",
-        "Credits by which flowgent_agent_used_credits_total stands above the revised daily figures.",
+        "Credits by which flowgent_agent_used_credits_total exceeds the revised daily figures.",
         &[plain(|figures| figures.overcount_credits)],
     ),
     Family::gauge(
@@ -181,18 +181,18 @@ pub static FAMILIES: [Family; 26] = [
     ),
     Family::gauge(
         "flowgent_agent_complete_through_timestamp_seconds",
-        "End of the newest day up to which every day since the history start is known.",
+        "End of the last day before the first missing one since the history start.",
         &[plain(|figures| figures.complete_through_seconds)],
     ),
     Family::gauge(
         "flowgent_agent_missing_days",
-        "Days from the history start through yesterday (UTC) that are not known.",
+        "Missing days from the history start through yesterday (UTC).",
         &[plain(|figures| Some(figures.missing_days))],
     )
     .of_today(),
     Family::counter(
         "flowgent_agent_revised_days_total",
-        "Known daily figures that FlowGent changed afterwards, by direction.",
+        "Known daily figures that FlowGent revised later, by direction.",
         &[
             direction("up", |figures| Some(figures.revised_up)),
             direction("down", |figures| Some(figures.revised_down)),
@@ -210,7 +210,7 @@ pub static FAMILIES: [Family; 26] = [
     ),
     Family::standing(
         "flowgent_budget_used_credits",
-        "Credits known to be used in the budget's period, the one that yesterday (UTC) lies in. \
+        "Credits known to be used in the budget's period that contains yesterday (UTC). \
          Daily figure, cached: a lower bound if flowgent_budget_missing_days is above 0.",
         |standing| standing.used_credits,
     )
@@ -220,23 +220,23 @@ pub static FAMILIES: [Family; 26] = [
         "Credits expected to be used by the end of the budget's period: those known, and for each \
          other day of an agent the mean of its weekday over the last 8 weeks, or a plain mean of \
          the last 28 or 7 known days if a weekday is known less than twice. Daily figure, cached: \
-         absent if no agent has 3 known days among the last 56, or the period no end; an agent with \
-         fewer is not expected to use anything.",
+         absent if no agent has 3 known days among the last 56, or if the period has no end; an agent \
+         with fewer known days adds no expected use.",
         |standing| standing.forecast.map(|forecast| forecast.expected_credits),
     )
     .of_today(),
     Family::standing(
         "flowgent_budget_forecast_low_credits",
-        "Low bound of flowgent_budget_forecast_credits, by how far use strayed from its weekly \
-         pattern: use is meant to end between the bounds four times out of five. Daily figure, \
+        "Low bound of flowgent_budget_forecast_credits, from how far use strayed from its weekly \
+         pattern: the total should end between the bounds four times out of five. Daily figure, \
          cached.",
         |standing| standing.forecast.map(|forecast| forecast.low_credits),
     )
     .of_today(),
     Family::standing(
         "flowgent_budget_forecast_high_credits",
-        "High bound of flowgent_budget_forecast_credits, by how far use strayed from its weekly \
-         pattern: use is meant to end between the bounds four times out of five. Daily figure, \
+        "High bound of flowgent_budget_forecast_credits, from how far use strayed from its weekly \
+         pattern: the total should end between the bounds four times out of five. Daily figure, \
          cached.",
         |standing| standing.forecast.map(|forecast| forecast.high_credits),
     )
@@ -249,28 +249,27 @@ pub static FAMILIES: [Family; 26] = [
     .of_today(),
     Family::standing(
         "flowgent_budget_missing_days",
-        "Days of the budget's period that have passed and are not known, those of all its agents \
-         added up.",
+        "Missing days of the budget's period so far, summed over its agents.",
         |standing| Some(f64::from(standing.missing_days)),
     )
     .of_today(),
     Family::standing(
         "flowgent_budget_period_start_timestamp_seconds",
-        "Start of the budget's period, the one that yesterday (UTC) lies in.",
+        "Start of the budget's period that contains yesterday (UTC).",
         |standing| Some(seconds(standing.period.start.start())),
     )
     .of_today(),
     Family::standing(
         "flowgent_budget_period_end_timestamp_seconds",
-        "End of the budget's period, the one that yesterday (UTC) lies in. Absent if it never ends.",
+        "End of the budget's period that contains yesterday (UTC). Absent if it never ends.",
         |standing| standing.period.end.map(|end| seconds(end.start())),
     )
     .of_today(),
     Family::standing(
         "flowgent_budget_exhausted_timestamp_seconds",
-        "When known and expected use reach the limit, within the day in proportion. Daily figure, \
-         cached: absent if that is not within the period, of which one without end is looked ahead \
-         for a year.",
+        "When known plus expected use reaches the limit, interpolated within the day. Daily figure, \
+         cached: absent if that is not within the period; a period without end is looked ahead for \
+         one year.",
         |standing| standing.exhausted_at.map(seconds),
     )
     .of_today(),

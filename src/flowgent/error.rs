@@ -46,7 +46,7 @@ pub enum ApiError {
     #[error("start_date must not be after end_date")]
     StartAfterEnd,
     /// 400: near midnight, or one of the two clocks is wrong. The agent is not to blame.
-    #[error("end_date cannot be today or in the future, says FlowGent's clock")]
+    #[error("end_date cannot be today or in the future by FlowGent's clock")]
     EndDateTooRecent,
     /// 400.
     #[error("the date range exceeds 31 days")]
@@ -102,7 +102,7 @@ pub enum ApiError {
     #[error("not JSON but {0}")]
     NotJson(String),
     /// JSON that is not what the API document promises, with both figures.
-    #[error("broken contract: {0}")]
+    #[error("invalid answer: {0}")]
     Contract(String),
     /// A redirect. It is not followed: the key is for one host only.
     #[error("redirect {status} to {}, which is not followed", .host.as_deref().unwrap_or("nowhere"))]
@@ -312,7 +312,5 @@ impl ApiError {
 
 /// The end of a message whose sender said when to come again.
 fn again(retry_after: Option<Duration>) -> String {
-    retry_after.map_or_else(String::new, |wait| {
-        format!(", to be asked again in {wait:?}")
-    })
+    retry_after.map_or_else(String::new, |wait| format!(", retry after {wait:?}"))
 }

@@ -381,22 +381,22 @@ mod tests {
         let form = "not an array or an object with one under `agents`, `data` or `items`";
         assert_eq!(
             refusal(json!({"bots": ["secret"], "a\nb": 1})),
-            format!("broken contract: agent listing is an object with `a\\nb`, `bots`, {form}")
+            format!("invalid answer: agent listing is an object with `a\\nb`, `bots`, {form}")
         );
         assert_eq!(
             refusal(json!("secret")),
-            format!("broken contract: agent listing is a text, {form}")
+            format!("invalid answer: agent listing is a text, {form}")
         );
         let entry = "without a text under `id` or `agent_id`";
         assert_eq!(
             refusal(json!([{"id": "a"}, {"id": 7, "name": "secret"}])),
             format!(
-                "broken contract: agent 1 of the listing is an object with `id`, `name`, {entry}"
+                "invalid answer: agent 1 of the listing is an object with `id`, `name`, {entry}"
             )
         );
         assert_eq!(
             refusal(json!([{"id": ""}])),
-            format!("broken contract: agent 0 of the listing is an object with `id`, {entry}")
+            format!("invalid answer: agent 0 of the listing is an object with `id`, {entry}")
         );
         let many: Value = (0..99).map(|n| (format!("k{n:02}"), json!(0))).collect();
         assert!(refusal(many).contains("`k07`, …"));

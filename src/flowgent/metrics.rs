@@ -11,11 +11,11 @@ crate::telemetry::instruments! {
         requests: IntCounterVec = "flowgent_exporter_api_requests_total",
             "Requests to FlowGent by outcome.", ["account", "endpoint", "outcome"];
         request_duration: HistogramVec = "flowgent_exporter_api_request_duration_seconds",
-            "Time until FlowGent answered in full or failed to.", ["account", "endpoint"], API_BUCKETS;
+            "Time until FlowGent's answer was complete or failed.", ["account", "endpoint"], API_BUCKETS;
         clock_skew: GaugeVec = "flowgent_exporter_api_clock_skew_seconds",
             "FlowGent's clock minus this host's, by the Date header of its last answer.", ["account"];
         clock_trusted: IntGauge = "flowgent_exporter_clock_trusted",
-            "1 while this host's clock agrees with FlowGent's within an hour, else 0: then nothing is settled, ended or given up.";
+            "1 while this host's clock agrees with FlowGent's within an hour, else 0: then no day becomes final and no alert starts or resolves.";
         limit_waits: IntCounterVec = "flowgent_exporter_api_limit_waits_total",
             "Requests that waited for the account's rate or concurrency limit.", ["account"];
         limit_wait_seconds: CounterVec = "flowgent_exporter_api_limit_wait_seconds_total",

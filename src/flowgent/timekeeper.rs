@@ -109,7 +109,7 @@ impl Timekeeper {
         }
         match standing {
             Standing::Differs(_) => warn!(
-                "{standing}: nothing is settled, ended or given up until they agree; set the clock, as by \
+                "{standing}: no day becomes final and no alert starts or resolves until they agree; set the clock, for example with \
                  `timedatectl set-ntp true`"
             ),
             Standing::Unset { .. } => warn!("{standing}: waiting until it is set"),

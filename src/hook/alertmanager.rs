@@ -160,7 +160,7 @@ impl Alertmanager {
         let notice: Notice = serde_json::from_str(&alert.notice)
             .inspect_err(|error| {
                 let rule = &*alert.key.rule;
-                tracing::error!(rule, %error, "the notice of an alert is not readable");
+                tracing::error!(rule, %error, "cannot read the stored notice of an alert");
             })
             .ok()?;
         let resolved = match alert.state {
@@ -254,7 +254,7 @@ impl Alertmanager {
         for Refused { key, error } in &refused {
             if self.memory.lock().refused.insert(key.clone()) {
                 let hook = &*self.settings.name;
-                tracing::error!(hook, alert = key, %error, "an Alertmanager refuses an alert");
+                tracing::error!(hook, alert = key, %error, "Alertmanager refused an alert");
             }
         }
         let count = refused.len();
@@ -276,12 +276,12 @@ impl Alertmanager {
         match error {
             Some(error) => {
                 if failing.insert(place) {
-                    tracing::warn!(hook, %error, "an Alertmanager takes no alerts");
+                    tracing::warn!(hook, %error, "Alertmanager accepts no alerts");
                 }
             }
             None => {
                 if failing.remove(&place) {
-                    tracing::info!(hook, place, "an Alertmanager takes alerts again");
+                    tracing::info!(hook, place, "Alertmanager accepts alerts again");
                 }
             }
         }

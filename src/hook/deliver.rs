@@ -149,7 +149,7 @@ impl Deliverer {
                 warn!(
                     hook = %hook,
                     since = %at.to_rfc3339_opts(SecondsFormat::Secs, true),
-                    "nothing is sent to the hook until `alerts retry` is used: {reason}"
+                    "the hook is disabled until `alerts retry`: {reason}"
                 );
             }
         }

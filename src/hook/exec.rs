@@ -262,7 +262,7 @@ impl<'a> Heard<'a> {
                 hook = self.hook,
                 delivery = self.delivery,
                 line = shown(&self.last, LINE_BYTES),
-                "the hook's program says"
+                "output of the hook's program"
             );
         }
     }
@@ -275,7 +275,7 @@ impl<'a> Heard<'a> {
                 hook = self.hook,
                 delivery = self.delivery,
                 lines = self.lines - LOGGED_LINES,
-                "the hook's program said more than is logged"
+                "further output of the hook's program is not logged"
             );
         }
         match self.lines {

@@ -7,14 +7,14 @@ crate::telemetry::instruments! {
     /// Deliveries by hook.
     pub(super) struct HookMetrics {
         deliveries: IntCounterVec = "flowgent_hook_deliveries_total",
-            "Tries to deliver to a hook, by outcome; a failed one is tried again, one that is given up is not.",
+            "Delivery attempts of a hook, by outcome; a failed one is retried, one given up is not.",
             ["hook", "outcome"];
         pending_deliveries: IntGaugeVec = "flowgent_hook_pending_deliveries",
-            "Deliveries that the hook has not taken yet.", ["hook"];
+            "Deliveries that the receiver has not accepted yet.", ["hook"];
         oldest_pending_timestamp: GaugeVec = "flowgent_hook_oldest_pending_timestamp_seconds",
-            "Since when the oldest pending delivery waits, 0 when nothing is pending.", ["hook"];
+            "When the oldest pending delivery was created, 0 when nothing is pending.", ["hook"];
         disabled: IntGaugeVec = "flowgent_hook_disabled",
-            "1 if the hook has answered that it wants nothing any more, until its deliveries are retried, else 0.",
+            "1 if the receiver refused all further messages, until `alerts retry`, else 0.",
             ["hook"];
     }
 }

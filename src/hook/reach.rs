@@ -42,7 +42,7 @@ pub async fn reach(settings: &Settings) -> Vec<Result<String, SendError>> {
     reached
 }
 
-/// Connects to the host of `place`, or to the proxy on the way to it, and hangs up. Returns that it can be reached,
+/// Connects to the host of `place`, or to the proxy for it, and hangs up. Returns that it can be reached,
 /// in words.
 ///
 /// # Errors
@@ -56,7 +56,7 @@ pub(crate) async fn reach_place(
     let proxy = proxy.and_then(|proxy| proxy.to(place.url()));
     if let Some(proxy) = &proxy {
         return match reach_url(proxy, allow_private).await {
-            Ok(reached) => Ok(format!("{reached}, the proxy on the way to {name}")),
+            Ok(reached) => Ok(format!("{reached}, the proxy for {name}")),
             Err(error) => Err(SendError::new(format!(
                 "{name}: {}{error}",
                 proxy::way(Some(proxy))

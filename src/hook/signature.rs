@@ -31,7 +31,7 @@ pub enum SigningKeyError {
     #[error("a signing secret begins with `{PREFIX}`")]
     Prefix,
     /// What follows is damaged.
-    #[error("what follows `{PREFIX}` is not base64")]
+    #[error("the text after `{PREFIX}` is not base64")]
     Base64,
     /// It is too short to be safe, or too long for receivers.
     #[error("the key has {0} bytes, it needs {start} to {end}", start = KEY_BYTES.start(), end = KEY_BYTES.end())]
@@ -117,7 +117,7 @@ mod tests {
             ),
             (
                 "whsec_canary!".to_owned(),
-                Err("what follows `whsec_` is not base64"),
+                Err("the text after `whsec_` is not base64"),
             ),
         ] {
             let key = SigningKey::new(&Secret::new(&text));

@@ -56,11 +56,11 @@ pub(super) fn refusal(receiver: Receiver, reply: Reply<'_>, sent: &[u8]) -> Opti
         is_whole,
     } = reply;
     if receiver == Receiver::PagerDuty && status != 202 {
-        return Some("PagerDuty takes events with 202");
+        return Some("PagerDuty must answer 202");
     }
     let start = String::from_utf8_lossy(body);
     if is_html(content_type, &start) {
-        return Some("what answers is a web page, not the receiver");
+        return Some("a web page answered, not the receiver");
     }
     if !is_whole {
         return None;
@@ -71,7 +71,7 @@ pub(super) fn refusal(receiver: Receiver, reply: Reply<'_>, sent: &[u8]) -> Opti
     if receiver == Receiver::Slack {
         let is_ok = text.eq_ignore_ascii_case("ok")
             || json.is_some_and(|json| json.get("ok") == Some(&Value::Bool(true)));
-        return (!is_ok).then_some("Slack says `ok` to what it takes");
+        return (!is_ok).then_some("Slack must answer `ok`");
     }
     // A receiver that sends back what it was sent says nothing about itself.
     if text.as_bytes() == sent.trim_ascii() {

@@ -100,7 +100,7 @@ impl Webhook {
                     hook = &*self.settings.name,
                     delivery = &*part.id,
                     error,
-                    "template failed, plain JSON was sent instead"
+                    "template failed; plain JSON was sent instead"
                 );
                 answer += &format!(", but the template failed, so plain JSON was sent: {error}");
             }
@@ -221,7 +221,7 @@ pub(super) fn check_json(text: &str, content_type: &str) -> Result<(), String> {
 
 fn no_json(error: &serde_json::Error) -> String {
     let error = printable(&error.to_string(), QUOTE_BYTES);
-    format!("it gives no JSON: {error}")
+    format!("its output is not JSON: {error}")
 }
 
 /// Whether a media type is one of JSON.

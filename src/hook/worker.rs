@@ -152,7 +152,7 @@ impl Worker {
         let error = error.to_string();
         if self.memory.told.as_ref() != Some(&error) {
             let waiting = self.memory.unrecorded.len();
-            error!(hook = %self.name, waiting, "cannot read or note what is to be delivered: {error}");
+            error!(hook = %self.name, waiting, "cannot read or update pending deliveries: {error}");
             self.memory.told = Some(error);
         }
     }
@@ -248,7 +248,7 @@ impl Worker {
             outcome = self.sender.send(message) => outcome,
             () = too_late => {
                 let (hook, delivery) = (&*self.name, &*delivery.id);
-                info!(hook, delivery, "broken off, and to be tried again at the next start");
+                info!(hook, delivery, "interrupted; retried at the next start");
                 return false;
             }
         };
@@ -301,7 +301,7 @@ impl Worker {
     fn disable(&mut self, id: Arc<str>, reason: String) {
         warn!(
             hook = %self.name,
-            "the hook wants nothing any more, so nothing is sent to it until `alerts retry` is used: {reason}"
+            "the receiver refused all further messages; the hook is disabled until `alerts retry`: {reason}"
         );
         let at = self.clock.now();
         self.memory
@@ -339,7 +339,7 @@ impl Worker {
         let wish = wish.min(LONGEST_REST);
         info!(
             hook = %self.name,
-            "the receiver asks to be left alone for {}", humantime::format_duration(wish)
+            "the receiver asks for a pause of {}", humantime::format_duration(wish)
         );
         self.memory.paused_until = Some(self.clock.now() + wish);
     }
@@ -359,7 +359,7 @@ impl Worker {
                 self.memory.failing = false;
             }
             Err(error) if !error.gone && !self.memory.failing => {
-                warn!(hook = %self.name, "the hook has failed, and is tried again: {error}");
+                warn!(hook = %self.name, "the hook has failed; retrying: {error}");
                 self.memory.failing = true;
             }
             _ => {}
@@ -381,7 +381,7 @@ impl Worker {
             match recorded {
                 // Somebody has put another file in place of the ledger: there is nothing to note.
                 Err(error) if matches!(error.fault, Fault::UnknownDelivery(_)) => {
-                    warn!(hook = %self.name, "a try cannot be noted: {error}");
+                    warn!(hook = %self.name, "cannot record a delivery attempt: {error}");
                 }
                 recorded => recorded?,
             }
@@ -433,6 +433,6 @@ pub(super) fn given_up(hook: &str, id: &str, error: &str) {
     error!(
         hook,
         delivery = id,
-        "delivery given up, `alerts retry {id}` has it tried again: {error}"
+        "delivery given up; `alerts retry {id}` resends it: {error}"
     );
 }

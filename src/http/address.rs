@@ -86,8 +86,8 @@ impl FromStr for Address {
                 Ok(Self::Unix(path.into()))
             } else {
                 Err(AddressError {
-                    message: format!("`{shown}` is not the whole path of a socket"),
-                    help: "write `unix:` and the path from `/` on".to_owned(),
+                    message: format!("`{shown}` is not the absolute path of a socket"),
+                    help: "write `unix:` and the absolute path".to_owned(),
                 })
             };
         }

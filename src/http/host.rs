@@ -22,7 +22,7 @@ pub(super) struct Authority {
     pub(super) port: Option<u16>,
 }
 
-/// Why a text is no host.
+/// Why a text is not a host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}: {help}")]
 pub struct HostError {
@@ -120,7 +120,7 @@ impl FromStr for Host {
         }
         if !text.is_ascii() {
             return Err(refused(
-                "has letters that browsers send in another form",
+                "has letters that browsers encode differently",
                 "write the name in Punycode, which begins with `xn--`",
             ));
         }
@@ -128,10 +128,10 @@ impl FromStr for Host {
             Some(Authority { host, .. }) if !text.contains(':') || text.ends_with(']') => Ok(host),
             Some(Authority { host, .. }) => Err(refused(
                 "has a port",
-                &format!("write `{host}`, which holds for every port"),
+                &format!("write `{host}`, which covers every port"),
             )),
             None => Err(refused(
-                "is no host",
+                "is not a host",
                 "write a name or an IP address, such as `metrics.example.org`",
             )),
         }
@@ -219,15 +219,15 @@ mod tests {
         for (text, expected) in [
             (
                 "",
-                "`` is no host: write a name or an IP address, such as `metrics.example.org`",
+                "`` is not a host: write a name or an IP address, such as `metrics.example.org`",
             ),
             (
                 "a.example:80",
-                "`a.example:80` has a port: write `a.example`, which holds for every port",
+                "`a.example:80` has a port: write `a.example`, which covers every port",
             ),
             (
                 "[::1]:80",
-                "`[::1]:80` has a port: write `::1`, which holds for every port",
+                "`[::1]:80` has a port: write `::1`, which covers every port",
             ),
             (
                 "*.example",
@@ -239,7 +239,7 @@ mod tests {
             ),
             (
                 "ü.example",
-                "`ü.example` has letters that browsers send in another form: write the name in Punycode, which \
+                "`ü.example` has letters that browsers encode differently: write the name in Punycode, which \
                  begins with `xn--`",
             ),
         ] {

@@ -234,7 +234,7 @@ async fn converse(server: Arc<Server>, socket: Socket, arrival: Arrival, slot: A
                 match shake_hands(socket, config, &slot).await {
                     Ok(stream) => Some((Either::Right(stream), protection)),
                     Err(error) => {
-                        tracing::debug!(%error, "no TLS with a client");
+                        tracing::debug!(%error, "TLS handshake with a client failed");
                         None
                     }
                 }

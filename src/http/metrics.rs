@@ -11,12 +11,12 @@ crate::telemetry::instruments! {
         requests: IntCounterVec = "flowgent_exporter_http_requests_total",
             "Requests that were served, by handler and status code.", ["handler", "code"];
         authentications: IntCounterVec = "flowgent_exporter_http_authentications_total",
-            "Requests by what became of their user name and password, where the web config has users.",
+            "Requests by the result of checking user and password, if the web config has users.",
             ["outcome"];
-        connections: IntGauge = "flowgent_exporter_http_connections", "Open connections of clients.";
+        connections: IntGauge = "flowgent_exporter_http_connections", "Open client connections.";
         connections_evicted: IntCounter = "flowgent_exporter_http_connections_evicted_total",
             "Waiting connections that were closed to make room for new ones.";
         web_config_last_reload_successful: IntGauge = "flowgent_exporter_web_config_last_reload_successful",
-            "1 if the web config was read successfully the last time it had changed, or there is none, else 0.";
+            "1 if the last reading of the web config succeeded, or there is none, else 0.";
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn check<B>(
         return Ok(());
     }
     let problem =
-        "a page of another site sent this request, and such pages may only read: GET or HEAD";
+        "a page of another site sent this request, and other sites may only read: GET or HEAD";
     Err(Problem::new(Kind::ForeignOrigin, problem))
 }
 
@@ -80,7 +80,7 @@ fn called<B>(request: &Request<B>, by_unix_socket: bool) -> Result<Option<Author
         if read.is_none() && !by_unix_socket {
             let shown = printable(&String::from_utf8_lossy(text));
             return refused(format!(
-                "`{shown}` is no host: send a name or an address, and a port if it is another than usual"
+                "`{shown}` is not a host: send a name or an address, and a port if it is another than usual"
             ));
         }
         called = read;

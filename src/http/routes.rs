@@ -250,7 +250,7 @@ async fn admitted(
 fn busy() -> Reply {
     let mut reply = response::text(
         StatusCode::SERVICE_UNAVAILABLE,
-        "too many other requests are being answered: try again in a moment\n",
+        "too many other requests: retry in a moment\n",
     );
     set(&mut reply, RETRY_AFTER, "1");
     reply
@@ -334,7 +334,7 @@ async fn reload(state: &State) -> Reply {
         Ok(()) => response::text(StatusCode::OK, "config reloaded\n"),
         Err(reason) => response::text(
             StatusCode::INTERNAL_SERVER_ERROR,
-            format!("config not reloaded, the one from before stays in use: {reason}\n"),
+            format!("config not reloaded; the previous one stays active: {reason}\n"),
         ),
     }
 }
@@ -344,11 +344,11 @@ fn refusal(kind: Kind, asked: &Asked<'_>) -> Reply {
     let (words, detail) = match kind {
         Kind::MethodNotAllowed => (
             "method not allowed",
-            "nothing can be changed here: ask with GET or HEAD",
+            "this API is read-only: use GET or HEAD",
         ),
         _ => (
             "not found",
-            "there is nothing at this path: /api/v1/openapi.json tells what there is",
+            "there is nothing at this path; /api/v1/openapi.json lists all paths",
         ),
     };
     as_text_or_problem(&Problem::new(kind, detail), asked.path, words)
@@ -414,6 +414,7 @@ mod tests {
             telemetry_path: "/metrics".to_owned(),
             hosts: Arc::default(),
             gate: Gate::default(),
+            kept: Default::default(),
             lifecycle: None,
         };
         let status = async |path: &str| {

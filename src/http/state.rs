@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 
 use super::gate::Gate;
 use super::host::Host;
+use super::kept::Kept;
 use super::lifecycle::Lifecycle;
 use super::readiness::Readiness;
 use crate::clock::SharedClock;
@@ -32,7 +33,9 @@ pub struct State {
     pub hosts: Arc<ArcSwap<Vec<Host>>>,
     /// Bounds how many requests of the API and for pages are answered at once.
     pub gate: Gate,
-    /// By which whoever asks over HTTP has the config read again, if that is allowed.
+    /// Results that take a while to make.
+    pub kept: Kept,
+    /// Reloads the config on a request, if that is allowed.
     pub lifecycle: Option<Lifecycle>,
 }
 

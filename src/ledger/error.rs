@@ -28,7 +28,7 @@ pub enum Fault {
     #[error("does not exist")]
     Missing,
     /// The path names a directory.
-    #[error("is a directory, a file is needed")]
+    #[error("is a directory, not a file")]
     Directory,
     /// The path names a pipe, a socket or a device.
     #[error("is not a regular file")]
@@ -54,11 +54,11 @@ pub enum Fault {
     #[error("is closed to writing: {0} was removed or replaced while the exporter runs")]
     Gone(PathBuf),
     /// The file is something else.
-    #[error("is not an SQLite file, so not a ledger; it was left as it is")]
+    #[error("is not an SQLite file, so it is not a ledger; it was not changed")]
     NotSqlite,
     /// The file is the SQLite database of another program.
     #[error(
-        "is an SQLite file of another program (application id {found}, a ledger has {expected}); it was left as it is"
+        "is an SQLite file of another program (application id {found}, a ledger has {expected}); it was not changed"
     )]
     Foreign {
         /// Its application id.
@@ -95,7 +95,7 @@ pub enum Fault {
     #[error("cannot be used: {0}")]
     ReadOnly(rusqlite::Error),
     /// Another program writes, and does not end.
-    #[error("is locked by another program that writes into it")]
+    #[error("is locked by another program that writes to it")]
     Busy,
     /// Anything else that SQLite reports.
     #[error("cannot be used: {0}")]
@@ -132,7 +132,7 @@ pub enum Fault {
     #[error("cannot be copied: no space left for its backup {0}")]
     NoSpaceForCopy(PathBuf),
     /// A backup never overwrites.
-    #[error("cannot be copied: backup destination {0} exists already")]
+    #[error("cannot be copied: backup destination {0} already exists")]
     DestinationExists(PathBuf),
 }
 
@@ -184,7 +184,7 @@ impl LedgerError {
             Fault::Io { target, cause, .. } => return advice(target, cause.kind()),
             Fault::ReadOnly(_) => return advice(&self.path, io::ErrorKind::PermissionDenied),
             Fault::Gone(_) => {
-                "put the very file back, or start the exporter again to go on with what is there now"
+                "put the same file back, or restart the exporter to continue with the present file"
             }
             Fault::Newer { .. } => {
                 "use the newer program that wrote it, or restore a backup from before it"
@@ -192,10 +192,10 @@ impl LedgerError {
             Fault::Older { .. } => "start the exporter once, which upgrades it",
             Fault::NoWriteAheadLog => "use a local disk",
             Fault::Damaged(_) => {
-                "run `flowgent-exporter ledger check`, then restore a backup, or move it away to start with an empty one"
+                "run `flowgent-exporter ledger check`, then restore a backup, or move it away to start with an empty ledger"
             }
-            Fault::Full => "free some, and it goes on by itself",
-            Fault::Busy => "have that program commit, or end it",
+            Fault::Full => "free some space, and it continues automatically",
+            Fault::Busy => "that program must end or commit",
             _ => return None,
         };
         Some(advice.to_owned())

@@ -8,9 +8,9 @@ crate::telemetry::instruments! {
         size_bytes: IntGauge = "flowgent_exporter_ledger_size_bytes",
             "Size of the ledger's file and its write-ahead log.";
         transaction_duration: HistogramVec = "flowgent_exporter_ledger_transaction_duration_seconds",
-            "Time that a transaction of the ledger took.", ["transaction"], QUICK_BUCKETS;
+            "Time taken by ledger transactions.", ["transaction"], QUICK_BUCKETS;
         errors: IntCounterVec = "flowgent_exporter_ledger_errors_total",
-            "Transactions of the ledger that failed; nothing of them is kept.", ["transaction"];
+            "Ledger transactions that failed and were rolled back.", ["transaction"];
     }
 }
 

@@ -242,7 +242,7 @@ impl Worker {
             .and_then(|()| self.connection.close().map_err(|(_, error)| error));
         if let Err(error) = outcome {
             let error = Fault::from(error).at(&self.place.shown);
-            tracing::warn!(%error, "the ledger's log stays beside it until the next start");
+            tracing::warn!(%error, "the ledger's write-ahead log stays beside it until the next start");
         }
     }
 }

@@ -22,7 +22,7 @@ pub struct Selection {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectionError {
     /// No agent is known of an account of this name.
-    #[error("no agent is known of an account `{}`", printable(.name))]
+    #[error("there is no account `{}`", printable(.name))]
     Account {
         /// The name.
         name: String,
@@ -30,7 +30,7 @@ pub enum SelectionError {
         nearest: Option<String>,
     },
     /// No account has an agent of this name, or none of those that are asked for.
-    #[error("no agent `{}` is known{}", printable(.name), within(.accounts))]
+    #[error("there is no agent `{}`{}", printable(.name), within(.accounts))]
     Agent {
         /// The name.
         name: String,
@@ -229,26 +229,26 @@ mod tests {
             (
                 &["acmee"][..],
                 &[][..],
-                "no agent is known of an account `acmee`",
+                "there is no account `acmee`",
                 Some("acme"),
             ),
             (
                 &[],
                 &["suport"],
-                "no agent `suport` is known",
+                "there is no agent `suport`",
                 Some("support"),
             ),
-            (&[], &["zzz"], "no agent `zzz` is known", None),
+            (&[], &["zzz"], "there is no agent `zzz`", None),
             (
                 &["acme"],
                 &["shop"],
-                "no agent `shop` is known of account acme",
+                "there is no agent `shop` of account acme",
                 None,
             ),
             (
                 &["acme", "globex"],
                 &["legal", "shops"],
-                "no agent `shops` is known of these 2 accounts",
+                "there is no agent `shops` of these 2 accounts",
                 Some("shop"),
             ),
         ] {

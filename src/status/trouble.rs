@@ -10,7 +10,7 @@ use crate::secret::SecretSource;
 use crate::sync::{Note, NoteKind, Problem};
 
 /// What to do about a clock that is wrong.
-const SET_CLOCK: &str = "Have the clock set, as by `timedatectl set-ntp true`.";
+const SET_CLOCK: &str = "Set this machine's clock, for example with `timedatectl set-ntp true`.";
 
 /// Something that does not go as it should.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +53,8 @@ impl Facts<'_> {
         let mut troubles = Vec::new();
         if let Some(error) = self.config_error {
             troubles.push(Trouble::severe(
-                format!("The config was read again and is wrong: {error}."),
-                "The one from before stays in use. Correct the file and send SIGHUP; `check` shows \
+                format!("The config file has changed and is invalid: {error}."),
+                "The previous config stays active. Correct the file and send SIGHUP; `check` shows \
                  the place of the mistake.",
             ));
         }
@@ -65,20 +65,20 @@ impl Facts<'_> {
         if let Some(error) = self.ledger_error {
             troubles.push(Trouble::severe(
                 format!("The ledger is gone: {error}."),
-                "What is shown here was read before. Nothing is kept until then, and no alert is told.",
+                "This page shows what was read before. Until then nothing is stored, and no alerts are sent.",
             ));
         }
         if let Some(reason) = self.clock {
             troubles.push(Trouble::severe(
-                format!("Nothing is settled, ended or given up, since {reason}."),
+                format!("No day becomes final and no alert starts or resolves, because {reason}."),
                 SET_CLOCK,
             ));
         }
         if let Some(error) = &self.sync.error {
             troubles.push(Trouble::severe(
-                format!("The last sync was broken off by the ledger: {error}."),
-                "See that its disk has room and can be written; `doctor` looks at both. What could \
-                 not be kept is fetched again by itself.",
+                format!("The ledger failed during the last sync: {error}."),
+                "Check that its disk has space and is writable; `doctor` checks both. Days that could \
+                 not be stored are fetched again automatically.",
             ));
         }
         if let Some(last) = &self.sync.last {
@@ -86,8 +86,8 @@ impl Facts<'_> {
             troubles.extend(last.notes.iter().map(of_note));
             if last.deferred > 0 && self.clock.is_none() {
                 troubles.push(Trouble::mild(
-                    "This machine's clock is ahead of FlowGent's: here it was already the next day \
-                     when the last sync asked."
+                    "This machine's clock is ahead of FlowGent's: it had already reached the next day \
+                     at the last sync."
                         .to_owned(),
                     SET_CLOCK,
                 ));
@@ -129,42 +129,39 @@ impl Facts<'_> {
     fn advice(&self, problem: &Problem, place: Option<&AccountPlace>) -> String {
         let key = || match place.map(|place| &place.api_key) {
             Some(source @ SecretSource::File(_)) => format!(
-                "Write the right key into {source}, on a line of its own; it is read again at the \
-                 next sync."
+                "Write the right key into {source}, on a line of its own; the next sync reads it."
             ),
             Some(source @ SecretSource::Environment(_)) => {
-                format!("Set {source} to the right key and start the exporter again.")
+                format!("Set {source} to the right key and restart the exporter.")
             }
             None => "The account is no longer in the config.".to_owned(),
         };
         let fixed = match problem.kind {
             "invalid_key" | "key_unreadable" => return key(),
             "agents_file" => {
-                "Correct the list, or have it written anew; it is read again at the next sync. The \
-                 last good one stays in use."
+                "Correct the list, or regenerate it; the next sync reads it. The last valid list stays \
+                 active."
             }
             "access_denied" if problem.first.is_none() => NAME_AGENTS,
             "access_denied" | "bad_request" => {
-                "Compare the agent's id, and the account that it stands under in the config, with \
-                 FlowGent's settings."
+                "Compare the agent's id and its account in the config with FlowGent's settings."
             }
             "connect" | "interrupted" | "timeout" => {
-                "It is tried again by itself. If it lasts, look at the way to FlowGent: `[api] \
-                 base_url`, name server, proxy variables, firewall, certificates."
+                "It is retried automatically. If it lasts, check `[api] base_url`, DNS, proxy \
+                 variables, firewall and certificates."
             }
             "redirect" | "not_json" => {
-                "Something else than FlowGent answers: look at `[api] base_url` and at proxies on \
-                 the way."
+                "Something other than FlowGent answers: check `[api] base_url` and any proxies."
             }
             "rate_limited" => {
-                "It is tried again by itself. If it lasts, lower `[api] requests_per_second`."
+                "It is retried automatically. If it lasts, lower `[api] requests_per_second`."
             }
             "unavailable" | "server_error" => {
-                "FlowGent has trouble; what is missing is asked for again by itself."
+                "FlowGent has a problem; missing days are retried automatically."
             }
             _ => {
-                "It is tried again by itself. If it lasts, ask FlowGent's support, with what \
-                 `check --live --log.level debug` shows."
+                "It is retried automatically. If it lasts, send the output of `check --live \
+                 --log.level debug` to FlowGent's support."
             }
         };
         fixed.to_owned()
@@ -175,7 +172,7 @@ impl Facts<'_> {
         let disabled = self.disabled_hooks.iter().map(|disabled| {
             Trouble::severe(
                 format!(
-                    "Hook {} has answered that it wants nothing any more, and is sent nothing: {}.",
+                    "Hook {} is disabled, because its receiver refused all further messages: {}.",
                     disabled.hook, disabled.reason
                 ),
                 "Correct its address in the config, then run `alerts retry --all`.",
@@ -207,17 +204,17 @@ impl Facts<'_> {
             if is_lost {
                 Trouble::mild(
                     format!("{number} {messages} to hook {hook} {were} given up; the newest: {answer}."),
-                    "Once the receiver works, `alerts retry --all` sends them again.",
+                    "When the receiver works again, `alerts retry --all` resends them.",
                 )
             } else {
                 Trouble::severe(
                     format!(
-                        "Hook {hook} does not take what it is sent: {number} {messages} waiting, \
-                         the last try of the newest: {answer}."
+                        "Hook {hook} cannot deliver: {number} {messages} waiting; the last try of the \
+                         newest: {answer}."
                     ),
                     &format!(
-                        "It is tried again with growing pauses for {RETRY_DAYS} days, then once a day. \
-                         `alerts test` shows if a sample arrives."
+                        "It is retried with growing pauses for {RETRY_DAYS} days, then once a day. \
+                         `alerts test` sends a sample."
                     ),
                 )
             }
@@ -230,14 +227,14 @@ impl Facts<'_> {
 fn of_note(note: &Note) -> Trouble {
     let advice = match note.kind {
         NoteKind::Unlisted { .. } => {
-            "If they were removed on purpose, nothing is to be done: their credits still count. If not, list \
-             them again, or name them under `[[account.agent]]`."
+            "Ignore this if they were removed on purpose: their credits still count. Otherwise list them \
+             again, or name them under `[[account.agent]]`."
         }
         NoteKind::Excess { .. } => {
-            "Raise `max_discovered` of the account, or name those that matter under `[[account.agent]]`."
+            "Raise the account's `max_discovered`, or name the agents that matter under `[[account.agent]]`."
         }
         NoteKind::Partial { .. } => {
-            "Name the agents that are missing under `[[account.agent]]` or in an `agents_file`."
+            "Name the missing agents under `[[account.agent]]` or in an `agents_file`."
         }
     };
     Trouble {
@@ -374,9 +371,9 @@ mod tests {
         assert_eq!(
             advice,
             [
-                "Write the right key into file `/etc/acme.key`, on a line of its own; it is read \
-                 again at the next sync.",
-                "Set environment variable `GLOBEX_KEY` to the right key and start the exporter again.",
+                "Write the right key into file `/etc/acme.key`, on a line of its own; the next \
+                 sync reads it.",
+                "Set environment variable `GLOBEX_KEY` to the right key and restart the exporter.",
                 "The account is no longer in the config.",
             ]
         );
@@ -465,11 +462,11 @@ mod tests {
         assert_eq!(
             what,
             [
-                "The config was read again and is wrong: config.toml: line 3.",
+                "The config file has changed and is invalid: config.toml: line 3.",
                 "Hook `ops` sends nothing until its URL can be used: it is empty.",
-                "The last sync was broken off by the ledger: the disk is full.",
-                "Hook gone has answered that it wants nothing any more, and is sent nothing: status 410.",
-                "Hook ops does not take what it is sent: 2 messages waiting, the last try of the \
+                "The ledger failed during the last sync: the disk is full.",
+                "Hook gone is disabled, because its receiver refused all further messages: status 410.",
+                "Hook ops cannot deliver: 2 messages waiting; the last try of the \
                  newest: status 500.",
                 "1 message to hook chat was given up; the newest: status 500.",
             ]

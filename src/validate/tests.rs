@@ -262,6 +262,6 @@ fn a_rejection_is_a_broken_contract() {
     };
     assert_eq!(
         ApiError::from(rejection).to_string(),
-        "broken contract: total 41, days sum to 36"
+        "invalid answer: total 41, days sum to 36"
     );
 }

@@ -115,7 +115,7 @@ async fn on_a_full_disk_it_goes_on_serving_and_completes_once_there_is_space() {
     disk.fill(256 << 10);
     let exporter = scene.start().await;
     let full =
-        "ledger disk/ledger.db has no space left on its disk: free some, and it goes on by itself";
+        "ledger disk/ledger.db has no space left on its disk: free some space, and it continues automatically";
     exporter.wait_for_log(full).await;
     let failed = "flowgent_exporter_syncs_total{outcome=\"failed\"}";
     let scrape = exporter.wait_for_syncs(1).await;
@@ -185,8 +185,8 @@ async fn a_file_that_is_no_sound_ledger_is_refused_with_advice_and_left_as_it_is
     exporter.stop().await;
     let mut damaged = fs::read(scene.path("ledger.db")).unwrap();
     damaged[100..4096].fill(0xff);
-    let advice = "restore a backup, or move it away to start with an empty one";
-    let no_ledger = "is not an SQLite file, so not a ledger; it was left as it is";
+    let advice = "restore a backup, or move it away to start with an empty ledger";
+    let no_ledger = "is not an SQLite file, so it is not a ledger; it was not changed";
     let text = b"shopping list: milk, bread".repeat(40);
     for (content, advice) in [(damaged, advice), (text, no_ledger)] {
         fs::write(scene.path("ledger.db"), &content).unwrap();

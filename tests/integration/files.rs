@@ -276,7 +276,7 @@ async fn a_start_waits_for_who_writes_into_the_ledger_and_ends_when_told_to() {
     let scene = Scene::new(NOW);
     let ran = run(&scene, &["sync"]).await;
     assert!(ran.status.success());
-    let waiting = "is locked by another program that writes into it: have that program commit, or end it; waiting";
+    let waiting = "is locked by another program that writes to it: that program must end or commit; waiting";
     let start = |name: &str| {
         let log = fs::File::create(scene.path(name)).unwrap();
         command(&scene).stderr(log).spawn().unwrap()
@@ -299,7 +299,7 @@ async fn a_start_waits_for_who_writes_into_the_ledger_and_ends_when_told_to() {
     let mut goes_on = start("second.log");
     said("second.log", waiting).await;
     other.execute_batch("ROLLBACK").unwrap();
-    said("second.log", "the ledger is not locked any more").await;
+    said("second.log", "the ledger is no longer locked").await;
     said("second.log", "trigger=startup outcome=complete").await;
     goes_on.kill().await.unwrap();
 }

@@ -318,7 +318,7 @@ async fn a_ledger_that_is_removed_while_it_runs_is_noticed_and_nothing_is_writte
     let body = String::from_utf8(body).unwrap();
     assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
     assert!(
-        body.contains(reason) && body.contains("start the exporter again"),
+        body.contains(reason) && body.contains("restart the exporter"),
         "{body}"
     );
     let (_, page) = exporter.get("/", "").await;
@@ -343,7 +343,7 @@ async fn a_ledger_that_is_removed_while_it_runs_is_noticed_and_nothing_is_writte
     for file in files {
         std::fs::rename(scene.path(&format!("{file}.aside")), scene.path(file)).unwrap();
     }
-    exporter.wait_for_log("the ledger is there again").await;
+    exporter.wait_for_log("the ledger is back").await;
     let (head, _) = exporter.get("/-/healthy", "").await;
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
     scene.set_time("2026-03-05T00:30:00");

@@ -145,13 +145,69 @@ async fn every_page_is_sound_on_desktops_and_phones_in_light_and_dark() {
             assert_eq!(ground, expected, "{name}: the style is not applied");
         }
     }
-    // Whoever uses keys sees where they are, and gets past the navigation at once.
+    // With keys alone, the focus is always visible, and one key leads past the navigation.
     browser.open(&base).await;
     browser.press("Tab").await;
     let focus = "(() => { const it = document.activeElement; \
                  return [it.textContent, getComputedStyle(it).outlineStyle, \
                  it.getBoundingClientRect().left >= 0].join('|') })()";
-    assert_eq!(browser.evaluate(focus).await, "To the content|solid|true");
+    assert_eq!(browser.evaluate(focus).await, "Skip to content|solid|true");
+    let outlined = "getComputedStyle(document.activeElement).outlineStyle";
+    let seen = "document.activeElement.name || document.activeElement.ariaLabel || \
+                document.activeElement.textContent.trim()";
+    let mut visited = Vec::new();
+    while !visited.iter().any(|seen: &String| seen == "Ready") {
+        browser.press("Tab").await;
+        assert_eq!(
+            browser.evaluate(outlined).await,
+            "solid",
+            "after {visited:?}"
+        );
+        visited.push(browser.evaluate(seen).await.as_str().unwrap().to_owned());
+        assert!(visited.len() < 100, "{visited:?}");
+    }
+    for part in [
+        "Usage", "Alerts", "q", "state", "Show", "support", "Metrics",
+    ] {
+        let has = visited.iter().any(|seen| seen.starts_with(part));
+        assert!(has, "{part} is not among {visited:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_leads_to_its_budget_or_agent_and_that_to_its_budgets() {
+    let (scene, exporter) = start(None).await;
+    wait_until_told(&exporter).await;
+    let base = format!("http://{}/", exporter.address());
+    let mut browser = Browser::start().await;
+    let place = "location.pathname + location.hash";
+    // From the first page and from the alerts, to the budget's card on the first page.
+    for (page, link) in [("", "#alerts ~ ul a.title"), ("alerts", ".alert a")] {
+        browser.open(&format!("{base}{page}")).await;
+        let link = format!("document.querySelector('{link}')");
+        browser.evaluate(&format!("{link}.click()")).await;
+        wait_for("the budget's card", async || {
+            let card = "document.querySelector(':target h3 bdi')?.innerText ?? location.href";
+            match browser.evaluate(card).await.as_str().unwrap() {
+                "all-month" => Ok(()),
+                other => Err(other.to_owned()),
+            }
+        })
+        .await;
+    }
+    // From an agent to a budget that includes it.
+    let agent = &scene.agents()[0];
+    let of_agent = format!("{base}agents/{}/{}", agent.account, agent.name);
+    browser.open(&of_agent).await;
+    let budgets = "[...document.querySelectorAll('#budgets ~ ul a')].map((link) => link.innerText)";
+    assert_eq!(
+        browser.evaluate(budgets).await,
+        serde_json::json!(["all-month", "all-year"])
+    );
+    browser
+        .follow("document.querySelector('#budgets ~ ul a').click()")
+        .await;
+    assert_eq!(browser.evaluate(place).await, "/#budget-all-month");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,7 +240,7 @@ async fn what_is_shown_is_what_the_ledger_holds() {
         }
         assert_eq!(
             (&row[7], &row[8]),
-            (&"0".into(), &"complete".into()),
+            (&"0".into(), &"up to date".into()),
             "{link}"
         );
         browser
@@ -273,8 +329,14 @@ async fn links_and_forms_lead_where_they_say() {
         "shop"
     );
     assert_sound(&mut browser, &base, &[]).await;
+    // To its account, and from there to all agents of that.
     browser
         .follow("document.querySelectorAll('.trail a')[1].click()")
+        .await;
+    let title = "document.querySelector('h1').innerText";
+    assert_eq!(browser.evaluate(title).await, "globex");
+    browser
+        .follow("document.querySelector('main .lead a').click()")
         .await;
     assert_eq!(browser.evaluate(count).await, 2, "the agents of globex");
     browser
@@ -342,7 +404,7 @@ async fn a_refused_key_is_told_with_what_to_do_until_it_is_right() {
                   .filter((state) => state === 'failing').length";
     assert_eq!(browser.evaluate(states).await, 3);
     let dashes = "[...document.querySelectorAll('.agents .partial')].filter((figure) => \
-                  figure.innerText === '–' && figure.title.includes('not known')).length";
+                  figure.innerText === '–' && /missing|too few/.test(figure.title)).length";
     assert_eq!(
         browser.evaluate(dashes).await,
         15,

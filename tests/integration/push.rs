@@ -447,7 +447,7 @@ async fn the_doctor_says_whether_the_database_can_be_reached() {
     assert!(told().await.starts_with(&good));
     configure(&scene, "http://127.0.0.1:1/api/v1/write", "");
     let bad = "push       PROBLEM  cannot connect to 127.0.0.1:1: 127.0.0.1: Connection refused (os error 111)\n                    \
-               -> correct the URL in [push], or the way there; `push` shows what it answers";
+               -> correct the URL in [push], or the network; `push` shows its answer";
     assert_eq!(told().await, bad);
     assert_eq!(database.writes().len(), 0);
 }
@@ -462,7 +462,7 @@ async fn what_is_missing_for_a_push_is_said() {
     assert_eq!(code, 1);
     assert!(said.contains("is in use by process"), "{said}");
     assert!(
-        said.contains("a running exporter pushes by itself"),
+        said.contains("the running exporter pushes as [push] says"),
         "{said}"
     );
     let scrape = exporter.scrape().await;

@@ -143,7 +143,7 @@ async fn what_needs_a_restart_is_said_at_a_reload_and_everything_else_is_done() 
         "[server] telemetry_path",
         "[storage] path",
     ] {
-        let said = format!("{key} has changed, which takes effect at the next start");
+        let said = format!("{key} has changed; restart to apply it");
         assert_eq!(exporter.logged(&said), 1, "{key}");
     }
     assert_eq!(exporter.logged("level=warn"), 3);

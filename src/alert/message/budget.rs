@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::super::finding::Observation;
-use super::super::words::{count, credits, date, dates, number, percent, sentence};
+use super::super::words::{count, credits, date, dates, number, percent, rounded, sentence};
 use super::super::{Check, Measure, Threshold};
 use super::figures::ratio;
 use super::{missing_line, top_line};
@@ -54,7 +54,9 @@ pub(super) fn measured(standing: &Standing, threshold: &Threshold, today: Day) -
     match threshold.measure {
         Measure::Used => used(standing),
         Measure::Forecast => {
-            let expected = standing.forecast.map(|forecast| forecast.expected_credits);
+            let expected = standing
+                .forecast
+                .map(|forecast| rounded(forecast.expected_credits));
             let amount = amount(expected, standing.limit_credits, "expected");
             let end = standing.period.end.map(|end| date(end.previous(), today));
             end.map_or_else(|| amount.clone(), |end| format!("{amount} by {end}"))
@@ -90,10 +92,10 @@ fn exhausted_on(standing: &Standing) -> Option<Day> {
     Some(Day::of(at))
 }
 
-/// When a budget is expected to be exhausted: `exhausted on 27 Nov, three days before the period ends`.
+/// When a budget is expected to be exhausted: `used up on 27 Nov, three days before the period ends`.
 pub(super) fn exhaustion(standing: &Standing, today: Day) -> Option<String> {
     let day = exhausted_on(standing).filter(|_| !is_exhausted(standing))?;
-    let on = format!("exhausted on {}", date(day, today));
+    let on = format!("used up on {}", date(day, today));
     let Some(last) = standing.period.end.map(Day::previous) else {
         return Some(on);
     };
@@ -112,7 +114,7 @@ fn outlook(observation: &Observation<'_>, standing: &Standing) -> Option<String>
     let today = observation.today;
     let past = exhausted_on(standing)
         .filter(|_| is_exhausted(standing))
-        .map(|day| format!("The budget was exhausted on {}.", date(day, today)));
+        .map(|day| format!("The budget was used up on {}.", date(day, today)));
     let future = (!standing.period.is_over(today)).then(|| future(observation, standing));
     let outlook: Vec<String> = past.into_iter().chain(future).collect();
     (!outlook.is_empty()).then(|| outlook.join(" "))
@@ -132,9 +134,10 @@ fn future(observation: &Observation<'_>, standing: &Standing) -> String {
     };
     let pace = standing.pace_credits_per_day.map_or_else(
         || "At".to_owned(),
-        |pace| format!("The pace is {} a day: at", credits(pace)),
+        |pace| format!("The pace is {} a day: at", credits(rounded(pace))),
     );
     let expected = standing.forecast.map(|forecast| {
+        let number = |value| number(rounded(value));
         let (low, high) = (number(forecast.low_credits), number(forecast.high_credits));
         let within = if forecast.expected_credits < standing.limit_credits {
             ", within the budget"
@@ -153,7 +156,7 @@ fn future(observation: &Observation<'_>, standing: &Standing) -> String {
             format!("{pace} this pace {expected} by the end of the {end}{within}.")
         }
         (None, None) => match standing.pace_credits_per_day {
-            Some(pace) => format!("The pace is {} a day.", credits(pace)),
+            Some(pace) => format!("The pace is {} a day.", credits(rounded(pace))),
             None => "There is no forecast: too few days are known.".to_owned(),
         },
     }

@@ -67,23 +67,23 @@ fn compared(figure: &DayFigure, today: Day) -> String {
             number(figure.credits / usual),
             number(usual)
         ),
-        Some(_) => "where nothing is usual".to_owned(),
-        None => "where it is not known what is usual".to_owned(),
+        Some(_) => "usually none".to_owned(),
+        None => "usual use unknown".to_owned(),
     };
     format!("{used} {on}, {compared}")
 }
 
-/// The days whose figures came late, in a title: `5,000 credits on 3 Nov, known late`, or the days alone.
+/// The days whose figures came late, in a title: `5,000 credits on 3 Nov, reported late`, or the days alone.
 pub(super) fn late(observation: &Observation<'_>, days: &[Day]) -> String {
     let figures = figures(observation, days);
     match figures.as_slice() {
-        [figure] => format!("{}, known late", one(observation, figure)),
+        [figure] => format!("{}, reported late", one(observation, figure)),
         figures => {
             let on: Vec<String> = figures
                 .iter()
                 .map(|figure| date(figure.day, observation.today))
                 .collect();
-            format!("too much on {}, known late", on.join(", "))
+            format!("too much on {}, reported late", on.join(", "))
         }
     }
 }
@@ -92,7 +92,7 @@ pub(super) fn late(observation: &Observation<'_>, days: &[Day]) -> String {
 pub(super) fn late_lines(observation: &Observation<'_>, days: &[Day]) -> Vec<String> {
     let figures = figures(observation, days).into_iter();
     figures
-        .map(|figure| format!("Known late: {}.", one(observation, &figure)))
+        .map(|figure| format!("Reported late: {}.", one(observation, &figure)))
         .collect()
 }
 

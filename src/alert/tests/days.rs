@@ -25,7 +25,7 @@ fn a_day_that_becomes_known_after_a_newer_one_is_judged_and_told_for_a_day() {
     let step = stage.step(&facts, at("2026-11-23T06:00:00Z"));
     assert_eq!(
         step.told[0].notice.title,
-        "heavy: agent acme/support used 5,000 credits on 20 Nov, more than 1,000, known late"
+        "heavy: agent acme/support used 5,000 credits on 20 Nov, more than 1,000, reported late"
     );
     assert_eq!(step.next, None);
     stage.restart();
@@ -77,12 +77,12 @@ fn days_that_come_late_together_are_one_message() {
     let notice = &step.told[0].notice;
     assert_eq!(
         notice.title,
-        "heavy: agent acme/support used too much on 19 Nov, 20 Nov, 21 Nov, known late"
+        "heavy: agent acme/support used too much on 19 Nov, 20 Nov, 21 Nov, reported late"
     );
     assert!(
         notice
             .text
-            .contains("Known late: 2,000 credits on 19 Nov, more than 1,000."),
+            .contains("Reported late: 2,000 credits on 19 Nov, more than 1,000."),
         "{}",
         notice.text
     );
@@ -130,7 +130,7 @@ fn each_day_is_judged_against_its_own_eight_weeks() {
     let step = stage.step(&facts, at("2026-11-23T06:00:00Z"));
     assert_eq!(
         step.told[0].notice.title,
-        "spikes: agent acme/support used 350 credits on 20 Nov, 3.5 times the usual 100, known late"
+        "spikes: agent acme/support used 350 credits on 20 Nov, 3.5 times the usual 100, reported late"
     );
 }
 
@@ -151,6 +151,6 @@ fn the_days_of_several_agents_are_added_up() {
     let step = stage.step(&facts, at("2026-11-23T06:00:00Z"));
     assert_eq!(
         step.told[0].notice.title,
-        "heavy: all agents together used 1,200 credits on 21 Nov, more than 1,000, known late"
+        "heavy: all agents together used 1,200 credits on 21 Nov, more than 1,000, reported late"
     );
 }

@@ -51,7 +51,7 @@ fn use_that_is_corrected_by_little_does_not_end_a_threshold() {
     assert!(
         notice
             .text
-            .contains("It still fires: it is over below 76%."),
+            .contains("It still fires: it resolves below 76%."),
         "{}",
         notice.text
     );
@@ -417,7 +417,7 @@ fn an_agent_that_was_taken_before_the_program_was_killed_is_refused_no_longer() 
     assert_eq!(
         texts,
         [
-            "FlowGent answers for agent support (id-support) of account acme.",
+            "FlowGent accepts agent support (id-support) of account acme.",
             "FlowGent accepts the API key of account acme."
         ]
     );

@@ -307,7 +307,7 @@ fn what_fires_ends_with_its_rule_its_threshold_or_its_subject() {
     assert_eq!(step.told.len(), 1);
     assert_eq!(
         step.told[0].notice.title,
-        "Resolved: heavy: acme/sales is not watched any more"
+        "Resolved: heavy: acme/sales is no longer watched"
     );
     stage.settings = settings(vec![cx(&[expected(1.0)]), heavy]);
     assert_eq!(stage.told(&facts, NOW), ["-cx/all/2026-11-01/used 0.8"]);
@@ -344,7 +344,7 @@ fn what_fires_of_a_period_that_the_budget_does_not_have_any_more_ends_at_once() 
         let step = stage.step(&on("2026-11-23", standing), at(NOW));
         let titles: Vec<&str> = step.told.iter().map(|told| &*told.notice.title).collect();
         let expected = if is_gone {
-            "Resolved: budget cx is not watched any more"
+            "Resolved: budget cx is no longer watched"
         } else {
             "Resolved: budget cx, its period is over"
         };

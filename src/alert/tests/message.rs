@@ -448,10 +448,7 @@ fn an_alert_whose_notice_cannot_be_read_can_still_end() {
     let notice = message::resolved(&alert, None, Ending::Gone, at("2026-11-24T00:00:00Z"));
     assert_eq!(notice.key, "cx-month/all/2026-11-01/used 0.8");
     assert_eq!(notice.started_at, at(NOW));
-    assert_eq!(
-        notice.title,
-        "Resolved: cx-month: all is not watched any more"
-    );
+    assert_eq!(notice.title, "Resolved: cx-month: all is no longer watched");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use super::super::{Common, Failure, load, print, table, view};
+use super::super::{Common, Failure, fitted, load, print, table, view};
 use super::Format;
 use crate::alert::Notice;
 use crate::ledger::{Alert, AlertKey, AlertState, DeliveryRecord, DeliveryState, DisabledHook};
@@ -38,7 +38,7 @@ pub(super) async fn list(common: &Common, format: Format, all: bool) -> Result<(
             for DisabledHook { hook, at, reason } in &disabled {
                 let at = time(*at);
                 print(format_args!(
-                    "\nhook {hook} is sent nothing since {at}: {reason}\n"
+                    "\nhook {hook} is disabled since {at}: {reason}\n"
                 ))?;
             }
             Ok(())
@@ -48,7 +48,7 @@ pub(super) async fn list(common: &Common, format: Format, all: bool) -> Result<(
 
 fn alerts_table(alerts: &[Alert]) -> String {
     if alerts.is_empty() {
-        return "no alert fires\n".to_owned();
+        return "no alert is firing\n".to_owned();
     }
     let header = [
         "rule",
@@ -58,7 +58,7 @@ fn alerts_table(alerts: &[Alert]) -> String {
         "state",
         "since (UTC)",
         "hooks",
-        "as of the last evaluation",
+        "title",
     ];
     let mut table = table(header, &[]);
     for alert in alerts {
@@ -80,7 +80,7 @@ fn alerts_table(alerts: &[Alert]) -> String {
             rule, subject, &*period, threshold, state, &since, &hooks, &title,
         ]);
     }
-    format!("{}\n", table.trim_fmt())
+    fitted(&table)
 }
 
 /// What was last said of an alert; nothing of one that is pending.
@@ -90,7 +90,7 @@ fn notice(alert: &Alert) -> Option<Notice> {
 
 fn deliveries_table(deliveries: &[DeliveryRecord]) -> String {
     if deliveries.is_empty() {
-        return "\nnothing waits to be sent\n".to_owned();
+        return "\nno pending deliveries\n".to_owned();
     }
     let header = [
         "delivery",
@@ -114,7 +114,7 @@ fn deliveries_table(deliveries: &[DeliveryRecord]) -> String {
             record.result.as_deref().unwrap_or("-"),
         ]);
     }
-    format!("\n{}\n", table.trim_fmt())
+    format!("\n{}", fitted(&table))
 }
 
 /// The hook, and which of its receivers.

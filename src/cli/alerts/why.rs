@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::SecondsFormat;
 
+use super::super::width::{self, wrapped};
 use super::super::{Common, Failure, load, print, view};
 use super::unknown;
 use crate::alert::{
@@ -26,7 +27,7 @@ pub(super) async fn why(common: &Common, name: &str, on: Option<Day>) -> Result<
     let first = config.policy.history_start.plus(1);
     if let Some(day) = on.filter(|day| !(first..=today).contains(day)) {
         return Err(Failure::Usage(format!(
-            "error: --on {day} is not among the days that anything is known of: {first} through {today}"
+            "error: --on {day} is out of range: it must be from {first} through {today}"
         )));
     }
     let settings = Settings {
@@ -64,9 +65,12 @@ pub(super) async fn why(common: &Common, name: &str, on: Option<Day>) -> Result<
     };
     let facts = alert::observe(&view, &members, &settings, &background).await?;
     let observations = alert::judge(&settings.rules, &facts);
-    print(heading(rule, today))?;
+    let columns = width::columns().unwrap_or(usize::MAX);
+    for line in heading(rule, today).lines() {
+        print(format_args!("{}\n", wrapped(line, 0, columns)))?;
+    }
     if observations.is_empty() {
-        return print("it is about nobody: no agent matches\n");
+        return print("no agent matches\n");
     }
     let mut rest = observations.as_slice();
     while let Some(first) = rest.first() {
@@ -95,7 +99,7 @@ fn heading(rule: &Rule, today: Day) -> String {
         hooks.join(", ")
     };
     format!(
-        "{} ({}) on {today}, when the newest day is {}\nabout {whom}; tells {told}\n{}",
+        "{} ({}) as of {today}; the newest day counted is {}\nmatches {whom}; sends to {told}\n{}",
         rule.name,
         rule.check.kind(),
         today.previous(),
@@ -113,7 +117,7 @@ fn wanted(check: &Check) -> String {
             ..
         } => {
             let held_credits = number(over_credits * (1.0 - hysteresis));
-            format!("fires above {over_credits} credits, is over at {held_credits} or less\n")
+            format!("fires above {over_credits} credits, resolves at {held_credits} or less\n")
         }
         Check::Spike {
             factor,
@@ -125,7 +129,7 @@ fn wanted(check: &Check) -> String {
             format!("fires once a day is missing for longer than {longer_than}\n")
         }
         Check::KeyRefused { .. } | Check::AgentRefused { .. } => {
-            "fires while FlowGent refuses, which only a running exporter knows: `check --live` asks\n"
+            "fires while FlowGent refuses, which only a running exporter knows; try `check --live`\n"
                 .to_owned()
         }
     }
@@ -159,9 +163,10 @@ fn subject(observations: &[Observation<'_>], memory: &AlertMemory, has_state: bo
         lines.push((title, verdict));
     }
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let columns = width::columns().unwrap_or(usize::MAX);
     let lines = lines.into_iter();
     let lines: String = lines
-        .map(|(name, value)| format!("  {name:width$}  {value}\n"))
+        .map(|(name, value)| format!("  {name:width$}  {}\n", wrapped(&value, width + 4, columns)))
         .collect();
     format!("\n{}{period}\n{lines}", first.key.subject)
 }
@@ -227,9 +232,9 @@ fn number(figure: f64) -> String {
 const fn words(condition: Condition) -> &'static str {
     match condition {
         Condition::Met => "met",
-        Condition::Held => "not met, but close enough to keep on firing",
-        Condition::Past => "met, but its period is over: would go on firing, but not begin to",
+        Condition::Held => "not met, but too close to resolve a firing alert",
+        Condition::Past => "met, but its period is over: a firing alert stays, no new one starts",
         Condition::NotMet => "not met",
-        Condition::Unknown => "cannot be said: not all that it needs is known",
+        Condition::Unknown => "unknown: days that it needs are missing",
     }
 }

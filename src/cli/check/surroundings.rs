@@ -25,7 +25,7 @@ pub(super) fn next_poll(config: &Config) -> String {
         return format!("the next poll is due {next}");
     }
     let jitter = humantime::format_duration(schedule.jitter);
-    format!("the next poll is due {next}, put off by up to {jitter}")
+    format!("the next poll is due {next}, plus up to {jitter} of jitter")
 }
 
 /// The warnings, one line each.
@@ -79,7 +79,7 @@ async fn idle_matchers(config: &Config, view: Option<&View>) -> Vec<String> {
             _ => "rule",
         };
         format!(
-            "{kind} `{}` matches nobody: {}. The config and its lists name {}",
+            "{kind} `{}` matches no agent: {}. The config and its lists name {}",
             printable(&rule.name),
             rule.matcher,
             count(number, "agent"),

@@ -49,7 +49,7 @@ fn clock(skew_seconds: f64) -> Finding {
     } else {
         Finding::problem(
             what,
-            "days begin at the wrong time: have this machine's clock set, as by `timedatectl set-ntp true`",
+            "set this machine's clock, for example with `timedatectl set-ntp true`: days begin at the wrong time",
         )
     }
 }
@@ -77,7 +77,7 @@ async fn examine(account: &AccountSettings, client: Client) -> Vec<Finding> {
     let from_file = match from_file(account).await {
         Ok(agents) => agents,
         Err(error) => {
-            let advice = "correct the list, or have it written anew";
+            let advice = "correct the list, or regenerate it";
             return problem(error.to_string(), advice);
         }
     };
@@ -110,26 +110,24 @@ async fn ask(account: &str, agents: usize, client: &Client, agent: &Agent) -> Fi
 fn advice(error: &ApiError) -> &'static str {
     match error {
         ApiError::MissingKey | ApiError::InvalidKey | ApiError::UnusableKey => {
-            "put the account's present key into its file; it is read again at every sync, by a service \
-             of systemd after `systemctl restart`"
+            "put the account's current key into its file, which is read at every sync; a systemd credential \
+             needs `systemctl restart`"
         }
         ApiError::AccessDenied | ApiError::InvalidAgentId => {
-            "compare the agent's id, and the account that it stands under, with FlowGent's settings"
+            "compare the agent's id and its account with FlowGent's settings"
         }
         ApiError::ListingDenied => roster::NAME_AGENTS,
-        ApiError::EndDateTooRecent => "this machine's clock is ahead of FlowGent's: have it set",
+        ApiError::EndDateTooRecent => "set this machine's clock, which is ahead of FlowGent's",
         ApiError::Connect(_) | ApiError::Interrupted(_) | ApiError::Timeout { .. } => {
-            "look at the way there: `[api] base_url`, name server, proxy variables, firewall, certificates"
+            "check `[api] base_url`, DNS, proxy variables, firewall and certificates"
         }
         ApiError::Redirect { .. } | ApiError::NotJson(_) => {
-            "something else than FlowGent answers: look at `[api] base_url` and at proxies on the way"
+            "something other than FlowGent answers: check `[api] base_url` and any proxies"
         }
         ApiError::RateLimited { .. } => "lower `[api] requests_per_second`, or wait",
         ApiError::Unavailable { .. } | ApiError::Server { .. } => {
-            "FlowGent has trouble; what is missing is asked for again by itself"
+            "FlowGent has a problem; missing days are retried automatically"
         }
-        _ => {
-            "run `check --live` with --log.level debug, and ask FlowGent's support with what it shows"
-        }
+        _ => "run `check --live --log.level debug`, and send its output to FlowGent's support",
     }
 }

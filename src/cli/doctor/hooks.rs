@@ -16,7 +16,7 @@ const PENDING: TimeDelta = TimeDelta::minutes(15);
 pub(super) async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
     if config.hooks.is_empty() {
         return Ok(vec![Finding::warning(
-            "there are none, so nobody is told of alerts",
+            "there are none, so alerts are sent nowhere",
             "add a [[hook]], and name it in rules and budgets",
         )]);
     }
@@ -26,7 +26,7 @@ pub(super) async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
             Ok(receiver) => Finding::good(format!("{}: {receiver}", settings.name)),
             Err(error) => Finding::problem(
                 format!("{}: {error}", settings.name),
-                "correct the hook's URL or host, or the way there; `alerts test` sends a sample",
+                "correct the hook's URL or host, or the network; `alerts test` sends a sample",
             ),
         })
     });
@@ -34,16 +34,13 @@ pub(super) async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
     let view = view::open(config).await.ok();
     // Without a ledger nothing waits.
     if view.is_none() && config.storage.path.exists() {
-        findings.push(Finding::unseen("messages that wait", NO_LEDGER));
+        findings.push(Finding::unseen("pending messages", NO_LEDGER));
     }
     if let Some(view) = view {
         for disabled in view.disabled_hooks().await? {
             findings.push(Finding::problem(
-                format!(
-                    "{} is sent nothing any more: {}",
-                    disabled.hook, disabled.reason
-                ),
-                "correct its URL, then `alerts retry --all`",
+                format!("{} is disabled: {}", disabled.hook, disabled.reason),
+                "correct its URL, then run `alerts retry --all`",
             ));
         }
         let now = SystemClock.now();
@@ -55,7 +52,7 @@ pub(super) async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
                 backlog.oldest.format("%Y-%m-%d %H:%M")
             );
             findings.push(if now.signed_duration_since(backlog.oldest) > PENDING {
-                Finding::problem(what, "`alerts list` shows what the receiver answers")
+                Finding::problem(what, "`alerts list` shows the receiver's answers")
             } else {
                 Finding::good(what)
             });

@@ -22,7 +22,7 @@ use crate::series::{self, Figures, Totals};
 /// What `doctor` takes.
 #[derive(Debug, Args)]
 pub(super) struct DoctorArguments {
-    /// Also look at what this Prometheus has, by its base URL, such as http://localhost:9090.
+    /// Also check the series in this Prometheus, by its base URL, such as http://localhost:9090.
     #[arg(long = "prometheus.url", value_name = "URL", value_parser = super::web_url)]
     prometheus: Option<Url>,
 }
@@ -99,7 +99,7 @@ impl Visit {
                 State::Good => "ok",
                 State::Warning => "warning",
                 State::Problem => "PROBLEM",
-                State::Unseen => "not seen",
+                State::Unseen => "skipped",
             };
             *match state {
                 State::Good => &mut self.good,
@@ -137,7 +137,7 @@ pub(super) async fn doctor(common: &Common, arguments: &DoctorArguments) -> Resu
         Some(url) => prometheus::look(&config, url).await?,
         None => vec![Finding::unseen(
             "Prometheus",
-            "name its address with --prometheus.url",
+            "give its address with --prometheus.url",
         )],
     };
     visit.tell("prometheus", prometheus)?;
@@ -148,7 +148,7 @@ pub(super) async fn doctor(common: &Common, arguments: &DoctorArguments) -> Resu
         problems,
     } = visit;
     print(format_args!(
-        "\n{good} ok, {}, {}, {unseen} not seen\n",
+        "\n{good} ok, {}, {}, {unseen} skipped\n",
         count(warnings, "warning"),
         count(problems, "problem"),
     ))?;
@@ -173,7 +173,7 @@ fn look_at_config(config: &Config) -> Vec<Finding> {
         count(config.hooks.len(), "hook"),
     ));
     let warnings = config.warnings.iter();
-    let warnings = warnings.map(|warning| Finding::warning(warning, "correct it in the config"));
+    let warnings = warnings.map(|warning| Finding::warning(warning, "edit the config"));
     let exposed = config.exposed.iter();
     let exposed = exposed.map(|exposed| Finding::warning(exposed, files::CLOSE_IT));
     // A key that cannot be read shows when its account is looked at.

@@ -21,16 +21,16 @@ pub(super) async fn look(config: &Config) -> Vec<Finding> {
 async fn look_at(address: &Address) -> Finding {
     match try_to_listen(address).await {
         Ok(()) => Finding::warning(
-            format!("{address} is free: no exporter runs there"),
-            "start it, if it should be running",
+            format!("{address} is free: no exporter is running there"),
+            "start it if it should be running",
         ),
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
             let answer = ask(&address.reachable().to_string(), "/-/ready").await;
             judge(address, answer.ok())
         }
         Err(error) => Finding::problem(
-            format!("{address} cannot be listened on: {error}"),
-            "correct `[server] listen` in the config; ports below 1024 need a privilege",
+            format!("cannot listen on {address}: {error}"),
+            "correct `[server] listen` in the config; ports below 1024 need privileges",
         ),
     }
 }
@@ -58,7 +58,7 @@ fn judge(address: &Address, answer: Option<Answer>) -> Finding {
     } else if let Some(reason) = answer.and_then(Answer::not_ready) {
         Finding::warning(
             format!("an exporter answers on {address}, but is not ready: {reason}"),
-            "wait until it has read its ledger",
+            "wait until it has loaded its ledger",
         )
     } else if let Some(demand) = answer.and_then(Answer::demand) {
         Finding::good(format!(
@@ -66,8 +66,8 @@ fn judge(address: &Address, answer: Option<Answer>) -> Finding {
         ))
     } else {
         Finding::problem(
-            format!("{address} is used by something that does not answer as this exporter does"),
-            "end it, or choose another address by `[server] listen`",
+            format!("{address} is used by another program"),
+            "stop that program, or choose another address in `[server] listen`",
         )
     }
 }

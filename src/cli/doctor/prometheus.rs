@@ -74,16 +74,16 @@ pub(super) async fn look(config: &Config, url: &Url) -> Result<Vec<Finding>, Fai
         Err(error) => {
             let problem = Finding::problem(
                 format!("{}: {error:#}", shown(url)),
-                "is this the address of a Prometheus, and can it be reached from here?",
+                "check that this is Prometheus' address and can be reached from here",
             );
-            let unseen = Finding::unseen("targets and figures", "there is no answer of Prometheus");
+            let unseen = Finding::unseen("targets and figures", "Prometheus does not answer");
             return Ok(vec![problem, unseen]);
         }
     };
     if targets.is_empty() {
         let problem = Finding::problem(
             format!("{} has not scraped an exporter within a day", shown(url)),
-            "put a scrape_config for it into Prometheus' config, and look at its page of targets",
+            "add a scrape_config to Prometheus' config, and look at its targets page",
         );
         let unseen = Finding::unseen(FIGURES, "nothing was scraped");
         return Ok(vec![problem, unseen]);
@@ -123,16 +123,16 @@ async fn look_at_target(
     let what = target.target();
     Ok(match (up.first().map(Sample::value), took.first()) {
         (Some(1.0), Some(took)) => Finding::good(format!(
-            "{what} is up, the last scrape took {:.3} s",
+            "{what} is up; the last scrape took {:.3} s",
             took.value()
         )),
         (Some(_), _) => Finding::problem(
             format!("{what} is down for Prometheus"),
-            "its page of targets says why: address, TLS, password, or body_size_limit",
+            "its targets page shows the cause: address, TLS, password, or body_size_limit",
         ),
         (None, _) => Finding::warning(
-            format!("{what} is not scraped any more"),
-            "if that target was renamed, nothing is to be done",
+            format!("{what} is no longer scraped"),
+            "ignore this if the target was renamed",
         ),
     })
 }
@@ -177,7 +177,7 @@ async fn look_at_figures(
                 format!(
                     "{account}/{name}: Prometheus has {seen} for yesterday, the ledger {credits}"
                 ),
-                "wait for the next scrape; then compare `relabel_configs` and limits of the scrape_config",
+                "wait for the next scrape; then check the scrape_config's `relabel_configs` and limits",
             ));
         }
         compared += 1;
@@ -186,7 +186,7 @@ async fn look_at_figures(
         return Ok(Finding::unseen(FIGURES, "the ledger has none"));
     }
     Ok(Finding::good(format!(
-        "yesterday's figures of {} are those of the ledger",
+        "yesterday's figures of {} match the ledger",
         count(compared, "agent")
     )))
 }
@@ -215,7 +215,7 @@ async fn query(http: &reqwest::Client, url: &Url, expression: &str) -> anyhow::R
     let status = response.status();
     let body = transport::body(&mut response, ANSWER_BYTES).await?;
     let answer = serde_json::from_slice::<Answer>(&body);
-    let answer = answer.with_context(|| format!("status {status}, and no answer of Prometheus"))?;
+    let answer = answer.with_context(|| format!("status {status}, not an answer of Prometheus"))?;
     ensure!(
         answer.status == "success",
         "{}",

@@ -9,7 +9,7 @@ pub(super) async fn look(settings: &Settings) -> Finding {
         Ok(database) => Finding::good(database),
         Err(error) => Finding::problem(
             error,
-            "correct the URL in [push], or the way there; `push` shows what it answers",
+            "correct the URL in [push], or the network; `push` shows its answer",
         ),
     }
 }

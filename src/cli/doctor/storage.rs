@@ -18,7 +18,7 @@ const SCARCE_BYTES: u64 = 64 << 20;
 const NAMED: usize = 3;
 /// What is not looked at without a sound ledger.
 const AGENTS: &str = "fetches and missing days of agents";
-const START_ANEW: &str = "restore a backup, or move the file away and have all days fetched anew";
+const START_ANEW: &str = "restore a backup, or move the file away to fetch all days again";
 const NOT_SOUND: &str = "the ledger is not sound";
 
 /// Checks the ledger's file, and looks at what is missing in it.
@@ -30,7 +30,7 @@ pub(super) async fn look_at_ledger(config: &Config) -> Result<Vec<Finding>, Fail
         Err(error) if matches!(error.fault, Fault::Missing) => {
             let missing = Finding::warning(
                 error.problem(),
-                "start the exporter; nothing else is needed",
+                "start the exporter, which creates it",
             );
             let place = look_at_place(config).await;
             let agents = Finding::unseen(AGENTS, "there is no ledger yet");
@@ -47,7 +47,7 @@ pub(super) async fn look_at_ledger(config: &Config) -> Result<Vec<Finding>, Fail
     if !report.is_sound() {
         let problem = Finding::problem(
             format!("{path} is not sound: {}", report.violations[0]),
-            "`ledger check` tells all; restore a backup, or move the file away and have all days fetched anew",
+            "`ledger check` lists all faults; restore a backup, or move the file away to fetch all days again",
         );
         return Ok(vec![problem, Finding::unseen(AGENTS, NOT_SOUND)]);
     }
@@ -68,7 +68,7 @@ async fn look_at_place(config: &Config) -> Option<Finding> {
     let error = blocking::run(move || ledger::may_be_written(&path))
         .await
         .err()?;
-    let advice = "run this as the exporter's user to see if it is kept from writing too";
+    let advice = "run this as the exporter's user, to see whether that user can write";
     Some(Finding::problem(error.to_string(), advice))
 }
 
@@ -88,14 +88,14 @@ async fn look_at_agents(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !failing.is_empty() {
         findings.push(Finding::problem(
-            format!("the last fetch failed of {}", named(&failing)),
-            "the exporter's log says why; `check --live` tries each",
+            format!("the last fetch failed for {}", named(&failing)),
+            "the exporter's log shows the cause; `check --live` tries each agent",
         ));
     }
     if !lacking.is_empty() {
         findings.push(Finding::warning(
-            format!("days are missing of {}", named(&lacking)),
-            "a running exporter asks for them again by itself; `sync` does so now",
+            format!("days are missing from {}", named(&lacking)),
+            "a running exporter retries them automatically; without one, run `sync`",
         ));
     }
     let Some(newest) = newest else {
@@ -104,7 +104,7 @@ async fn look_at_agents(config: &Config) -> Vec<Finding> {
     };
     let hours = SystemClock.now().signed_duration_since(newest).num_hours();
     let what = format!(
-        "the last good answer came {} UTC",
+        "the last good answer is from {} UTC",
         newest.format("%Y-%m-%d %H:%M")
     );
     findings.push(if hours < 26 {
@@ -112,7 +112,7 @@ async fn look_at_agents(config: &Config) -> Vec<Finding> {
     } else {
         Finding::problem(
             format!("{what}, {hours} hours ago"),
-            "is the exporter running? it polls once a day",
+            "check that the exporter is running: it polls once a day",
         )
     });
     findings
@@ -157,12 +157,12 @@ pub(super) fn look_at_disk(config: &Config) -> Finding {
     if free < SCARCE_BYTES {
         Finding::problem(
             what,
-            "free some: what cannot be kept is fetched again later, but not served",
+            "free some space: days that cannot be stored are fetched again later, but not served",
         )
     } else if free < ledger.saturating_add(SCARCE_BYTES) {
         Finding::warning(
             what,
-            "a backup or an upgrade of the ledger needs as much again: free some",
+            "free some space: a backup or an upgrade of the ledger needs as much again",
         )
     } else {
         Finding::good(what)

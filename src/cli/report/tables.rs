@@ -84,11 +84,11 @@ fn heading(sheet: &Sheet) -> String {
 fn note(sheet: &Sheet) -> Option<String> {
     let days = match sheet.total.whole.missing_days {
         0 => return None,
-        1 => "1 day of an agent is".to_owned(),
-        days => format!("{days} days of agents are"),
+        1 => "1 agent-day is".to_owned(),
+        days => format!("{days} agent-days are"),
     };
     Some(format!(
-        "{days} missing: ≥ is at least so much, and of ? nothing is known"
+        "{days} missing: ≥ marks a lower bound, ? an unknown figure"
     ))
 }
 

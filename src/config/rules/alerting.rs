@@ -23,14 +23,14 @@ const MISSING: [Duration; 2] = [
 pub(in crate::config) fn dashboard_url(text: &str) -> Checked<String> {
     let url = Url::parse(text).map_err(|error| {
         Fault::new(format!("not a URL: {error}"))
-            .help("write it whole, such as `https://grafana.example/d/credits`")
+            .help("write it in full, such as `https://grafana.example/d/credits`")
     })?;
     if !matches!(url.scheme(), "https" | "http") {
         return Err(Fault::new("the URL is neither http nor https"));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Fault::new(
-            "a URL with a user or a password is not accepted: it stands in every message",
+            "a URL with a user or a password is not accepted: it appears in every message",
         ));
     }
     Ok(text.to_owned())
@@ -116,7 +116,7 @@ pub(in crate::config) fn hysteresis(share: f64) -> Checked<f64> {
     if (0.0..1.0).contains(&share) {
         return Ok(share);
     }
-    let fault = Fault::new(format!("hysteresis {share} is not from 0 up to 1"));
+    let fault = Fault::new(format!("hysteresis {share} is not at least 0 and below 1"));
     Err(if share >= 1.0 {
         fault.help("it is a share of `over`: write `0.1` for 10 %")
     } else {
@@ -152,9 +152,9 @@ pub(in crate::config) fn budget_start(text: &str) -> Checked<Day> {
         .map_err(|error: crate::day::DayError| Fault::new(error.to_string()))?;
     if day < TRACKING_START {
         return Err(Fault::new(format!(
-            "start {day} lies before {TRACKING_START}, when tracking started"
+            "start {day} is before {TRACKING_START}, when tracking started"
         ))
-        .help("usage of earlier days is not known to anyone"));
+        .help("FlowGent has no usage of earlier days"));
     }
     Ok(day)
 }

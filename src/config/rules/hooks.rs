@@ -63,7 +63,7 @@ pub(in crate::config) fn time_zone(text: &str) -> Checked<Tz> {
 /// The URL of a webhook, which was read from a secret's place.
 pub(in crate::config) fn webhook_url(text: &str, allow_private: bool) -> Checked<()> {
     let url = Url::parse(text)
-        .map_err(|error| Fault::new(format!("what is found there is not a URL: {error}")))?;
+        .map_err(|error| Fault::new(format!("its content is not a URL: {error}")))?;
     reachable(&url, allow_private)
 }
 
@@ -71,7 +71,7 @@ pub(in crate::config) fn webhook_url(text: &str, allow_private: bool) -> Checked
 pub(in crate::config) fn alertmanager_url(text: &str, allow_private: bool) -> Checked<Url> {
     let mut url = Url::parse(text).map_err(|error| {
         Fault::new(format!("not a URL: {error}"))
-            .help("write it whole, such as `http://alertmanager:9093/`")
+            .help("write it in full, such as `http://alertmanager:9093/`")
     })?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(
@@ -103,10 +103,8 @@ pub(super) fn reachable(url: &Url, allow_private: bool) -> Checked<()> {
         return Err(private("the URL", kind));
     }
     if url.scheme() == "http" {
-        return Err(
-            Fault::new("plain http would tell your figures to everyone on the way")
-                .help("use https, or set `allow_private = true` if the way there is safe"),
-        );
+        return Err(Fault::new("plain http would send your figures unencrypted")
+            .help("use https, or set `allow_private = true` if the network to it is safe"));
     }
     Ok(())
 }
@@ -140,7 +138,7 @@ pub(in crate::config) fn proxy(text: &str, allow_private: bool) -> Checked<Proxy
     }
     let url = Url::parse(text).map_err(|error| {
         Fault::new(format!("neither `environment` nor a URL: {error}"))
-            .help("write it whole, such as `http://proxy.example.org:3128`")
+            .help("write it in full, such as `http://proxy.example.org:3128`")
     })?;
     if !matches!(url.scheme(), "https" | "http") {
         return Err(Fault::new("the proxy's URL is neither http nor https"));
@@ -212,7 +210,7 @@ pub(in crate::config) fn template_name(text: &str) -> Checked<String> {
     } else {
         Err(
             Fault::new(format!("`{}` is not a template's name", printable(text)))
-                .help("WhatsApp's templates are called by small letters, digits and underscores"),
+                .help("WhatsApp's template names have small letters, digits and underscores"),
         )
     }
 }
@@ -250,7 +248,7 @@ pub(in crate::config) fn host(text: &str, allow_private: bool) -> Checked<String
             let fault = Fault::new(format!("`{shown}` is not a host: {error}"));
             match text.rsplit_once(':') {
                 Some((_, port)) if port.parse::<u16>().is_ok() => {
-                    fault.help(format!("write the port by itself: `port = {port}`"))
+                    fault.help(format!("write the port as its own key: `port = {port}`"))
                 }
                 _ => fault,
             }

@@ -13,7 +13,7 @@ use crate::roster::{self, printable};
 pub(in crate::config) fn open_url(text: &str, allow_private: bool) -> Checked<Url> {
     let url = Url::parse(text).map_err(|error| {
         Fault::new(format!("not a URL: {error}"))
-            .help("write it whole, such as `http://prometheus:9090/api/v1/write`")
+            .help("write it in full, such as `http://prometheus:9090/api/v1/write`")
     })?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(
@@ -38,7 +38,7 @@ pub(in crate::config) fn secret_url(
     needs_path: bool,
 ) -> Checked<()> {
     let url = Url::parse(text)
-        .map_err(|error| Fault::new(format!("what is found there is not a URL: {error}")))?;
+        .map_err(|error| Fault::new(format!("its content is not a URL: {error}")))?;
     reachable(&url, allow_private)?;
     if needs_path {
         tells_query_path(&url)?;
@@ -52,7 +52,7 @@ pub(in crate::config) fn tells_query_path(url: &Url) -> Checked<()> {
         return Ok(());
     }
     Err(
-        Fault::new("the path of this URL does not tell where the database answers queries")
+        Fault::new("the path of this URL does not show where the database answers queries")
             .help("add `query_url = \"…/api/v1/query\"`, or `read_back = false`"),
     )
 }
@@ -71,12 +71,12 @@ pub(in crate::config) fn from(text: &str, today: Day) -> Checked<Day> {
     let yesterday = today.previous();
     if day < TRACKING_START {
         return Err(Fault::new(format!(
-            "{day} lies before {TRACKING_START}, when tracking started"
+            "{day} is before {TRACKING_START}, when tracking started"
         )));
     }
     if day > yesterday && day != TRACKING_START {
         return Err(Fault::new(format!(
-            "{day} lies after {yesterday}, the newest day with usage"
+            "{day} is after {yesterday}, the newest day with usage"
         )));
     }
     Ok(day)
@@ -90,8 +90,8 @@ pub(in crate::config) fn tenant(text: &str) -> Checked<String> {
     }
     Err(
         Fault::new(format!("`{}` is not a tenant", printable(text))).help(
-            "a tenant has 1 to 150 letters, digits and characters of `!-_.*'()`; several at once cannot be \
-             written to",
+            "a tenant has 1 to 150 letters, digits and characters of `!-_.*'()`; only one is \
+             possible",
         ),
     )
 }

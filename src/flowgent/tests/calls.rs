@@ -151,7 +151,7 @@ async fn an_answer_that_is_judged_wrong_is_counted_as_such() {
     let judged = client.usage("support", &window(), wrong).await;
     assert_eq!(
         judged.unwrap_err().to_string(),
-        "broken contract: total 41, days sum to 36"
+        "invalid answer: total 41, days sum to 36"
     );
     assert_eq!(counted(&telemetry, "usage", "contract"), 1);
     assert_eq!(counted(&telemetry, "usage", "ok"), 0);
@@ -211,9 +211,9 @@ async fn a_chat_tells_its_real_status_inside() {
     assert_eq!(chat().await.unwrap_err(), unavailable);
     assert!(matches!(chat().await, Ok(ChatReply::Accepted(_))));
     for text in [
-        "broken contract: statusCode 200 without a body",
+        "invalid answer: statusCode 200 without a body",
         "unexpected status 418: tea\\n",
-        "broken contract: a chat answer has neither statusCode nor status",
+        "invalid answer: a chat answer has neither statusCode nor status",
     ] {
         assert_eq!(chat().await.unwrap_err().to_string(), text);
     }
@@ -392,7 +392,7 @@ async fn the_agents_of_an_account_are_listed() {
     );
     assert_eq!(
         client.list_agents().await.unwrap_err().to_string(),
-        "broken contract: the answer holds the API key"
+        "invalid answer: the answer holds the API key"
     );
 }
 

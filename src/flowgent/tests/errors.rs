@@ -67,7 +67,7 @@ fn table() -> Vec<(ApiError, &'static str, [bool; 3], &'static str)> {
             EndDateTooRecent,
             "end_too_recent",
             no,
-            "end_date cannot be today or in the future, says FlowGent's clock",
+            "end_date cannot be today or in the future by FlowGent's clock",
         ),
         (
             RangeTooLarge,
@@ -100,7 +100,7 @@ fn table() -> Vec<(ApiError, &'static str, [bool; 3], &'static str)> {
             },
             "rate_limited",
             [true; 3],
-            "too many requests, to be asked again in 3600s",
+            "too many requests, retry after 3600s",
         ),
         (
             Unavailable {
@@ -108,7 +108,7 @@ fn table() -> Vec<(ApiError, &'static str, [bool; 3], &'static str)> {
             },
             "unavailable",
             again,
-            "service unavailable, to be asked again in 60s",
+            "service unavailable, retry after 60s",
         ),
         (
             Server { status: 502 },
@@ -145,7 +145,7 @@ fn table() -> Vec<(ApiError, &'static str, [bool; 3], &'static str)> {
             Contract("total 41, days sum to 36".into()),
             "contract",
             no,
-            "broken contract: total 41, days sum to 36",
+            "invalid answer: total 41, days sum to 36",
         ),
         (
             Redirect {

@@ -225,11 +225,11 @@ async fn what_is_not_usage_is_told_by_what_it_is() {
         (" ", "not JSON but an empty body"),
         (
             "{} {}",
-            "broken contract: missing field `agent_id` at line 1 column 2",
+            "invalid answer: missing field `agent_id` at line 1 column 2",
         ),
         (
             "{\"agent_id\": 7}",
-            "broken contract: invalid type: integer `7`, expected a string at line 1 column 14",
+            "invalid answer: invalid type: integer `7`, expected a string at line 1 column 14",
         ),
         ("{\"error\":\"Invalid dates\"}", "the dates are not valid"),
     ] {

@@ -22,14 +22,14 @@ crate::telemetry::instruments! {
     /// The instruments of pushing. Those without labels are families of one series, which can be taken away.
     pub(super) struct PushMetrics {
         samples: IntCounterVec = "flowgent_exporter_push_samples_total",
-            "Samples that the database has taken.";
+            "Samples that the database has accepted.";
         requests: IntCounterVec = "flowgent_exporter_push_requests_total",
-            "Requests that pushed samples, by outcome: a refused one held a bad series, a duplicate one a sample whose place another value has, after a stopped one somebody has to change something.",
+            "Push requests, by outcome: refused ones held a bad series, duplicate ones a sample for which another value is stored, stopped ones need a change of config or database.",
             ["outcome"];
         position: GaugeVec = "flowgent_exporter_push_position_timestamp_seconds",
-            "Time of the newest sample that the database has taken.";
+            "Time of the newest sample that the database has accepted.";
         last_success: GaugeVec = "flowgent_exporter_push_last_success_timestamp_seconds",
-            "When everything that was known had last been pushed.";
+            "When a push of everything known last succeeded.";
     }
 }
 

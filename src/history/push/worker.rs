@@ -189,10 +189,10 @@ impl Worker {
         }
         match error {
             PushError::Stopped(_) => {
-                error!("pushing has stopped, for an hour or until a reload: {text}")
+                error!("pushing is paused for an hour, or until a reload: {text}")
             }
             PushError::Later { .. } | PushError::Ledger(_) => {
-                warn!("cannot push, it is tried again: {text}");
+                warn!("cannot push; retrying: {text}");
             }
         }
         self.told = Some(text);

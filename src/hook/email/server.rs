@@ -56,7 +56,7 @@ impl Server {
             && let Some(address) = public(&addresses)
         {
             return Err(self.failed(&format!(
-                "{address} is a public address, which nothing is sent to without TLS"
+                "{address} is a public address: nothing is sent to it without TLS"
             )));
         }
         let dialled = dial(&addresses).await;

@@ -438,9 +438,9 @@ async fn the_log_tells_once_what_is_refused_and_who_takes_nothing() {
     let log = std::fs::read_to_string(file.path()).unwrap();
     let log = &log[before..];
     for text in [
-        "an Alertmanager refuses an alert",
-        "an Alertmanager takes no alerts",
-        "an Alertmanager takes alerts again",
+        "Alertmanager refused an alert",
+        "Alertmanager accepts no alerts",
+        "Alertmanager accepts alerts again",
     ] {
         assert_eq!(log.matches(text).count(), 1, "{text}: {log}");
     }

@@ -136,7 +136,7 @@ async fn what_receivers_answer_is_told_without_secrets() {
         ),
         (
             send(200, "content-type: text/html\r\n", "<html>\nSign in"),
-            "200 OK, but what answers is a web page, not the receiver: an HTML page, 14 bytes",
+            "200 OK, but a web page answered, not the receiver: an HTML page, 14 bytes",
         ),
         (
             send(200, "", &format!("{{\"error\":\"no {TOKEN} here\"}}")),
@@ -395,12 +395,12 @@ async fn a_template_that_fails_is_replaced_by_plain_json_that_says_so() {
         (
             "{\"text\": \"{{ title }}\"",
             "Application/Json; charset=utf-8",
-            "it gives no JSON: EOF while parsing an object at line 1 column 54",
+            "its output is not JSON: EOF while parsing an object at line 1 column 54",
         ),
         (
             "{{ title }}",
             "application/cloudevents+json",
-            "it gives no JSON: expected value at line 1 column 1",
+            "its output is not JSON: expected value at line 1 column 1",
         ),
     ] {
         let mut server = Server::start(vec![Act::Send(answer(200, "", ""))]).await;

@@ -169,7 +169,7 @@ async fn what_flowgent_says_is_told_with_when_to_come_again() {
         (Fault::Status(500, None), "server error 500", None),
         (
             Fault::Status(503, after(7)),
-            "service unavailable, to be asked again in 7s",
+            "service unavailable, retry after 7s",
             Some(Duration::from_secs(7)),
         ),
     ] {

@@ -116,7 +116,7 @@ pub(super) fn budgets(state: &State, asked: &Asked<'_>, query: &Query) -> Result
     let alerting = state
         .board
         .alerting()
-        .ok_or_else(|| Problem::new(Kind::NotReady, "the budgets have not been looked at yet"))?;
+        .ok_or_else(|| Problem::new(Kind::NotReady, "the budgets have not been evaluated yet"))?;
     let (all, shown) = (alerting.budgets.len(), page.part(&alerting.budgets));
     let mut reply = response::json(&Budgets {
         evaluated_at: to_milliseconds(alerting.evaluated_at),

@@ -69,7 +69,7 @@ fn unreadable(error: &LedgerError) -> Problem {
     tracing::error!(%error, "the ledger cannot be read for the API");
     Problem::new(
         Kind::LedgerUnreadable,
-        "the ledger cannot be read; the log says why",
+        "the ledger cannot be read; see the log",
     )
 }
 

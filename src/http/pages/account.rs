@@ -16,7 +16,6 @@ use crate::ledger::{LedgerError, Member, View};
 const MONTHS: usize = 6;
 /// The most agents that are listed.
 const LISTED: usize = 200;
-
 #[derive(Debug, Template)]
 #[template(path = "account.html")]
 struct AccountPage {
@@ -26,8 +25,8 @@ struct AccountPage {
     list: String,
     csv: String,
     months: Vec<String>,
-    /// Or why they are not known.
-    known: Result<Known, String>,
+    /// Or the reason why they are not known.
+    known: Result<Arc<Known>, String>,
 }
 
 #[derive(Debug)]
@@ -53,12 +52,17 @@ pub(super) async fn account(state: &State, path: &str, name: &str) -> Option<Pag
         return None;
     }
     let today = state.clock.today();
+    let as_of = (today, state.board.version());
     let months = months(today);
     let known = match state.board.ledger() {
-        None => Err("The ledger is loading. Look again in a moment.".to_owned()),
-        Some(ledger) => Known::read(&ledger, &members, name, &months, today)
-            .await
-            .map_err(|error| format!("The ledger cannot be read: {error}.")),
+        None => Err("The ledger is loading. Reload in a moment.".to_owned()),
+        Some(ledger) => match state.kept.get(name, as_of) {
+            Some(known) => Ok(known),
+            None => match Known::read(&ledger, &members, name, &months, today).await {
+                Ok(known) => Ok(state.kept.keep(name, as_of, known)),
+                Err(error) => Err(format!("The ledger cannot be read: {error}.")),
+            },
+        },
     };
     let query = super::list::Query {
         account: name.to_owned(),
@@ -71,7 +75,7 @@ pub(super) async fn account(state: &State, path: &str, name: &str) -> Option<Pag
         list: format!("?{}#agents", query.address()),
         csv: csv(
             Some((name, None)),
-            months[0].0.max(TRACKING_START),
+            months[MONTHS - 1].0.max(TRACKING_START),
             today,
             "month",
         ),
@@ -81,8 +85,8 @@ pub(super) async fn account(state: &State, path: &str, name: &str) -> Option<Pag
     Some(Page::of(StatusCode::OK, &page))
 }
 
-/// The first and the last day of each month, the oldest first; the current one ends yesterday. On the first of a
-/// month, the one that has just ended is the last.
+/// The first and the last day of each month, the newest first; the current one ends yesterday. On the first day
+/// of a month, the list begins with the month that has just ended.
 fn months(today: Day) -> Vec<(Day, Day)> {
     let yesterday = today.previous();
     let mut months = vec![(yesterday.month_start(), yesterday)];
@@ -90,7 +94,6 @@ fn months(today: Day) -> Vec<(Day, Day)> {
         let last = months[months.len() - 1].0.previous();
         months.push((last.month_start(), last));
     }
-    months.reverse();
     months
 }
 
@@ -116,7 +119,7 @@ impl Known {
         months: &[(Day, Day)],
         today: Day,
     ) -> Result<Self, LedgerError> {
-        let (first, last) = (months[0].0, today.previous());
+        let (first, last) = (months[MONTHS - 1].0, today.previous());
         let numbers = members.iter().map(|member| member.number).collect();
         let former = ledger.absent(numbers, first).await?;
         let is_own = |member: &&Member| *member.agent.account == *account;
@@ -169,7 +172,8 @@ impl Known {
                 true => String::new(),
                 false => agent_link(&member.agent),
             };
-            let shown = |(whole, some)| Shown::of(whole, some, || "days are missing".to_owned());
+            let shown =
+                |(whole, some)| Shown::of(whole, some, || "some days are missing".to_owned());
             let months = months.into_iter().map(shown).collect();
             (member.agent.name.to_string(), link, months)
         });
@@ -190,18 +194,18 @@ mod tests {
         let day = |text: &str| text.parse::<Day>().unwrap();
         let months = months(day("2026-03-03"));
         assert_eq!(months.len(), MONTHS);
-        assert_eq!(months[5], (day("2026-03-01"), day("2026-03-02")));
-        assert_eq!(months[4], (day("2026-02-01"), day("2026-02-28")));
+        assert_eq!(months[0], (day("2026-03-01"), day("2026-03-02")));
+        assert_eq!(months[1], (day("2026-02-01"), day("2026-02-28")));
         let usage = |day| Usage { day, credits: 2.0 };
         let mut days: Vec<Usage> = day("2026-02-10")
             .through(day("2026-03-02"))
             .map(usage)
             .collect();
-        let sum = |days: &[Usage]| sums(days, &months[3..], day("2026-02-10"));
+        let sum = |days: &[Usage]| sums(days, &months[..3], day("2026-02-10"));
         let none = (None, None);
         assert_eq!(
             sum(&days),
-            [none, (Some(38.0), Some(38.0)), (Some(4.0), Some(4.0))]
+            [(Some(4.0), Some(4.0)), (Some(38.0), Some(38.0)), none]
         );
         days.remove(0);
         assert_eq!(sum(&days)[1], (None, Some(36.0)));

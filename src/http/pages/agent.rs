@@ -13,7 +13,7 @@ use super::figure::{Shown, Tile, counted, lacking, short_span};
 use super::list::Health;
 use super::row::shown;
 use super::time::Moment;
-use super::{Frame, Page, State, csv, refresh};
+use super::{Frame, Page, State, account_link, csv, refresh};
 use crate::alert::{subject, words};
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::ledger::{AgentHistory, LedgerError, Member, Revision};
@@ -50,7 +50,7 @@ struct AgentPage {
 
 #[derive(Debug)]
 struct Known {
-    state: &'static str,
+    health: Health,
     reason: String,
     tiles: Vec<Tile>,
     bars: String,
@@ -114,15 +114,11 @@ pub(super) async fn agent(state: &State, path: &str, account: &str, name: &str) 
         name,
         labels,
     } = &member.agent;
-    let query = super::list::Query {
-        account: account.to_string(),
-        ..super::list::Query::default()
-    };
     let page = AgentPage {
         frame: Frame::new(state, path, "", format!("{name} · {account}")),
         name: name.to_string(),
         account: account.to_string(),
-        account_link: format!("?{}", query.address()),
+        account_link: account_link(account),
         id: id.to_string(),
         labels: labels
             .iter()
@@ -148,7 +144,7 @@ fn loading(state: &State, path: &str, account: &str, name: &str) -> Page {
         budgets: Vec::new(),
         firing: Vec::new(),
         csv: String::new(),
-        known: Err("The figures are being computed. Look again in a moment.".to_owned()),
+        known: Err("The figures are being computed. Reload in a moment.".to_owned()),
     };
     Page::of(StatusCode::OK, &page).refreshing(Some(refresh::SOON))
 }
@@ -172,7 +168,7 @@ fn firing(state: &State, agent: &Agent) -> Vec<String> {
 }
 
 fn unreadable(error: &LedgerError) -> String {
-    format!("The ledger cannot be read: {error}. `doctor` looks at it and at its disk.")
+    format!("The ledger cannot be read: {error}. `doctor` checks the ledger and its disk.")
 }
 
 /// What went wrong with the agent in the last sync, with its account if not with it.
@@ -197,7 +193,7 @@ impl Known {
         let (revisions, more_revisions) = revisions(&history.revisions, today, now);
         let (fetches, more_fetches) = fetches(history, today);
         Self {
-            state: health.word(),
+            health,
             reason: match (health, problem) {
                 (Health::Failing, Some(problem)) => format!("The last fetch failed: {problem}."),
                 (Health::Failing, None) => "The last fetch failed.".to_owned(),
@@ -285,8 +281,8 @@ fn since_start(history: &AgentHistory, figures: &Figures, today: Day) -> Shown {
     let whole = known.filter(|_| figures.missing_days == 0.0);
     Shown::of(whole, known, || {
         let missing = words::number(figures.missing_days);
-        let are = if missing == "1" { "day is" } else { "days are" };
-        format!("{missing} {are} not known")
+        let days = if missing == "1" { "day" } else { "days" };
+        format!("{missing} {days} missing")
     })
 }
 
@@ -299,7 +295,7 @@ fn table(days: &Days, revisions: &[Revision]) -> Vec<(String, Shown, String)> {
     let row = |(day, point): (Day, super::chart::Point)| {
         let shown = match point {
             super::chart::Point::Used(credits) => Shown::credits(Some(credits), String::new),
-            super::chart::Point::Missing => Shown::credits(None, || "not known".to_owned()),
+            super::chart::Point::Missing => Shown::credits(None, || "missing".to_owned()),
             super::chart::Point::Unasked => {
                 Shown::credits(None, || "before the history start".to_owned())
             }

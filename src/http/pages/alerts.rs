@@ -83,11 +83,11 @@ struct FromLedger {
 pub(super) async fn alerts(state: &State, path: &str, query: &str) -> Page {
     let refresh = refresh::unless_asked(query, refresh::LATER);
     let known = match state.board.ledger() {
-        None => Err("The ledger is loading. Look again in a moment.".to_owned()),
+        None => Err("The ledger is loading. Reload in a moment.".to_owned()),
         Some(ledger) => match read(&ledger).await {
             Ok(read) => Ok(Known::of(state, read)),
             Err(error) => Err(format!(
-                "The ledger cannot be read: {error}. `doctor` looks at it and at its disk."
+                "The ledger cannot be read: {error}. `doctor` checks the ledger and its disk."
             )),
         },
     };
@@ -125,12 +125,11 @@ impl Known {
             let rules: BTreeSet<&str> = alerting.alerts.iter().map(|alert| &*alert.rule).collect();
             let firing = alerting.alerts.iter().filter(|alert| alert.firing).count();
             match rules.len() {
-                0 => "No rule or budget is in the config.".to_owned(),
+                0 => "The config has no rules or budgets.".to_owned(),
                 rules => format!(
-                    "{} with {}; {} firing.",
+                    "{} firing; the config has {}.",
+                    counted(firing, "alert is", "alerts are"),
                     counted(rules, "rule or budget", "rules and budgets"),
-                    counted(alerting.alerts.len(), "subject", "subjects"),
-                    counted(firing, "of them is", "of them are"),
                 ),
             }
         });
@@ -156,12 +155,7 @@ impl Known {
         if !pending.0.is_empty() {
             groups.push(group("pending", "About to fire", "", pending));
         }
-        groups.push(group(
-            "over",
-            "Resolved",
-            "No alert was resolved lately.",
-            resolved,
-        ));
+        groups.push(group("over", "Resolved", "No resolved alerts.", resolved));
         let backlogs = read.backlogs.iter().map(|backlog| BacklogRow {
             hook: backlog.hook.to_string(),
             pending: format!(

@@ -5,7 +5,7 @@ use percent_encoding::utf8_percent_encode;
 
 use super::SEGMENT;
 use super::chart::meter;
-use super::figure::{amount, amount_at_least};
+use super::figure::{amount, amount_at_least, short_span};
 use crate::alert::words;
 use crate::budget::{Period, Standing};
 use crate::day::Day;
@@ -21,7 +21,7 @@ pub(super) struct BudgetView {
     /// How it stands, in a few words, and how bad that is.
     pub(super) state: String,
     pub(super) class: &'static str,
-    /// `4,012 of 5,000 credits, 80%`.
+    /// `4,012 of 5,000 credits (80%)`.
     pub(super) used: String,
     pub(super) meter: String,
     /// The period, what is expected, when the limit is reached, what is missing: a sentence each.
@@ -82,7 +82,7 @@ fn state_of(budget: &BudgetSeries) -> (String, &'static str) {
         .map(|mark| mark.ratio)
         .reduce(f64::max);
     if expected.is_some_and(|expected| expected >= limit) {
-        states.push("will be exceeded".to_owned());
+        states.push("expected to be exceeded".to_owned());
     } else if let Some(ratio) = heads_to {
         states.push(format!("heading past {}", words::exact_percent(ratio)));
     }
@@ -93,7 +93,7 @@ fn state_of(budget: &BudgetSeries) -> (String, &'static str) {
     };
     match (states.is_empty(), used) {
         (false, _) => (states.join(", "), class),
-        (true, None) => ("not known".to_owned(), "warn"),
+        (true, None) => ("no known day".to_owned(), "warn"),
         (true, Some(_)) => ("within budget".to_owned(), "good"),
     }
 }
@@ -104,28 +104,29 @@ fn used_of(standing: &Standing) -> String {
     let Some(used) = standing.used_credits else {
         return format!("– of {limit}");
     };
-    let bound = if standing.missing_days > 0 {
-        "≥ "
-    } else {
-        ""
-    };
     let percent = standing.used_ratio().map(words::percent);
-    let percent = percent.map_or_else(String::new, |percent| format!(", {percent}"));
-    format!("{bound}{} of {limit}{percent}", amount_at_least(used))
+    let percent = percent.map_or_else(String::new, |percent| format!(" ({percent})"));
+    let used = match standing.missing_days {
+        0 if used < standing.limit_credits && used.round() >= standing.limit_credits => {
+            amount_at_least(used)
+        }
+        0 => amount(used),
+        _ => format!("≥ {}", amount_at_least(used)),
+    };
+    format!("{used} of {limit}{percent}")
 }
 
 fn notes(standing: &Standing, now: DateTime<Utc>, today: Day) -> Vec<String> {
     let Period { start, end } = standing.period;
     let mut notes = vec![match end {
-        Some(end) => words::sentence(&words::dates(start, end.previous(), today)),
+        Some(end) => short_span(start, end.previous(), today),
         None => format!("Since {}", words::date(start, today)),
     }];
-    if let Some(forecast) = standing.forecast
-        && end.is_some_and(|end| end > today)
-    {
+    if let (Some(forecast), Some(end)) = (standing.forecast, end.filter(|end| *end > today)) {
         notes.push(format!(
-            "{} expected by its end, between {} and {}",
+            "{} credits expected by {} ({} to {})",
             amount(forecast.expected_credits),
+            words::date(end.previous(), today),
             amount(forecast.low_credits),
             amount(forecast.high_credits),
         ));
@@ -139,16 +140,8 @@ fn notes(standing: &Standing, now: DateTime<Utc>, today: Day) -> Vec<String> {
         });
     }
     if standing.missing_days > 0 {
-        let days = words::count(standing.missing_days, "day", "days");
-        let are = if standing.missing_days == 1 {
-            "is"
-        } else {
-            "are"
-        };
-        notes.push(format!(
-            "{} of its agents {are} not known",
-            words::sentence(&days)
-        ));
+        let days = words::count(standing.missing_days, "missing day", "missing days");
+        notes.push(format!("{}: use may be higher", words::sentence(&days)));
     }
     notes
 }
@@ -205,13 +198,16 @@ mod tests {
     #[test]
     fn a_budget_says_what_is_used_and_where_that_leads() {
         let view = view(standing(Some(804.25), 1_100.0, 0));
-        assert_eq!((&*view.state, view.class), ("will be exceeded", "warn"));
-        assert_eq!(view.used, "804 of 1,000 credits, 80%");
+        assert_eq!(
+            (&*view.state, view.class),
+            ("expected to be exceeded", "warn")
+        );
+        assert_eq!(view.used, "804 of 1,000 credits (80%)");
         assert_eq!(
             view.notes,
             [
-                "From 1 Nov through 30 Nov",
-                "1,100 expected by its end, between 1,050 and 1,150",
+                "1 – 30 Nov",
+                "1,100 credits expected by 30 Nov (1,050 to 1,150)",
                 "Expected to be used up on 28 Nov",
             ]
         );
@@ -220,16 +216,16 @@ mod tests {
     #[test]
     fn what_is_missing_makes_it_a_lower_bound_and_nothing_known_a_dash() {
         let some = view(standing(Some(500.0), 900.0, 1));
-        assert_eq!(some.used, "≥ 500 of 1,000 credits, 50%");
+        assert_eq!(some.used, "≥ 500 of 1,000 credits (50%)");
         assert_eq!(
             some.notes.last().unwrap(),
-            "One day of its agents is not known"
+            "One missing day: use may be higher"
         );
         assert_eq!((&*some.state, some.class), ("within budget", "good"));
         let none = view(standing(None, 900.0, 25));
         assert_eq!(
             (&*none.used, &*none.state),
-            ("– of 1,000 credits", "not known")
+            ("– of 1,000 credits", "no known day")
         );
     }
 
@@ -248,7 +244,7 @@ mod tests {
         assert_eq!(state(100.0, 950.0), both("heading past 90%", "warn"));
         assert_eq!(
             state(600.0, 1_100.0),
-            both("past 50%, will be exceeded", "warn")
+            both("past 50%, expected to be exceeded", "warn")
         );
     }
 

@@ -41,12 +41,9 @@ pub(super) struct Sum {
     agents: usize,
 }
 
-/// Credits without decimals from 100 on, where they say nothing.
+/// Credits without decimals from 100 on.
 pub(super) fn amount(credits: f64) -> String {
-    match credits.abs() < 100.0 {
-        true => words::number(credits),
-        false => words::number(credits.round()),
-    }
+    words::number(words::rounded(credits))
 }
 
 /// The same, rounded down.
@@ -183,7 +180,7 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
     }
 }
 
-/// Days that are not known, as a title: `12 Nov and 3 Nov 2025 are not known`; the newest first.
+/// Days that are missing, as a title: `12 Nov and 3 Nov 2025 are missing`; the newest first.
 pub(super) fn lacking(missing: &[Day], today: Day) -> String {
     let listed = missing.iter().rev().take(MOST_LISTED);
     let mut listed: Vec<String> = listed.map(|day| words::date(*day, today)).collect();
@@ -193,9 +190,9 @@ pub(super) fn lacking(missing: &[Day], today: Day) -> String {
     }
     let are = if missing.len() == 1 { "is" } else { "are" };
     match listed.split_last() {
-        None => "it was not known when the figures were last computed".to_owned(),
-        Some((only, [])) => format!("{only} {are} not known"),
-        Some((last, others)) => format!("{} and {last} {are} not known", others.join(", ")),
+        None => "missing when the figures were last computed".to_owned(),
+        Some((only, [])) => format!("{only} {are} missing"),
+        Some((last, others)) => format!("{} and {last} {are} missing", others.join(", ")),
     }
 }
 
@@ -217,8 +214,8 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_never_shown_as_zero() {
-        let shown = Shown::credits(None, || "25 Nov is not known".to_owned());
-        assert_eq!((&*shown.text, &*shown.title), ("–", "25 Nov is not known"));
+        let shown = Shown::credits(None, || "25 Nov is missing".to_owned());
+        assert_eq!((&*shown.text, &*shown.title), ("–", "25 Nov is missing"));
         let zero = Shown::credits(Some(0.0), String::new);
         assert_eq!((&*zero.text, &*zero.title), ("0", ""));
     }
@@ -265,12 +262,12 @@ mod tests {
         let today: Day = "2026-01-03".parse().unwrap();
         let days =
             |number: i32| -> Vec<Day> { today.plus(-number).through(today.previous()).collect() };
-        assert_eq!(lacking(&days(1), today), "2 Jan is not known");
-        let three = "2 Jan, 1 Jan and 31 Dec 2025 are not known";
+        assert_eq!(lacking(&days(1), today), "2 Jan is missing");
+        let three = "2 Jan, 1 Jan and 31 Dec 2025 are missing";
         assert_eq!(lacking(&days(3), today), three);
         let many = lacking(&days(1_240), today);
         assert!(
-            many.ends_with("28 Dec 2025 and 1,234 more days are not known"),
+            many.ends_with("28 Dec 2025 and 1,234 more days are missing"),
             "{many}"
         );
     }

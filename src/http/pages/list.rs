@@ -29,12 +29,12 @@ pub(super) enum Sort {
     State,
 }
 
-/// How an agent is.
+/// The state of an agent's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Health {
     /// Every day is known.
     Complete,
-    /// Nobody has asked for it yet.
+    /// It was not fetched yet.
     Waiting,
     /// Days are missing.
     Incomplete,
@@ -72,7 +72,10 @@ pub(super) struct Totals {
     pub(super) failing: usize,
 }
 
-/// A page of the list, and what all agents come to.
+/// An agent that matches: the figure that it is ordered by, itself and its place.
+type Found<'a> = (Option<f64>, &'a Agent, usize);
+
+/// A page of the list, and the sums of all agents.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct List {
     /// All agents.
@@ -135,7 +138,7 @@ impl Sort {
                 .month_to_date_credits
                 .or(known.month_to_date_credits),
             Self::Forecast => figures
-                .forecast_month_credits
+                .expected_month_credits
                 .or(known.month_to_date_credits),
             Self::Missing => Some(figures.missing_days),
             Self::State => Some(f64::from(Health::of(figures) as u8)),
@@ -161,7 +164,15 @@ impl Health {
         }
     }
 
-    /// Its word on pages and in addresses.
+    /// Its word as people read it.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Complete => "up to date",
+            _ => self.word(),
+        }
+    }
+
+    /// Its word in addresses and stylesheets.
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Complete => "complete",
@@ -254,13 +265,11 @@ impl Query {
             && (search.is_empty() || contains(agent, search))
     }
 
-    /// How two agents stand to each other; what is not known comes last either way.
-    fn compare(&self, one: &AgentSeries, other: &AgentSeries) -> Ordering {
-        let name = |series: &AgentSeries| {
-            let agent = &series.agent;
-            (Arc::clone(&agent.name), Arc::clone(&agent.account))
+    /// The order of two agents; unknown figures come last either way.
+    fn compare(&self, one: &Found<'_>, other: &Found<'_>) -> Ordering {
+        let by_name = || {
+            (&one.1.name, &one.1.account, one.2).cmp(&(&other.1.name, &other.1.account, other.2))
         };
-        let by_name = || name(one).cmp(&name(other));
         let directed = |order: Ordering| {
             if self.is_descending {
                 order.reverse()
@@ -271,8 +280,7 @@ impl Query {
         if self.sort == Sort::Name {
             return directed(by_name());
         }
-        let figure = |series: &AgentSeries| self.sort.figure(&series.figures);
-        match (figure(one), figure(other)) {
+        match (one.0, other.0) {
             (Some(one), Some(other)) => directed(one.total_cmp(&other)).then_with(by_name),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
@@ -317,9 +325,8 @@ impl Totals {
         );
         self.month
             .add(figures.month_to_date_credits, known.month_to_date_credits);
-        // What is used already will be used.
         self.forecast
-            .add(figures.forecast_month_credits, known.month_to_date_credits);
+            .add(figures.expected_month_credits, known.month_to_date_credits);
         self.previous_month
             .add(figures.previous_month_credits, known.previous_month_credits);
         self.missing_days += figures.missing_days;
@@ -333,7 +340,7 @@ impl List {
     pub(super) fn of(agents: &Agents, query: &Query) -> Self {
         let mut total = Totals::default();
         let mut accounts: BTreeMap<Arc<str>, Totals> = BTreeMap::new();
-        let mut matching: Vec<usize> = Vec::new();
+        let mut found: Vec<Found<'_>> = Vec::new();
         let search = query.search.to_lowercase();
         for (place, AgentSeries { agent, figures }) in agents.series.iter().enumerate() {
             total.add(figures);
@@ -345,19 +352,28 @@ impl List {
                     .add(figures),
             }
             if query.takes(agent, Health::of(figures), &search) {
-                matching.push(place);
+                found.push((query.sort.figure(figures), agent, place));
             }
         }
-        let series = |place: &usize| &agents.series[*place];
-        matching.sort_by(|one, other| query.compare(series(one), series(other)));
-        let pages = matching.len().div_ceil(PAGE).max(1);
+        let matching = found.len();
+        let pages = matching.div_ceil(PAGE).max(1);
         let page = query.page.min(pages);
-        let rows = matching.iter().skip((page - 1) * PAGE).take(PAGE);
-        let rows = rows.map(|place| (agents.members[*place].clone(), series(place).figures));
+        // The agents of later pages need no order.
+        let end = page * PAGE;
+        if end < matching {
+            found.select_nth_unstable_by(end, |one, other| query.compare(one, other));
+            found.truncate(end);
+        }
+        found.sort_unstable_by(|one, other| query.compare(one, other));
+        let rows = found.iter().skip((page - 1) * PAGE);
+        let rows = rows.map(|(.., place)| {
+            let figures = agents.series[*place].figures;
+            (agents.members[*place].clone(), figures)
+        });
         Self {
             total,
             accounts,
-            matching: matching.len(),
+            matching,
             page,
             pages,
             rows: rows.collect(),

@@ -91,7 +91,7 @@ impl ListView {
                 false => Vec::new(),
             },
             states: Health::ALL
-                .map(|state| Choice::new(state.word(), state.word(), query.state == Some(state)))
+                .map(|state| Choice::new(state.word(), state.label(), query.state == Some(state)))
                 .into(),
             sorts: Sort::ALL
                 .map(|sort| Choice::new(sort.word(), label_of(sort), query.sort == sort))
@@ -123,7 +123,7 @@ fn columns(query: &Query) -> Vec<Column> {
             Sort::Days30 => ("30 days", "number"),
             Sort::Month => ("Month", "number"),
             Sort::Forecast => ("Expected", "number"),
-            Sort::Missing => ("Missing", "number"),
+            Sort::Missing => ("Missing days", "number"),
             Sort::State => ("State", "state"),
         };
         Column {

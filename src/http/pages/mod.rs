@@ -32,7 +32,7 @@ use super::State;
 use super::gate::Weight;
 use super::request::Asked;
 use super::response::{self, Reply, set};
-use crate::alert::Notice;
+use crate::alert::{Notice, words};
 use crate::day::Day;
 use crate::ledger::{Alert, AlertState};
 use crate::roster::Agent;
@@ -320,7 +320,9 @@ fn cards(alerts: &[Alert], now: DateTime<Utc>) -> Vec<AlertView> {
             (&other.key.rule, &other.key.subject) == (&alert.key.rule, &alert.key.subject)
                 && other.key != alert.key
         });
-        let others: Vec<&str> = others.map(|other| &*other.key.threshold).collect();
+        let others: Vec<String> = others
+            .map(|other| in_percent(&other.key.threshold))
+            .collect();
         let mut card = AlertView::of(alert, true, now);
         if !others.is_empty() {
             card.lines
@@ -340,6 +342,17 @@ fn represents(alert: &Alert, other: &Alert) -> bool {
     weight(alert) > weight(other)
 }
 
+/// A threshold such as `used 0.8` as people read it: `80% used`.
+fn in_percent(threshold: &str) -> String {
+    let parts = threshold.split_once(' ');
+    let parts = parts.and_then(|(measure, ratio)| Some((measure, ratio.parse().ok()?)));
+    match parts {
+        Some(("used", ratio)) => format!("{} used", words::exact_percent(ratio)),
+        Some(("forecast", ratio)) => format!("{} expected", words::exact_percent(ratio)),
+        _ => threshold.to_owned(),
+    }
+}
+
 /// Where to look because of an alert, seen from the first page.
 fn link_of(notice: &Notice) -> Option<(String, &'static str)> {
     if notice.kind == "budget" {
@@ -355,7 +368,7 @@ impl AlertView {
         let notice = serde_json::from_str::<Notice>(&alert.notice).ok();
         let key = &alert.key;
         let title = notice.as_ref().map_or_else(
-            || format!("{} of {}", key.rule, key.subject),
+            || format!("{}: {}", key.rule, key.subject),
             |notice| notice.title.clone(),
         );
         let text = notice.as_ref().map_or("", |notice| notice.text.as_str());
@@ -372,7 +385,7 @@ impl AlertView {
             lines,
             is_told,
             rule: key.rule.to_string(),
-            threshold: key.threshold.to_string(),
+            threshold: in_percent(&key.threshold),
             subject: key.subject.to_string(),
             since: Moment::of(since, now),
         }

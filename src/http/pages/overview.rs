@@ -195,7 +195,7 @@ fn unreadable(error: &LedgerError) -> Trouble {
     Trouble {
         is_severe: true,
         what: format!("The ledger cannot be read: {error}."),
-        advice: "What is shown here was read before. `doctor` looks at the ledger and its disk."
+        advice: "This page shows what was read before. `doctor` checks the ledger and its disk."
             .to_owned(),
         account: None,
     }
@@ -260,21 +260,20 @@ fn known(
 /// How complete all is, in a sentence.
 fn completeness(total: &Totals) -> String {
     if total.agents == 0 {
-        return "No agent is known yet.".to_owned();
+        return "No agents yet.".to_owned();
     }
     if total.missing_days == 0.0 {
-        let all = match total.agents {
-            1 => "the agent".to_owned(),
-            number => format!("all {}", agents(number)),
+        return match total.agents {
+            1 => "Every day of the agent is known.".to_owned(),
+            number => format!("Every day of all {} is known.", agents(number)),
         };
-        return format!("Every day of {all} is known.");
     }
     let days = match total.missing_days {
         1.0 => "1 day is".to_owned(),
         days => format!("{} days are", words::number(days)),
     };
     format!(
-        "{days} not known of {} of {}.",
+        "{days} missing, from {} of {}.",
         words::grouped(&total.incomplete.to_string()),
         agents(total.agents)
     )

@@ -24,7 +24,7 @@ pub(super) struct Row {
     /// A chart of the last days; none if the ledger cannot be read.
     pub(super) spark: Option<String>,
     pub(super) missing: Shown,
-    pub(super) state: &'static str,
+    pub(super) health: Health,
     /// Why the last fetch failed; empty if it did not.
     pub(super) reason: String,
 }
@@ -60,7 +60,7 @@ impl Row {
             figures: shown(figures, days.as_ref(), today),
             missing: missing(figures.missing_days, days.as_ref(), today),
             spark: days.as_ref().map(sparkline),
-            state: health.word(),
+            health,
             reason,
         }
     }
@@ -92,14 +92,10 @@ pub(super) fn shown(figures: &Figures, days: Option<&Days>, today: Day) -> [Show
             known.month_to_date_credits,
             || lacking(month),
         ),
-        // What is used already will be used.
         Shown::of(
-            figures.forecast_month_credits,
+            figures.expected_month_credits,
             known.month_to_date_credits,
-            || match figures.month_to_date_credits {
-                None => lacking(month),
-                Some(_) => "too few days are known for a forecast".to_owned(),
-            },
+            || "too few known days for a forecast".to_owned(),
         ),
     ]
 }
@@ -110,12 +106,12 @@ fn missing(number: f64, days: Option<&Days>, today: Day) -> Shown {
     let missing: Vec<Day> = days.iter().flat_map(|days| days.missing()).collect();
     let title = match (number > 0.0, missing.len()) {
         (false, _) => String::new(),
-        (true, 0) => "none of them is of the last 60 days".to_owned(),
+        (true, 0) => "none in the last 60 days".to_owned(),
         (true, listed) if listed as f64 >= number => lacking(&missing, today),
         (true, listed) => format!(
-            "{}; {} of the last 60 days",
+            "{}; {} in the last 60 days",
             lacking(&missing, today),
-            counted(listed, "is", "are")
+            counted(listed, "day", "days")
         ),
     };
     Shown {
@@ -170,13 +166,14 @@ mod tests {
             today,
         );
         let titles: Vec<&str> = row.figures.iter().map(|shown| &*shown.title).collect();
-        let both = "25 Nov and 17 Nov are not known";
-        let one = "25 Nov is not known";
-        assert_eq!(titles, [one, one, both, both, both]);
+        let both = "25 Nov and 17 Nov are missing";
+        let one = "25 Nov is missing";
+        assert_eq!(titles, [one, one, both, both, ""]);
         let texts: Vec<&str> = row.figures.iter().map(|shown| &*shown.text).collect();
-        assert_eq!(texts, ["–", "≥ 6", "≥ 28", "≥ 23", "≥ 23"]);
+        // One credit a day is expected of the missing days, too.
+        assert_eq!(texts, ["–", "≥ 6", "≥ 28", "≥ 23", "30"]);
         assert_eq!((&*row.missing.text, &*row.missing.title), ("2", both));
-        assert_eq!(row.state, "failing");
+        assert_eq!(row.health, Health::Failing);
         assert_eq!(row.reason, "server error 500");
         assert!(row.spark.unwrap().contains("class=\"gap\""));
     }

@@ -56,8 +56,8 @@ impl LastView {
             (last.revised_days, "revised day", "revised days"),
             (
                 last.absent_days,
-                "day left out by FlowGent",
-                "days left out by FlowGent",
+                "day missing from FlowGent's answers",
+                "days missing from FlowGent's answers",
             ),
         ] {
             if number > 0 {

@@ -75,6 +75,7 @@ impl Scene {
             telemetry_path: "/metrics".into(),
             hosts: Arc::default(),
             gate: Gate::default(),
+            kept: Default::default(),
             lifecycle: None,
         };
         Self {
@@ -131,7 +132,7 @@ impl Scene {
     async fn see(&self, sight: Sight, path: &str, query: &str) -> (StatusCode, String) {
         let headers = hyper::HeaderMap::new();
         let parameters = match sight {
-            Sight::Agent => path.split('/').skip(2).map(decoded).collect(),
+            Sight::Agent | Sight::Account => path.split('/').skip(2).map(decoded).collect(),
             _ => Vec::new(),
         };
         let asked = Asked::new(path, parameters, Some(query), &headers);
@@ -188,7 +189,7 @@ async fn the_figures_are_those_of_the_ledger_and_with_missing_days_they_are_lowe
     let other = page.split("agents/globex/shop\">").nth(1).unwrap();
     let other = other.split("</tr>").next().unwrap();
     let cell = |text: String| {
-        format!("<td><span class=\"partial\" title=\"25 Nov is not known\">{text}</span></td>")
+        format!("<td><span class=\"partial\" title=\"25 Nov is missing\">{text}</span></td>")
     };
     assert!(other.contains(&cell("–".to_owned())), "{other}");
     let known = |days: i32| sum(days) - plain(yesterday).unwrap();
@@ -413,7 +414,7 @@ async fn the_page_of_an_agent_shows_all_days_revisions_and_fetches() {
     let days = usize::try_from(today.since(TRACKING_START)).unwrap();
     let squares = page.matches("<rect class=\"l").count();
     assert_eq!(squares, days - 1, "every known day has a square");
-    assert!(page.contains("<title>Thu 5 Mar 2026: not known</title>"));
+    assert!(page.contains("<title>Thu 5 Mar 2026: missing</title>"));
     assert!(page.contains("<title>Wed 25 Nov 2026: 1,234.5 credits</title>"));
     let before = crate::alert::words::number(plain(yesterday).unwrap());
     assert!(
@@ -551,4 +552,81 @@ fn every_colour_of_text_can_be_read_on_what_it_stands_on_in_light_and_dark() {
         }
         assert_eq!(palette.len(), 19);
     }
+}
+
+#[tokio::test]
+async fn pages_load_themselves_again_unless_a_query_asks_for_something() {
+    let scene = Scene::of(&names(&[("acme", "support")])).await;
+    scene.publish().await;
+    let header = async |sight: Sight, path: &str, query: &str| {
+        let headers = hyper::HeaderMap::new();
+        let reply = answer(
+            sight,
+            &scene.state,
+            &Asked::new(path, Vec::new(), Some(query), &headers),
+        )
+        .await;
+        let refresh = reply.headers().get(REFRESH);
+        refresh.map(|seconds| seconds.to_str().unwrap().to_owned())
+    };
+    let every = |seconds: &str| Some(seconds.to_owned());
+    assert_eq!(header(Sight::Overview, "/", "").await, every("300"));
+    assert_eq!(header(Sight::Alerts, "/alerts", "").await, every("300"));
+    assert_eq!(header(Sight::Overview, "/", "refresh=off").await, None);
+    assert_eq!(header(Sight::Alerts, "/alerts", "refresh=off").await, None);
+    let page = scene.overview("").await;
+    assert!(page.contains("refreshes itself every 5 min. <a href=\"?refresh=off\">Stop</a>"));
+    assert!(!scene.overview("q=a").await.contains("refreshes itself"));
+
+    // While a sync runs, often, with its progress and without a form that would lose what is typed.
+    let started = scene.state.clock.now() - TimeDelta::seconds(70);
+    scene.state.board.observe(&Event::Started(started));
+    scene.state.board.observe(&Event::Planned(18));
+    let committed = Event::Committed(scene.members[0].number);
+    (0..7).for_each(|_| scene.state.board.observe(&committed));
+    assert_eq!(header(Sight::Overview, "/", "").await, every("5"));
+    let page = scene.overview("").await;
+    let progress = "(1 min ago): 7 of 18 requests done <progress value=\"7\" max=\"18\"";
+    assert!(page.contains(progress), "{page}");
+    assert!(!page.contains("<form"), "{page}");
+    assert!(scene.overview("refresh=off").await.contains("<form"));
+}
+
+#[tokio::test]
+async fn an_account_whose_agents_cannot_be_listed_is_shown_with_the_reason() {
+    let scene = Scene::of(&names(&[("acme", "support")])).await;
+    scene.publish().await;
+    many_troubles(&scene);
+    let page = scene.overview("").await;
+    let row = "<bdi>customer-000</bdi> <span class=\"reason\" dir=\"auto\">the API key is not valid</span>";
+    assert!(page.contains(row), "{page}");
+    let (status, page) = scene
+        .see(Sight::Account, "/accounts/customer-000", "")
+        .await;
+    assert_eq!(status, StatusCode::OK, "{page}");
+}
+
+#[tokio::test]
+async fn months_of_an_account_are_kept_until_figures_change() {
+    let scene = Scene::of(&names(&[("acme", "support"), ("acme", "sales")])).await;
+    let first = scene.today().plus(-20);
+    scene.fill(0, first, |_| Some(1.0)).await;
+    scene.publish().await;
+    let shown = async || scene.see(Sight::Account, "/accounts/acme", "").await.1;
+    let before = shown().await;
+    assert!(
+        before.contains("/support\"><bdi>support</bdi></a></th><td>"),
+        "{before}"
+    );
+    let dashes = |page: &str| page.matches(">–</span>").count();
+    // Nothing that is shown elsewhere has changed, so neither have the months.
+    scene.fill(1, first, |_| Some(2.0)).await;
+    assert_eq!(shown().await, before);
+    scene.publish().await;
+    let after = shown().await;
+    assert!(dashes(&after) < dashes(&before), "{after}");
+    assert_eq!(
+        scene.see(Sight::Account, "/accounts/acne", "").await.0,
+        StatusCode::NOT_FOUND
+    );
 }

@@ -358,12 +358,12 @@ async fn a_reload_is_for_whoever_is_allowed_to_ask_for_it() {
         (
             "PUT",
             "500",
-            "config not reloaded, the one from before stays in use: config.toml:1:1: oh\n",
+            "config not reloaded; the previous one stays active: config.toml:1:1: oh\n",
         ),
         (
             "POST",
             "500",
-            "config not reloaded, the one from before stays in use: the exporter is stopping\n",
+            "config not reloaded; the previous one stays active: the exporter is stopping\n",
         ),
     ] {
         let answer = running.request(method, "/-/reload", "").await;

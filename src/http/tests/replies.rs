@@ -134,13 +134,13 @@ async fn programs_are_told_of_problems_in_their_own_form() {
             "GET",
             "/api/v1/agents/acme/agent%2F9",
             404,
-            "no agent `agent/9` is known of account acme; did you mean `agent/0`?",
+            "there is no agent `agent/9` of account acme; did you mean `agent/0`?",
         ),
         (
             "GET",
             "/api/v1/agents/%00/x",
             404,
-            "no agent is known of an account `\\u{0}`",
+            "there is no account `\\u{0}`",
         ),
         (
             "GET",
@@ -164,13 +164,13 @@ async fn programs_are_told_of_problems_in_their_own_form() {
             "GET",
             "/api/v1/elsewhere",
             404,
-            "there is nothing at this path: /api/v1/openapi.json tells what there is",
+            "there is nothing at this path; /api/v1/openapi.json lists all paths",
         ),
         (
             "DELETE",
             "/api/v1/agents",
             405,
-            "nothing can be changed here: ask with GET or HEAD",
+            "this API is read-only: use GET or HEAD",
         ),
     ] {
         let answer = running.request(method, path, "").await;

@@ -124,7 +124,7 @@ fn fault(error: &Error) -> Fault {
             }
         }
         Error::DuplicateMappingKey { key: Some(key), .. } => {
-            format!("`{}` stands here a second time", printable(key))
+            format!("`{}` is defined twice", printable(key))
         }
         Error::SerdeInvalidType { expected, .. } | Error::SerdeInvalidValue { expected, .. } => {
             format!("expected {}", in_words(expected))

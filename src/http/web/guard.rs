@@ -108,7 +108,7 @@ impl Guard {
         {
             tracing::error!(
                 file = %source.path.display(),
-                "the web config cannot be looked at within {} s, the one from before stays in use",
+                "the web config cannot be checked within {} s, the previous one stays active",
                 PATIENCE.as_secs()
             );
         }
@@ -192,7 +192,7 @@ impl Source {
             Err(error) => Some(error.to_string()),
         };
         if let Some(error) = &refused {
-            tracing::error!("web config not reloaded, the one from before stays in use: {error}");
+            tracing::error!("web config not reloaded; the previous one stays active: {error}");
         }
         let successful = i64::from(refused.is_none());
         self.metrics

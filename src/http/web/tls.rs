@@ -296,7 +296,7 @@ fn verifier(
         if let Some(pem) = authorities {
             certificates(pem)?;
             surroundings.warnings.push(format!(
-                "client_auth_type {clients:?} takes any certificate, whoever has signed it"
+                "client_auth_type {clients:?} accepts any certificate, whoever signed it"
             ));
         }
         return Ok(Some(Chosen::of(Arc::new(AnyCertificate {

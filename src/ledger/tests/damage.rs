@@ -198,7 +198,7 @@ async fn a_truncated_ledger_is_refused_and_reported() {
     assert_eq!(
         refusal.to_string(),
         format!(
-            "ledger {} is damaged (database disk image is malformed): run `flowgent-exporter ledger check`, then restore a backup, or move it away to start with an empty one",
+            "ledger {} is damaged (database disk image is malformed): run `flowgent-exporter ledger check`, then restore a backup, or move it away to start with an empty ledger",
             path.display()
         )
     );
@@ -300,7 +300,7 @@ async fn a_backup_of_a_ledger_in_use_is_whole_and_sound() {
     assert_eq!(
         again.to_string(),
         format!(
-            "ledger {} cannot be copied: backup destination {} exists already",
+            "ledger {} cannot be copied: backup destination {} already exists",
             path.display(),
             copy.display()
         )

@@ -45,11 +45,11 @@ fn a_directory_is_no_ledger() {
     let shown = directory.path().display();
     assert_eq!(
         refusal(directory.path()),
-        format!("ledger {shown} is a directory, a file is needed: correct `[storage] path`")
+        format!("ledger {shown} is a directory, not a file: correct `[storage] path`")
     );
     assert_eq!(
         refusal(Path::new("/")),
-        "ledger / is a directory, a file is needed: correct `[storage] path`"
+        "ledger / is a directory, not a file: correct `[storage] path`"
     );
 }
 
@@ -89,7 +89,7 @@ fn a_file_that_is_not_sqlite_is_refused_and_left_as_it_is() {
     let content = "buy milk\n".repeat(1000);
     fs::write(&path, &content).unwrap();
     let expected = format!(
-        "ledger {} is not an SQLite file, so not a ledger; it was left as it is: correct `[storage] path`, or move it away",
+        "ledger {} is not an SQLite file, so it is not a ledger; it was not changed: correct `[storage] path`, or move it away",
         path.display()
     );
     assert_eq!(refusal(&path), expected);
@@ -113,7 +113,7 @@ fn the_database_of_another_program_is_refused_and_left_as_it_is() {
         tamper(&path, sql);
         let content = fs::read(&path).unwrap();
         let expected = format!(
-            "ledger {} is an SQLite file of another program (application id {found}, a ledger has 1181513543); it was left as it is: correct `[storage] path`, or move it away",
+            "ledger {} is an SQLite file of another program (application id {found}, a ledger has 1181513543); it was not changed: correct `[storage] path`, or move it away",
             path.display()
         );
         assert_eq!(refusal(&path), expected);

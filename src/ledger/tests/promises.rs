@@ -294,7 +294,7 @@ async fn a_full_disk_fails_the_commit_and_nothing_else() {
     assert_eq!(
         refused.to_string(),
         format!(
-            "ledger {} has no space left on its disk: free some, and it goes on by itself",
+            "ledger {} has no space left on its disk: free some space, and it continues automatically",
             path.display()
         )
     );

@@ -157,7 +157,7 @@ async fn a_hook_that_says_it_is_gone_is_left_alone_until_somebody_asks_for_it() 
         .await;
     assert_eq!(receiver.received().len(), 1);
     exporter
-        .wait_for_log("nothing is sent to the hook until `alerts retry` is used: ")
+        .wait_for_log("the hook is disabled until `alerts retry`: ")
         .await;
     receiver.set_habit(Habit::Status(200));
     let output = run(&scene, &["alerts", "retry", "--all"]).await;
@@ -353,7 +353,9 @@ async fn the_end_waits_for_a_slow_hook_for_a_while_and_serves_until_then() {
     exporter.wait_for_log("stopping").await;
     let (head, _) = exporter.get("/metrics", "").await;
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-    exporter.wait_for_log("broken off").await;
+    exporter
+        .wait_for_log("interrupted; retried at the next start")
+        .await;
     exporter.ended().await;
     let list = run(&scene, &["alerts", "list", "--format", "json"]).await;
     let list: Value = serde_json::from_slice(&list.stdout).unwrap();

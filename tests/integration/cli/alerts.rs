@@ -115,7 +115,7 @@ async fn what_the_config_or_the_ledger_does_not_have_is_named() {
         .await
         .assert_refused(
             2,
-            "error: the config has no hook `ops`\n\n  tip: there is no hook in it\n",
+            "error: the config has no hook `ops`\n\n  tip: it has no hook at all\n",
         );
 }
 
@@ -126,14 +126,14 @@ async fn where_nothing_has_happened_nothing_is_listed() {
     for arguments in [&["alerts", "list"][..], &["alerts", "list", "--all"]] {
         assert_eq!(
             printed(&scene, arguments).await,
-            "no alert fires\n\nnothing waits to be sent\n"
+            "no alert is firing\n\nno pending deliveries\n"
         );
     }
     let nothing = serde_json::json!({ "alerts": [], "deliveries": [], "disabled_hooks": [] });
     assert_eq!(listed(&scene).await, nothing);
     assert_eq!(
         printed(&scene, &["alerts", "retry", "--all"]).await,
-        "there is nothing to send again\n"
+        "nothing to resend\n"
     );
 }
 
@@ -207,14 +207,14 @@ async fn a_hook_that_wants_nothing_any_more_is_listed_with_what_it_said() {
     let reason = hook["reason"].as_str().unwrap();
     assert!(reason.ends_with(": 410 Gone: noted"), "{reason}");
     let table = printed(&scene, &["alerts", "list"]).await;
-    let line = format!("\nhook ops is sent nothing since 2026-03-10 09:00:00: {reason}\n");
+    let line = format!("\nhook ops is disabled since 2026-03-10 09:00:00: {reason}\n");
     assert!(table.ends_with(&line), "{table}");
     // That it answers again changes nothing by itself, which a trial says.
     gone.set_habit(Habit::Status(200));
     let told = printed(&scene, &["alerts", "test", "ops"]).await;
     let last = told.lines().last().unwrap();
     assert!(
-        last.starts_with("but the exporter sends nothing to it until `alerts retry`"),
+        last.starts_with("but the hook is disabled, since it once answered 410 Gone"),
         "{told}"
     );
 }
@@ -235,7 +235,7 @@ async fn a_hook_that_is_tried_out_is_sent_a_marked_and_signed_sample() {
     configure(&scene, &hooks);
     assert_eq!(
         printed(&scene, &["alerts", "test", "ops"]).await,
-        "ops: sent, the answer is: 200 OK\n"
+        "ops: sent, and answered: 200 OK\n"
     );
     let received = receiver.received();
     assert_eq!(received.len(), 1);
@@ -258,17 +258,17 @@ async fn a_hook_that_is_tried_out_is_sent_a_marked_and_signed_sample() {
     let lines: Vec<&str> = told.lines().collect();
     assert_eq!(lines.len(), 2, "{told}");
     assert!(
-        lines[0].starts_with("phone, 31612345678: sent, the answer is: "),
+        lines[0].starts_with("phone, 31612345678: sent, and answered: "),
         "{told}"
     );
     assert!(
-        lines[1].starts_with("phone, 31687654321: sent, the answer is: "),
+        lines[1].starts_with("phone, 31687654321: sent, and answered: "),
         "{told}"
     );
     assert_eq!(scene.simulator.journal().templates().len(), 2);
 
     let told = printed(&scene, &["alerts", "test", "program"]).await;
-    assert!(told.starts_with("program: sent, the answer is: "), "{told}");
+    assert!(told.starts_with("program: sent, and answered: "), "{told}");
     let program = std::fs::read_to_string(scene.path("told.json")).unwrap();
     assert!(program.contains("\"test\":true"), "{program}");
 
@@ -377,7 +377,7 @@ async fn a_delivery_that_was_given_up_is_sent_again_with_the_same_id() {
     // The right one is tried from the start again at the exporter's next start.
     assert_eq!(
         printed(&scene, &["alerts", "retry", id]).await,
-        "1 delivery is to be sent now, by the exporter that runs or at its next start\n"
+        "1 delivery will be resent now by the running exporter, or else at its next start\n"
     );
     let list = listed(&scene).await;
     assert_eq!(ids(&list, "pending"), [id]);
@@ -398,7 +398,7 @@ async fn a_delivery_that_was_given_up_is_sent_again_with_the_same_id() {
         .assert_refused(1, &delivered);
     assert_eq!(
         printed(&scene, &["alerts", "retry", "--all"]).await,
-        "there is nothing to send again\n"
+        "nothing to resend\n"
     );
     exporter.stop().await;
     assert_eq!(receiver.received().len(), 1);
@@ -420,7 +420,7 @@ async fn all_that_failed_is_sent_at_once_by_the_exporter_that_runs() {
     // The clock stands still, so that neither is due by itself.
     assert_eq!(
         printed(&scene, &["alerts", "retry", "--all"]).await,
-        "2 deliveries are to be sent now, by the exporter that runs or at its next start\n"
+        "2 deliveries will be resent now by the running exporter, or else at its next start\n"
     );
     let received = receiver.wait_for_deliveries(2).await;
     let mut sent: Vec<String> = received.iter().map(|message| message.id()).collect();

@@ -55,7 +55,7 @@ async fn a_bad_config_is_shown_at_its_place_by_every_command() {
 async fn a_good_config_is_counted_and_nobody_is_asked() {
     let scene = Scene::new(NOW);
     let ran = ran(&scene, &["check"]).await;
-    let expected = "config.toml is good: 2 accounts, 5 agents named in it\n\
+    let expected = "config.toml is valid: 2 accounts, 5 agents named in it\n\
                     the next poll is due at 2026-03-11 00:10:00 UTC\n";
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), (expected, ""));
     assert_eq!(ran.code, 0);
@@ -69,7 +69,7 @@ async fn live_every_key_and_agent_that_works_is_told_with_its_figure() {
     let ran = ran(&scene, &["check", "--live"]).await;
     let credits = |account, name| scene.truth(&scene.agent(account, name), day("2026-03-09"));
     let expected = format!(
-        "config.toml is good: 2 accounts, 5 agents named in it
+        "config.toml is valid: 2 accounts, 5 agents named in it
 the next poll is due at 2026-03-11 00:10:00 UTC
 
 account  agent    clock skew  result
@@ -119,8 +119,8 @@ async fn live_a_bad_key_a_foreign_agent_and_a_wrong_clock_are_told_apart() {
     let ran = Ran::new(output);
     let credits = scene.truth(&scene.agent("acme", "support"), day("2026-03-09"));
     let expected = format!(
-        "config.toml is good: 2 accounts, 2 agents named in it
-the next poll is due at 2026-03-11 00:10:00 UTC, put off by up to 10m
+        "config.toml is valid: 2 accounts, 2 agents named in it
+the next poll is due at 2026-03-11 00:10:00 UTC, plus up to 10m of jitter
 
 account  agent      clock skew  result
 acme     stranger      +90.0 s  access denied: the agent does not belong to the key's organisation
@@ -151,12 +151,15 @@ async fn live_an_answer_is_judged_as_a_sync_judges_it() {
         let (_, result) = found.unwrap().split_once("+0.0 s  ").unwrap();
         result.to_owned()
     };
-    assert_eq!(line("legal"), "ok, but 2026-03-09 is not there yet");
+    assert_eq!(
+        line("legal"),
+        "ok, but FlowGent has no figure for 2026-03-09 yet"
+    );
     let total = line("sales");
-    assert!(total.starts_with("broken contract: total "), "{total}");
+    assert!(total.starts_with("invalid answer: total "), "{total}");
     let other = line("support");
     assert!(
-        other.starts_with("broken contract: asked for agent "),
+        other.starts_with("invalid answer: asked for agent "),
         "{other}"
     );
     assert!(
@@ -243,8 +246,8 @@ async fn live_a_flowgent_that_is_not_there_has_no_clock() {
     let ran = ran(&scene, &["check", "--live"]).await;
     assert_eq!(
         ran.stdout,
-        "config.toml is good: 1 account, 1 agent named in it
-the next poll is due at 2026-03-11 00:10:00 UTC, put off by up to 10m
+        "config.toml is valid: 1 account, 1 agent named in it
+the next poll is due at 2026-03-11 00:10:00 UTC, plus up to 10m of jitter
 
 account  agent    clock skew  result
 acme     support     unknown  cannot connect: Connection refused (os error 111)
@@ -326,13 +329,13 @@ async fn what_the_config_meets_on_this_machine_is_said() {
          must both be right): not on 2026-03-10, so usage of the day before is known late, and alerts about it \
          come late\n\
          warning: `acme.key` holds a secret and can be read by everybody on this machine (mode 0644): \
-         `chmod 600` it, and let it belong to the exporter's user\n\
-         config.toml is good: 1 account, 0 agents named in it\n\
+         `chmod 600` it, and make the exporter's user its owner\n\
+         config.toml is valid: 1 account, 0 agents named in it\n\
          the next poll is due at 2026-03-13 06:00:00 UTC\n\
          warning: ledger sealed/ledger.db: cannot write to {folder}: Read-only file system (os error 30): its \
          file system is read-only here. In a service of systemd add `ReadWritePaths={folder}` or use \
          `StateDirectory=`; in a container mount a volume at {folder}\n\
-         warning: budget `nobodys` matches nobody: agent=\"suport\". The config and its lists name 1 agent\n"
+         warning: budget `nobodys` matches no agent: agent=\"suport\". The config and its lists name 1 agent\n"
     );
     assert_eq!(told.stdout, expected);
     assert_eq!(told.code, 0);

@@ -161,7 +161,7 @@ async fn a_second_demo_in_the_same_folder_is_refused_and_touches_nothing() {
     refused.assert_refused(
         1,
         &format!(
-            "error: a demo runs in kept already, as process {pid}: end it, or name another folder with --data\n"
+            "error: a demo already runs in kept, as process {pid}: stop it, or choose another folder with --data\n"
         ),
     );
     let after = fs::read_to_string(scene.path("kept/config.toml")).unwrap();
@@ -190,7 +190,7 @@ async fn where_the_usual_port_is_taken_it_takes_another_and_says_so() {
     let mut running = Running::start(&scene, &["demo"]);
     let greeting = running.greeting().await;
     let first = greeting.lines().next().unwrap();
-    let other = first.strip_prefix("127.0.0.1:13569 is taken, so the demo listens on ");
+    let other = first.strip_prefix("127.0.0.1:13569 is in use, so the demo listens on ");
     let other: std::net::SocketAddr = other.unwrap().parse().unwrap();
     assert_exact(&scene, other).await;
     running.stop().await;
@@ -201,7 +201,7 @@ async fn what_a_fault_did_is_said_and_not_called_filled() {
     let scene = scene();
     let (running, greeting, _) = start(&scene, &["--fault", "html"]).await;
     let expected =
-        "The history is not filled: 0 of 80 windows fetched. What failed is tried again.\n";
+        "The history is incomplete: 0 of 80 requests succeeded. The others are retried.\n";
     assert!(greeting.contains(expected), "{greeting}");
     assert!(
         greeting.contains(": not JSON but an HTML page"),

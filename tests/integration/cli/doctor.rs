@@ -107,24 +107,24 @@ async fn before_the_first_start_it_says_what_is_not_there_yet() {
     assert_eq!(
         part(&ran, "ledger"),
         "ledger     warning  ledger ledger.db does not exist\n\
-         \x20                   -> start the exporter; nothing else is needed\n\
-         ledger     not seen fetches and missing days of agents: there is no ledger yet\n"
+         \x20                   -> start the exporter, which creates it\n\
+         ledger     skipped  fetches and missing days of agents: there is no ledger yet\n"
     );
     assert_eq!(
         part(&ran, "ports"),
         format!(
-            "ports      warning  {address} is free: no exporter runs there\n\
-             \x20                   -> start it, if it should be running\n"
+            "ports      warning  {address} is free: no exporter is running there\n\
+             \x20                   -> start it if it should be running\n"
         )
     );
     assert_eq!(
         part(&ran, "hooks"),
-        "hooks      warning  there are none, so nobody is told of alerts\n\
+        "hooks      warning  there are none, so alerts are sent nowhere\n\
          \x20                   -> add a [[hook]], and name it in rules and budgets\n"
     );
     assert!(
         ran.stdout
-            .ends_with("\n5 ok, 3 warnings, 0 problems, 2 not seen\n"),
+            .ends_with("\n5 ok, 3 warnings, 0 problems, 2 skipped\n"),
         "{}",
         ran.stdout
     );
@@ -151,12 +151,12 @@ async fn a_refused_key_a_foreign_agent_and_a_wrong_clock_are_told_with_what_to_d
     assert_eq!(
         part(&ran, "flowgent"),
         "flowgent   PROBLEM  account acme, 1 agent, stranger: access denied: the agent does not belong to the key's organisation\n\
-         \x20                   -> compare the agent's id, and the account that it stands under, with FlowGent's settings\n\
+         \x20                   -> compare the agent's id and its account with FlowGent's settings\n\
          flowgent   PROBLEM  account globex: the API key is not valid\n\
-         \x20                   -> put the account's present key into its file; it is read again at every sync, by a service of systemd after `systemctl restart`\n\
-         flowgent   not seen agents of account globex: its key or list failed\n\
+         \x20                   -> put the account's current key into its file, which is read at every sync; a systemd credential needs `systemctl restart`\n\
+         flowgent   skipped  agents of account globex: its key or list failed\n\
          flowgent   PROBLEM  FlowGent's clock is +120.0 s from this machine's\n\
-         \x20                   -> days begin at the wrong time: have this machine's clock set, as by `timedatectl set-ntp true`\n"
+         \x20                   -> set this machine's clock, for example with `timedatectl set-ntp true`: days begin at the wrong time\n"
     );
     assert_eq!(ran.code, 1);
 }
@@ -176,11 +176,10 @@ async fn a_flowgent_that_cannot_be_reached_is_told_for_every_account() {
     );
     let told = part(&ran(&scene, &["doctor"]).await, "flowgent");
     assert_eq!(told.matches("PROBLEM").count(), 2, "{told}");
-    let clock = "flowgent   not seen FlowGent's clock: no request was answered\n";
+    let clock = "flowgent   skipped  FlowGent's clock: no request was answered\n";
     assert!(told.ends_with(clock), "{told}");
     assert_eq!(
-        told.matches("-> look at the way there: `[api] base_url`")
-            .count(),
+        told.matches("-> check `[api] base_url`").count(),
         2,
         "{told}"
     );
@@ -203,24 +202,25 @@ async fn what_the_ledger_lacks_and_why_is_told() {
         "{told}"
     );
     assert!(
-        told.contains("PROBLEM  the last fetch failed of acme/legal\n"),
+        told.contains("PROBLEM  the last fetch failed for acme/legal\n"),
         "{told}"
     );
     assert!(
-        told.contains("warning  days are missing of acme/legal\n"),
+        told.contains("warning  days are missing from acme/legal\n"),
         "{told}"
     );
     assert!(
-        told.contains("ok       the last good answer came 2026-03-10 09:00 UTC\n"),
+        told.contains("ok       the last good answer is from 2026-03-10 09:00 UTC\n"),
         "{told}"
     );
 
     scene.set_time("2026-03-11T12:00:00");
     let told = part(&ran(&scene, &["doctor"]).await, "ledger");
-    let late = "PROBLEM  the last good answer came 2026-03-10 09:00 UTC, 27 hours ago\n\
-                \x20                   -> is the exporter running? it polls once a day\n";
+    let late = "PROBLEM  the last good answer is from 2026-03-10 09:00 UTC, 27 hours ago\n\
+                \x20                   -> check that the exporter is running: it polls once a day\n";
     assert!(told.contains(late), "{told}");
-    let lacking = "warning  days are missing of acme/legal, acme/sales, acme/support and 2 more\n";
+    let lacking =
+        "warning  days are missing from acme/legal, acme/sales, acme/support and 2 more\n";
     assert!(told.contains(lacking), "{told}");
 }
 
@@ -244,7 +244,7 @@ async fn a_file_that_is_no_ledger_and_one_that_is_damaged_are_told_apart() {
     let told = part(&sick, "ledger");
     assert!(told.starts_with("ledger     PROBLEM  "), "{told}");
     assert!(told.contains("restore a backup, or move "), "{told}");
-    let unseen = "ledger     not seen fetches and missing days of agents: the ledger ";
+    let unseen = "ledger     skipped  fetches and missing days of agents: the ledger ";
     assert!(told.contains(unseen), "{told}");
     assert_eq!(sick.code, 1);
     assert!(sick.stdout.contains("\nhooks "), "{}", sick.stdout);
@@ -260,7 +260,7 @@ async fn a_disk_without_room_is_told_with_its_figures() {
     assert_eq!(
         part(&sick, "disk"),
         "disk       PROBLEM  disk has 1.00 MiB free, the ledger takes 0 B\n\
-         \x20                   -> free some: what cannot be kept is fetched again later, but not served\n"
+         \x20                   -> free some space: days that cannot be stored are fetched again later, but not served\n"
     );
     assert_eq!(sick.code, 1);
 }
@@ -275,8 +275,8 @@ async fn a_port_that_another_program_uses_is_told() {
     assert_eq!(
         part(&sick, "ports"),
         format!(
-            "ports      PROBLEM  {address} is used by something that does not answer as this exporter does\n\
-             \x20                   -> end it, or choose another address by `[server] listen`\n"
+            "ports      PROBLEM  {address} is used by another program\n\
+             \x20                   -> stop that program, or choose another address in `[server] listen`\n"
         )
     );
     assert_eq!(sick.code, 1);
@@ -301,7 +301,7 @@ async fn hooks_that_cannot_be_reached_are_told_without_their_secrets() {
     let refused = format!("cannot connect to {free}: 127.0.0.1: Connection refused (os error 111)");
     let withheld =
         "the URL in file `gone.url`: ".to_owned() + &refused.replace("127.0.0.1", "[withheld]");
-    let advice = "                    -> correct the hook's URL or host, or the way there; `alerts test` sends a sample";
+    let advice = "                    -> correct the hook's URL or host, or the network; `alerts test` sends a sample";
     assert_eq!(
         part(&sick, "hooks"),
         format!(
@@ -334,12 +334,12 @@ async fn messages_that_wait_and_a_hook_that_was_given_up_are_told() {
     exporter.stop().await;
     let told = part(&ran(&scene, &["doctor"]).await, "hooks");
     let expected = "\
-hooks      PROBLEM  gone is sent nothing any more: the URL in file `gone.url`: 410 Gone: noted
-                    -> correct its URL, then `alerts retry --all`
+hooks      PROBLEM  gone is disabled: the URL in file `gone.url`: 410 Gone: noted
+                    -> correct its URL, then run `alerts retry --all`
 hooks      PROBLEM  busy: 4 messages waiting since 2026-03-10 09:00 UTC
-                    -> `alerts list` shows what the receiver answers
+                    -> `alerts list` shows the receiver's answers
 hooks      PROBLEM  gone: 4 messages waiting since 2026-03-10 09:00 UTC
-                    -> `alerts list` shows what the receiver answers
+                    -> `alerts list` shows the receiver's answers
 ";
     assert!(told.ends_with(expected), "{told}");
 }
@@ -386,14 +386,14 @@ async fn what_prometheus_has_is_held_against_the_ledger() {
 
     let once = format!("scrape_configs:\n{}", job("flowgent", ""));
     let up = format!(
-        "prometheus ok       job flowgent, instance {address} is up, the last scrape took 0."
+        "prometheus ok       job flowgent, instance {address} is up; the last scrape took 0."
     );
     for generation in Generation::BOTH {
         let told = told_of_prometheus(generation, &scene, &once, &figures("flowgent")).await;
         assert!(told.starts_with(&up), "{told}");
         assert!(
             told.ends_with(
-                "prometheus ok       yesterday's figures of 5 agents are those of the ledger\n"
+                "prometheus ok       yesterday's figures of 5 agents match the ledger\n"
             ),
             "{told}"
         );
@@ -424,8 +424,8 @@ async fn what_prometheus_has_is_held_against_the_ledger() {
     assert_eq!(
         told,
         "prometheus PROBLEM  http://PROMETHEUS has not scraped an exporter within a day\n\
-         \x20                   -> put a scrape_config for it into Prometheus' config, and look at its page of targets\n\
-         prometheus not seen yesterday's figures: nothing was scraped\n"
+         \x20                   -> add a scrape_config to Prometheus' config, and look at its targets page\n\
+         prometheus skipped  yesterday's figures: nothing was scraped\n"
     );
 
     // The exporter itself is no Prometheus.
@@ -435,7 +435,7 @@ async fn what_prometheus_has_is_held_against_the_ledger() {
         "prometheus",
     );
     let none = format!(
-        "prometheus PROBLEM  http://{address}: status 404 Not Found, and no answer of Prometheus: "
+        "prometheus PROBLEM  http://{address}: status 404 Not Found, not an answer of Prometheus: "
     );
     assert!(told.starts_with(&none), "{told}");
     exporter.stop().await;

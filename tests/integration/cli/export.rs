@@ -95,7 +95,7 @@ async fn what_is_asked_for_is_written_and_nothing_else() {
     for (arguments, error) in [
         (
             &["--agent", "shpo"][..],
-            "error: no agent `shpo` is known\n\n  tip: a similar name exists: shop\n",
+            "error: there is no agent `shpo`\n\n  tip: a similar name exists: shop\n",
         ),
         (
             &["--from", "2026-03-05", "--to", "2026-03-04"],

@@ -54,17 +54,17 @@ async fn what_is_no_exporter_or_is_not_ready_fails_and_is_named() {
         ),
         (
             "HTTP/1.1 200 OK\r\n\r\n<html>a wiki</html>",
-            "what answers on ADDRESS is not this exporter: status 200 for /-/ready",
+            "the program on ADDRESS is not this exporter: status 200 for /-/ready",
         ),
         (
             "HTTP/1.1 404 Not Found\r\n\r\n",
-            "what answers on ADDRESS is not this exporter: status 404 for /-/ready",
+            "the program on ADDRESS is not this exporter: status 404 for /-/ready",
         ),
         (
             "SSH-2.0-OpenSSH\r\n",
-            "what answers on ADDRESS does not talk HTTP",
+            "the program on ADDRESS does not speak HTTP",
         ),
-        ("", "what answers on ADDRESS does not talk HTTP"),
+        ("", "the program on ADDRESS does not speak HTTP"),
     ];
     let (texts, told): (Vec<_>, Vec<_>) = answers.into_iter().unzip();
     tokio::spawn(async move {

@@ -1,9 +1,12 @@
 //! `init`: from a key to figures in two commands.
 
 use std::fs;
+use std::process::Stdio;
+
+use tokio::io::AsyncWriteExt;
 
 use super::{assert_golden, ran};
-use crate::harness::Scene;
+use crate::harness::{PATIENCE, Scene};
 
 const NOW: &str = "2026-03-10T09:00:00";
 
@@ -64,8 +67,8 @@ async fn it_overwrites_nothing_writes_no_key_and_leaves_nothing_wrong_behind() {
     let refused = ran(&scene, &with("acme", "an-api-key-itself")).await;
     refused.assert_refused(
         2,
-        "error: --key-file names no file: write the API key into one that only you can read, and name that. The \
-         key itself never goes into the config\n",
+        "error: --key-file is not a file: write the API key into a file that only you can read, and give its \
+         path. The key itself never goes into the config\n",
     );
     let refused = ran(&scene, &["init", "--name", "acme"]).await;
     refused.assert_refused(2, "error: --key-file is missing\n");
@@ -77,10 +80,43 @@ async fn it_overwrites_nothing_writes_no_key_and_leaves_nothing_wrong_behind() {
     let refused = ran(&scene, &with("acme", "acme.key")).await;
     refused.assert_refused(
         1,
-        "error: config.toml is there already, and is not overwritten: name another file with --config.file\n",
+        "error: config.toml already exists and is not overwritten: choose another file with --config.file\n",
     );
     assert_eq!(
         fs::read_to_string(scene.path("config.toml")).unwrap(),
         "mine"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_terminal_it_asks_for_what_is_not_given() {
+    let scene = scene();
+    let program = env!("CARGO_BIN_EXE_flowgent-exporter");
+    let mut child = tokio::process::Command::new("script")
+        .args(["--quiet", "--return", "--command"])
+        .arg(format!("{program} init --config.file config.toml"))
+        .arg("/dev/null")
+        .current_dir(scene.folder())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    // A terminal takes the lines as they are typed, also before they are asked for.
+    let mut keyboard = child.stdin.take().unwrap();
+    keyboard.write_all(b"acme\nacme.key\n").await.unwrap();
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
+    let output = output.expect("it ends").unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{shown}");
+    for question in ["Name of the account: ", "File that holds its API key: "] {
+        assert!(shown.contains(question), "{shown}");
+    }
+    assert!(shown.contains("config.toml is valid: 1 account"), "{shown}");
+    let written = fs::read_to_string(scene.path("config.toml")).unwrap();
+    assert!(written.contains("name = \"acme\"\n"), "{written}");
+    assert!(
+        written.contains("api_key_file = \"acme.key\"\n"),
+        "{written}"
     );
 }

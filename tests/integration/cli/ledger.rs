@@ -30,7 +30,7 @@ async fn a_ledger_is_checked_and_copied_while_the_exporter_runs() {
         .await
         .assert_refused(
             1,
-            "error: ledger ledger.db cannot be copied: backup destination copy.db exists already\n",
+            "error: ledger ledger.db cannot be copied: backup destination copy.db already exists\n",
         );
     assert_eq!(fs::read(scene.path("copy.db")).unwrap(), copy);
     exporter.stop().await;
@@ -63,7 +63,7 @@ async fn what_is_no_ledger_is_told_and_left_alone() {
         .await
         .assert_refused(
             1,
-            "error: ledger config.toml is not an SQLite file, so not a ledger; it was left as it is: correct `[storage] path`, or move it away\n",
+            "error: ledger config.toml is not an SQLite file, so it is not a ledger; it was not changed: correct `[storage] path`, or move it away\n",
         );
     assert_eq!(fs::read(scene.path("config.toml")).unwrap(), config);
 }

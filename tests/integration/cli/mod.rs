@@ -59,7 +59,7 @@ async fn ran(scene: &Scene, arguments: &[&str]) -> Ran {
 /// The lines that show the progress over so many windows.
 fn progress(windows: usize) -> String {
     (1..=10)
-        .map(|tenth| format!("{:3} % of {windows} windows\n", tenth * 10))
+        .map(|tenth| format!("{:3} % of {windows} requests\n", tenth * 10))
         .collect()
 }
 

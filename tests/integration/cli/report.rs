@@ -1,6 +1,7 @@
 //! `report`: what agents used, as tables for people and as data for programs.
 
 use std::collections::BTreeMap;
+use std::fs;
 
 use flowgent_exporter::simulator::{Agent, Fault, Times};
 
@@ -155,11 +156,11 @@ async fn what_cannot_be_shown_is_told_with_what_can() {
     for (arguments, error) in [
         (
             &["--agent", "suport"][..],
-            "error: no agent `suport` is known\n\n  tip: a similar name exists: support\n",
+            "error: there is no agent `suport`\n\n  tip: a similar name exists: support\n",
         ),
         (
             &["--account", "acme", "--agent", "shop"],
-            "error: no agent `shop` is known of account acme\n",
+            "error: there is no agent `shop` of account acme\n",
         ),
         (
             &["--from", "2026-03-05", "--to", "2026-03-04"],
@@ -236,7 +237,11 @@ async fn an_agent_that_left_keeps_its_days_and_is_marked_as_former() {
 async fn tables_and_findings_fit_sixty_columns() {
     let mut scene = synced().await;
     scene.environment.push(("COLUMNS", "60".to_owned()));
-    let commands: [&[&str]; 7] = [
+    let config = fs::read_to_string(scene.path("config.toml")).unwrap();
+    let budget = "[[budget]]\nname = \"acme-month\"\nmatch = { account = \"acme\" }\ncredits = 4337\nperiod = \"month\"\n";
+    scene.write("config.toml", &(config + budget));
+    let commands: [&[&str]; 8] = [
+        &["alerts", "why", "acme-month"],
         &["report"],
         &["report", "--by", "day", "--group", "account"],
         &["report", "--from", "2025-12-15", "--by", "month"],

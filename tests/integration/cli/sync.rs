@@ -19,14 +19,14 @@ async fn a_first_sync_fetches_everything_and_says_so() {
     // 286 days are ten windows.
     assert_eq!(
         told(&ran),
-        "account  agent    windows  new days  revised  absent  state
-acme     legal      10/10       286        0       0  ok
-acme     sales      10/10       286        0       0  ok
-acme     support    10/10       286        0       0  ok
-globex   returns    10/10       286        0       0  ok
-globex   shop       10/10       286        0       0  ok
+        "account  agent    requests  new days  revised  missing  state
+acme     legal       10/10       286        0        0  ok
+acme     sales       10/10       286        0        0  ok
+acme     support     10/10       286        0        0  ok
+globex   returns     10/10       286        0        0  ok
+globex   shop        10/10       286        0        0  ok
 
-complete: 50 of 50 windows fetched"
+complete: 50 of 50 requests succeeded"
     );
     assert_eq!(ran.stderr, progress(50));
     assert_eq!(ran.code, 0);
@@ -47,16 +47,16 @@ async fn what_cannot_be_fetched_is_told_and_fails_the_command() {
     let ran = ran(&scene, &["sync"]).await;
     assert_eq!(
         told(&ran),
-        "account  agent     windows  new days  revised  absent  state
-acme     legal       10/10       286        0       0  ok
-acme     sales       10/10       286        0       0  ok
-acme     stranger     0/10         0        0       0  access denied: the agent does not belong to the key's organisation
-acme     support     10/10       286        0       0  ok
-globex   returns      0/10         0        0       0  incomplete
-globex   shop         0/10         0        0       0  incomplete
+        "account  agent     requests  new days  revised  missing  state
+acme     legal        10/10       286        0        0  ok
+acme     sales        10/10       286        0        0  ok
+acme     stranger      0/10         0        0        0  access denied: the agent does not belong to the key's organisation
+acme     support      10/10       286        0        0  ok
+globex   returns       0/10         0        0        0  incomplete
+globex   shop          0/10         0        0        0  incomplete
 
 account globex: the API key is not valid
-incomplete: 30 of 60 windows fetched"
+incomplete: 30 of 60 requests succeeded"
     );
     assert_eq!(ran.code, 1);
 }
@@ -75,12 +75,12 @@ async fn more_agents_than_a_screen_holds_are_summed_up_by_account() {
     let ran = ran(&scene, &["sync"]).await;
     assert_eq!(
         told(&ran),
-        "account  agent      windows  new days  revised  absent  state
-acme     3 agents     30/30       858        0       0  ok
-globex   2 agents     20/20       572        0       0  ok
-initech  60 agents  600/600     17160        0       0  ok
+        "account  agent      requests  new days  revised  missing  state
+acme     3 agents      30/30       858        0        0  ok
+globex   2 agents      20/20       572        0        0  ok
+initech  60 agents   600/600     17160        0        0  ok
 
-complete: 650 of 650 windows fetched"
+complete: 650 of 650 requests succeeded"
     );
 }
 
@@ -94,7 +94,7 @@ async fn a_day_that_is_not_told_yet_leaves_its_agent_incomplete() {
         .world()
         .set_late(&legal, day("2026-03-09"), later);
     let ran = ran(&scene, &["sync"]).await;
-    let row = "acme     legal      10/10       285        0       1  incomplete\n";
+    let row = "acme     legal       10/10       285        0        1  incomplete\n";
     assert!(ran.stdout.contains(row), "{}", ran.stdout);
     assert_eq!(ran.code, 1);
 }
@@ -156,7 +156,7 @@ async fn a_range_is_fetched_anew_though_it_is_known_and_settled() {
 
     // A sync leaves settled days alone, and asks for the unsettled ones once more.
     let plain = ran(&scene, &["sync"]).await;
-    let row = "acme     support      1/1         0        0       0  ok\n";
+    let row = "acme     support       1/1         0        0        0  ok\n";
     assert!(plain.stdout.contains(row), "{}", plain.stdout);
     let windows = scene.simulator.journal().windows(&support);
     assert_eq!(windows, [(day("2026-03-07"), day("2026-03-09"))]);
@@ -167,7 +167,7 @@ async fn a_range_is_fetched_anew_though_it_is_known_and_settled() {
         &["sync", "--from", "2026-01-10", "--to", "2026-02-15"],
     )
     .await;
-    let row = "acme     support      2/2         0        1       0  ok\n";
+    let row = "acme     support       2/2         0        1        0  ok\n";
     assert!(ranged.stdout.contains(row), "{}", ranged.stdout);
     assert_eq!(ranged.code, 0);
     let mut days: Vec<_> = scene
@@ -206,7 +206,7 @@ async fn a_ledger_in_use_is_told_with_its_process_and_what_to_do() {
         1,
         &format!(
             "error: ledger ledger.db is in use by process {pid}\n\n  \
-             tip: a running exporter syncs by itself\n"
+             tip: a running exporter syncs automatically\n"
         ),
     );
     assert_eq!(scene.simulator.journal().total(), asked);

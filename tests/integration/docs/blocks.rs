@@ -147,7 +147,7 @@ fn every_config_is_good() {
             .unwrap();
         let said = String::from_utf8([check.stdout, check.stderr].concat()).unwrap();
         assert!(
-            check.status.success() && said.starts_with("config.toml is good"),
+            check.status.success() && said.starts_with("config.toml is valid"),
             "{path}:\n{text}\n{said}"
         );
     }

@@ -91,7 +91,7 @@ async fn a_reload_changes_the_database_mends_what_had_stopped_and_ends_it() {
         })
         .await;
     assert_eq!(scrape.get(SUCCESS), Some(0.0));
-    exporter.wait_for_log("pushing has stopped").await;
+    exporter.wait_for_log("pushing is paused").await;
     exporter.wait_until_whole(&scene).await;
 
     scene.write("ops.password", "other-password");

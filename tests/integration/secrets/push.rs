@@ -44,7 +44,7 @@ async fn a_database_that_sends_everything_back_does_not_have_it_shown() {
         let exporter = Exporter::start(&scene, &debug).await;
         exporter
             .wait_until("a failure", |_| {
-                exporter.logged("cannot push") + exporter.logged("pushing has stopped") > 0
+                exporter.logged("cannot push") + exporter.logged("pushing is paused") > 0
             })
             .await;
         assert_nothing_is_served(&exporter).await;

@@ -303,7 +303,7 @@ async fn a_reload_over_http_says_what_became_of_it() {
     scene.write("config.toml", &good.replace("jitter", "jiter"));
     let told = post().await;
     assert!(
-        told.starts_with("config not reloaded, the one from before stays in use: config.toml:"),
+        told.starts_with("config not reloaded; the previous one stays active: config.toml:"),
         "{told}"
     );
     assert!(told.ends_with("500"), "{told}");

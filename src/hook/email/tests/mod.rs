@@ -419,7 +419,7 @@ async fn nothing_goes_to_a_public_address_in_the_clear() {
         .send(&message(&["one"]))
         .await
         .unwrap_err();
-    let expected = "9.9.9.9:25: 9.9.9.9 is a public address, which nothing is sent to without TLS";
+    let expected = "9.9.9.9:25: 9.9.9.9 is a public address: nothing is sent to it without TLS";
     assert_eq!(error.text, expected);
 }
 

@@ -203,7 +203,7 @@ mod tests {
             "class=\"unasked\"",
             "<title>Sun 1 Mar 2026: before the history start</title>",
             "class=\"gap\"",
-            "fill=\"url(#gap-2026)\"><title>Mon 2 Mar 2026: not known</title>",
+            "fill=\"url(#gap-2026)\"><title>Mon 2 Mar 2026: missing</title>",
             "class=\"l0\"",
             "<title>Tue 3 Mar 2026: 0 credits</title>",
         ] {

@@ -89,16 +89,19 @@ impl Days {
         let missing = u32::try_from(self.missing().count()).unwrap_or(u32::MAX);
         let days = |number| words::count(number, "day", "days");
         let used = match known {
-            0 => "no day is known".to_owned(),
+            0 => "no known day".to_owned(),
             _ => {
                 let most = words::credits(self.most());
                 let sum = words::credits(self.used().fold(0.0, |sum, used| sum + used));
-                format!("{} known with {sum}, at most {most} on a day", days(known))
+                format!(
+                    "{sum} on {} with figures, at most {most} a day",
+                    days(known)
+                )
             }
         };
         match missing {
             0 => used,
-            _ => format!("{used}; {} not known", days(missing)),
+            _ => format!("{used}; {} missing", days(missing)),
         }
     }
 }
@@ -112,7 +115,7 @@ fn long(day: Day) -> String {
 fn told(day: Day, point: Point) -> String {
     let what = match point {
         Point::Used(credits) => words::credits(credits),
-        Point::Missing => "not known".to_owned(),
+        Point::Missing => "missing".to_owned(),
         Point::Unasked => "before the history start".to_owned(),
     };
     format!("{}: {what}", long(day))
@@ -191,13 +194,13 @@ mod tests {
         for (credits, expected) in [
             (
                 &[Some(1.0), Some(0.5)][..],
-                "two days known with 1.5 credits, at most 1 credit on a day",
+                "1.5 credits on two days with figures, at most 1 credit a day",
             ),
             (
                 &[Some(3.0), None],
-                "one day known with 3 credits, at most 3 credits on a day; one day not known",
+                "3 credits on one day with figures, at most 3 credits a day; one day missing",
             ),
-            (&[None, None], "no day is known; two days not known"),
+            (&[None, None], "no known day; two days missing"),
         ] {
             assert_eq!(days("2026-03-01", credits).summary(), expected);
         }

@@ -98,7 +98,7 @@ fn budget(team: &Team<'_>, limit: f64, ratios: &[f64]) -> Vec<(String, String)> 
         said.push((name, met(used >= credits)));
     }
     let verdict = if expected < limit && expected >= 0.95 * limit {
-        "not met, but close enough to keep on firing".to_owned()
+        "not met, but too close to resolve a firing alert".to_owned()
     } else {
         met(expected >= limit)
     };
@@ -140,8 +140,8 @@ async fn a_budget_is_explained_by_its_figures_of_today_and_of_any_day_before() {
     let (heading, subjects) = parsed(&text);
     assert_eq!(
         heading,
-        "acme-month (budget) on 2026-03-10, when the newest day is 2026-03-09\n\
-         about account=\"acme\"; tells nobody"
+        "acme-month (budget) as of 2026-03-10; the newest day counted is 2026-03-09\n\
+         matches account=\"acme\"; sends to nobody"
     );
     let [(subject, said)] = &subjects[..] else {
         panic!("{subjects:?}");
@@ -199,9 +199,9 @@ async fn a_usage_rule_is_explained_by_each_agents_use_and_by_how_close_that_is()
     assert_eq!(
         heading,
         format!(
-            "week (usage) on 2026-03-10, when the newest day is 2026-03-09\n\
-             about account=\"acme\"; tells nobody\n\
-             fires above {over} credits, is over at {held} or less"
+            "week (usage) as of 2026-03-10; the newest day counted is 2026-03-09\n\
+             matches account=\"acme\"; sends to nobody\n\
+             fires above {over} credits, resolves at {held} or less"
         )
     );
     let on = printed(&scene, &["alerts", "why", "week", "--on", "2025-12-31"]).await;
@@ -217,7 +217,7 @@ async fn a_usage_rule_is_explained_by_each_agents_use_and_by_how_close_that_is()
             let condition = if used > over {
                 "met"
             } else if used > held {
-                "not met, but close enough to keep on firing"
+                "not met, but too close to resolve a firing alert"
             } else {
                 "not met"
             };
@@ -270,8 +270,8 @@ async fn a_spike_is_explained_by_the_day_and_by_what_is_usual_on_its_weekday() {
         assert_eq!(
             heading,
             format!(
-                "spike (spike) on {}, when the newest day is {of}\n\
-                 about agent=\"support\"; tells nobody\n\
+                "spike (spike) as of {}; the newest day counted is {of}\n\
+                 matches agent=\"support\"; sends to nobody\n\
                  fires above 2.5 times the usual and above 10 credits",
                 of.next()
             )
