@@ -114,8 +114,7 @@ async fn on_a_full_disk_it_goes_on_serving_and_completes_once_there_is_space() {
     let disk = TinyDisk::mount(&scene);
     disk.fill(256 << 10);
     let exporter = scene.start().await;
-    let full =
-        "ledger disk/ledger.db has no space left on its disk: free some space, and it continues automatically";
+    let full = "ledger disk/ledger.db has no space left on its disk: free some space, and it continues automatically";
     exporter.wait_for_log(full).await;
     let failed = "flowgent_exporter_syncs_total{outcome=\"failed\"}";
     let scrape = exporter.wait_for_syncs(1).await;

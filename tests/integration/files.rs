@@ -276,7 +276,8 @@ async fn a_start_waits_for_who_writes_into_the_ledger_and_ends_when_told_to() {
     let scene = Scene::new(NOW);
     let ran = run(&scene, &["sync"]).await;
     assert!(ran.status.success());
-    let waiting = "is locked by another program that writes to it: that program must end or commit; waiting";
+    let waiting =
+        "is locked by another program that writes to it: that program must end or commit; waiting";
     let start = |name: &str| {
         let log = fs::File::create(scene.path(name)).unwrap();
         command(&scene).stderr(log).spawn().unwrap()

@@ -28,10 +28,7 @@ pub(super) async fn look_at_ledger(config: &Config) -> Result<Vec<Finding>, Fail
     let report = match checked {
         Ok(report) => report,
         Err(error) if matches!(error.fault, Fault::Missing) => {
-            let missing = Finding::warning(
-                error.problem(),
-                "start the exporter, which creates it",
-            );
+            let missing = Finding::warning(error.problem(), "start the exporter, which creates it");
             let place = look_at_place(config).await;
             let agents = Finding::unseen(AGENTS, "there is no ledger yet");
             return Ok(place.into_iter().chain([missing, agents]).collect());
