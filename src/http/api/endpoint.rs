@@ -182,7 +182,7 @@ pub(in super::super) static FACTS: [Facts; 9] = [
         summary: "Usage",
         description: "Usage of agents by day, week or month, from the ledger: FlowGent is not asked. JSON in \
                               pages, or CSV of all agents for clients that prefer `text/csv` in the header Accept. An \
-                              answer of more than 256 KiB is made while it is sent, without a length; if that fails, \
+                              answer of more than 128 KiB is made while it is sent, without a length; if that fails, \
                               the connection ends without the last chunk. A sync meanwhile may show in later agents \
                               and not in earlier ones.",
         answer: "A page of usage, or a table of all.",
