@@ -244,7 +244,10 @@ async fn a_hook_and_pushing_without_their_secrets_stand_still_alone_and_go_on_wh
     );
     let (_, page) = exporter.get("/", "").await;
     let page = String::from_utf8(page).unwrap();
-    assert!(page.contains("Hook <code>ops</code> sends nothing"), "{page}");
+    assert!(
+        page.contains("Hook <code>ops</code> sends nothing"),
+        "{page}"
+    );
     exporter
         .wait_for_log("the hook has failed, and is tried again: cannot read file `ops.url`")
         .await;
