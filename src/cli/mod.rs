@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod export;
 mod health;
+mod heaps;
 mod init;
 mod ledger;
 mod man;
@@ -234,6 +235,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         command,
     } = arguments;
     let serving = matches!(command, None | Some(Command::Serve(_)));
+    if serving {
+        heaps::limit();
+    }
     // A command in the foreground tells how it goes in its own words.
     let level = if serving {
         logging::Level::Info

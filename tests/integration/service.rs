@@ -296,3 +296,19 @@ fn the_service_is_exposed_to_little() {
     let (good, told) = analyze(&security, &service);
     assert!(!good, "{told}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_has_few_heaps_under_its_own_name_unless_somebody_says_otherwise() {
+    let scene = Scene::new(NOW);
+    for (given, expected) in [(&[][..], "2"), (&[("MALLOC_ARENA_MAX", "5")][..], "5")] {
+        let exporter = Exporter::start_with(&scene, &[], given).await;
+        let process = format!("/proc/{}", exporter.pid());
+        let variables = fs::read(format!("{process}/environ")).unwrap();
+        let mut variables = variables.split(|byte| *byte == 0);
+        let expected = format!("MALLOC_ARENA_MAX={expected}");
+        assert!(variables.any(|variable| variable == expected.as_bytes()));
+        let name = fs::read_to_string(format!("{process}/comm")).unwrap();
+        assert_eq!(name, "flowgent-export\n");
+        exporter.stop().await;
+    }
+}

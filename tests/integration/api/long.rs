@@ -27,7 +27,7 @@ async fn synced() -> (Scene, Exporter) {
 }
 
 /// What a body in chunks holds; none if its end is not there.
-fn dechunked(mut body: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn dechunked(mut body: &[u8]) -> Option<Vec<u8>> {
     let mut content = Vec::new();
     loop {
         let end = body.windows(2).position(|two| two == b"\r\n")?;

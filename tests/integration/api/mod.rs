@@ -19,6 +19,11 @@ async fn page(exporter: &Exporter, path: &str) -> (Value, Option<String>) {
         let link = line.strip_prefix("link: <")?;
         link.strip_suffix(">; rel=\"next\"")
     });
+    let is_long = head.contains("\r\ntransfer-encoding: chunked\r\n");
+    let body = match is_long {
+        true => long::dechunked(&body).unwrap(),
+        false => body,
+    };
     let json = serde_json::from_slice(&body).unwrap();
     (json, next.map(str::to_owned))
 }
