@@ -22,7 +22,8 @@ use std::time::Duration;
 
 use flowgent_exporter::clock::instant;
 use years::scene::http;
-use years::year::{Trouble, live};
+use years::trouble::Trouble;
+use years::year::live;
 
 /// How long a year is.
 const DAYS: i32 = 365;

@@ -8,7 +8,8 @@ use std::process::Command;
 use std::thread;
 
 use life::scene::http;
-use life::year::{Trouble, live};
+use life::trouble::Trouble;
+use life::year::live;
 
 /// Seeds of years in which the exporter was wrong once, and what could go wrong in them.
 const FAILED: [(u64, &str); 4] = [(21, "all"), (35, "all"), (37, "all"), (39, "all")];

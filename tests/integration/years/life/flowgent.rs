@@ -121,6 +121,13 @@ impl FlowGent {
 }
 
 impl State {
+    /// The organisation of that name.
+    pub(crate) fn organisation(&mut self, name: &str) -> &mut Organisation {
+        self.organisations
+            .get_mut(name)
+            .expect("there is such an organisation")
+    }
+
     /// From now on the agent has used `credits` on `day`.
     pub(crate) fn set(&mut self, id: AgentId, day: Day, credits: f64) {
         let visible_from = self
@@ -259,6 +266,17 @@ impl State {
             "time_range": { "start": format!("{start}T00:00:00.000Z"), "end": format!("{end}T23:59:59.999Z") },
             "usage": { "total_credits_used": total, "daily_breakdown": rows },
         })
+    }
+
+    /// The agents that the file of an organisation names; none if it cannot be read.
+    pub(crate) fn file(&self, organisation: &str) -> Option<&[(AgentId, String)]> {
+        let Organisation { listed, glitch, .. } = &self.organisations[organisation];
+        let left_out = match glitch {
+            Some(Glitch::Down) => return None,
+            Some(Glitch::Short(count) | Glitch::NotWhole(count)) => *count,
+            None => 0,
+        };
+        Some(&listed[..listed.len().saturating_sub(left_out)])
     }
 
     fn list(&mut self, organisation: &str, account: String) -> (u16, Value) {

@@ -9,6 +9,9 @@
 
 mod budgets;
 mod check;
+pub(crate) mod database;
+mod edits;
+mod first;
 pub(crate) mod flowgent;
 mod oracle;
 pub(crate) mod plan;
@@ -17,4 +20,6 @@ pub(crate) mod receivers;
 mod roll;
 mod rules;
 pub(crate) mod scene;
+mod served;
+pub(crate) mod trouble;
 pub(crate) mod year;

@@ -1,5 +1,7 @@
 //! What the rules about days, missing data, keys and agents are to tell.
 
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 use flowgent_exporter::day::Day;
 
@@ -25,6 +27,15 @@ impl Oracle {
     fn agent(&mut self, rule: &Rule, key: &Key, known: &Known, sight: &Sight<'_>) {
         let prefix = format!("{}/{}/", rule.name, key.0);
         let current = format!("{prefix}{}", known.name);
+        if !self.names.contains_key(key) {
+            let names = BTreeSet::from([known.name.clone()]);
+            self.names.insert(key.clone(), names);
+        }
+        let names = &self.names[key];
+        if names.len() == 1 && names.contains(&known.name) {
+            self.agent_named(&current, rule, known, sight.agent_refused.get(key), sight);
+            return;
+        }
         let fires = |name: &String| self.lives.get(name).map_or(Fires::No, |life| life.fires);
         // A renamed agent keeps its alert until that is over.
         let names = self.names.get(key).into_iter().flatten();
@@ -89,7 +100,7 @@ impl Oracle {
         match rule.check {
             Check::Day { over, hysteresis } => {
                 let judge = |day: Day| {
-                    let credits = known.days[&day];
+                    let credits = known.days.get(day).expect("it is known");
                     if credits > over {
                         Some(Fires::Yes)
                     } else if credits <= over * (1.0 - hysteresis) {
@@ -103,7 +114,7 @@ impl Oracle {
             Check::Spike { factor, floor } => {
                 let judge = |day: Day| {
                     let usual = known.usual(day)?;
-                    let credits = known.days[&day];
+                    let credits = known.days.get(day).expect("it is known");
                     let is_spike = credits > factor * usual && credits > floor;
                     Some(if is_spike { Fires::Yes } else { Fires::No })
                 };
@@ -140,7 +151,7 @@ impl Oracle {
             let is_moving = sight.roll.agents.iter().any(|((owner, _), known)| {
                 *owner == account
                     && known.presence != Presence::Present
-                    && known.days.range(today.plus(-8)..).next().is_some()
+                    && known.newest(today) >= Some(today.plus(-8))
             });
             if sight.roll.matching(&matcher).is_empty() {
                 continue;
@@ -213,9 +224,9 @@ fn days(
         }
         if life.fires != Fires::No {
             // It has been told already; whether that lasts for the late day's sake is open.
-            life.may_be_either(sight, &format!("{day}, which came late"));
+            life.may_be_either(sight, format_args!("{day}, which came late"));
         } else {
-            life.meet(sight, &format!("{day}, which came late"));
+            life.meet(sight, format_args!("{day}, which came late"));
         }
     } else if !late.is_empty() && life.fires != Fires::Yes {
         life.may_be_either(sight, "a day that came very late");
@@ -241,14 +252,14 @@ fn days(
     match judge(newest) {
         // A day that becomes known after a week is no news.
         Some(Fires::Yes) if today.since(newest) > 7 && life.fires != Fires::Yes => {
-            life.may_be_either(sight, &format!("{newest}, which came very late"));
+            life.may_be_either(sight, format_args!("{newest}, which came very late"));
         }
-        Some(Fires::Yes) => life.meet(sight, &format!("{newest}")),
+        Some(Fires::Yes) => life.meet(sight, newest),
         Some(_) if is_late && (has_newer && late.is_empty() || life.fires != Fires::Yes) => {
-            life.may_be_either(sight, &format!("{newest}, after a late day"));
+            life.may_be_either(sight, format_args!("{newest}, after a late day"));
         }
         Some(_) if is_late => {}
-        Some(_) => life.end(sight, &format!("{newest}")),
+        Some(_) => life.end(sight, newest),
         None => {}
     }
 }
@@ -257,12 +268,9 @@ fn days(
 fn missing(life: &mut Life, known: &Known, hours: i64, watched: Day, sight: &Sight<'_>) {
     let today = sight.today();
     let first = sight.plan.history_start;
-    let missing: Vec<Day> = first
-        .through(today.previous())
-        .filter(|day| !known.days.contains_key(day))
-        .collect();
+    let mut days = first.through(today.previous());
+    let oldest = days.find(|day| known.days.get(*day).is_none());
     let is_unlisted = known.presence != Presence::Present;
-    let oldest = missing.first();
     match oldest {
         None => life.end(sight, "no day is missing"),
         Some(_) if is_unlisted => {
