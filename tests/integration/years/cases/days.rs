@@ -47,8 +47,9 @@ fn a_spike_that_comes_late_is_held_against_its_own_weeks() {
         "2026-01-10T10:00",
         "2025-10-01",
         "2026-02-20",
-        |_, _| 10.0,
+        |_, day| if day.weekday() == 2 { 400.0 } else { 10.0 },
     );
+    // A Monday, which is known on a Thursday; Wednesdays are always heavy.
     scene.use_credits(0, day("2026-01-12"), 500.0);
     scene
         .flowgent

@@ -13,7 +13,9 @@ struct Draw {
     fresh: u32,
 }
 
-const EDITS: [(&str, fn(&mut Plan, &Draw)); 9] = [
+type Edit = fn(&mut Plan, &Draw);
+
+const EDITS: [(&str, Edit); 9] = [
     ("a budget's credits", credits),
     ("a budget's agents", matcher),
     ("an agent's team", team),

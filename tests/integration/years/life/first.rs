@@ -144,8 +144,8 @@ pub(crate) fn plan(random: &mut Rng, first: Day, history_days: i32) -> Plan {
             ),
             budget(
                 "ever",
-                None,
-                120_000.0 * size,
+                Some("front"),
+                60_000.0 * size,
                 Cycle::Total(first.plus(-30)),
                 &[0.1, 0.3, 0.6, 0.9],
                 &[],

@@ -330,7 +330,7 @@ impl Wire for FlowGent {
             body => body.to_string(),
         };
         // As FlowGent's own clock says.
-        let date = state.now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        let date = httpdate::fmt_http_date(state.now.into());
         let response = hyper::Response::builder()
             .status(status)
             .header("date", date);

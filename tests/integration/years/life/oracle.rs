@@ -89,8 +89,6 @@ pub(crate) struct Oracle {
     pub(crate) lives: HashMap<String, Life>,
     /// Since which day each rule is watched as it is.
     pub(crate) watched: HashMap<String, (String, Day)>,
-    /// The names that each agent has had.
-    pub(crate) names: BTreeMap<super::roll::Key, BTreeSet<String>>,
     /// The periods that were current ones in a look.
     pub(crate) current: BTreeSet<(String, Day)>,
     /// The periods that were looked at after their end.
@@ -247,7 +245,11 @@ impl Life {
     pub(crate) fn meet(&mut self, sight: &Sight<'_>, reason: impl fmt::Display) {
         match (self.fires, sight.agrees) {
             (_, true) => self.set(Fires::Yes, sight.now, reason),
-            (Fires::No, false) => self.set(Fires::Either, sight.now, reason),
+            (Fires::No, false) => {
+                self.set(Fires::Either, sight.now, reason);
+                // By a clock that is wrong it may have begun long ago.
+                self.maybe_since = sight.now - TimeDelta::days(2);
+            }
             (_, false) => {}
         }
     }

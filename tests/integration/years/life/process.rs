@@ -14,7 +14,7 @@ use flowgent_exporter::flowgent::timekeeper::Timekeeper;
 use flowgent_exporter::flowgent::transport::HttpClient;
 use flowgent_exporter::history::push::{PushError, Pusher};
 use flowgent_exporter::hook::{Deliverer, Hooks, MakeSender, Sender, Settings};
-use flowgent_exporter::ledger::{Ledger, Member, Which, retry};
+use flowgent_exporter::ledger::{Delivery, Ledger, Member, Which, retry};
 use flowgent_exporter::publish::{Changes, Publisher};
 use flowgent_exporter::status::Board;
 use flowgent_exporter::sync::schedule::{Schedule, Trigger};
@@ -341,9 +341,8 @@ impl Process {
         })
     }
 
-    /// Evaluates the rules, if there is a reason to. Returns the hooks that each evaluation has sent
-    /// messages to.
-    pub(crate) fn evaluate(&mut self) -> Vec<Vec<Arc<str>>> {
+    /// Evaluates the rules, if there is a reason to. Returns the messages of each evaluation.
+    pub(crate) fn evaluate(&mut self) -> Vec<Vec<Delivery>> {
         let Self { parts, runtime } = self;
         runtime.block_on(async {
             let mut sent = Vec::new();
@@ -365,7 +364,7 @@ impl Process {
                             .into_iter();
                         let newest = newest.map(|record| record.delivery);
                         let new = newest.take_while(|new| Some(&new.id) != before.as_ref());
-                        sent.push(new.map(|delivery| delivery.hook).collect());
+                        sent.push(new.collect());
                     }
                 }
             }
@@ -382,7 +381,9 @@ impl Process {
             .parts
             .exposition
             .scrape(Format::Text, Encoding::Identity, today);
-        String::from_utf8(frames.flatten().collect()).unwrap()
+        let mut text = Vec::new();
+        frames.for_each(|frame| text.extend_from_slice(&frame));
+        String::from_utf8(text).unwrap()
     }
 
     /// Pushes what is due; says whether all of it was taken.

@@ -29,6 +29,8 @@ pub(crate) struct Days(Vec<Option<f64>>);
 #[derive(Debug, Clone)]
 pub(crate) struct Known {
     pub(crate) name: String,
+    /// All that it has had.
+    pub(crate) names: BTreeSet<String>,
     pub(crate) team: String,
     pub(crate) presence: Presence,
     pub(crate) days: Days,
@@ -195,6 +197,7 @@ impl Roll {
                 self.names.insert((account.clone(), name.clone()), id);
                 Known {
                     name: name.clone(),
+                    names: BTreeSet::from([name.clone()]),
                     team: team.clone(),
                     presence,
                     days: Days::default(),
@@ -206,6 +209,7 @@ impl Roll {
             known.presence = presence;
             if known.name != name {
                 self.names.insert((account, name.clone()), id);
+                known.names.insert(name.clone());
             }
             (known.name, known.team) = (name, team);
         }

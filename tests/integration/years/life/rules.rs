@@ -1,7 +1,5 @@
 //! What the rules about days, missing data, keys and agents are to tell.
 
-use std::collections::BTreeSet;
-
 use chrono::TimeDelta;
 use flowgent_exporter::day::Day;
 
@@ -25,33 +23,24 @@ impl Oracle {
     }
 
     fn agent(&mut self, rule: &Rule, key: &Key, known: &Known, sight: &Sight<'_>) {
-        let prefix = format!("{}/{}/", rule.name, key.0);
-        let current = format!("{prefix}{}", known.name);
-        if !self.names.contains_key(key) {
-            let names = BTreeSet::from([known.name.clone()]);
-            self.names.insert(key.clone(), names);
-        }
-        let names = &self.names[key];
-        if names.len() == 1 && names.contains(&known.name) {
-            self.agent_named(&current, rule, known, sight.agent_refused.get(key), sight);
+        if known.names.len() == 1 {
+            let name = format!("{}/{}/{}", rule.name, key.0, known.name);
+            self.agent_named(&name, rule, key, known, sight);
             return;
         }
+        let prefix = format!("{}/{}/", rule.name, key.0);
+        let current = format!("{prefix}{}", known.name);
         let fires = |name: &String| self.lives.get(name).map_or(Fires::No, |life| life.fires);
         // A renamed agent keeps its alert until that is over.
-        let names = self.names.get(key).into_iter().flatten();
-        let names = names.map(|name| format!("{prefix}{name}"));
+        let names = known.names.iter().map(|name| format!("{prefix}{name}"));
         let mut open: Vec<String> = names.filter(|name| fires(name) != Fires::No).collect();
         let is_doubtful = open.iter().any(|name| fires(name) == Fires::Either);
-        self.names
-            .entry(key.clone())
-            .or_default()
-            .insert(known.name.clone());
         if open.is_empty() || is_doubtful && !open.contains(&current) {
             // If it did not fire, what fires now does so under the new name.
             open.push(current);
         }
         let (name, others) = open.split_first().expect("there is its name");
-        self.agent_named(name, rule, known, sight.agent_refused.get(key), sight);
+        self.agent_named(name, rule, key, known, sight);
         if others.is_empty() {
             return;
         }
@@ -70,8 +59,8 @@ impl Oracle {
         &mut self,
         name: &str,
         rule: &Rule,
+        key: &Key,
         known: &Known,
-        refusal: Option<&bool>,
         sight: &Sight<'_>,
     ) {
         let watched = self.watched[&rule.name].1;
@@ -121,7 +110,7 @@ impl Oracle {
                 days(life, known, watched, sight, &judge);
             }
             Check::Missing { hours } => missing(life, known, hours, watched, sight),
-            Check::Agent => refused(life, refusal, known, sight),
+            Check::Agent => refused(life, sight.agent_refused.get(key), known, sight),
             Check::Week { .. } | Check::Key => {}
         }
     }

@@ -17,7 +17,7 @@ pub(crate) const HISTORY_DAYS: i32 = 70;
 const QUIET_DAYS: i32 = 8;
 /// How many failures are shown.
 const MOST_SHOWN: usize = 400;
-/// The first identifier of those that nothing happens to.
+/// The first identifier of those of whom only days go wrong.
 const CROWD: u32 = 10_000;
 /// How many agents there are at first.
 pub(crate) const AGENTS: u32 = 15;
@@ -50,8 +50,8 @@ pub(crate) struct Year {
     agent_days: f64,
 }
 
-/// Lives through `days` days, or until as much is wrong as `patience` bears. `crowd` agents that nothing
-/// happens to are there beside the others.
+/// Lives through `days` days, or until as much is wrong as `patience` bears. `crowd` agents of whom only
+/// days go wrong are there beside the others.
 pub fn live(
     seed: u64,
     days: i32,
@@ -76,6 +76,7 @@ pub fn live(
     }
     if year.scene.failures.is_empty() && year.scene.process.is_some() {
         year.scene.check_truth();
+        year.scene.push();
         year.scene.check_pushed(year.first.plus(-HISTORY_DAYS));
     }
     year.outcome(seed)
