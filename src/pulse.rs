@@ -99,7 +99,10 @@ mod tests {
         let (release, released) = std::sync::mpsc::channel::<()>();
         let part = tokio::spawn(pulses.felt("blocked", async move {
             let _ = released.recv();
-            pending::<()>().await;
+            // It goes on for as long as it takes the test to notice.
+            loop {
+                tokio::task::yield_now().await;
+            }
         }));
         // Whatever the limit, it is passed in the end.
         while pulses.silent(Duration::from_millis(10)).is_empty() {
