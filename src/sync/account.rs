@@ -373,7 +373,7 @@ impl Account {
         let listing = listing.map_err(tell).ok();
         if listing.is_some() {
             let name = Arc::clone(&self.settings.name);
-            lock(report).listed.push(name);
+            report.lock().listed.push(name);
         }
         listing
     }

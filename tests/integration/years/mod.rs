@@ -1,7 +1,7 @@
 //! Years of an exporter in which everything goes wrong: those that are drawn from the commit, those that failed
 //! once, and each case that was seen to go wrong by itself.
 //!
-//! Each rule of meaning was broken in the code, in one to nine ways, and each time a test failed:
+//! The rules of meaning, and where each is held:
 //!
 //! | the rule | tests of it | what the years hold after every event |
 //! |---|---|---|

@@ -211,7 +211,7 @@ impl Ground {
             Arc::clone(&signals),
         );
         let push = config.push.clone().expect("it is in every plan");
-        let pusher = Pusher::new(push, ledger.clone(), Arc::clone(&clock), telemetry.clone());
+        let pusher = Pusher::new(push, ledger.clone(), Arc::clone(&clock), &telemetry);
         let pusher = pusher.over(self.http.clone().over(Arc::new(self.database.clone())));
         let hooks = self.hooks(config, &telemetry, &clock);
         let deliverer = Deliverer::with_senders(hooks, self.make_sender(plan), ledger.clone());

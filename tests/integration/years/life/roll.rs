@@ -52,6 +52,9 @@ pub(crate) struct Sum {
     pub(crate) known: usize,
 }
 
+/// What is expected of those who match, from the first of two days to the other, as of the third.
+type Outlooks = HashMap<(Matcher, [Day; 3]), Option<(f64, f64)>>;
+
 #[derive(Debug, Default)]
 pub(crate) struct Roll {
     pub(crate) agents: BTreeMap<Key, Known>,
@@ -59,8 +62,7 @@ pub(crate) struct Roll {
     names: HashMap<(String, String), AgentId>,
     /// Each day's sum, from the day on which tracking started; none if it is to be added up again.
     sums: RefCell<HashMap<Matcher, Vec<Option<Sum>>>>,
-    /// What is expected of those who match, from the first of two days to the other, as of the third.
-    outlooks: RefCell<HashMap<(Matcher, [Day; 3]), Option<(f64, f64)>>>,
+    outlooks: RefCell<Outlooks>,
 }
 
 /// How many days after tracking started `day` is; none before.
