@@ -5,7 +5,10 @@
 
 mod budget;
 mod figures;
+mod title;
 mod usage;
+
+pub(super) use title::Ending;
 
 use std::collections::BTreeMap;
 
@@ -18,19 +21,6 @@ use super::{AgentFacts, Check, Figures, Measure, Notice, Severity, Status};
 use crate::day::Day;
 use crate::ledger::{Alert, AlertKey};
 use crate::roster::Agent;
-
-/// Why an alert is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// Its condition is not met any more.
-    Quiet,
-    /// Its budget's period is over.
-    PeriodOver,
-    /// Its rule is about others now: its `match` or the labels of agents were edited.
-    Redefined,
-    /// Its rule, its threshold, its kind of period or its subject is gone.
-    Gone,
-}
 
 /// What is sent of an alert that fires, with the figures of this evaluation. For as long as it fires, and
 /// under whatever name its agent goes by then, it keeps what identifies it: as `was_firing` has it.
@@ -51,7 +41,7 @@ pub(super) fn firing(
         subject: observation.key.subject.to_string(),
         severity: observation.severity,
         key: key_text(&observation.key),
-        title: firing_title(observation, &alert.days),
+        title: title::firing(observation, &alert.days),
         text: lines.join("\n"),
         started_at: fired_at(alert),
         resolved_at: None,
@@ -81,12 +71,12 @@ pub(super) fn resolved(
     let told = remembered(alert);
     let (title, text, figures) = match observation {
         Some(observation) if ending != Ending::Redefined => (
-            ending_title(observation, ending),
+            title::over(observation, ending),
             lines(observation, Status::Resolved).join("\n"),
             figures::of(observation),
         ),
         _ => {
-            let (title, text) = unseen(&told, alert, ending, Day::of(now));
+            let (title, text) = title::unseen(&told, alert, ending, Day::of(now));
             (title, text, told.figures)
         }
     };
@@ -201,129 +191,10 @@ fn labels(observation: &Observation<'_>) -> BTreeMap<String, String> {
     labels
 }
 
-/// What has happened, in a line.
-fn firing_title(observation: &Observation<'_>, late: &[Day]) -> String {
-    let (name, today) = (&observation.key.rule, observation.today);
-    let subject = subject(observation);
-    match &observation.finding {
-        Finding::Budget {
-            standing,
-            threshold,
-            ..
-        } => match (threshold.measure, budget::exhaustion(standing, today)) {
-            (Measure::Forecast, Some(exhaustion)) => {
-                format!("Budget {name}: at this pace {exhaustion}")
-            }
-            _ => format!(
-                "Budget {name}: {}",
-                budget::measured(standing, threshold, today)
-            ),
-        },
-        Finding::Usage { .. } | Finding::Spike { .. } if !late.is_empty() => {
-            format!("{name}: {subject} used {}", usage::late(observation, late))
-        }
-        Finding::Usage { .. } => format!(
-            "{name}: {subject} used {}, more than {}",
-            usage::used(observation),
-            number(observation.limit_credits())
-        ),
-        Finding::Spike { .. } => format!("{name}: {subject} used {}", usage::spike(observation)),
-        Finding::MissingData(_, since) => match since {
-            Some(day) => format!("{name}: {subject} has no data for {}", date(*day, today)),
-            None => format!("{name}: no day of {subject} is missing"),
-        },
-        Finding::KeyRefused { account, .. } => {
-            format!("{name}: the key of account {account} is refused")
-        }
-        Finding::AgentRefused(facts) => format!(
-            "{name}: FlowGent says that {subject} does not belong to account {}",
-            facts.member.agent.account
-        ),
-    }
-}
-
-/// What is over, in a line.
-fn ending_title(observation: &Observation<'_>, ending: Ending) -> String {
-    let (name, today) = (&observation.key.rule, observation.today);
-    let subject = subject(observation);
-    match &observation.finding {
-        Finding::Budget {
-            standing,
-            threshold,
-            ..
-        } => {
-            let end = standing.period.end.filter(|_| ending == Ending::PeriodOver);
-            match end {
-                Some(end) => format!(
-                    "budget {name}, its period ended on {} with {}",
-                    date(end.previous(), today),
-                    budget::used(standing)
-                ),
-                None => format!(
-                    "budget {name} is below {} again, {}",
-                    exact_percent(threshold.ratio),
-                    budget::measured(standing, threshold, today)
-                ),
-            }
-        }
-        Finding::Usage { .. } => format!(
-            "{name}: {subject} used {}, no longer above {}",
-            usage::used(observation),
-            number(observation.limit_credits())
-        ),
-        Finding::Spike { .. } => format!("{name}: {subject} used {}", usage::spike(observation)),
-        Finding::MissingData(..) => format!("{name}: {subject} has no more missing days"),
-        Finding::KeyRefused { account, .. } => {
-            format!("{name}: the key of account {account} is accepted again")
-        }
-        Finding::AgentRefused(_) => format!("{name}: {subject} is accepted again"),
-    }
-}
-
-/// Title and text of the end of an alert that nothing is observed of any more.
-fn unseen(told: &Notice, alert: &Alert, ending: Ending, today: Day) -> (String, String) {
-    let what = match told.kind.as_str() {
-        "budget" => format!("budget {}", told.rule),
-        _ => format!("{}: {}", told.rule, told.subject),
-    };
-    match (ending, alert.key.period) {
-        (Ending::PeriodOver, Some(start)) => (
-            format!("{what}, its period is over"),
-            format!("The period that began on {} is over.", date(start, today)),
-        ),
-        (Ending::Redefined, _) => (
-            format!("{what}, definition changed"),
-            "Its `match` or the labels of agents were edited, so it covers other agents now. The new \
-             definition raises alerts of its own."
-                .to_owned(),
-        ),
-        _ => (
-            format!("{what} is no longer watched"),
-            "Its rule, threshold, period or subject was removed from the config."
-                .to_owned(),
-        ),
-    }
-}
-
-/// What the alert is about, as it stands within a sentence.
-fn subject(observation: &Observation<'_>) -> String {
-    match &observation.finding {
-        Finding::Usage {
-            whose: Whose::Account(account),
-            ..
-        } => format!("account {account}"),
-        Finding::Budget { .. }
-        | Finding::Usage {
-            whose: Whose::All, ..
-        } => "all agents together".to_owned(),
-        _ => format!("agent {}", observation.key.subject),
-    }
-}
-
 /// How it stands, line by line.
 fn lines(observation: &Observation<'_>, status: Status) -> Vec<String> {
     let today = observation.today;
-    let subject = subject(observation);
+    let subject = title::subject(observation);
     match &observation.finding {
         Finding::Budget { standing, .. } => budget::lines(observation, standing),
         Finding::Usage {

@@ -1,0 +1,140 @@
+//! What has happened, in a line.
+
+use super::super::finding::{Finding, Observation, Whose};
+use super::super::words::{date, exact_percent, number};
+use super::super::{Measure, Notice};
+use super::{budget, usage};
+use crate::day::Day;
+use crate::ledger::Alert;
+
+/// Why an alert is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::alert) enum Ending {
+    /// Its condition is not met any more.
+    Quiet,
+    /// Its budget's period is over.
+    PeriodOver,
+    /// Its rule is about others now: its `match` or the labels of agents were edited.
+    Redefined,
+    /// Its rule, its threshold, its kind of period or its subject is gone.
+    Gone,
+}
+
+/// What has happened, in a line.
+pub(super) fn firing(observation: &Observation<'_>, late: &[Day]) -> String {
+    let (name, today) = (&observation.key.rule, observation.today);
+    let subject = subject(observation);
+    match &observation.finding {
+        Finding::Budget {
+            standing,
+            threshold,
+            ..
+        } => match (threshold.measure, budget::exhaustion(standing, today)) {
+            (Measure::Forecast, Some(exhaustion)) => {
+                format!("Budget {name}: at this pace {exhaustion}")
+            }
+            _ => format!(
+                "Budget {name}: {}",
+                budget::measured(standing, threshold, today)
+            ),
+        },
+        Finding::Usage { .. } | Finding::Spike { .. } if !late.is_empty() => {
+            format!("{name}: {subject} used {}", usage::late(observation, late))
+        }
+        Finding::Usage { .. } => format!(
+            "{name}: {subject} used {}, more than {}",
+            usage::used(observation),
+            number(observation.limit_credits())
+        ),
+        Finding::Spike { .. } => format!("{name}: {subject} used {}", usage::spike(observation)),
+        Finding::MissingData(_, since) => match since {
+            Some(day) => format!("{name}: {subject} has no data for {}", date(*day, today)),
+            None => format!("{name}: no day of {subject} is missing"),
+        },
+        Finding::KeyRefused { account, .. } => {
+            format!("{name}: the key of account {account} is refused")
+        }
+        Finding::AgentRefused(facts) => format!(
+            "{name}: FlowGent says that {subject} does not belong to account {}",
+            facts.member.agent.account
+        ),
+    }
+}
+
+/// What is over, in a line.
+pub(super) fn over(observation: &Observation<'_>, ending: Ending) -> String {
+    let (name, today) = (&observation.key.rule, observation.today);
+    let subject = subject(observation);
+    match &observation.finding {
+        Finding::Budget {
+            standing,
+            threshold,
+            ..
+        } => {
+            let end = standing.period.end.filter(|_| ending == Ending::PeriodOver);
+            match end {
+                Some(end) => format!(
+                    "budget {name}, its period ended on {} with {}",
+                    date(end.previous(), today),
+                    budget::used(standing)
+                ),
+                None => format!(
+                    "budget {name} is below {} again, {}",
+                    exact_percent(threshold.ratio),
+                    budget::measured(standing, threshold, today)
+                ),
+            }
+        }
+        Finding::Usage { .. } => format!(
+            "{name}: {subject} used {}, no longer above {}",
+            usage::used(observation),
+            number(observation.limit_credits())
+        ),
+        Finding::Spike { .. } => format!("{name}: {subject} used {}", usage::spike(observation)),
+        Finding::MissingData(..) => format!("{name}: {subject} has no more missing days"),
+        Finding::KeyRefused { account, .. } => {
+            format!("{name}: the key of account {account} is accepted again")
+        }
+        Finding::AgentRefused(_) => format!("{name}: {subject} is accepted again"),
+    }
+}
+
+/// Title and text of the end of an alert that nothing is observed of any more.
+pub(super) fn unseen(told: &Notice, alert: &Alert, ending: Ending, today: Day) -> (String, String) {
+    let what = match told.kind.as_str() {
+        "budget" => format!("budget {}", told.rule),
+        _ => format!("{}: {}", told.rule, told.subject),
+    };
+    match (ending, alert.key.period) {
+        (Ending::PeriodOver, Some(start)) => (
+            format!("{what}, its period is over"),
+            format!("The period that began on {} is over.", date(start, today)),
+        ),
+        (Ending::Redefined, _) => (
+            format!("{what}, definition changed"),
+            "Its `match` or the labels of agents were edited, so it covers other agents now. The new \
+             definition raises alerts of its own."
+                .to_owned(),
+        ),
+        _ => (
+            format!("{what} is no longer watched"),
+            "Its rule, threshold, period or subject was removed from the config."
+                .to_owned(),
+        ),
+    }
+}
+
+/// What the alert is about, as it stands within a sentence.
+pub(super) fn subject(observation: &Observation<'_>) -> String {
+    match &observation.finding {
+        Finding::Usage {
+            whose: Whose::Account(account),
+            ..
+        } => format!("account {account}"),
+        Finding::Budget { .. }
+        | Finding::Usage {
+            whose: Whose::All, ..
+        } => "all agents together".to_owned(),
+        _ => format!("agent {}", observation.key.subject),
+    }
+}
