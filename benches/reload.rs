@@ -146,11 +146,12 @@ impl<'a> Exporter<'a> {
         Ok(value.with_context(|| format!("no {name}"))?.parse()?)
     }
 
+    /// Waits for the first sync, which is incomplete at hours at which some figures are late.
     fn wait_for_a_sync(&self) -> Result<()> {
         let started = instant();
         loop {
             let ended = self.ask("GET", "/metrics").and_then(|text| {
-                self.figure(&text, "flowgent_exporter_syncs_total{outcome=\"complete\"}")
+                self.figure(&text, "flowgent_exporter_sync_last_end_timestamp_seconds")
             });
             if ended.as_ref().is_ok_and(|ended| *ended > 0.0) {
                 return Ok(());

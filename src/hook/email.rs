@@ -83,10 +83,6 @@ impl Email {
                 password: read(password).await?,
             }),
         };
-        let mut connection = self.server.connect().await?;
-        let sent = self
-            .converse(&mut connection, login.as_ref(), &recipient, &mail)
-            .await;
         // Some servers repeat what they do not understand.
         let shown = |text: String| {
             if login.as_ref().is_some_and(|login| login.is_in(&text)) {
@@ -95,6 +91,14 @@ impl Email {
                 text
             }
         };
+        let connected = self.server.connect().await;
+        let mut connection = connected.map_err(|error| match &login {
+            Some(login) if login.is_in(&error.text) => self.server.failed(&shown(error.text)),
+            _ => error,
+        })?;
+        let sent = self
+            .converse(&mut connection, login.as_ref(), &recipient, &mail)
+            .await;
         let answer = match sent {
             Ok(answer) => answer,
             Err(text) => return Err(self.server.failed(&shown(text))),
