@@ -28,7 +28,7 @@ use crate::sync::{Event, Note, Outcome, Problem, Report};
 #[derive(Debug, Default)]
 pub struct Board {
     ledger: OnceLock<View>,
-    agents: RwLock<Roll>,
+    agents: RwLock<AgentList>,
     alerting: ArcSwapOption<Alerting>,
     sync: ArcSwap<SyncStatus>,
     accounts: ArcSwap<Vec<AccountPlace>>,
@@ -60,7 +60,7 @@ pub struct Agents {
 
 /// [`Agents`] while they may still be of different days.
 #[derive(Debug)]
-struct Roll {
+struct AgentList {
     agents: Agents,
     /// Whether all figures are of one day.
     is_whole: bool,
@@ -142,8 +142,8 @@ impl Board {
     /// What `look` makes of the agents; none while their figures are computed for the first time, or
     /// for another day. Must not take long, since figures that change wait for it.
     pub fn agents<T>(&self, look: impl FnOnce(&Agents) -> T) -> Option<T> {
-        let roll = self.agents.read();
-        roll.is_whole.then(|| look(&roll.agents))
+        let list = self.agents.read();
+        list.is_whole.then(|| look(&list.agents))
     }
 
     /// All agents, whatever is known of their figures; none of them while the ledger is loading.
@@ -229,10 +229,10 @@ impl Board {
             figures: Figures::default(),
         });
         let series = series.collect();
-        let mut roll = self.agents.write();
-        roll.agents.series = series;
-        roll.agents.members = members;
-        roll.is_whole = false;
+        let mut list = self.agents.write();
+        list.agents.series = series;
+        list.agents.members = members;
+        list.is_whole = false;
         self.version.fetch_add(1, Ordering::Release);
     }
 
@@ -244,14 +244,14 @@ impl Board {
         figures: impl IntoIterator<Item = (usize, Figures)>,
         is_last: bool,
     ) {
-        let mut roll = self.agents.write();
+        let mut list = self.agents.write();
         for (place, figures) in figures {
-            if let Some(series) = roll.agents.series.get_mut(place) {
+            if let Some(series) = list.agents.series.get_mut(place) {
                 series.figures = figures;
             }
         }
-        roll.is_whole = is_last || (roll.is_whole && roll.agents.today == today);
-        roll.agents.today = today;
+        list.is_whole = is_last || (list.is_whole && list.agents.today == today);
+        list.agents.today = today;
         self.version.fetch_add(1, Ordering::Release);
     }
 
@@ -311,7 +311,7 @@ impl Board {
     }
 }
 
-impl Default for Roll {
+impl Default for AgentList {
     fn default() -> Self {
         Self {
             agents: Agents {

@@ -20,7 +20,7 @@ use crate::series::{self, Totals};
 const LATE: TimeDelta = TimeDelta::days(7);
 
 /// A budget in the periods that are looked at.
-pub(super) struct Book {
+pub(super) struct BudgetPeriods {
     pub(super) name: Arc<str>,
     matcher: Matcher,
     limit_credits: f64,
@@ -28,7 +28,7 @@ pub(super) struct Book {
     tallies: Vec<(Period, Option<DateTime<Utc>>, Tally)>,
 }
 
-impl Book {
+impl BudgetPeriods {
     /// Nobody's use yet of the budget that `rule` is; none if it is another rule.
     pub(super) fn of(
         rule: &Rule,
@@ -130,7 +130,7 @@ impl Sum {
 /// Takes in one agent after the other.
 pub(super) struct Gatherer {
     pub(super) today: Day,
-    pub(super) books: Vec<Book>,
+    pub(super) budgets: Vec<BudgetPeriods>,
     pub(super) sums: Vec<Sum>,
     /// The identifiers that several have had.
     pub(super) shared: HashSet<Arc<str>>,
@@ -151,13 +151,13 @@ impl Gatherer {
         let has_moved = member.unlisted_since.is_some() && self.shared.contains(id);
         if !has_moved {
             let mut pattern = None;
-            for book in &mut self.books {
-                if !book.matcher.matches(&member.agent) {
+            for budget in &mut self.budgets {
+                if !budget.matcher.matches(&member.agent) {
                     continue;
                 }
                 // Made once, and only for agents of a budget.
                 let pattern = pattern.get_or_insert_with(|| Pattern::of(recent, self.today));
-                for (.., tally) in &mut book.tallies {
+                for (.., tally) in &mut budget.tallies {
                     tally.add(member, recent, pattern.as_ref(), self.today);
                 }
             }
@@ -193,9 +193,12 @@ impl Gatherer {
         if !self.shared.contains(id) {
             return;
         }
-        let books = self.books.iter().map(|book| (&book.name, &book.matcher));
+        let budgets = self
+            .budgets
+            .iter()
+            .map(|budget| (&budget.name, &budget.matcher));
         let sums = self.sums.iter().map(|sum| (&sum.rule, &sum.matcher));
-        for (rule, matcher) in books.chain(sums) {
+        for (rule, matcher) in budgets.chain(sums) {
             if matcher.matches(&member.agent) {
                 let key = (Arc::clone(rule), Arc::clone(id));
                 let days = self.counted.entry(key).or_default();
@@ -214,10 +217,10 @@ impl Gatherer {
             let key = (Arc::clone(rule), Arc::clone(id));
             former::own(recent, self.counted.get(&key).unwrap_or(&none))
         };
-        for book in &mut self.books {
-            if book.matcher.matches(&member.agent) {
-                let own = own(&book.name);
-                for (.., tally) in &mut book.tallies {
+        for budget in &mut self.budgets {
+            if budget.matcher.matches(&member.agent) {
+                let own = own(&budget.name);
+                for (.., tally) in &mut budget.tallies {
                     tally.add(member, &own, None, asked_until);
                 }
             }

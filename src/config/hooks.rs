@@ -66,7 +66,7 @@ pub(super) struct Owner {
 }
 
 /// What a kind of hook is, and how it wants to be told unless it is written otherwise.
-pub(super) struct Nature {
+pub(super) struct KindSettings {
     pub(super) kind: hook::Kind,
     pub(super) send_resolved: bool,
     pub(super) group: bool,
@@ -118,7 +118,7 @@ impl Check<'_> {
             allow_private: allow_private.is_some_and(Spanned::into_inner),
         };
         let proxy = self.proxy(table.proxy.take(), &owner.title, owner.allow_private);
-        let nature = match kind? {
+        let kind_settings = match kind? {
             Kind::Webhook => self.webhook(table, &owner),
             Kind::Alertmanager => self.alertmanager(table, &owner),
             Kind::Whatsapp => self.whatsapp(table, &owner, world),
@@ -127,9 +127,9 @@ impl Check<'_> {
         }?;
         Some(hook::Settings {
             name: name?.into(),
-            group: self.group(group, &nature),
-            send_resolved: send_resolved.unwrap_or(nature.send_resolved),
-            kind: nature.kind,
+            group: self.group(group, &kind_settings),
+            send_resolved: send_resolved.unwrap_or(kind_settings.send_resolved),
+            kind: kind_settings.kind,
             quiet_hours,
             timeout,
             allow_private: owner.allow_private,
@@ -155,13 +155,13 @@ impl Check<'_> {
         proxy
     }
 
-    fn group(&mut self, written: Option<Spanned<bool>>, nature: &Nature) -> bool {
-        match (written, nature.alone) {
+    fn group(&mut self, written: Option<Spanned<bool>>, kind_settings: &KindSettings) -> bool {
+        match (written, kind_settings.alone) {
             (Some(written), Some(reason)) if *written.get_ref() => {
                 self.refuse(written.span(), Fault::new(reason));
                 false
             }
-            (written, _) => written.map_or(nature.group, Spanned::into_inner),
+            (written, _) => written.map_or(kind_settings.group, Spanned::into_inner),
         }
     }
 

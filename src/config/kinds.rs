@@ -10,7 +10,7 @@ use url::Url;
 use super::check::{Check, place};
 use super::diagnostics::Fault;
 use super::file::{self, Text};
-use super::hooks::{Nature, Owner};
+use super::hooks::{KindSettings, Owner};
 use super::places::{
     BEARER_TOKEN, PASSWORD, ROUTING_KEY, SIGNING_SECRET, URL, program, program_name, resolve_path,
     template_text,
@@ -41,7 +41,7 @@ const ENCRYPTIONS: [(&str, Encryption); 3] = [
 ];
 
 impl Check<'_> {
-    pub(super) fn webhook(&mut self, hook: file::Hook, owner: &Owner) -> Option<Nature> {
+    pub(super) fn webhook(&mut self, hook: file::Hook, owner: &Owner) -> Option<KindSettings> {
         let file::Hook {
             url_file,
             url_env,
@@ -96,7 +96,7 @@ impl Check<'_> {
                 .template_file(template_file, &content_type)
                 .or(template.and_then(|text| self.template(&text, Some(&content_type)))),
         };
-        Some(Nature {
+        Some(KindSettings {
             kind: hook::Kind::Webhook {
                 url: url?,
                 secrets: self.signing_secrets(secret_files, secret_envs, owner),
@@ -208,7 +208,7 @@ impl Check<'_> {
         (!quotes.trim().is_empty()).then(|| start..start + quotes.trim().len())
     }
 
-    pub(super) fn alertmanager(&mut self, hook: file::Hook, owner: &Owner) -> Option<Nature> {
+    pub(super) fn alertmanager(&mut self, hook: file::Hook, owner: &Owner) -> Option<KindSettings> {
         let file::Hook {
             urls,
             username,
@@ -232,7 +232,7 @@ impl Check<'_> {
         let basic_auth = self.user(username, (password_file, password_env), &owner.stops);
         let written = (bearer_token_file, bearer_token_env);
         let bearer_token = self.secret(&BEARER_TOKEN, &owner.stops, written, |_| Ok(()));
-        Some(Nature {
+        Some(KindSettings {
             kind: hook::Kind::Alertmanager {
                 urls,
                 basic_auth,
@@ -278,7 +278,7 @@ impl Check<'_> {
         hook: file::Hook,
         owner: &Owner,
         world: &World<'_>,
-    ) -> Option<Nature> {
+    ) -> Option<KindSettings> {
         let file::Hook {
             account,
             agent,
@@ -311,7 +311,7 @@ impl Check<'_> {
             .collect();
         let account = account?;
         let account = world.accounts.iter().find(|known| *known.name == account)?;
-        Some(Nature {
+        Some(KindSettings {
             kind: hook::Kind::Whatsapp {
                 account: Arc::clone(&account.name),
                 api_key: account.api_key.clone(),
@@ -327,7 +327,7 @@ impl Check<'_> {
         })
     }
 
-    pub(super) fn email(&mut self, hook: file::Hook, owner: &Owner) -> Option<Nature> {
+    pub(super) fn email(&mut self, hook: file::Hook, owner: &Owner) -> Option<KindSettings> {
         let file::Hook {
             host,
             port,
@@ -371,7 +371,7 @@ impl Check<'_> {
             rules::mailbox(text)
         });
         let to = self.each(to, owner, ["to", "[\"ops@example.org\"]"], rules::mailbox);
-        Some(Nature {
+        Some(KindSettings {
             kind: hook::Kind::Email {
                 host: host?,
                 port,
@@ -387,7 +387,7 @@ impl Check<'_> {
         })
     }
 
-    pub(super) fn exec(&mut self, hook: file::Hook, owner: &Owner) -> Option<Nature> {
+    pub(super) fn exec(&mut self, hook: file::Hook, owner: &Owner) -> Option<KindSettings> {
         let Owner { title, header, .. } = owner;
         let example = "[\"/usr/local/bin/tell\"]";
         let command = self.needed(hook.command, title, ["command", example], header, |list| {
@@ -414,7 +414,7 @@ impl Check<'_> {
             let look = move || program(&name);
             self.outside(stops, look(), look);
         }
-        Some(Nature {
+        Some(KindSettings {
             kind: hook::Kind::Exec { command: arguments },
             send_resolved: true,
             group: false,

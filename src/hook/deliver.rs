@@ -83,7 +83,7 @@ impl Deliverer {
         let (wake, _) = watch::channel(());
         let mut workers = HashMap::new();
         let mut retired = HashMap::new();
-        self.employ(&mut workers, &mut retired, &wake, &stop);
+        self.start_workers(&mut workers, &mut retired, &wake, &stop);
         self.remind().await;
         let (mut tidied, mut tidy_at) = (None, clock::instant() + TIDY_DELAY);
         loop {
@@ -100,8 +100,8 @@ impl Deliverer {
                 }
                 Some(hooks) = reloads.recv() => {
                     self.hooks = Arc::new(hooks);
-                    self.dismiss(&mut workers, &mut retired);
-                    self.employ(&mut workers, &mut retired, &wake, &stop);
+                    self.stop_workers(&mut workers, &mut retired);
+                    self.start_workers(&mut workers, &mut retired, &wake, &stop);
                     self.remind().await;
                 }
                 () = sleep(TICK) => {}
@@ -156,7 +156,7 @@ impl Deliverer {
     }
 
     /// Starts a worker for each hook that has none. One that follows another waits for it.
-    fn employ(
+    fn start_workers(
         &self,
         workers: &mut HashMap<Arc<str>, Running>,
         retired: &mut HashMap<Arc<str>, AbortOnDropHandle<Memory>>,
@@ -188,7 +188,7 @@ impl Deliverer {
 
     /// Tells all workers to end. Their tasks end with what they have to hand on; the series of a hook
     /// that is gone end with them.
-    fn dismiss(
+    fn stop_workers(
         &self,
         workers: &mut HashMap<Arc<str>, Running>,
         retired: &mut HashMap<Arc<str>, AbortOnDropHandle<Memory>>,

@@ -67,10 +67,10 @@ impl Exec {
             let text = format!("cannot start `{program}`: {error}");
             SendError::unready(printable(&text, QUOTE_BYTES))
         })?;
-        let mut heard = Heard::of(&self.hook, &message.id);
+        let mut output_log = OutputLog::of(&self.hook, &message.id);
         let status = {
             let mut talk = pin!(async {
-                tokio::join!(feed(stdin, message), heard.listen(output));
+                tokio::join!(feed(stdin, message), output_log.listen(output));
             });
             let (status, talked) = tokio::select! {
                 status = running.child.wait() => (status, false),
@@ -82,7 +82,7 @@ impl Exec {
             }
             status
         };
-        let last_line = heard.last_line();
+        let last_line = output_log.last_line();
         let failed = |end: String| SendError::new(format!("`{program}` {end}{last_line}"));
         let status = status.map_err(|error| failed(format!("cannot be waited for: {error}")))?;
         if status.success() {
@@ -211,7 +211,7 @@ fn describe(status: ExitStatus) -> String {
 
 /// What a program has said: logged line by line, so that it is there when the program is given up,
 /// and bounded, however much it is.
-struct Heard<'a> {
+struct OutputLog<'a> {
     hook: &'a str,
     delivery: &'a str,
     /// The beginning of the line that has not ended.
@@ -221,7 +221,7 @@ struct Heard<'a> {
     lines: usize,
 }
 
-impl<'a> Heard<'a> {
+impl<'a> OutputLog<'a> {
     fn of(hook: &'a str, delivery: &'a str) -> Self {
         Self {
             hook,

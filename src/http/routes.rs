@@ -13,7 +13,7 @@ use super::api::{self, Endpoint, FACTS};
 use super::gate::Weight;
 use super::metrics::HttpMetrics;
 use super::origin::{self, Arrival};
-use super::pages::{self, Sight};
+use super::pages::{self, PageKind};
 use super::problem::{Kind, Problem};
 use super::request::{Asked, joined};
 use super::response::{self, Content, Reply, set};
@@ -25,7 +25,7 @@ use crate::exposition::{Encoding, MediaType, weight};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Handler {
     Metrics,
-    Page(Sight),
+    Page(PageKind),
     Healthy,
     Ready,
     Reload,
@@ -39,11 +39,11 @@ enum Handler {
 /// The paths and who answers them, beside the metrics and [those of the API](FACTS). A segment in braces stands for one of any text, which the handler is
 /// handed in order and decoded.
 const ROUTES: [(&str, Handler); 8] = [
-    ("/", Handler::Page(Sight::Overview)),
-    ("/accounts/{account}", Handler::Page(Sight::Account)),
-    ("/agents/{account}/{agent}", Handler::Page(Sight::Agent)),
-    ("/alerts", Handler::Page(Sight::Alerts)),
-    ("/favicon.svg", Handler::Page(Sight::Icon)),
+    ("/", Handler::Page(PageKind::Overview)),
+    ("/accounts/{account}", Handler::Page(PageKind::Account)),
+    ("/agents/{account}/{agent}", Handler::Page(PageKind::Agent)),
+    ("/alerts", Handler::Page(PageKind::Alerts)),
+    ("/favicon.svg", Handler::Page(PageKind::Icon)),
     ("/-/healthy", Handler::Healthy),
     ("/-/ready", Handler::Ready),
     ("/-/reload", Handler::Reload),
@@ -60,7 +60,7 @@ impl Handler {
     fn name(self) -> &'static str {
         match self {
             Self::Metrics => "metrics",
-            Self::Page(sight) => sight.name(),
+            Self::Page(kind) => kind.name(),
             Self::Healthy => "healthy",
             Self::Ready => "ready",
             Self::Reload => "reload",
@@ -88,7 +88,7 @@ impl Handler {
     const fn outcomes(self) -> &'static [StatusCode] {
         match self {
             Self::Metrics => &[StatusCode::OK],
-            Self::Page(sight) => sight.outcomes(),
+            Self::Page(kind) => kind.outcomes(),
             Self::Reload => &[StatusCode::OK, StatusCode::INTERNAL_SERVER_ERROR],
             Self::Guard => &[StatusCode::UNAUTHORIZED],
             Self::Healthy | Self::Ready => &[StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE],
@@ -210,9 +210,9 @@ async fn answer(state: &State, handler: Handler, method: &Method, asked: &Asked<
     }
     match handler {
         Handler::Metrics => metrics(state, asked),
-        Handler::Page(sight) => {
-            let page = async { Ok(pages::answer(sight, state, asked).await) };
-            let page = admitted(state, sight.weight(), page).await;
+        Handler::Page(kind) => {
+            let page = async { Ok(pages::answer(kind, state, asked).await) };
+            let page = admitted(state, kind.weight(), page).await;
             page.unwrap_or_else(|_| busy())
         }
         Handler::Healthy => healthy(state),
@@ -379,7 +379,7 @@ mod tests {
     fn a_path_leads_to_its_handler_with_its_decoded_segments() {
         let agent = Handler::Api(Endpoint::Agent);
         for (path, handler, parameters) in [
-            ("/", Handler::Page(Sight::Overview), &[][..]),
+            ("/", Handler::Page(PageKind::Overview), &[][..]),
             ("/metrics", Handler::Metrics, &[]),
             ("/metrics/", Handler::None, &[]),
             ("", Handler::None, &[]),

@@ -81,13 +81,13 @@ impl Connections {
 }
 
 /// What a path names.
-struct Target<'a> {
+struct Resource<'a> {
     endpoint: Endpoint,
     /// Empty for the listing.
     agent_id: Cow<'a, str>,
 }
 
-impl<'a> Target<'a> {
+impl<'a> Resource<'a> {
     fn of(path: &'a str) -> Option<Self> {
         let rest = path.strip_prefix(ROOT)?;
         if rest.is_empty() {
@@ -138,7 +138,7 @@ impl Shared {
         background: &Background<'_>,
     ) -> Result<Response<Body>, Refusal> {
         let (head, body) = request.into_parts();
-        let target = Target::of(head.uri.path()).ok_or(NOT_FOUND)?;
+        let target = Resource::of(head.uri.path()).ok_or(NOT_FOUND)?;
         if head.method != target.method() {
             let mut response = refuse(&METHOD_NOT_ALLOWED);
             let allowed = HeaderValue::from_str(target.method().as_str())

@@ -35,7 +35,7 @@ use crate::window::{Coverage, KnownDay, Window};
 
 use account::{Account, Ask};
 use metrics::SyncMetrics;
-use pass::Pass;
+use pass::AccountSync;
 pub use report::{MemberReport, Note, NoteKind, Outcome, PROBLEM_KINDS, Problem, Report};
 use schedule::Trigger;
 
@@ -348,7 +348,7 @@ impl Syncer {
                 let today = self.clock.today();
                 pass::leave_denied(account, &members, &mut queue, &report, observer, today);
             }
-            let pass = Pass::new(self, account, &members, queue, &report, observer, &stop);
+            let pass = AccountSync::new(self, account, &members, queue, &report, observer, &stop);
             passes.spawn(pass.run());
         }
         passes

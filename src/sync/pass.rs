@@ -34,7 +34,7 @@ const GRACE: Duration = Duration::from_secs(5);
 const WRITES_AT_ONCE: usize = 1024;
 
 /// One account's part of a sync.
-pub(super) struct Pass {
+pub(super) struct AccountSync {
     account: Arc<Account>,
     syncer: Syncer,
     members: Arc<[Member]>,
@@ -88,7 +88,7 @@ pub(super) fn leave_denied(
     });
 }
 
-impl Pass {
+impl AccountSync {
     /// A pass over `queue`, which holds windows of the members with those indexes.
     pub(super) fn new(
         syncer: &Syncer,

@@ -186,7 +186,7 @@ impl Pusher {
         if let Some(day) = target.newest {
             self.metrics.reached(noon(day));
         }
-        let mut pass = Pass {
+        let mut pass = PushRun {
             pusher: self,
             summary: Summary {
                 place: receiver.name().to_owned(),
@@ -210,7 +210,7 @@ impl Pusher {
 }
 
 /// A pass under way.
-struct Pass<'a> {
+struct PushRun<'a> {
     pusher: &'a Pusher,
     receiver: Receiver<'a>,
     target: PushTarget,
@@ -230,7 +230,7 @@ enum Written {
     TooOld(SendError),
 }
 
-impl Pass<'_> {
+impl PushRun<'_> {
     async fn run(&mut self, members: &[Member], progress: impl Fn(usize)) -> Result<(), PushError> {
         // Nothing is written that lies in the future by either clock.
         let now = self.pusher.clock.earliest();

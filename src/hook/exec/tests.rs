@@ -241,11 +241,11 @@ proptest! {
         let line = |(spaces, letters): &(usize, usize)| " ".repeat(*spaces) + &"x".repeat(*letters);
         let lines: Vec<String> = lines.iter().map(line).collect();
         let text = lines.join("\n");
-        let mut heard = Heard::of("ops", "msg_1");
+        let mut output_log = OutputLog::of("ops", "msg_1");
         let mut rest = text.as_bytes();
         for cut in cuts.iter().cycle() {
             let (part, left) = rest.split_at((*cut).min(rest.len()));
-            heard.hear(part);
+            output_log.hear(part);
             rest = left;
             if rest.is_empty() {
                 break;
@@ -254,9 +254,9 @@ proptest! {
         let kept = |line: &str| line[..line.len().min(LINE_BYTES)].trim().to_owned();
         let mut expected: Vec<String> = lines.iter().map(|line| kept(line)).collect();
         expected.retain(|line| !line.is_empty());
-        let last = heard.last_line();
-        prop_assert!(heard.last.len() <= LINE_BYTES);
-        prop_assert_eq!(heard.lines, expected.len());
+        let last = output_log.last_line();
+        prop_assert!(output_log.last.len() <= LINE_BYTES);
+        prop_assert_eq!(output_log.lines, expected.len());
         let shown = expected.last().map(|line| format!(": {}", printable(line, QUOTE_BYTES)));
         prop_assert_eq!(last, shown.unwrap_or_default());
     }

@@ -64,7 +64,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 
 /// What there is to see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sight {
+pub(super) enum PageKind {
     Overview,
     Account,
     Agent,
@@ -72,7 +72,7 @@ pub(super) enum Sight {
     Icon,
 }
 
-impl Sight {
+impl PageKind {
     /// Its name: the value of the label `handler`.
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -102,13 +102,13 @@ impl Sight {
     }
 }
 
-/// Answers a request to see `sight`.
-pub(super) async fn answer(sight: Sight, state: &State, asked: &Asked<'_>) -> Reply {
+/// Answers a request for a page.
+pub(super) async fn answer(kind: PageKind, state: &State, asked: &Asked<'_>) -> Reply {
     let path = asked.path;
-    match sight {
-        Sight::Overview => overview::overview(state, path, asked.query).await.reply(),
-        Sight::Alerts => alerts::alerts(state, path, asked.query).await.reply(),
-        Sight::Account => {
+    match kind {
+        PageKind::Overview => overview::overview(state, path, asked.query).await.reply(),
+        PageKind::Alerts => alerts::alerts(state, path, asked.query).await.reply(),
+        PageKind::Account => {
             let [name] = asked.parameters.as_slice() else {
                 return nothing(state, asked);
             };
@@ -116,7 +116,7 @@ pub(super) async fn answer(sight: Sight, state: &State, asked: &Asked<'_>) -> Re
             page.unwrap_or_else(|| missing::missing(state, path, None))
                 .reply()
         }
-        Sight::Agent => {
+        PageKind::Agent => {
             let [account, name] = asked.parameters.as_slice() else {
                 return nothing(state, asked);
             };
@@ -124,7 +124,7 @@ pub(super) async fn answer(sight: Sight, state: &State, asked: &Asked<'_>) -> Re
             let missing = || missing::missing(state, path, Some((account, name)));
             page.unwrap_or_else(missing).reply()
         }
-        Sight::Icon => {
+        PageKind::Icon => {
             let mut reply = response::of_type("image/svg+xml", ICON.into());
             set(&mut reply, CACHE_CONTROL, "public, max-age=86400");
             reply

@@ -129,14 +129,14 @@ impl Scene {
     }
 
     /// A page, as the router asks for it: its status and its text.
-    async fn see(&self, sight: Sight, path: &str, query: &str) -> (StatusCode, String) {
+    async fn see(&self, kind: PageKind, path: &str, query: &str) -> (StatusCode, String) {
         let headers = hyper::HeaderMap::new();
-        let parameters = match sight {
-            Sight::Agent | Sight::Account => path.split('/').skip(2).map(decoded).collect(),
+        let parameters = match kind {
+            PageKind::Agent | PageKind::Account => path.split('/').skip(2).map(decoded).collect(),
             _ => Vec::new(),
         };
         let asked = Asked::new(path, parameters, Some(query), &headers);
-        let mut reply = answer(sight, &self.state, &asked).await;
+        let mut reply = answer(kind, &self.state, &asked).await;
         let mut bytes = Vec::new();
         while let Some(part) = reply.body_mut().next().await {
             bytes.extend_from_slice(&part.unwrap());
@@ -145,7 +145,7 @@ impl Scene {
     }
 
     async fn overview(&self, query: &str) -> String {
-        let (status, page) = self.see(Sight::Overview, "/", query).await;
+        let (status, page) = self.see(PageKind::Overview, "/", query).await;
         assert_eq!(status, StatusCode::OK);
         page
     }
@@ -256,7 +256,7 @@ async fn names_and_errors_are_text_whatever_they_hold() {
             all.contains(&format!("href=\"./{link}\"")),
             "{account}/{name}: {link}"
         );
-        let (status, page) = scene.see(Sight::Agent, &format!("/{link}"), "").await;
+        let (status, page) = scene.see(PageKind::Agent, &format!("/{link}"), "").await;
         assert_eq!(status, StatusCode::OK, "{link}");
         assert!(
             !page.contains("<script") && !page.contains("<b>cx"),
@@ -264,7 +264,7 @@ async fn names_and_errors_are_text_whatever_they_hold() {
         );
     }
     let (status, page) = scene
-        .see(Sight::Agent, "/agents/a%3Cc/%3Cscript%3E", "")
+        .see(PageKind::Agent, "/agents/a%3Cc/%3Cscript%3E", "")
         .await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(page.contains("a&#60;c/&#60;script&#62;") && !page.contains("<script"));
@@ -408,7 +408,7 @@ async fn the_page_of_an_agent_shows_all_days_revisions_and_fetches() {
     };
     scene.ledger.commit(revised).await.unwrap();
     scene.publish().await;
-    let (status, page) = scene.see(Sight::Agent, "/agents/acme/support", "").await;
+    let (status, page) = scene.see(PageKind::Agent, "/agents/acme/support", "").await;
     assert_eq!(status, StatusCode::OK);
     assert!(page.len() < 300_000, "{}", page.len());
     let days = usize::try_from(today.since(TRACKING_START)).unwrap();
@@ -428,8 +428,11 @@ async fn the_page_of_an_agent_shows_all_days_revisions_and_fetches() {
     assert!(page.contains("3 days may still change"));
     // By its identifier too, which never changes.
     let by_id = format!("/agents/acme/{}", member.agent.id);
-    assert_eq!(scene.see(Sight::Agent, &by_id, "").await.0, StatusCode::OK);
-    let (status, page) = scene.see(Sight::Agent, "/agents/acme/suport", "").await;
+    assert_eq!(
+        scene.see(PageKind::Agent, &by_id, "").await.0,
+        StatusCode::OK
+    );
+    let (status, page) = scene.see(PageKind::Agent, "/agents/acme/suport", "").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(
         page.contains("<a href=\"../../?q=suport#agents\">"),
@@ -442,7 +445,7 @@ async fn while_figures_are_computed_every_page_says_so() {
     let scene = Scene::of(&names(&[("acme", "support")])).await;
     let page = scene.overview("").await;
     assert!(page.contains("The figures are being computed"), "{page}");
-    let (status, page) = scene.see(Sight::Agent, "/agents/acme/support", "").await;
+    let (status, page) = scene.see(PageKind::Agent, "/agents/acme/support", "").await;
     assert_eq!(status, StatusCode::OK);
     assert!(page.contains("The figures are being computed"), "{page}");
 }
@@ -458,7 +461,7 @@ async fn a_ledger_that_cannot_be_read_is_told_and_the_figures_stay() {
     let page = scene.overview("").await;
     assert!(page.contains("The ledger cannot be read: "), "{page}");
     assert!(page.contains("<td>30,000</td>"), "{page}");
-    let (status, page) = scene.see(Sight::Alerts, "/alerts", "").await;
+    let (status, page) = scene.see(PageKind::Alerts, "/alerts", "").await;
     assert_eq!(status, StatusCode::OK);
     assert!(page.contains("The ledger cannot be read: "), "{page}");
 }
@@ -558,10 +561,10 @@ fn every_colour_of_text_can_be_read_on_what_it_stands_on_in_light_and_dark() {
 async fn pages_load_themselves_again_unless_a_query_asks_for_something() {
     let scene = Scene::of(&names(&[("acme", "support")])).await;
     scene.publish().await;
-    let header = async |sight: Sight, path: &str, query: &str| {
+    let header = async |kind: PageKind, path: &str, query: &str| {
         let headers = hyper::HeaderMap::new();
         let reply = answer(
-            sight,
+            kind,
             &scene.state,
             &Asked::new(path, Vec::new(), Some(query), &headers),
         )
@@ -570,10 +573,13 @@ async fn pages_load_themselves_again_unless_a_query_asks_for_something() {
         refresh.map(|seconds| seconds.to_str().unwrap().to_owned())
     };
     let every = |seconds: &str| Some(seconds.to_owned());
-    assert_eq!(header(Sight::Overview, "/", "").await, every("300"));
-    assert_eq!(header(Sight::Alerts, "/alerts", "").await, every("300"));
-    assert_eq!(header(Sight::Overview, "/", "refresh=off").await, None);
-    assert_eq!(header(Sight::Alerts, "/alerts", "refresh=off").await, None);
+    assert_eq!(header(PageKind::Overview, "/", "").await, every("300"));
+    assert_eq!(header(PageKind::Alerts, "/alerts", "").await, every("300"));
+    assert_eq!(header(PageKind::Overview, "/", "refresh=off").await, None);
+    assert_eq!(
+        header(PageKind::Alerts, "/alerts", "refresh=off").await,
+        None
+    );
     let page = scene.overview("").await;
     assert!(page.contains("refreshes itself every 5 min. <a href=\"?refresh=off\">Stop</a>"));
     assert!(!scene.overview("q=a").await.contains("refreshes itself"));
@@ -584,7 +590,7 @@ async fn pages_load_themselves_again_unless_a_query_asks_for_something() {
     scene.state.board.observe(&Event::Planned(18));
     let committed = Event::Committed(scene.members[0].number);
     (0..7).for_each(|_| scene.state.board.observe(&committed));
-    assert_eq!(header(Sight::Overview, "/", "").await, every("5"));
+    assert_eq!(header(PageKind::Overview, "/", "").await, every("5"));
     let page = scene.overview("").await;
     let progress = "(1 min ago): 7 of 18 requests done <progress value=\"7\" max=\"18\"";
     assert!(page.contains(progress), "{page}");
@@ -601,7 +607,7 @@ async fn an_account_whose_agents_cannot_be_listed_is_shown_with_the_reason() {
     let row = "<bdi>customer-000</bdi> <span class=\"reason\" dir=\"auto\">the API key is not valid</span>";
     assert!(page.contains(row), "{page}");
     let (status, page) = scene
-        .see(Sight::Account, "/accounts/customer-000", "")
+        .see(PageKind::Account, "/accounts/customer-000", "")
         .await;
     assert_eq!(status, StatusCode::OK, "{page}");
 }
@@ -612,7 +618,7 @@ async fn months_of_an_account_are_kept_until_figures_change() {
     let first = scene.today().plus(-20);
     scene.fill(0, first, |_| Some(1.0)).await;
     scene.publish().await;
-    let shown = async || scene.see(Sight::Account, "/accounts/acme", "").await.1;
+    let shown = async || scene.see(PageKind::Account, "/accounts/acme", "").await.1;
     let before = shown().await;
     assert!(
         before.contains("/support\"><bdi>support</bdi></a></th><td>"),
@@ -626,7 +632,7 @@ async fn months_of_an_account_are_kept_until_figures_change() {
     let after = shown().await;
     assert!(dashes(&after) < dashes(&before), "{after}");
     assert_eq!(
-        scene.see(Sight::Account, "/accounts/acne", "").await.0,
+        scene.see(PageKind::Account, "/accounts/acne", "").await.0,
         StatusCode::NOT_FOUND
     );
 }
