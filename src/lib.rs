@@ -36,6 +36,8 @@
 //! - [`config`]: the config file, checked whole. [`app`]: start, reload and stop. [`logging`] and [`cli`]:
 //!   what a person meets first.
 
+#![cfg_attr(not(test), warn(clippy::too_many_lines))]
+
 pub mod day;
 pub mod clock;
 pub mod blocking;

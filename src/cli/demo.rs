@@ -88,17 +88,7 @@ pub(super) async fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
         Some(first_sync_observer(filled)),
     )
     .await?;
-    let address = app.addresses().iter().find_map(|address| match address {
-        Address::Tcp(address) => Some(*address),
-        Address::Unix(_) => None,
-    });
-    let address = address.unwrap_or(listen);
-    if address.port() != arguments.listen.port() && arguments.listen.port() != 0 {
-        print(format_args!(
-            "{} is in use, so the demo listens on {address}\n",
-            arguments.listen
-        ))?;
-    }
+    let address = address(&app, arguments.listen, listen)?;
     print(format_args!(
         "A simulated FlowGent answers at {}\nThe exporter's config is {}\n\
          Alerts are written to {}\n\
@@ -128,6 +118,21 @@ pub(super) async fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
     }
     simulator.shutdown().await;
     Ok(())
+}
+
+/// The address that is listened on. Says so if it is not the one that was `wanted`.
+fn address(app: &App, wanted: SocketAddr, bound: SocketAddr) -> Result<SocketAddr, Failure> {
+    let tcp = app.addresses().iter().find_map(|address| match address {
+        Address::Tcp(address) => Some(*address),
+        Address::Unix(_) => None,
+    });
+    let address = tcp.unwrap_or(bound);
+    if address.port() != wanted.port() && wanted.port() != 0 {
+        print(format_args!(
+            "{wanted} is in use, so the demo listens on {address}\n"
+        ))?;
+    }
+    Ok(address)
 }
 
 /// Keeps a second demo off the folder for as long as the file is held.

@@ -222,16 +222,10 @@ impl Check<'_> {
         let urls = self.each(urls, owner, ["urls", example], |text| {
             rules::alertmanager_url(text, owner.allow_private)
         });
-        let token = [
-            ("bearer_token_file", place(&bearer_token_file)),
-            ("bearer_token_env", place(&bearer_token_env)),
-        ];
-        if let Some(token) = token.into_iter().find(|(_, place)| place.is_some()) {
-            self.exclusive(("username", place(&username)), token);
-        }
+        let token = (bearer_token_file, bearer_token_env);
+        self.user_or_token(&username, &token);
         let basic_auth = self.user(username, (password_file, password_env), &owner.stops);
-        let written = (bearer_token_file, bearer_token_env);
-        let bearer_token = self.secret(&BEARER_TOKEN, &owner.stops, written, |_| Ok(()));
+        let bearer_token = self.secret(&BEARER_TOKEN, &owner.stops, token, |_| Ok(()));
         Some(KindSettings {
             kind: hook::Kind::Alertmanager {
                 urls,
@@ -242,6 +236,19 @@ impl Check<'_> {
             group: true,
             alone: None,
         })
+    }
+
+    /// Refuses a token beside a user.
+    pub(super) fn user_or_token(
+        &mut self,
+        username: &Option<Text>,
+        (file, variable): &(Option<Text>, Option<Text>),
+    ) {
+        let token = match file {
+            Some(_) => ("bearer_token_file", place(file)),
+            None => ("bearer_token_env", place(variable)),
+        };
+        self.exclusive(("username", place(username)), token);
     }
 
     /// A user and the place of the password: both or neither.

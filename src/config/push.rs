@@ -1,12 +1,13 @@
 //! `[push]` → [`push::Settings`].
 
 use std::net::SocketAddr;
+use std::ops::Range;
 
 use toml::Spanned;
 
 use super::check::{Check, place};
 use super::diagnostics::Fault;
-use super::file::{self, Section};
+use super::file::{self, Section, Text};
 use super::places::{BEARER_TOKEN, WRITE_URL};
 use super::rules::{hooks, push as rules};
 use crate::day::Day;
@@ -55,68 +56,23 @@ impl Check<'_> {
             self.refuse(url.span(), fault);
         }
         let needs_path = read_back && query_url.is_none();
-        let urls = [
-            ("write_url", place(&write_url)),
-            ("write_url_file", place(&write_url_file)),
-            ("write_url_env", place(&write_url_env)),
-        ];
-        let mut written = urls.into_iter().filter(|(_, place)| place.is_some());
-        match (written.next(), written.next()) {
-            (None, _) => {
-                let fault = Fault::new("`[push]` has no `write_url`").help(
-                    "add `write_url = \"http://prometheus:9090/api/v1/write\"`, or name a file by \
-                     `write_url_file` or an environment variable by `write_url_env`",
-                );
-                self.refuse(span.clone(), fault);
-            }
-            // Two places of a secret are refused where they are read.
-            (Some(one @ ("write_url", _)), Some(other)) => self.exclusive(one, other),
-            _ => {}
-        }
-        let public = self.optional(write_url, |text| {
-            let url = rules::open_url(text, allow_private)?;
-            if needs_path {
-                rules::tells_query_path(&url)?;
-            }
-            Ok(url)
-        });
-        let written = (write_url_file, write_url_env);
-        let secret = self.secret(&WRITE_URL, STOPS, written, move |text| {
-            rules::secret_url(text, allow_private, needs_path)
-        });
+        let secret = (write_url_file, write_url_env);
+        let write_url = self.write_url(&span, write_url, secret, (allow_private, needs_path));
         let query_url = self.optional(query_url, |text| rules::open_url(text, allow_private));
-        let token = [
-            ("bearer_token_file", place(&bearer_token_file)),
-            ("bearer_token_env", place(&bearer_token_env)),
-        ];
-        if let Some(token) = token.into_iter().find(|(_, place)| place.is_some()) {
-            self.exclusive(("username", place(&username)), token);
-        }
+        let token = (bearer_token_file, bearer_token_env);
+        self.user_or_token(&username, &token);
         let basic_auth = self.user(username, (password_file, password_env), STOPS);
-        let written = (bearer_token_file, bearer_token_env);
-        let bearer_token = self.secret(&BEARER_TOKEN, STOPS, written, |_| Ok(()));
+        let bearer_token = self.secret(&BEARER_TOKEN, STOPS, token, |_| Ok(()));
         let today = self.today;
         let ca_file = self.ca_file(ca_file, STOPS);
         let proxy = self.proxy(proxy, "`[push]`", allow_private);
         let job = self.text(job, DEFAULT_JOB, |text| rules::label("job", text));
-        let instance = match instance {
-            Some(_) => self.optional(instance, |text| rules::label("instance", text)),
-            None => Target::instance_of(listen).or_else(|| {
-                let fault = Fault::new(
-                    "`[push]` has no `instance`, and the first listen address names no machine",
-                )
-                .help("add the address that Prometheus scrapes: `instance = \"host:13569\"`");
-                self.refuse(span, fault);
-                None
-            }),
-        };
+        let instance = self.instance(&span, instance, listen);
         let from = self.optional(from, |text| rules::from(text, today));
         let tenant = self.optional(tenant, |text| rules::tenant(text));
         let timeout = self.text(timeout, DEFAULT_TIMEOUT, hooks::timeout);
         Some(push::Settings {
-            write_url: public
-                .map(Endpoint::Public)
-                .or(secret.map(Endpoint::Secret))?,
+            write_url: write_url?,
             query_url,
             read_back,
             target: Target {
@@ -133,5 +89,68 @@ impl Check<'_> {
             ca_file,
             proxy,
         })
+    }
+
+    /// Where to push to: a URL that is written, or the place of a secret one.
+    fn write_url(
+        &mut self,
+        header: &Range<usize>,
+        written: Option<Text>,
+        secret: (Option<Text>, Option<Text>),
+        (allow_private, needs_path): (bool, bool),
+    ) -> Option<Endpoint> {
+        let (file, variable) = &secret;
+        let places = [
+            ("write_url", place(&written)),
+            ("write_url_file", place(file)),
+            ("write_url_env", place(variable)),
+        ];
+        let mut places = places.into_iter().filter(|(_, place)| place.is_some());
+        match (places.next(), places.next()) {
+            (None, _) => {
+                let fault = Fault::new("`[push]` has no `write_url`").help(
+                    "add `write_url = \"http://prometheus:9090/api/v1/write\"`, or name a file by \
+                     `write_url_file` or an environment variable by `write_url_env`",
+                );
+                self.refuse(header.clone(), fault);
+            }
+            // Two places of a secret are refused where they are read.
+            (Some(one @ ("write_url", _)), Some(other)) => self.exclusive(one, other),
+            _ => {}
+        }
+        let public = self.optional(written, |text| {
+            let url = rules::open_url(text, allow_private)?;
+            if needs_path {
+                rules::tells_query_path(&url)?;
+            }
+            Ok(url)
+        });
+        let secret = self.secret(&WRITE_URL, STOPS, secret, move |text| {
+            rules::secret_url(text, allow_private, needs_path)
+        });
+        public
+            .map(Endpoint::Public)
+            .or(secret.map(Endpoint::Secret))
+    }
+
+    /// The label `instance` of the scrape, which follows from what is listened on unless it is written.
+    fn instance(
+        &mut self,
+        header: &Range<usize>,
+        written: Option<Text>,
+        listen: &[SocketAddr],
+    ) -> Option<String> {
+        if written.is_some() {
+            return self.optional(written, |text| rules::label("instance", text));
+        }
+        let instance = Target::instance_of(listen);
+        if instance.is_none() {
+            let fault = Fault::new(
+                "`[push]` has no `instance`, and the first listen address names no machine",
+            )
+            .help("add the address that Prometheus scrapes: `instance = \"host:13569\"`");
+            self.refuse(header.clone(), fault);
+        }
+        instance
     }
 }
