@@ -174,11 +174,12 @@ impl<'a> Machine<'a> {
             redefined,
             ..
         } = self.situation;
-        if redefined.contains(&alert.key.rule) {
-            return Some(Ending::Redefined);
-        }
+        // Until the day is certain, nobody notes under which definition an alert fires.
         if !is_certain {
             return None;
+        }
+        if redefined.contains(&alert.key.rule) {
+            return Some(Ending::Redefined);
         }
         match observation.condition {
             Condition::Met | Condition::Held | Condition::Past => alert.below_since = None,

@@ -114,10 +114,11 @@ impl Memory {
         firing: &HashSet<&str>,
     ) -> AlertChanges {
         let watch = |rule: &Rule| {
-            let known = watched_as_is(rule, &self.watched);
-            if !background.is_certain && known.is_some() {
+            // What another definition ends is ended when the day is certain.
+            if !background.is_certain && self.watched.contains_key(&rule.name) {
                 return None;
             }
+            let known = watched_as_is(rule, &self.watched);
             let periods = facts.budgets.get(&rule.name).into_iter().flatten();
             let open = periods
                 .filter_map(|period| Some((period.standing.period.start, period.over_since?)));

@@ -58,6 +58,10 @@ pub(super) fn feeding(feed: &Arc<Feed>, observer: Option<Observer>) -> Observer 
 /// What a sync has seen of keys and agents. What was not asked for is not in it.
 fn access(report: &Report) -> Access {
     let mut access = Access::default();
+    let listed = report.listed.iter();
+    access
+        .key_refused
+        .extend(listed.map(|account| (Arc::clone(account), false)));
     for report in report.members.iter().filter(|report| report.committed > 0) {
         let account = Arc::clone(&report.member.agent.account);
         access.key_refused.insert(account, false);
@@ -84,4 +88,18 @@ fn access(report: &Report) -> Access {
         }
     }
     access
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_shows_that_a_key_is_taken_though_no_day_was_asked_for() {
+        let report = Report {
+            listed: vec!["acme".into()],
+            ..Report::default()
+        };
+        assert_eq!(access(&report).key_refused, [("acme".into(), false)].into());
+    }
 }

@@ -363,7 +363,12 @@ impl Account {
                 report.key_problem(name, error.outcome(), text, &self.settings.api_key);
             }
         };
-        listing.map_err(tell).ok()
+        let listing = listing.map_err(tell).ok();
+        if listing.is_some() {
+            let name = Arc::clone(&self.settings.name);
+            lock(report).listed.push(name);
+        }
+        listing
     }
 
     /// All that is kept of the list, which is kept for worse times; or else of the one that was kept last.

@@ -95,6 +95,8 @@ pub struct Report {
     pub committed: usize,
     /// Windows put off because FlowGent's day is still the one before ours.
     pub deferred: usize,
+    /// The accounts whose agents FlowGent has listed: it has taken their keys.
+    pub listed: Vec<Arc<str>>,
     /// Days that the ledger did not know before.
     pub new_days: usize,
     /// Known days whose figure changed.

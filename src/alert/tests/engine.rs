@@ -1,10 +1,11 @@
 //! The engine on a real ledger.
 
+use chrono::TimeDelta;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::clock::{Clock, ManualClock, SharedClock};
+use crate::clock::{CheckedClock, Clock, ManualClock, SharedClock};
 use crate::day::Usage;
 use crate::exposition::Exposition;
 use crate::ledger::{DeliveryRecord, Fetched};
@@ -114,7 +115,7 @@ impl Scene {
 fn engine(
     settings: &Settings,
     ledger: &Ledger,
-    clock: &Arc<ManualClock>,
+    clock: &Arc<impl Clock + 'static>,
     telemetry: &Telemetry,
     signals: &Arc<Signals>,
     outbox: &Arc<Notify>,
@@ -381,6 +382,45 @@ async fn there_is_a_reason_to_evaluate_when_something_has_happened() {
     scene.signals.changed();
     scene.clock.set(at("2026-11-24T05:00:00Z"));
     assert!(scene.engine.is_due(), "the clock was set back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_trust_in_the_clock_is_a_reason_to_evaluate_unless_a_sync_is_at_work() {
+    let mut scene = Scene::new(vec![heavy()]).await;
+    let clock = CheckedClock::new(Arc::clone(&scene.clock) as SharedClock);
+    let Scene {
+        settings,
+        ledger,
+        telemetry,
+        signals,
+        outbox,
+        ..
+    } = &scene;
+    scene.engine = engine(settings, ledger, &clock, telemetry, signals, outbox);
+    scene.engine.evaluate().await.unwrap();
+    clock.hear(Some(TimeDelta::zero()));
+    assert!(!scene.engine.is_due(), "no sync has ended");
+    scene.signals.synced(Access::default());
+    scene.engine.evaluate().await.unwrap();
+    assert!(!scene.engine.is_due());
+
+    let step = TimeDelta::hours(3);
+    scene.clock.advance(step);
+    assert!(scene.engine.is_due(), "the clock has stepped");
+    scene.engine.evaluate().await.unwrap();
+    assert!(!scene.engine.is_due());
+    clock.hear(Some(-step));
+    assert!(!scene.engine.is_due(), "as doubtful as before");
+    scene.clock.advance(-step);
+    scene.signals.syncing();
+    clock.hear(Some(TimeDelta::zero()));
+    assert!(!scene.engine.is_due(), "the end of the sync is waited for");
+    scene.signals.synced(Access::default());
+    scene.engine.evaluate().await.unwrap();
+    scene.clock.advance(step);
+    scene.engine.evaluate().await.unwrap();
+    clock.hear(Some(TimeDelta::zero()));
+    assert!(scene.engine.is_due(), "FlowGent has confirmed the step");
 }
 
 #[tokio::test]

@@ -315,6 +315,23 @@ fn a_match_or_labels_that_are_edited_end_what_fires_and_the_new_definition_begin
 }
 
 #[test]
+fn another_definition_ends_nothing_until_the_day_is_certain_and_then_once() {
+    let mut stage = cx(&[used(0.8)]);
+    let mut above = on("2026-11-23", november(4_100.0));
+    above.agents = unread(&[("acme", "support")]);
+    assert_eq!(stage.told(&above, NOW).len(), 1);
+    let account = ("account".to_owned(), Pattern::Equals("acme".to_owned()));
+    stage.settings.rules[0].matcher = Matcher::new(vec![account]);
+    for _ in 0..3 {
+        assert!(stage.step_if(&above, at(NOW), false).told.is_empty());
+    }
+    let key = "cx/all/2026-11-01/used 0.8";
+    assert_eq!(stage.told(&above, NOW), [format!("-{key}")]);
+    assert_eq!(stage.told(&above, NOW), [format!("+{key}")]);
+    assert!(stage.told(&above, NOW).is_empty());
+}
+
+#[test]
 fn what_an_older_version_has_decided_is_neither_told_again_nor_ended() {
     let december = Standing {
         period: Period {
