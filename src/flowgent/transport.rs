@@ -29,7 +29,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A pool of connections to FlowGent, shared by the clients of all accounts; clones are the same pool.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
-    pub(super) http: reqwest::Client,
+    pub(crate) http: reqwest::Client,
     wire: Option<Arc<dyn Wire>>,
     pub(super) base_url: Url,
     pub(super) timeout: Duration,
@@ -37,7 +37,7 @@ pub struct HttpClient {
     certificates: Option<Arc<[u8]>>,
 }
 
-/// Carries requests to a FlowGent that no socket leads to, such as one in memory.
+/// Carries requests to a FlowGent or a database that no socket leads to, such as one in memory.
 pub trait Wire: Debug + Send + Sync + 'static {
     /// Returns the answer to `request`.
     fn send(
@@ -114,7 +114,7 @@ impl HttpClient {
     }
 
     /// Sends a request and returns the head of its answer.
-    pub(super) async fn send(&self, request: Request) -> Result<Response, ApiError> {
+    pub(crate) async fn send(&self, request: Request) -> Result<Response, ApiError> {
         match &self.wire {
             Some(wire) => wire.send(request).await,
             None => self.http.execute(request).await.map_err(broken),

@@ -19,7 +19,7 @@ use super::verdict::{self, Reply};
 use crate::clock;
 use crate::files;
 use crate::flowgent::Roots;
-use crate::flowgent::transport;
+use crate::flowgent::transport::{self, HttpClient};
 use crate::secret::Secret;
 
 /// The most bytes that are read of the body of an answer.
@@ -32,6 +32,8 @@ const BODY_SHARE: f64 = 0.7;
 #[derive(Debug)]
 pub(crate) struct Poster {
     http: reqwest::Client,
+    /// What sends requests instead, as over a wire in memory.
+    over: Option<HttpClient>,
     allow_private: bool,
     proxy: Option<Proxy>,
     /// Until when the body of an answer is read: its status is worth telling even if that never ends.
@@ -80,16 +82,29 @@ impl Poster {
         let http = http.map_err(|error| failed(&error))?;
         Ok(Self {
             http,
+            over: None,
             allow_private,
             proxy: proxy.cloned(),
             until,
         })
     }
 
+    /// A try whose requests `client` sends.
+    pub(crate) fn over(client: &HttpClient, timeout: Duration) -> Self {
+        Self {
+            http: client.http.clone(),
+            over: Some(client.clone()),
+            allow_private: true,
+            proxy: None,
+            until: clock::instant() + timeout.mul_f64(BODY_SHARE),
+        }
+    }
+
     /// The same connections for another try.
     pub(crate) fn again(&self, timeout: Duration) -> Self {
         Self {
             http: self.http.clone(),
+            over: self.over.clone(),
             allow_private: self.allow_private,
             proxy: self.proxy.clone(),
             until: clock::instant() + timeout.mul_f64(BODY_SHARE),
@@ -169,11 +184,15 @@ impl Poster {
             let text = "plain http, which only `allow_private = true` allows";
             return Err(silent(text.to_owned()));
         }
-        let response = request
-            .headers(place.headers.clone())
-            .send()
-            .await
-            .map_err(|error| silent(transport::broken(error).to_string()))?;
+        let request = request.headers(place.headers.clone());
+        let response = match &self.over {
+            None => request.send().await.map_err(transport::broken),
+            Some(client) => match request.build() {
+                Ok(request) => client.send(request).await,
+                Err(error) => Err(transport::broken(error)),
+            },
+        };
+        let response = response.map_err(|error| silent(error.to_string()))?;
         if response.status().is_success() {
             return Ok(response);
         }

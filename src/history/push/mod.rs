@@ -35,6 +35,7 @@ use super::placement::Sample;
 use crate::backoff::Backoff;
 use crate::clock::SharedClock;
 use crate::day::Day;
+use crate::flowgent::transport::HttpClient;
 use crate::hook::{Refusal, SendError};
 use crate::ledger::{Ledger, LedgerError, Member, PushTarget};
 use crate::roster::Agent;
@@ -125,6 +126,7 @@ pub struct Pusher {
     ledger: Ledger,
     clock: SharedClock,
     telemetry: Telemetry,
+    over: Option<HttpClient>,
 }
 
 impl Pusher {
@@ -141,7 +143,21 @@ impl Pusher {
             ledger,
             clock,
             telemetry,
+            over: None,
         }
+    }
+
+    /// The same pusher, whose requests `client` sends.
+    #[must_use]
+    pub fn over(self, client: HttpClient) -> Self {
+        Self {
+            over: Some(client),
+            ..self
+        }
+    }
+
+    async fn open(&self) -> Result<Receiver<'_>, SendError> {
+        Receiver::open(&self.settings, self.over.as_ref()).await
     }
 
     /// Forgets what the database has taken, so that the next pass sends everything.
@@ -149,7 +165,7 @@ impl Pusher {
     /// # Errors
     /// A secret cannot be read, or the ledger not written.
     pub async fn forget(&self) -> Result<(), PushError> {
-        let identity = Receiver::open(&self.settings).await?.identity();
+        let identity = self.open().await?.identity();
         Ok(self.ledger.forget_pushed(identity).await?)
     }
 
@@ -163,7 +179,7 @@ impl Pusher {
         members: &[Member],
         progress: impl Fn(usize),
     ) -> Result<Summary, PushError> {
-        let receiver = Receiver::open(&self.settings).await?;
+        let receiver = self.open().await?;
         let target = self.ledger.push_target(receiver.identity()).await?;
         if let Some(day) = target.newest {
             self.telemetry.push.reached(noon(day));

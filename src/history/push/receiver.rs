@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::settings::Settings;
 use super::wire;
+use crate::flowgent::transport::HttpClient;
 use crate::history::placement::Sample;
 use crate::hook::{self, Endpoint, Place, Poster, Refusal, SendError};
 use crate::roster::Agent;
@@ -51,14 +52,23 @@ impl<'a> Receiver<'a> {
     ///
     /// # Errors
     /// A secret cannot be read, or the certificates.
-    pub(super) async fn open(settings: &'a Settings) -> Result<Self, SendError> {
-        let poster = Poster::new(
-            settings.timeout,
-            settings.allow_private,
-            settings.ca_file.as_deref(),
-            settings.proxy.as_ref(),
-        )
-        .await?;
+    pub(super) async fn open(
+        settings: &'a Settings,
+        over: Option<&HttpClient>,
+    ) -> Result<Self, SendError> {
+        let poster = match over {
+            Some(client) => Poster::over(client, settings.timeout),
+            None => {
+                let Settings {
+                    timeout,
+                    allow_private,
+                    ca_file,
+                    proxy,
+                    ..
+                } = settings;
+                Poster::new(*timeout, *allow_private, ca_file.as_deref(), proxy.as_ref()).await?
+            }
+        };
         let mut query = match &settings.query_url {
             _ if !settings.read_back => None,
             Some(url) => Some(Place::new(url.clone())),
