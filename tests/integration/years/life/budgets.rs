@@ -47,9 +47,11 @@ impl Oracle {
                 end,
                 is_current,
                 sum: sight.roll.sum(&budget.matcher, start, passed),
-                expected: end
-                    .filter(|_| is_foreseen)
-                    .and_then(|end| expected(budget, sight, start, end)),
+                expected: end.filter(|_| is_foreseen).and_then(|end| {
+                    let days = [start, end, today];
+                    let look = || expected(budget, sight, start, end);
+                    sight.roll.outlook(&budget.matcher, days, look)
+                }),
             };
             self.period(budget, &period, sight);
         }
@@ -247,7 +249,7 @@ fn expected(budget: &Budget, sight: &Sight<'_>, start: Day, end: Day) -> Option<
     let mut used = 0.0;
     let mut is_foreseen = false;
     for same in sight.roll.matching(&budget.matcher).values() {
-        let on = |day: &Day| same.iter().find_map(|known| known.days.get(day)).copied();
+        let on = |day: &Day| same.iter().find_map(|known| known.days.get(*day));
         let days = start.through(passed.previous());
         used += days.clone().filter_map(|day| on(&day)).sum::<f64>();
         let missing: Vec<Day> = days.filter(|day| on(day).is_none()).collect();

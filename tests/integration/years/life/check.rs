@@ -1,21 +1,26 @@
 //! What must hold after every event.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
 use flowgent_exporter::alert::{Notification, Status};
-use flowgent_exporter::day::{Day, TRACKING_START};
-use flowgent_exporter::ledger::{DeliveryRecord, DeliveryState};
+use flowgent_exporter::day::Day;
+use flowgent_exporter::ledger::{Delivery, DeliveryRecord, DeliveryState};
 
-use super::budgets::period;
 use super::oracle::{Fires, Life};
-use super::plan::AgentId;
-use super::receivers::NEVER_FIRED;
-use super::roll::Known;
+use super::receivers::{NEVER_FIRED, Word};
 use super::scene::Scene;
 
 /// How long a delivery may wait though its receiver takes everything: a day and a tenth.
 const LONGEST_WAIT: TimeDelta = TimeDelta::hours(27);
+/// The most alerts in one message.
+const MOST_IN_A_MESSAGE: usize = 100;
+
+/// What one receiver was told last of each alert, and what is queued last for it.
+struct Words<'a> {
+    queued: Option<&'a BTreeMap<String, Queued>>,
+    told: Option<&'a BTreeMap<String, Word>>,
+}
 
 /// What is queued last for a receiver about an alert.
 struct Queued {
@@ -28,14 +33,75 @@ struct Queued {
     title: String,
 }
 
+impl<'a> Words<'a> {
+    fn of(&self, key: &str) -> (Option<&'a Queued>, Option<&'a Word>) {
+        let queued = self.queued.and_then(|queued| queued.get(key));
+        (queued, self.told.and_then(|told| told.get(key)))
+    }
+
+    /// Whether the last word on the alert is, or will be, that it fires.
+    fn last(&self, key: &str) -> Option<bool> {
+        match self.of(key) {
+            (Some(queued), Some(word))
+                if word.created > queued.created
+                    || queued.is_given_up && word.created == queued.created =>
+            {
+                Some(word.fires)
+            }
+            (Some(queued), _) => Some(queued.fires),
+            (None, word) => word.map(|word| word.fires),
+        }
+    }
+
+    /// When the episode began that the alert was last told of.
+    fn started(&self, key: &str) -> Option<DateTime<Utc>> {
+        let (queued, word) = self.of(key);
+        let queued = queued.map(|queued| queued.started);
+        word.map(|word| word.started).max(queued)
+    }
+
+    /// The alerts of which some word is that they fire.
+    fn firing(&self) -> impl Iterator<Item = &'a String> {
+        let queued = self.queued.into_iter().flatten();
+        let queued = queued
+            .filter(|(_, queued)| queued.fires)
+            .map(|(key, _)| key);
+        let told = self.told.into_iter().flatten();
+        queued.chain(told.filter(|(_, word)| word.fires).map(|(key, _)| key))
+    }
+
+    fn shown(&self, key: &str) -> String {
+        let (queued, word) = self.of(key);
+        let word = word.map(|word| format!("told {} {:?}", word.created, word.title));
+        let queued = queued.map(|queued| format!("queued {} {:?}", queued.created, queued.title));
+        let last: Vec<String> = queued.into_iter().chain(word).collect();
+        format!("last messages: {last:?}")
+    }
+}
+
 impl Scene {
     pub(crate) fn check(&mut self) {
         self.check_words();
-        self.check_counters();
-        if self.agrees() {
-            self.check_figures();
-            self.check_budgets();
+        // What is wrong in a text stays so until the next day or sync.
+        if self.events.is_multiple_of(3) {
+            self.check_served();
         }
+    }
+
+    /// What an evaluation brings for a hook that groups comes in one message, or in as few as hold it.
+    pub(crate) fn check_grouped(&mut self, sent: &[Delivery]) {
+        let mut wrong = Vec::new();
+        for hook in self.plan.hooks.iter().filter(|hook| hook.group) {
+            let messages = sent.iter().filter(|delivery| *delivery.hook == *hook.name);
+            let sizes: Vec<usize> = messages.map(|delivery| delivery.alerts.len()).collect();
+            if sizes.len() > sizes.iter().sum::<usize>().div_ceil(MOST_IN_A_MESSAGE) {
+                let name = &hook.name;
+                wrong.push(format!(
+                    "hook {name}: messages of {sizes:?} alerts of one evaluation"
+                ));
+            }
+        }
+        wrong.into_iter().for_each(|text| self.fail(text));
     }
 
     fn check_heard(&mut self, records: &[DeliveryRecord]) {
@@ -73,38 +139,20 @@ impl Scene {
         let queued = self.queued(&records);
         let mut wrong = Vec::new();
         let floor = self.office.floor();
+        let mut firing: Vec<&String> = Vec::new();
+        let lives = self.oracle.lives.iter();
+        firing.extend(
+            lives
+                .filter(|(_, life)| life.fires == Fires::Yes)
+                .map(|(key, _)| key),
+        );
         for hook in &self.plan.hooks {
-            let last = |key: &str| {
-                let queued = queued.get(&(hook.target.clone(), key.to_owned()));
-                let word = floor.word(&hook.target, key);
-                match (queued, word) {
-                    (Some(queued), Some(word))
-                        if word.created > queued.created
-                            || queued.is_given_up && word.created == queued.created =>
-                    {
-                        Some(word.fires)
-                    }
-                    (Some(queued), _) => Some(queued.fires),
-                    (None, word) => word.map(|word| word.fires),
-                }
+            let words = Words {
+                queued: queued.get(&*hook.target),
+                told: floor.desks.get(&hook.target).map(|desk| &desk.words),
             };
-            let shown = |key: &str| {
-                let word = floor.word(&hook.target, key);
-                let word = word.map(|word| format!("told {} {:?}", word.created, word.title));
-                let queued = queued.get(&(hook.target.clone(), key.to_owned()));
-                let queued =
-                    queued.map(|queued| format!("queued {} {:?}", queued.created, queued.title));
-                let last: Vec<String> = queued.into_iter().chain(word).collect();
-                format!("last messages: {last:?}")
-            };
-            let mut keys: Vec<&String> = self.oracle.lives.keys().collect();
-            if let Some(desk) = floor.desks.get(&hook.target) {
-                let others = desk
-                    .words
-                    .keys()
-                    .filter(|key| !self.oracle.lives.contains_key(*key));
-                keys.extend(others);
-            }
+            let mut keys: BTreeSet<&String> = words.firing().collect();
+            keys.extend(&firing);
             for key in keys {
                 let life = self.oracle.lives.get(key);
                 let rule = key.split('/').next().unwrap();
@@ -113,16 +161,9 @@ impl Scene {
                     .hooks_of(rule)
                     .iter()
                     .any(|told| told.name == hook.name);
-                let Some(complaint) =
-                    complain(life, is_told, last(key), hook.send_resolved, || {
-                        let is_since_then = |key: &str, life: &Life| {
-                            let word = floor.word(&hook.target, key).map(|word| word.started);
-                            let queued = queued.get(&(hook.target.clone(), key.to_owned()));
-                            let queued = queued.map(|queued| queued.started);
-                            word.max(queued) >= Some(life.maybe_since)
-                        };
-                        self.is_covered(life, |key| last(key) == Some(true), is_since_then)
-                    })
+                let is_covered = || life.is_some_and(|life| self.is_covered(life, &words));
+                let last = words.last(key);
+                let Some(complaint) = complain(life, is_told, last, hook.send_resolved, is_covered)
                 else {
                     continue;
                 };
@@ -130,7 +171,7 @@ impl Scene {
                 wrong.push(format!(
                     "hook {}, alert {key}: {}; expected: {complaint} since {reason}",
                     hook.name,
-                    shown(key)
+                    words.shown(key)
                 ));
             }
         }
@@ -141,40 +182,34 @@ impl Scene {
     }
 
     /// Whether a higher threshold says as much to the same hook.
-    fn is_covered(
-        &self,
-        life: Option<&Life>,
-        fires: impl Fn(&str) -> bool,
-        is_since_then: impl Fn(&str, &Life) -> bool,
-    ) -> bool {
-        let Some(life) = life else { return false };
+    fn is_covered(&self, life: &Life, words: &Words<'_>) -> bool {
         let mut others = self.oracle.lives.iter();
         others.any(|(key, other)| {
-            let is_told_instead = other.is_of_same_period(life) && is_since_then(key, life);
-            (other.covers(life) || is_told_instead) && fires(key)
+            let is_told_instead =
+                other.is_of_same_period(life) && words.started(key) >= Some(life.maybe_since);
+            (other.covers(life) || is_told_instead) && words.last(key) == Some(true)
         })
     }
 
     /// What is queued last about every alert, by target and key.
-    fn queued(&self, records: &[DeliveryRecord]) -> HashMap<(String, String), Queued> {
-        let mut queued = HashMap::new();
+    fn queued(&self, records: &[DeliveryRecord]) -> HashMap<String, BTreeMap<String, Queued>> {
+        let mut queued: HashMap<String, BTreeMap<String, Queued>> = HashMap::new();
         for record in records {
             let Some(target) = self.targets.get(&*record.delivery.hook) else {
                 continue;
             };
             let notification: Notification =
                 serde_json::from_str(&record.delivery.notification).unwrap();
+            let queued = queued.entry(target.clone()).or_default();
             for notice in notification.alerts {
                 // Newest first.
-                queued
-                    .entry((target.clone(), notice.key))
-                    .or_insert(Queued {
-                        fires: notice.status == Status::Firing,
-                        created: record.delivery.created,
-                        is_given_up: record.state == DeliveryState::GivenUp,
-                        started: notice.started_at,
-                        title: notice.title,
-                    });
+                queued.entry(notice.key).or_insert(Queued {
+                    fires: notice.status == Status::Firing,
+                    created: record.delivery.created,
+                    is_given_up: record.state == DeliveryState::GivenUp,
+                    started: notice.started_at,
+                    title: notice.title,
+                });
             }
         }
         queued
@@ -266,146 +301,6 @@ impl Scene {
         !overtaken && !told
     }
 
-    fn check_counters(&mut self) {
-        let published = self.process().board().agents(|agents| {
-            let of = |series: &flowgent_exporter::exposition::AgentSeries| {
-                let name = (
-                    series.agent.account.to_string(),
-                    series.agent.name.to_string(),
-                );
-                Some((name, series.figures.used_credits?))
-            };
-            agents.series.iter().filter_map(of).collect::<Vec<_>>()
-        });
-        for (name, credits) in published.unwrap_or_default() {
-            let before = self.counters.insert(name.clone(), credits).unwrap_or(0.0);
-            if credits < before {
-                self.fail(format!(
-                    "the counter of {}/{} falls from {before} to {credits}",
-                    name.0, name.1
-                ));
-            }
-        }
-    }
-
-    /// What is published of each agent is exact, or absent.
-    fn check_figures(&mut self) {
-        let today = self.today();
-        let month = today.month_start();
-        let last_month = month.previous().month_start();
-        let spans = [
-            ("previous_day", today.previous(), today.previous()),
-            ("previous_7_days", today.plus(-7), today.previous()),
-            ("previous_30_days", today.plus(-30), today.previous()),
-            ("month_to_date", month, today.previous()),
-            ("previous_month", last_month, month.previous()),
-        ];
-        let published = self.process().board().agents(|agents| {
-            let of = |series: &flowgent_exporter::exposition::AgentSeries| {
-                let figures = &series.figures;
-                let values = [
-                    figures.previous_day_credits,
-                    figures.previous_7_days_credits,
-                    figures.previous_30_days_credits,
-                    figures.month_to_date_credits,
-                    figures.previous_month_credits,
-                ];
-                (
-                    series.agent.account.to_string(),
-                    series.agent.id.to_string(),
-                    values,
-                )
-            };
-            (
-                agents.today,
-                agents.series.iter().map(of).collect::<Vec<_>>(),
-            )
-        });
-        let Some((day, published)) = published else {
-            return;
-        };
-        if day != today {
-            self.fail(format!("figures are of {day} on {today}"));
-        }
-        let mut wrong = Vec::new();
-        for (account, id, values) in published {
-            let id: AgentId = id.parse().unwrap();
-            let Some(known) = self.roll.agents.get(&(account.clone(), id)) else {
-                wrong.push(format!(
-                    "{account}/{id} is published, and nobody has listed it"
-                ));
-                continue;
-            };
-            for ((name, first, last), value) in spans.into_iter().zip(values) {
-                let expected = exact(known, first, last);
-                let is_right = match (value, expected) {
-                    // Days from before the history start may be known, and are not shown.
-                    (None, _) if first < self.plan.history_start => true,
-                    (None, None) => true,
-                    (Some(value), Some(expected)) => {
-                        (value - expected).abs() <= 1e-9 * expected.max(1.0)
-                    }
-                    _ => false,
-                };
-                if !is_right {
-                    wrong.push(format!(
-                        "{account}/{}: {name} is {value:?}, exact is {expected:?}",
-                        known.name
-                    ));
-                }
-            }
-        }
-        for text in wrong {
-            self.fail(text);
-        }
-    }
-
-    /// What is published of each budget is what is known to be used in its current period.
-    fn check_budgets(&mut self) {
-        let Some(alerting) = self.process().board().alerting() else {
-            return;
-        };
-        let today = self.today();
-        let mut wrong = Vec::new();
-        for budget in &self.plan.budgets {
-            let (start, end) = period(budget.cycle, today.previous());
-            let last = end.map_or(today, |end| end.min(today)).previous();
-            let sum = self.roll.sum(&budget.matcher, start, last);
-            let series = alerting
-                .budgets
-                .iter()
-                .find(|series| *series.name == *budget.name);
-            let Some(series) = series else {
-                wrong.push(format!("budget {} is not published", budget.name));
-                continue;
-            };
-            let standing = &series.standing;
-            if standing.period.start != start {
-                wrong.push(format!(
-                    "budget {} is of the period from {} on, not {start}",
-                    budget.name, standing.period.start
-                ));
-                continue;
-            }
-            let used = standing.used_credits.unwrap_or(0.0);
-            if (used - sum.credits).abs() > 1e-6 * sum.credits.max(1.0) {
-                wrong.push(format!(
-                    "budget {} of the period from {start} on: {used} credits are published, {} are used", budget.name, sum.credits
-                ));
-            }
-            let missing = standing.missing_days as usize;
-            if !(sum.missing..=sum.perhaps_missing).contains(&missing) {
-                wrong.push(format!(
-                    "budget {} of the period from {start} on: {missing} days are said to be missing, not {} to {}",
-                    budget.name, sum.missing, sum.perhaps_missing
-                ));
-            }
-        }
-        for text in wrong {
-            self.fail(text);
-        }
-    }
-
     /// The ledger is what is true, once FlowGent has been there for long enough.
     pub(crate) fn check_truth(&mut self) {
         let last = self.today().previous();
@@ -437,15 +332,6 @@ impl Scene {
             }
         }
     }
-}
-
-/// The credits of the days, if all are known.
-fn exact(known: &Known, first: Day, last: Day) -> Option<f64> {
-    let mut sum = 0.0;
-    for day in first.max(TRACKING_START).through(last) {
-        sum += known.days.get(&day)?;
-    }
-    Some(sum)
 }
 
 /// What the last word should have been, if it is wrong.

@@ -121,6 +121,13 @@ impl FlowGent {
 }
 
 impl State {
+    /// The organisation of that name.
+    pub(crate) fn organisation(&mut self, name: &str) -> &mut Organisation {
+        self.organisations
+            .get_mut(name)
+            .expect("there is such an organisation")
+    }
+
     /// From now on the agent has used `credits` on `day`.
     pub(crate) fn set(&mut self, id: AgentId, day: Day, credits: f64) {
         let visible_from = self
@@ -261,6 +268,17 @@ impl State {
         })
     }
 
+    /// The agents that the file of an organisation names; none if it cannot be read.
+    pub(crate) fn file(&self, organisation: &str) -> Option<&[(AgentId, String)]> {
+        let Organisation { listed, glitch, .. } = &self.organisations[organisation];
+        let left_out = match glitch {
+            Some(Glitch::Down) => return None,
+            Some(Glitch::Short(count) | Glitch::NotWhole(count)) => *count,
+            None => 0,
+        };
+        Some(&listed[..listed.len().saturating_sub(left_out)])
+    }
+
     fn list(&mut self, organisation: &str, account: String) -> (u16, Value) {
         let place = &self.organisations[organisation];
         let left_out = match place.glitch {
@@ -312,7 +330,7 @@ impl Wire for FlowGent {
             body => body.to_string(),
         };
         // As FlowGent's own clock says.
-        let date = state.now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        let date = httpdate::fmt_http_date(state.now.into());
         let response = hyper::Response::builder()
             .status(status)
             .header("date", date);

@@ -1,14 +1,18 @@
 //! Whole years of an exporter, in one process, on a clock that is moved by hand: the real planner, client,
 //! ledger, publisher, rules and deliverer, and a world where everything goes wrong that can.
 //!
-//! After every event: the ledger is what FlowGent said, counters never fall, what is published is exact or
-//! absent, and for every hook and alert the last message says what is true now. What is true is worked
-//! out by an [`oracle`] that shares no judgement with the exporter.
+//! After every event: the ledger is what FlowGent said, counters never fall, what is served is exact or
+//! absent, what is pushed is exact and whole, a hook that groups gets one message of an evaluation, and for
+//! every hook and alert the last message says what is true now. What is true is worked out by an [`oracle`]
+//! that shares no judgement with the exporter.
 //!
 //! `benches/years.rs` runs the same years with fresh seeds for as long as one likes.
 
 mod budgets;
 mod check;
+pub(crate) mod database;
+mod edits;
+mod first;
 pub(crate) mod flowgent;
 mod oracle;
 pub(crate) mod plan;
@@ -17,4 +21,6 @@ pub(crate) mod receivers;
 mod roll;
 mod rules;
 pub(crate) mod scene;
+mod served;
+pub(crate) mod trouble;
 pub(crate) mod year;

@@ -6,6 +6,7 @@
 //! against the exporter.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use flowgent_exporter::day::Day;
@@ -85,11 +86,9 @@ impl Sight<'_> {
 
 #[derive(Debug, Default)]
 pub(crate) struct Oracle {
-    pub(crate) lives: BTreeMap<String, Life>,
+    pub(crate) lives: HashMap<String, Life>,
     /// Since which day each rule is watched as it is.
     pub(crate) watched: HashMap<String, (String, Day)>,
-    /// The names that each agent has had.
-    pub(crate) names: BTreeMap<super::roll::Key, BTreeSet<String>>,
     /// The periods that were current ones in a look.
     pub(crate) current: BTreeSet<(String, Day)>,
     /// The periods that were looked at after their end.
@@ -181,7 +180,19 @@ impl Oracle {
         mark: Option<Mark>,
         now: DateTime<Utc>,
     ) -> &mut Life {
-        let life = self.lives.entry(key.to_owned()).or_insert_with(|| Life {
+        if !self.lives.contains_key(key) {
+            self.lives
+                .insert(key.to_owned(), Life::new(rule, mark, now));
+        }
+        let life = self.lives.get_mut(key).expect("it was put there");
+        life.is_seen = true;
+        life
+    }
+}
+
+impl Life {
+    fn new(rule: &str, mark: Option<Mark>, now: DateTime<Utc>) -> Self {
+        Self {
             rule: rule.to_owned(),
             fires: Fires::No,
             since: now,
@@ -194,14 +205,10 @@ impl Oracle {
             late_until: None,
             is_seen: true,
             reasons: Vec::new(),
-        });
-        life.is_seen = true;
-        life
+        }
     }
-}
 
-impl Life {
-    pub(crate) fn set(&mut self, fires: Fires, now: DateTime<Utc>, reason: &str) {
+    pub(crate) fn set(&mut self, fires: Fires, now: DateTime<Utc>, reason: impl fmt::Display) {
         if self.fires != fires {
             if self.fires == Fires::No {
                 self.maybe_since = now;
@@ -219,7 +226,7 @@ impl Life {
     }
 
     /// Nobody can say any more whether it fires; if it does, it may have begun as long ago as ever.
-    fn may_be(&mut self, now: DateTime<Utc>, reason: &str) {
+    fn may_be(&mut self, now: DateTime<Utc>, reason: impl fmt::Display) {
         self.set(Fires::Either, now, reason);
         self.since = now;
         self.certain_since = None;
@@ -235,22 +242,26 @@ impl Life {
     }
 
     /// The condition is met; while clocks differ, nobody can say if it is to be told.
-    pub(crate) fn meet(&mut self, sight: &Sight<'_>, reason: &str) {
+    pub(crate) fn meet(&mut self, sight: &Sight<'_>, reason: impl fmt::Display) {
         match (self.fires, sight.agrees) {
             (_, true) => self.set(Fires::Yes, sight.now, reason),
-            (Fires::No, false) => self.set(Fires::Either, sight.now, reason),
+            (Fires::No, false) => {
+                self.set(Fires::Either, sight.now, reason);
+                // By a clock that is wrong it may have begun long ago.
+                self.maybe_since = sight.now - TimeDelta::days(2);
+            }
             (_, false) => {}
         }
     }
 
     /// The condition is not met any more; while clocks differ, nothing ends.
-    pub(crate) fn end(&mut self, sight: &Sight<'_>, reason: &str) {
+    pub(crate) fn end(&mut self, sight: &Sight<'_>, reason: impl fmt::Display) {
         if sight.agrees {
             self.set(Fires::No, sight.now, reason);
         }
     }
 
-    pub(crate) fn may_be_either(&mut self, sight: &Sight<'_>, reason: &str) {
+    pub(crate) fn may_be_either(&mut self, sight: &Sight<'_>, reason: impl fmt::Display) {
         self.set(Fires::Either, sight.now, reason);
     }
 

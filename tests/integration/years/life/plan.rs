@@ -41,6 +41,8 @@ pub(crate) struct Account {
     pub(crate) team: String,
     /// Whether its agents are listed by FlowGent.
     pub(crate) discover: bool,
+    /// Whether a file names its agents.
+    pub(crate) has_file: bool,
     pub(crate) agents: Vec<Agent>,
 }
 
@@ -170,7 +172,8 @@ impl Plan {
     pub(crate) fn toml(&self) -> String {
         let mut text = format!(
             "[storage]\npath = \"ledger.db\"\n[schedule]\njitter = \"0s\"\nhistory_start = \"{}\"\n\
-             [api]\nbase_url = \"http://127.0.0.1:9/\"\nrequests_per_second = 1000\nconcurrency = 1\n",
+             [api]\nbase_url = \"http://127.0.0.1:9/\"\nrequests_per_second = 1000\nconcurrency = 1\n\
+             [push]\nwrite_url = \"https://database.example/api/v1/write\"\ninstance = \"host:13569\"\nread_back = false\n",
             self.history_start
         );
         for account in &self.accounts {
@@ -190,11 +193,17 @@ impl Plan {
 }
 
 impl Account {
+    /// Whether a list that others keep names its agents.
+    pub(crate) const fn is_listed(&self) -> bool {
+        self.discover || self.has_file
+    }
+
     fn write(&self, text: &mut String) -> fmt::Result {
         let Self {
             name,
             team,
             discover,
+            has_file,
             ..
         } = self;
         writeln!(
@@ -205,6 +214,9 @@ impl Account {
             text,
             "labels = {{ team = \"{team}\" }}\ndiscover = {discover}"
         )?;
+        if *has_file {
+            writeln!(text, "agents_file = \"{name}.json\"")?;
+        }
         for Agent { id, name, team } in &self.agents {
             writeln!(text, "[[account.agent]]\nid = \"{id}\"\nname = \"{name}\"")?;
             writeln!(text, "labels = {{ team = \"{team}\" }}")?;

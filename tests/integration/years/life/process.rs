@@ -9,20 +9,25 @@ use flowgent_exporter::alert::{Engine, Outlets, Signals};
 use flowgent_exporter::app;
 use flowgent_exporter::clock::{CheckedClock, Clock, ManualClock, SharedClock};
 use flowgent_exporter::config::Config;
-use flowgent_exporter::exposition::Exposition;
+use flowgent_exporter::exposition::{Encoding, Exposition, Format};
 use flowgent_exporter::flowgent::timekeeper::Timekeeper;
 use flowgent_exporter::flowgent::transport::HttpClient;
+use flowgent_exporter::history::push::{PushError, Pusher};
 use flowgent_exporter::hook::{Deliverer, Hooks, MakeSender, Sender, Settings};
-use flowgent_exporter::ledger::{Ledger, Member, Which, retry};
+use flowgent_exporter::ledger::{Delivery, Ledger, Member, Which, retry};
 use flowgent_exporter::publish::{Changes, Publisher};
 use flowgent_exporter::status::Board;
 use flowgent_exporter::sync::schedule::{Schedule, Trigger};
 use flowgent_exporter::sync::{Event, Observer, Outcome, Syncer, Wanted};
 use flowgent_exporter::telemetry::Telemetry;
+use futures_util::FutureExt;
+use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::database::Database;
+use super::flowgent::State;
 use super::plan::Plan;
 use super::receivers::Office;
 
@@ -33,6 +38,7 @@ pub(crate) struct Ground {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) http: HttpClient,
     pub(crate) office: Office,
+    pub(crate) database: Database,
     /// Is notified when the process is to be killed.
     pub(crate) killed: Arc<Notify>,
     /// The ledger of the process that was killed, which may still write what was queued.
@@ -54,6 +60,10 @@ struct Parts {
     board: Arc<Board>,
     publisher: Publisher,
     engine: Engine,
+    exposition: Arc<Exposition>,
+    /// Is notified when there is something to send.
+    outbox: Arc<Notify>,
+    pusher: Pusher,
     deliverer: Deliverer,
     schedule: Schedule,
     telemetry: Telemetry,
@@ -72,13 +82,30 @@ impl Ground {
         office: Office,
     ) -> Self {
         let killed = Arc::clone(&office.killed);
+        let database = Database::new(Arc::clone(&killed));
         Self {
             folder,
             clock,
             http,
             office,
+            database,
             killed,
             left_behind: None,
+        }
+    }
+
+    /// Keeps the files that name agents as FlowGent's world has them.
+    pub(crate) fn write_lists(&self, plan: &Plan, flowgent: &State) {
+        for account in plan.accounts.iter().filter(|account| account.has_file) {
+            let agents = flowgent.file(&account.organisation);
+            let agents = agents.map(|agents| {
+                let agents = agents
+                    .iter()
+                    .map(|(id, name)| json!({ "id": id.to_string(), "name": name }));
+                Value::Array(agents.collect()).to_string()
+            });
+            let text = agents.unwrap_or_else(|| "[{".to_owned());
+            write(self.folder.path(), &format!("{}.json", account.name), &text);
         }
     }
 
@@ -169,10 +196,11 @@ impl Ground {
             Arc::clone(&changes),
         );
         publisher.publish().await.unwrap();
+        let outbox = Arc::<Notify>::default();
         let outlets = Outlets {
             exposition: Arc::clone(&exposition),
             board: Arc::clone(&board),
-            outbox: Arc::default(),
+            outbox: Arc::clone(&outbox),
         };
         let engine = Engine::new(
             config.alerts.clone(),
@@ -182,6 +210,9 @@ impl Ground {
             telemetry.clone(),
             Arc::clone(&signals),
         );
+        let push = config.push.clone().expect("it is in every plan");
+        let pusher = Pusher::new(push, ledger.clone(), Arc::clone(&clock), telemetry.clone());
+        let pusher = pusher.over(self.http.clone().over(Arc::new(self.database.clone())));
         let hooks = self.hooks(config, &telemetry, &clock);
         let deliverer = Deliverer::with_senders(hooks, self.make_sender(plan), ledger.clone());
         let schedule = Schedule::new(&config.schedule, ledger.instance(), clock.now());
@@ -194,6 +225,9 @@ impl Ground {
             board,
             publisher,
             engine,
+            exposition,
+            outbox,
+            pusher,
             deliverer,
             schedule,
             telemetry,
@@ -264,15 +298,19 @@ impl Process {
         runtime.block_on(parts.timekeeper.confirm());
     }
 
-    /// What the schedule says is due.
-    pub(crate) fn due(&mut self) -> Option<Trigger> {
+    /// Whether the process knows which day it is.
+    pub(crate) fn is_day_known(&self) -> bool {
         // The monotonic clock is the runtime's.
         let _within = self.runtime.enter();
-        let time = self.parts.clock.time();
-        let is_known = time.standing.is_known();
-        is_known
-            .then(|| self.parts.schedule.due(time.now))
-            .flatten()
+        self.parts.clock.time().standing.is_known()
+    }
+
+    /// What the schedule says is due.
+    pub(crate) fn due(&mut self) -> Option<Trigger> {
+        let is_known = self.is_day_known();
+        let _within = self.runtime.enter();
+        let now = self.parts.clock.now();
+        is_known.then(|| self.parts.schedule.due(now)).flatten()
     }
 
     /// When the next sync is due.
@@ -303,17 +341,67 @@ impl Process {
         })
     }
 
-    /// Evaluates the rules, if there is a reason to.
-    pub(crate) fn evaluate(&mut self) {
+    /// Evaluates the rules, if there is a reason to. Returns the messages of each evaluation.
+    pub(crate) fn evaluate(&mut self) -> Vec<Vec<Delivery>> {
         let Self { parts, runtime } = self;
         runtime.block_on(async {
+            let mut sent = Vec::new();
+            let known = async || {
+                let newest = parts.ledger.deliveries(true, 1).await.unwrap();
+                newest.into_iter().next().map(|record| record.delivery.id)
+            };
             // What is ended by an edit may fire anew at once.
             for _ in 0..3 {
                 if parts.engine.is_due() {
+                    let before = known().await;
                     parts.engine.evaluate().await.unwrap();
+                    if parts.outbox.notified().now_or_never().is_some() {
+                        let newest = parts
+                            .ledger
+                            .deliveries(true, 200)
+                            .await
+                            .unwrap()
+                            .into_iter();
+                        let newest = newest.map(|record| record.delivery);
+                        let new = newest.take_while(|new| Some(&new.id) != before.as_ref());
+                        sent.push(new.collect());
+                    }
                 }
             }
-        });
+            sent
+        })
+    }
+
+    /// What a scrape gets.
+    pub(crate) fn served(&self) -> String {
+        // The monotonic clock is the runtime's.
+        let _within = self.runtime.enter();
+        let today = self.parts.clock.time().day;
+        let frames = self
+            .parts
+            .exposition
+            .scrape(Format::Text, Encoding::Identity, today);
+        let mut text = Vec::new();
+        frames.for_each(|frame| text.extend_from_slice(&frame));
+        String::from_utf8(text).unwrap()
+    }
+
+    /// Pushes what is due; says whether all of it was taken.
+    pub(crate) fn push(&mut self, killed: &Notify) -> Result<bool, Killed> {
+        let Self { parts, runtime } = self;
+        let members = parts.board.members();
+        runtime.block_on(async {
+            let pushed = tokio::select! {
+                biased;
+                () = killed.notified() => return Err(Killed),
+                pushed = parts.pusher.pass(&members, |_| {}) => pushed,
+            };
+            match pushed {
+                Ok(summary) => Ok(summary.refused.is_empty()),
+                Err(PushError::Later { .. }) => Ok(false),
+                Err(error) => panic!("{error}"),
+            }
+        })
     }
 
     pub(crate) fn publish(&mut self) {
@@ -339,10 +427,6 @@ impl Process {
     /// What `ask` gets from the ledger.
     pub(crate) fn ask<T>(&self, ask: impl AsyncFnOnce(&Ledger) -> T) -> T {
         self.runtime.block_on(ask(&self.parts.ledger))
-    }
-
-    pub(crate) fn board(&self) -> &Board {
-        &self.parts.board
     }
 
     pub(crate) fn members(&self) -> Arc<[Member]> {

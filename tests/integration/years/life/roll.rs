@@ -22,12 +22,20 @@ pub(crate) enum Presence {
     Former(DateTime<Utc>),
 }
 
+/// The known days of an agent.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Days(Vec<Option<f64>>);
+
 #[derive(Debug, Clone)]
 pub(crate) struct Known {
     pub(crate) name: String,
+    /// All that it has had.
+    pub(crate) names: BTreeSet<String>,
     pub(crate) team: String,
     pub(crate) presence: Presence,
-    pub(crate) days: BTreeMap<Day, f64>,
+    pub(crate) days: Days,
+    /// What was said of days before they were revised.
+    earlier: BTreeMap<Day, Vec<f64>>,
     /// Days that are new or revised since the oracle looked last.
     pub(crate) news: BTreeSet<Day>,
 }
@@ -44,11 +52,45 @@ pub(crate) struct Sum {
     pub(crate) known: usize,
 }
 
+/// The least and the most that is expected; none if nothing is.
+pub(crate) type Outlook = Option<(f64, f64)>;
+
 #[derive(Debug, Default)]
 pub(crate) struct Roll {
     pub(crate) agents: BTreeMap<Key, Known>,
-    /// Sums that were asked for since anything has changed.
-    sums: RefCell<HashMap<(Matcher, Day, Day), Sum>>,
+    /// Whose names were which.
+    names: HashMap<(String, String), AgentId>,
+    /// Each day's sum, from the day on which tracking started; none if it is to be added up again.
+    sums: RefCell<HashMap<Matcher, Vec<Option<Sum>>>>,
+    /// What is expected of those who match, from the first of two days to the other, as of the third.
+    outlooks: RefCell<HashMap<(Matcher, [Day; 3]), Outlook>>,
+}
+
+/// How many days after tracking started `day` is; none before.
+fn place(day: Day) -> Option<usize> {
+    usize::try_from(day.since(TRACKING_START)).ok()
+}
+
+impl Days {
+    pub(crate) fn get(&self, day: Day) -> Option<f64> {
+        self.0.get(place(day)?).copied().flatten()
+    }
+
+    /// Takes over what a day has; returns what it had.
+    fn set(&mut self, day: Day, credits: f64) -> Option<f64> {
+        let place = place(day)?;
+        if self.0.len() <= place {
+            self.0.resize(place + 1, None);
+        }
+        self.0[place].replace(credits)
+    }
+
+    /// The newest known day before `end`.
+    fn newest(&self, end: Day) -> Option<Day> {
+        let known = &self.0[..place(end)?.min(self.0.len())];
+        let place = known.iter().rposition(Option::is_some)?;
+        Some(TRACKING_START.plus(i32::try_from(place).unwrap()))
+    }
 }
 
 impl Known {
@@ -68,16 +110,22 @@ impl Known {
 
     /// The median of the weekday of `day` in the eight weeks before it.
     pub(crate) fn usual(&self, day: Day) -> Option<f64> {
-        let weeks = (1..=8).filter_map(|week| self.days.get(&day.plus(-7 * week)));
-        let mut credits: Vec<f64> = weeks.copied().collect();
+        let weeks = (1..=8).filter_map(|week| self.days.get(day.plus(-7 * week)));
+        let mut credits: Vec<f64> = weeks.collect();
         credits.sort_by(f64::total_cmp);
         let count = credits.len();
         (count >= 3).then(|| (credits[(count - 1) / 2] + credits[count / 2]) / 2.0)
     }
 
+    /// Everything that was said of the day, one after the other.
+    pub(crate) fn values(&self, day: Day) -> Vec<f64> {
+        let earlier = self.earlier.get(&day).into_iter().flatten().copied();
+        earlier.chain(self.days.get(day)).collect()
+    }
+
     /// The newest known day before `today`.
     pub(crate) fn newest(&self, today: Day) -> Option<Day> {
-        self.days.range(..today).next_back().map(|(day, _)| *day)
+        self.days.newest(today)
     }
 }
 
@@ -85,14 +133,13 @@ impl Roll {
     /// Takes over who there is by the config and by the last good listings.
     pub(crate) fn enrol(&mut self, plan: &Plan, flowgent: &State) {
         let now = flowgent.now;
-        self.sums.borrow_mut().clear();
         let mut present: BTreeMap<Key, (String, String)> = BTreeMap::new();
         let mut unlisted: BTreeMap<Key, DateTime<Utc>> = BTreeMap::new();
         for account in &plan.accounts {
             let listing = flowgent
                 .listing
                 .get(&account.name)
-                .filter(|_| account.discover);
+                .filter(|_| account.is_listed());
             if let Some((at, agents, is_whole)) = listing {
                 for (id, name) in agents {
                     let key = (account.name.clone(), *id);
@@ -121,7 +168,7 @@ impl Roll {
                         }
                     }
                 }
-            } else if account.discover {
+            } else if account.is_listed() {
                 let mine = self
                     .agents
                     .iter()
@@ -136,35 +183,71 @@ impl Roll {
                 present.insert(key, (agent.name.clone(), agent.team.clone()));
             }
         }
+        let mut has_changed = false;
         for (key, known) in &mut self.agents {
             if !present.contains_key(key) && !known.is_former() {
                 known.presence = Presence::Former(now);
+                has_changed = true;
             }
         }
         for (key, (name, team)) in present {
+            let (account, id) = key.clone();
             let presence = unlisted
                 .get(&key)
                 .map_or(Presence::Present, |since| Presence::Unlisted(*since));
-            let known = self.agents.entry(key).or_insert_with(|| Known {
-                name: name.clone(),
-                team: team.clone(),
-                presence,
-                days: BTreeMap::new(),
-                news: BTreeSet::new(),
+            let known = self.agents.entry(key).or_insert_with(|| {
+                has_changed = true;
+                self.names.insert((account.clone(), name.clone()), id);
+                Known {
+                    name: name.clone(),
+                    names: BTreeSet::from([name.clone()]),
+                    team: team.clone(),
+                    presence,
+                    days: Days::default(),
+                    earlier: BTreeMap::new(),
+                    news: BTreeSet::new(),
+                }
             });
+            has_changed |= known.presence != presence || known.team != team;
             known.presence = presence;
+            if known.name != name {
+                self.names.insert((account, name.clone()), id);
+                known.names.insert(name.clone());
+            }
             (known.name, known.team) = (name, team);
+        }
+        if has_changed {
+            self.sums.get_mut().clear();
+            self.outlooks.get_mut().clear();
         }
     }
 
     /// Takes over a day that FlowGent has said.
     pub(crate) fn learn(&mut self, key: &Key, day: Day, credits: f64) {
-        if let Some(known) = self.agents.get_mut(key)
-            && known.days.insert(day, credits) != Some(credits)
-        {
+        let Some(known) = self.agents.get_mut(key) else {
+            return;
+        };
+        if known.days.get(day) != Some(credits) {
+            if let Some(old) = known.days.set(day, credits) {
+                known.earlier.entry(day).or_default().push(old);
+            }
             known.news.insert(day);
-            self.sums.borrow_mut().clear();
+            self.outlooks.get_mut().clear();
+            for (matcher, sums) in self.sums.get_mut() {
+                let sum = place(day).and_then(|place| sums.get_mut(place));
+                if matcher.matches(&key.0, &known.team)
+                    && let Some(sum) = sum
+                {
+                    *sum = None;
+                }
+            }
         }
+    }
+
+    /// The agent of the account that has, or had, that name.
+    pub(crate) fn named(&self, account: &str, name: &str) -> Option<Key> {
+        let id = self.names.get(&(account.to_owned(), name.to_owned()))?;
+        Some((account.to_owned(), *id))
     }
 
     /// Those of each id that match, so that an id counts once.
@@ -183,29 +266,56 @@ impl Roll {
 
     /// What matching agents have used on the days `first` through `last`.
     pub(crate) fn sum(&self, matcher: &Matcher, first: Day, last: Day) -> Sum {
-        let key = (matcher.clone(), first, last);
-        if let Some(sum) = self.sums.borrow().get(&key) {
-            return *sum;
+        let mut total = Sum::default();
+        let Some(end) = place(last.next()) else {
+            return total;
+        };
+        let mut sums = self.sums.borrow_mut();
+        if !sums.contains_key(matcher) {
+            sums.insert(matcher.clone(), Vec::new());
         }
-        let sum = self.add_up(matcher, first, last);
-        self.sums.borrow_mut().insert(key, sum);
-        sum
+        let sums = sums.get_mut(matcher).expect("it was put there");
+        if sums.len() < end {
+            sums.resize(end, None);
+        }
+        let mut matching = None;
+        for day in first.max(TRACKING_START).through(last) {
+            let sum = &mut sums[place(day).expect("it is not before the start")];
+            let sum = sum.get_or_insert_with(|| {
+                let matching = matching.get_or_insert_with(|| self.matching(matcher));
+                add_up(matching.values(), day)
+            });
+            total.credits += sum.credits;
+            total.missing += sum.missing;
+            total.perhaps_missing += sum.perhaps_missing;
+            total.known += sum.known;
+        }
+        total
     }
 
-    fn add_up(&self, matcher: &Matcher, first: Day, last: Day) -> Sum {
-        let mut sum = Sum::default();
-        let first = first.max(TRACKING_START);
-        for same in self.matching(matcher).values() {
-            for day in first.through(last) {
-                let credits = same.iter().find_map(|known| known.days.get(&day));
-                let is_asked = same.iter().any(|known| known.presence == Presence::Present);
-                sum.credits += credits.copied().unwrap_or(0.0);
-                sum.known += usize::from(credits.is_some());
-                sum.missing += usize::from(credits.is_none() && is_asked);
-                sum.perhaps_missing +=
-                    usize::from(same.iter().any(|known| !known.days.contains_key(&day)));
-            }
-        }
-        sum
+    /// What `look` expects, unless it did so before and nothing has changed.
+    pub(crate) fn outlook(
+        &self,
+        matcher: &Matcher,
+        days: [Day; 3],
+        look: impl FnOnce() -> Outlook,
+    ) -> Outlook {
+        let key = (matcher.clone(), days);
+        let mut outlooks = self.outlooks.borrow_mut();
+        *outlooks.entry(key).or_insert_with(look)
     }
+}
+
+/// What agents have used on a day, each id once.
+fn add_up<'a>(ids: impl Iterator<Item = &'a Vec<&'a Known>>, day: Day) -> Sum {
+    let mut sum = Sum::default();
+    for same in ids {
+        let credits = same.iter().find_map(|known| known.days.get(day));
+        let is_asked = same.iter().any(|known| known.presence == Presence::Present);
+        sum.credits += credits.unwrap_or(0.0);
+        sum.known += usize::from(credits.is_some());
+        sum.missing += usize::from(credits.is_none() && is_asked);
+        sum.perhaps_missing += usize::from(same.iter().any(|known| known.days.get(day).is_none()));
+    }
+    sum
 }

@@ -23,24 +23,24 @@ impl Oracle {
     }
 
     fn agent(&mut self, rule: &Rule, key: &Key, known: &Known, sight: &Sight<'_>) {
+        if known.names.len() == 1 {
+            let name = format!("{}/{}/{}", rule.name, key.0, known.name);
+            self.agent_named(&name, rule, key, known, sight);
+            return;
+        }
         let prefix = format!("{}/{}/", rule.name, key.0);
         let current = format!("{prefix}{}", known.name);
         let fires = |name: &String| self.lives.get(name).map_or(Fires::No, |life| life.fires);
         // A renamed agent keeps its alert until that is over.
-        let names = self.names.get(key).into_iter().flatten();
-        let names = names.map(|name| format!("{prefix}{name}"));
+        let names = known.names.iter().map(|name| format!("{prefix}{name}"));
         let mut open: Vec<String> = names.filter(|name| fires(name) != Fires::No).collect();
         let is_doubtful = open.iter().any(|name| fires(name) == Fires::Either);
-        self.names
-            .entry(key.clone())
-            .or_default()
-            .insert(known.name.clone());
         if open.is_empty() || is_doubtful && !open.contains(&current) {
             // If it did not fire, what fires now does so under the new name.
             open.push(current);
         }
         let (name, others) = open.split_first().expect("there is its name");
-        self.agent_named(name, rule, known, sight.agent_refused.get(key), sight);
+        self.agent_named(name, rule, key, known, sight);
         if others.is_empty() {
             return;
         }
@@ -59,8 +59,8 @@ impl Oracle {
         &mut self,
         name: &str,
         rule: &Rule,
+        key: &Key,
         known: &Known,
-        refusal: Option<&bool>,
         sight: &Sight<'_>,
     ) {
         let watched = self.watched[&rule.name].1;
@@ -89,7 +89,7 @@ impl Oracle {
         match rule.check {
             Check::Day { over, hysteresis } => {
                 let judge = |day: Day| {
-                    let credits = known.days[&day];
+                    let credits = known.days.get(day).expect("it is known");
                     if credits > over {
                         Some(Fires::Yes)
                     } else if credits <= over * (1.0 - hysteresis) {
@@ -103,14 +103,14 @@ impl Oracle {
             Check::Spike { factor, floor } => {
                 let judge = |day: Day| {
                     let usual = known.usual(day)?;
-                    let credits = known.days[&day];
+                    let credits = known.days.get(day).expect("it is known");
                     let is_spike = credits > factor * usual && credits > floor;
                     Some(if is_spike { Fires::Yes } else { Fires::No })
                 };
                 days(life, known, watched, sight, &judge);
             }
             Check::Missing { hours } => missing(life, known, hours, watched, sight),
-            Check::Agent => refused(life, refusal, known, sight),
+            Check::Agent => refused(life, sight.agent_refused.get(key), known, sight),
             Check::Week { .. } | Check::Key => {}
         }
     }
@@ -140,7 +140,7 @@ impl Oracle {
             let is_moving = sight.roll.agents.iter().any(|((owner, _), known)| {
                 *owner == account
                     && known.presence != Presence::Present
-                    && known.days.range(today.plus(-8)..).next().is_some()
+                    && known.newest(today) >= Some(today.plus(-8))
             });
             if sight.roll.matching(&matcher).is_empty() {
                 continue;
@@ -213,9 +213,9 @@ fn days(
         }
         if life.fires != Fires::No {
             // It has been told already; whether that lasts for the late day's sake is open.
-            life.may_be_either(sight, &format!("{day}, which came late"));
+            life.may_be_either(sight, format_args!("{day}, which came late"));
         } else {
-            life.meet(sight, &format!("{day}, which came late"));
+            life.meet(sight, format_args!("{day}, which came late"));
         }
     } else if !late.is_empty() && life.fires != Fires::Yes {
         life.may_be_either(sight, "a day that came very late");
@@ -241,14 +241,14 @@ fn days(
     match judge(newest) {
         // A day that becomes known after a week is no news.
         Some(Fires::Yes) if today.since(newest) > 7 && life.fires != Fires::Yes => {
-            life.may_be_either(sight, &format!("{newest}, which came very late"));
+            life.may_be_either(sight, format_args!("{newest}, which came very late"));
         }
-        Some(Fires::Yes) => life.meet(sight, &format!("{newest}")),
+        Some(Fires::Yes) => life.meet(sight, newest),
         Some(_) if is_late && (has_newer && late.is_empty() || life.fires != Fires::Yes) => {
-            life.may_be_either(sight, &format!("{newest}, after a late day"));
+            life.may_be_either(sight, format_args!("{newest}, after a late day"));
         }
         Some(_) if is_late => {}
-        Some(_) => life.end(sight, &format!("{newest}")),
+        Some(_) => life.end(sight, newest),
         None => {}
     }
 }
@@ -257,12 +257,9 @@ fn days(
 fn missing(life: &mut Life, known: &Known, hours: i64, watched: Day, sight: &Sight<'_>) {
     let today = sight.today();
     let first = sight.plan.history_start;
-    let missing: Vec<Day> = first
-        .through(today.previous())
-        .filter(|day| !known.days.contains_key(day))
-        .collect();
+    let mut days = first.through(today.previous());
+    let oldest = days.find(|day| known.days.get(*day).is_none());
     let is_unlisted = known.presence != Presence::Present;
-    let oldest = missing.first();
     match oldest {
         None => life.end(sight, "no day is missing"),
         Some(_) if is_unlisted => {

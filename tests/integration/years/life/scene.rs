@@ -10,6 +10,7 @@ use flowgent_exporter::flowgent::transport::HttpClient;
 use flowgent_exporter::flowgent::{Roots, Settings};
 use flowgent_exporter::sync::schedule::Trigger;
 
+use super::database::Pushed;
 use super::flowgent::FlowGent;
 use super::oracle::{Oracle, Sight};
 use super::plan::{AgentId, Plan};
@@ -40,7 +41,11 @@ pub(crate) struct Scene {
     pub(crate) key_refused: BTreeMap<String, bool>,
     pub(crate) agent_refused: BTreeMap<Key, bool>,
     /// The counter of each series when it was published last.
-    pub(crate) counters: HashMap<(String, String), f64>,
+    pub(crate) counters: HashMap<String, f64>,
+    /// What the database has.
+    pub(crate) pushed: Pushed,
+    /// When it is pushed to next.
+    pub(crate) push_at: DateTime<Utc>,
     /// The target of every hook that there ever was, by its name.
     pub(crate) targets: HashMap<String, String>,
     /// When each target was last not taking everything.
@@ -82,6 +87,8 @@ impl Scene {
             key_refused: BTreeMap::new(),
             agent_refused: BTreeMap::new(),
             counters: HashMap::new(),
+            pushed: Pushed::new(),
+            push_at: now,
             targets: HashMap::new(),
             troubled: HashMap::new(),
             restarts: 0,
@@ -244,6 +251,9 @@ impl Scene {
         }
         self.evaluate();
         self.deliver();
+        if self.now >= self.push_at && self.process().is_day_known() {
+            self.push();
+        }
         self.check();
     }
 
@@ -253,6 +263,7 @@ impl Scene {
 
     fn sync(&mut self, trigger: Trigger) {
         let killed = Arc::clone(&self.ground.killed);
+        self.ground.write_lists(&self.plan, &self.flowgent.state());
         match self.process().sync(trigger, &killed) {
             Ok(is_complete) => {
                 self.note(format!(
@@ -280,7 +291,9 @@ impl Scene {
     pub(crate) fn evaluate(&mut self) {
         let process = self.process();
         process.publish();
-        process.evaluate();
+        for hooks in process.evaluate() {
+            self.check_grouped(&hooks);
+        }
         let sight = Sight {
             plan: &self.plan,
             roll: &self.roll,
@@ -303,17 +316,20 @@ impl Scene {
         for _ in 0..4 {
             match self.process().deliver(&killed) {
                 Ok(()) => return,
-                Err(Killed) => {
-                    self.kill();
-                    self.start();
-                    self.process().confirm();
-                    if let Some(trigger) = self.process().due() {
-                        self.sync(trigger);
-                    }
-                    self.evaluate();
-                }
+                Err(Killed) => self.restart(),
             }
         }
+    }
+
+    /// Kills the process and starts it again, which does what is due.
+    pub(crate) fn restart(&mut self) {
+        self.kill();
+        self.start();
+        self.process().confirm();
+        if let Some(trigger) = self.process().due() {
+            self.sync(trigger);
+        }
+        self.evaluate();
     }
 
     /// Takes over what FlowGent has said since the last time, and holds the ledger against it. If the
@@ -321,6 +337,12 @@ impl Scene {
     fn take_in(&mut self, was_killed: bool) {
         let said = {
             let mut state = self.flowgent.state();
+            for account in self.plan.accounts.iter().filter(|account| account.has_file) {
+                if let Some(agents) = state.file(&account.organisation) {
+                    let listed = (self.now, agents.to_vec(), true);
+                    state.listing.insert(account.name.clone(), listed);
+                }
+            }
             self.roll.enrol(&self.plan, &state);
             std::mem::take(&mut state.said)
         };
@@ -339,8 +361,7 @@ impl Scene {
                     .roll
                     .agents
                     .get(key)
-                    .and_then(|known| known.days.get(day))
-                    .copied();
+                    .and_then(|known| known.days.get(*day));
                 let is_right = kept == Some(*credits) || (was_killed && kept == before);
                 if !is_right {
                     self.fail(format!(
