@@ -34,7 +34,14 @@ use life::trouble::Trouble;
 use life::year::live;
 
 /// Seeds of years in which the exporter was wrong once, and what could go wrong in them.
-const FAILED: [(u64, &str); 4] = [(21, "all"), (35, "all"), (37, "all"), (39, "all")];
+const FAILED: [(u64, &str); 6] = [
+    (21, "all"),
+    (35, "all"),
+    (37, "all"),
+    (39, "all"),
+    (341_038_872, "all"),
+    (664_856_654, "all"),
+];
 /// How many years are drawn.
 const DRAWN: u64 = 2;
 /// How long a year is, in days.

@@ -52,8 +52,8 @@ pub(crate) struct Sum {
     pub(crate) known: usize,
 }
 
-/// What is expected of those who match, from the first of two days to the other, as of the third.
-type Outlooks = HashMap<(Matcher, [Day; 3]), Option<(f64, f64)>>;
+/// The least and the most that is expected; none if nothing is.
+pub(crate) type Outlook = Option<(f64, f64)>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Roll {
@@ -62,7 +62,8 @@ pub(crate) struct Roll {
     names: HashMap<(String, String), AgentId>,
     /// Each day's sum, from the day on which tracking started; none if it is to be added up again.
     sums: RefCell<HashMap<Matcher, Vec<Option<Sum>>>>,
-    outlooks: RefCell<Outlooks>,
+    /// What is expected of those who match, from the first of two days to the other, as of the third.
+    outlooks: RefCell<HashMap<(Matcher, [Day; 3]), Outlook>>,
 }
 
 /// How many days after tracking started `day` is; none before.
@@ -297,8 +298,8 @@ impl Roll {
         &self,
         matcher: &Matcher,
         days: [Day; 3],
-        look: impl FnOnce() -> Option<(f64, f64)>,
-    ) -> Option<(f64, f64)> {
+        look: impl FnOnce() -> Outlook,
+    ) -> Outlook {
         let key = (matcher.clone(), days);
         let mut outlooks = self.outlooks.borrow_mut();
         *outlooks.entry(key).or_insert_with(look)
