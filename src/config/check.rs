@@ -172,6 +172,19 @@ impl<'a> Check<'a> {
         }
     }
 
+    /// Refuses a token beside a user.
+    pub(super) fn user_or_token(
+        &mut self,
+        username: &Option<Text>,
+        (file, variable): &(Option<Text>, Option<Text>),
+    ) {
+        let token = match file {
+            Some(_) => ("bearer_token_file", place(file)),
+            None => ("bearer_token_env", place(variable)),
+        };
+        self.exclusive(("username", place(username)), token);
+    }
+
     /// The path that is written, unless it was left out or refused.
     pub(super) fn path(&mut self, written: Option<Text>) -> Option<PathBuf> {
         let folder = self.folder;

@@ -238,19 +238,6 @@ impl Check<'_> {
         })
     }
 
-    /// Refuses a token beside a user.
-    pub(super) fn user_or_token(
-        &mut self,
-        username: &Option<Text>,
-        (file, variable): &(Option<Text>, Option<Text>),
-    ) {
-        let token = match file {
-            Some(_) => ("bearer_token_file", place(file)),
-            None => ("bearer_token_env", place(variable)),
-        };
-        self.exclusive(("username", place(username)), token);
-    }
-
     /// A user and the place of the password: both or neither.
     pub(super) fn user(
         &mut self,
