@@ -2,7 +2,9 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::day::Day;
 
@@ -22,7 +24,7 @@ impl Kept {
         name: &str,
         as_of: (Day, u64),
     ) -> Option<Arc<T>> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.0.lock();
         let (of, result) = kept.get(name)?;
         (*of == as_of).then(|| Arc::clone(result).downcast().ok())?
     }
@@ -35,7 +37,7 @@ impl Kept {
         result: T,
     ) -> Arc<T> {
         let result = Arc::new(result);
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         if kept.len() >= MOST {
             kept.clear();
         }

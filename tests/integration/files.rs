@@ -249,7 +249,7 @@ async fn a_hook_and_pushing_without_their_secrets_stand_still_alone_and_go_on_wh
         "{page}"
     );
     exporter
-        .wait_for_log("the hook has failed, and is tried again: cannot read file `ops.url`")
+        .wait_for_log("the hook has failed; retrying: cannot read file `ops.url`")
         .await;
 
     // No reload is needed: it is looked for again at the next try.

@@ -332,7 +332,7 @@ async fn what_the_config_meets_on_this_machine_is_said() {
          `chmod 600` it, and make the exporter's user its owner\n\
          config.toml is valid: 1 account, 0 agents named in it\n\
          the next poll is due at 2026-03-13 06:00:00 UTC\n\
-         warning: ledger sealed/ledger.db: cannot write to {folder}: Read-only file system (os error 30): its \
+         warning: ledger sealed/ledger.db cannot be used: cannot write to {folder}: Read-only file system (os error 30): its \
          file system is read-only here. In a service of systemd add `ReadWritePaths={folder}` or use \
          `StateDirectory=`; in a container mount a volume at {folder}\n\
          warning: budget `nobodys` matches no agent: agent=\"suport\". The config and its lists name 1 agent\n"

@@ -85,6 +85,8 @@ host = "127.0.0.1"
 port = SMTP
 encryption = "starttls"
 allow_private = true
+username = "ops"
+password_file = "secret"
 from = "alerts@example.com"
 to = ["ops@example.com"]
 "#;
