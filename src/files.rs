@@ -3,7 +3,8 @@
 //! Opening a pipe waits for a writer, a device has no end, and a network mount may never answer. So a file is
 //! looked at before it is opened, is read by a thread of its own, and is given up when that takes too long.
 //! That thread may hang for ever; it holds nothing that others need, and few more are started for the same path.
-//! All functions here block for up to [`Purpose::patience`]; [`aside`] has them do so beside the async threads.
+//! All functions here block for up to [`Purpose::patience`]; [`crate::blocking::run`] has them do so beside the async
+//! threads.
 
 use std::collections::HashMap;
 use std::fs::{File, Metadata};

@@ -6,7 +6,7 @@ use prometheus::{
     IntGauge, IntGaugeVec, Opts, Registry,
 };
 
-/// Declares a struct of instruments that implements [`Instruments`](super::Instruments).
+/// Declares a struct of instruments that implements [`Instruments`].
 ///
 /// Each field is `name: Kind = "family", "help text"`, followed by `, ["label", …]` for a vector and by
 /// `, BUCKETS` for a histogram.
@@ -44,7 +44,7 @@ macro_rules! instruments {
 
 pub(crate) use instruments;
 
-/// A set of instruments, as [`instruments!`] declares it.
+/// A set of instruments, as the macro `instruments!` declares it.
 pub trait Instruments: Clone + Send + Sync + 'static {
     /// Makes the instruments and registers them, once a registry.
     fn register(registry: &Registry) -> Self;
