@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::alertmanager::Alertmanager;
 use super::email::{Email, Server};
 use super::exec::Exec;
+use super::heartbeat::Heartbeat;
 use super::webhook::Webhook;
 use super::whatsapp::{Outgoing, Whatsapp};
 use super::{Hooks, Kind, Message, SendError, Settings};
@@ -33,6 +34,7 @@ enum Way {
     Whatsapp(Arc<Whatsapp>),
     Email(Arc<Email>),
     Exec(Arc<Exec>),
+    Heartbeat(Arc<Heartbeat>),
     Direct(Arc<dyn Receiver>),
 }
 
@@ -43,6 +45,11 @@ pub trait Receiver: Send + Sync + 'static {
 
     /// Is reminded of `alerts`.
     fn remind<'a>(&'a self, alerts: &'a [Alert], now: DateTime<Utc>) -> Taking<'a>;
+
+    /// Takes a heartbeat, or why there is none.
+    fn beat<'a>(&'a self, _failure: Option<&'a str>) -> Taking<'a> {
+        Box::pin(async { Ok("nothing to do".to_owned()) })
+    }
 }
 
 /// What comes of a try.
@@ -89,6 +96,26 @@ impl Sender {
         let way = self.way.clone();
         self.bounded(async move { way.resend(&alerts, now).await })
             .await
+    }
+
+    /// Tells the service of a heartbeat that all is well, or of a failure. Others are sent nothing.
+    ///
+    /// # Errors
+    /// As for [`Self::send`].
+    pub(super) async fn beat(
+        &self,
+        failure: Option<String>,
+        now: DateTime<Utc>,
+    ) -> Result<String, SendError> {
+        let way = self.way.clone();
+        self.bounded(async move {
+            match way {
+                Way::Heartbeat(hook) => hook.tell(failure.as_deref(), now).await,
+                Way::Direct(receiver) => receiver.beat(failure.as_deref()).await,
+                _ => Ok("nothing to do".to_owned()),
+            }
+        })
+        .await
     }
 
     /// What `sending` comes to within the timeout. It is a task of its own, so that a defect in it is a
@@ -178,6 +205,19 @@ impl Way {
                 let (credentials, from, to) = (credentials.clone(), from.clone(), to.clone());
                 Self::Email(Arc::new(Email::new(server, credentials, from, to)))
             }
+            Kind::Heartbeat {
+                url,
+                failure_url,
+                method,
+                bearer_token,
+                interval: _,
+            } => Self::Heartbeat(Arc::new(Heartbeat {
+                settings: settings.clone(),
+                url: url.clone(),
+                failure_url: failure_url.clone(),
+                method: method.clone(),
+                bearer_token: bearer_token.clone(),
+            })),
             Kind::Exec { command } => {
                 let name = Arc::clone(&settings.name);
                 Self::Exec(Arc::new(Exec::new(name, command.clone())))
@@ -192,6 +232,8 @@ impl Way {
             Self::Whatsapp(hook) => hook.send(message).await,
             Self::Email(hook) => hook.send(message).await,
             Self::Exec(hook) => hook.send(message).await,
+            // A test: no alert is sent there.
+            Self::Heartbeat(hook) => hook.tell(None, message.now).await,
             Self::Direct(receiver) => receiver.take(message).await,
         }
     }
@@ -202,9 +244,11 @@ impl Way {
                 let count = hook.resend(alerts, now).await?;
                 Ok(format!("{count} alerts"))
             }
-            Self::Webhook(_) | Self::Whatsapp(_) | Self::Email(_) | Self::Exec(_) => {
-                Ok("nothing to do".to_owned())
-            }
+            Self::Webhook(_)
+            | Self::Whatsapp(_)
+            | Self::Email(_)
+            | Self::Exec(_)
+            | Self::Heartbeat(_) => Ok("nothing to do".to_owned()),
             Self::Direct(receiver) => receiver.remind(alerts, now).await,
         }
     }

@@ -131,6 +131,7 @@ impl Ground {
             http: self.http.clone(),
             clock: Arc::clone(clock),
             telemetry: telemetry.clone(),
+            health: flowgent_exporter::hook::Health::default(),
         }
     }
 
