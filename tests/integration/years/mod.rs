@@ -1,8 +1,8 @@
 //! Years of an exporter in which everything goes wrong: those that are drawn from the commit, those that failed
 //! once, and each case that was seen to go wrong by itself.
 //!
-//! The rules of meaning, and where each is held. Each test, and what the years hold, was seen to find a mistake
-//! against its rule that was planted in the code; where the years hold nothing, the tests alone do.
+//! The rules of meaning, and where each is held. Each group of tests but `docs`, and what the years hold, was seen
+//! to find a mistake against its rule that was planted in the code; where the years hold nothing, the tests alone do.
 //!
 //! | the rule | tests of it | what the years hold after every event |
 //! |---|---|---|
