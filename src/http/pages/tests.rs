@@ -7,11 +7,12 @@ use futures_util::future::join_all;
 use tempfile::TempDir;
 
 use super::*;
+use crate::alert::{Notification, Severity};
 use crate::clock::ManualClock;
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::exposition::{AlertSeries, BudgetSeries, Exposition};
 use crate::http::{Gate, Readiness};
-use crate::ledger::{Fetched, Ledger, Member};
+use crate::ledger::{AlertChanges, AlertKey, Fetched, Ledger, Member};
 use crate::roster::AccountSettings;
 use crate::secret::SecretSource;
 use crate::series::{self, Figures};
@@ -371,6 +372,61 @@ fn many_alerts(scene: &Scene) {
             })
             .collect(),
     });
+}
+
+/// An alert that fires since `minutes` ago.
+fn alert(rule: &str, threshold: &str, severity: Severity, minutes: i64) -> Alert {
+    let now = NOW.parse().unwrap();
+    let since = now - TimeDelta::minutes(minutes);
+    let notice = Notice {
+        rule: rule.to_owned(),
+        severity,
+        title: format!("{rule} at {threshold}"),
+        ..Notification::sample(None, now).alerts.remove(0)
+    };
+    Alert {
+        key: AlertKey {
+            rule: rule.into(),
+            subject: "all".into(),
+            period: None,
+            threshold: threshold.into(),
+        },
+        state: AlertState::Firing,
+        since,
+        fired_at: Some(since),
+        hooks: Default::default(),
+        over_hooks: Default::default(),
+        agent: None,
+        days: Vec::new(),
+        below_since: None,
+        is_closed: false,
+        notice: serde_json::to_string(&notice).unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn the_most_severe_alert_comes_first_with_one_card_for_each_budget() {
+    let scene = Scene::of(&names(&[("acme", "support")])).await;
+    scene.publish().await;
+    let changes = AlertChanges {
+        changed: vec![
+            alert("notes", "used 1", Severity::Info, 1),
+            alert("keys", "refused", Severity::Warning, 2),
+            alert("budget", "used 0.5", Severity::Warning, 3),
+            alert("budget", "used 0.8", Severity::Critical, 4),
+        ],
+        ..AlertChanges::default()
+    };
+    let now = NOW.parse().unwrap();
+    scene.ledger.record_alerts(changes, now).await.unwrap();
+    let (_, alerts) = scene.see(PageKind::Alerts, "/alerts", "").await;
+    assert!(alerts.contains("Also reached: 50% used."), "{alerts}");
+    for page in [scene.overview("").await, alerts] {
+        let places = ["budget at used 0.8", "keys at refused", "notes at used 1"];
+        let places = places.map(|title| page.find(title).unwrap_or_else(|| panic!("{page}")));
+        assert!(places.is_sorted(), "{places:?}: {page}");
+        assert!(!page.contains("budget at used 0.5"), "{page}");
+    }
 }
 
 #[tokio::test]
