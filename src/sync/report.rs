@@ -99,8 +99,8 @@ pub struct Report {
     pub committed: usize,
     /// Windows put off because FlowGent's day is still the one before ours.
     pub deferred: usize,
-    /// The accounts whose agents FlowGent has listed: it has taken their keys.
-    pub listed: Vec<Arc<str>>,
+    /// The accounts whose keys FlowGent has accepted, as an answer showed.
+    pub accepted: BTreeSet<Arc<str>>,
     /// Days that the ledger did not know before.
     pub new_days: usize,
     /// Known days whose figure changed.
@@ -344,6 +344,10 @@ impl Report {
     pub(super) fn committed(&mut self, index: usize, committed: &Committed, absent: &[Day]) {
         let member = &mut self.members[index];
         let (new, revised) = (committed.inserted.len(), committed.revisions.len());
+        let account = &member.member.agent.account;
+        if !self.accepted.contains(account) {
+            self.accepted.insert(Arc::clone(account));
+        }
         self.committed += 1;
         member.committed += 1;
         self.new_days += new;
