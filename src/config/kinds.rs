@@ -136,10 +136,12 @@ impl Check<'_> {
         let url = self.secret(&URL, &owner.stops, (hook.url_file, hook.url_env), rule)?;
         Some(KindSettings {
             kind: hook::Kind::Heartbeat {
-                url,
-                failure_url,
-                method: method.parse().ok()?,
-                bearer_token,
+                service: hook::Service {
+                    url,
+                    failure_url,
+                    method: method.parse().ok()?,
+                    bearer_token,
+                },
                 interval,
             },
             send_resolved: false,

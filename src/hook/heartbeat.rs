@@ -13,14 +13,25 @@ use crate::secret::SecretSource;
 /// What stands in a URL's query for the reason of a failure.
 const REASON: &str = "{reason}";
 
-/// Where heartbeats go. URLs and token are read at each request, so that they can be exchanged.
+/// What is requested of the service that raises the alarm. URLs and token are read at each request, so that they
+/// can be exchanged.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// What is requested while all is well.
+    pub url: SecretSource,
+    /// What is requested otherwise.
+    pub failure_url: Option<SecretSource>,
+    /// The method of both.
+    pub method: Method,
+    /// A token that proves to the service who sends.
+    pub bearer_token: Option<SecretSource>,
+}
+
+/// Where heartbeats go.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
     pub(super) settings: Settings,
-    pub(super) url: SecretSource,
-    pub(super) failure_url: Option<SecretSource>,
-    pub(super) method: Method,
-    pub(super) bearer_token: Option<SecretSource>,
+    pub(super) service: Service,
 }
 
 impl Heartbeat {
@@ -34,8 +45,8 @@ impl Heartbeat {
         failure: Option<&str>,
         now: DateTime<Utc>,
     ) -> Result<String, SendError> {
-        let source = match (failure, &self.failure_url) {
-            (None, _) => &self.url,
+        let source = match (failure, &self.service.failure_url) {
+            (None, _) => &self.service.url,
             (Some(_), Some(source)) => source,
             (Some(_), None) => return Ok("nothing is sent".to_owned()),
         };
@@ -45,7 +56,7 @@ impl Heartbeat {
             query.replace(REASON, &reason)
         });
         let mut headers = HeaderMap::new();
-        if let Some(source) = &self.bearer_token {
+        if let Some(source) = &self.service.bearer_token {
             let token = read(source).await?;
             place.guard(token.expose());
             let value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
@@ -53,7 +64,7 @@ impl Heartbeat {
             headers.insert(AUTHORIZATION, value);
         }
         let mut body = String::new();
-        if matches!(self.method, Method::POST | Method::PUT) {
+        if matches!(self.service.method, Method::POST | Method::PUT) {
             headers.insert(
                 CONTENT_TYPE,
                 HeaderValue::from_static("text/plain; charset=utf-8"),
@@ -62,7 +73,7 @@ impl Heartbeat {
         }
         let poster = self.settings.poster().await?;
         let sent = poster
-            .send(self.method.clone(), &place, headers, body, now)
+            .send(self.service.method.clone(), &place, headers, body, now)
             .await;
         sent.map_err(|Refusal { error, .. }| error)
     }

@@ -36,6 +36,7 @@ mod worker;
 pub use deliver::{Deliverer, MakeSender};
 pub use email::hello;
 pub use heart::{Condition, Health};
+pub use heartbeat::Service;
 pub(crate) use place::Place;
 pub(crate) use post::{Poster, Refusal};
 pub use preset::Preset;
@@ -182,14 +183,8 @@ pub enum Kind {
     },
     /// A service that raises the alarm when no request comes.
     Heartbeat {
-        /// What is requested while all is well.
-        url: SecretSource,
-        /// What is requested otherwise.
-        failure_url: Option<SecretSource>,
-        /// The method of both.
-        method: reqwest::Method,
-        /// A token that proves to the service who sends.
-        bearer_token: Option<SecretSource>,
+        /// What is requested there.
+        service: Service,
         /// The time between two requests.
         interval: Duration,
     },

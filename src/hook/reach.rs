@@ -32,10 +32,8 @@ pub async fn reach(settings: &Settings) -> Vec<Result<String, SendError>> {
         Kind::Email { host, port, .. } => {
             reached.push(reach_host(host, *port, settings.allow_private).await);
         }
-        Kind::Heartbeat {
-            url, failure_url, ..
-        } => {
-            for source in [url].into_iter().chain(failure_url) {
+        Kind::Heartbeat { service, .. } => {
+            for source in [&service.url].into_iter().chain(&service.failure_url) {
                 reached.push(match Place::secret(source).await {
                     Ok(place) => reach_place(&place, settings.allow_private, proxy).await,
                     Err(error) => Err(error),

@@ -148,24 +148,19 @@ impl Way {
                 template,
                 content_type,
                 routing_key,
-            } => Self::Webhook(Arc::new(Webhook::new(
-                settings,
-                url,
-                secrets,
-                template.as_ref(),
-                content_type,
-                routing_key.as_ref(),
-            ))),
+            } => {
+                let (template, key) = (template.as_ref(), routing_key.as_ref());
+                let webhook = Webhook::new(settings, url, secrets, template, content_type, key);
+                Self::Webhook(Arc::new(webhook))
+            }
             Kind::Alertmanager {
                 urls,
                 basic_auth,
                 bearer_token,
-            } => Self::Alertmanager(Arc::new(Alertmanager::new(
-                settings,
-                urls,
-                basic_auth.as_ref(),
-                bearer_token.as_ref(),
-            ))),
+            } => {
+                let (user, token) = (basic_auth.as_ref(), bearer_token.as_ref());
+                Self::Alertmanager(Arc::new(Alertmanager::new(settings, urls, user, token)))
+            }
             Kind::Whatsapp {
                 account,
                 api_key,
@@ -205,19 +200,10 @@ impl Way {
                 let (credentials, from, to) = (credentials.clone(), from.clone(), to.clone());
                 Self::Email(Arc::new(Email::new(server, credentials, from, to)))
             }
-            Kind::Heartbeat {
-                url,
-                failure_url,
-                method,
-                bearer_token,
-                interval: _,
-            } => Self::Heartbeat(Arc::new(Heartbeat {
-                settings: settings.clone(),
-                url: url.clone(),
-                failure_url: failure_url.clone(),
-                method: method.clone(),
-                bearer_token: bearer_token.clone(),
-            })),
+            Kind::Heartbeat { service, .. } => {
+                let (settings, service) = (settings.clone(), service.clone());
+                Self::Heartbeat(Arc::new(Heartbeat { settings, service }))
+            }
             Kind::Exec { command } => {
                 let name = Arc::clone(&settings.name);
                 Self::Exec(Arc::new(Exec::new(name, command.clone())))

@@ -1,4 +1,4 @@
-use crate::hook::{Encryption, Endpoint, Kind, Proxy, Settings};
+use crate::hook::{Encryption, Endpoint, Kind, Proxy, Service, Settings};
 
 use super::*;
 
@@ -227,10 +227,13 @@ fn a_heartbeat_is_as_it_is_written_and_beats_hourly_by_post_unless_it_is_written
     let config = load("full");
     let alive = config.hooks.iter().find(|hook| &*hook.name == "alive");
     let Kind::Heartbeat {
-        url,
-        failure_url,
-        method,
-        bearer_token,
+        service:
+            Service {
+                url,
+                failure_url,
+                method,
+                bearer_token,
+            },
         interval,
     } = &alive.unwrap().kind
     else {
@@ -245,11 +248,14 @@ fn a_heartbeat_is_as_it_is_written_and_beats_hourly_by_post_unless_it_is_written
     );
     let plain = hook("kind = \"heartbeat\"\nurl_file = \"../files/ops.url\"\n");
     let Kind::Heartbeat {
-        failure_url: None,
-        method,
-        bearer_token: None,
+        service:
+            Service {
+                failure_url: None,
+                method,
+                bearer_token: None,
+                ..
+            },
         interval,
-        ..
     } = plain.kind
     else {
         panic!("{plain:?}");

@@ -5,7 +5,7 @@ use reqwest::Method;
 use super::*;
 use crate::flowgent::tests::server::{Act, Server, answer};
 use crate::hook::SendError;
-use crate::hook::heartbeat::Heartbeat;
+use crate::hook::heartbeat::{Heartbeat, Service};
 
 const TOKEN: &str = "canary-token-0123";
 const REASON: &str = "the sync of 12:00 failed: 100 % & more";
@@ -23,10 +23,12 @@ async fn told(
     let token = SecretFile::new(TOKEN);
     let heartbeat = Heartbeat {
         settings: settings(),
-        url: files[0].source(),
-        failure_url: Some(files[1].source()),
-        method,
-        bearer_token: Some(token.source()),
+        service: Service {
+            url: files[0].source(),
+            failure_url: Some(files[1].source()),
+            method,
+            bearer_token: Some(token.source()),
+        },
     };
     let result = heartbeat.tell(failure, at(NOW)).await;
     (server.request().await, result)
@@ -99,11 +101,13 @@ async fn a_web_page_is_no_yes_and_a_failure_without_a_url_is_not_sent() {
     assert!(error.contains("a web page answered"), "{error}");
     let heartbeat = Heartbeat {
         settings: settings(),
-        // Whatever is read of it fails.
-        url: SecretSource::File("/nowhere".into()),
-        failure_url: None,
-        method: Method::POST,
-        bearer_token: None,
+        service: Service {
+            // Whatever is read of it fails.
+            url: SecretSource::File("/nowhere".into()),
+            failure_url: None,
+            method: Method::POST,
+            bearer_token: None,
+        },
     };
     let sent = heartbeat.tell(Some("x"), at(NOW)).await;
     assert_eq!(sent.unwrap(), "nothing is sent");
