@@ -27,6 +27,7 @@ use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue,
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
+pub(super) use self::figure::Sum;
 use self::time::Moment;
 use super::State;
 use super::gate::Weight;
@@ -87,8 +88,7 @@ impl PageKind {
     /// How much there is to do for it.
     pub(super) const fn weight(self) -> Weight {
         match self {
-            Self::Overview | Self::Agent | Self::Alerts => Weight::Page,
-            Self::Account => Weight::Long,
+            Self::Overview | Self::Account | Self::Agent | Self::Alerts => Weight::Page,
             Self::Icon => Weight::Light,
         }
     }
@@ -112,7 +112,7 @@ pub(super) async fn answer(kind: PageKind, state: &State, asked: &Asked<'_>) -> 
             let [name] = asked.parameters.as_slice() else {
                 return nothing(state, asked);
             };
-            let page = account::account(state, path, name).await;
+            let page = account::account(state, path, name);
             page.unwrap_or_else(|| missing::missing(state, path, None))
                 .reply()
         }

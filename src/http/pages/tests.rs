@@ -10,7 +10,7 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::exposition::{AlertSeries, BudgetSeries, Exposition};
-use crate::http::{Gate, Readiness};
+use crate::http::{Gate, Readiness, months};
 use crate::ledger::{Fetched, Ledger, Member};
 use crate::roster::AccountSettings;
 use crate::secret::SecretSource;
@@ -75,7 +75,7 @@ impl Scene {
             telemetry_path: "/metrics".into(),
             hosts: Arc::default(),
             gate: Gate::default(),
-            kept: Default::default(),
+            months: Default::default(),
             lifecycle: None,
         };
         Self {
@@ -126,6 +126,7 @@ impl Scene {
         self.state
             .board
             .set_figures(today, figures.into_iter().enumerate(), true);
+        months::refresh(&self.state.months, &self.state.board, today).await;
     }
 
     /// A page, as the router asks for it: its status and its text.
