@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::day::Day;
 use crate::exposition::{AgentSeries, AlertSeries, BudgetSeries};
-use crate::ledger::{AgentNumber, Member, View};
+use crate::ledger::{AgentNumber, AlertKey, Member, View};
 use crate::roster::AccountSettings;
 use crate::secret::SecretSource;
 use crate::series::Figures;
@@ -75,6 +75,8 @@ pub struct Alerting {
     pub budgets: Vec<BudgetSeries>,
     /// Every subject of every rule, and whether it fires.
     pub alerts: Vec<AlertSeries>,
+    /// When each alert that pends fires, if its condition lasts.
+    pub firing_at: HashMap<AlertKey, DateTime<Utc>>,
 }
 
 /// What is known of syncs.

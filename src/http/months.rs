@@ -34,6 +34,8 @@ pub type Kept = Arc<ArcSwapOption<Result<Months, String>>>;
 #[derive(Debug)]
 pub struct Months {
     pub(super) today: Day,
+    /// How many months are not wholly before the history start.
+    pub(super) number: usize,
     pub(super) accounts: BTreeMap<Arc<str>, OfAccount>,
 }
 
@@ -129,7 +131,11 @@ impl Months {
             }
             accounts.insert(account, of_account);
         }
-        Ok(Self { today, accounts })
+        Ok(Self {
+            today,
+            number: asked_for(&spans, start),
+            accounts,
+        })
     }
 }
 
@@ -177,6 +183,12 @@ pub(super) fn months(today: Day) -> [(Day, Day); MONTHS] {
     })
 }
 
+/// How many of these months are not wholly before `start`.
+fn asked_for(months: &[(Day, Day)], start: Day) -> usize {
+    let months = months.iter();
+    months.filter(|(_, last)| *last >= start).count()
+}
+
 /// The credits of each month from its days. Days before `start` are not asked for.
 fn sums(days: &[Usage], months: [(Day, Day); MONTHS], start: Day) -> [Month; MONTHS] {
     months.map(|(first, last)| {
@@ -203,6 +215,8 @@ mod tests {
         let months = months(day("2026-03-03"));
         assert_eq!(months[0], (day("2026-03-01"), day("2026-03-02")));
         assert_eq!(months[1], (day("2026-02-01"), day("2026-02-28")));
+        assert_eq!(asked_for(&months, day("2026-02-28")), 2);
+        assert_eq!(asked_for(&months, day("2026-03-01")), 1);
         let usage = |day| Usage { day, credits: 2.0 };
         let mut days: Vec<Usage> = day("2026-02-10")
             .through(day("2026-03-02"))

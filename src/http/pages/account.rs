@@ -34,8 +34,11 @@ struct Known {
 /// The page of an account; none if there is no such account.
 pub(super) fn account(state: &State, path: &str, name: &str) -> Option<Page> {
     let kept = state.months.load();
-    let (today, known) = match kept.as_deref() {
-        Some(Ok(months)) => (Some(months.today), months.accounts.get(name).map(Ok)),
+    let (as_of, known) = match kept.as_deref() {
+        Some(Ok(months)) => (
+            Some((months.today, months.number)),
+            months.accounts.get(name).map(Ok),
+        ),
         Some(Err(error)) => (None, Some(Err(error.clone()))),
         None => (None, None),
     };
@@ -56,8 +59,8 @@ pub(super) fn account(state: &State, path: &str, name: &str) -> Option<Page> {
     let refresh = known.is_none().then_some(refresh::SOON);
     let known = known
         .unwrap_or_else(|| Err("The figures are being computed. Reload in a moment.".to_owned()));
-    let today = today.unwrap_or_else(|| state.clock.today());
-    let months = months(today);
+    let (today, number) = as_of.unwrap_or_else(|| (state.clock.today(), MONTHS));
+    let months = &months(today)[..number];
     let query = super::list::Query {
         account: name.to_owned(),
         ..super::list::Query::default()
@@ -71,18 +74,20 @@ pub(super) fn account(state: &State, path: &str, name: &str) -> Option<Page> {
         list: format!("?{}#agents", query.address()),
         csv: csv(
             Some((name, None)),
-            months[months.len() - 1].0.max(TRACKING_START),
+            months
+                .last()
+                .map_or(today, |month| month.0.max(TRACKING_START)),
             today,
             "month",
         ),
         months: titles.map(|title| title.to_string()).collect(),
-        known: known.map(Known::of),
+        known: known.map(|known| Known::of(known, number)),
     };
     Some(Page::of(StatusCode::OK, &page).refreshing(refresh))
 }
 
 impl Known {
-    fn of(months: &OfAccount) -> Self {
+    fn of(months: &OfAccount, number: usize) -> Self {
         let shown = |month: &Month| {
             let (whole, some) = month.figures();
             Shown::of(whole, some, || "some days are missing".to_owned())
@@ -93,13 +98,13 @@ impl Known {
             } else {
                 String::new()
             };
-            let months = months.iter().map(shown).collect();
+            let months = months.iter().take(number).map(shown).collect();
             (agent.name.to_string(), link, months)
         };
         Self {
             rows: months.rows.iter().map(row).collect(),
             more: months.more,
-            total: months.total.iter().map(Sum::shown).collect(),
+            total: months.total.iter().take(number).map(Sum::shown).collect(),
         }
     }
 }

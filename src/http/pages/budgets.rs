@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use percent_encoding::utf8_percent_encode;
 
-use super::SEGMENT;
 use super::chart::meter;
 use super::figure::{amount, amount_at_least, short_span};
+use super::{SEGMENT, alert_link};
 use crate::alert::words;
 use crate::budget::{Period, Standing};
 use crate::day::Day;
@@ -18,6 +18,8 @@ pub(super) struct BudgetView {
     pub(super) name: String,
     /// Its anchor on the first page.
     pub(super) anchor: String,
+    /// Its alert, seen from the first page; empty if none fires.
+    pub(super) alert: String,
     /// How it stands, in a few words, and how bad that is.
     pub(super) state: String,
     pub(super) class: &'static str,
@@ -40,6 +42,10 @@ impl BudgetView {
         Self {
             name: budget.name.to_string(),
             anchor: anchor(&budget.name),
+            alert: match fires(budget) {
+                true => alert_link(&budget.name, "all"),
+                false => String::new(),
+            },
             state,
             class,
             used: used_of(standing),
@@ -52,6 +58,11 @@ impl BudgetView {
 /// The anchor of a budget on the first page.
 pub(super) fn anchor(name: &str) -> String {
     format!("budget-{}", utf8_percent_encode(name, SEGMENT))
+}
+
+fn fires(budget: &BudgetSeries) -> bool {
+    let firing = Some(AlertState::Firing);
+    budget.marks.iter().any(|mark| mark.state == firing)
 }
 
 /// How a budget stands, and how bad that is: the threshold that it is past and where it is heading.

@@ -291,6 +291,10 @@ struct AlertView {
     rule: String,
     threshold: String,
     subject: String,
+    /// Its anchor on the page of alerts.
+    anchor: String,
+    /// When it fires if it lasts, if it pends.
+    firing_at: Option<Moment>,
     /// Where to look: the agent's page, or the budget; nothing if it is about several agents.
     link: Option<(String, &'static str)>,
     since: Moment,
@@ -353,6 +357,17 @@ fn in_percent(threshold: &str) -> String {
     }
 }
 
+/// The anchor of an alert on the page of alerts.
+fn alert_anchor(rule: &str, subject: &str) -> String {
+    let segment = |text| utf8_percent_encode(text, SEGMENT);
+    format!("alert-{}-{}", segment(rule), segment(subject))
+}
+
+/// An alert on the page of alerts, seen from the first one.
+fn alert_link(rule: &str, subject: &str) -> String {
+    format!("alerts#{}", alert_anchor(rule, subject))
+}
+
 /// Where to look because of an alert, seen from the first page.
 fn link_of(notice: &Notice) -> Option<(String, &'static str)> {
     if notice.kind == "budget" {
@@ -379,6 +394,8 @@ impl AlertView {
         };
         Self {
             state: alert.state.as_str(),
+            anchor: alert_anchor(&key.rule, &key.subject),
+            firing_at: None,
             link: notice.as_ref().and_then(link_of),
             severity: notice.map_or("warning", |notice| notice.severity.as_str()),
             title,

@@ -46,7 +46,7 @@ impl LastView {
         let mut parts = vec![match last.planned {
             0 => "nothing to fetch".to_owned(),
             planned => format!(
-                "{} of {} answered",
+                "{} of {} succeeded",
                 words::grouped(&last.committed.to_string()),
                 counted(planned, "request", "requests")
             ),

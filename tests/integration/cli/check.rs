@@ -119,7 +119,7 @@ async fn live_a_bad_key_a_foreign_agent_and_a_wrong_clock_are_told_apart() {
     let ran = Ran::new(output);
     let credits = scene.truth(&scene.agent("acme", "support"), day("2026-03-09"));
     let expected = format!(
-        "config.toml is valid: 2 accounts, 2 agents named in it
+        "config.toml is valid: 2 accounts, 2 agents named in it and others listed by FlowGent
 the next poll is due at 2026-03-11 00:10:00 UTC, plus up to 10m of jitter
 
 account  agent      clock skew  result
