@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
-use super::pages::Sum;
+use super::pages::figure::Sum;
 use crate::clock::{Clock, instant};
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::former::Once;

@@ -6,7 +6,7 @@ mod agent;
 mod alerts;
 mod budgets;
 mod chart;
-mod figure;
+pub(super) mod figure;
 mod list;
 mod listing;
 mod missing;
@@ -27,7 +27,6 @@ use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue,
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
-pub(super) use self::figure::Sum;
 use self::time::Moment;
 use super::State;
 use super::gate::Weight;
