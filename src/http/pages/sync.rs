@@ -64,8 +64,10 @@ impl LastView {
                 parts.push(counted(number, one, many));
             }
         }
-        let took = span(took.max(TimeDelta::zero()));
-        parts.push(format!("took {took}"));
+        parts.push(match took < TimeDelta::seconds(1) {
+            true => "took under 1 s".to_owned(),
+            false => format!("took {}", span(took)),
+        });
         Self {
             ended: Moment::of(last.ended, now),
             outcome: last.outcome.as_str(),
