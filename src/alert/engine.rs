@@ -221,9 +221,9 @@ impl Engine {
         };
         let facts = observe(&self.ledger, &members, &self.settings, &background).await?;
         let verdict = self.decide(facts, Arc::clone(&memory), background).await;
-        let memory = self
-            .keep(verdict.step, verdict.changes, memory, now)
-            .await?;
+        let mut step = verdict.step;
+        let firing_at = std::mem::take(&mut step.firing_at);
+        let memory = self.keep(step, verdict.changes, memory, now).await?;
         let alerts = published::alerts(verdict.subjects, &memory);
         let budgets = published::marked(verdict.budgets, &memory);
         let Outlets {
@@ -234,6 +234,7 @@ impl Engine {
             evaluated_at: now,
             budgets,
             alerts,
+            firing_at,
         });
         self.memory = Some(memory);
         self.evaluated = Some(now);
@@ -282,6 +283,7 @@ impl Engine {
             changed,
             forgotten,
             told,
+            firing_at: _,
             next,
         } = step;
         let changes = AlertChanges {

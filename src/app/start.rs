@@ -326,7 +326,7 @@ async fn serve(
         telemetry_path: config.server.telemetry_path.clone(),
         hosts: Arc::clone(&hosts),
         gate: http::Gate::default(),
-        kept: Default::default(),
+        months: Default::default(),
         lifecycle: config.server.lifecycle.then_some(lifecycle),
     };
     let (mut server, serving) = (JoinSet::new(), CancellationToken::new());

@@ -77,17 +77,17 @@ impl Kind {
 
 /// A hook whose own keys are checked.
 pub(super) struct Owner {
-    /// What messages call it.
+    /// Name in messages.
     pub(super) title: String,
-    /// What comes of what it lacks outside of the config.
+    /// Consequence of a missing file or variable, for messages.
     pub(super) stops: String,
-    /// Where what it lacks is noted.
+    /// Place of its header, for messages.
     pub(super) header: Range<usize>,
-    /// Whether it may lead to private addresses.
+    /// True if it may lead to private addresses.
     pub(super) allow_private: bool,
 }
 
-/// What a kind of hook is, and how it wants to be told unless it is written otherwise.
+/// Settings of a kind of hook, with the kind's defaults.
 pub(super) struct KindSettings {
     pub(super) kind: hook::Kind,
     pub(super) send_resolved: bool,

@@ -11,7 +11,7 @@ use crate::alert::{Notification, Severity};
 use crate::clock::ManualClock;
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::exposition::{AlertSeries, BudgetSeries, Exposition};
-use crate::http::{Gate, Readiness};
+use crate::http::{Gate, Readiness, months};
 use crate::ledger::{AlertChanges, AlertKey, Fetched, Ledger, Member};
 use crate::roster::AccountSettings;
 use crate::secret::SecretSource;
@@ -76,7 +76,7 @@ impl Scene {
             telemetry_path: "/metrics".into(),
             hosts: Arc::default(),
             gate: Gate::default(),
-            kept: Default::default(),
+            months: Default::default(),
             lifecycle: None,
         };
         Self {
@@ -127,6 +127,7 @@ impl Scene {
         self.state
             .board
             .set_figures(today, figures.into_iter().enumerate(), true);
+        months::refresh(&self.state.months, &self.state.board, today).await;
     }
 
     /// A page, as the router asks for it: its status and its text.
@@ -371,6 +372,7 @@ fn many_alerts(scene: &Scene) {
                 firing: true,
             })
             .collect(),
+        firing_at: Default::default(),
     });
 }
 
@@ -691,4 +693,58 @@ async fn months_of_an_account_are_kept_until_figures_change() {
         scene.see(PageKind::Account, "/accounts/acne", "").await.0,
         StatusCode::NOT_FOUND
     );
+}
+
+#[tokio::test]
+async fn an_alert_that_pends_says_when_it_fires_and_leads_to_its_agent_and_back() {
+    let scene = Scene::of(&names(&[("acme", "support")])).await;
+    scene.publish().await;
+    let key = AlertKey {
+        rule: "no data".into(),
+        subject: "acme/support".into(),
+        period: None,
+        threshold: "".into(),
+    };
+    let alert = Alert {
+        key: key.clone(),
+        state: AlertState::Pending,
+        since: scene.state.clock.now(),
+        fired_at: None,
+        hooks: Default::default(),
+        over_hooks: Default::default(),
+        agent: Some(scene.members[0].number),
+        days: Vec::new(),
+        below_since: None,
+        is_closed: false,
+        notice: String::new(),
+    };
+    let changes = AlertChanges {
+        changed: vec![alert],
+        ..AlertChanges::default()
+    };
+    let now = scene.state.clock.now();
+    scene.ledger.record_alerts(changes, now).await.unwrap();
+    scene.state.board.evaluated(Alerting {
+        evaluated_at: now,
+        budgets: Vec::new(),
+        alerts: vec![AlertSeries {
+            rule: Arc::clone(&key.rule),
+            subject: Arc::clone(&key.subject),
+            firing: true,
+        }],
+        firing_at: [(key, now + TimeDelta::hours(5))].into(),
+    });
+    let (_, page) = scene.see(PageKind::Alerts, "/alerts", "").await;
+    let earliest = "on <time datetime=\"2026-11-26T17:00:00Z\">26 Nov 2026, 17:00 UTC</time> (in 5 h) at the earliest";
+    let anchor = "alert-no%20data-acme%2Fsupport";
+    for part in [
+        earliest,
+        "href=\"./agents/acme/support\"",
+        &format!("id=\"{anchor}\""),
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let (_, page) = scene.see(PageKind::Agent, "/agents/acme/support", "").await;
+    let link = format!("href=\"../../alerts#{anchor}\"");
+    assert!(page.contains(&link), "{page}");
 }
