@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::Span;
+use crate::balance::Left;
 use crate::budget::Standing;
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::ledger::{AgentNumber, JUDGED_DAYS, JudgedDays, Member, Watched};
@@ -135,6 +136,8 @@ pub struct Facts {
     /// How each budget stands in the periods that are looked at, oldest first, by the budget's name.
     /// The last one is the current one.
     pub budgets: HashMap<Arc<str>, Vec<PeriodFacts>>,
+    /// What is left of each balance that has figures, by the balance's name.
+    pub balances: HashMap<Arc<str>, Left>,
     /// The first day that was still to end when a rule was first watched as it is, by the rule's name.
     pub watched_from: HashMap<Arc<str>, Day>,
     /// The rules that a version watched which did not keep the days that it judged.

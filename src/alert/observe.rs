@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::facts::{AgentFacts, Background, Facts, RECENT_DAYS};
-use super::gather::{BudgetPeriods, Gatherer, Sum};
+use super::gather::{Gatherer, Purse, Stood, Sum};
 use super::{Check, Rule, Settings};
 use crate::day::{Day, Usage};
 use crate::forecast::PATTERN_DAYS;
@@ -50,13 +50,13 @@ pub async fn observe(
             (Arc::clone(&rule.name), from)
         })
         .collect();
-    let budgets: Vec<BudgetPeriods> = settings
+    let purses: Vec<Purse> = settings
         .rules
         .iter()
-        .filter_map(|rule| BudgetPeriods::of(rule, watched_as_is(rule, watched), now, today))
+        .filter_map(|rule| Purse::of(rule, watched_as_is(rule, watched), now, today))
         .collect();
     let sums = settings.rules.iter().filter_map(Sum::of).collect();
-    let needs = needs(&settings.rules, &budgets, today);
+    let needs = needs(&settings.rules, &purses, today);
     let others = others(ledger, members, &needs).await?;
     let left = left(ledger, members, firing, today).await?;
     let everyone = members;
@@ -65,7 +65,7 @@ pub async fn observe(
     let gatherer = Gatherer {
         today,
         shared: shared(&members, &others),
-        budgets,
+        purses,
         sums,
         counted: HashMap::new(),
     };
@@ -73,7 +73,14 @@ pub async fn observe(
     let agents = read(ledger, &members, &wanted, &gatherer, today).await?;
     add_others(ledger, others, &gatherer, today).await?;
     let mut gatherer = gatherer.lock();
-    let budgets = std::mem::take(&mut gatherer.budgets);
+    let (mut budgets, mut balances) = (HashMap::new(), HashMap::new());
+    for purse in std::mem::take(&mut gatherer.purses) {
+        match purse.close(today) {
+            Some(Stood::Budget(periods)) => drop(budgets.insert(purse.name, periods)),
+            Some(Stood::Balance(left)) => drop(balances.insert(purse.name, left)),
+            None => {}
+        }
+    }
     let sums = std::mem::take(&mut gatherer.sums);
     Ok(Facts {
         today,
@@ -82,7 +89,8 @@ pub async fn observe(
         agents,
         left,
         others: sums.into_iter().map(|sum| (sum.rule, sum.others)).collect(),
-        budgets: budgets.into_iter().map(BudgetPeriods::close).collect(),
+        budgets,
+        balances,
         watched_from,
         unseeded: settings
             .rules
@@ -214,13 +222,13 @@ struct Need {
 }
 
 /// What the rules need to know of the agents that they match.
-fn needs(rules: &[Rule], budgets: &[BudgetPeriods], today: Day) -> Vec<Need> {
+fn needs(rules: &[Rule], purses: &[Purse], today: Day) -> Vec<Need> {
     let usual = series::recent_start(today).min(today.plus(-RECENT_DAYS.max(PATTERN_DAYS)));
     let needs = rules.iter().filter_map(|rule| {
         let from = match &rule.check {
-            Check::Budget { .. } => {
-                let budget = budgets.iter().find(|budget| budget.name == rule.name)?;
-                usual.min(budget.start()?)
+            Check::Budget { .. } | Check::Balance { .. } => {
+                let purse = purses.iter().find(|purse| purse.name == rule.name)?;
+                usual.min(purse.start()?)
             }
             Check::Usage { .. } | Check::Spike { .. } | Check::MissingData { .. } => usual,
             // Only when they were last fetched.
@@ -229,7 +237,8 @@ fn needs(rules: &[Rule], budgets: &[BudgetPeriods], today: Day) -> Vec<Need> {
         Some(Need {
             matcher: rule.matcher.clone(),
             from,
-            is_sum: matches!(rule.check, Check::Budget { .. }) || Sum::of(rule).is_some(),
+            is_sum: matches!(rule.check, Check::Budget { .. } | Check::Balance { .. })
+                || Sum::of(rule).is_some(),
         })
     });
     needs.collect()

@@ -56,6 +56,7 @@ pub(super) fn validate(
         account,
         alerts,
         budget,
+        balance,
         rule,
         hook,
     } = file;
@@ -74,7 +75,7 @@ pub(super) fn validate(
     let accounts = check.accounts(account);
     let world = World::new(&accounts, account_names, hook_names, policy.history_start);
     let dashboard_url = check.dashboard_url(alerts.table, &server);
-    let rules = check.alert_rules(budget, rule, &world);
+    let rules = check.alert_rules(budget, balance, rule, &world);
     let hooks = check.hooks(hook, &world);
     check.look_for_unused_hooks(&hooks, &rules);
     check.look_for_earlier_days(&rules, policy.history_start);

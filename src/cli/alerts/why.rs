@@ -20,7 +20,7 @@ pub(super) async fn why(common: &Common, name: &str, on: Option<Day>) -> Result<
     let rules = &config.alerts.rules;
     let Some(rule) = rules.iter().find(|rule| &*rule.name == name) else {
         let known: Vec<&str> = rules.iter().map(|rule| &*rule.name).collect();
-        return Err(unknown("rule or budget", name, &known));
+        return Err(unknown("rule, budget or balance", name, &known));
     };
     let today = SystemClock.today();
     // The day after the first one of interest: there is something to go by.
@@ -107,10 +107,10 @@ fn heading(rule: &Rule, today: Day) -> String {
     )
 }
 
-/// What it takes to fire, in a line; none of a budget, whose thresholds have a line each.
+/// What it takes to fire, in a line; none of a budget or balance, whose thresholds have a line each.
 fn wanted(check: &Check) -> String {
     match check {
-        Check::Budget { .. } => String::new(),
+        Check::Budget { .. } | Check::Balance { .. } => String::new(),
         Check::Usage {
             over_credits,
             hysteresis,
@@ -148,9 +148,10 @@ fn subject(observations: &[Observation<'_>], memory: &AlertMemory, has_state: bo
     for observation in observations {
         let title = match observation.finding {
             Finding::Budget { threshold, .. } => {
-                let credits = number(threshold.ratio * observation.limit_credits());
+                let credits = number(threshold.at * observation.limit_credits());
                 format!("{threshold} ({credits} credits)")
             }
+            Finding::Balance { threshold, .. } => threshold.to_string(),
             _ => "condition".to_owned(),
         };
         let mut verdict = words(observation.condition).to_owned();
@@ -188,6 +189,10 @@ fn named(figures: Figures) -> Vec<(String, String)> {
         forecast_low_credits,
         forecast_high_credits,
         exhausted_at,
+        left_credits,
+        days_left,
+        low_days_left,
+        high_days_left,
         usual_credits,
         top,
     } = figures;
@@ -216,6 +221,10 @@ fn named(figures: Figures) -> Vec<(String, String)> {
         ("forecast_low_credits", number(forecast_low_credits)),
         ("forecast_high_credits", number(forecast_high_credits)),
         ("exhausted_at", exhausted_at),
+        ("left_credits", number(left_credits)),
+        ("days_left", number(days_left)),
+        ("low_days_left", number(low_days_left)),
+        ("high_days_left", number(high_days_left)),
         ("top", Some(top.join(", ")).filter(|top| !top.is_empty())),
     ]
     .into_iter()

@@ -355,6 +355,7 @@ fn many_alerts(scene: &Scene) {
     let name = |place: usize| Arc::<str>::from(format!("budget-{place}"));
     scene.state.board.evaluated(Alerting {
         evaluated_at: scene.state.clock.now(),
+        balances: Vec::new(),
         budgets: (0..300)
             .map(|place| BudgetSeries {
                 name: name(place),
