@@ -84,11 +84,11 @@ pub struct AtLeast {
     pub previous_month_credits: Option<f64>,
 }
 
-/// The first day that the `recent` argument of [`figures`] must reach back to: the first of the
-/// previous month, or the oldest day of a pattern if that is earlier.
+/// The first day that the `recent` argument of [`figures`] must reach back to: the oldest day of a pattern,
+/// which lies before the previous month.
 #[must_use]
 pub fn recent_start(today: Day) -> Day {
-    previous_month_start(today).min(today.plus(-PATTERN_DAYS))
+    today.plus(-PATTERN_DAYS)
 }
 
 /// The figures of one agent as of the UTC day `today`.
@@ -412,17 +412,11 @@ mod tests {
     }
 
     #[test]
-    fn recent_days_reach_back_to_the_previous_month_or_eight_weeks() {
-        for (today, start) in [
-            ("2026-11-23", "2026-09-28"),
-            ("2026-11-25", "2026-09-30"),
-            ("2026-11-26", "2026-10-01"),
-            ("2026-11-30", "2026-10-01"),
-            ("2026-12-01", "2026-10-06"),
-            ("2026-03-01", "2026-01-04"),
-            ("2026-01-01", "2025-11-06"),
-        ] {
-            assert_eq!(recent_start(day(today)), day(start), "on {today}");
+    fn recent_days_reach_back_to_the_previous_month_and_sixteen_weeks() {
+        for today in day("2026-01-01").through(day("2028-02-29")) {
+            let start = recent_start(today);
+            assert_eq!(today.since(start), 112, "on {today}");
+            assert!(start < previous_month_start(today), "on {today}");
         }
     }
 

@@ -13,7 +13,7 @@ use crate::forecast::PATTERN_DAYS;
 use crate::former;
 use crate::ledger::{AgentNumber, LedgerError, Member, View, Watched};
 use crate::roster::{Agent, Matcher};
-use crate::series::{self, Totals};
+use crate::series::Totals;
 
 /// How many agents are read from the ledger at a time: what is read of all of them is never there at
 /// once, and other readers come in between.
@@ -223,7 +223,7 @@ struct Need {
 
 /// What the rules need to know of the agents that they match.
 fn needs(rules: &[Rule], purses: &[Purse], today: Day) -> Vec<Need> {
-    let usual = series::recent_start(today).min(today.plus(-RECENT_DAYS.max(PATTERN_DAYS)));
+    let usual = today.plus(-RECENT_DAYS.max(PATTERN_DAYS));
     let needs = rules.iter().filter_map(|rule| {
         let from = match &rule.check {
             Check::Budget { .. } | Check::Balance { .. } => {

@@ -179,9 +179,10 @@ pub static FAMILIES: [Family; 34] = [
     Family::gauge(
         "flowgent_agent_forecast_month_credits",
         "Credits expected to be used in the current UTC month: those of its complete days, and for \
-         each other day the mean of its weekday over the last 8 weeks, or a plain mean of the last \
-         28 or 7 known days if a weekday is known less than twice. Daily figure, cached: absent \
-         unless every complete day of the month and at least 3 of the last 56 days are known.",
+         each other day the mean of its weekday over the last 16 weeks, in which recent weeks count \
+         more if that foretold the last ones better, or a plain mean of the last 28 or 7 known days if \
+         a weekday is known less than twice. Daily figure, cached: absent unless every complete day of \
+         the month and at least 3 of the last 112 days are known.",
         &[plain(|figures| figures.forecast_month_credits)],
     )
     .of_today(),
@@ -229,10 +230,11 @@ pub static FAMILIES: [Family; 34] = [
     Family::standing(
         "flowgent_budget_forecast_credits",
         "Credits expected to be used by the end of the budget's period: those known, and for each \
-         other day of an agent the mean of its weekday over the last 8 weeks, or a plain mean of \
-         the last 28 or 7 known days if a weekday is known less than twice. Daily figure, cached: \
-         absent if no agent has 3 known days among the last 56, or if the period has no end; an agent \
-         with fewer known days adds no expected use.",
+         other day of an agent the mean of its weekday over the last 16 weeks, in which recent weeks \
+         count more if that foretold the last ones better, or a plain mean of the last 28 or 7 known \
+         days if a weekday is known less than twice. Daily figure, cached: absent if no agent has 3 \
+         known days among the last 112, or if the period has no end; an agent with fewer known days \
+         adds no expected use.",
         |standing| standing.forecast.map(|forecast| forecast.expected_credits),
     )
     .of_today(),

@@ -128,8 +128,8 @@ const HOLIDAYS: [(u32, u32); 7] = [
 const RAMP_DAYS: f64 = 28.0;
 /// Days of an average month.
 const MONTH_DAYS: f64 = 30.4375;
-/// How far the level wanders up or down from week to week, as a share of it.
-const WANDER: f64 = 0.12;
+/// How far the level moves from one week to the next at most, up or down, as a share of it.
+const STEP: f64 = 0.07;
 /// Below this mean a day is drawn from a geometric distribution, above from a bell curve.
 const FEW: f64 = 3.0;
 
@@ -256,7 +256,7 @@ impl Habit {
             * self.week[weekday]
             * holiday
             * self.trend(day)
-            * self.wander(day)
+            * self.walk(day)
             * self.surge(day)
     }
 
@@ -274,15 +274,23 @@ impl Habit {
         trend * (f64::from(day.since(self.start) + 1) / RAMP_DAYS).min(1.0)
     }
 
-    /// A level per week, and a straight line from one to the next.
-    fn wander(&self, day: Day) -> f64 {
-        let week = day.number().div_euclid(7);
-        let at = |week: i32| {
-            let bits = draw(self.seed, Stream::Week, number(Day::from_number(week)));
-            between((1.0 - WANDER, 1.0 + WANDER), bits)
+    /// A random walk, since real levels persist: a step each week since the start of tracking, and a straight
+    /// line from one week to the next.
+    fn walk(&self, day: Day) -> f64 {
+        let days = day.since(TRACKING_START).unsigned_abs();
+        let step = |week: u32| {
+            // Four steps have room in one draw.
+            let bits = draw(self.seed, Stream::Week, u64::from(week / 4)) >> (week % 4 * 16);
+            let share = STEP * (f64::from((bits & 0xffff) as u16) / 32768.0 - 1.0);
+            if share < 0.0 {
+                1.0 / (1.0 - share)
+            } else {
+                1.0 + share
+            }
         };
-        let along = f64::from(day.number().rem_euclid(7)) / 7.0;
-        at(week) * (1.0 - along) + at(week + 1) * along
+        let week = days / 7;
+        let level: f64 = (0..week).map(step).product();
+        level * (1.0 + (step(week) - 1.0) * f64::from(days % 7) / 7.0)
     }
 
     /// A spike, and what is left of it on the day after.
@@ -343,12 +351,12 @@ mod tests {
             let habit = Habit::of(seed, index);
             [200, 201, 202, 203, 204, 205, 206].map(|day| habit.credits(TRACKING_START.plus(day)))
         };
-        assert_eq!(week(1, 0), [16.0, 151.0, 119.0, 124.0, 140.0, 131.0, 19.0]);
+        assert_eq!(week(1, 0), [12.0, 108.0, 86.0, 91.0, 105.0, 99.0, 14.0]);
         assert_eq!(
             week(1, 7),
-            [1076.0, 1454.0, 1308.0, 1549.0, 1439.0, 1533.0, 1350.0]
+            [992.0, 1339.0, 1203.0, 1422.0, 1313.0, 1394.0, 1223.0]
         );
-        assert_eq!(week(2, 0), [20.0, 116.0, 163.0, 156.0, 113.0, 117.0, 21.0]);
+        assert_eq!(week(2, 0), [23.0, 135.0, 195.0, 191.0, 145.0, 149.0, 27.0]);
     }
 
     #[test]
