@@ -449,12 +449,12 @@ pub(super) fn decide(
             marks: published::marks(rule),
         })
     });
-    let balances = settings.rules.iter().filter_map(|rule| {
-        matches!(rule.check, Check::Balance { .. }).then(|| BalanceSeries {
-            name: Arc::clone(&rule.name),
-            left: facts.balances.get(&rule.name).cloned(),
-            marks: published::marks(rule),
-        })
+    let balances = settings.rules.iter();
+    let balances = balances.filter(|rule| matches!(rule.check, Check::Balance { .. }));
+    let balances = balances.map(|rule| BalanceSeries {
+        name: Arc::clone(&rule.name),
+        left: facts.balances.get(&rule.name).cloned(),
+        marks: published::marks(rule),
     });
     let keys = observations
         .iter()

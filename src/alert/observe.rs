@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::facts::{AgentFacts, Background, Facts, RECENT_DAYS};
+use super::facts::{AgentFacts, Background, Facts, PeriodFacts, RECENT_DAYS};
 use super::gather::{Gatherer, Purse, Stood, Sum};
 use super::{Check, Rule, Settings};
+use crate::balance::Left;
 use crate::day::{Day, Usage};
 use crate::forecast::PATTERN_DAYS;
 use crate::former;
@@ -73,14 +74,7 @@ pub async fn observe(
     let agents = read(ledger, &members, &wanted, &gatherer, today).await?;
     add_others(ledger, others, &gatherer, today).await?;
     let mut gatherer = gatherer.lock();
-    let (mut budgets, mut balances) = (HashMap::new(), HashMap::new());
-    for purse in std::mem::take(&mut gatherer.purses) {
-        match purse.close(today) {
-            Some(Stood::Budget(periods)) => drop(budgets.insert(purse.name, periods)),
-            Some(Stood::Balance(left)) => drop(balances.insert(purse.name, left)),
-            None => {}
-        }
-    }
+    let (budgets, balances) = closed(&gatherer.purses, today);
     let sums = std::mem::take(&mut gatherer.sums);
     Ok(Facts {
         today,
@@ -105,6 +99,23 @@ pub async fn observe(
         judged: Arc::clone(judged),
         access: Arc::clone(access),
     })
+}
+
+/// Values by the names of their rules.
+type Named<T> = HashMap<Arc<str>, T>;
+
+/// How budgets and balances stand.
+fn closed(purses: &[Purse], today: Day) -> (Named<Vec<PeriodFacts>>, Named<Left>) {
+    let (mut budgets, mut balances) = (HashMap::new(), HashMap::new());
+    for purse in purses {
+        let name = Arc::clone(&purse.name);
+        match purse.close(today) {
+            Some(Stood::Budget(periods)) => drop(budgets.insert(name, periods)),
+            Some(Stood::Balance(left)) => drop(balances.insert(name, left)),
+            None => {}
+        }
+    }
+    (budgets, balances)
 }
 
 /// The facts about `members`. Of those that are `wanted`, each by the first day that is wanted of it and its
