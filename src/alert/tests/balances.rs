@@ -75,7 +75,7 @@ fn credits_left_fire_once_and_are_over_by_a_top_up() {
     );
     assert_eq!(
         on_day("2026-11-05", 5_100.0, 300.0),
-        "+acme/all/credits_left 1000 -acme/all/credits_left 200"
+        "-acme/all/credits_left 200"
     );
     assert_eq!(
         on_day("2026-11-05", 6_000.0, 1_200.0),
