@@ -117,6 +117,25 @@ pub struct Background {
     pub firing: HashSet<AgentNumber>,
 }
 
+impl Background {
+    /// What somebody goes by who looks at how things stand, and remembers and tells nothing.
+    #[must_use]
+    pub fn of_spectator(now: DateTime<Utc>) -> Self {
+        Self {
+            now,
+            today: Day::of(now),
+            is_certain: true,
+            is_checked: true,
+            has_synced: true,
+            watched: Arc::default(),
+            judged: Arc::default(),
+            // What FlowGent refuses is known to a running exporter alone; alerts of it are remembered.
+            access: Arc::default(),
+            firing: HashSet::new(),
+        }
+    }
+}
+
 /// Everything that the rules are asked about, as of one UTC day.
 #[derive(Debug, Clone)]
 pub struct Facts {

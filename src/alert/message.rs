@@ -359,7 +359,7 @@ fn lasting(observation: &Observation<'_>, alert: &Alert) -> Option<String> {
                 percent(0.95 * threshold.at)
             ),
         }),
-        (_, Finding::Balance { threshold, .. }) => Some(balance::lasting(threshold)),
+        (_, Finding::Balance { threshold, .. }) => Some(balance::held(threshold)),
         _ => None,
     }
 }

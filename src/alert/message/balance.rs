@@ -5,7 +5,6 @@ use super::super::words::{count, credits, date, number, rounded, sentence};
 use super::super::{Figures, Measure, Threshold};
 use super::{figures, missing_line, top_line};
 use crate::balance::Left;
-use crate::day::Day;
 
 /// What is left, line by line.
 pub(super) fn lines(left: Option<&Left>) -> Vec<String> {
@@ -55,8 +54,36 @@ pub(super) fn measured(left: Option<&Left>) -> String {
     }
 }
 
+/// How long what is left lasts, and until when: `enough for nine days (7 to 12 days), until 9 Dec`.
+pub(crate) fn lasting(left: &Left) -> Option<String> {
+    let day = left.standing.last_day();
+    let day = day.map(|day| date(day, left.today));
+    if left.is_used_up() {
+        return Some(day.map_or("used up".to_owned(), |day| format!("used up on {day}")));
+    }
+    let duration = duration(left)?;
+    let bounds = bounds(left).map(|bounds| format!(" ({bounds})"));
+    let until = day.map(|day| format!(", until {day}"));
+    Some(format!(
+        "enough for {duration}{}{}",
+        bounds.unwrap_or_default(),
+        until.unwrap_or_default()
+    ))
+}
+
+/// By how much the last `set` differed from what was expected: `120 less than expected on 10 Mar`.
+pub(crate) fn correction(left: &Left) -> Option<String> {
+    let correction = left.correction_credits.filter(|credits| *credits != 0.0)?;
+    let more = if correction > 0.0 { "more" } else { "less" };
+    Some(format!(
+        "{} {more} than expected on {}",
+        number(rounded(correction.abs())),
+        date(left.standing.period.start, left.today)
+    ))
+}
+
 /// How long what is left is expected to last: `nine days`, `over a year`.
-pub(crate) fn duration(left: &Left) -> Option<String> {
+fn duration(left: &Left) -> Option<String> {
     match left.days_left() {
         Some(days) => Some(whole_days(days)),
         None => left.lasts().then(|| "over a year".to_owned()),
@@ -72,7 +99,7 @@ fn whole_days(days: f64) -> String {
 }
 
 /// The low and the high bound of the duration: `7 to 12 days`.
-pub(crate) fn bounds(left: &Left) -> Option<String> {
+fn bounds(left: &Left) -> Option<String> {
     let [low, high] = left.days_left_bounds();
     let low = low?.floor();
     Some(match high.map(f64::floor) {
@@ -83,20 +110,15 @@ pub(crate) fn bounds(left: &Left) -> Option<String> {
     })
 }
 
-/// The day on which it is expected to run out.
-pub(crate) fn last_day(left: &Left) -> Option<Day> {
-    left.standing.last_day()
-}
-
 fn outlook(left: &Left) -> String {
     let Some(pace) = left.standing.pace_credits_per_day else {
-        return match last_day(left) {
+        return match left.standing.last_day() {
             Some(day) => format!("It was used up on {}.", date(day, left.today)),
             None => "There is no forecast: too few days are known.".to_owned(),
         };
     };
     let pace = format!("The pace is {} a day", credits(rounded(pace)));
-    match last_day(left).map(|day| date(day, left.today)) {
+    match left.standing.last_day().map(|day| date(day, left.today)) {
         Some(day) if left.is_used_up() => format!("It was used up on {day}. {pace}."),
         Some(day) => {
             let days = duration(left).unwrap_or_default();
@@ -109,7 +131,7 @@ fn outlook(left: &Left) -> String {
 }
 
 /// A threshold in words: `200 credits`, `seven days`.
-pub(crate) fn threshold(threshold: &Threshold) -> String {
+pub(super) fn threshold(threshold: &Threshold) -> String {
     match threshold.measure {
         Measure::DaysLeft if threshold.at == 1.0 => "1 day".to_owned(),
         Measure::DaysLeft => format!("{} days", number(threshold.at)),
@@ -118,7 +140,7 @@ pub(crate) fn threshold(threshold: &Threshold) -> String {
 }
 
 /// Why it still fires though its threshold is not reached.
-pub(super) fn lasting(threshold: &Threshold) -> String {
+pub(super) fn held(threshold: &Threshold) -> String {
     let held = Threshold {
         at: threshold.at * 1.05,
         ..*threshold

@@ -1,6 +1,6 @@
 //! `alerts why`: a rule, the figures that it uses, and what it makes of them.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::SecondsFormat;
@@ -52,16 +52,10 @@ pub(super) async fn why(common: &Common, name: &str, on: Option<Day>) -> Result<
         None => memory.watched.clone(),
     };
     let background = Background {
-        now: SystemClock.now(),
         today,
-        is_certain: true,
-        is_checked: true,
-        has_synced: true,
         watched: Arc::new(watched),
         judged: Arc::new(memory.judged.clone()),
-        // What FlowGent refuses is known to a running exporter alone; alerts of it are remembered.
-        access: Arc::default(),
-        firing: HashSet::new(),
+        ..Background::of_spectator(SystemClock.now())
     };
     let facts = alert::observe(&view, &members, &settings, &background).await?;
     let observations = alert::judge(&settings.rules, &facts);

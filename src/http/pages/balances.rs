@@ -1,8 +1,7 @@
 //! Pure: balances as pages show them.
 
-use super::figure::{Shown, Tile, amount};
-use crate::alert::words;
-use crate::alert::{balance_bounds, balance_duration};
+use super::figure::{Shown, Tile};
+use crate::alert::{balance as words_of, words};
 use crate::balance::Left;
 use crate::exposition::BalanceSeries;
 
@@ -31,37 +30,9 @@ fn tile(balance: &BalanceSeries) -> Tile {
         shown.text = format!("≤ {}", shown.text);
         notes.push(format!("at most, {missing}"));
     }
-    notes.extend(lasting(left));
-    notes.extend(correction(left));
+    notes.extend(words_of::lasting(left));
+    notes.extend(words_of::correction(left));
     Tile::credits(label, shown, notes.join("; "))
-}
-
-/// How long what is left lasts: `enough for nine days (7 to 12 days), until 9 Dec`.
-fn lasting(left: &Left) -> Option<String> {
-    let day = left.standing.last_day();
-    let day = day.map(|day| words::date(day, left.today));
-    if left.is_used_up() {
-        return Some(day.map_or("used up".to_owned(), |day| format!("used up on {day}")));
-    }
-    let duration = balance_duration(left)?;
-    let bounds = balance_bounds(left).map(|bounds| format!(" ({bounds})"));
-    let until = day.map(|day| format!(", until {day}"));
-    Some(format!(
-        "enough for {duration}{}{}",
-        bounds.unwrap_or_default(),
-        until.unwrap_or_default()
-    ))
-}
-
-/// By how much the last `set` differed from what was expected: `120 less than expected on 10 Mar`.
-fn correction(left: &Left) -> Option<String> {
-    let correction = left.correction_credits.filter(|credits| *credits != 0.0)?;
-    let more = if correction > 0.0 { "more" } else { "less" };
-    Some(format!(
-        "{} {more} than expected on {}",
-        amount(correction.abs()),
-        words::date(left.standing.period.start, left.today)
-    ))
 }
 
 #[cfg(test)]
