@@ -392,7 +392,7 @@ fn gauge_vec() -> Result<()> {
                 Some(_) => (&["direction"], Some(samples)),
                 None => (&[], Some(samples)),
             },
-            Samples::Standing(_) | Samples::Firing => continue,
+            Samples::Standing(_) | Samples::Left(_) | Samples::Firing => continue,
         };
         let labels = [&["account", "agent"], extra].concat();
         let gauges = GaugeVec::new(Opts::new(family.name, family.help), &labels)?;
@@ -463,7 +463,7 @@ fn plain_lines(agents: &[AgentSeries]) -> Result<String> {
                         writeln!(out, "}} {value}")?;
                     }
                 }
-                Samples::Standing(_) | Samples::Firing => {}
+                Samples::Standing(_) | Samples::Left(_) | Samples::Firing => {}
             }
         }
     }

@@ -8,7 +8,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::forecast::{Forecast, Outlook, Pattern};
 use crate::ledger::Member;
-use crate::roster::Matcher;
 
 /// The last days of a period may come late, up to so many days after its end.
 const LATE_DAYS: i32 = 7;
@@ -43,24 +42,6 @@ pub struct Period {
     pub start: Day,
     /// The day after the last one; none if it never ends.
     pub end: Option<Day>,
-}
-
-/// What a budget needs to know: the days of its periods, of its agents.
-#[derive(Debug, Clone)]
-pub struct Reach {
-    /// The agents.
-    pub matcher: Matcher,
-    /// The periods.
-    pub cycle: Cycle,
-}
-
-impl Reach {
-    /// The first day that a period needs which may still change on the day `today`.
-    #[must_use]
-    pub fn first_day(&self, today: Day) -> Day {
-        let oldest = self.cycle.open_periods(today)[0];
-        oldest.start.max(TRACKING_START)
-    }
 }
 
 /// How a budget stands in one period.
@@ -166,6 +147,14 @@ impl Standing {
         let used = self.used_credits.filter(|_| self.limit_credits > 0.0)?;
         Some(used / self.limit_credits)
     }
+
+    /// The day on which it was exhausted, or is expected to be. What is exhausted at midnight is exhausted
+    /// by the day that ends then.
+    #[must_use]
+    pub fn last_day(&self) -> Option<Day> {
+        let at = self.exhausted_at? - TimeDelta::milliseconds(1);
+        Some(Day::of(at))
+    }
 }
 
 /// Adds up agents, one after the other, to a [`Standing`].
@@ -179,12 +168,9 @@ pub struct Tally {
     /// Whether any day of any agent is known.
     is_known: bool,
     missing_days: u32,
-    /// Credits expected on the seven days from `passed_end` on, and again every week.
-    week: [f64; 7],
+    /// Of the agents that have a pattern: what is expected of their missing days and of those to come.
     outlook: Outlook,
     agents: usize,
-    /// Whether any agent has a pattern.
-    is_foreseen: bool,
     top: Vec<(Member, f64)>,
 }
 
@@ -210,12 +196,16 @@ impl Tally {
             passed: vec![Passed::default(); days],
             is_known: false,
             missing_days: 0,
-            week: [0.0; 7],
             outlook: Outlook::default(),
             agents: 0,
-            is_foreseen: false,
             top: Vec::with_capacity(TOP_AGENTS + 1),
         }
+    }
+
+    /// The first day that counts.
+    #[must_use]
+    pub const fn start(&self) -> Day {
+        self.period.start
     }
 
     /// Adds an agent. `recent` holds its known days, ascending and each once, at least from the start
@@ -246,16 +236,10 @@ impl Tally {
         let Some(pattern) = pattern else {
             return;
         };
-        self.is_foreseen = true;
         for day in &missing {
             self.passed[place(start, *day)].expected += pattern.expected_credits(*day);
         }
-        for (day, credits) in end.through(end.plus(6)).zip(&mut self.week) {
-            *credits += pattern.expected_credits(day);
-        }
-        let last = self.period.end.unwrap_or(end).previous();
-        self.outlook
-            .add(pattern, missing.into_iter().chain(end.through(last)));
+        self.outlook.add(pattern, missing);
     }
 
     /// How a budget of so many credits stands with those who were added.
@@ -264,20 +248,63 @@ impl Tally {
         let used = self.passed.iter().fold(0.0, |sum, day| sum + day.known);
         // What nobody has asked for is zero, and what is missing is not.
         let is_known = self.is_known || (self.agents > 0 && self.missing_days == 0);
-        let has_end = self.period.end.is_some();
+        let is_foreseen = !self.outlook.is_empty();
+        let week = self.passed_end.through(self.passed_end.plus(6));
         Standing {
             period: self.period,
             limit_credits,
             used_credits: (self.passed.is_empty() || is_known).then_some(used),
             missing_days: self.missing_days,
-            forecast: (self.is_foreseen && has_end).then(|| self.outlook.forecast(used)),
+            forecast: self.period.end.filter(|_| is_foreseen).map(|end| {
+                let ahead = self.passed_end.through(end.previous());
+                self.outlook.forecast_with(used, ahead)
+            }),
             exhausted_at: self.exhausted_at(limit_credits),
-            pace_credits_per_day: self
-                .is_foreseen
-                .then(|| self.week.iter().sum::<f64>() / 7.0),
+            pace_credits_per_day: is_foreseen.then(|| {
+                let credits = week.map(|day| self.outlook.expected_credits(day));
+                credits.sum::<f64>() / 7.0
+            }),
             top: self.top.clone(),
             agents: self.agents,
         }
+    }
+
+    /// When a period without end that stands like this is exhausted by the high bound of use, which is the
+    /// earlier one, and by the low one; none of what is over a year away.
+    #[must_use]
+    pub fn exhaustion_bounds(&self, standing: &Standing) -> [Option<DateTime<Utc>>; 2] {
+        let limit = standing.limit_credits;
+        let used = standing.used_credits.unwrap_or(0.0);
+        if self.outlook.is_empty() || used >= limit {
+            return [standing.exhausted_at; 2];
+        }
+        let mut bounds = [None; 2];
+        let mut before = [used; 2];
+        for number in 0..=LOOK_AHEAD_DAYS {
+            let next = self.passed_end.plus(number);
+            let ahead = self.passed_end.through(next.previous());
+            let forecast = self.outlook.forecast_with(used, ahead);
+            let after = [forecast.high_credits, forecast.low_credits];
+            for (bound, (before, after)) in bounds.iter_mut().zip(before.iter_mut().zip(after)) {
+                if bound.is_none() && after >= limit {
+                    let part = (limit - *before) / (after - *before);
+                    // By what is expected of missing days alone, it is exhausted already.
+                    let day = if number == 0 { next } else { next.previous() };
+                    *bound = Some(within(day, if number == 0 { 0.0 } else { part }));
+                }
+                *before = after;
+            }
+            if bounds.iter().all(Option::is_some) {
+                break;
+            }
+        }
+        // Where days are missing, what is expected may lie in the past.
+        let [early, late] = bounds;
+        let expected = standing.exhausted_at;
+        [
+            early.into_iter().chain(expected).min(),
+            late.map(|late| expected.map_or(late, |expected| late.max(expected))),
+        ]
     }
 
     /// Keeps an agent if it is among those who used most.
@@ -301,18 +328,22 @@ impl Tally {
             None => self.passed_end.plus(LOOK_AHEAD_DAYS - 1),
         };
         let ahead = self.passed_end.through(last);
-        let ahead = ahead.map(|day| self.week[place(self.passed_end, day) % 7]);
+        let ahead = ahead.map(|day| self.outlook.expected_credits(day));
         let mut used = 0.0;
         for (number, credits) in (0..).zip(passed.chain(ahead)) {
             if used + credits >= limit_credits {
-                let part = ((limit_credits - used) / credits).clamp(0.0, 1.0);
-                let milliseconds = (part * 86_400_000.0).round() as i64;
-                return Some(start.plus(number).start() + TimeDelta::milliseconds(milliseconds));
+                return Some(within(start.plus(number), (limit_credits - used) / credits));
             }
             used += credits;
         }
         None
     }
+}
+
+/// The instant when that part of `day` has passed.
+fn within(day: Day, part: f64) -> DateTime<Utc> {
+    let milliseconds = (part.clamp(0.0, 1.0) * 86_400_000.0).round() as i64;
+    day.start() + TimeDelta::milliseconds(milliseconds)
 }
 
 /// Where `day` stands in a list of days that begins with `start`, which is not after it.

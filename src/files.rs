@@ -86,6 +86,13 @@ pub const AGENTS: Purpose = Purpose {
     patience: LONG_PATIENCE,
     may_be_empty: false,
 };
+/// The entries of a balance: 20,000 of them.
+pub const ENTRIES: Purpose = Purpose {
+    name: "entries file",
+    limit: 1 << 20,
+    patience: PATIENCE,
+    may_be_empty: false,
+};
 /// A template, of at most `limit` bytes.
 #[must_use]
 pub const fn template(limit: u64) -> Purpose {

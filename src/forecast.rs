@@ -68,6 +68,8 @@
 //! assert!((forecast.high_credits - forecast.expected_credits - 32.78).abs() < 0.005);
 //! ```
 
+use std::collections::BTreeMap;
+
 use crate::day::{Day, Usage};
 
 /// How many days before today a pattern is made of: 16 weeks.
@@ -109,7 +111,10 @@ pub struct Forecast {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outlook {
     expected_credits: f64,
-    residuals: Residuals,
+    /// What is expected of all of them on Monday through Sunday.
+    week: [f64; 7],
+    /// Their residuals, added up by the number of unknown days.
+    residuals: BTreeMap<u32, Residuals>,
 }
 
 /// A figure of each day of the last 16 weeks, oldest week first, in each from Monday to Sunday.
@@ -224,33 +229,73 @@ impl Pattern {
 impl Outlook {
     /// Adds an agent, of whose days these are `unknown`. All patterns must be of the same day.
     pub fn add(&mut self, pattern: &Pattern, unknown: impl IntoIterator<Item = Day>) {
-        let mut days = 0.0;
+        let mut days = 0;
         for day in unknown {
             self.expected_credits += pattern.expected_credits(day);
-            days += 1.0;
+            days += 1;
         }
-        // The agents' deviations are to add up and not their variances, so that those who stray
-        // together do so in the sum.
-        let deviation = f64::sqrt(days * (1.0 + days / 7.0));
-        let sums = self.residuals.0.as_flattened_mut();
-        for (sum, residual) in sums.iter_mut().zip(pattern.residuals.0.as_flattened()) {
-            *sum += residual * deviation;
+        for (sum, credits) in self.week.iter_mut().zip(pattern.week) {
+            *sum += credits;
         }
+        let sum = self.residuals.entry(days).or_default();
+        sum.add(&pattern.residuals, 1.0);
+    }
+
+    /// Whether any agent was added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.residuals.is_empty()
+    }
+
+    /// Credits that all of them are expected to use on `day`.
+    #[must_use]
+    pub const fn expected_credits(&self, day: Day) -> f64 {
+        self.week[day.weekday()]
     }
 
     /// What is expected of a span whose known days amount to `used_credits`.
     #[must_use]
     pub fn forecast(&self, used_credits: f64) -> Forecast {
-        let stray = BOUND_DEVIATIONS * self.residuals.variance().sqrt();
+        self.forecast_with(used_credits, [])
+    }
+
+    /// The same of a span that also holds the days `ahead`, which are unknown of every agent.
+    #[must_use]
+    pub fn forecast_with(
+        &self,
+        used_credits: f64,
+        ahead: impl IntoIterator<Item = Day>,
+    ) -> Forecast {
+        let (mut expected_credits, mut days) = (self.expected_credits, 0);
+        for day in ahead {
+            expected_credits += self.expected_credits(day);
+            days += 1;
+        }
+        // The agents' deviations are to add up and not their variances, so that those who stray
+        // together do so in the sum.
+        let mut strayed = Residuals::default();
+        for (unknown, residuals) in &self.residuals {
+            let days = f64::from(unknown + days);
+            strayed.add(residuals, f64::sqrt(days * (1.0 + days / 7.0)));
+        }
+        let stray = BOUND_DEVIATIONS * strayed.variance().sqrt();
         Forecast {
-            expected_credits: used_credits + self.expected_credits,
-            low_credits: used_credits + (self.expected_credits - stray).max(0.0),
-            high_credits: used_credits + self.expected_credits + stray,
+            expected_credits: used_credits + expected_credits,
+            low_credits: used_credits + (expected_credits - stray).max(0.0),
+            high_credits: used_credits + expected_credits + stray,
         }
     }
 }
 
 impl Residuals {
+    /// Adds others, each times `factor`.
+    fn add(&mut self, others: &Self, factor: f64) {
+        let sums = self.0.as_flattened_mut();
+        for (sum, residual) in sums.iter_mut().zip(others.0.as_flattened()) {
+            *sum += residual * factor;
+        }
+    }
+
     /// The variance of a day: as the days have it each by itself, or as the weeks have it, whichever is
     /// larger.
     fn variance(&self) -> f64 {

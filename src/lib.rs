@@ -18,7 +18,8 @@
 //! # From the ledger to people
 //!
 //! - [`series`]: an agent's figures, each present only if every day in it is known. [`former`]: the days of
-//!   agents that have left. [`forecast`]: the days to come. [`budget`]: both against a limit.
+//!   agents that have left. [`forecast`]: the days to come. [`budget`]: both against a limit. [`balance`]:
+//!   what is left of credits bought ahead.
 //! - [`exposition`]: the figures for Prometheus, rendered and compressed once a change.
 //! - [`status`] and [`publish`]: what is served, kept in step with the ledger.
 //! - [`alert`]: what people should know, written to the ledger before it is sent. [`hook`]: sends it until it
@@ -61,6 +62,7 @@ pub mod series;
 pub mod ledger;
 pub mod former;
 pub mod budget;
+pub mod balance;
 pub mod exposition;
 
 pub mod sync;

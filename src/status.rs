@@ -17,7 +17,7 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use crate::day::Day;
-use crate::exposition::{AgentSeries, AlertSeries, BudgetSeries};
+use crate::exposition::{AgentSeries, AlertSeries, BalanceSeries, BudgetSeries};
 use crate::ledger::{AgentNumber, AlertKey, Member, View};
 use crate::roster::AccountSettings;
 use crate::secret::SecretSource;
@@ -73,6 +73,8 @@ pub struct Alerting {
     pub evaluated_at: DateTime<Utc>,
     /// How the budgets stand, in the order of the config.
     pub budgets: Vec<BudgetSeries>,
+    /// What is left of the balances, in the order of the config.
+    pub balances: Vec<BalanceSeries>,
     /// Every subject of every rule, and whether it fires.
     pub alerts: Vec<AlertSeries>,
     /// When each alert that pends fires, if its condition lasts.

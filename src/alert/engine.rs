@@ -22,7 +22,7 @@ use super::{Access, Background, Check, Facts, Settings, Status, hooks, judge, ob
 use crate::blocking;
 use crate::clock::{self, SharedClock, Standing};
 use crate::day::Day;
-use crate::exposition::{BudgetSeries, Exposition};
+use crate::exposition::{BalanceSeries, BudgetSeries, Exposition};
 use crate::ledger::{AgentNumber, AlertChanges, AlertState, GoneHook, Ledger, LedgerError, Member};
 use crate::status::{Alerting, Board};
 use crate::telemetry::{Telemetry, seconds};
@@ -143,8 +143,9 @@ pub(super) struct Verdict {
     pub(super) step: Step,
     /// What is kept besides the alerts and messages of the step.
     pub(super) changes: AlertChanges,
-    /// How the budgets stand, and every subject of every rule, in the order of the rules.
+    /// How budgets and balances stand, and every subject of every rule, in the order of the rules.
     budgets: Vec<BudgetSeries>,
+    balances: Vec<BalanceSeries>,
     subjects: Vec<(Arc<str>, Arc<str>)>,
 }
 
@@ -207,6 +208,11 @@ impl Engine {
                 Arc::new(memory)
             }
         };
+        for rule in &self.settings.rules {
+            if let Check::Balance { book, .. } = &rule.check {
+                book.refresh().await;
+            }
+        }
         let standing = self.clock.time().standing;
         let background = Background {
             now,
@@ -225,14 +231,15 @@ impl Engine {
         let firing_at = std::mem::take(&mut step.firing_at);
         let memory = self.keep(step, verdict.changes, memory, now).await?;
         let alerts = published::alerts(verdict.subjects, &memory);
-        let budgets = published::marked(verdict.budgets, &memory);
+        let (budgets, balances) = published::marked(verdict.budgets, verdict.balances, &memory);
         let Outlets {
             exposition, board, ..
         } = &self.outlets;
-        exposition.publish_alerts(today, &budgets, &alerts);
+        exposition.publish_alerts(today, &budgets, &balances, &alerts);
         board.evaluated(Alerting {
             evaluated_at: now,
             budgets,
+            balances,
             alerts,
             firing_at,
         });
@@ -444,6 +451,13 @@ pub(super) fn decide(
             marks: published::marks(rule),
         })
     });
+    let balances = settings.rules.iter();
+    let balances = balances.filter(|rule| matches!(rule.check, Check::Balance { .. }));
+    let balances = balances.map(|rule| BalanceSeries {
+        name: Arc::clone(&rule.name),
+        left: facts.balances.get(&rule.name).cloned(),
+        marks: published::marks(rule),
+    });
     let keys = observations
         .iter()
         .map(|observation| observation.key.clone());
@@ -452,6 +466,7 @@ pub(super) fn decide(
     subjects.dedup();
     Verdict {
         budgets: budgets.collect(),
+        balances: balances.collect(),
         subjects,
         changes,
         step,

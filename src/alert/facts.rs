@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::Span;
+use crate::balance::Left;
 use crate::budget::Standing;
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::ledger::{AgentNumber, JUDGED_DAYS, JudgedDays, Member, Watched};
@@ -116,6 +117,25 @@ pub struct Background {
     pub firing: HashSet<AgentNumber>,
 }
 
+impl Background {
+    /// What somebody goes by who looks at how things stand, and remembers and tells nothing.
+    #[must_use]
+    pub fn of_spectator(now: DateTime<Utc>) -> Self {
+        Self {
+            now,
+            today: Day::of(now),
+            is_certain: true,
+            is_checked: true,
+            has_synced: true,
+            watched: Arc::default(),
+            judged: Arc::default(),
+            // What FlowGent refuses is known to a running exporter alone; alerts of it are remembered.
+            access: Arc::default(),
+            firing: HashSet::new(),
+        }
+    }
+}
+
 /// Everything that the rules are asked about, as of one UTC day.
 #[derive(Debug, Clone)]
 pub struct Facts {
@@ -135,6 +155,8 @@ pub struct Facts {
     /// How each budget stands in the periods that are looked at, oldest first, by the budget's name.
     /// The last one is the current one.
     pub budgets: HashMap<Arc<str>, Vec<PeriodFacts>>,
+    /// What is left of each balance that has figures, by the balance's name.
+    pub balances: HashMap<Arc<str>, Left>,
     /// The first day that was still to end when a rule was first watched as it is, by the rule's name.
     pub watched_from: HashMap<Arc<str>, Day>,
     /// The rules that a version watched which did not keep the days that it judged.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::{AgentFacts, Check, Measure, Rule, Severity, Span, Threshold};
+use crate::balance::Left;
 use crate::budget::Standing;
 use crate::day::Day;
 use crate::ledger::{AgentNumber, AlertKey, Judged};
@@ -78,6 +79,13 @@ pub enum Finding<'a> {
         /// When the budget was first evaluated after the period's end; none of the current period.
         over_since: Option<DateTime<Utc>>,
     },
+    /// What is left of a balance against one of its thresholds.
+    Balance {
+        /// What is left; absent before the first `set`.
+        left: Option<&'a Left>,
+        /// The threshold.
+        threshold: Threshold,
+    },
     /// Credits used in a span of days.
     Usage {
         /// The span.
@@ -150,7 +158,10 @@ impl<'a> Observation<'a> {
             | Finding::Spike { agent, .. }
             | Finding::MissingData(agent, _)
             | Finding::AgentRefused(agent) => Some(agent),
-            Finding::Budget { .. } | Finding::Usage { .. } | Finding::KeyRefused { .. } => None,
+            Finding::Budget { .. }
+            | Finding::Balance { .. }
+            | Finding::Usage { .. }
+            | Finding::KeyRefused { .. } => None,
         }
     }
 
@@ -195,14 +206,11 @@ impl<'a> Observation<'a> {
     pub fn patience_days(&self) -> i32 {
         match self.finding {
             // A forecast moves a little every day: three days in a row are needed.
-            Finding::Budget {
-                threshold:
-                    Threshold {
-                        measure: Measure::Forecast,
-                        ..
-                    },
-                ..
-            } => 2,
+            Finding::Budget { threshold, .. } | Finding::Balance { threshold, .. }
+                if matches!(threshold.measure, Measure::Forecast | Measure::DaysLeft) =>
+            {
+                2
+            }
             _ => 0,
         }
     }
@@ -212,6 +220,7 @@ impl<'a> Observation<'a> {
     pub fn missing_days(&self) -> u32 {
         match &self.finding {
             Finding::Budget { standing, .. } => standing.missing_days,
+            Finding::Balance { left, .. } => left.map_or(0, |left| left.standing.missing_days),
             Finding::Usage { missing_days, .. } => *missing_days,
             _ => 0,
         }

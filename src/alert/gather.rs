@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::facts::{AgentFacts, Known, PeriodFacts, days, missing_recently};
 use super::{Check, Per, Rule, Span};
+use crate::balance::{Account, Left};
 use crate::budget::{Cycle, Period, Tally};
 use crate::day::{Day, Usage};
 use crate::forecast::Pattern;
@@ -19,56 +20,86 @@ use crate::series::{self, Totals};
 /// late.
 const LATE: TimeDelta = TimeDelta::days(7);
 
-/// A budget in the periods that are looked at.
-pub(super) struct BudgetPeriods {
+/// A budget in the periods that are looked at, or a balance in its accounts.
+pub(super) struct Purse {
     pub(super) name: Arc<str>,
     matcher: Matcher,
-    limit_credits: f64,
+    amount: Amount,
     /// The periods, oldest first, and when each was first evaluated with its end past.
-    tallies: Vec<(Period, Option<DateTime<Utc>>, Tally)>,
+    tallies: Vec<(Option<DateTime<Utc>>, Tally)>,
 }
 
-impl BudgetPeriods {
-    /// Nobody's use yet of the budget that `rule` is; none if it is another rule.
+/// What use is taken from.
+enum Amount {
+    /// A budget.
+    Limit(f64),
+    /// A balance.
+    Account(Account),
+}
+
+/// How a budget or a balance stands.
+pub(super) enum Stood {
+    Budget(Vec<PeriodFacts>),
+    Balance(Left),
+}
+
+impl Purse {
+    /// Nobody's use yet of the budget or balance that `rule` is; none if it is another rule, or a balance
+    /// without a `set` yet.
     pub(super) fn of(
         rule: &Rule,
         watched: Option<&Watched>,
         now: DateTime<Utc>,
         today: Day,
     ) -> Option<Self> {
-        let Check::Budget {
-            limit_credits,
-            cycle,
-            ..
-        } = rule.check
-        else {
-            return None;
+        let (amount, tallies) = match &rule.check {
+            Check::Budget {
+                limit_credits,
+                cycle,
+                ..
+            } => {
+                let periods = periods(*cycle, watched, now, today).into_iter();
+                let tally = |(period, over_since)| (over_since, Tally::new(period, today));
+                (Amount::Limit(*limit_credits), periods.map(tally).collect())
+            }
+            Check::Balance { book, .. } => {
+                let account = book.entries()?.account(today)?;
+                let tallies = account.tallies(today).into_iter();
+                let tallies = tallies.map(|tally| (None, tally)).collect();
+                (Amount::Account(account), tallies)
+            }
+            _ => return None,
         };
-        let tally = |(period, over_since)| (period, over_since, Tally::new(period, today));
         Some(Self {
             name: Arc::clone(&rule.name),
             matcher: rule.matcher.clone(),
-            limit_credits,
-            tallies: periods(cycle, watched, now, today)
-                .into_iter()
-                .map(tally)
-                .collect(),
+            amount,
+            tallies,
         })
     }
 
     /// The first day that counts.
     pub(super) fn start(&self) -> Option<Day> {
-        self.tallies.first().map(|(period, ..)| period.start)
+        self.tallies.first().map(|(_, tally)| tally.start())
     }
 
-    /// The budget's name, and how it stands.
-    pub(super) fn close(self) -> (Arc<str>, Vec<PeriodFacts>) {
-        let facts = |(_, over_since, tally): &(_, _, Tally)| PeriodFacts {
-            standing: tally.standing(self.limit_credits),
-            over_since: *over_since,
-        };
-        let facts = self.tallies.iter().map(facts).collect();
-        (self.name, facts)
+    /// How it stands.
+    pub(super) fn close(&self, today: Day) -> Option<Stood> {
+        let tallies = self.tallies.iter();
+        Some(match &self.amount {
+            Amount::Limit(limit_credits) => Stood::Budget(
+                tallies
+                    .map(|(over_since, tally)| PeriodFacts {
+                        standing: tally.standing(*limit_credits),
+                        over_since: *over_since,
+                    })
+                    .collect(),
+            ),
+            Amount::Account(account) => {
+                let tallies: Vec<&Tally> = tallies.map(|(_, tally)| tally).collect();
+                Stood::Balance(Left::of(account, &tallies, today)?)
+            }
+        })
     }
 }
 
@@ -130,7 +161,8 @@ impl Sum {
 /// Takes in one agent after the other.
 pub(super) struct Gatherer {
     pub(super) today: Day,
-    pub(super) budgets: Vec<BudgetPeriods>,
+    /// Budgets and balances.
+    pub(super) purses: Vec<Purse>,
     pub(super) sums: Vec<Sum>,
     /// The identifiers that several have had.
     pub(super) shared: HashSet<Arc<str>>,
@@ -139,7 +171,7 @@ pub(super) struct Gatherer {
 }
 
 impl Gatherer {
-    /// Adds an agent to its budgets, and says what is known of it.
+    /// Adds an agent to its budgets and balances, and says what is known of it.
     pub(super) fn add(
         &mut self,
         member: &Member,
@@ -151,19 +183,19 @@ impl Gatherer {
         let has_moved = member.unlisted_since.is_some() && self.shared.contains(id);
         if !has_moved {
             let mut pattern = None;
-            for budget in &mut self.budgets {
-                if !budget.matcher.matches(&member.agent) {
+            for purse in &mut self.purses {
+                if !purse.matcher.matches(&member.agent) {
                     continue;
                 }
-                // Made once, and only for agents of a budget.
+                // Made once, and only for agents of a budget or balance.
                 let pattern = pattern.get_or_insert_with(|| Pattern::of(recent, self.today));
-                for (.., tally) in &mut budget.tallies {
+                for (_, tally) in &mut purse.tallies {
                     tally.add(member, recent, pattern.as_ref(), self.today);
                 }
             }
             self.count(member, recent);
         }
-        // Only budgets look at days before the history start.
+        // Only budgets and balances look at days before the history start.
         let recent = &recent[recent.partition_point(|usage| usage.day < history_start)..];
         let figures = series::figures(totals, recent, history_start, self.today);
         let oldest = totals.frontier.map_or(history_start, Day::next);
@@ -193,12 +225,12 @@ impl Gatherer {
         if !self.shared.contains(id) {
             return;
         }
-        let budgets = self
-            .budgets
+        let purses = self
+            .purses
             .iter()
-            .map(|budget| (&budget.name, &budget.matcher));
+            .map(|purse| (&purse.name, &purse.matcher));
         let sums = self.sums.iter().map(|sum| (&sum.rule, &sum.matcher));
-        for (rule, matcher) in budgets.chain(sums) {
+        for (rule, matcher) in purses.chain(sums) {
             if matcher.matches(&member.agent) {
                 let key = (Arc::clone(rule), Arc::clone(id));
                 let days = self.counted.entry(key).or_default();
@@ -217,10 +249,10 @@ impl Gatherer {
             let key = (Arc::clone(rule), Arc::clone(id));
             former::own(recent, self.counted.get(&key).unwrap_or(&none))
         };
-        for budget in &mut self.budgets {
-            if budget.matcher.matches(&member.agent) {
-                let own = own(&budget.name);
-                for (.., tally) in &mut budget.tallies {
+        for purse in &mut self.purses {
+            if purse.matcher.matches(&member.agent) {
+                let own = own(&purse.name);
+                for (_, tally) in &mut purse.tallies {
                     tally.add(member, &own, None, asked_until);
                 }
             }

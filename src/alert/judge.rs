@@ -7,6 +7,7 @@ use super::days::{Question, verdict};
 use super::facts::{AgentFacts, Facts, Known, SubjectDay, unknown_days};
 use super::finding::{Condition, DayVerdict, Finding, Observation, Whose};
 use super::{Check, Measure, Per, Rule, Severity, Span, Threshold};
+use crate::balance::Left;
 use crate::budget::Standing;
 use crate::day::Day;
 use crate::ledger::{AlertKey, JUDGED_DAYS};
@@ -41,6 +42,7 @@ impl<'a> Judge<'a> {
     fn observations(self) -> Vec<Observation<'a>> {
         match &self.rule.check {
             Check::Budget { thresholds, .. } => self.budget(thresholds),
+            Check::Balance { thresholds, .. } => self.balance(thresholds),
             Check::Usage {
                 span,
                 per,
@@ -208,6 +210,7 @@ impl<'a> Judge<'a> {
                 threshold,
                 ..
             } => (Some(standing.period.start), threshold.to_string().into()),
+            Finding::Balance { threshold, .. } => (None, threshold.to_string().into()),
             _ => (None, Arc::default()),
         };
         Observation {
@@ -235,8 +238,8 @@ impl<'a> Judge<'a> {
             let standing = &period.standing;
             for &threshold in thresholds {
                 let condition = match threshold.measure {
-                    Measure::Used => used(standing, threshold.ratio),
-                    Measure::Forecast => forecast(standing, threshold.ratio, self.facts.today),
+                    Measure::Forecast => forecast(standing, threshold.at, self.facts.today),
+                    _ => used(standing, threshold.at),
                 };
                 let finding = Finding::Budget {
                     standing,
@@ -249,6 +252,17 @@ impl<'a> Judge<'a> {
             }
         }
         observations
+    }
+
+    /// One observation per threshold.
+    fn balance(self, thresholds: &[Threshold]) -> Vec<Observation<'a>> {
+        let left = self.facts.balances.get(&self.rule.name);
+        let observe = |&threshold: &Threshold| {
+            let condition = left.map_or(Condition::Unknown, |left| is_left(left, threshold));
+            let finding = Finding::Balance { left, threshold };
+            self.observation(ALL.into(), condition, threshold.severity, finding)
+        };
+        thresholds.iter().map(observe).collect()
     }
 
     /// The agents whose credits are added up: each by itself, those of each account, or all together.
@@ -427,6 +441,32 @@ fn used(standing: &Standing, ratio: f64) -> Condition {
         Some(used) if reaches(used, HYSTERESIS * ratio) => Condition::Held,
         Some(_) => Condition::NotMet,
         None => Condition::Unknown,
+    }
+}
+
+/// Whether no more than that is left of a balance. Missing days may take from what is left, and add nothing;
+/// days left count what is expected of them.
+fn is_left(left: &Left, threshold: Threshold) -> Condition {
+    let is_bound = threshold.measure == Measure::CreditsLeft;
+    let value = if is_bound {
+        left.credits()
+    } else if left.lasts() {
+        return Condition::NotMet;
+    } else {
+        left.days_left()
+    };
+    // What sums of floats have lost in their last bits; days are exact to the millisecond.
+    let lost = match is_bound {
+        true => 1e-12 * left.standing.limit_credits,
+        false => 0.0,
+    };
+    let reaches = |value: f64, at: f64| value <= at + lost;
+    match value {
+        None => Condition::Unknown,
+        Some(value) if reaches(value, threshold.at) => Condition::Met,
+        Some(_) if is_bound && left.standing.missing_days > 0 => Condition::Unknown,
+        Some(value) if reaches(value, threshold.at * (2.0 - HYSTERESIS)) => Condition::Held,
+        Some(_) => Condition::NotMet,
     }
 }
 

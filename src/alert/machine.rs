@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::finding::{Condition, Finding, Observation};
-use super::message::Ending;
+use super::message::{self, Ending};
 use super::situation::Situation;
 use super::tell::{Case, Teller, Told};
 use super::{Check, Settings};
@@ -201,6 +201,7 @@ impl<'a> Machine<'a> {
             observation.condition == Condition::NotMet && {
                 let first = *alert.below_since.get_or_insert(observation.today);
                 observation.today.since(first) >= observation.patience_days()
+                    || message::is_topped_up(alert, observation)
             }
         } else {
             alert.days.extend(&observation.days.late);

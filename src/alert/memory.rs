@@ -189,6 +189,7 @@ fn is_of_several(rule: &Rule) -> bool {
     matches!(
         rule.check,
         Check::Budget { .. }
+            | Check::Balance { .. }
             | Check::Usage {
                 per: Per::Account | Per::Total,
                 ..

@@ -3,6 +3,7 @@
 //! A title is one line that says what has happened; the text adds, line by line, what one needs to judge
 //! it. The link is left to whoever shows the message, since each place has its own way to show one.
 
+pub(crate) mod balance;
 mod budget;
 mod figures;
 mod title;
@@ -97,10 +98,9 @@ pub(super) fn withdrawn(notice: &Notice, now: DateTime<Utc>) -> Notice {
         title: format!("No longer sent here: {}", notice.title),
         text: format!(
             "The alert still fires, but this hook was removed from {} {}.",
-            if notice.kind == "budget" {
-                "budget"
-            } else {
-                "rule"
+            match &*notice.kind {
+                kind @ ("budget" | "balance") => kind,
+                _ => "rule",
             },
             notice.rule
         ),
@@ -115,6 +115,12 @@ impl Observation<'_> {
     pub fn figures(&self) -> Figures {
         figures::of(self)
     }
+}
+
+/// Whether credits were set or added to a balance since `alert` last fired.
+pub(super) fn is_topped_up(alert: &Alert, observation: &Observation<'_>) -> bool {
+    matches!(observation.finding, Finding::Balance { .. })
+        && balance::is_topped_up(&remembered(alert).figures, observation)
 }
 
 fn fired_at(alert: &Alert) -> DateTime<Utc> {
@@ -177,7 +183,12 @@ fn labels(observation: &Observation<'_>) -> BTreeMap<String, String> {
         Finding::Budget { threshold, .. } => {
             label("budget", &observation.key.rule);
             label("measure", threshold.measure.as_str());
-            label("threshold", &threshold.ratio.to_string());
+            label("threshold", &threshold.at.to_string());
+        }
+        Finding::Balance { threshold, .. } => {
+            label("balance", &observation.key.rule);
+            label("measure", threshold.measure.as_str());
+            label("threshold", &threshold.at.to_string());
         }
         Finding::Usage {
             whose: Whose::Account(account),
@@ -197,6 +208,7 @@ fn lines(observation: &Observation<'_>, status: Status) -> Vec<String> {
     let subject = title::subject(observation);
     match &observation.finding {
         Finding::Budget { standing, .. } => budget::lines(observation, standing),
+        Finding::Balance { left, .. } => balance::lines(*left),
         Finding::Usage {
             used_credits,
             missing_days,
@@ -281,11 +293,15 @@ fn agent_lines(facts: &AgentFacts, status: Status) -> Vec<String> {
 fn reason(observation: &Observation<'_>) -> Option<String> {
     match (&observation.finding, &observation.rule.check) {
         (Finding::Budget { threshold, .. }, _) => Some(match threshold.measure {
-            Measure::Used => format!("Threshold: {} used.", exact_percent(threshold.ratio)),
             Measure::Forecast => {
-                format!("Threshold: {} expected.", exact_percent(threshold.ratio))
+                format!("Threshold: {} expected.", exact_percent(threshold.at))
             }
+            _ => format!("Threshold: {} used.", exact_percent(threshold.at)),
         }),
+        (Finding::Balance { threshold, .. }, _) => Some(format!(
+            "Threshold: {} left.",
+            balance::threshold(threshold)
+        )),
         (
             Finding::Usage { .. },
             Check::Usage {
@@ -334,15 +350,16 @@ fn lasting(observation: &Observation<'_>, alert: &Alert) -> Option<String> {
         (Condition::Unknown, _) => Some("It still fires: the figures are missing.".to_owned()),
         (Condition::Past, _) => Some("It fires until all days of its period are known.".to_owned()),
         (_, Finding::Budget { threshold, .. }) => Some(match threshold.measure {
-            Measure::Used => format!(
-                "It still fires: it resolves below {}.",
-                percent(0.95 * threshold.ratio)
-            ),
             Measure::Forecast => format!(
                 "It still fires: it resolves after three days in a row below {}.",
-                percent(0.95 * threshold.ratio)
+                percent(0.95 * threshold.at)
+            ),
+            _ => format!(
+                "It still fires: it resolves below {}.",
+                percent(0.95 * threshold.at)
             ),
         }),
+        (_, Finding::Balance { threshold, .. }) => Some(balance::held(threshold)),
         _ => None,
     }
 }

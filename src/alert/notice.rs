@@ -23,9 +23,9 @@ pub struct Notification {
 pub struct Notice {
     /// Whether it fires or is over.
     pub status: Status,
-    /// The name of the rule or budget.
+    /// The name of the rule, budget or balance.
     pub rule: String,
-    /// What kind of rule it is, as in the config: `budget`, `usage`, `spike`, …
+    /// What kind of rule it is, as in the config: `budget`, `balance`, `usage`, `spike`, …
     pub kind: String,
     /// What it is about: `all`, an account, or an account and an agent as `acme/support`.
     pub subject: String,
@@ -68,7 +68,7 @@ pub struct Figures {
     /// Credits used, in the period or span.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub used_credits: Option<f64>,
-    /// Credits that may be used: the budget, or what a usage rule has as its limit.
+    /// Credits that may be used: the budget, what a usage rule has as its limit, or what was set and added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit_credits: Option<f64>,
     /// The first divided by the second.
@@ -77,7 +77,7 @@ pub struct Figures {
     /// The share of the budget that was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threshold_ratio: Option<f64>,
-    /// What reached it: `used` or `forecast`.
+    /// What reached it: `used`, `forecast`, `credits_left` or `days_left`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measure: Option<String>,
     /// First day of the period or span, `YYYY-MM-DD`.
@@ -104,9 +104,21 @@ pub struct Figures {
     /// The high bound of that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forecast_high_credits: Option<f64>,
-    /// When the budget was exhausted, or is expected to be.
+    /// When the budget or balance was exhausted, or is expected to be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exhausted_at: Option<DateTime<Utc>>,
+    /// Credits left of a balance: at most these while days are missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_credits: Option<f64>,
+    /// Days until it is expected to run out; absent if that is over a year away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub days_left: Option<f64>,
+    /// The low bound of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub low_days_left: Option<f64>,
+    /// The high bound of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub high_days_left: Option<f64>,
     /// Credits that are usual on such a day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usual_credits: Option<f64>,

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::facts::{AgentFacts, Background, Facts, RECENT_DAYS};
-use super::gather::{BudgetPeriods, Gatherer, Sum};
+use super::facts::{AgentFacts, Background, Facts, PeriodFacts, RECENT_DAYS};
+use super::gather::{Gatherer, Purse, Stood, Sum};
 use super::{Check, Rule, Settings};
+use crate::balance::Left;
 use crate::day::{Day, Usage};
 use crate::forecast::PATTERN_DAYS;
 use crate::former;
@@ -50,13 +51,13 @@ pub async fn observe(
             (Arc::clone(&rule.name), from)
         })
         .collect();
-    let budgets: Vec<BudgetPeriods> = settings
+    let purses: Vec<Purse> = settings
         .rules
         .iter()
-        .filter_map(|rule| BudgetPeriods::of(rule, watched_as_is(rule, watched), now, today))
+        .filter_map(|rule| Purse::of(rule, watched_as_is(rule, watched), now, today))
         .collect();
     let sums = settings.rules.iter().filter_map(Sum::of).collect();
-    let needs = needs(&settings.rules, &budgets, today);
+    let needs = needs(&settings.rules, &purses, today);
     let others = others(ledger, members, &needs).await?;
     let left = left(ledger, members, firing, today).await?;
     let everyone = members;
@@ -65,7 +66,7 @@ pub async fn observe(
     let gatherer = Gatherer {
         today,
         shared: shared(&members, &others),
-        budgets,
+        purses,
         sums,
         counted: HashMap::new(),
     };
@@ -73,7 +74,7 @@ pub async fn observe(
     let agents = read(ledger, &members, &wanted, &gatherer, today).await?;
     add_others(ledger, others, &gatherer, today).await?;
     let mut gatherer = gatherer.lock();
-    let budgets = std::mem::take(&mut gatherer.budgets);
+    let (budgets, balances) = closed(&gatherer.purses, today);
     let sums = std::mem::take(&mut gatherer.sums);
     Ok(Facts {
         today,
@@ -82,7 +83,8 @@ pub async fn observe(
         agents,
         left,
         others: sums.into_iter().map(|sum| (sum.rule, sum.others)).collect(),
-        budgets: budgets.into_iter().map(BudgetPeriods::close).collect(),
+        budgets,
+        balances,
         watched_from,
         unseeded: settings
             .rules
@@ -97,6 +99,23 @@ pub async fn observe(
         judged: Arc::clone(judged),
         access: Arc::clone(access),
     })
+}
+
+/// Values by the names of their rules.
+type Named<T> = HashMap<Arc<str>, T>;
+
+/// How budgets and balances stand.
+fn closed(purses: &[Purse], today: Day) -> (Named<Vec<PeriodFacts>>, Named<Left>) {
+    let (mut budgets, mut balances) = (HashMap::new(), HashMap::new());
+    for purse in purses {
+        let name = Arc::clone(&purse.name);
+        match purse.close(today) {
+            Some(Stood::Budget(periods)) => drop(budgets.insert(name, periods)),
+            Some(Stood::Balance(left)) => drop(balances.insert(name, left)),
+            None => {}
+        }
+    }
+    (budgets, balances)
 }
 
 /// The facts about `members`. Of those that are `wanted`, each by the first day that is wanted of it and its
@@ -214,13 +233,13 @@ struct Need {
 }
 
 /// What the rules need to know of the agents that they match.
-fn needs(rules: &[Rule], budgets: &[BudgetPeriods], today: Day) -> Vec<Need> {
+fn needs(rules: &[Rule], purses: &[Purse], today: Day) -> Vec<Need> {
     let usual = today.plus(-RECENT_DAYS.max(PATTERN_DAYS));
     let needs = rules.iter().filter_map(|rule| {
         let from = match &rule.check {
-            Check::Budget { .. } => {
-                let budget = budgets.iter().find(|budget| budget.name == rule.name)?;
-                usual.min(budget.start()?)
+            Check::Budget { .. } | Check::Balance { .. } => {
+                let purse = purses.iter().find(|purse| purse.name == rule.name)?;
+                usual.min(purse.start()?)
             }
             Check::Usage { .. } | Check::Spike { .. } | Check::MissingData { .. } => usual,
             // Only when they were last fetched.
@@ -229,7 +248,8 @@ fn needs(rules: &[Rule], budgets: &[BudgetPeriods], today: Day) -> Vec<Need> {
         Some(Need {
             matcher: rule.matcher.clone(),
             from,
-            is_sum: matches!(rule.check, Check::Budget { .. }) || Sum::of(rule).is_some(),
+            is_sum: matches!(rule.check, Check::Budget { .. } | Check::Balance { .. })
+                || Sum::of(rule).is_some(),
         })
     });
     needs.collect()

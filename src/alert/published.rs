@@ -1,21 +1,22 @@
-//! What an evaluation lets others know: how budgets and alerts stand once it is kept.
+//! What an evaluation lets others know: how budgets, balances and alerts stand once it is kept.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::memory::Memory;
 use super::{Check, Rule};
-use crate::exposition::{AlertSeries, BudgetSeries, Mark};
+use crate::day::Day;
+use crate::exposition::{AlertSeries, BalanceSeries, BudgetSeries, Mark};
 use crate::ledger::AlertState;
 
-/// The thresholds of a budget, before it is known which are reached; none of another rule.
+/// The thresholds of a budget or balance, before it is known which are reached; none of another rule.
 pub(super) fn marks(rule: &Rule) -> Vec<Mark> {
-    let Check::Budget { thresholds, .. } = &rule.check else {
+    let (Check::Budget { thresholds, .. } | Check::Balance { thresholds, .. }) = &rule.check else {
         return Vec::new();
     };
     let mark = thresholds.iter().map(|threshold| Mark {
         measure: threshold.measure.as_str(),
-        ratio: threshold.ratio,
+        at: threshold.at,
         severity: threshold.severity.as_str(),
         threshold: threshold.to_string(),
         state: None,
@@ -23,26 +24,30 @@ pub(super) fn marks(rule: &Rule) -> Vec<Mark> {
     mark.collect()
 }
 
-/// The budgets with the states of their thresholds in their current periods.
-pub(super) fn marked(mut budgets: Vec<BudgetSeries>, memory: &Memory) -> Vec<BudgetSeries> {
+/// Budgets and balances with the states of their thresholds, those of budgets in their current periods.
+pub(super) fn marked(
+    mut budgets: Vec<BudgetSeries>,
+    mut balances: Vec<BalanceSeries>,
+    memory: &Memory,
+) -> (Vec<BudgetSeries>, Vec<BalanceSeries>) {
     let states: HashMap<_, AlertState> = memory
         .alerts
         .iter()
         .map(|(key, alert)| ((&*key.rule, key.period, &*key.threshold), alert.state))
         .collect();
-    for BudgetSeries {
-        name,
-        matcher: _,
-        standing,
-        marks,
-    } in &mut budgets
-    {
+    let mark = |name: &str, period: Option<Day>, marks: &mut Vec<Mark>| {
         for mark in marks {
-            let key = (&**name, Some(standing.period.start), &*mark.threshold);
-            mark.state = states.get(&key).copied();
+            mark.state = states.get(&(name, period, &*mark.threshold)).copied();
         }
+    };
+    for budget in &mut budgets {
+        let start = budget.standing.period.start;
+        mark(&budget.name, Some(start), &mut budget.marks);
     }
-    budgets
+    for balance in &mut balances {
+        mark(&balance.name, None, &mut balance.marks);
+    }
+    (budgets, balances)
 }
 
 /// Which subjects fire.

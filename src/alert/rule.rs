@@ -1,17 +1,18 @@
-//! What is looked for: budgets and other rules.
+//! What is looked for: budgets, balances and other rules.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::budget::{Cycle, Reach};
+use crate::balance::{Book, Days, Reach};
+use crate::budget::Cycle;
 use crate::day::Day;
 use crate::roster::Matcher;
 
-/// A budget or another rule.
+/// A budget, a balance or another rule.
 #[derive(Debug, Clone)]
 pub struct Rule {
-    /// Its name, unlike any other rule's or budget's.
+    /// Its name, unlike any other rule's, budget's or balance's.
     pub name: Arc<str>,
     /// The agents that it is about.
     pub matcher: Matcher,
@@ -22,15 +23,17 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// What has to be known for it, if it is a budget.
+    /// What has to be known for it, if it is a budget or a balance.
     #[must_use]
     pub fn reach(&self) -> Option<Reach> {
-        let Check::Budget { cycle, .. } = self.check else {
-            return None;
+        let days = match &self.check {
+            Check::Budget { cycle, .. } => Days::Of(*cycle),
+            Check::Balance { book, .. } => Days::By(book.clone()),
+            _ => return None,
         };
         Some(Reach {
             matcher: self.matcher.clone(),
-            cycle,
+            days,
         })
     }
 }
@@ -45,6 +48,13 @@ pub enum Check {
         /// The periods.
         cycle: Cycle,
         /// When to tell: at least one, ascending within each measure.
+        thresholds: Vec<Threshold>,
+    },
+    /// What is left of credits that all matching agents together have bought ahead.
+    Balance {
+        /// What was set and added.
+        book: Book,
+        /// When to tell: at least one, descending within each measure.
         thresholds: Vec<Threshold>,
     },
     /// More use than so much in a span of days.
@@ -90,25 +100,28 @@ pub enum Check {
     },
 }
 
-/// A share of a budget that is told of when it is reached.
+/// A share of a budget, or what is left of a balance, that is told of when it is reached.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Threshold {
     /// What is measured.
     pub measure: Measure,
-    /// The share of the limit, 1 being all of it.
-    pub ratio: f64,
+    /// The share of a budget's limit, 1 being all of it; the credits or days that are left of a balance.
+    pub at: f64,
     /// How bad that is.
     pub severity: Severity,
 }
 
-/// The credits that a threshold is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, schemars::JsonSchema)]
-#[schemars(inline, rename_all = "lowercase")]
+/// What a threshold is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
     /// Credits used.
     Used,
     /// Credits expected by the end of the period.
     Forecast,
+    /// Credits left of a balance.
+    CreditsLeft,
+    /// Days until it is expected to run out.
+    DaysLeft,
 }
 
 /// The days that a usage rule adds up. Each ends with yesterday.
@@ -206,6 +219,19 @@ impl Measure {
         match self {
             Self::Used => "used",
             Self::Forecast => "forecast",
+            Self::CreditsLeft => "credits_left",
+            Self::DaysLeft => "days_left",
+        }
+    }
+}
+
+impl Threshold {
+    /// A number that is the higher the worse it is that the threshold is reached.
+    #[must_use]
+    pub const fn height(&self) -> f64 {
+        match self.measure {
+            Measure::Used | Measure::Forecast => self.at,
+            Measure::CreditsLeft | Measure::DaysLeft => -self.at,
         }
     }
 }
@@ -213,7 +239,7 @@ impl Measure {
 impl fmt::Display for Threshold {
     /// As in an alert's key: `used 0.8`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.measure.as_str(), self.ratio)
+        write!(f, "{} {}", self.measure.as_str(), self.at)
     }
 }
 
@@ -244,7 +270,8 @@ impl Rule {
                 let cycle = words(*cycle);
                 format!("{about}: {limit_credits} credits {cycle}: {thresholds}")
             }
-            Check::Usage { .. }
+            Check::Balance { .. }
+            | Check::Usage { .. }
             | Check::Spike { .. }
             | Check::MissingData { .. }
             | Check::KeyRefused { .. }
@@ -268,6 +295,7 @@ impl Check {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Budget { .. } => "budget",
+            Self::Balance { .. } => "balance",
             Self::Usage { .. } => "usage",
             Self::Spike { .. } => "spike",
             Self::MissingData { .. } => "missing_data",

@@ -54,7 +54,9 @@ impl<'a> Case<'a> {
     fn firing(&self) -> Option<(&Alert, &Threshold)> {
         let alert = self.after.as_ref().or(self.before)?;
         match &self.observation?.finding {
-            Finding::Budget { threshold, .. } if alert.state == AlertState::Firing => {
+            Finding::Budget { threshold, .. } | Finding::Balance { threshold, .. }
+                if alert.state == AlertState::Firing =>
+            {
                 Some((alert, threshold))
             }
             _ => None,
@@ -205,15 +207,15 @@ fn is_represented(case: &Case<'_>, cases: &[Case<'_>]) -> bool {
 /// Whether someone who knows that `higher` is reached learns nothing new from `lower`, and nothing worse.
 fn covers(higher: &Threshold, lower: &Threshold) -> bool {
     let says_more = higher.measure == Measure::Used || higher.measure == lower.measure;
-    says_more && higher.ratio >= lower.ratio && higher.severity >= lower.severity
+    says_more && higher.height() >= lower.height() && higher.severity >= lower.severity
 }
 
 /// The order of thresholds that are crossed together, highest first: the worst one, of those the
-/// largest share, and of that what is used before what is expected.
+/// largest share or the least that is left, and of that what is used before what is expected.
 fn highest_first(a: &Threshold, b: &Threshold) -> Ordering {
     let is_expected = |threshold: &Threshold| threshold.measure == Measure::Forecast;
     let severities = b.severity.cmp(&a.severity);
-    let ratios = b.ratio.total_cmp(&a.ratio);
+    let heights = b.height().total_cmp(&a.height());
     let measures = is_expected(a).cmp(&is_expected(b));
-    severities.then(ratios).then(measures)
+    severities.then(heights).then(measures)
 }

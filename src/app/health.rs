@@ -62,7 +62,7 @@ fn condition(board: &Board, now: DateTime<Utc>) -> Condition {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeSet, HashMap};
 
     use super::*;
     use crate::status::Alerting;
@@ -105,7 +105,9 @@ mod tests {
         board.evaluated(Alerting {
             evaluated_at: at(at_time),
             budgets: Vec::new(),
+            balances: Vec::new(),
             alerts: Vec::new(),
+            firing_at: HashMap::new(),
         });
     }
 

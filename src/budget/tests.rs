@@ -228,12 +228,6 @@ fn periods_are_open_for_a_week_after_their_end() {
         let expected: Vec<Day> = expected.iter().copied().map(day).collect();
         assert_eq!(starts, expected, "{cycle:?} on {today}");
     }
-    let reach = |cycle| Reach {
-        matcher: Matcher::default(),
-        cycle,
-    };
-    assert_eq!(reach(month).first_day(day("2026-12-08")), day("2026-11-01"));
-    assert_eq!(reach(month).first_day(day("2025-06-02")), TRACKING_START);
 }
 
 #[test]

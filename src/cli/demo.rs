@@ -19,7 +19,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::day::TRACKING_START;
 use crate::http::Address;
-use crate::simulator::{Settings, Simulator};
+use crate::simulator::{Account, Settings, Simulator};
 use crate::sync::{Event, Outcome, Report};
 
 /// The file in the demo's folder that alerts are written to.
@@ -238,8 +238,10 @@ fn write_config(simulator: &Simulator, listen: SocketAddr, folder: &Path) -> any
 /// Budgets that recent use makes plausible, rules, and a hook that appends what it is told to a file.
 fn alerting(simulator: &Simulator, alerts: &Path) -> String {
     let (world, today) = (simulator.world(), SystemClock.today());
-    let used = |days: i32| {
-        let agents = world.accounts().iter().flat_map(|account| &account.agents);
+    // One account is about to run dry: what it used in a month was set a month ago, and five days' use more.
+    let dry = &world.accounts()[world.accounts().len() - 1..];
+    let used_of = |accounts: &[Account], days: i32| {
+        let agents = accounts.iter().flat_map(|account| &account.agents);
         let days = today.plus(-days).through(today.previous());
         let of_day = |day| {
             agents
@@ -249,10 +251,14 @@ fn alerting(simulator: &Simulator, alerts: &Path) -> String {
         };
         days.map(of_day).sum::<f64>().ceil()
     };
+    let used = |days| used_of(world.accounts(), days);
+    let entered = (used_of(dry, 30) * 7.0 / 6.0).ceil();
     let command = ["sh", "-c", "cat >> \"$0\"", &alerts.display().to_string()];
     format!(
         "\n[[budget]]\nname = \"all-month\"\ncredits = {}\nperiod = \"month\"\nhooks = [\"file\"]\n\
          \n[[budget]]\nname = \"all-week\"\ncredits = {}\nperiod = \"week\"\nhooks = [\"file\"]\n\
+         \n[[balance]]\nname = \"{dry}\"\nmatch = {{ account = \"{dry}\" }}\n\
+         entries = [{{ on = \"{}\", set = {entered} }}]\nhooks = [\"file\"]\n\
          \n[[rule]]\nname = \"spike\"\nkind = \"spike\"\nhooks = [\"file\"]\n\
          \n[[rule]]\nname = \"missing-data\"\nkind = \"missing_data\"\nhooks = [\"file\"]\n\
          \n[[rule]]\nname = \"key-refused\"\nkind = \"key_refused\"\nhooks = [\"file\"]\n\
@@ -261,6 +267,8 @@ fn alerting(simulator: &Simulator, alerts: &Path) -> String {
         used(30),
         // Less than a week's use, so that there is something to be told.
         (used(7) * 0.7).ceil(),
+        today.plus(-30),
+        dry = dry[0].name,
     )
 }
 
@@ -325,6 +333,7 @@ Open http://{address}/ in a browser, or try
   curl -s http://{address}/metrics | grep ^flowgent_agent_previous_day
   curl -s http://{address}/metrics | grep ^flowgent_agent_used_credits_total
   curl -s http://{address}/metrics | grep ^flowgent_budget_used_ratio
+  curl -s http://{address}/metrics | grep ^flowgent_balance_days_left
   curl -s http://{address}/-/ready
 
 To have Prometheus scrape it, put this into its config:

@@ -13,6 +13,8 @@ use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
 use super::{Common, Failure, load, print, print_exactly, view, width};
+use crate::alert::{self, Background, Check, Rule};
+use crate::balance::Left;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::day::Day;
@@ -103,13 +105,42 @@ pub(super) async fn report(common: &Common, arguments: &ReportArguments) -> Resu
     if let Some(top) = arguments.top {
         sheet.keep(top.get());
     }
+    // The balances of all agents stand beside the use of all agents only.
+    let is_whole = arguments.account.is_empty() && arguments.agent.is_empty();
+    let balances = match is_whole {
+        true => balances(&config, &view).await?,
+        false => Vec::new(),
+    };
     match arguments.format {
         // It may have colours, and has made its names visible itself.
-        Format::Table => print_exactly(tables::for_screen(&sheet, screen())),
-        Format::Markdown => print(tables::markdown(&sheet)),
+        Format::Table => print_exactly(tables::for_screen(&sheet, &balances, screen())),
+        Format::Markdown => print(tables::markdown(&sheet, &balances)),
         Format::Csv => print_exactly(data::csv(&sheet)),
-        Format::Json => print(data::json(&sheet)),
+        Format::Json => print(data::json(&sheet, &balances)),
     }
+}
+
+/// What is left of each balance that has figures now, in the order of the config.
+async fn balances(config: &Config, view: &View) -> Result<Vec<(Arc<str>, Left)>, LedgerError> {
+    let rules = config.alerts.rules.iter();
+    let rules = rules.filter(|rule| matches!(rule.check, Check::Balance { .. }));
+    let rules: Vec<Rule> = rules.cloned().collect();
+    if rules.is_empty() {
+        return Ok(Vec::new());
+    }
+    let settings = alert::Settings {
+        rules,
+        ..config.alerts.clone()
+    };
+    let members = view::members(config, view).await?;
+    let background = Background::of_spectator(SystemClock.now());
+    let facts = alert::observe(view, &members, &settings, &background).await?;
+    let rules = settings.rules.into_iter();
+    let left = |rule: Rule| Some((facts.balances.get(&rule.name)?.clone(), rule.name));
+    Ok(rules
+        .filter_map(left)
+        .map(|(left, name)| (name, left))
+        .collect())
 }
 
 /// All agents that are there, and those that have left and may have days in the range or those before it.

@@ -1,4 +1,4 @@
-//! `[alerts]`, `[[budget]]` and `[[rule]]` → [`alert::Settings`], but for its routes, which are the
+//! `[alerts]`, `[[budget]]`, `[[balance]]` and `[[rule]]` → [`alert::Settings`], but for its routes, which are the
 //! hooks'.
 
 use std::ops::Range;
@@ -97,21 +97,26 @@ impl Check<'_> {
             .or_else(|| server.own_page())
     }
 
-    /// All budgets and rules, in the order in which they are written, budgets first.
+    /// All budgets, balances and rules, in the order in which they are written, budgets first.
     pub(super) fn alert_rules(
         &mut self,
         budgets: Vec<Section<file::Budget>>,
+        balances: Vec<Section<file::Balance>>,
         rules: Vec<Section<file::Rule>>,
         world: &World<'_>,
     ) -> Vec<Rule> {
         let of_budgets = budgets.iter().filter_map(|one| one.table.name.as_ref());
         let of_rules = rules.iter().filter_map(|one| one.table.name.as_ref());
-        let mut names: Vec<_> = of_budgets.chain(of_rules).collect();
+        let of_balances = balances.iter().filter_map(|one| one.table.name.as_ref());
+        let mut names: Vec<_> = of_budgets.chain(of_balances).chain(of_rules).collect();
         names.sort_by_key(|name| name.span().start);
-        self.refuse_repeated_names("budget or rule", names.into_iter());
-        let mut checked = Vec::with_capacity(budgets.len() + rules.len());
+        self.refuse_repeated_names("budget, balance or rule", names.into_iter());
+        let mut checked = Vec::new();
         for budget in budgets {
             checked.extend(self.budget(budget, world));
+        }
+        for balance in balances {
+            checked.extend(self.balance(balance, world));
         }
         for rule in rules {
             checked.extend(self.rule(rule, world));
@@ -162,14 +167,15 @@ impl Check<'_> {
         })
     }
 
-    /// Says which budgets need days from before the history start.
+    /// Says which budgets and balances need days from before the history start.
     pub(super) fn look_for_earlier_days(&mut self, rules: &[Rule], history_start: Day) {
         for rule in rules {
-            let first_day = rule.reach().map(|reach| reach.first_day(self.today));
+            let first_day = rule.reach().and_then(|reach| reach.first_day(self.today));
             if let Some(first_day) = first_day.filter(|day| *day < history_start) {
                 self.warnings.push(format!(
-                    "budget {} needs days from {first_day}; they are fetched though `history_start` is \
+                    "{} {} needs days from {first_day}; they are fetched though `history_start` is \
                      {history_start}",
+                    rule.check.kind(),
                     rule.name
                 ));
             }
@@ -252,28 +258,34 @@ impl Check<'_> {
         all
     }
 
-    fn shares(
+    /// The shares of a budget, or what is left of a balance: each worse than the one before.
+    pub(super) fn shares(
         &mut self,
         written: Option<Thresholds>,
         measure: Measure,
         default: &[f64],
         severity: Option<Severity>,
     ) -> Vec<Threshold> {
-        let usual = |ratio: f64| match (severity, measure) {
+        let usual = |at: f64| match (severity, measure) {
             (Some(severity), _) => severity,
-            (None, Measure::Used) if ratio >= 1.0 => Severity::Critical,
-            (None, Measure::Used | Measure::Forecast) => Severity::Warning,
+            (None, Measure::Used) if at >= 1.0 => Severity::Critical,
+            (None, Measure::CreditsLeft) if at <= 0.0 => Severity::Critical,
+            (None, Measure::DaysLeft) if at <= 2.0 => Severity::Critical,
+            (None, _) => Severity::Warning,
         };
-        let threshold = |ratio: f64, severity| Threshold {
+        let threshold = |at: f64, severity| Threshold {
             measure,
-            ratio,
+            at,
             severity,
         };
+        let (order, example) = match measure {
+            Measure::Used | Measure::Forecast => ("ascending", "0.8"),
+            Measure::CreditsLeft => ("descending", "1000"),
+            Measure::DaysLeft => ("descending", "7"),
+        };
         let Some(list) = written else {
-            let ratios = default.iter();
-            return ratios
-                .map(|ratio| threshold(*ratio, usual(*ratio)))
-                .collect();
+            let defaults = default.iter();
+            return defaults.map(|at| threshold(*at, usual(*at))).collect();
         };
         let mut thresholds: Vec<Threshold> = Vec::new();
         for element in list.into_inner() {
@@ -283,22 +295,23 @@ impl Check<'_> {
                 file::Threshold::Table(table) => (table.at, table.severity),
             };
             let place = place(&at).unwrap_or(whole.clone());
-            let ratio = self.needed(at, "this threshold", ["at", "0.8"], &whole, |share| {
-                rules::threshold(*share)
+            let at = self.needed(at, "this threshold", ["at", example], &whole, |at| {
+                rules::threshold(measure, *at)
             });
-            let Some(ratio) = ratio else { continue };
-            if let Some(last) = thresholds.last().filter(|last| last.ratio >= ratio) {
-                let fault = if last.ratio > ratio {
-                    Fault::new(format!("threshold {ratio} comes after {}", last.ratio))
-                        .help("write them in ascending order")
+            let Some(at) = at else { continue };
+            let new = threshold(at, self.choice(severity, &SEVERITIES, usual(at)));
+            let last = thresholds.last();
+            if let Some(last) = last.filter(|last| last.height() >= new.height()) {
+                let fault = if last.at == at {
+                    Fault::new(format!("threshold {at} is listed twice"))
                 } else {
-                    Fault::new(format!("threshold {ratio} is listed twice"))
+                    Fault::new(format!("threshold {at} comes after {}", last.at))
+                        .help(format!("write them in {order} order"))
                 };
                 self.refuse(place, fault);
                 continue;
             }
-            let severity = self.choice(severity, &SEVERITIES, usual(ratio));
-            thresholds.push(threshold(ratio, severity));
+            thresholds.push(new);
         }
         thresholds
     }
@@ -398,8 +411,13 @@ impl Check<'_> {
         })
     }
 
-    /// The conditions of a budget or rule, which the warnings call `owner`.
-    fn matcher(&mut self, owner: &str, written: Conditions, world: &World<'_>) -> Matcher {
+    /// The conditions of a budget, balance or rule, which the warnings call `owner`.
+    pub(super) fn matcher(
+        &mut self,
+        owner: &str,
+        written: Conditions,
+        world: &World<'_>,
+    ) -> Matcher {
         let mut conditions = Vec::with_capacity(written.len());
         let mut unknown = Vec::new();
         let labels = world.labels.as_ref();
@@ -440,7 +458,7 @@ impl Check<'_> {
     }
 
     /// The hooks that are told, each of which must be there.
-    fn hook_names(&mut self, written: Vec<Text>, world: &World<'_>) -> Vec<Arc<str>> {
+    pub(super) fn hook_names(&mut self, written: Vec<Text>, world: &World<'_>) -> Vec<Arc<str>> {
         let known: Vec<_> = world.hook_names.iter().map(String::as_str).collect();
         let mut names: Vec<Arc<str>> = Vec::with_capacity(written.len());
         for hook in written {

@@ -7,7 +7,8 @@ mod hooks;
 mod push;
 
 pub(super) use alerting::{
-    Alerts, Budget, Condition, Conditions, Regex, Rule, Threshold, ThresholdTable, Thresholds,
+    Alerts, Balance, Budget, Condition, Conditions, Regex, Rule, Threshold, ThresholdTable,
+    Thresholds, WrittenEntry,
 };
 pub(super) use hooks::Hook;
 pub(super) use push::Push;
@@ -56,6 +57,9 @@ pub(super) struct ConfigFile {
     /// `[[budget]]`: credits that may be used in a period.
     #[serde(default)]
     pub(super) budget: Vec<Section<Budget>>,
+    /// `[[balance]]`: credits that were bought ahead.
+    #[serde(default)]
+    pub(super) balance: Vec<Section<Balance>>,
     /// `[[rule]]`: what else is looked for.
     #[serde(default)]
     pub(super) rule: Vec<Section<Rule>>,
@@ -170,6 +174,8 @@ pub(super) static KEYS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
         fields::<Agent>(),
         fields::<Alerts>(),
         fields::<Budget>(),
+        fields::<Balance>(),
+        fields::<WrittenEntry>(),
         fields::<Regex>(),
         fields::<ThresholdTable>(),
         fields::<Rule>(),

@@ -5,6 +5,7 @@
 //! the place where it is; a key that someone wrote into the file after all is refused and never shown.
 
 mod alerting;
+mod balances;
 mod check;
 mod diagnostics;
 mod file;
@@ -52,7 +53,7 @@ pub struct Config {
     pub push: Option<history::push::Settings>,
     /// `[[account]]`: at least one, each with agents or a way to learn of some.
     pub accounts: Vec<AccountSettings>,
-    /// `[alerts]`, `[[budget]]` and `[[rule]]`.
+    /// `[alerts]`, `[[budget]]`, `[[balance]]` and `[[rule]]`.
     pub alerts: alert::Settings,
     /// `[[hook]]`.
     pub hooks: Vec<hook::Settings>,

@@ -394,7 +394,10 @@ fn the_example_is_good_with_all_that_is_commented_out() {
     assert_eq!(config.hooks.len(), text.matches("[[hook]]").count());
     assert_eq!(
         config.alerts.rules.len(),
-        text.matches("[[budget]]").count() + text.matches("[[rule]]").count()
+        ["[[budget]]", "[[balance]]", "[[rule]]"]
+            .map(|section| text.matches(section).count())
+            .iter()
+            .sum::<usize>()
     );
     assert!(config.push.is_some());
     assert!(config.hooks.len() >= 8 && config.alerts.rules.len() >= 7);

@@ -56,6 +56,7 @@ pub(super) fn validate(
         account,
         alerts,
         budget,
+        balance,
         rule,
         hook,
     } = file;
@@ -86,7 +87,7 @@ pub(super) fn validate(
         policy.history_start,
     );
     let dashboard_url = check.dashboard_url(alerts.table, &server);
-    let rules = check.alert_rules(budget, rule, &world);
+    let rules = check.alert_rules(budget, balance, rule, &world);
     let hooks = check.hooks(hook, &world);
     check.look_for_unused_hooks(&hooks, &rules);
     check.look_for_earlier_days(&rules, policy.history_start);

@@ -1,7 +1,8 @@
-//! The series of budgets and alerts, rendered and compressed once per evaluation of the rules.
+//! The series of budgets, balances and alerts, rendered and compressed once per evaluation of the rules.
 
 use std::sync::Arc;
 
+use crate::balance::Left;
 use crate::budget::Standing;
 use crate::day::Day;
 use crate::ledger::AlertState;
@@ -25,13 +26,24 @@ pub struct BudgetSeries {
     pub marks: Vec<Mark>,
 }
 
-/// A threshold of a budget, and whether it is reached.
+/// A balance and what is left of it.
+#[derive(Debug, Clone)]
+pub struct BalanceSeries {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What is left; none before the first `set`.
+    pub left: Option<Left>,
+    /// Its thresholds.
+    pub marks: Vec<Mark>,
+}
+
+/// A threshold of a budget or balance, and whether it is reached.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mark {
-    /// What is measured: `used` or `forecast`.
+    /// What is measured: `used` or `forecast`, `credits_left` or `days_left`.
     pub measure: &'static str,
-    /// The share of the limit, 1 being all of it.
-    pub ratio: f64,
+    /// The share of the limit, 1 being all of it; the credits or days that are left.
+    pub at: f64,
     /// How bad that is, in a word.
     pub severity: &'static str,
     /// The same as it stands in the keys of alerts, such as `used 0.8`.
@@ -43,7 +55,7 @@ pub struct Mark {
 /// An alert that may fire, summed up over its thresholds and periods.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlertSeries {
-    /// The name of the rule or budget.
+    /// The name of the rule, budget or balance.
     pub rule: Arc<str>,
     /// What it is about.
     pub subject: Arc<str>,
@@ -51,21 +63,27 @@ pub struct AlertSeries {
     pub firing: bool,
 }
 
-/// The series of `budgets` and `alerts` as of the day `today`.
-pub(super) fn render(today: Day, budgets: &[BudgetSeries], alerts: &[AlertSeries]) -> Body {
+/// The series of `budgets`, `balances` and `alerts` as of the day `today`.
+pub(super) fn render(
+    today: Day,
+    budgets: &[BudgetSeries],
+    balances: &[BalanceSeries],
+    alerts: &[AlertSeries],
+) -> Body {
     let mut deflater = Deflater::new();
     let samples = FAMILIES.iter().map(|family| {
-        write_samples(&mut deflater, family, budgets, alerts);
+        write_samples(&mut deflater, family, budgets, balances, alerts);
         deflater.finish().into_iter().collect()
     });
     Body::of(today, samples.collect())
 }
 
-/// Writes what `budgets` and `alerts` contribute to `family`.
+/// Writes what `budgets`, `balances` and `alerts` contribute to `family`.
 fn write_samples(
     deflater: &mut Deflater,
     family: &Family,
     budgets: &[BudgetSeries],
+    balances: &[BalanceSeries],
     alerts: &[AlertSeries],
 ) {
     match family.samples {
@@ -73,6 +91,13 @@ fn write_samples(
             for BudgetSeries { name, standing, .. } in budgets {
                 if let Some(value) = value(standing) {
                     write_sample(deflater, family, &[("budget", name)], value);
+                }
+            }
+        }
+        Samples::Left(value) => {
+            for BalanceSeries { name, left, .. } in balances {
+                if let Some(value) = left.as_ref().and_then(value) {
+                    write_sample(deflater, family, &[("balance", name)], value);
                 }
             }
         }

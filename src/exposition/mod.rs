@@ -11,7 +11,7 @@ mod names;
 mod negotiate;
 mod text;
 
-pub use alerts::{AlertSeries, BudgetSeries, Mark};
+pub use alerts::{AlertSeries, BalanceSeries, BudgetSeries, Mark};
 pub use body::{AgentSeries, Body};
 pub use deflate::{DEFLATE_LEVEL, Frames};
 pub use names::{FAMILIES, Family, Kind, Sample, Samples};
@@ -52,11 +52,17 @@ impl Exposition {
         self.agents.store(Arc::new(body));
     }
 
-    /// Serves these budgets and alerts from now on, as of the UTC day `today`. Each budget's name and
+    /// Serves these budgets, balances and alerts from now on, as of the UTC day `today`. Each name and
     /// each pair of rule and subject must be there once. Tens of thousands of them take some
     /// milliseconds to compress.
-    pub fn publish_alerts(&self, today: Day, budgets: &[BudgetSeries], alerts: &[AlertSeries]) {
-        let body = alerts::render(today, budgets, alerts);
+    pub fn publish_alerts(
+        &self,
+        today: Day,
+        budgets: &[BudgetSeries],
+        balances: &[BalanceSeries],
+        alerts: &[AlertSeries],
+    ) {
+        let body = alerts::render(today, budgets, balances, alerts);
         self.alerts.store(Arc::new(body));
     }
 

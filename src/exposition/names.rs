@@ -1,9 +1,10 @@
-//! Every family of usage, budget and alert series: its name, type, help, labels and where its values
+//! Every family of usage, budget, balance and alert series: its name, type, help, labels and where its values
 //! come from, once.
 //!
-//! What tells agents, budgets and alerts apart is on every sample of theirs and is not repeated here: the
-//! labels `account` and `agent`, `budget`, `rule` and `subject`.
+//! What tells agents, budgets, balances and alerts apart is on every sample of theirs and is not repeated here: the
+//! labels `account` and `agent`, `budget`, `balance`, `rule` and `subject`.
 
+use crate::balance::Left;
 use crate::budget::Standing;
 use crate::series::Figures;
 use crate::telemetry::seconds;
@@ -41,6 +42,8 @@ pub enum Samples {
     Figures(&'static [Sample]),
     /// Of a budget, this value of how it stands, if it is there.
     Standing(fn(&Standing) -> Option<f64>),
+    /// Of a balance, this value of what is left, if it is there.
+    Left(fn(&Left) -> Option<f64>),
     /// Of an alert, 1 if it fires, else 0.
     Firing,
 }
@@ -83,6 +86,14 @@ impl Family {
         }
     }
 
+    const fn left(name: &'static str, help: &'static str, value: fn(&Left) -> Option<f64>) -> Self {
+        Self {
+            samples: Samples::Left(value),
+            is_of_today: true,
+            ..Self::gauge(name, help, &[])
+        }
+    }
+
     const fn of_today(self) -> Self {
         Self {
             is_of_today: true,
@@ -105,7 +116,7 @@ const fn direction(direction: &'static str, value: fn(&Figures) -> Option<f64>) 
 }
 
 /// The families of series, in the order in which they are served.
-pub static FAMILIES: [Family; 26] = [
+pub static FAMILIES: [Family; 34] = [
     Family {
         name: "flowgent_agent_info",
         kind: Kind::Gauge,
@@ -275,10 +286,54 @@ pub static FAMILIES: [Family; 26] = [
         |standing| standing.exhausted_at.map(seconds),
     )
     .of_today(),
+    Family::left(
+        "flowgent_balance_credits",
+        "Credits left of the balance: those of the last set entry and of the add entries since, minus \
+         those known to be used. Daily figure, cached: an upper bound if flowgent_balance_missing_days is \
+         above 0, absent before the first set entry.",
+        Left::credits,
+    ),
+    Family::left(
+        "flowgent_balance_missing_days",
+        "Missing days since the balance's last set entry, summed over its agents.",
+        |left| Some(f64::from(left.standing.missing_days)),
+    ),
+    Family::left(
+        "flowgent_balance_days_left",
+        "Days from 00:00 UTC until the balance is expected to run out; expected use of missing days \
+         counts. Daily figure, cached: absent if that is over a year away or nothing is foreseen.",
+        Left::days_left,
+    ),
+    Family::left(
+        "flowgent_balance_low_days_left",
+        "Low bound of flowgent_balance_days_left: use by the high bound of the forecast.",
+        |left| left.days_left_bounds()[0],
+    ),
+    Family::left(
+        "flowgent_balance_high_days_left",
+        "High bound of flowgent_balance_days_left: use by the low bound of the forecast.",
+        |left| left.days_left_bounds()[1],
+    ),
+    Family::left(
+        "flowgent_balance_exhausted_timestamp_seconds",
+        "When the balance ran out or is expected to. Daily figure, cached: absent if that is over a year \
+         away or nothing is foreseen.",
+        |left| left.standing.exhausted_at.map(seconds),
+    ),
+    Family::left(
+        "flowgent_balance_low_exhausted_timestamp_seconds",
+        "Low bound of flowgent_balance_exhausted_timestamp_seconds.",
+        |left| left.bounds[0].map(seconds),
+    ),
+    Family::left(
+        "flowgent_balance_high_exhausted_timestamp_seconds",
+        "High bound of flowgent_balance_exhausted_timestamp_seconds.",
+        |left| left.bounds[1].map(seconds),
+    ),
     Family {
         name: "flowgent_alert_firing",
         kind: Kind::Gauge,
-        help: "1 if the rule or budget fires for the subject, else 0.",
+        help: "1 if the rule, budget or balance fires for the subject, else 0.",
         is_of_today: false,
         samples: Samples::Firing,
     },
@@ -298,6 +353,7 @@ mod tests {
             let whose = match family.samples {
                 Samples::Info | Samples::Figures(_) => "flowgent_agent_",
                 Samples::Standing(_) => "flowgent_budget_",
+                Samples::Left(_) => "flowgent_balance_",
                 Samples::Firing => "flowgent_alert_",
             };
             assert!(family.name.starts_with(whose), "{}", family.name);

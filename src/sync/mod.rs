@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::budget::Reach;
+use crate::balance::{Days, Reach};
 use crate::clock::SharedClock;
 use crate::day::Day;
 use crate::flowgent;
@@ -89,7 +89,7 @@ pub struct Syncer {
     metrics: SyncMetrics,
     /// All agents as of the last time that somebody asked for them.
     known: Arc<Mutex<Option<Known>>>,
-    /// The budgets that may need days from before the history start.
+    /// The budgets and balances that may need days from before the history start.
     reaches: Arc<[Reach]>,
     /// From which day up to the history start all days of an agent are known and settled.
     reached: Arc<Mutex<HashMap<AgentNumber, Day>>>,
@@ -155,7 +155,7 @@ impl Syncer {
         }
     }
 
-    /// The same syncer, which also asks for the days that these budgets need from before the history start.
+    /// The same syncer, which also asks for the days that these budgets and balances need from before the history start.
     #[must_use]
     pub fn reaching(self, reaches: Vec<Reach>) -> Self {
         Self {
@@ -249,6 +249,11 @@ impl Syncer {
         observer(Event::Started(started));
         let clock = crate::clock::instant();
         let accounts = self.asked(wanted);
+        for reach in &*self.reaches {
+            if let Days::By(book) = &reach.days {
+                book.refresh().await;
+            }
+        }
         let result = self
             .pass(wanted, &accounts, observer, stop)
             .await
@@ -454,17 +459,17 @@ impl Syncer {
         }
     }
 
-    /// The budgets that need days from before the history start, and the first of these days.
+    /// The budgets and balances that need days from before the history start, and the first of these days.
     fn needs(&self, today: Day) -> Vec<(&Matcher, Day)> {
         let reaches = self.reaches.iter();
-        let needs = reaches.map(|reach| (&reach.matcher, reach.first_day(today)));
+        let needs = reaches.filter_map(|reach| Some((&reach.matcher, reach.first_day(today)?)));
         needs
             .filter(|(_, first)| *first < self.policy.history_start)
             .collect()
     }
 
-    /// The first day that is asked for of an agent: the history start, or the first day that a budget needs
-    /// of it, unless all from there on are known for good.
+    /// The first day that is asked for of an agent: the history start, or the first day that a budget or balance
+    /// needs of it, unless all from there on are known for good.
     fn asked_from(&self, member: &Member, needs: &[(&Matcher, Day)]) -> Day {
         let needs = needs
             .iter()

@@ -1,7 +1,5 @@
 //! How a budget stands, in words.
 
-use chrono::TimeDelta;
-
 use super::super::finding::Observation;
 use super::super::words::{count, credits, date, dates, number, percent, rounded, sentence};
 use super::super::{Check, Measure, Threshold};
@@ -52,7 +50,6 @@ pub(super) fn used(standing: &Standing) -> String {
 /// How much of a budget is used, or expected by when, as the threshold measures it.
 pub(super) fn measured(standing: &Standing, threshold: &Threshold, today: Day) -> String {
     match threshold.measure {
-        Measure::Used => used(standing),
         Measure::Forecast => {
             let expected = standing
                 .forecast
@@ -61,6 +58,7 @@ pub(super) fn measured(standing: &Standing, threshold: &Threshold, today: Day) -
             let end = standing.period.end.map(|end| date(end.previous(), today));
             end.map_or_else(|| amount.clone(), |end| format!("{amount} by {end}"))
         }
+        _ => used(standing),
     }
 }
 
@@ -85,16 +83,9 @@ fn is_exhausted(standing: &Standing) -> bool {
         .is_some_and(|used| used >= standing.limit_credits)
 }
 
-/// When a budget was exhausted, or is expected to be.
-fn exhausted_on(standing: &Standing) -> Option<Day> {
-    // What is exhausted at midnight is exhausted by the day that ends then.
-    let at = standing.exhausted_at? - TimeDelta::milliseconds(1);
-    Some(Day::of(at))
-}
-
 /// When a budget is expected to be exhausted: `used up on 27 Nov, three days before the period ends`.
 pub(super) fn exhaustion(standing: &Standing, today: Day) -> Option<String> {
-    let day = exhausted_on(standing).filter(|_| !is_exhausted(standing))?;
+    let day = standing.last_day().filter(|_| !is_exhausted(standing))?;
     let on = format!("used up on {}", date(day, today));
     let Some(last) = standing.period.end.map(Day::previous) else {
         return Some(on);
@@ -112,7 +103,8 @@ pub(super) fn exhaustion(standing: &Standing, today: Day) -> Option<String> {
 /// When it was exhausted, the pace, and where that leads.
 fn outlook(observation: &Observation<'_>, standing: &Standing) -> Option<String> {
     let today = observation.today;
-    let past = exhausted_on(standing)
+    let past = standing
+        .last_day()
         .filter(|_| is_exhausted(standing))
         .map(|day| format!("The budget was used up on {}.", date(day, today)));
     let future = (!standing.period.is_over(today)).then(|| future(observation, standing));

@@ -2,6 +2,7 @@
 
 use super::super::finding::{Finding, Observation};
 use super::super::{Figures, Share, Threshold};
+use super::balance;
 use crate::budget::Standing;
 use crate::roster::Agent;
 
@@ -13,6 +14,7 @@ pub(super) fn of(observation: &Observation<'_>) -> Figures {
             threshold,
             ..
         } => budget_figures(standing, threshold),
+        Finding::Balance { left, threshold } => balance::figures(*left, threshold),
         Finding::Usage {
             days: (first, last),
             used_credits,
@@ -60,25 +62,24 @@ fn budget_figures(standing: &Standing, threshold: &Threshold) -> Figures {
         used_credits: standing.used_credits,
         limit_credits: Some(standing.limit_credits),
         used_ratio: ratio(standing.used_credits, standing.limit_credits),
-        threshold_ratio: Some(threshold.ratio),
+        threshold_ratio: Some(threshold.at),
         measure: Some(threshold.measure.as_str().to_owned()),
         first_day: Some(standing.period.start.to_string()),
         last_day: standing.period.end.map(|end| end.previous().to_string()),
         missing_days: Some(standing.missing_days),
-        missing_since: None,
         pace_credits_per_day: standing.pace_credits_per_day,
         forecast_credits: forecast.map(|forecast| forecast.expected_credits),
         forecast_low_credits: forecast.map(|forecast| forecast.low_credits),
         forecast_high_credits: forecast.map(|forecast| forecast.high_credits),
         exhausted_at: standing.exhausted_at,
-        usual_credits: None,
         top: top
             .map(|(member, credits)| share(&member.agent, *credits))
             .collect(),
+        ..Figures::default()
     }
 }
 
-fn share(agent: &Agent, credits: f64) -> Share {
+pub(super) fn share(agent: &Agent, credits: f64) -> Share {
     Share {
         account: agent.account.to_string(),
         agent: agent.name.to_string(),

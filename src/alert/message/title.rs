@@ -3,7 +3,7 @@
 use super::super::finding::{Finding, Observation, Whose};
 use super::super::words::{date, exact_percent, number};
 use super::super::{Measure, Notice};
-use super::{budget, usage};
+use super::{balance, budget, usage};
 use crate::day::Day;
 use crate::ledger::Alert;
 
@@ -38,6 +38,7 @@ pub(super) fn firing(observation: &Observation<'_>, late: &[Day]) -> String {
                 budget::measured(standing, threshold, today)
             ),
         },
+        Finding::Balance { left, .. } => format!("Balance {name}: {}", balance::measured(*left)),
         Finding::Usage { .. } | Finding::Spike { .. } if !late.is_empty() => {
             format!("{name}: {subject} used {}", usage::late(observation, late))
         }
@@ -80,11 +81,16 @@ pub(super) fn over(observation: &Observation<'_>, ending: Ending) -> String {
                 ),
                 None => format!(
                     "budget {name} is below {} again, {}",
-                    exact_percent(threshold.ratio),
+                    exact_percent(threshold.at),
                     budget::measured(standing, threshold, today)
                 ),
             }
         }
+        Finding::Balance { left, threshold } => format!(
+            "balance {name} is above {} again, {}",
+            balance::threshold(threshold),
+            balance::measured(*left)
+        ),
         Finding::Usage { .. } => format!(
             "{name}: {subject} used {}, no longer above {}",
             usage::used(observation),
@@ -102,7 +108,7 @@ pub(super) fn over(observation: &Observation<'_>, ending: Ending) -> String {
 /// Title and text of the end of an alert that is no longer observed.
 pub(super) fn unseen(told: &Notice, alert: &Alert, ending: Ending, today: Day) -> (String, String) {
     let what = match told.kind.as_str() {
-        "budget" => format!("budget {}", told.rule),
+        kind @ ("budget" | "balance") => format!("{kind} {}", told.rule),
         _ => format!("{}: {}", told.rule, told.subject),
     };
     match (ending, alert.key.period) {
@@ -132,6 +138,7 @@ pub(super) fn subject(observation: &Observation<'_>) -> String {
             ..
         } => format!("account {account}"),
         Finding::Budget { .. }
+        | Finding::Balance { .. }
         | Finding::Usage {
             whose: Whose::All, ..
         } => "all agents together".to_owned(),

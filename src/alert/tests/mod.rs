@@ -1,5 +1,6 @@
 //! Tests of the room, and the world that they share.
 
+mod balances;
 mod days;
 mod deliveries;
 mod engine;
@@ -92,7 +93,7 @@ fn rule(name: &str, check: Check) -> Rule {
 fn used(ratio: f64) -> Threshold {
     Threshold {
         measure: Measure::Used,
-        ratio,
+        at: ratio,
         severity: Severity::Warning,
     }
 }
@@ -164,6 +165,7 @@ fn facts(today: &str) -> Facts {
         left: Vec::new(),
         others: HashMap::new(),
         budgets: HashMap::new(),
+        balances: HashMap::new(),
         watched_from: HashMap::new(),
         unseeded: HashSet::new(),
         has_synced: false,

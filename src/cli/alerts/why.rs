@@ -1,6 +1,6 @@
 //! `alerts why`: a rule, the figures that it uses, and what it makes of them.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::SecondsFormat;
@@ -20,7 +20,7 @@ pub(super) async fn why(common: &Common, name: &str, on: Option<Day>) -> Result<
     let rules = &config.alerts.rules;
     let Some(rule) = rules.iter().find(|rule| &*rule.name == name) else {
         let known: Vec<&str> = rules.iter().map(|rule| &*rule.name).collect();
-        return Err(unknown("rule or budget", name, &known));
+        return Err(unknown("rule, budget or balance", name, &known));
     };
     let today = SystemClock.today();
     // The day after the first one of interest: there is something to go by.
@@ -52,16 +52,10 @@ pub(super) async fn why(common: &Common, name: &str, on: Option<Day>) -> Result<
         None => memory.watched.clone(),
     };
     let background = Background {
-        now: SystemClock.now(),
         today,
-        is_certain: true,
-        is_checked: true,
-        has_synced: true,
         watched: Arc::new(watched),
         judged: Arc::new(memory.judged.clone()),
-        // What FlowGent refuses is known to a running exporter alone; alerts of it are remembered.
-        access: Arc::default(),
-        firing: HashSet::new(),
+        ..Background::of_spectator(SystemClock.now())
     };
     let facts = alert::observe(&view, &members, &settings, &background).await?;
     let observations = alert::judge(&settings.rules, &facts);
@@ -107,10 +101,10 @@ fn heading(rule: &Rule, today: Day) -> String {
     )
 }
 
-/// What it takes to fire, in a line; none of a budget, whose thresholds have a line each.
+/// What it takes to fire, in a line; none of a budget or balance, whose thresholds have a line each.
 fn wanted(check: &Check) -> String {
     match check {
-        Check::Budget { .. } => String::new(),
+        Check::Budget { .. } | Check::Balance { .. } => String::new(),
         Check::Usage {
             over_credits,
             hysteresis,
@@ -148,9 +142,10 @@ fn subject(observations: &[Observation<'_>], memory: &AlertMemory, has_state: bo
     for observation in observations {
         let title = match observation.finding {
             Finding::Budget { threshold, .. } => {
-                let credits = number(threshold.ratio * observation.limit_credits());
+                let credits = number(threshold.at * observation.limit_credits());
                 format!("{threshold} ({credits} credits)")
             }
+            Finding::Balance { threshold, .. } => threshold.to_string(),
             _ => "condition".to_owned(),
         };
         let mut verdict = words(observation.condition).to_owned();
@@ -188,6 +183,10 @@ fn named(figures: Figures) -> Vec<(String, String)> {
         forecast_low_credits,
         forecast_high_credits,
         exhausted_at,
+        left_credits,
+        days_left,
+        low_days_left,
+        high_days_left,
         usual_credits,
         top,
     } = figures;
@@ -216,6 +215,10 @@ fn named(figures: Figures) -> Vec<(String, String)> {
         ("forecast_low_credits", number(forecast_low_credits)),
         ("forecast_high_credits", number(forecast_high_credits)),
         ("exhausted_at", exhausted_at),
+        ("left_credits", number(left_credits)),
+        ("days_left", number(days_left)),
+        ("low_days_left", number(low_days_left)),
+        ("high_days_left", number(high_days_left)),
         ("top", Some(top.join(", ")).filter(|top| !top.is_empty())),
     ]
     .into_iter()

@@ -76,6 +76,7 @@ async fn idle_matchers(config: &Config, view: Option<&View>) -> Vec<String> {
     let told = idle.map(|rule| {
         let kind = match rule.check {
             alert::Check::Budget { .. } => "budget",
+            alert::Check::Balance { .. } => "balance",
             _ => "rule",
         };
         format!(

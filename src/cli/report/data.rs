@@ -1,9 +1,12 @@
 //! Pure: a report as data for other programs, where nothing is cut, rounded or marked: credits that are
 //! not wholly known are absent, and what is known of them stands beside.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::sheet::{Grouping, Sheet, Subject, Sums};
+use crate::balance::Left;
 use crate::csv;
 use crate::tabulate::Amount;
 use crate::window::Range;
@@ -43,7 +46,7 @@ pub(super) fn csv(sheet: &Sheet) -> String {
 }
 
 /// All of it in one object.
-pub(super) fn json(sheet: &Sheet) -> String {
+pub(super) fn json(sheet: &Sheet, balances: &[(Arc<str>, Left)]) -> String {
     let rows = sheet.rows.iter().map(|row| {
         let mut json = match &row.subject {
             Subject::Agent {
@@ -67,8 +70,24 @@ pub(super) fn json(sheet: &Sheet) -> String {
         "previous": {"start": before.start().to_string(), "end": before.end().to_string()},
         "rows": rows.collect::<Vec<Value>>(),
         "total": total,
+        "balances": balances.iter().map(left).collect::<Vec<Value>>(),
     });
     format!("{all:#}\n")
+}
+
+/// What is left of a balance, by the names of the API.
+fn left((name, left): &(Arc<str>, Left)) -> Value {
+    let [low_days_left, high_days_left] = left.days_left_bounds();
+    json!({
+        "balance": &**name,
+        "credits": left.credits(),
+        "missing_days": left.standing.missing_days,
+        "correction_credits": left.correction_credits,
+        "days_left": left.days_left(),
+        "low_days_left": low_days_left,
+        "high_days_left": high_days_left,
+        "exhausted_at": left.standing.exhausted_at,
+    })
 }
 
 fn add_sums(json: &mut Value, sums: &Sums, sheet: &Sheet) {

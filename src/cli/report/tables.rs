@@ -1,13 +1,18 @@
 //! Pure: a report as tables: one of the rows as a whole, and one bucket by bucket.
 
+use std::sync::Arc;
+
 use chrono::Datelike;
 
 use super::super::count;
 use super::super::width::wrapped;
 use super::layout::{Cell, Grid, Look, Screen, escaped, shortened};
 use super::sheet::{Row, Sheet, Sums};
+use crate::alert::balance;
 use crate::alert::words::grouped;
+use crate::balance::Left;
 use crate::tabulate::{Amount, Step};
+use crate::text::visible;
 use crate::window::Range;
 
 /// The lowest to the highest bar of a sparkline.
@@ -26,7 +31,7 @@ const NARROWEST_NAME: usize = 12;
 const TITLE_WIDTH: usize = 20;
 
 /// The report as it fits a screen.
-pub(super) fn for_screen(sheet: &Sheet, screen: Screen) -> String {
+pub(super) fn for_screen(sheet: &Sheet, balances: &[(Arc<str>, Left)], screen: Screen) -> String {
     let name_width = screen.width * 2 / 5;
     // Names give way to the shortest sparkline.
     let most = summary(sheet, name_width, 0).width() + 2 + FEWEST_BARS;
@@ -53,11 +58,26 @@ pub(super) fn for_screen(sheet: &Sheet, screen: Screen) -> String {
     if let Some(note) = note(sheet) {
         text += &format!("\n{}\n", wrapped(&note, 0, screen.width));
     }
+    for (place, balance) in balances.iter().map(in_words).enumerate() {
+        let gap = if place == 0 { "\n" } else { "" };
+        text += &format!("{gap}{}\n", wrapped(&visible(&balance), 2, screen.width));
+    }
     text
 }
 
+/// What is left of a balance: `Balance acme: 812 credits left, enough for nine days (7 to 12 days), until 9 Dec`.
+fn in_words((name, left): &(Arc<str>, Left)) -> String {
+    let said = [balance::lasting(left), balance::correction(left)];
+    let said: String = said
+        .into_iter()
+        .flatten()
+        .map(|said| format!(", {said}"))
+        .collect();
+    format!("Balance {name}: {}{said}", balance::amount(left))
+}
+
 /// The report in Markdown.
-pub(super) fn markdown(sheet: &Sheet) -> String {
+pub(super) fn markdown(sheet: &Sheet, balances: &[(Arc<str>, Left)]) -> String {
     let grid = summary(sheet, usize::MAX, BARS_IN_MARKDOWN);
     let mut text = format!("{}\n\n{}", escaped(&heading(sheet)), grid.markdown());
     if sheet.buckets.len() > 1 {
@@ -66,6 +86,10 @@ pub(super) fn markdown(sheet: &Sheet) -> String {
     }
     if let Some(note) = note(sheet) {
         text += &format!("\n{note}\n");
+    }
+    for (place, balance) in balances.iter().map(in_words).enumerate() {
+        let gap = if place == 0 { "\n" } else { "" };
+        text += &format!("{gap}- {}\n", escaped(&balance));
     }
     text
 }

@@ -1,4 +1,4 @@
-//! `[alerts]`, `[[budget]]` and `[[rule]]`.
+//! `[alerts]`, `[[budget]]`, `[[balance]]` and `[[rule]]`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,11 +9,12 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::Text;
+pub(in crate::config) use crate::balance::Written as WrittenEntry;
 
 /// What agents must be, by the names of their labels.
 pub(in crate::config) type Conditions = BTreeMap<Text, Spanned<Condition>>;
 
-/// Shares of a budget.
+/// Shares of a budget, or what is left of a balance.
 pub(in crate::config) type Thresholds = Spanned<Vec<Spanned<Threshold>>>;
 
 /// `[alerts]`.
@@ -28,7 +29,7 @@ pub(in crate::config) struct Alerts {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Budget {
-    /// Its name, unlike any other budget's or rule's.
+    /// Its name, unlike any other budget's, balance's or rule's.
     pub(in crate::config) name: Option<Text>,
     /// The agents that it is about. Default: all.
     #[serde(default, rename = "match")]
@@ -48,6 +49,28 @@ pub(in crate::config) struct Budget {
     /// `info`, `warning` or `critical`, of thresholds that do not say. Default: `critical` for use from 1
     /// on, otherwise `warning`.
     pub(in crate::config) severity: Option<Text>,
+    /// Who is told.
+    #[serde(default)]
+    pub(in crate::config) hooks: Vec<Text>,
+}
+
+/// `[[balance]]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Balance {
+    /// Its name, unlike any other budget's, balance's or rule's.
+    pub(in crate::config) name: Option<Text>,
+    /// The agents that use it. Default: all.
+    #[serde(default, rename = "match")]
+    pub(in crate::config) conditions: Conditions,
+    /// What was left on a day, and what was added: `{ on = "YYYY-MM-DD", set = 1234 }`, `{ on = …, add = … }`.
+    pub(in crate::config) entries: Option<Spanned<Vec<Spanned<WrittenEntry>>>>,
+    /// A JSON list of the same that another tool or person keeps, read at every sync.
+    pub(in crate::config) entries_file: Option<Text>,
+    /// The credits at or below which what is left is told. Default: none.
+    pub(in crate::config) credits_left: Option<Thresholds>,
+    /// The days at or below which it is told. Default: 14, 7 and 2.
+    pub(in crate::config) days_left: Option<Thresholds>,
     /// Who is told.
     #[serde(default)]
     pub(in crate::config) hooks: Vec<Text>,
@@ -134,7 +157,7 @@ impl<'de> Deserialize<'de> for Condition {
     }
 }
 
-/// A share of a budget: a number, or a table if its severity is not the usual one.
+/// A share of a budget or what is left of a balance: a number, or a table if its severity is not the usual one.
 pub(in crate::config) enum Threshold {
     /// The share.
     Share(f64),
@@ -148,7 +171,8 @@ pub(in crate::config) enum Threshold {
 pub(in crate::config) struct ThresholdTable {
     /// The share.
     pub(in crate::config) at: Option<Spanned<f64>>,
-    /// `info`, `warning` or `critical`. Default: `critical` for use of all and more, otherwise `warning`.
+    /// `info`, `warning` or `critical`. Default: `critical` for use of all and more, no credits and two days
+    /// left, otherwise `warning`.
     pub(in crate::config) severity: Option<Text>,
 }
 

@@ -1,17 +1,22 @@
-//! The rules for single values of `[alerts]`, `[[budget]]` and `[[rule]]`.
+//! The rules for single values of `[alerts]`, `[[budget]]`, `[[balance]]` and `[[rule]]`.
 
 use std::time::Duration;
 
 use url::Url;
 
 use super::{Checked, duration_between};
+use crate::alert::Measure;
 use crate::config::diagnostics::Fault;
 use crate::config::file::Condition;
 use crate::day::{Day, TRACKING_START};
 use crate::roster::{self, Pattern, printable};
+use crate::validate::MOST_CREDITS;
 
 /// The highest share of a budget that can be told of.
 const MAX_SHARE: f64 = 10.0;
+
+/// The most days left that can be told of.
+const MAX_DAYS_LEFT: f64 = 365.0;
 
 /// The shortest and the longest time that a day may be missing.
 const MISSING: [Duration; 2] = [
@@ -124,7 +129,24 @@ pub(in crate::config) fn hysteresis(share: f64) -> Checked<f64> {
     })
 }
 
-pub(in crate::config) fn threshold(share: f64) -> Checked<f64> {
+/// What a threshold of that measure is reached at.
+pub(in crate::config) fn threshold(measure: Measure, at: f64) -> Checked<f64> {
+    let (key, most) = match measure {
+        Measure::Used | Measure::Forecast => return share(at),
+        Measure::CreditsLeft => ("credits_left", MOST_CREDITS),
+        Measure::DaysLeft => ("days_left", MAX_DAYS_LEFT),
+    };
+    if (0.0..=most).contains(&at) {
+        return Ok(at);
+    }
+    let fault = Fault::new(format!("{key} {at} is not between 0 and {most}"));
+    Err(match measure {
+        Measure::DaysLeft if at > most => fault.help("nothing is foreseen beyond a year"),
+        _ => fault,
+    })
+}
+
+fn share(share: f64) -> Checked<f64> {
     if share > 0.0 && share <= MAX_SHARE {
         return Ok(share);
     }
@@ -169,8 +191,14 @@ mod tests {
 
     #[test]
     fn the_ends_of_a_range_are_allowed() {
-        assert!(threshold(10.0).is_ok() && threshold(0.001).is_ok());
-        assert!(threshold(10.001).is_err() && threshold(0.0).is_err());
+        assert!(share(10.0).is_ok() && share(0.001).is_ok());
+        assert!(share(10.001).is_err() && share(0.0).is_err());
+        let left = |measure, at| threshold(measure, at).is_ok();
+        for (measure, most) in [(Measure::CreditsLeft, 1e12), (Measure::DaysLeft, 365.0)] {
+            assert!(left(measure, 0.0) && left(measure, most));
+            assert!(!left(measure, -0.1) && !left(measure, most * 1.001));
+            assert!(!left(measure, f64::NAN));
+        }
         assert!(hysteresis(0.0).is_ok() && hysteresis(0.999).is_ok() && hysteresis(1.0).is_err());
         assert!(anchor_day(1).is_ok() && anchor_day(31).is_ok());
         assert!(anchor_day(0).is_err() && anchor_day(32).is_err() && anchor_day(-1).is_err());
@@ -186,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_refused_everywhere() {
-        for rule in [credits, over, floor, factor, hysteresis, threshold] {
+        for rule in [credits, over, floor, factor, hysteresis, share] {
             for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
                 assert!(rule(number).is_err(), "{number}");
             }

@@ -1,4 +1,4 @@
-use crate::alert::{Check, Measure, Per, Rule, Severity, Span, Threshold};
+use crate::alert::{Check, Per, Rule, Severity, Span, Threshold};
 use crate::budget::Cycle;
 
 use super::*;
@@ -31,17 +31,7 @@ fn budget(added: &str) -> Rule {
 fn shown(thresholds: &[Threshold]) -> Vec<String> {
     thresholds
         .iter()
-        .map(|threshold| {
-            let measure = match threshold.measure {
-                Measure::Used => "used",
-                Measure::Forecast => "forecast",
-            };
-            format!(
-                "{measure} {} {}",
-                threshold.ratio,
-                threshold.severity.as_str()
-            )
-        })
+        .map(|threshold| format!("{threshold} {}", threshold.severity.as_str()))
         .collect()
 }
 

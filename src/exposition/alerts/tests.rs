@@ -58,6 +58,20 @@ fn three_budgets() -> Vec<BudgetSeries> {
     .into()
 }
 
+/// A balance of which all figures are there, and one without a `set` yet.
+fn two_balances() -> Vec<BalanceSeries> {
+    [
+        ("acme", Some(crate::balance::tests::left(2))),
+        ("later", None),
+    ]
+    .map(|(name, left)| BalanceSeries {
+        name: name.into(),
+        left,
+        marks: Vec::new(),
+    })
+    .into()
+}
+
 fn three_alerts() -> Vec<AlertSeries> {
     [
         ("cx-month", "all", true),
@@ -75,7 +89,7 @@ fn three_alerts() -> Vec<AlertSeries> {
 #[test]
 fn the_exposition_is_what_users_depend_on() {
     let today = day("2026-11-23");
-    let body = render(today, &three_budgets(), &three_alerts());
+    let body = render(today, &three_budgets(), &two_balances(), &three_alerts());
     for (format, golden) in [
         (
             Format::Text,
@@ -95,7 +109,7 @@ fn the_exposition_is_what_users_depend_on() {
 #[test]
 fn at_midnight_only_limits_and_alerts_stay() {
     let today = day("2026-11-23");
-    let body = render(today, &three_budgets(), &three_alerts());
+    let body = render(today, &three_budgets(), &two_balances(), &three_alerts());
     for (format, other) in [
         (Format::Text, today.next()),
         (Format::OpenMetrics, today.previous()),
@@ -114,12 +128,18 @@ fn at_midnight_only_limits_and_alerts_stay() {
 #[test]
 fn without_budgets_or_alerts_their_families_are_not_mentioned() {
     let today = day("2026-11-23");
-    let text = |budgets: &[_], alerts: &[_]| {
-        document(&render(today, budgets, alerts), Format::Text, today)
+    let text = |budgets: &[_], balances: &[_], alerts: &[_]| {
+        document(
+            &render(today, budgets, balances, alerts),
+            Format::Text,
+            today,
+        )
     };
-    assert_eq!(text(&[], &[]), "");
-    assert!(!text(&three_budgets(), &[]).contains("alert"));
-    assert!(!text(&[], &three_alerts()).contains("budget_"));
+    assert_eq!(text(&[], &[], &[]), "");
+    assert!(!text(&three_budgets(), &[], &[]).contains("alert"));
+    assert!(!text(&[], &[], &three_alerts()).contains("budget_"));
+    let balances = text(&[], &two_balances(), &[]);
+    assert!(!balances.contains("alert") && !balances.contains("budget"));
 }
 
 #[test]
@@ -137,11 +157,14 @@ fn alerts_are_served_after_the_agents_until_others_are_published() {
         whose.dedup();
         whose
     };
-    exposition.publish_alerts(today, &three_budgets(), &three_alerts());
-    assert_eq!(served(), ["exporter", "budget", "alert"]);
+    exposition.publish_alerts(today, &three_budgets(), &two_balances(), &three_alerts());
+    assert_eq!(served(), ["exporter", "budget", "balance", "alert"]);
     exposition.publish(Body::render(today, &three_agents(), NonZeroUsize::MIN));
-    assert_eq!(served(), ["exporter", "agent", "budget", "alert"]);
-    exposition.publish_alerts(today, &[], &three_alerts());
+    assert_eq!(
+        served(),
+        ["exporter", "agent", "budget", "balance", "alert"]
+    );
+    exposition.publish_alerts(today, &[], &[], &three_alerts());
     assert_eq!(served(), ["exporter", "agent", "alert"]);
 }
 
@@ -179,7 +202,7 @@ proptest! {
         };
         let alerts: Vec<_> = alerts.iter().enumerate().map(alert).collect();
         let today = day("2026-11-23");
-        let body = render(today, &budgets, &alerts);
+        let body = render(today, &budgets, &[], &alerts);
         for format in Format::ALL {
             let families = check(&document(&body, format, today), format);
             let count = |name: &str| families.get(name).copied().unwrap_or(0);

@@ -55,7 +55,7 @@ struct Alert<'a> {
 /// The key of an alert.
 #[derive(Debug, Serialize, JsonSchema)]
 struct AlertKey<'a> {
-    /// The name of the rule or budget.
+    /// The name of the rule, budget or balance.
     rule: &'a str,
     /// Its subject: `all`, an account, or an account and an agent as `acme/support`.
     subject: &'a str,

@@ -73,9 +73,9 @@ struct Budget<'a> {
     thresholds: Vec<Threshold>,
 }
 
-/// An agent's use of a budget.
+/// An agent's use of a budget or balance.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Share<'a> {
+pub(super) struct Share<'a> {
     /// The account's name, as in the config.
     account: &'a str,
     /// The agent's name, as in the config; its identifier if it has no other name.
@@ -89,7 +89,7 @@ struct Share<'a> {
 #[derive(Debug, Serialize, JsonSchema)]
 struct Threshold {
     /// Credits compared with the threshold: those used, or those expected by the end of the period.
-    #[schemars(with = "Measure")]
+    #[schemars(extend("enum" = [Measure::Used.as_str(), Measure::Forecast.as_str()]))]
     measure: &'static str,
     /// The share of the limit, 1 being all of it.
     #[schemars(range(min = 0))]
@@ -108,7 +108,7 @@ struct Threshold {
 }
 
 /// State of a threshold that was not reached in this period.
-const INACTIVE: &str = "inactive";
+pub(super) const INACTIVE: &str = "inactive";
 
 /// `/api/v1/budgets`: budgets in the order of the config, in pages.
 pub(super) fn budgets(state: &State, asked: &Asked<'_>, query: &Query) -> Result<Reply, Problem> {
@@ -167,7 +167,7 @@ impl<'a> Budget<'a> {
 }
 
 impl<'a> Share<'a> {
-    fn new((member, credits): &'a (Member, f64)) -> Self {
+    pub(super) fn new((member, credits): &'a (Member, f64)) -> Self {
         Self {
             account: &member.agent.account,
             agent: &member.agent.name,
@@ -180,7 +180,7 @@ impl Threshold {
     fn new(mark: &Mark) -> Self {
         Self {
             measure: mark.measure,
-            ratio: mark.ratio,
+            ratio: mark.at,
             severity: mark.severity,
             state: mark.state.map_or(INACTIVE, AlertState::as_str),
         }

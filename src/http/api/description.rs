@@ -85,7 +85,7 @@ fn document() -> Value {
         "servers": [{"url": "/", "description": "The exporter that serves this document."}],
         "tags": [
             {"name": "usage", "description": "Usage of agents."},
-            {"name": "alerting", "description": "Budgets and alerts."},
+            {"name": "alerting", "description": "Budgets, balances and alerts."},
             {"name": "exporter", "description": "The exporter itself."},
         ],
         "security": [{}, {"basic": []}],

@@ -7,6 +7,7 @@ use super::super::gate::Weight;
 use super::accounts::Accounts;
 use super::agents::{Agent, Agents};
 use super::alerts::Alerts;
+use super::balances::Balances;
 use super::budgets::Budgets;
 use super::page::{DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET};
 use super::sheet::Usage;
@@ -29,6 +30,8 @@ pub(in super::super) enum Endpoint {
     UsageCsv,
     /// The budgets, page by page.
     Budgets,
+    /// The balances, page by page.
+    Balances,
     /// The alerts, page by page, and the newest deliveries.
     Alerts,
     /// The exporter itself.
@@ -128,7 +131,7 @@ const OFFSET_OF_TABLE: Parameter = Parameter {
 };
 
 /// All paths.
-pub(in super::super) static FACTS: [Facts; 9] = [
+pub(in super::super) static FACTS: [Facts; 10] = [
     Facts {
         endpoint: Endpoint::Accounts,
         path: "/api/v1/accounts",
@@ -222,6 +225,20 @@ pub(in super::super) static FACTS: [Facts; 9] = [
         description: "Budgets and their use, as of the last evaluation.",
         answer: "A page of budgets.",
         json: Some(schema::<Budgets<'_>>),
+        parameters: &[LIMIT, OFFSET],
+        problems: &[],
+    },
+    Facts {
+        endpoint: Endpoint::Balances,
+        path: "/api/v1/balances",
+        name: "api_balances",
+        weight: Weight::Page,
+        id: "listBalances",
+        tag: "alerting",
+        summary: "Balances",
+        description: "What is left of credits bought ahead, as of the last evaluation.",
+        answer: "A page of balances.",
+        json: Some(schema::<Balances<'_>>),
         parameters: &[LIMIT, OFFSET],
         problems: &[],
     },

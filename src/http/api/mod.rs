@@ -3,6 +3,7 @@
 mod accounts;
 mod agents;
 mod alerts;
+mod balances;
 mod budgets;
 mod description;
 mod endpoint;
@@ -43,6 +44,7 @@ pub(super) async fn answer(
         Endpoint::Usage => usage::usage(state, asked, &query, Form::Negotiated).await,
         Endpoint::UsageCsv => usage::usage(state, asked, &query, Form::Csv).await,
         Endpoint::Budgets => budgets::budgets(state, asked, &query),
+        Endpoint::Balances => balances::balances(state, asked, &query),
         Endpoint::Alerts => alerts::alerts(state, asked, &query).await,
         Endpoint::Status => status::status(state).await,
         Endpoint::Description => Ok(response::json_text(&DESCRIPTION)),

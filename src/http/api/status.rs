@@ -30,7 +30,7 @@ pub(super) struct Status<'a> {
     sync: Sync<'a>,
     /// The ledger; null while it is loading.
     ledger: Option<Ledger>,
-    /// Time of the last evaluation of budgets and rules; null until then.
+    /// Time of the last evaluation of budgets, balances and rules; null until then.
     rules_evaluated_at: Option<DateTime<Utc>>,
     /// Reason why the latest config is not in use, in one line; null if it is. The previous one stays active.
     config_error: Option<&'a str>,

@@ -93,20 +93,17 @@ fn state_of(budget: &BudgetSeries) -> (String, &'static str) {
         let marks = budget.marks.iter().filter(|mark| mark.measure == measure);
         // An alert fires until use is clearly below its threshold, also on this page.
         let is_reached = |mark: &&Mark| {
-            mark.state == Some(AlertState::Firing) || ratio.is_some_and(|ratio| ratio >= mark.ratio)
+            mark.state == Some(AlertState::Firing) || ratio.is_some_and(|ratio| ratio >= mark.at)
         };
         marks.filter(is_reached).collect()
     };
     let used_marks = reached("used", standing.used_ratio());
     let forecast_marks = reached("forecast", expected_ratio);
     let mut states = Vec::new();
-    if let Some(ratio) = used_marks.iter().map(|mark| mark.ratio).reduce(f64::max) {
+    if let Some(ratio) = used_marks.iter().map(|mark| mark.at).reduce(f64::max) {
         states.push(format!("past {}", words::exact_percent(ratio)));
     }
-    let heads_to = forecast_marks
-        .iter()
-        .map(|mark| mark.ratio)
-        .reduce(f64::max);
+    let heads_to = forecast_marks.iter().map(|mark| mark.at).reduce(f64::max);
     if expected.is_some_and(|expected| expected >= limit) {
         states.push("expected to be exceeded".to_owned());
     } else if let Some(ratio) = heads_to {
@@ -208,7 +205,7 @@ mod tests {
     fn marked(standing: Standing, marks: &[(&'static str, f64, &'static str)]) -> BudgetView {
         let mark = |&(measure, ratio, severity): &(&'static str, f64, &'static str)| Mark {
             measure,
-            ratio,
+            at: ratio,
             severity,
             threshold: String::new(),
             state: None,

@@ -4,6 +4,7 @@
 mod account;
 mod agent;
 mod alerts;
+mod balances;
 mod budgets;
 mod chart;
 pub(super) mod figure;
@@ -323,9 +324,7 @@ fn cards(alerts: &[Alert], now: DateTime<Utc>) -> Vec<AlertView> {
             (&other.key.rule, &other.key.subject) == (&alert.key.rule, &alert.key.subject)
                 && other.key != alert.key
         });
-        let others: Vec<String> = others
-            .map(|other| in_percent(&other.key.threshold))
-            .collect();
+        let others: Vec<String> = others.map(|other| in_words(&other.key.threshold)).collect();
         let mut card = AlertView::of(alert, true, now);
         if !others.is_empty() {
             card.lines
@@ -340,18 +339,24 @@ fn cards(alerts: &[Alert], now: DateTime<Utc>) -> Vec<AlertView> {
 fn represents(alert: &Alert, other: &Alert) -> bool {
     let weight = |alert: &Alert| {
         let notice = serde_json::from_str::<Notice>(&alert.notice).ok()?;
-        Some((notice.severity, notice.figures.threshold_ratio))
+        let height = match notice.labels.get("threshold") {
+            Some(left) if notice.kind == "balance" => left.parse().ok().map(|left: f64| -left),
+            _ => notice.figures.threshold_ratio,
+        };
+        Some((notice.severity, height))
     };
     weight(alert) > weight(other)
 }
 
 /// A threshold such as `used 0.8` as people read it: `80% used`.
-fn in_percent(threshold: &str) -> String {
+fn in_words(threshold: &str) -> String {
     let parts = threshold.split_once(' ');
-    let parts = parts.and_then(|(measure, ratio)| Some((measure, ratio.parse().ok()?)));
+    let parts = parts.and_then(|(measure, at)| Some((measure, at.parse().ok()?)));
     match parts {
-        Some(("used", ratio)) => format!("{} used", words::exact_percent(ratio)),
-        Some(("forecast", ratio)) => format!("{} expected", words::exact_percent(ratio)),
+        Some(("used", at)) => format!("{} used", words::exact_percent(at)),
+        Some(("forecast", at)) => format!("{} expected", words::exact_percent(at)),
+        Some(("credits_left", at)) => format!("{} left", words::credits(at)),
+        Some(("days_left", at)) => format!("{} days left", words::number(at)),
         _ => threshold.to_owned(),
     }
 }
@@ -371,6 +376,9 @@ fn alert_link(rule: &str, subject: &str) -> String {
 fn link_of(notice: &Notice) -> Option<(String, &'static str)> {
     if notice.kind == "budget" {
         return Some((format!("#{}", budgets::anchor(&notice.rule)), "Budget"));
+    }
+    if notice.kind == "balance" {
+        return Some(("#totals".to_owned(), "Balance"));
     }
     let (account, agent) = (notice.labels.get("account")?, notice.labels.get("agent")?);
     Some((agent_path(account, agent), "Agent"))
@@ -401,7 +409,7 @@ impl AlertView {
             lines,
             is_told,
             rule: key.rule.to_string(),
-            threshold: in_percent(&key.threshold),
+            threshold: in_words(&key.threshold),
             subject: key.subject.to_string(),
             since: Moment::of(since, now),
         }

@@ -6,6 +6,7 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use hyper::StatusCode;
 
+use super::balances;
 use super::budgets::BudgetView;
 use super::figure::{Shown, Sum, Tile, agents, short_span, shortened};
 use super::list::{List, Query, Totals};
@@ -26,6 +27,7 @@ const ALERTS: usize = 6;
 /// How many alerts are looked at for those, since a budget has one for each threshold.
 const THRESHOLDS: usize = 10;
 const BUDGETS: usize = 24;
+const BALANCES: usize = 4;
 const ACCOUNTS: usize = 24;
 /// The most letters of the reason why an account has no agents.
 const REASON: usize = 300;
@@ -70,6 +72,7 @@ struct Known {
     state: String,
     is_complete: bool,
     tiles: Vec<Tile>,
+    more_balances: usize,
     alerts: Vec<AlertView>,
     more_alerts: usize,
     budgets: Vec<BudgetView>,
@@ -213,6 +216,9 @@ fn known(
     let budgets = alerting
         .as_ref()
         .map_or(&[][..], |alerting| &alerting.budgets);
+    let balances = alerting
+        .as_ref()
+        .map_or(&[][..], |alerting| &alerting.balances);
     let firing = alerting.iter().flat_map(|alerting| &alerting.alerts);
     let firing = firing.filter(|alert| alert.firing).count();
     let alerts = super::told(&ledger.alerts).into_iter().take(ALERTS);
@@ -224,7 +230,12 @@ fn known(
         yesterday: long(today.previous()),
         state: completeness(total),
         is_complete: total.missing_days == 0.0 && total.agents > 0,
-        tiles: tiles(total, today),
+        tiles: balances::tiles(balances)
+            .into_iter()
+            .take(BALANCES)
+            .chain(tiles(total, today))
+            .collect(),
+        more_balances: balances.len().saturating_sub(BALANCES),
         more_alerts: firing.saturating_sub(alerts.len()),
         alerts,
         budgets: budgets

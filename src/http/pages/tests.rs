@@ -357,6 +357,7 @@ fn many_alerts(scene: &Scene) {
     let name = |place: usize| Arc::<str>::from(format!("budget-{place}"));
     scene.state.board.evaluated(Alerting {
         evaluated_at: scene.state.clock.now(),
+        balances: Vec::new(),
         budgets: (0..300)
             .map(|place| BudgetSeries {
                 name: name(place),
@@ -727,6 +728,7 @@ async fn an_alert_that_pends_says_when_it_fires_and_leads_to_its_agent_and_back(
     scene.state.board.evaluated(Alerting {
         evaluated_at: now,
         budgets: Vec::new(),
+        balances: Vec::new(),
         alerts: vec![AlertSeries {
             rule: Arc::clone(&key.rule),
             subject: Arc::clone(&key.subject),

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use super::super::cron::parse_cron;
 use super::super::schedule::{self, Schedule};
 use super::*;
-use crate::budget::{Cycle, Reach};
+use crate::balance::{Days, Reach};
+use crate::budget::Cycle;
 use crate::day::Day;
 use crate::flowgent::tests::server::{Server, answer};
 use crate::roster::Pattern;
@@ -358,11 +359,11 @@ async fn a_budget_has_earlier_days_asked_for_than_the_history_start_until_they_a
     stage.reaches = vec![
         Reach {
             matcher: named("one"),
-            cycle: Cycle::Month { anchor_day: 1 },
+            days: Days::Of(Cycle::Month { anchor_day: 1 }),
         },
         Reach {
             matcher: named("two"),
-            cycle: Cycle::Day,
+            days: Days::Of(Cycle::Day),
         },
     ];
     stage.restart().await;

@@ -18,7 +18,7 @@ fn the_tables_of_metrics_list_each_one_with_its_type_and_its_labels() {
     let mut listed = BTreeMap::new();
     for heading in [
         "## Agents",
-        "## Budgets and alerts",
+        "## Budgets, balances and alerts",
         "## The exporter itself",
     ] {
         for row in page.rows(heading) {

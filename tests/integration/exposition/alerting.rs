@@ -147,6 +147,15 @@ fn team(scene: &Scene) -> Team<'_> {
     }
 }
 
+/// The day of the balance's `set`.
+const ENTERED: &str = "2026-02-01";
+
+/// Credits that were set then: enough for some months.
+fn entered(scene: &Scene) -> f64 {
+    let team = team(scene);
+    (team.used(day(ENTERED), team.today.previous()) * 3.0).round()
+}
+
 /// An exporter that has evaluated all its rules once, of which none fires, and its first scrape.
 async fn start(scene: &Scene, receiver: &Receiver) -> (Exporter, Scrape) {
     let mut alerting = RULES.to_owned() + &hooks(scene, receiver);
@@ -169,6 +178,11 @@ async fn start(scene: &Scene, receiver: &Receiver) -> (Exporter, Scrape) {
              hooks = [\"ops\"]\n"
         );
     }
+    alerting += &format!(
+        "[[balance]]\nname = \"prepaid\"\nmatch = {{ account = \"acme\" }}\n\
+         entries = [{{ on = \"{ENTERED}\", set = {} }}]\nhooks = [\"ops\"]\n",
+        entered(scene)
+    );
     configure(scene, &(alerting + PUSH));
     let exporter = scene.start().await;
     let first = exporter.scrape().await;
@@ -184,6 +198,7 @@ fn is_of_alerting(line: &str) -> bool {
     [
         "flowgent_agent_forecast_",
         "flowgent_budget_",
+        "flowgent_balance_",
         "flowgent_alert_",
         "flowgent_hook_",
         "flowgent_exporter_alert_",
@@ -300,6 +315,22 @@ async fn what_is_served_of_budgets_is_the_truth() {
         }
     }
     assert_eq!(exhausted, 2, "the month and the total");
+    let entered = entered(&scene);
+    let used = team.used(day(ENTERED), team.today.previous());
+    let exhausted_at = team.exhausted_at(day(ENTERED), team.today.plus(365), entered);
+    let exhausted_at = exhausted_at.map(seconds).unwrap();
+    let days_left = (exhausted_at - seconds(team.today.start())) / 86_400.0;
+    let of = |family: &str| {
+        let series = format!("flowgent_balance_{family}{{balance=\"prepaid\"}}");
+        scrape.get(&series).unwrap_or_else(|| panic!("{series}"))
+    };
+    assert!((of("credits") - (entered - used)).abs() < 1e-6);
+    assert_eq!(of("missing_days"), 0.0);
+    assert!((of("days_left") - days_left).abs() < 1e-6);
+    assert!((of("exhausted_timestamp_seconds") - exhausted_at).abs() < 1e-3);
+    assert!(of("low_days_left") < days_left && days_left < of("high_days_left"));
+    let low = seconds(team.today.start()) + of("low_days_left") * 86_400.0;
+    assert!((of("low_exhausted_timestamp_seconds") - low).abs() < 1e-2);
     exporter.stop().await;
 }
 
@@ -321,7 +352,15 @@ async fn promtool_finds_no_more_fault_with_budgets_alerts_and_hooks() {
         let (_, told) = piped(promtool.args(["check", "metrics"]), &alerting).await;
         assert_eq!(
             told,
-            "flowgent_budget_missing_days use base unit \"seconds\" instead of \"days\"\n"
+            [
+                "balance_days_left",
+                "balance_high_days_left",
+                "balance_low_days_left",
+                "balance_missing_days",
+                "budget_missing_days"
+            ]
+            .map(|name| format!("flowgent_{name} use base unit \"seconds\" instead of \"days\"\n"))
+            .concat()
         );
     }
     exporter.stop().await;

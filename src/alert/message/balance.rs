@@ -1,0 +1,201 @@
+//! What is left of a balance, in words.
+
+use super::super::finding::Observation;
+use super::super::words::{count, credits, date, number, rounded, sentence};
+use super::super::{Figures, Measure, Threshold};
+use super::{figures, missing_line, top_line};
+use crate::balance::Left;
+
+/// What is left, line by line.
+pub(super) fn lines(left: Option<&Left>) -> Vec<String> {
+    let Some(left) = left else {
+        return vec!["There is no `set` entry yet, so nothing is known.".to_owned()];
+    };
+    let standing = &left.standing;
+    let since = date(standing.period.start, left.today);
+    let used = credits(standing.used_credits.unwrap_or(0.0));
+    let top = standing.top.iter();
+    let top = top.map(|(member, credits)| (&member.agent, *credits));
+    let line = format!(
+        "{}: {} set and added since {since}, {}{used} used.",
+        sentence(&amount(left)),
+        number(standing.limit_credits),
+        at_least(left)
+    );
+    [line]
+        .into_iter()
+        .chain(missing_line(standing.missing_days))
+        .chain([outlook(left)])
+        .chain(top_line(top, standing.used_credits))
+        .collect()
+}
+
+/// What is left: `at most 812 credits left`.
+pub(crate) fn amount(left: &Left) -> String {
+    let Some(amount) = left.credits() else {
+        return "an unknown amount left".to_owned();
+    };
+    let bound = match left.standing.missing_days {
+        0 => "",
+        _ => "at most ",
+    };
+    format!("{bound}{} left", credits(amount))
+}
+
+/// How long that lasts: `enough for nine days`.
+pub(super) fn measured(left: Option<&Left>) -> String {
+    let Some(left) = left else {
+        return "nothing is known of what is left".to_owned();
+    };
+    match duration(left) {
+        _ if left.is_used_up() => format!("used up, {}", amount(left)),
+        None => amount(left),
+        Some(days) => format!("{}, enough for {days}", amount(left)),
+    }
+}
+
+/// How long what is left lasts, and until when: `enough for nine days (7 to 12 days), until 9 Dec`.
+pub(crate) fn lasting(left: &Left) -> Option<String> {
+    let day = left.standing.last_day();
+    let day = day.map(|day| date(day, left.today));
+    if left.is_used_up() {
+        return Some(day.map_or("used up".to_owned(), |day| format!("used up on {day}")));
+    }
+    let duration = duration(left)?;
+    let bounds = bounds(left).map(|bounds| format!(" ({bounds})"));
+    let until = day.map(|day| format!(", until {day}"));
+    Some(format!(
+        "enough for {duration}{}{}",
+        bounds.unwrap_or_default(),
+        until.unwrap_or_default()
+    ))
+}
+
+/// By how much the last `set` differed from what was expected: `120 less than expected on 10 Mar`.
+pub(crate) fn correction(left: &Left) -> Option<String> {
+    let correction = left.correction_credits.filter(|credits| *credits != 0.0)?;
+    let more = if correction > 0.0 { "more" } else { "less" };
+    Some(format!(
+        "{} {more} than expected on {}",
+        number(rounded(correction.abs())),
+        date(left.standing.period.start, left.today)
+    ))
+}
+
+/// How long what is left is expected to last: `nine days`, `over a year`.
+fn duration(left: &Left) -> Option<String> {
+    match left.days_left() {
+        Some(days) => Some(whole_days(days)),
+        None => left.lasts().then(|| "over a year".to_owned()),
+    }
+}
+
+/// Days, rounded down: what is promised is there.
+fn whole_days(days: f64) -> String {
+    match days.floor() as u32 {
+        0 => "less than a day".to_owned(),
+        days => count(days, "day", "days"),
+    }
+}
+
+/// The low and the high bound of the duration: `7 to 12 days`.
+fn bounds(left: &Left) -> Option<String> {
+    let [low, high] = left.days_left_bounds();
+    let low = low?.floor();
+    Some(match high.map(f64::floor) {
+        Some(1.0) if low == 1.0 => "1 day".to_owned(),
+        Some(high) if high == low => format!("{} days", number(low)),
+        Some(high) => format!("{} to {} days", number(low), number(high)),
+        None => format!("{} days to over a year", number(low)),
+    })
+}
+
+fn outlook(left: &Left) -> String {
+    let Some(pace) = left.standing.pace_credits_per_day else {
+        return match left.standing.last_day() {
+            Some(day) => format!("It was used up on {}.", date(day, left.today)),
+            None => "There is no forecast: too few days are known.".to_owned(),
+        };
+    };
+    let pace = format!("The pace is {} a day", credits(rounded(pace)));
+    match left.standing.last_day().map(|day| date(day, left.today)) {
+        Some(day) if left.is_used_up() => format!("It was used up on {day}. {pace}."),
+        Some(day) => {
+            let days = duration(left).unwrap_or_default();
+            let bounds = bounds(left).map(|bounds| format!(" ({bounds})"));
+            let bounds = bounds.unwrap_or_default();
+            format!("{pace}: at this pace it lasts {days}{bounds}, until {day}.")
+        }
+        None => format!("{pace}: at this pace it lasts over a year."),
+    }
+}
+
+/// A threshold in words: `200 credits`, `seven days`.
+pub(super) fn threshold(threshold: &Threshold) -> String {
+    match threshold.measure {
+        Measure::DaysLeft if threshold.at == 1.0 => "1 day".to_owned(),
+        Measure::DaysLeft => format!("{} days", number(threshold.at)),
+        _ => credits(threshold.at),
+    }
+}
+
+/// Why it still fires though its threshold is not reached.
+pub(super) fn held(threshold: &Threshold) -> String {
+    let held = Threshold {
+        at: threshold.at * 1.05,
+        ..*threshold
+    };
+    let after = match threshold.measure {
+        Measure::DaysLeft => ", after a top-up or three days in a row",
+        _ => "",
+    };
+    format!(
+        "It still fires: it resolves above {}{after}.",
+        self::threshold(&held)
+    )
+}
+
+/// The figures that the words are made of.
+pub(super) fn figures(left: Option<&Left>, threshold: &Threshold) -> Figures {
+    let measure = Some(threshold.measure.as_str().to_owned());
+    let Some(left) = left else {
+        return Figures {
+            measure,
+            ..Figures::default()
+        };
+    };
+    let [low_days_left, high_days_left] = left.days_left_bounds();
+    let top = left.standing.top.iter();
+    Figures {
+        used_credits: left.standing.used_credits,
+        limit_credits: Some(left.standing.limit_credits),
+        measure,
+        first_day: Some(left.standing.period.start.to_string()),
+        missing_days: Some(left.standing.missing_days),
+        pace_credits_per_day: left.standing.pace_credits_per_day,
+        exhausted_at: left.standing.exhausted_at,
+        left_credits: left.credits(),
+        days_left: left.days_left(),
+        low_days_left,
+        high_days_left,
+        top: top
+            .map(|(member, credits)| figures::share(&member.agent, *credits))
+            .collect(),
+        ..Figures::default()
+    }
+}
+
+/// Whether credits were set or added since the figures of before.
+pub(super) fn is_topped_up(before: &Figures, observation: &Observation<'_>) -> bool {
+    let now = observation.figures();
+    let credits = |figures: &Figures| figures.limit_credits.unwrap_or(f64::NAN);
+    let is_same = (credits(before) - credits(&now)).abs() <= 1e-9 * credits(&now);
+    now.left_credits.is_some() && (before.first_day != now.first_day || !is_same)
+}
+
+fn at_least(left: &Left) -> &'static str {
+    match left.standing.missing_days {
+        0 => "",
+        _ => "at least ",
+    }
+}
