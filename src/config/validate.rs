@@ -66,11 +66,7 @@ pub(super) fn validate(
     };
     let account_names = names(account.iter().map(|one| one.table.name.as_ref()).collect());
     let hook_names = names(hook.iter().map(|one| one.table.name.as_ref()).collect());
-    let is_heartbeat = |one: &&Section<file::Hook>| {
-        let kind = one.table.kind.as_ref();
-        kind.is_some_and(|kind| kind.get_ref() == "heartbeat")
-    };
-    let heartbeats = hook.iter().filter(is_heartbeat);
+    let heartbeats = hook.iter().filter(|one| one.table.is_heartbeat());
     let heartbeats = names(heartbeats.map(|one| one.table.name.as_ref()).collect());
     let mut check = Check::new(text, path, today);
     let server = check.server(server.table);

@@ -107,3 +107,11 @@ pub(in crate::config) struct Hook {
     /// Exec: the program and its arguments.
     pub(in crate::config) command: Option<Spanned<Vec<Text>>>,
 }
+
+impl Hook {
+    /// Whether it is written that it is sent no alerts.
+    pub(in crate::config) fn is_heartbeat(&self) -> bool {
+        let kind = self.kind.as_ref();
+        kind.is_some_and(|kind| kind.get_ref() == "heartbeat")
+    }
+}
