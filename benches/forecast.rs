@@ -26,8 +26,11 @@ const SPAN_DAYS: i32 = 31;
 /// What is expected of an agent on the days from today on.
 type Expected = [f64; SPAN_DAYS as usize];
 
-/// What the forecast is held against, by name: from the known days of an agent to what is expected.
-const METHODS: [(&str, fn(&[Usage]) -> Expected); 7] = [
+/// From the known days of an agent to what is expected.
+type Method = fn(&[Usage]) -> Expected;
+
+/// What the forecast is held against, by name.
+const METHODS: [(&str, Method); 7] = [
     ("plain, 8 weeks", |recent| {
         again(weekday_means(last(recent, 56), 1.0))
     }),
@@ -221,7 +224,7 @@ impl Score {
 }
 
 /// What `method` expects of several agents together.
-fn together(agents: &[&[Usage]], method: fn(&[Usage]) -> Expected) -> Expected {
+fn together(agents: &[&[Usage]], method: Method) -> Expected {
     let mut sum = Expected::default();
     for agent in agents {
         for (sum, credits) in sum.iter_mut().zip(method(agent)) {

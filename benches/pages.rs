@@ -9,6 +9,7 @@ mod history;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tokio::net::TcpListener;
@@ -27,6 +28,8 @@ use flowgent_exporter::telemetry::Telemetry;
 use flowgent_exporter::window::plan::Policy;
 
 const ROUNDS: usize = 101;
+/// An account's page is longer once the months of its agents are on it.
+const LEAST_BYTES: usize = 30_000;
 /// The last instant of the history, 540 days after its start.
 const NOW: &str = "2026-11-19T12:00:00Z";
 
@@ -75,7 +78,7 @@ async fn main() -> Result<()> {
         telemetry_path: "/metrics".into(),
         hosts: Arc::default(),
         gate: Gate::default(),
-        kept: Default::default(),
+        months: Default::default(),
         lifecycle: None,
     };
     let guard = Guard::open(None, Arc::clone(&state.clock), &state.telemetry)?;
@@ -113,6 +116,14 @@ async fn board(ledger: &Ledger, members: &Arc<[Member]>, clock: &ManualClock) ->
 }
 
 fn measure(address: SocketAddr, agent: &str, account: &str) -> Result<()> {
+    let start = instant();
+    while get(address, account, "")? < LEAST_BYTES {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    println!(
+        "months of the account computed after {:.0} ms",
+        start.elapsed().as_secs_f64() * 1000.0
+    );
     for (what, path) in [
         ("first page", "/"),
         ("last page, by name", "/?sort=name&page=100"),

@@ -190,7 +190,7 @@ fn serve_agents() -> Result<()> {
         telemetry_path: "/metrics".into(),
         hosts: Arc::default(),
         gate: Gate::default(),
-        kept: Default::default(),
+        months: Default::default(),
         lifecycle: None,
     };
     let guard = Guard::open(None, Arc::clone(&state.clock), &state.telemetry)?;

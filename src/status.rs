@@ -8,17 +8,17 @@ pub use obstacle::Obstacle;
 pub use trouble::{Facts, Trouble};
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use parking_lot::RwLock;
+use tokio::sync::watch;
 
 use crate::day::Day;
 use crate::exposition::{AgentSeries, AlertSeries, BalanceSeries, BudgetSeries};
-use crate::ledger::{AgentNumber, Member, View};
+use crate::ledger::{AgentNumber, AlertKey, Member, View};
 use crate::roster::AccountSettings;
 use crate::secret::SecretSource;
 use crate::series::Figures;
@@ -35,7 +35,7 @@ pub struct Board {
     obstacles: ArcSwap<Vec<Obstacle>>,
     config_error: ArcSwapOption<String>,
     ledger_error: ArcSwapOption<String>,
-    version: AtomicU64,
+    changes: watch::Sender<()>,
 }
 
 /// An account and where its key comes from, as people find both in the config.
@@ -77,6 +77,8 @@ pub struct Alerting {
     pub balances: Vec<BalanceSeries>,
     /// Every subject of every rule, and whether it fires.
     pub alerts: Vec<AlertSeries>,
+    /// When each alert that pends fires, if its condition lasts.
+    pub firing_at: HashMap<AlertKey, DateTime<Utc>>,
 }
 
 /// What is known of syncs.
@@ -154,10 +156,10 @@ impl Board {
         Arc::clone(&self.agents.read().agents.members)
     }
 
-    /// A number that grows whenever agents or their figures change.
+    /// Changes of agents or their figures, from now on.
     #[must_use]
-    pub fn version(&self) -> u64 {
-        self.version.load(Ordering::Acquire)
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// The results of the rules; none until they were first evaluated.
@@ -235,7 +237,7 @@ impl Board {
         list.agents.series = series;
         list.agents.members = members;
         list.is_whole = false;
-        self.version.fetch_add(1, Ordering::Release);
+        self.changes.send_replace(());
     }
 
     /// Takes over figures as of `today`, by the agents' places. `is_last` says that with them all
@@ -254,7 +256,7 @@ impl Board {
         }
         list.is_whole = is_last || (list.is_whole && list.agents.today == today);
         list.agents.today = today;
-        self.version.fetch_add(1, Ordering::Release);
+        self.changes.send_replace(());
     }
 
     /// What `render` makes of the series, whether they are of one day or not.

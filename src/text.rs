@@ -135,6 +135,26 @@ fn push(shown: &mut String, letter: char) {
     }
 }
 
+/// A decimal number as text with thousands separators.
+pub(crate) fn grouped(text: &str) -> String {
+    let (sign, text) = text
+        .strip_prefix('-')
+        .map_or(("", text), |text| ("-", text));
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let mut shown = String::from(sign);
+    for (place, digit) in whole.chars().enumerate() {
+        if place > 0 && (whole.len() - place).is_multiple_of(3) {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    if !fraction.is_empty() {
+        shown.push('.');
+        shown.push_str(fraction);
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::day::{Day, DayError, TRACKING_START, Usage};
 use crate::flowgent::error::{ApiError, printable};
 use crate::flowgent::wire::UsageAnswer;
+use crate::text::grouped;
 use crate::window::{MAX_DAYS, Window};
 
 /// More credits than any agent can use in a day.
@@ -73,7 +74,7 @@ pub enum Rejection {
         answered: Day,
     },
     /// A day's credits cannot be.
-    #[error("day {day} has {} credits, not 0 to {MOST_CREDITS}", figure(*.credits))]
+    #[error("day {day} has {} credits, not 0 to {}", figure(*.credits), figure(MOST_CREDITS))]
     Credits {
         /// The day.
         day: Day,
@@ -118,7 +119,7 @@ impl From<Rejection> for ApiError {
 fn figure(value: f64) -> String {
     let plain = value == 0.0 || !value.is_finite() || (1e-6..1e16).contains(&value.abs());
     if plain {
-        value.to_string()
+        grouped(&value.to_string())
     } else {
         format!("{value:e}")
     }

@@ -227,9 +227,9 @@ impl Engine {
         };
         let facts = observe(&self.ledger, &members, &self.settings, &background).await?;
         let verdict = self.decide(facts, Arc::clone(&memory), background).await;
-        let memory = self
-            .keep(verdict.step, verdict.changes, memory, now)
-            .await?;
+        let mut step = verdict.step;
+        let firing_at = std::mem::take(&mut step.firing_at);
+        let memory = self.keep(step, verdict.changes, memory, now).await?;
         let alerts = published::alerts(verdict.subjects, &memory);
         let (budgets, balances) = published::marked(verdict.budgets, verdict.balances, &memory);
         let Outlets {
@@ -241,6 +241,7 @@ impl Engine {
             budgets,
             balances,
             alerts,
+            firing_at,
         });
         self.memory = Some(memory);
         self.evaluated = Some(now);
@@ -289,6 +290,7 @@ impl Engine {
             changed,
             forgotten,
             told,
+            firing_at: _,
             next,
         } = step;
         let changes = AlertChanges {

@@ -34,6 +34,8 @@ pub(super) struct Step {
     pub(super) forgotten: Vec<AlertKey>,
     /// The messages.
     pub(super) told: Vec<Told>,
+    /// When each alert that pends fires, if its condition lasts.
+    pub(super) firing_at: HashMap<AlertKey, DateTime<Utc>>,
     /// When something changes though nothing else does.
     pub(super) next: Option<DateTime<Utc>>,
 }
@@ -159,6 +161,8 @@ impl<'a> Machine<'a> {
         if *now < at {
             self.wake(at);
         }
+        let firing_at = &mut self.step.firing_at;
+        firing_at.insert(observation.key.clone(), at);
         let is_new = known.is_none() || since.is_none();
         is_new.then(|| Alert {
             since: since.unwrap_or(*now),

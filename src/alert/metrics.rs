@@ -1,4 +1,4 @@
-//! What evaluations count.
+//! Metrics of evaluations.
 
 use crate::telemetry::QUICK_BUCKETS;
 

@@ -3,6 +3,7 @@
 use chrono::Datelike;
 
 use crate::day::Day;
+pub(crate) use crate::text::grouped;
 
 /// The numbers that are written as words.
 const WORDS: [&str; 13] = [
@@ -25,26 +26,6 @@ pub(crate) fn rounded(value: f64) -> f64 {
     } else {
         value.round()
     }
-}
-
-/// A decimal number as text with thousands separators.
-pub(crate) fn grouped(text: &str) -> String {
-    let (sign, text) = text
-        .strip_prefix('-')
-        .map_or(("", text), |text| ("-", text));
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let mut shown = String::from(sign);
-    for (place, digit) in whole.chars().enumerate() {
-        if place > 0 && (whole.len() - place).is_multiple_of(3) {
-            shown.push(',');
-        }
-        shown.push(digit);
-    }
-    if !fraction.is_empty() {
-        shown.push('.');
-        shown.push_str(fraction);
-    }
-    shown
 }
 
 /// An amount of credits: `1 credit`, `1,234.5 credits`.

@@ -60,13 +60,11 @@ pub(super) fn feeding(feed: &Arc<Feed>, observer: Option<Observer>) -> Observer 
 /// What a sync has seen of keys and agents. What was not asked for is not in it.
 fn access(report: &Report) -> Access {
     let mut access = Access::default();
-    let listed = report.listed.iter();
+    let accepted = report.accepted.iter();
     access
         .key_refused
-        .extend(listed.map(|account| (Arc::clone(account), false)));
+        .extend(accepted.map(|account| (Arc::clone(account), false)));
     for report in report.members.iter().filter(|report| report.committed > 0) {
-        let account = Arc::clone(&report.member.agent.account);
-        access.key_refused.insert(account, false);
         access.agent_refused.insert(report.member.number, false);
     }
     for problem in &report.problems {
@@ -77,9 +75,6 @@ fn access(report: &Report) -> Access {
                     .insert(Arc::clone(&problem.account), true);
             }
             "access_denied" => {
-                // FlowGent has looked at the key before it said that.
-                let account = Arc::clone(&problem.account);
-                access.key_refused.entry(account).or_insert(false);
                 let refused = problem.agents.iter();
                 let number = |index: &usize| report.members[*index].member.number;
                 access
@@ -94,14 +89,35 @@ fn access(report: &Report) -> Access {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeSet, HashMap};
+
     use super::*;
+    use crate::sync::Problem;
 
     #[test]
     fn a_listing_shows_that_a_key_is_taken_though_no_day_was_asked_for() {
         let report = Report {
-            listed: vec!["acme".into()],
+            accepted: ["acme".into()].into(),
             ..Report::default()
         };
         assert_eq!(access(&report).key_refused, [("acme".into(), false)].into());
+    }
+
+    #[test]
+    fn a_denial_that_is_only_remembered_does_not_show_that_the_key_is_accepted() {
+        let denial = Problem {
+            account: "acme".into(),
+            kind: "access_denied",
+            error: "access denied".to_owned(),
+            first: None,
+            windows: 1,
+            agents: BTreeSet::new(),
+            key: None,
+        };
+        let report = Report {
+            problems: vec![denial],
+            ..Report::default()
+        };
+        assert_eq!(access(&report).key_refused, HashMap::new());
     }
 }

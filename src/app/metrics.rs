@@ -1,11 +1,11 @@
-//! What reloads count.
+//! Metrics of reloads.
 
 use chrono::{DateTime, Utc};
 
 use crate::telemetry::seconds;
 
 crate::telemetry::instruments! {
-    /// How the config was read.
+    /// Results of reading the config.
     pub(super) struct ConfigMetrics {
         last_reload_successful: IntGauge = "flowgent_exporter_config_last_reload_successful",
             "1 if the last reading of the config succeeded, else 0.";
@@ -15,7 +15,7 @@ crate::telemetry::instruments! {
 }
 
 impl ConfigMetrics {
-    /// Notes that the config was tried to be read at `now`, and whether that succeeded.
+    /// Notes an attempt to read the config at `now`, and its success.
     pub(super) fn reloaded(&self, now: DateTime<Utc>, successful: bool) {
         self.last_reload_successful.set(successful.into());
         if successful {

@@ -2,6 +2,7 @@
 //! (`link`), changes at a reload what a reload can change (`reload`), tells the service manager how it
 //! is (`supervisor`), and drains everything when it is told to end.
 
+mod health;
 mod link;
 mod manager;
 mod metrics;

@@ -77,7 +77,7 @@ impl App {
             observer: self.linked(Some(config.alerts.clone())),
         };
         let (clock, telemetry) = (Arc::clone(&self.clock), self.telemetry.clone());
-        let hooks = hooks(&config, http, clock, telemetry);
+        let hooks = hooks(&config, http, clock, telemetry, self.health());
         let sent = [
             self.reloads.send(reload).await.is_ok(),
             self.hook_reloads.send(hooks).await.is_ok(),

@@ -10,6 +10,7 @@ use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{error, info, warn};
 
+use super::health::health;
 use super::link::feeding;
 use super::metrics::ConfigMetrics;
 use super::{App, ReadConfig, link, read};
@@ -21,7 +22,7 @@ use crate::exposition::Exposition;
 use crate::flowgent::timekeeper::Timekeeper;
 use crate::flowgent::transport::{HttpClient, HttpClientError};
 use crate::history::push;
-use crate::hook::{Deliverer, Hooks};
+use crate::hook::{Deliverer, Health, Hooks};
 use crate::http::web::{Guard, WebConfigError};
 use crate::http::{
     self, Address, Host, Inherited, InheritedError, Latch, Lifecycle, Listener, Readiness, Reloaded,
@@ -237,10 +238,21 @@ impl App {
         let engine = engine.run(self.stop.clone());
         self.parts.spawn(self.pulses.felt("rule engine", engine));
         let clock = Arc::clone(&self.clock);
-        let hooks = hooks(&self.config, http, clock, self.telemetry.clone());
+        let hooks = hooks(
+            &self.config,
+            http,
+            clock,
+            self.telemetry.clone(),
+            self.health(),
+        );
         let deliverer = Deliverer::new(hooks, self.ledger.clone());
         let deliverer = deliverer.run(outbox, other_hooks, self.stop.clone());
         self.parts.spawn(self.pulses.felt("deliverer", deliverer));
+    }
+
+    /// What heartbeats tell.
+    pub(super) fn health(&self) -> Health {
+        health(Arc::clone(&self.board), self.pulses.clone())
     }
 
     /// Pushes to a database, if that is configured, now or by a reload.
@@ -314,7 +326,7 @@ async fn serve(
         telemetry_path: config.server.telemetry_path.clone(),
         hosts: Arc::clone(&hosts),
         gate: http::Gate::default(),
-        kept: Default::default(),
+        months: Default::default(),
         lifecycle: config.server.lifecycle.then_some(lifecycle),
     };
     let (mut server, serving) = (JoinSet::new(), CancellationToken::new());
@@ -477,6 +489,7 @@ pub(super) fn hooks(
     http: HttpClient,
     clock: SharedClock,
     telemetry: Telemetry,
+    health: Health,
 ) -> Hooks {
     Hooks {
         settings: config.hooks.clone(),
@@ -484,5 +497,6 @@ pub(super) fn hooks(
         http,
         clock,
         telemetry,
+        health,
     }
 }

@@ -100,6 +100,7 @@ async fn test(common: &Common, name: &str) -> Result<(), Failure> {
         http: HttpClient::open(&config.api).await?,
         clock: Arc::new(SystemClock),
         telemetry: Telemetry::new(),
+        health: hook::Health::default(),
     };
     let sample = Notification::sample(config.alerts.dashboard_url.as_deref(), now);
     let mut failed = false;

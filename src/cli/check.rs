@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use prometheus::core::Collector;
 use tokio::task::JoinSet;
 
-use super::{Common, Failure, count, load, print, table};
+use super::{Common, Failure, agents, count, load, print, table};
 use crate::blocking;
 use crate::clock::{Clock, SharedClock, SystemClock};
 use crate::config::Config;
@@ -43,21 +43,16 @@ pub(super) async fn check(common: &Common, arguments: &CheckArguments) -> Result
     for failure in &config.failures {
         print(format_args!("problem: {failure}\n"))?;
     }
-    let agents: usize = config
-        .accounts
-        .iter()
-        .map(|account| account.agents.len())
-        .sum();
     let verdict = if config.failures.is_empty() {
         "is valid"
     } else {
         "is valid, with problems"
     };
     print(format_args!(
-        "{} {verdict}: {}, {} named in it\n",
+        "{} {verdict}: {}, {}\n",
         common.config_file.display(),
         count(config.accounts.len(), "account"),
-        count(agents, "agent")
+        agents(&config.accounts)
     ))?;
     print(format_args!("{}\n", surroundings::next_poll(&config)))?;
     for warning in surroundings::warnings(&config).await {

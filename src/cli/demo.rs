@@ -307,9 +307,10 @@ fn told_faults(
         return String::new();
     }
     let what_to_do = match (met, is_seen) {
-        (0, _) => "No request was of the kind that these faults affect.\n".to_owned(),
+        (0, _) => "The demo sends no chats and no WhatsApp messages; `simulate` answers them with these faults.\n"
+            .to_owned(),
         (_, false) => {
-            "All of them succeeded when retried, so no problem is left to show.\n".to_owned()
+            "FlowGent's answers were usable all the same, or after retries: no problem is left to show.\n".to_owned()
         }
         (_, true) => format!(
             "The page names each problem and what to do about it; so does\n\n  \

@@ -35,6 +35,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError};
 use crate::http::{Address, Inherited};
 use crate::nearest::nearest;
+use crate::roster::AccountSettings;
 use crate::text::visible;
 use crate::{logging, secret};
 
@@ -390,6 +391,25 @@ fn laid_out(table: &Table, columns: usize) -> String {
 }
 
 /// A number of things, such as `1 agent` or `3 agents`.
+/// How many agents the config names, and where others come from.
+fn agents(accounts: &[AccountSettings]) -> String {
+    let named: usize = accounts.iter().map(|account| account.agents.len()).sum();
+    let mut parts = Vec::new();
+    if accounts.iter().any(|account| account.discover) {
+        parts.push("listed by FlowGent");
+    }
+    if accounts.iter().any(|account| account.agents_file.is_some()) {
+        parts.push("in agents files");
+    }
+    match (named, parts.join(" and ")) {
+        (0, lists) if !lists.is_empty() => format!("agents {lists}"),
+        (_, lists) if !lists.is_empty() => {
+            format!("{} named in it and others {lists}", count(named, "agent"))
+        }
+        _ => format!("{} named in it", count(named, "agent")),
+    }
+}
+
 fn count(number: impl fmt::Display, thing: &str) -> String {
     let number = number.to_string();
     let plural = if number == "1" { "" } else { "s" };

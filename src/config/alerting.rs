@@ -473,6 +473,11 @@ impl Check<'_> {
                     }
                     None => fault.help(format!("known hooks: {}", listed(&known))),
                 }
+            } else if world.heartbeats.iter().any(|other| other == name) {
+                Fault::new(format!(
+                    "the hook `{shown}` is a heartbeat, which is sent no alerts"
+                ))
+                .help("name a hook of another kind")
             } else if names.iter().any(|other| **other == *name) {
                 Fault::new(format!("the hook `{shown}` is listed twice"))
             } else {

@@ -15,12 +15,13 @@ use crate::roster::{self, printable};
 const DEFAULT_TIMEOUT: &str = "10s";
 const DEFAULT_TIME_ZONE: &str = "UTC";
 
-pub(super) const KINDS: [(&str, Kind); 5] = [
+pub(super) const KINDS: [(&str, Kind); 6] = [
     ("webhook", Kind::Webhook),
     ("alertmanager", Kind::Alertmanager),
     ("whatsapp", Kind::Whatsapp),
     ("email", Kind::Email),
     ("exec", Kind::Exec),
+    ("heartbeat", Kind::Heartbeat),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,16 +31,37 @@ pub(super) enum Kind {
     Whatsapp,
     Email,
     Exec,
+    Heartbeat,
 }
 
 /// The kinds that connect to a place of the user's choice.
-const CONNECTED: &[Kind] = &[Kind::Webhook, Kind::Alertmanager, Kind::Email];
+const CONNECTED: &[Kind] = &[
+    Kind::Webhook,
+    Kind::Alertmanager,
+    Kind::Email,
+    Kind::Heartbeat,
+];
 
 /// The kinds that a proxy can stand before.
-const PROXIED: &[Kind] = &[Kind::Webhook, Kind::Alertmanager];
+const PROXIED: &[Kind] = &[Kind::Webhook, Kind::Alertmanager, Kind::Heartbeat];
 
 /// The kinds that log in by name and password.
 const USERS: &[Kind] = &[Kind::Alertmanager, Kind::Email];
+
+/// The kinds that alerts are sent to.
+const TOLD: &[Kind] = &[
+    Kind::Webhook,
+    Kind::Alertmanager,
+    Kind::Whatsapp,
+    Kind::Email,
+    Kind::Exec,
+];
+
+/// The kinds whose URL may be a secret.
+const SECRET_URL: &[Kind] = &[Kind::Webhook, Kind::Heartbeat];
+
+/// The kinds that can prove by a token who sends.
+const TOKEN: &[Kind] = &[Kind::Alertmanager, Kind::Heartbeat];
 
 /// The kinds that can wait for the morning.
 const QUIET: &[Kind] = &[Kind::Webhook, Kind::Whatsapp, Kind::Email, Kind::Exec];
@@ -55,17 +77,17 @@ impl Kind {
 
 /// A hook whose own keys are checked.
 pub(super) struct Owner {
-    /// What messages call it.
+    /// Name in messages.
     pub(super) title: String,
-    /// What comes of what it lacks outside of the config.
+    /// Consequence of a missing file or variable, for messages.
     pub(super) stops: String,
-    /// Where what it lacks is noted.
+    /// Place of its header, for messages.
     pub(super) header: Range<usize>,
-    /// Whether it may lead to private addresses.
+    /// True if it may lead to private addresses.
     pub(super) allow_private: bool,
 }
 
-/// What a kind of hook is, and how it wants to be told unless it is written otherwise.
+/// Settings of a kind of hook, with the kind's defaults.
 pub(super) struct KindSettings {
     pub(super) kind: hook::Kind,
     pub(super) send_resolved: bool,
@@ -109,7 +131,7 @@ impl Check<'_> {
         let quiet_hours = self.quiet_hours(table.quiet_hours.take(), table.time_zone.take());
         let stops = format!("{title} sends nothing");
         let ca_file = self.ca_file(table.ca_file.take(), &stops);
-        let (group, send_resolved) = (table.group.take(), table.send_resolved);
+        let (group, send_resolved) = (table.group.take(), table.send_resolved.take());
         let allow_private = table.allow_private.take();
         let owner = Owner {
             title,
@@ -124,11 +146,12 @@ impl Check<'_> {
             Kind::Whatsapp => self.whatsapp(table, &owner, world),
             Kind::Email => self.email(table, &owner),
             Kind::Exec => self.exec(table, &owner),
+            Kind::Heartbeat => self.heartbeat(table, &owner),
         }?;
         Some(hook::Settings {
             name: name?.into(),
             group: self.group(group, &kind_settings),
-            send_resolved: send_resolved.unwrap_or(kind_settings.send_resolved),
+            send_resolved: send_resolved.map_or(kind_settings.send_resolved, Spanned::into_inner),
             kind: kind_settings.kind,
             quiet_hours,
             timeout,
@@ -186,7 +209,7 @@ impl Check<'_> {
             let Some(place) = written.filter(|_| !kinds.contains(&kind)) else {
                 continue;
             };
-            let fault = if key == "quiet_hours" {
+            let fault = if key == "quiet_hours" && kind == Kind::Alertmanager {
                 Fault::new("hooks of kind `alertmanager` have no quiet hours")
                     .help("Alertmanager has silences and mute times of its own")
             } else {
@@ -250,7 +273,9 @@ impl Check<'_> {
         rules: &[crate::alert::Rule],
     ) {
         for hook in hooks {
-            if !rules.iter().any(|rule| rule.hooks.contains(&hook.name)) {
+            if hook.interval().is_none()
+                && !rules.iter().any(|rule| rule.hooks.contains(&hook.name))
+            {
                 self.warnings.push(format!(
                     "hook `{}` is named by no budget and no rule",
                     printable(&hook.name)
@@ -267,8 +292,8 @@ fn keys(hook: &file::Hook) -> Vec<KeyOfKinds> {
     let file::Hook {
         name: _,
         kind: _,
-        send_resolved: _,
-        group: _,
+        send_resolved,
+        group,
         timeout: _,
         quiet_hours,
         time_zone,
@@ -303,6 +328,10 @@ fn keys(hook: &file::Hook) -> Vec<KeyOfKinds> {
         hello,
         from,
         to,
+        failure_url_file,
+        failure_url_env,
+        method,
+        interval,
         command,
     } = hook;
     /// Each of these keys, whose it is, and where it stands.
@@ -311,16 +340,20 @@ fn keys(hook: &file::Hook) -> Vec<KeyOfKinds> {
             vec![$((stringify!($key), $kinds, place($key))),*]
         };
     }
-    let all: [Vec<KeyOfKinds>; 10] = [
+    let all: [Vec<KeyOfKinds>; 14] = [
         of!(QUIET; quiet_hours, time_zone),
         of!(CONNECTED; allow_private, ca_file),
         of!(PROXIED; proxy),
-        of!(&[Kind::Webhook]; url_file, url_env, secret_files, secret_envs, preset, template_file),
+        of!(TOLD; send_resolved, group),
+        of!(SECRET_URL; url_file, url_env),
+        of!(&[Kind::Webhook]; secret_files, secret_envs, preset, template_file),
         of!(&[Kind::Webhook]; template, content_type, routing_key_file, routing_key_env),
-        of!(&[Kind::Alertmanager]; urls, bearer_token_file, bearer_token_env),
+        of!(&[Kind::Alertmanager]; urls),
+        of!(TOKEN; bearer_token_file, bearer_token_env),
         of!(USERS; username, password_file, password_env),
         of!(&[Kind::Whatsapp]; account, agent, template_name, language, recipients, parameters),
         of!(&[Kind::Email]; host, port, encryption, hello, from, to),
+        of!(&[Kind::Heartbeat]; failure_url_file, failure_url_env, method, interval),
         of!(&[Kind::Exec]; command),
     ];
     all.into_iter().flatten().collect()

@@ -48,6 +48,12 @@ pub(super) const URL: SecretKeys = SecretKeys {
     what: "URL",
 };
 
+pub(super) const FAILURE_URL: SecretKeys = SecretKeys {
+    file: "failure_url_file",
+    variable: "failure_url_env",
+    what: "failure URL",
+};
+
 pub(super) const WRITE_URL: SecretKeys = SecretKeys {
     file: "write_url_file",
     variable: "write_url_env",

@@ -15,11 +15,11 @@ use crate::history::{DEFAULT_JOB, Target, push};
 use crate::hook::Endpoint;
 
 const DEFAULT_TIMEOUT: &str = "30s";
-/// What comes of what it lacks outside of the config.
+/// Consequence of a missing file or variable, for messages.
 const STOPS: &str = "`[push]` pushes nothing";
 
 impl Check<'_> {
-    /// What is to be pushed; the labels of the scrape follow from what is listened on.
+    /// Checks `[push]`; the labels of the scrape follow from the listen addresses.
     pub(super) fn push(
         &mut self,
         section: Option<Section<file::Push>>,

@@ -190,7 +190,7 @@ fn what_is_written_is_what_is_meant() {
     );
     assert!(globex.discover && globex.agents.is_empty());
     assert_eq!(config.alerts.rules.len(), 8);
-    assert_eq!(config.hooks.len(), 8);
+    assert_eq!(config.hooks.len(), 9);
 }
 
 #[test]
@@ -339,6 +339,12 @@ fn example(folder: &Path, with_comments: bool) -> String {
         ("keys/alertmanager.token", "test-token"),
         ("keys/smtp.password", "test-password"),
         ("keys/prometheus.password", "test-password"),
+        ("keys/alive.url", "https://hooks.example.org/alive"),
+        (
+            "keys/alive-failure.url",
+            "https://hooks.example.org/alive/fail",
+        ),
+        ("keys/alive.token", "test-token"),
         ("web.yml", "http_server_config:\n  http2: false\n"),
     ] {
         fs::write(folder.join(file), content).unwrap();

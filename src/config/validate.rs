@@ -66,6 +66,12 @@ pub(super) fn validate(
     };
     let account_names = names(account.iter().map(|one| one.table.name.as_ref()).collect());
     let hook_names = names(hook.iter().map(|one| one.table.name.as_ref()).collect());
+    let is_heartbeat = |one: &&Section<file::Hook>| {
+        let kind = one.table.kind.as_ref();
+        kind.is_some_and(|kind| kind.get_ref() == "heartbeat")
+    };
+    let heartbeats = hook.iter().filter(is_heartbeat);
+    let heartbeats = names(heartbeats.map(|one| one.table.name.as_ref()).collect());
     let mut check = Check::new(text, path, today);
     let server = check.server(server.table);
     let storage = check.storage(storage.table);
@@ -73,7 +79,13 @@ pub(super) fn validate(
     let api = check.api(api.table);
     let push = check.push(push, &server.ip_addresses(), policy.history_start);
     let accounts = check.accounts(account);
-    let world = World::new(&accounts, account_names, hook_names, policy.history_start);
+    let world = World::new(
+        &accounts,
+        account_names,
+        hook_names,
+        heartbeats,
+        policy.history_start,
+    );
     let dashboard_url = check.dashboard_url(alerts.table, &server);
     let rules = check.alert_rules(budget, balance, rule, &world);
     let hooks = check.hooks(hook, &world);

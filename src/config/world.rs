@@ -13,6 +13,8 @@ pub(super) struct World<'a> {
     pub(super) account_names: Vec<String>,
     /// The names of all hooks.
     pub(super) hook_names: Vec<String>,
+    /// Those of them that are heartbeats.
+    pub(super) heartbeats: Vec<String>,
     /// The labels of all agents that the config file names; none if more may come from a list.
     pub(super) labels: Option<BTreeSet<&'a str>>,
     /// The first day of interest.
@@ -24,6 +26,7 @@ impl<'a> World<'a> {
         accounts: &'a [AccountSettings],
         account_names: Vec<String>,
         hook_names: Vec<String>,
+        heartbeats: Vec<String>,
         history_start: Day,
     ) -> Self {
         let of_accounts = accounts.iter().flat_map(|account| account.labels.keys());
@@ -34,6 +37,7 @@ impl<'a> World<'a> {
             accounts,
             account_names,
             hook_names,
+            heartbeats,
             labels: (!listed).then(|| of_accounts.chain(of_agents).map(String::as_str).collect()),
             history_start,
         }

@@ -256,6 +256,15 @@ impl ApiError {
         self.is_account_wide() || matches!(self, Self::Unexpected { status: 401, .. })
     }
 
+    /// Whether FlowGent has accepted the key before it refused what was asked.
+    #[must_use]
+    pub const fn shows_key_accepted(&self) -> bool {
+        matches!(
+            self,
+            Self::AccessDenied | Self::ListingDenied | Self::EndDateTooRecent
+        )
+    }
+
     /// Whether the agent's other windows will fail in the same way, today as tomorrow.
     #[must_use]
     pub const fn is_lasting(&self) -> bool {

@@ -1,4 +1,4 @@
-//! What the client counts.
+//! Metrics of the client.
 
 use super::error::OUTCOMES;
 
@@ -6,7 +6,7 @@ use super::error::OUTCOMES;
 const API_BUCKETS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 crate::telemetry::instruments! {
-    /// Requests to FlowGent, and how its clock compares.
+    /// Requests to FlowGent, and the difference of its clock.
     pub struct ApiMetrics {
         requests: IntCounterVec = "flowgent_exporter_api_requests_total",
             "Requests to FlowGent by outcome.", ["account", "endpoint", "outcome"];
@@ -24,7 +24,7 @@ crate::telemetry::instruments! {
 }
 
 impl ApiMetrics {
-    /// Shows an endpoint of the account, at zero if it was not there before.
+    /// Adds an endpoint of the account, at zero if it is new.
     pub(super) fn add(&self, account: &str, endpoint: &str) {
         for outcome in OUTCOMES {
             self.requests
@@ -34,7 +34,7 @@ impl ApiMetrics {
             .with_label_values(&[account, endpoint]);
     }
 
-    /// Shows the account with these endpoints no longer.
+    /// Removes the account with these endpoints.
     pub(super) fn remove(&self, account: &str, endpoints: &[&str]) {
         // An error means that there was no such series.
         for endpoint in endpoints {

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
+use super::heart::{Heart, Turns};
 use super::metrics::HookMetrics;
 use super::worker::{Memory, TICK, Worker, given_up};
 use super::{Hooks, Sender, Settings};
@@ -38,6 +39,7 @@ pub struct Deliverer {
     hooks: Arc<Hooks>,
     make_sender: MakeSender,
     ledger: Ledger,
+    turns: Turns,
 }
 
 /// A worker that works, or finishes its last try.
@@ -64,6 +66,7 @@ impl Deliverer {
             hooks: Arc::new(hooks),
             make_sender,
             ledger,
+            turns: Turns::default(),
         }
     }
 
@@ -163,10 +166,19 @@ impl Deliverer {
         wake: &watch::Sender<()>,
         stop: &CancellationToken,
     ) {
+        let names = self
+            .hooks
+            .settings
+            .iter()
+            .filter(|hook| hook.interval().is_none());
+        self.turns.begin(names.map(|hook| Arc::clone(&hook.name)));
         for settings in &self.hooks.settings {
             let name = Arc::clone(&settings.name);
             let predecessor = retired.remove(&name);
             let worker = self.worker(settings);
+            let heart = settings
+                .interval()
+                .map(|interval| self.heart(settings, interval));
             let metrics = self.hooks.telemetry.of::<HookMetrics>();
             let outbox = wake.subscribe();
             let end = stop.clone();
@@ -179,7 +191,13 @@ impl Deliverer {
                     None => Memory::default(),
                 };
                 metrics.add(&worker.name());
-                worker.following(memory).run(outbox, stopped, end).await
+                match heart {
+                    Some(heart) => {
+                        heart.run(stopped).await;
+                        memory
+                    }
+                    None => worker.following(memory).run(outbox, stopped, end).await,
+                }
             });
             let task = AbortOnDropHandle::new(task);
             workers.insert(name, Running { stop, task });
@@ -235,7 +253,20 @@ impl Deliverer {
             self.ledger.clone(),
             Arc::clone(&self.hooks.clock),
             self.hooks.telemetry.of(),
+            self.turns.clone(),
         )
+    }
+
+    fn heart(&self, settings: &Settings, interval: Duration) -> Heart {
+        Heart {
+            name: Arc::clone(&settings.name),
+            interval,
+            sender: (self.make_sender)(settings, &self.hooks),
+            health: self.hooks.health.clone(),
+            turns: self.turns.clone(),
+            clock: Arc::clone(&self.hooks.clock),
+            metrics: self.hooks.telemetry.of(),
+        }
     }
 
     /// Shows what waits for each hook, as long as the ledger can be read: the workers say if not.

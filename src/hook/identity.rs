@@ -58,6 +58,7 @@ pub(super) fn identity(kind: &Kind) -> String {
         .into_iter()
         .chain(to.iter().map(|mailbox| mailbox.email.to_string()))
         .collect(),
+        Kind::Heartbeat { service, .. } => vec!["heartbeat".to_owned(), service.url.to_string()],
         Kind::Exec { command } => {
             let command = command.iter().cloned();
             ["exec".to_owned()].into_iter().chain(command).collect()

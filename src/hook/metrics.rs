@@ -1,6 +1,6 @@
-//! What hooks count.
+//! Metrics of hooks.
 
-/// What became of a try: the values of the label `outcome`.
+/// Outcomes of an attempt: the values of the label `outcome`.
 pub(super) const OUTCOMES: [&str; 3] = ["delivered", "failed", "given_up"];
 
 crate::telemetry::instruments! {
@@ -20,7 +20,7 @@ crate::telemetry::instruments! {
 }
 
 impl HookMetrics {
-    /// Shows `hook`, at zero if it was not there before.
+    /// Adds `hook`, at zero if it is new.
     pub(super) fn add(&self, hook: &str) {
         for outcome in OUTCOMES {
             self.deliveries.with_label_values(&[hook, outcome]);
@@ -30,7 +30,7 @@ impl HookMetrics {
         self.disabled.with_label_values(&[hook]);
     }
 
-    /// Shows `hook` no longer.
+    /// Removes `hook`.
     pub(super) fn remove(&self, hook: &str) {
         // An error means that it was not shown.
         for outcome in OUTCOMES {

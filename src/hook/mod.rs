@@ -9,6 +9,8 @@ mod alertmanager;
 mod deliver;
 mod email;
 mod exec;
+mod heart;
+mod heartbeat;
 mod identity;
 mod metrics;
 mod place;
@@ -33,6 +35,8 @@ mod worker;
 
 pub use deliver::{Deliverer, MakeSender};
 pub use email::hello;
+pub use heart::{Condition, Health};
+pub use heartbeat::Service;
 pub(crate) use place::Place;
 pub(crate) use post::{Poster, Refusal};
 pub use preset::Preset;
@@ -73,6 +77,8 @@ pub struct Hooks {
     pub clock: SharedClock,
     /// What counts the tries.
     pub telemetry: Telemetry,
+    /// What heartbeats tell.
+    pub health: Health,
 }
 
 /// Why a text is no template, or why a template gives nothing.
@@ -174,6 +180,13 @@ pub enum Kind {
         from: lettre::message::Mailbox,
         /// The recipients; each gets a message of its own.
         to: Vec<lettre::message::Mailbox>,
+    },
+    /// A service that raises the alarm when no request comes.
+    Heartbeat {
+        /// What is requested there.
+        service: Service,
+        /// The time between two requests.
+        interval: Duration,
     },
     /// A program on this machine.
     Exec {
@@ -305,6 +318,15 @@ impl Settings {
             self.proxy.as_ref(),
         )
         .await
+    }
+
+    /// The time between two heartbeats, if it is a hook for these: no alert is sent there.
+    #[must_use]
+    pub fn interval(&self) -> Option<Duration> {
+        match self.kind {
+            Kind::Heartbeat { interval, .. } => Some(interval),
+            _ => None,
+        }
     }
 
     /// Whether the receiver forgets what it was told unless it is told again and again, as an

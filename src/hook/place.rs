@@ -124,6 +124,13 @@ impl Place {
         self
     }
 
+    /// The place whose query is what `change` makes of this one's.
+    pub(super) fn with_query(mut self, change: impl FnOnce(&str) -> String) -> Self {
+        let query = self.url.query().map(change);
+        self.url.set_query(query.as_deref());
+        self
+    }
+
     /// What the place is called in errors and logs: scheme, host and port, or where a secret URL is found.
     pub(crate) fn name(&self) -> &str {
         &self.name

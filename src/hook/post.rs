@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{RequestBuilder, Response, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
 use super::SendError;
@@ -122,8 +122,24 @@ impl Poster {
         body: impl Into<Bytes>,
         now: DateTime<Utc>,
     ) -> Result<String, Refusal> {
+        self.send(Method::POST, place, headers, body, now).await
+    }
+
+    /// As [`Self::post`], by any method.
+    ///
+    /// # Errors
+    /// As for [`Self::post`].
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        place: &Place,
+        headers: HeaderMap,
+        body: impl Into<Bytes>,
+        now: DateTime<Utc>,
+    ) -> Result<String, Refusal> {
         let body = body.into();
-        let request = self.http.post(place.url.clone()).headers(headers);
+        let request = self.http.request(method, place.url.clone());
+        let request = request.headers(headers);
         let mut response = self.answer(place, request.body(body.clone()), now).await?;
         let status = response.status();
         let until = self.until.min(clock::instant() + BODY_PATIENCE);

@@ -32,6 +32,14 @@ pub async fn reach(settings: &Settings) -> Vec<Result<String, SendError>> {
         Kind::Email { host, port, .. } => {
             reached.push(reach_host(host, *port, settings.allow_private).await);
         }
+        Kind::Heartbeat { service, .. } => {
+            for source in [&service.url].into_iter().chain(&service.failure_url) {
+                reached.push(match Place::secret(source).await {
+                    Ok(place) => reach_place(&place, settings.allow_private, proxy).await,
+                    Err(error) => Err(error),
+                });
+            }
+        }
         // The config was refused if it cannot be run.
         Kind::Exec { command } => {
             let program = command.first().map_or("", String::as_str);

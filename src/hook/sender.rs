@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::alertmanager::Alertmanager;
 use super::email::{Email, Server};
 use super::exec::Exec;
+use super::heartbeat::Heartbeat;
 use super::webhook::Webhook;
 use super::whatsapp::{Outgoing, Whatsapp};
 use super::{Hooks, Kind, Message, SendError, Settings};
@@ -33,6 +34,7 @@ enum Way {
     Whatsapp(Arc<Whatsapp>),
     Email(Arc<Email>),
     Exec(Arc<Exec>),
+    Heartbeat(Arc<Heartbeat>),
     Direct(Arc<dyn Receiver>),
 }
 
@@ -43,6 +45,11 @@ pub trait Receiver: Send + Sync + 'static {
 
     /// Is reminded of `alerts`.
     fn remind<'a>(&'a self, alerts: &'a [Alert], now: DateTime<Utc>) -> Taking<'a>;
+
+    /// Takes a heartbeat, or why there is none.
+    fn beat<'a>(&'a self, _failure: Option<&'a str>) -> Taking<'a> {
+        Box::pin(async { Ok("nothing to do".to_owned()) })
+    }
 }
 
 /// What comes of a try.
@@ -91,6 +98,26 @@ impl Sender {
             .await
     }
 
+    /// Tells the service of a heartbeat that all is well, or of a failure. Others are sent nothing.
+    ///
+    /// # Errors
+    /// As for [`Self::send`].
+    pub(super) async fn beat(
+        &self,
+        failure: Option<String>,
+        now: DateTime<Utc>,
+    ) -> Result<String, SendError> {
+        let way = self.way.clone();
+        self.bounded(async move {
+            match way {
+                Way::Heartbeat(hook) => hook.tell(failure.as_deref(), now).await,
+                Way::Direct(receiver) => receiver.beat(failure.as_deref()).await,
+                _ => Ok("nothing to do".to_owned()),
+            }
+        })
+        .await
+    }
+
     /// What `sending` comes to within the timeout. It is a task of its own, so that a defect in it is a
     /// failed try and not the end of all hooks.
     async fn bounded<T: Send + 'static>(
@@ -121,24 +148,19 @@ impl Way {
                 template,
                 content_type,
                 routing_key,
-            } => Self::Webhook(Arc::new(Webhook::new(
-                settings,
-                url,
-                secrets,
-                template.as_ref(),
-                content_type,
-                routing_key.as_ref(),
-            ))),
+            } => {
+                let (template, key) = (template.as_ref(), routing_key.as_ref());
+                let webhook = Webhook::new(settings, url, secrets, template, content_type, key);
+                Self::Webhook(Arc::new(webhook))
+            }
             Kind::Alertmanager {
                 urls,
                 basic_auth,
                 bearer_token,
-            } => Self::Alertmanager(Arc::new(Alertmanager::new(
-                settings,
-                urls,
-                basic_auth.as_ref(),
-                bearer_token.as_ref(),
-            ))),
+            } => {
+                let (user, token) = (basic_auth.as_ref(), bearer_token.as_ref());
+                Self::Alertmanager(Arc::new(Alertmanager::new(settings, urls, user, token)))
+            }
             Kind::Whatsapp {
                 account,
                 api_key,
@@ -178,6 +200,10 @@ impl Way {
                 let (credentials, from, to) = (credentials.clone(), from.clone(), to.clone());
                 Self::Email(Arc::new(Email::new(server, credentials, from, to)))
             }
+            Kind::Heartbeat { service, .. } => {
+                let (settings, service) = (settings.clone(), service.clone());
+                Self::Heartbeat(Arc::new(Heartbeat { settings, service }))
+            }
             Kind::Exec { command } => {
                 let name = Arc::clone(&settings.name);
                 Self::Exec(Arc::new(Exec::new(name, command.clone())))
@@ -192,6 +218,8 @@ impl Way {
             Self::Whatsapp(hook) => hook.send(message).await,
             Self::Email(hook) => hook.send(message).await,
             Self::Exec(hook) => hook.send(message).await,
+            // A test: no alert is sent there.
+            Self::Heartbeat(hook) => hook.tell(None, message.now).await,
             Self::Direct(receiver) => receiver.take(message).await,
         }
     }
@@ -202,9 +230,11 @@ impl Way {
                 let count = hook.resend(alerts, now).await?;
                 Ok(format!("{count} alerts"))
             }
-            Self::Webhook(_) | Self::Whatsapp(_) | Self::Email(_) | Self::Exec(_) => {
-                Ok("nothing to do".to_owned())
-            }
+            Self::Webhook(_)
+            | Self::Whatsapp(_)
+            | Self::Email(_)
+            | Self::Exec(_)
+            | Self::Heartbeat(_) => Ok("nothing to do".to_owned()),
             Self::Direct(receiver) => receiver.remind(alerts, now).await,
         }
     }

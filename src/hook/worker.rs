@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use super::heart::Turns;
 use super::metrics::HookMetrics;
 use super::sender::Sender;
 use super::{IN_FLIGHT, Message, QuietHours, SendError, Settings, schedule};
@@ -43,6 +44,7 @@ pub(super) struct Worker {
     ledger: Ledger,
     clock: SharedClock,
     metrics: HookMetrics,
+    turns: Turns,
     memory: Memory,
 }
 
@@ -80,6 +82,7 @@ impl Worker {
         ledger: Ledger,
         clock: SharedClock,
         metrics: HookMetrics,
+        turns: Turns,
     ) -> Self {
         Self {
             name: Arc::clone(&settings.name),
@@ -89,6 +92,7 @@ impl Worker {
             ledger,
             clock,
             metrics,
+            turns,
             memory: Memory::default(),
         }
     }
@@ -116,6 +120,7 @@ impl Worker {
         while !stop.is_cancelled() {
             let rest = match self.turn(&stop, &end).await {
                 Ok(()) => {
+                    self.turns.took(&self.name);
                     self.memory.told = None;
                     TICK
                 }
@@ -194,6 +199,7 @@ impl Worker {
                 tries += 1;
                 let goes_on = self.attempt(record, now, end).await;
                 self.record().await?;
+                self.turns.took(&self.name);
                 if !goes_on {
                     return Ok(tries);
                 }

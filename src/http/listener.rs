@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connections::{Answering, Connections, Slot};
+use super::months;
 use super::origin::Arrival;
 use super::parts::BrokenOff;
 use super::response::Content;
@@ -122,6 +123,7 @@ pub async fn serve(
     tokio::select! {
         () = shutdown.cancelled() => {}
         () = evict_late(&server) => {}
+        () = months::keep(&server.state.months, &server.state.board, &*server.state.clock) => {}
     }
     server.tasks.close();
     let drained = tokio::time::timeout(limits.drain_timeout, server.tasks.wait()).await;

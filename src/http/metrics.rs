@@ -1,7 +1,6 @@
-//! What the server counts.
+//! Metrics of the server.
 
-/// What became of a name and a password: the values of the label `outcome`. A password is hashed where it is
-/// `accepted` or `refused`.
+/// Outcomes of a login: the values of the label `outcome`. Only `accepted` and `refused` passwords were hashed.
 pub(super) const AUTHENTICATION_OUTCOMES: [&str; 5] =
     ["accepted", "remembered", "refused", "missing", "busy"];
 

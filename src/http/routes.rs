@@ -414,7 +414,7 @@ mod tests {
             telemetry_path: "/metrics".to_owned(),
             hosts: Arc::default(),
             gate: Gate::default(),
-            kept: Default::default(),
+            months: Default::default(),
             lifecycle: None,
         };
         let status = async |path: &str| {

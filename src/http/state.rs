@@ -6,8 +6,8 @@ use arc_swap::ArcSwap;
 
 use super::gate::Gate;
 use super::host::Host;
-use super::kept::Kept;
 use super::lifecycle::Lifecycle;
+use super::months::Kept;
 use super::readiness::Readiness;
 use crate::clock::SharedClock;
 use crate::exposition::Exposition;
@@ -33,8 +33,8 @@ pub struct State {
     pub hosts: Arc<ArcSwap<Vec<Host>>>,
     /// Bounds how many requests of the API and for pages are answered at once.
     pub gate: Gate,
-    /// Results that take a while to make.
-    pub kept: Kept,
+    /// The months of accounts.
+    pub months: Kept,
     /// Reloads the config on a request, if that is allowed.
     pub lifecycle: Option<Lifecycle>,
 }

@@ -67,7 +67,7 @@ async fn start_with(limits: Limits, note: &str, web_config: Option<PathBuf>) -> 
         telemetry_path: "/metrics".into(),
         hosts: Arc::default(),
         gate: Gate::default(),
-        kept: Default::default(),
+        months: Default::default(),
         lifecycle: None,
     };
     let guard = Guard::open(web_config, Arc::clone(&state.clock), &state.telemetry);

@@ -1,4 +1,4 @@
-//! What the ledger counts.
+//! Metrics of the ledger.
 
 use crate::telemetry::QUICK_BUCKETS;
 
@@ -15,7 +15,7 @@ crate::telemetry::instruments! {
 }
 
 impl LedgerMetrics {
-    /// Shows a transaction, at zero.
+    /// Adds a kind of transaction, at zero.
     pub(super) fn add(&self, transaction: &str) {
         self.transaction_duration.with_label_values(&[transaction]);
         self.errors.with_label_values(&[transaction]);

@@ -388,8 +388,6 @@ pub(super) fn record_attempt(
     at: DateTime<Utc>,
 ) -> Result<DeliveryState, Fault> {
     let (_, before) = state(connection, id)?;
-    // A clock that is set back meanwhile must not make it rest for longer than it would have.
-    let no_later = |planned: DateTime<Utc>| planned.min(at + LONGEST_REST);
     let (after, at, result) = match attempt {
         Attempt::Delivered { answer } => (DeliveryState::Delivered, at, answer),
         Attempt::Failed {
@@ -398,13 +396,15 @@ pub(super) fn record_attempt(
             may_end,
         } => match *may_end && !is_last_word(connection, id)? {
             true => (DeliveryState::GivenUp, at, error),
-            false => (DeliveryState::Pending, no_later(*next), error),
+            false => (DeliveryState::Pending, *next, error),
         },
         Attempt::GivenUp { error } => (DeliveryState::GivenUp, at, error),
         Attempt::Postponed { until } => {
+            // Quiet may last for an hour more than a day, and what rests for longer than a day is due at once.
+            let until = (*until).min(at + LONGEST_REST);
             connection
                 .prepare_cached(POSTPONE)?
-                .execute((id, no_later(*until).timestamp_millis()))?;
+                .execute((id, until.timestamp_millis()))?;
             return Ok(before);
         }
         Attempt::Unready { error } => {

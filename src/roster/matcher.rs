@@ -63,6 +63,21 @@ impl Matcher {
         })
     }
 
+    /// Writes the conditions as words of the pages' search, such as `account=acme team=cx`, if it can express them.
+    #[must_use]
+    pub fn search(&self) -> Option<String> {
+        let word = |(name, pattern): &(String, Pattern)| match (name.as_str(), pattern) {
+            (_, Pattern::Equals(text)) if text.is_empty() || text.contains(char::is_whitespace) => {
+                None
+            }
+            ("agent_id", Pattern::Equals(text)) => Some(format!("id={text}")),
+            (name, Pattern::Equals(text)) => Some(format!("{name}={text}")),
+            (_, Pattern::OneOf(_) | Pattern::Regex(_)) => None,
+        };
+        let words: Option<Vec<String>> = self.0.iter().map(word).collect();
+        words.map(|words| words.join(" "))
+    }
+
     /// Whether it may be about agents of `account`, as far as can be said without knowing them.
     #[must_use]
     pub fn concerns(&self, account: &str) -> bool {

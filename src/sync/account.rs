@@ -370,12 +370,15 @@ impl Account {
                 report.key_problem(name, error.outcome(), text, &self.settings.api_key);
             }
         };
-        let listing = listing.map_err(tell).ok();
-        if listing.is_some() {
+        if listing
+            .as_ref()
+            .err()
+            .is_none_or(ApiError::shows_key_accepted)
+        {
             let name = Arc::clone(&self.settings.name);
-            report.lock().listed.push(name);
+            report.lock().accepted.insert(name);
         }
-        listing
+        listing.map_err(tell).ok()
     }
 
     /// All that is kept of the list, which is kept for worse times; or else of the one that was kept last.

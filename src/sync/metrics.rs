@@ -1,7 +1,7 @@
-//! What syncs count.
+//! Metrics of syncs.
 
 crate::telemetry::instruments! {
-    /// How syncs go.
+    /// Syncs and their results.
     pub(super) struct SyncMetrics {
         running: IntGauge = "flowgent_exporter_sync_running", "1 while a sync runs, else 0.";
         last_start_timestamp: Gauge = "flowgent_exporter_sync_last_start_timestamp_seconds",
@@ -34,7 +34,7 @@ crate::telemetry::instruments! {
 }
 
 impl SyncMetrics {
-    /// Shows the account no longer.
+    /// Removes the account.
     pub(super) fn remove(&self, account: &str, problem_kinds: &[&str]) {
         // An error means that there was no such series.
         let _ = self.unlisted_agents.remove_label_values(&[account]);

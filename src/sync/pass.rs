@@ -261,6 +261,10 @@ impl AccountSync {
         error: &ApiError,
         at: DateTime<Utc>,
     ) {
+        if error.shows_key_accepted() {
+            let name = Arc::clone(&self.account.settings.name);
+            self.report.lock().accepted.insert(name);
+        }
         // The two clocks differ about what day it is. Nobody is to blame; the next sync asks again.
         if *error == ApiError::EndDateTooRecent {
             self.report.lock().deferred += 1;

@@ -99,8 +99,8 @@ pub struct Report {
     pub committed: usize,
     /// Windows put off because FlowGent's day is still the one before ours.
     pub deferred: usize,
-    /// The accounts whose agents FlowGent has listed: it has taken their keys.
-    pub listed: Vec<Arc<str>>,
+    /// The accounts whose keys FlowGent has accepted, as an answer showed.
+    pub accepted: BTreeSet<Arc<str>>,
     /// Days that the ledger did not know before.
     pub new_days: usize,
     /// Known days whose figure changed.
@@ -344,6 +344,10 @@ impl Report {
     pub(super) fn committed(&mut self, index: usize, committed: &Committed, absent: &[Day]) {
         let member = &mut self.members[index];
         let (new, revised) = (committed.inserted.len(), committed.revisions.len());
+        let account = &member.member.agent.account;
+        if !self.accepted.contains(account) {
+            self.accepted.insert(Arc::clone(account));
+        }
         self.committed += 1;
         member.committed += 1;
         self.new_days += new;
@@ -437,8 +441,8 @@ impl Report {
         &mut self.problems[place]
     }
 
-    /// Writes a warning per problem and one line with the counts into the log. A retry is silent about
-    /// what was among the problems of the sync `before` it: nothing has changed since it was told.
+    /// Writes a warning per problem and one line with the counts into the log. A retry leaves out
+    /// the problems of the sync `before` it, which are logged already.
     pub fn log(&self, trigger: Trigger, next: DateTime<Utc>, before: &[Problem]) {
         let is_told = |problem: &&Problem| {
             trigger == Trigger::Retry && before.iter().any(|known| known.is_like(problem))
@@ -447,17 +451,17 @@ impl Report {
             tracing::warn!(
                 account = %problem.account,
                 kind = problem.kind,
-                windows = problem.windows,
+                requests = problem.windows,
                 key = problem.key.as_ref().map(tracing::field::display),
                 "{problem}"
             );
         }
-        // A total outage is a warning at each retry too, which is silent about what was told before.
+        // A total outage is a warning at each retry too, which leaves out known problems.
         macro_rules! ended { ($level:ident) => { tracing::$level!(
             trigger = trigger.as_str(),
             outcome = self.outcome().as_str(),
             agents = self.members.len(),
-            windows = self.planned,
+            requests = self.planned,
             committed = self.committed,
             deferred = self.deferred,
             new_days = self.new_days,

@@ -134,12 +134,12 @@ fn credits_that_cannot_be_are_rejected() {
         (-1.0, "-1"),
         (f64::NAN, "NaN"),
         (f64::INFINITY, "inf"),
-        (2e12, "2000000000000"),
+        (2e12, "2,000,000,000,000"),
         (1e300, "1e300"),
     ] {
         assert_eq!(
             judged(&answer(&[("2026-11-21", credits)])).unwrap_err(),
-            format!("day 2026-11-21 has {text} credits, not 0 to 1000000000000")
+            format!("day 2026-11-21 has {text} credits, not 0 to 1,000,000,000,000")
         );
     }
     assert!(judged(&answer(&[("2026-11-21", MOST_CREDITS)])).is_ok());

@@ -2,12 +2,12 @@
 
 const UIDS = { overview: 'flowgent-overview', agent: 'flowgent-agent', health: 'flowgent-exporter' };
 // Panels that have nothing to show unless something goes wrong, or somebody sets a price.
-const QUIET = ['Cost', 'Problems of the last sync', 'Failed transactions', 'Deliveries', 'Agents with missing days'];
+const QUIET = ['Cost', 'Problems of the last sync', 'Failed ledger transactions', 'Deliveries', 'Agents with missing days'];
 // What needs a history, and what needs changes within the time that is shown.
 const OF_HISTORY = ['Fastest growers', 'Change', 'Revisions', 'Month day by day', 'Freshness'];
 // What a dashboard's time may be too short for.
 const isOfDays = (panel) => panel.title.startsWith('Credits by day') || panel.title === 'Calendar';
-const OF_CHANGES = ['Latency of FlowGent', 'Requests to FlowGent', 'Duration of transactions', 'Rendering and evaluating', 'Requests served'];
+const OF_CHANGES = ['FlowGent latency', 'Requests to FlowGent', 'Ledger transaction duration', 'Rendering and evaluation', 'Requests served'];
 
 function view(dashboard, db, more = {}) {
   const { search = '', range, width = 1600, ...rest } = more;

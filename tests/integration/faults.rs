@@ -329,9 +329,9 @@ async fn the_log_says_that_a_sync_starts_that_all_fails_and_which_key_is_refused
         exporter.logged("level=info msg=\"sync started\" trigger=startup"),
         1
     );
-    let refused = "kind=invalid_key windows=0 key=\"file `acme.key`\"";
+    let refused = "kind=invalid_key requests=0 key=\"file `acme.key`\"";
     exporter.wait_for_log(refused).await;
-    // Its problems were told before, and that all fails still is.
+    // Its problems are logged already; the total failure is logged again.
     scene.set_time("2026-03-04T09:15:01");
     exporter.wait_for_log(&ended("retry")).await;
     assert_eq!(exporter.logged(refused), 1);

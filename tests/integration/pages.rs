@@ -195,6 +195,12 @@ async fn an_alert_leads_to_its_budget_or_agent_and_that_to_its_budgets() {
         })
         .await;
     }
+    // From there back to the alert.
+    let alert = "document.querySelector('.budgets a').click()";
+    browser.follow(alert).await;
+    let title = "document.querySelector(':target h3 bdi')?.innerText ?? location.href";
+    let title = browser.evaluate(title).await;
+    assert!(title.as_str().unwrap().contains("all-month"), "{title}");
     // From an agent to a budget that includes it.
     let agent = &scene.agents()[0];
     let of_agent = format!("{base}agents/{}/{}", agent.account, agent.name);

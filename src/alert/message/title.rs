@@ -1,4 +1,4 @@
-//! What has happened, in a line.
+//! Titles: an event in one line.
 
 use super::super::finding::{Finding, Observation, Whose};
 use super::super::words::{date, exact_percent, number};
@@ -7,20 +7,20 @@ use super::{balance, budget, usage};
 use crate::day::Day;
 use crate::ledger::Alert;
 
-/// Why an alert is over.
+/// Reasons for the end of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::alert) enum Ending {
-    /// Its condition is not met any more.
+    /// Its condition is no longer met.
     Quiet,
     /// Its budget's period is over.
     PeriodOver,
-    /// Its rule is about others now: its `match` or the labels of agents were edited.
+    /// Its rule covers other agents now: its `match` or the labels of agents were edited.
     Redefined,
     /// Its rule, its threshold, its kind of period or its subject is gone.
     Gone,
 }
 
-/// What has happened, in a line.
+/// Writes the title of an alert that fires, in one line.
 pub(super) fn firing(observation: &Observation<'_>, late: &[Day]) -> String {
     let (name, today) = (&observation.key.rule, observation.today);
     let subject = subject(observation);
@@ -62,7 +62,7 @@ pub(super) fn firing(observation: &Observation<'_>, late: &[Day]) -> String {
     }
 }
 
-/// What is over, in a line.
+/// Writes the title of an alert that has ended, in one line.
 pub(super) fn over(observation: &Observation<'_>, ending: Ending) -> String {
     let (name, today) = (&observation.key.rule, observation.today);
     let subject = subject(observation);
@@ -105,7 +105,7 @@ pub(super) fn over(observation: &Observation<'_>, ending: Ending) -> String {
     }
 }
 
-/// Title and text of the end of an alert that nothing is observed of any more.
+/// Title and text of the end of an alert that is no longer observed.
 pub(super) fn unseen(told: &Notice, alert: &Alert, ending: Ending, today: Day) -> (String, String) {
     let what = match told.kind.as_str() {
         kind @ ("budget" | "balance") => format!("{kind} {}", told.rule),
@@ -130,7 +130,7 @@ pub(super) fn unseen(told: &Notice, alert: &Alert, ending: Ending, today: Day) -
     }
 }
 
-/// What the alert is about, as it stands within a sentence.
+/// Subject of the alert, as part of a sentence.
 pub(super) fn subject(observation: &Observation<'_>) -> String {
     match &observation.finding {
         Finding::Usage {

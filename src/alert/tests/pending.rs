@@ -17,6 +17,8 @@ fn missing_data_is_pending_until_it_has_been_over_and_seen_for_long_enough() {
     let missing = without(Some("2026-11-22"));
     let step = stage.step(&missing, at("2026-11-23T00:00:00Z"));
     assert_eq!(step.next, Some(at("2026-11-23T06:00:00.001Z")));
+    let firing_at: Vec<_> = step.firing_at.values().copied().collect();
+    assert_eq!(firing_at, [at("2026-11-23T06:00:00.001Z")]);
     assert_eq!(stage.all(AlertState::Pending), ["acme/support "]);
     stage.restart();
     assert!(stage.told(&missing, "2026-11-23T06:00:00Z").is_empty());

@@ -12,7 +12,7 @@ use std::fmt;
 use clap::Args;
 use url::Url;
 
-use super::{Common, Failure, count, load, print, view, width};
+use super::{Common, Failure, agents, count, load, print, view, width};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::files;
@@ -159,16 +159,11 @@ pub(super) async fn doctor(common: &Common, arguments: &DoctorArguments) -> Resu
 }
 
 fn look_at_config(config: &Config) -> Vec<Finding> {
-    let agents: usize = config
-        .accounts
-        .iter()
-        .map(|account| account.agents.len())
-        .sum();
     let good = Finding::good(format!(
-        "{}: {}, {} named in it, {}, {}",
+        "{}: {}, {}, {}, {}",
         config.path.display(),
         count(config.accounts.len(), "account"),
-        count(agents, "agent"),
+        agents(&config.accounts),
         count(config.alerts.rules.len(), "rule"),
         count(config.hooks.len(), "hook"),
     ));

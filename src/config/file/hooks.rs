@@ -12,10 +12,10 @@ use super::Text;
 pub(in crate::config) struct Hook {
     /// Its name.
     pub(in crate::config) name: Option<Text>,
-    /// `webhook`, `alertmanager`, `whatsapp`, `email` or `exec`.
+    /// `webhook`, `alertmanager`, `whatsapp`, `email`, `exec` or `heartbeat`.
     pub(in crate::config) kind: Option<Text>,
     /// Whether it is told when alerts resolve. Default: true; false for WhatsApp and e-mail.
-    pub(in crate::config) send_resolved: Option<bool>,
+    pub(in crate::config) send_resolved: Option<Spanned<bool>>,
     /// Whether what one evaluation brings goes into one message. Default: true for chats, e-mail and
     /// Alertmanagers.
     pub(in crate::config) group: Option<Spanned<bool>>,
@@ -33,9 +33,9 @@ pub(in crate::config) struct Hook {
     /// Default: none.
     pub(in crate::config) proxy: Option<Text>,
 
-    /// Webhook: the file that holds its URL.
+    /// Webhook and heartbeat: the file that holds its URL.
     pub(in crate::config) url_file: Option<Text>,
-    /// Webhook: the environment variable that holds its URL.
+    /// Webhook and heartbeat: the environment variable that holds its URL.
     pub(in crate::config) url_env: Option<Text>,
     /// Webhook: the files that hold the secrets that messages are signed with.
     pub(in crate::config) secret_files: Option<Spanned<Vec<Text>>>,
@@ -56,9 +56,9 @@ pub(in crate::config) struct Hook {
 
     /// Alertmanager: the base URLs of all of them.
     pub(in crate::config) urls: Option<Spanned<Vec<Text>>>,
-    /// Alertmanager: the file that holds a token.
+    /// Alertmanager and heartbeat: the file that holds a token.
     pub(in crate::config) bearer_token_file: Option<Text>,
-    /// Alertmanager: the environment variable that holds a token.
+    /// Alertmanager and heartbeat: the environment variable that holds a token.
     pub(in crate::config) bearer_token_env: Option<Text>,
 
     /// Alertmanager and e-mail: the user.
@@ -94,6 +94,15 @@ pub(in crate::config) struct Hook {
     pub(in crate::config) from: Option<Text>,
     /// E-mail: the recipients.
     pub(in crate::config) to: Option<Spanned<Vec<Text>>>,
+
+    /// Heartbeat: the file that holds the URL that is requested when something fails. Default: nothing is then.
+    pub(in crate::config) failure_url_file: Option<Text>,
+    /// Heartbeat: the environment variable that holds this URL.
+    pub(in crate::config) failure_url_env: Option<Text>,
+    /// Heartbeat: `GET`, `HEAD`, `POST` or `PUT`. Default: `POST`.
+    pub(in crate::config) method: Option<Text>,
+    /// Heartbeat: the time between two requests, as a duration. Default: `1h`.
+    pub(in crate::config) interval: Option<Text>,
 
     /// Exec: the program and its arguments.
     pub(in crate::config) command: Option<Spanned<Vec<Text>>>,

@@ -18,6 +18,7 @@ use crate::roster::printable;
 use crate::secret::Secret;
 
 /// The shortest and the longest time that one try may be given.
+const INTERVALS: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(86_400)];
 const TIMEOUTS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(120)];
 
 /// How many digits a phone number with its country code has, by E.164.
@@ -25,6 +26,11 @@ const PHONE_DIGITS: [usize; 2] = [7, 15];
 
 pub(in crate::config) fn timeout(text: &str) -> Checked<Duration> {
     duration_between("timeout", text, TIMEOUTS)
+}
+
+/// The time between two heartbeats.
+pub(in crate::config) fn interval(text: &str) -> Checked<Duration> {
+    duration_between("interval", text, INTERVALS)
 }
 
 /// Two times of day, from the first up to the second.

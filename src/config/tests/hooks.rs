@@ -1,4 +1,4 @@
-use crate::hook::{Encryption, Endpoint, Kind, Proxy, Settings};
+use crate::hook::{Encryption, Endpoint, Kind, Proxy, Service, Settings};
 
 use super::*;
 
@@ -219,6 +219,50 @@ fn a_hook_that_nothing_names_is_a_warning() {
     assert_eq!(
         config.warnings,
         ["hook `spare` is named by no budget and no rule"]
+    );
+}
+
+#[test]
+fn a_heartbeat_is_as_it_is_written_and_beats_hourly_by_post_unless_it_is_written() {
+    let config = load("full");
+    let alive = config.hooks.iter().find(|hook| &*hook.name == "alive");
+    let Kind::Heartbeat {
+        service:
+            Service {
+                url,
+                failure_url,
+                method,
+                bearer_token,
+            },
+        interval,
+    } = &alive.unwrap().kind
+    else {
+        panic!("{alive:?}");
+    };
+    assert_eq!(*url, file("ops.url"));
+    assert_eq!(*failure_url, Some(file("plain.url")));
+    assert_eq!(*bearer_token, Some(file("alertmanager.token")));
+    assert_eq!(
+        (method.as_str(), *interval),
+        ("GET", Duration::from_secs(300))
+    );
+    let plain = hook("kind = \"heartbeat\"\nurl_file = \"../files/ops.url\"\n");
+    let Kind::Heartbeat {
+        service:
+            Service {
+                failure_url: None,
+                method,
+                bearer_token: None,
+                ..
+            },
+        interval,
+    } = plain.kind
+    else {
+        panic!("{plain:?}");
+    };
+    assert_eq!(
+        (method.as_str(), interval),
+        ("POST", Duration::from_secs(3600))
     );
 }
 

@@ -1,11 +1,10 @@
-//! What pushing counts: only while it pushes, since what has never happened to one who does not push would
-//! look like a failure.
+//! Metrics of pushing. They exist only while the exporter pushes: zeros would look like a failure otherwise.
 
 use chrono::{DateTime, Utc};
 
 use crate::telemetry::seconds;
 
-/// What became of a request: the values of the label `outcome`.
+/// Outcomes of a request: the values of the label `outcome`.
 const OUTCOMES: [&str; 6] = [
     "accepted",
     "retried",
@@ -34,7 +33,7 @@ crate::telemetry::instruments! {
 }
 
 impl PushMetrics {
-    /// Shows all series, at zero if they were not there before, or none.
+    /// Adds all series, at zero if they are new, or removes all.
     pub(super) fn show(&self, shown: bool) {
         if shown {
             self.samples.with_label_values(&NONE);

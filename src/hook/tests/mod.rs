@@ -1,6 +1,7 @@
 //! Hooks that speak HTTP, against servers on the loopback interface, and what they send.
 
 mod alertmanager;
+mod heartbeat;
 pub(super) mod message;
 mod post;
 mod preset;

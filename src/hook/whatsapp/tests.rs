@@ -73,6 +73,7 @@ impl Stage {
             api,
             clock: self.clock.clone(),
             telemetry: Telemetry::new(),
+            health: crate::hook::Health::default(),
         };
         Whatsapp::new(outgoing, &hooks)
     }

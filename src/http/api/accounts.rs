@@ -17,7 +17,7 @@ use crate::status::Agents;
 /// A page of accounts.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Accounts {
-    /// UTC day of the figures: the newest day that they cover is the one before.
+    /// UTC day of the figures. The newest day that they cover is the day before.
     today: Day,
     #[serde(flatten)]
     extent: Extent,
@@ -39,14 +39,14 @@ struct Account {
     agents_down: u64,
     #[serde(flatten)]
     credits: PeriodCredits,
-    /// Days of its agents that are not known, through yesterday.
+    /// Missing days of its agents, through yesterday.
     missing_days: u64,
     /// Problem of the whole account in the last sync, such as a refused key; null if there was none. A problem of one
     /// agent is shown with that agent.
     problem: Option<String>,
 }
 
-/// `/api/v1/accounts`: the accounts of which agents are known, page by page.
+/// `/api/v1/accounts`: accounts with known agents, in pages.
 pub(super) fn accounts(state: &State, asked: &Asked<'_>, query: &Query) -> Result<Reply, Problem> {
     let page = Page::of(query)?;
     let summed = state.board.agents(|agents| (agents.today, sums(agents)));
@@ -55,7 +55,7 @@ pub(super) fn accounts(state: &State, asked: &Asked<'_>, query: &Query) -> Resul
     let problem = |account: &str| {
         let problems = sync.last.iter().flat_map(|last| &last.problems);
         let mut of_account = problems.filter(|problem| *problem.account == *account);
-        // One of an agent is told with that agent.
+        // A problem of one agent is shown with that agent.
         let problem = of_account.find(|problem| problem.first.is_none())?;
         Some(problem.error.clone())
     };

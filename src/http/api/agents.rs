@@ -22,7 +22,7 @@ use crate::status::SyncStatus;
 /// A page of agents.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Agents<'a> {
-    /// UTC day of the figures: the newest day that they cover is the one before.
+    /// UTC day of the figures. The newest day that they cover is the day before.
     today: Day,
     #[serde(flatten)]
     extent: Extent,
@@ -44,7 +44,7 @@ pub(super) struct Agent<'a> {
     labels: &'a Labels,
     /// True if its last fetch succeeded; null if none was tried.
     up: Option<bool>,
-    /// The first problem with it in the last sync, or else the problem of its account; null if there was none.
+    /// Its first problem in the last sync, or else the problem of its account; null if there was none.
     problem: Option<&'a str>,
     /// Credits used from the history start through `complete_through`, as the counter in the metrics. Never falls, not
     /// even if FlowGent revises a day downwards.
@@ -53,11 +53,11 @@ pub(super) struct Agent<'a> {
     overcount_credits: Option<f64>,
     #[serde(flatten)]
     credits: PeriodCredits,
-    /// Days from the history start through yesterday that are not known.
+    /// Missing days from the history start through yesterday.
     missing_days: u64,
     /// The newest known day; null if none is.
     known_through: Option<Day>,
-    /// The last day such that it and every day before it are known; null if none is.
+    /// The last day before the first missing one; null if the first day is missing.
     complete_through: Option<Day>,
     /// Time of the last successful fetch.
     last_success: Option<DateTime<Utc>>,
@@ -90,7 +90,7 @@ impl<'a> Agent<'a> {
     }
 }
 
-/// `/api/v1/agents`: the agents that are asked for, page by page.
+/// `/api/v1/agents`: the selected agents, in pages.
 pub(super) fn agents(state: &State, asked: &Asked<'_>, query: &Query) -> Result<Reply, Problem> {
     let page = Page::of(query)?;
     let members = state.board.agents(|agents| Arc::clone(&agents.members));
@@ -142,7 +142,7 @@ pub(super) fn agent(state: &State, asked: &Asked<'_>) -> Result<Reply, Problem> 
     }
 }
 
-/// Where the agents stand that a query asks for by `account` and `agent`.
+/// Places of the agents that a query selects by `account` and `agent`.
 pub(super) fn selected<'a>(
     members: impl Iterator<Item = &'a Member>,
     query: &Query,
@@ -157,12 +157,12 @@ pub(super) fn selected<'a>(
     places.map_err(|error| unknown_name(&error))
 }
 
-/// What the last sync met with an agent or its account, if it was nothing good.
+/// Problem of an agent or its account in the last sync, if any.
 fn problem<'a>(sync: &'a SyncStatus, member: &Member) -> Option<&'a str> {
     sync.last.as_ref()?.problem_of(member)
 }
 
-/// Why there is no such agent, with the one that was probably meant.
+/// Error for an unknown agent, with the nearest name.
 fn unknown(account: &str, agent: &str, members: &[Member]) -> Problem {
     let selection = Selection {
         accounts: vec![account.to_owned()],

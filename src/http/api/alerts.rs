@@ -40,15 +40,15 @@ struct Alert<'a> {
     /// `firing`, or `pending` if the condition holds but not for long enough yet.
     #[schemars(extend("enum" = [AlertState::Pending.as_str(), AlertState::Firing.as_str()]))]
     state: &'static str,
-    /// Time at which it took that state.
+    /// Time at which it entered that state.
     since: DateTime<Utc>,
     /// Its severity; null if that is not known.
     severity: Option<Severity>,
-    /// The alert in a line of plain words; null if that is not known.
+    /// Title of the alert, in one line; null if that is not known.
     title: Option<String>,
-    /// The same with everything needed to act; null if that is not known.
+    /// Full text of the alert; null if that is not known.
     text: Option<String>,
-    /// Hooks that were told.
+    /// Hooks that got a message.
     hooks: &'a BTreeSet<String>,
 }
 
@@ -68,28 +68,28 @@ struct AlertKey<'a> {
 /// A message to a hook, sent or waiting, without its receivers and address.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Delivery<'a> {
-    /// Its identifier, the same at every try.
+    /// Its identifier, the same at every attempt.
     id: &'a str,
     /// The hook's name.
     hook: &'a str,
     /// Its state.
     #[schemars(with = "DeliveryState")]
     state: &'static str,
-    /// Number of tries.
+    /// Number of attempts.
     attempts: u32,
     /// Time at which it was put into the outbox.
     created_at: DateTime<Utc>,
-    /// Time of the next try; null if it has ended.
+    /// Time of the next attempt; null if it has ended.
     due_at: Option<DateTime<Utc>>,
     /// Time at which it ended; null if it is pending.
     ended_at: Option<DateTime<Utc>>,
-    /// Result of the last try: an answer or an error; null if there was none.
+    /// Result of the last attempt: an answer or an error; null if there was none.
     result: Option<&'a str>,
-    /// Alerts that it is about.
+    /// Alerts in the message.
     alerts: Vec<AlertKey<'a>>,
 }
 
-/// `/api/v1/alerts`: what fires or is about to, page by page, and what was last sent.
+/// `/api/v1/alerts`: firing and pending alerts, in pages, and the latest messages.
 pub(super) async fn alerts(
     state: &State,
     asked: &Asked<'_>,
@@ -119,7 +119,7 @@ impl<'a> Alert<'a> {
             notice,
             ..
         } = alert;
-        // None was told of what is about to fire.
+        // No hook has got a message about a pending alert.
         let notice = serde_json::from_str::<Notice>(notice).ok();
         let (severity, words) = notice.map_or((None, None), |notice| {
             (Some(notice.severity), Some((notice.title, notice.text)))

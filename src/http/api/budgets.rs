@@ -50,7 +50,7 @@ struct Budget<'a> {
     /// zero.
     #[schemars(range(min = 0))]
     used_ratio: Option<f64>,
-    /// Days of agents that have passed and are not known.
+    /// Missing days of the period so far, summed over agents.
     missing_days: u32,
     /// Expected credits per day from now on.
     #[schemars(range(min = 0))]
@@ -64,12 +64,12 @@ struct Budget<'a> {
     /// High bound of `forecast_credits`.
     #[schemars(range(min = 0))]
     forecast_high_credits: Option<f64>,
-    /// Time at which use reached the limit, or is expected to within the period; null if neither.
+    /// Time at which use reached the limit or is expected to within the period; null if neither.
     exhausted_at: Option<DateTime<Utc>>,
-    /// Agents that used most, descending.
+    /// Agents with the highest use, in descending order.
     #[schemars(length(max = TOP_AGENTS))]
     top: Vec<Share<'a>>,
-    /// Shares of the limit that alert when they are reached.
+    /// Thresholds, each a share of the limit.
     thresholds: Vec<Threshold>,
 }
 
@@ -85,10 +85,10 @@ pub(super) struct Share<'a> {
     credits: f64,
 }
 
-/// A share of a budget that alerts when it is reached.
+/// A threshold: an alert fires when this share of the budget is reached.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Threshold {
-    /// Measured credits: those used, or those expected by the end of the period.
+    /// Credits compared with the threshold: those used, or those expected by the end of the period.
     #[schemars(extend("enum" = [Measure::Used.as_str(), Measure::Forecast.as_str()]))]
     measure: &'static str,
     /// The share of the limit, 1 being all of it.
@@ -110,7 +110,7 @@ struct Threshold {
 /// State of a threshold that was not reached in this period.
 pub(super) const INACTIVE: &str = "inactive";
 
-/// `/api/v1/budgets`: the budgets in the order of the config, page by page.
+/// `/api/v1/budgets`: budgets in the order of the config, in pages.
 pub(super) fn budgets(state: &State, asked: &Asked<'_>, query: &Query) -> Result<Reply, Problem> {
     let page = Page::of(query)?;
     let alerting = state

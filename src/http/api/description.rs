@@ -15,38 +15,37 @@ use super::sheet;
 /// The document.
 pub(super) static DESCRIPTION: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", document()));
 
-const ABOUT: &str = "Read-only. All days are UTC days, and the newest that can be known is yesterday. A figure is null \
-    unless every day that it covers is known: it is never a part that is passed off as the whole. Every path takes HEAD \
-    as well as GET, and parameters that are not described are refused. New fields may be added within this version; \
-    none is taken away or given another meaning.";
+const ABOUT: &str = "Read-only. Days are UTC, and yesterday is the newest known day. A figure is null unless every day \
+    that it covers is known; budgets give lower bounds instead. Every path accepts HEAD as well as GET, and refuses \
+    unknown parameters. This version may add fields; it neither removes a field nor changes its meaning.";
 
 /// Problems by status, with their names.
 const PROBLEMS: [(u16, &str, &str); 8] = [
     (
         400,
         "BadRequest",
-        "A parameter is unknown, repeated or malformed; or the days cannot be asked for.",
+        "A parameter is unknown, repeated or malformed, or the range of days is invalid.",
     ),
     (
         401,
         "Unauthorized",
-        "The exporter asks for a user name and a password, and these were not given or are wrong.",
+        "The user name and password are missing or wrong.",
     ),
     (
         404,
         "NotFound",
-        "An account or an agent is not known. The detail suggests the nearest name.",
+        "The account or agent is unknown. The detail suggests the nearest name.",
     ),
     (405, "MethodNotAllowed", "The API is read-only."),
     (
         421,
         "Misdirected",
-        "The exporter does not answer to this host: see `hosts` under `[server]` in its config.",
+        "The exporter does not answer to this host name: see `hosts` under `[server]` in its config.",
     ),
     (
         429,
         "TooManyRequests",
-        "More requests than the exporter is set to answer.",
+        "The request exceeds the exporter's rate limit.",
     ),
     (
         500,
@@ -56,8 +55,7 @@ const PROBLEMS: [(u16, &str, &str); 8] = [
     (
         503,
         "Unavailable",
-        "The ledger is still being read, the figures of the new day are being computed, or there are too many other \
-         requests.",
+        "The ledger is loading, the figures of the new day are being computed, or too many other requests are running.",
     ),
 ];
 
@@ -96,7 +94,7 @@ fn document() -> Value {
             "securitySchemes": {"basic": {
                 "type": "http",
                 "scheme": "basic",
-                "description": "Needed only if the exporter's web config has users.",
+                "description": "Required only if the exporter's web config has users.",
             }},
             "responses": Map::from_iter(responses),
             "schemas": generator.take_definitions(true),
@@ -169,8 +167,7 @@ fn answer(facts: &Facts, generator: &mut SchemaGenerator) -> Value {
     if facts.query().contains(&"step") {
         let csv = json!({
             "type": "string",
-            "description": "A line for each agent and bucket, under a line of the columns' names. What is null in JSON \
-                            is empty.",
+            "description": "A header row, then a row for each agent and bucket. Null values are empty.",
             "pattern": format!("^{}\\n", sheet::header().trim_end()),
         });
         content.insert("text/csv".to_owned(), json!({"schema": csv}));
@@ -185,13 +182,13 @@ fn response(status: u16, description: &str, problem: &Schema) -> Value {
         401 => headers["WWW-Authenticate"] = header("How to sign in.", json!({"type": "string"})),
         405 => {
             headers["Allow"] = header(
-                "The methods that the path takes.",
+                "Methods that the path accepts.",
                 json!({"const": "GET, HEAD"}),
             );
         }
         429 | 503 => {
             headers["Retry-After"] = header(
-                "Seconds to wait before the next try.",
+                "Seconds to wait before the next request.",
                 json!({"type": "integer", "minimum": 1}),
             );
         }
@@ -210,7 +207,7 @@ fn response(status: u16, description: &str, problem: &Schema) -> Value {
 
 /// Headers of every response.
 fn common_headers() -> Value {
-    let caching = "No shared cache keeps the response, and no other uses it again.";
+    let caching = "Shared caches do not store the response; others revalidate it before use.";
     json!({"Cache-Control": header(caching, json!({"const": "private, no-cache"}))})
 }
 

@@ -81,29 +81,28 @@ const ACCOUNT_OF_PATH: Parameter = Parameter {
 };
 const AGENT_OF_PATH: Parameter = Parameter {
     name: "agent",
-    description: "The agent's name, or else its identifier.",
+    description: "The agent's name or identifier.",
     schema: |_| json_schema!({"type": "string", "minLength": 1, "examples": ["support"]}),
 };
 const ACCOUNT: Parameter = Parameter {
     name: "account",
-    description: "Only agents of this account. May be repeated. Without it, those of all accounts.",
+    description: "Selects agents of this account. May be repeated. Default: all accounts.",
     schema: |_| json_schema!({"type": "array", "items": {"type": "string"}, "examples": [["acme"]]}),
 };
 const AGENT: Parameter = Parameter {
     name: "agent",
-    description: "Only this agent, by its name or its identifier. May be repeated. Without it, all.",
+    description: "Selects this agent, by name or identifier. May be repeated. Default: all agents.",
     schema: |_| json_schema!({"type": "array", "items": {"type": "string"}, "examples": [["support"]]}),
 };
 const START: Parameter = Parameter {
     name: "start",
-    description: "The first day, UTC, YYYY-MM-DD. Without it, the answer covers the 7 days that end with yesterday, as \
-                  FlowGent's does.",
+    description: "The first day, UTC, YYYY-MM-DD. Without `start`, the answer covers the 7 days ending yesterday.",
     schema: |generator| with::<Day>(generator, "examples", ["2026-03-01"]),
 };
 const END: Parameter = Parameter {
     name: "end",
-    description: "The last day, UTC, YYYY-MM-DD: yesterday by default and at the latest. Needs a `start`, at most 3660 \
-                  days before.",
+    description: "The last day, UTC, YYYY-MM-DD: yesterday by default and at the latest. Requires `start`. A range has \
+                  at most 3660 days.",
     schema: |generator| with::<Day>(generator, "examples", ["2026-03-09"]),
 };
 const STEP: Parameter = Parameter {
@@ -113,21 +112,21 @@ const STEP: Parameter = Parameter {
 };
 const LIMIT: Parameter = Parameter {
     name: "limit",
-    description: "The most items of a page.",
+    description: "Maximum number of items on a page.",
     schema: |_| json_schema!({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}),
 };
 const OFFSET: Parameter = Parameter {
     name: "offset",
-    description: "Number of items to leave out before the page. The header Link leads to the next one.",
+    description: "Number of items to skip. The header Link has the address of the next page.",
     schema: |_| json_schema!({"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}),
 };
 const LIMIT_OF_TABLE: Parameter = Parameter {
     name: "limit",
-    description: "The most agents in the table; all by default.",
+    description: "Maximum number of agents in the table. Default: all.",
     schema: |_| json_schema!({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}),
 };
 const OFFSET_OF_TABLE: Parameter = Parameter {
-    description: "Number of agents to leave out before the first.",
+    description: "Number of agents to skip.",
     ..OFFSET
 };
 
@@ -183,12 +182,11 @@ pub(in super::super) static FACTS: [Facts; 10] = [
         id: "getUsage",
         tag: "usage",
         summary: "Usage",
-        description: "Usage of agents by day, week or month, from the ledger: FlowGent is not asked. JSON in \
-                              pages, or CSV of all agents for clients that prefer `text/csv` in the header Accept. An \
-                              answer of more than 128 KiB is made while it is sent, without a length; if that fails, \
-                              the connection ends without the last chunk. A sync meanwhile may show in later agents \
-                              and not in earlier ones.",
-        answer: "A page of usage, or a table of all.",
+        description: "Usage of agents by day, week or month, from the ledger. JSON comes in pages; clients that \
+                              prefer `text/csv` in the header Accept get CSV of all agents. Answers of more than 128 \
+                              KiB are sent in chunks while they are computed; after an error the connection ends \
+                              without the last chunk. A concurrent sync may affect only the agents sent last.",
+        answer: "A page of usage, or a table.",
         json: Some(schema::<Usage>),
         parameters: &[ACCOUNT, AGENT, START, END, STEP, LIMIT, OFFSET],
         problems: &[404, 500],
@@ -201,8 +199,8 @@ pub(in super::super) static FACTS: [Facts; 10] = [
         id: "getUsageCsv",
         tag: "usage",
         summary: "Usage as CSV",
-        description: "Usage of all agents as one table, whatever the header Accept says: without `limit` it \
-                              has no pages. A long one is made while it is sent, as that of `/api/v1/usage`.",
+        description: "Usage of all agents as one table, whatever the header Accept says. Long tables are sent in \
+                              chunks, as by `/api/v1/usage`.",
         answer: "A table of usage.",
         json: None,
         parameters: &[
@@ -266,9 +264,9 @@ pub(in super::super) static FACTS: [Facts; 10] = [
         id: "getStatus",
         tag: "exporter",
         summary: "The exporter",
-        description: "Readiness, syncs and contents of the ledger at this moment. Always answered, also while \
-                              the ledger is loading.",
-        answer: "The exporter at this moment.",
+        description: "Current readiness, syncs and contents of the ledger. Answers even while the ledger is \
+                              loading.",
+        answer: "Status of the exporter.",
         json: Some(schema::<Status<'_>>),
         parameters: &[],
         problems: &[500],

@@ -24,13 +24,13 @@ use usage::Form;
 
 pub(super) use endpoint::{Endpoint, FACTS};
 
-/// The most days of usage that may be asked for: ten years.
+/// Maximum range of days in a request: ten years.
 const MOST_DAYS: u32 = 3660;
 
 /// Answers a request to `endpoint`.
 ///
 /// # Errors
-/// Why it cannot be answered.
+/// The reason for refusing the request.
 pub(super) async fn answer(
     endpoint: Endpoint,
     state: &State,
@@ -58,7 +58,7 @@ fn ledger(state: &State) -> Result<View, Problem> {
     view.ok_or_else(|| not_ready(state))
 }
 
-/// Why there are no figures to answer with at this moment.
+/// Problem while there are no figures.
 fn not_ready(state: &State) -> Problem {
     let reason = state
         .pending()
@@ -66,7 +66,7 @@ fn not_ready(state: &State) -> Problem {
     Problem::new(Kind::NotReady, reason)
 }
 
-/// What is told of a ledger that cannot be read. Where it is stays in the log.
+/// Problem of a ledger that cannot be read. Only the log names its path.
 fn unreadable(error: &LedgerError) -> Problem {
     tracing::error!(%error, "the ledger cannot be read for the API");
     Problem::new(
@@ -75,7 +75,7 @@ fn unreadable(error: &LedgerError) -> Problem {
     )
 }
 
-/// Timestamps are told as precisely as the ledger keeps them.
+/// Rounds a timestamp to the ledger's precision.
 fn to_milliseconds(at: DateTime<Utc>) -> DateTime<Utc> {
     at.trunc_subsecs(3)
 }

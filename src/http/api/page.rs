@@ -11,9 +11,9 @@ use super::super::request::{Asked, Query, invalid};
 use super::super::response::Reply;
 use crate::roster::printable;
 
-/// The items of a page unless another number is asked for.
+/// Default number of items on a page.
 pub(super) const DEFAULT_LIMIT: usize = 100;
-/// The most items that a page may have.
+/// Maximum number of items on a page.
 pub(super) const MAX_LIMIT: usize = 1000;
 /// The furthest that a page may begin: more than there will ever be of anything.
 pub(super) const MAX_OFFSET: usize = 1_000_000_000;
@@ -22,7 +22,7 @@ pub(super) const MAX_OFFSET: usize = 1_000_000_000;
 const OFFSET: &str = "offset";
 const LIMIT: &str = "limit";
 
-/// Which part of a list is asked for.
+/// Part of a list that a request selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Page {
     /// Items before it.
@@ -38,7 +38,7 @@ pub(super) struct Extent {
     total: usize,
     /// Number of items before this page.
     offset: usize,
-    /// The most items of a page, as it was asked for.
+    /// Maximum number of items on a page, as requested.
     #[schemars(range(min = 1, max = MAX_LIMIT))]
     limit: usize,
 }
@@ -71,7 +71,7 @@ impl Page {
         }
     }
 
-    /// What of `items` is on it.
+    /// Items of the page.
     pub(super) fn part<'a, T>(&self, items: &'a [T]) -> &'a [T] {
         let rest = items.get(self.offset..).unwrap_or_default();
         &rest[..rest.len().min(self.limit)]

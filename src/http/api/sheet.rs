@@ -27,7 +27,7 @@ pub(super) struct Sheet {
     view: View,
     once: Arc<Once>,
     roll: Roll,
-    /// Where its agents are on the roll, in order.
+    /// Places of its agents on the roll, in order.
     places: Arc<[usize]>,
     range: Range,
     buckets: Arc<[Range]>,
@@ -64,13 +64,13 @@ pub(super) struct Usage {
     pub(super) step: &'static str,
     #[serde(flatten)]
     pub(super) extent: Extent,
-    /// Agents, by the order of their accounts in the config and by name. A page ends before `limit` where it would cover
+    /// Agents, by the order of their accounts in the config and by name. A page is shorter than `limit` if it would cover
     /// more than 50,000 days of agents.
     #[schemars(length(max = MAX_LIMIT))]
     pub(super) agents: Vec<AgentUsage<'static>>,
 }
 
-/// Where writing goes on.
+/// Position of the writer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Beginning,
@@ -87,12 +87,12 @@ pub(super) struct AgentUsage<'a> {
     agent: &'a str,
     /// FlowGent's identifier of the agent.
     agent_id: &'a str,
-    /// True if the agent has left: it is under its last name, and its days count as before.
+    /// True if the agent has left. It is shown under its last name, and its days still count.
     former: bool,
     #[serde(flatten)]
     whole: Amount,
-    /// The same by day, week (from Monday) or month, oldest first; the first and the last are cut where the range starts
-    /// and ends.
+    /// The same by day, week (from Monday) or month, oldest first; the first and the last cover only days of the
+    /// range.
     #[schemars(length(min = 1, max = MOST_DAYS))]
     buckets: Vec<Bucket>,
 }
@@ -164,7 +164,7 @@ impl Sheet {
         Ok(Some(written.await))
     }
 
-    /// What the next agents used in each bucket.
+    /// Usage of the next agents in each bucket.
     async fn read(&self) -> Result<Vec<Vec<Amount>>, Problem> {
         let at_once = (DAYS_AT_ONCE / self.range.days()).max(1) as usize;
         let last = (self.written + at_once).min(self.places.len());

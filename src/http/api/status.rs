@@ -14,18 +14,18 @@ use crate::ledger::LedgerMetrics;
 use crate::status::{self, SyncStatus};
 use crate::sync::{self, Outcome};
 
-/// The exporter at this moment.
+/// Status of the exporter.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Status<'a> {
     /// The exporter's version.
     version: &'static str,
     /// The exporter's clock.
     now: DateTime<Utc>,
-    /// Current UTC day, whose usage nobody can know yet.
+    /// Current UTC day, whose usage is not published yet.
     today: Day,
-    /// True if the exporter serves everything.
+    /// True if the exporter is ready.
     ready: bool,
-    /// What it waits for; null if it is ready.
+    /// Reason why it is not ready; null if it is.
     waiting_for: Option<String>,
     sync: Sync<'a>,
     /// The ledger; null while it is loading.
@@ -34,23 +34,23 @@ pub(super) struct Status<'a> {
     rules_evaluated_at: Option<DateTime<Utc>>,
     /// Reason why the latest config is not in use, in one line; null if it is. The previous one stays active.
     config_error: Option<&'a str>,
-    /// Hooks and pushing that something outside of the config stops at this moment, such as a missing file, a line
-    /// each with the reason.
+    /// Hooks, or pushing, that cannot work because of something outside of the config, such as a missing file: a line
+    /// each, with the reason.
     config_problems: Vec<String>,
 }
 
-/// Passes over all agents that ask FlowGent for days that are missing or may still change.
+/// Syncs, which fetch days that are missing or may still change.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Sync<'a> {
     /// Start of the running sync; null if none runs.
     running_since: Option<DateTime<Utc>>,
     /// Time of the next sync; null if that is not known yet.
     next: Option<DateTime<Utc>>,
-    /// End of the last sync that left nothing undone, since the exporter started.
+    /// End of the last complete sync since the exporter started.
     last_complete: Option<DateTime<Utc>>,
-    /// The last sync that did not fail on the ledger; null if there was none yet.
+    /// The last sync that the ledger could store; null if there was none yet.
     last: Option<LastSync<'a>>,
-    /// The ledger's error that ended the last sync.
+    /// Error of the ledger that ended the last sync; null if there was none.
     error: Option<&'a str>,
 }
 
@@ -66,15 +66,15 @@ struct LastSync<'a> {
     outcome: &'static str,
     /// Planned requests to FlowGent.
     planned_requests: usize,
-    /// Requests whose answers are in the ledger.
+    /// Requests whose answers are stored in the ledger.
     committed_requests: usize,
-    /// Requests that were put off because FlowGent's day was still the one before the exporter's.
+    /// Requests that were postponed because the day had not ended yet by FlowGent's clock.
     deferred_requests: usize,
     /// Days that were not known before.
     new_days: usize,
     /// Known days whose figure changed.
     revised_days: usize,
-    /// Days that FlowGent left out of otherwise sound answers.
+    /// Days that FlowGent left out of otherwise valid answers.
     absent_days: usize,
     /// Problems, by account and kind.
     problems: Vec<SyncProblem<'a>>,
@@ -89,11 +89,11 @@ struct SyncProblem<'a> {
     account: &'a str,
     /// The kind in a word, such as `invalid_key` or `timeout`.
     kind: &'static str,
-    /// The first of its kind, in plain words.
+    /// Text of the first such problem.
     message: &'a str,
-    /// Number of agents that met it; 0 if it is the account's.
+    /// Number of agents with the problem; 0 for a problem of the whole account.
     agents: usize,
-    /// Number of requests that met it.
+    /// Number of requests with the problem.
     requests: usize,
 }
 
@@ -103,11 +103,11 @@ struct Ledger {
     /// Size of the ledger's file and its write-ahead log.
     #[schemars(range(min = 0))]
     size_bytes: i64,
-    /// The first day that is kept.
+    /// The first day in the ledger.
     history_start: Day,
     /// Number of known agents; null while their figures are being computed.
     agents: Option<usize>,
-    /// Days of agents that are not known, through yesterday; null while the figures are being computed.
+    /// Missing days of agents, through yesterday; null while the figures are being computed.
     missing_days: Option<u64>,
 }
 
@@ -135,7 +135,7 @@ pub(super) async fn status(state: &State) -> Result<Reply, Problem> {
     Ok(response::json(&body))
 }
 
-/// What is known of the ledger; none while it is loading.
+/// Contents of the ledger; none while it is loading.
 async fn ledger(state: &State) -> Result<Option<Ledger>, Problem> {
     let Some(view) = state.board.ledger() else {
         return Ok(None);

@@ -21,12 +21,12 @@ use crate::roster::printable;
 use crate::tabulate::Step;
 use crate::window::{Range, RangeError, WindowError};
 
-/// How many days are told of unless others are asked for: as many as FlowGent tells.
+/// Default number of days, as in FlowGent's API.
 const DEFAULT_DAYS: u16 = 7;
 /// The most days that a page of JSON covers, those of all its agents together: whoever reads it has all of it in memory.
 const MOST_DAYS_OF_AGENTS: u32 = 50_000;
 
-/// In which form usage is told.
+/// Format of usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// JSON, or CSV for whoever prefers it.
@@ -35,7 +35,7 @@ pub(super) enum Form {
     Csv,
 }
 
-/// `/api/v1/usage`: what the agents that are asked for used, as JSON page by page, as CSV all of them.
+/// `/api/v1/usage`: usage of the selected agents, as pages of JSON or as one CSV table.
 pub(super) async fn usage(
     state: &State,
     asked: &Asked<'_>,
@@ -116,7 +116,7 @@ async fn roll(view: &View, present: Arc<[Member]>, start: Day) -> Result<Roll, L
     })
 }
 
-/// The days that are asked for, by FlowGent's own rules but for how many they may be.
+/// Requested days, checked by FlowGent's rules except for the length of the range.
 fn range(query: &Query, today: Day) -> Result<Range, Problem> {
     let (start, end) = (query.one("start")?, query.one("end")?);
     let range = Range::asked(start, end, DEFAULT_DAYS, today).map_err(|error| bad_range(&error))?;
@@ -129,7 +129,7 @@ fn range(query: &Query, today: Day) -> Result<Range, Problem> {
     }
 }
 
-/// What is wrong with the days, in FlowGent's words and with the days in question.
+/// Error about the days, in FlowGent's words and with the days themselves.
 fn bad_range(error: &RangeError) -> Problem {
     let (kind, detail) = match error {
         RangeError::StartMissing { .. } => (

@@ -13,7 +13,7 @@ use super::figure::{Shown, Tile, counted, lacking, short_span};
 use super::list::Health;
 use super::row::shown;
 use super::time::Moment;
-use super::{Frame, Page, State, account_link, csv, refresh};
+use super::{Frame, Page, State, account_link, alert_link, csv, refresh};
 use crate::alert::{subject, words};
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::ledger::{AgentHistory, LedgerError, Member, Revision};
@@ -40,8 +40,8 @@ struct AgentPage {
     labels: Vec<(String, String)>,
     /// The budgets that count it.
     budgets: Vec<BudgetView>,
-    /// The rules that fire about it alone.
-    firing: Vec<String>,
+    /// The rules that fire about it alone, and where their alerts are.
+    firing: Vec<(String, String)>,
     /// The download of its days.
     csv: String,
     /// None if the ledger cannot be read, or is still loading: then why.
@@ -159,12 +159,18 @@ fn budgets(state: &State, agent: &Agent, now: DateTime<Utc>) -> Vec<BudgetView> 
 }
 
 /// The rules that fire about `agent` alone.
-fn firing(state: &State, agent: &Agent) -> Vec<String> {
+fn firing(state: &State, agent: &Agent) -> Vec<(String, String)> {
     let subject = subject(agent);
     let alerting = state.board.alerting();
     let alerts = alerting.iter().flat_map(|alerting| &alerting.alerts);
     let own = alerts.filter(|alert| alert.firing && alert.subject == subject);
-    own.map(|alert| alert.rule.to_string()).collect()
+    own.map(|alert| {
+        (
+            alert.rule.to_string(),
+            alert_link(&alert.rule, &alert.subject),
+        )
+    })
+    .collect()
 }
 
 fn unreadable(error: &LedgerError) -> String {

@@ -10,9 +10,10 @@ use hyper::StatusCode;
 use super::figure::{counted, shortened};
 use super::refresh;
 use super::time::Moment;
-use super::{AlertView, Frame, Page, State};
+use super::{AlertView, Frame, Page, State, agent_link};
 use crate::ledger::{
-    Alert, AlertState, Backlog, DeliveryRecord, DeliveryState, DisabledHook, LedgerError, View,
+    Alert, AlertState, Backlog, DeliveryRecord, DeliveryState, DisabledHook, LedgerError, Member,
+    View,
 };
 
 /// The most alerts of each state, and the most deliveries that are listed.
@@ -138,9 +139,10 @@ impl Known {
             let views = match id {
                 // A card per budget, which names the lower thresholds.
                 "firing" => super::cards(&alerts, now),
+                "pending" => alerts.iter().map(|alert| waiting(state, alert)).collect(),
                 _ => alerts
                     .iter()
-                    .map(|alert| AlertView::of(alert, alert.state != AlertState::Resolved, now))
+                    .map(|alert| AlertView::of(alert, false, now))
                     .collect(),
             };
             Group {
@@ -183,6 +185,21 @@ impl Known {
                 .map(|record| DeliveryRow::of(record, now))
                 .collect(),
         }
+    }
+}
+
+/// An alert that pends, of which no message says anything yet.
+fn waiting(state: &State, alert: &Alert) -> AlertView {
+    let now = state.clock.now();
+    let members = state.board.members();
+    let is_about = |member: &&Member| Some(member.number) == alert.agent;
+    let agent = members.iter().find(is_about);
+    let alerting = state.board.alerting();
+    let firing_at = alerting.and_then(|alerting| alerting.firing_at.get(&alert.key).copied());
+    AlertView {
+        link: agent.map(|member| (agent_link(&member.agent), "Agent")),
+        firing_at: firing_at.map(|at| Moment::of(at, now)),
+        ..AlertView::of(alert, true, now)
     }
 }
 

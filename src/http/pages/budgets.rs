@@ -3,14 +3,16 @@
 use chrono::{DateTime, Utc};
 use percent_encoding::utf8_percent_encode;
 
-use super::SEGMENT;
 use super::chart::meter;
-use super::figure::{amount, amount_at_least, short_span};
+use super::figure::{agents, amount, amount_at_least, short_span};
+use super::list::{LONGEST_SEARCH, Query};
+use super::{SEGMENT, alert_link};
 use crate::alert::words;
 use crate::budget::{Period, Standing};
 use crate::day::Day;
 use crate::exposition::{BudgetSeries, Mark};
 use crate::ledger::AlertState;
+use crate::roster::Matcher;
 
 /// A budget as it is shown.
 #[derive(Debug)]
@@ -18,6 +20,12 @@ pub(super) struct BudgetView {
     pub(super) name: String,
     /// Its anchor on the first page.
     pub(super) anchor: String,
+    /// Its alert, seen from the first page; empty if none fires.
+    pub(super) alert: String,
+    /// The number of its agents.
+    pub(super) agents: String,
+    /// The list of them, seen from the first page; empty if the search cannot express it.
+    pub(super) list: String,
     /// How it stands, in a few words, and how bad that is.
     pub(super) state: String,
     pub(super) class: &'static str,
@@ -40,6 +48,12 @@ impl BudgetView {
         Self {
             name: budget.name.to_string(),
             anchor: anchor(&budget.name),
+            alert: match fires(budget) {
+                true => alert_link(&budget.name, "all"),
+                false => String::new(),
+            },
+            agents: agents(standing.agents),
+            list: list_of(&budget.matcher),
             state,
             class,
             used: used_of(standing),
@@ -52,6 +66,18 @@ impl BudgetView {
 /// The anchor of a budget on the first page.
 pub(super) fn anchor(name: &str) -> String {
     format!("budget-{}", utf8_percent_encode(name, SEGMENT))
+}
+
+/// The list of the agents that `matcher` is about, as [`BudgetView::list`].
+fn list_of(matcher: &Matcher) -> String {
+    let search = matcher.search();
+    let search = search.filter(|search| !search.is_empty() && search.len() <= LONGEST_SEARCH);
+    search.map_or_else(String::new, Query::link)
+}
+
+fn fires(budget: &BudgetSeries) -> bool {
+    let firing = Some(AlertState::Firing);
+    budget.marks.iter().any(|mark| mark.state == firing)
 }
 
 /// How a budget stands, and how bad that is: the threshold that it is past and where it is heading.
@@ -147,6 +173,7 @@ fn notes(standing: &Standing, now: DateTime<Utc>, today: Day) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::forecast::Forecast;
+    use crate::roster::Pattern;
 
     fn standing(used: Option<f64>, expected: f64, missing_days: u32) -> Standing {
         let day = |text: &str| text.parse::<Day>().unwrap();
@@ -243,6 +270,23 @@ mod tests {
             state(600.0, 1_100.0),
             both("past 50%, expected to be exceeded", "warn")
         );
+    }
+
+    #[test]
+    fn a_budget_links_to_its_agents_where_the_search_can_express_them() {
+        let equals = |name: &str, text: &str| (name.to_owned(), Pattern::Equals(text.to_owned()));
+        let list = |conditions: Vec<(String, Pattern)>| list_of(&Matcher::new(conditions));
+        let two = vec![equals("agent_id", "a1"), equals("team", "cx")];
+        assert_eq!(list(two), "?q=id%3Da1+team%3Dcx#agents");
+        assert_eq!(list(vec![equals("team", "customer care")]), "");
+        assert_eq!(list(vec![equals("team", "")]), "");
+        assert_eq!(list(vec![equals("team", &"x".repeat(LONGEST_SEARCH))]), "");
+        let regex = Pattern::regex("c.").unwrap();
+        assert_eq!(
+            list(vec![equals("account", "acme"), ("team".to_owned(), regex)]),
+            ""
+        );
+        assert_eq!(list(vec![]), "", "all agents are no selection");
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(super) struct Tile {
 
 /// The sum of a figure over agents.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Sum {
+pub(in crate::http) struct Sum {
     /// Of all known days.
     credits: f64,
     /// Agents of which every day is known.
@@ -127,7 +127,7 @@ impl Tile {
 
 impl Sum {
     /// Adds an agent's figure, or a lower bound of it.
-    pub(super) fn add(&mut self, credits: Option<f64>, at_least: Option<f64>) {
+    pub(in crate::http) fn add(&mut self, credits: Option<f64>, at_least: Option<f64>) {
         self.agents += 1;
         self.whole += usize::from(credits.is_some());
         if let Some(credits) = credits.or(at_least) {

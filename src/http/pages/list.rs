@@ -14,7 +14,7 @@ use crate::status::Agents;
 /// How many agents are on a page.
 pub(super) const PAGE: usize = 100;
 /// The most bytes of a search that are looked for.
-const LONGEST_SEARCH: usize = 256;
+pub(super) const LONGEST_SEARCH: usize = 256;
 
 /// What agents are ordered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,6 +225,15 @@ impl Query {
             None => parsed.sort.is_descending(),
         };
         parsed
+    }
+
+    /// The list with that search, seen from the first page.
+    pub(super) fn link(search: String) -> String {
+        let query = Self {
+            search,
+            ..Self::default()
+        };
+        format!("?{}#agents", query.address())
     }
 
     /// The query of an address that asks for this; empty if it is what is shown anyway.

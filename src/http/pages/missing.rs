@@ -26,14 +26,7 @@ pub(super) fn missing(state: &State, path: &str, names: Option<(&str, &str)>) ->
         Some((account, name)) => format!("{account}/{name}"),
         None => path.to_owned(),
     };
-    let search = names.map(|(_, name)| {
-        let search = name.chars().take(REPEATED).collect();
-        let query = Query {
-            search,
-            ..Query::default()
-        };
-        format!("?{}#agents", query.address())
-    });
+    let search = names.map(|(_, name)| Query::link(name.chars().take(REPEATED).collect()));
     let page = Missing {
         frame: Frame::new(state, path, "", "Not found"),
         asked: asked.chars().take(REPEATED).collect(),

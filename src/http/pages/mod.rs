@@ -7,7 +7,7 @@ mod alerts;
 mod balances;
 mod budgets;
 mod chart;
-mod figure;
+pub(super) mod figure;
 mod list;
 mod listing;
 mod missing;
@@ -88,8 +88,7 @@ impl PageKind {
     /// How much there is to do for it.
     pub(super) const fn weight(self) -> Weight {
         match self {
-            Self::Overview | Self::Agent | Self::Alerts => Weight::Page,
-            Self::Account => Weight::Long,
+            Self::Overview | Self::Account | Self::Agent | Self::Alerts => Weight::Page,
             Self::Icon => Weight::Light,
         }
     }
@@ -113,7 +112,7 @@ pub(super) async fn answer(kind: PageKind, state: &State, asked: &Asked<'_>) -> 
             let [name] = asked.parameters.as_slice() else {
                 return nothing(state, asked);
             };
-            let page = account::account(state, path, name).await;
+            let page = account::account(state, path, name);
             page.unwrap_or_else(|| missing::missing(state, path, None))
                 .reply()
         }
@@ -292,6 +291,10 @@ struct AlertView {
     rule: String,
     threshold: String,
     subject: String,
+    /// Its anchor on the page of alerts.
+    anchor: String,
+    /// When it fires if it lasts, if it pends.
+    firing_at: Option<Moment>,
     /// Where to look: the agent's page, or the budget; nothing if it is about several agents.
     link: Option<(String, &'static str)>,
     since: Moment,
@@ -358,6 +361,17 @@ fn in_words(threshold: &str) -> String {
     }
 }
 
+/// The anchor of an alert on the page of alerts.
+fn alert_anchor(rule: &str, subject: &str) -> String {
+    let segment = |text| utf8_percent_encode(text, SEGMENT);
+    format!("alert-{}-{}", segment(rule), segment(subject))
+}
+
+/// An alert on the page of alerts, seen from the first one.
+fn alert_link(rule: &str, subject: &str) -> String {
+    format!("alerts#{}", alert_anchor(rule, subject))
+}
+
 /// Where to look because of an alert, seen from the first page.
 fn link_of(notice: &Notice) -> Option<(String, &'static str)> {
     if notice.kind == "budget" {
@@ -387,6 +401,8 @@ impl AlertView {
         };
         Self {
             state: alert.state.as_str(),
+            anchor: alert_anchor(&key.rule, &key.subject),
+            firing_at: None,
             link: notice.as_ref().and_then(link_of),
             severity: notice.map_or("warning", |notice| notice.severity.as_str()),
             title,

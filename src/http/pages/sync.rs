@@ -46,7 +46,7 @@ impl LastView {
         let mut parts = vec![match last.planned {
             0 => "nothing to fetch".to_owned(),
             planned => format!(
-                "{} of {} answered",
+                "{} of {} succeeded",
                 words::grouped(&last.committed.to_string()),
                 counted(planned, "request", "requests")
             ),
@@ -64,8 +64,10 @@ impl LastView {
                 parts.push(counted(number, one, many));
             }
         }
-        let took = span(took.max(TimeDelta::zero()));
-        parts.push(format!("took {took}"));
+        parts.push(match took < TimeDelta::seconds(1) {
+            true => "took under 1 s".to_owned(),
+            false => format!("took {}", span(took)),
+        });
         Self {
             ended: Moment::of(last.ended, now),
             outcome: last.outcome.as_str(),

@@ -7,11 +7,12 @@ use futures_util::future::join_all;
 use tempfile::TempDir;
 
 use super::*;
+use crate::alert::{Notification, Severity};
 use crate::clock::ManualClock;
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::exposition::{AlertSeries, BudgetSeries, Exposition};
-use crate::http::{Gate, Readiness};
-use crate::ledger::{Fetched, Ledger, Member};
+use crate::http::{Gate, Readiness, months};
+use crate::ledger::{AlertChanges, AlertKey, Fetched, Ledger, Member};
 use crate::roster::AccountSettings;
 use crate::secret::SecretSource;
 use crate::series::{self, Figures};
@@ -75,7 +76,7 @@ impl Scene {
             telemetry_path: "/metrics".into(),
             hosts: Arc::default(),
             gate: Gate::default(),
-            kept: Default::default(),
+            months: Default::default(),
             lifecycle: None,
         };
         Self {
@@ -126,6 +127,7 @@ impl Scene {
         self.state
             .board
             .set_figures(today, figures.into_iter().enumerate(), true);
+        months::refresh(&self.state.months, &self.state.board, today).await;
     }
 
     /// A page, as the router asks for it: its status and its text.
@@ -371,7 +373,63 @@ fn many_alerts(scene: &Scene) {
                 firing: true,
             })
             .collect(),
+        firing_at: Default::default(),
     });
+}
+
+/// An alert that fires since `minutes` ago.
+fn alert(rule: &str, threshold: &str, severity: Severity, minutes: i64) -> Alert {
+    let now = NOW.parse().unwrap();
+    let since = now - TimeDelta::minutes(minutes);
+    let notice = Notice {
+        rule: rule.to_owned(),
+        severity,
+        title: format!("{rule} at {threshold}"),
+        ..Notification::sample(None, now).alerts.remove(0)
+    };
+    Alert {
+        key: AlertKey {
+            rule: rule.into(),
+            subject: "all".into(),
+            period: None,
+            threshold: threshold.into(),
+        },
+        state: AlertState::Firing,
+        since,
+        fired_at: Some(since),
+        hooks: Default::default(),
+        over_hooks: Default::default(),
+        agent: None,
+        days: Vec::new(),
+        below_since: None,
+        is_closed: false,
+        notice: serde_json::to_string(&notice).unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn the_most_severe_alert_comes_first_with_one_card_for_each_budget() {
+    let scene = Scene::of(&names(&[("acme", "support")])).await;
+    scene.publish().await;
+    let changes = AlertChanges {
+        changed: vec![
+            alert("notes", "used 1", Severity::Info, 1),
+            alert("keys", "refused", Severity::Warning, 2),
+            alert("budget", "used 0.5", Severity::Warning, 3),
+            alert("budget", "used 0.8", Severity::Critical, 4),
+        ],
+        ..AlertChanges::default()
+    };
+    let now = NOW.parse().unwrap();
+    scene.ledger.record_alerts(changes, now).await.unwrap();
+    let (_, alerts) = scene.see(PageKind::Alerts, "/alerts", "").await;
+    assert!(alerts.contains("Also reached: 50% used."), "{alerts}");
+    for page in [scene.overview("").await, alerts] {
+        let places = ["budget at used 0.8", "keys at refused", "notes at used 1"];
+        let places = places.map(|title| page.find(title).unwrap_or_else(|| panic!("{page}")));
+        assert!(places.is_sorted(), "{places:?}: {page}");
+        assert!(!page.contains("budget at used 0.5"), "{page}");
+    }
 }
 
 #[tokio::test]
@@ -636,4 +694,59 @@ async fn months_of_an_account_are_kept_until_figures_change() {
         scene.see(PageKind::Account, "/accounts/acne", "").await.0,
         StatusCode::NOT_FOUND
     );
+}
+
+#[tokio::test]
+async fn an_alert_that_pends_says_when_it_fires_and_leads_to_its_agent_and_back() {
+    let scene = Scene::of(&names(&[("acme", "support")])).await;
+    scene.publish().await;
+    let key = AlertKey {
+        rule: "no data".into(),
+        subject: "acme/support".into(),
+        period: None,
+        threshold: "".into(),
+    };
+    let alert = Alert {
+        key: key.clone(),
+        state: AlertState::Pending,
+        since: scene.state.clock.now(),
+        fired_at: None,
+        hooks: Default::default(),
+        over_hooks: Default::default(),
+        agent: Some(scene.members[0].number),
+        days: Vec::new(),
+        below_since: None,
+        is_closed: false,
+        notice: String::new(),
+    };
+    let changes = AlertChanges {
+        changed: vec![alert],
+        ..AlertChanges::default()
+    };
+    let now = scene.state.clock.now();
+    scene.ledger.record_alerts(changes, now).await.unwrap();
+    scene.state.board.evaluated(Alerting {
+        evaluated_at: now,
+        budgets: Vec::new(),
+        balances: Vec::new(),
+        alerts: vec![AlertSeries {
+            rule: Arc::clone(&key.rule),
+            subject: Arc::clone(&key.subject),
+            firing: true,
+        }],
+        firing_at: [(key, now + TimeDelta::hours(5))].into(),
+    });
+    let (_, page) = scene.see(PageKind::Alerts, "/alerts", "").await;
+    let earliest = "on <time datetime=\"2026-11-26T17:00:00Z\">26 Nov 2026, 17:00 UTC</time> (in 5 h) at the earliest";
+    let anchor = "alert-no%20data-acme%2Fsupport";
+    for part in [
+        earliest,
+        "href=\"./agents/acme/support\"",
+        &format!("id=\"{anchor}\""),
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let (_, page) = scene.see(PageKind::Agent, "/agents/acme/support", "").await;
+    let link = format!("href=\"../../alerts#{anchor}\"");
+    assert!(page.contains(&link), "{page}");
 }

@@ -3,6 +3,7 @@
 mod alertmanager;
 mod budgets;
 mod crash;
+mod heartbeats;
 mod hooks;
 mod rules;
 

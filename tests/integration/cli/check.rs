@@ -119,7 +119,7 @@ async fn live_a_bad_key_a_foreign_agent_and_a_wrong_clock_are_told_apart() {
     let ran = Ran::new(output);
     let credits = scene.truth(&scene.agent("acme", "support"), day("2026-03-09"));
     let expected = format!(
-        "config.toml is valid: 2 accounts, 2 agents named in it
+        "config.toml is valid: 2 accounts, 2 agents named in it and others listed by FlowGent
 the next poll is due at 2026-03-11 00:10:00 UTC, plus up to 10m of jitter
 
 account  agent      clock skew  result
@@ -330,7 +330,7 @@ async fn what_the_config_meets_on_this_machine_is_said() {
          come late\n\
          warning: `acme.key` holds a secret and can be read by everybody on this machine (mode 0644): \
          `chmod 600` it, and make the exporter's user its owner\n\
-         config.toml is valid: 1 account, 0 agents named in it\n\
+         config.toml is valid: 1 account, agents in agents files\n\
          the next poll is due at 2026-03-13 06:00:00 UTC\n\
          warning: ledger sealed/ledger.db cannot be used: cannot write to {folder}: Read-only file system (os error 30): its \
          file system is read-only here. In a service of systemd add `ReadWritePaths={folder}` or use \

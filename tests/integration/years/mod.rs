@@ -1,27 +1,29 @@
 //! Years of an exporter in which everything goes wrong: those that are drawn from the commit, those that failed
 //! once, and each case that was seen to go wrong by itself.
 //!
-//! The rules of meaning, and where each is held:
+//! The rules of meaning, and where each is held. Each group of tests but `docs`, and what the years hold, was seen
+//! to find a mistake against its rule that was planted in the code; where the years hold nothing, the tests alone do.
 //!
 //! | the rule | tests of it | what the years hold after every event |
 //! |---|---|---|
-//! | Told over and crossed again: told again, a covered threshold too | `cases::episodes`, `alert::tests::episodes` | the last word of every hook; no second message in an episode |
-//! | What is spent stays spent, and counts once | `cases::members`, `alert::tests::former`, `former` | a budget's served credits and missing days |
-//! | A list that shrinks is not believed at once | `cases::members`, `ledger::tests::members`, `sync::tests` | who is served; no end because of a short list or file |
-//! | Each day is judged when it is known | `cases::days`, `alert::tests::days` | that late days are told, and for a day |
-//! | The history reaches back by itself | `cases::days`, `window::plan` | a budget's served credits |
-//! | A period ends when it is known, or after a week | `cases::periods`, `alert::tests::machine` | no end before that, and none much later |
+//! | Told over and crossed again: told again, a covered threshold too | `cases::episodes`, `alert::tests::episodes` | the last word of every hook |
+//! | What is spent stays spent, and counts once | `cases::members`, `alert::tests::former`, `former` | a budget's served credits |
+//! | A list that shrinks is not believed at once | `cases::members`, `ledger::tests::members`, `sync::tests` | no end because of a short listing or agents file |
+//! | Each day is judged when it is known | `cases::days`, `alert::tests::days` | that late days are told |
+//! | The history reaches back by itself | `cases::days`, `window::plan` | |
+//! | A period ends when it is known, or after a week | `cases::periods`, `alert::tests::machine` | no end before that, and what was crossed while the exporter was off |
 //! | "At least" where days are missing | `cases::periods`, `alert::tests::message` | |
-//! | A clock that is wrong does no harm | `cases::clocks`, `clock::standing`, `alert::tests::engine` | no end and no given-up message while clocks differ; the ledger in the end |
-//! | Hooks that change | `cases::hooks`, `ledger::tests::hooks` | the last word of hooks that are added, renamed, taken out or gone |
+//! | A clock that is wrong does no harm | `cases::clocks`, `clock::standing`, `alert::tests::engine` | no end while clocks differ; the ledger's days in the end |
+//! | Hooks that change | `cases::hooks`, `ledger::tests::hooks` | the last word of hooks that are added to a rule or taken out |
 //! | Missing days of a first start count | `cases::days`, `alert::tests::judge` | that what is missing is told in time |
 //! | Delivered means the receiver's own yes | `hook::verdict`, `hook::tests::webhook` | |
-//! | What fires is shown with today's figures | `alert::tests`, `http::pages::tests` | `flowgent_alert_firing` as served; names of renamed agents |
+//! | What fires is shown with today's figures | `alert::tests`, `http::pages::tests` | an alert of a renamed agent is the same one |
 //! | One table says when exactly | `docs` | |
-//! | An upgrade tells nothing | `alert::tests::episodes`, `alert::tests::observe` | |
+//! | An upgrade tells nothing | `alert::tests::episodes` | |
 //!
-//! Beside them: no counter falls, every served figure is exact or absent, every value is pushed once and exactly,
-//! what one evaluation brings comes in one message to a hook that groups.
+//! Beside them, seen in the same way: no counter falls, every served figure is exact or absent, every value and
+//! revision is pushed, what one evaluation brings comes in one message to a hook that groups. Much more is held
+//! of which that was not tried.
 
 mod cases;
 mod life;
@@ -34,13 +36,15 @@ use life::trouble::Trouble;
 use life::year::live;
 
 /// Seeds of years in which the exporter was wrong once, and what could go wrong in them.
-const FAILED: [(u64, &str); 6] = [
+const FAILED: [(u64, &str); 8] = [
     (21, "all"),
     (35, "all"),
     (37, "all"),
     (39, "all"),
     (341_038_872, "all"),
     (664_856_654, "all"),
+    (264_036_348, "all"),
+    (295_167_838, "all"),
 ];
 /// How many years are drawn.
 const DRAWN: u64 = 2;

@@ -202,6 +202,7 @@ fn hooks(settings: Vec<Settings>, clock: SharedClock, telemetry: Telemetry) -> H
         api,
         clock,
         telemetry,
+        health: crate::hook::Health::default(),
     }
 }
 

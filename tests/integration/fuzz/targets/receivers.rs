@@ -182,6 +182,7 @@ fn sent(names: &[&str], bytes: &[u8]) {
             http: ground.http.clone(),
             clock: clock(),
             telemetry: ground.telemetry.clone(),
+            health: flowgent_exporter::hook::Health::default(),
         };
         let now = clock().now();
         let notification = Notification::sample(None, now);

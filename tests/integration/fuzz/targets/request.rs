@@ -111,7 +111,7 @@ async fn start(folder: &TempDir) -> std::net::SocketAddr {
         telemetry_path: "/metrics".into(),
         hosts: Arc::default(),
         gate: Gate::default(),
-        kept: Default::default(),
+        months: Default::default(),
         lifecycle: None,
     };
     let guard = Guard::open(None, Arc::clone(&state.clock), &state.telemetry);

@@ -21,7 +21,7 @@ const EMPTY: [(&str, &str, &str); 5] = [
     ("flowgent-overview", "Cost", "A"),
     ("flowgent-overview", "Cost", "B"),
     // The ledger has done all that it was asked to.
-    ("flowgent-exporter", "Failed transactions", "A"),
+    ("flowgent-exporter", "Failed ledger transactions", "A"),
 ];
 /// What finds nothing on the first of a month, before which no day of it is over.
 const EMPTY_ON_THE_FIRST: [(&str, &str, &str); 3] = [

@@ -14,7 +14,7 @@ use flowgent_exporter::flowgent::timekeeper::Timekeeper;
 use flowgent_exporter::flowgent::transport::HttpClient;
 use flowgent_exporter::history::push::{PushError, Pusher};
 use flowgent_exporter::hook::{Deliverer, Hooks, MakeSender, Sender, Settings};
-use flowgent_exporter::ledger::{Delivery, Ledger, Member, Which, retry};
+use flowgent_exporter::ledger::{Delivery, DeliveryRecord, Ledger, Member, Which, retry};
 use flowgent_exporter::publish::{Changes, Publisher};
 use flowgent_exporter::status::Board;
 use flowgent_exporter::sync::schedule::{Schedule, Trigger};
@@ -131,6 +131,7 @@ impl Ground {
             http: self.http.clone(),
             clock: Arc::clone(clock),
             telemetry: telemetry.clone(),
+            health: flowgent_exporter::hook::Health::default(),
         }
     }
 
@@ -279,6 +280,22 @@ impl Ground {
     }
 }
 
+/// What was put into the outbox after `before`, newest first.
+async fn since(
+    before: Option<&DeliveryRecord>,
+    newest: impl AsyncFn(usize) -> Vec<DeliveryRecord>,
+) -> Vec<Delivery> {
+    let is_before = |record: &DeliveryRecord| {
+        before.is_some_and(|known| known.delivery.id == record.delivery.id)
+    };
+    let mut records = newest(10).await;
+    if !records.iter().any(is_before) {
+        records = newest(200).await;
+    }
+    let records = records.into_iter().take_while(|record| !is_before(record));
+    records.map(|record| record.delivery).collect()
+}
+
 fn write(folder: &Path, name: &str, text: &str) {
     let path = folder.join(name);
     if std::fs::read_to_string(&path).ok().as_deref() != Some(text) {
@@ -347,25 +364,14 @@ impl Process {
         let Self { parts, runtime } = self;
         runtime.block_on(async {
             let mut sent = Vec::new();
-            let known = async || {
-                let newest = parts.ledger.deliveries(true, 1).await.unwrap();
-                newest.into_iter().next().map(|record| record.delivery.id)
-            };
+            let newest = async |count| parts.ledger.deliveries(true, count).await.unwrap();
             // What is ended by an edit may fire anew at once.
             for _ in 0..3 {
                 if parts.engine.is_due() {
-                    let before = known().await;
+                    let before = newest(1).await.pop();
                     parts.engine.evaluate().await.unwrap();
                     if parts.outbox.notified().now_or_never().is_some() {
-                        let newest = parts
-                            .ledger
-                            .deliveries(true, 200)
-                            .await
-                            .unwrap()
-                            .into_iter();
-                        let newest = newest.map(|record| record.delivery);
-                        let new = newest.take_while(|new| Some(&new.id) != before.as_ref());
-                        sent.push(new.collect());
+                        sent.push(since(before.as_ref(), newest).await);
                     }
                 }
             }

@@ -85,6 +85,15 @@ impl Days {
         self.0[place].replace(credits)
     }
 
+    /// The first unknown day from `first` on.
+    pub(crate) fn first_unknown(&self, first: Day) -> Day {
+        let start = first.max(TRACKING_START);
+        let from = place(start).expect("it is not before the start");
+        let known = self.0.get(from..).unwrap_or_default();
+        let known = known.iter().take_while(|credits| credits.is_some()).count();
+        start.plus(i32::try_from(known).unwrap())
+    }
+
     /// The newest known day before `end`.
     fn newest(&self, end: Day) -> Option<Day> {
         let known = &self.0[..place(end)?.min(self.0.len())];

@@ -256,9 +256,8 @@ fn days(
 /// Whether a day is missing for longer than these hours.
 fn missing(life: &mut Life, known: &Known, hours: i64, watched: Day, sight: &Sight<'_>) {
     let today = sight.today();
-    let first = sight.plan.history_start;
-    let mut days = first.through(today.previous());
-    let oldest = days.find(|day| known.days.get(*day).is_none());
+    let oldest = known.days.first_unknown(sight.plan.history_start);
+    let oldest = (oldest < today).then_some(oldest);
     let is_unlisted = known.presence != Presence::Present;
     match oldest {
         None => life.end(sight, "no day is missing"),

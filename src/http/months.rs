@@ -1,0 +1,232 @@
+//! The credits of each account by month, kept ready for its page. They are computed after figures change, since
+//! reading the months of thousands of agents takes longer than a person waits.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+
+use super::pages::figure::Sum;
+use crate::clock::{Clock, instant};
+use crate::day::{Day, TRACKING_START, Usage};
+use crate::former::Once;
+use crate::ledger::{LedgerError, Member, View};
+use crate::roster::Agent;
+use crate::status::Board;
+
+/// How many months are side by side, the current one among them.
+pub(super) const MONTHS: usize = 6;
+/// The most agents that an account lists.
+const LISTED: usize = 200;
+/// How many agents are read at a time. Other readers of the ledger wait no longer than that takes.
+const AGENTS_AT_A_TIME: usize = 64;
+/// After a computation of one second, the next one waits this many seconds: a long backfill, which changes
+/// figures all the time, costs a twentieth of a core at most.
+const REST: u32 = 20;
+/// The wait after the ledger could not be read.
+const REST_AFTER_ERROR: Duration = Duration::from_secs(10);
+
+/// The months of all accounts, or the reason why they are not known; none until they are first computed.
+pub type Kept = Arc<ArcSwapOption<Result<Months, String>>>;
+
+/// The months of all accounts as of one day.
+#[derive(Debug)]
+pub struct Months {
+    pub(super) today: Day,
+    /// How many months are not wholly before the history start.
+    pub(super) number: usize,
+    pub(super) accounts: BTreeMap<Arc<str>, OfAccount>,
+}
+
+/// The months of an account, the newest first.
+#[derive(Debug, Default)]
+pub(super) struct OfAccount {
+    /// The agents that used most, and whether each is still there.
+    pub(super) rows: Vec<(Agent, bool, [Month; MONTHS])>,
+    /// How many others there are.
+    pub(super) more: usize,
+    pub(super) total: [Sum; MONTHS],
+}
+
+/// The credits of a month.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Month {
+    Whole(f64),
+    /// Those of the known days; others are missing.
+    AtLeast(f64),
+    Unknown,
+}
+
+/// Computes the months whenever agents or their figures change, for as long as it is polled.
+pub(super) async fn keep(kept: &Kept, board: &Board, clock: &dyn Clock) {
+    let mut changes = board.changes();
+    loop {
+        let started = instant();
+        let rest = match refresh(kept, board, clock.today()).await {
+            true => started.elapsed() * REST,
+            false => REST_AFTER_ERROR,
+        };
+        tokio::time::sleep(rest).await;
+        let is_known = !matches!(kept.load().as_deref(), Some(Err(_)));
+        if is_known {
+            // Fails only without a board, which lives as long as its server.
+            let _ = changes.changed().await;
+        }
+    }
+}
+
+/// Computes the months as of `today`. Returns false if the ledger could not be read.
+pub(super) async fn refresh(kept: &Kept, board: &Board, today: Day) -> bool {
+    let Some(ledger) = board.ledger() else {
+        return true;
+    };
+    let read = Months::read(&ledger, board, today).await;
+    let read = read.map_err(|error| format!("The ledger cannot be read: {error}."));
+    let is_known = read.is_ok();
+    kept.store(Some(Arc::new(read)));
+    is_known
+}
+
+impl Months {
+    async fn read(ledger: &View, board: &Board, today: Day) -> Result<Self, LedgerError> {
+        let spans = months(today);
+        let range = (spans[MONTHS - 1].0, today.previous());
+        let start = ledger.history_start().await?.max(TRACKING_START);
+        let members = board.members();
+        let present: HashSet<_> = members.iter().map(|member| member.number).collect();
+        let former = ledger.absent(present.clone(), range.0).await?;
+        let configured = board.accounts();
+        let named = configured
+            .iter()
+            .map(|account| (Arc::clone(&account.name), Vec::new()));
+        let mut own: BTreeMap<Arc<str>, Vec<&Member>> = named.collect();
+        for member in members.iter().chain(&former) {
+            own.entry(Arc::clone(&member.agent.account))
+                .or_default()
+                .push(member);
+        }
+        let mut accounts = BTreeMap::new();
+        for (account, own) in own {
+            let once = Arc::new(Once::read(ledger, &own, range, today).await?);
+            let mut of_account = OfAccount::default();
+            for some in own.chunks(AGENTS_AT_A_TIME) {
+                let numbers = some.iter().map(|member| member.number).collect();
+                let mut visited = some
+                    .iter()
+                    .copied()
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .into_iter();
+                let once = Arc::clone(&once);
+                let sums = move |days: &[Usage]| match visited.next() {
+                    Some(member) => sums(&once.days(&member, days), spans, start),
+                    None => [Month::Unknown; MONTHS],
+                };
+                let sums = ledger.each_usage(numbers, range.0, range.1, sums).await?;
+                for (member, months) in some.iter().zip(sums) {
+                    of_account.add(member, present.contains(&member.number), months);
+                }
+                of_account.truncate();
+            }
+            accounts.insert(account, of_account);
+        }
+        Ok(Self {
+            today,
+            number: asked_for(&spans, start),
+            accounts,
+        })
+    }
+}
+
+impl OfAccount {
+    fn add(&mut self, member: &Member, is_there: bool, months: [Month; MONTHS]) {
+        for (total, month) in self.total.iter_mut().zip(months) {
+            let (whole, some) = month.figures();
+            total.add(whole, some);
+        }
+        self.rows.push((member.agent.clone(), is_there, months));
+    }
+
+    /// Keeps those that used most.
+    fn truncate(&mut self) {
+        let used = |months: &[Month]| -> f64 {
+            let figures = months.iter().map(|month| month.figures());
+            figures.filter_map(|(whole, some)| whole.or(some)).sum()
+        };
+        self.rows
+            .sort_by(|(.., one), (.., other)| used(other).total_cmp(&used(one)));
+        self.more += self.rows.len().saturating_sub(LISTED);
+        self.rows.truncate(LISTED);
+    }
+}
+
+impl Month {
+    /// All credits, or else those of the known days.
+    pub(super) fn figures(self) -> (Option<f64>, Option<f64>) {
+        match self {
+            Self::Whole(credits) => (Some(credits), None),
+            Self::AtLeast(credits) => (None, Some(credits)),
+            Self::Unknown => (None, None),
+        }
+    }
+}
+
+/// The first and the last day of each month, the newest first; the current one ends yesterday. On the first day
+/// of a month, the list begins with the month that has just ended.
+pub(super) fn months(today: Day) -> [(Day, Day); MONTHS] {
+    let mut last = today.previous();
+    std::array::from_fn(|_| {
+        let month = (last.month_start(), last);
+        last = month.0.previous();
+        month
+    })
+}
+
+/// How many of these months are not wholly before `start`.
+fn asked_for(months: &[(Day, Day)], start: Day) -> usize {
+    let months = months.iter();
+    months.filter(|(_, last)| *last >= start).count()
+}
+
+/// The credits of each month from its days. Days before `start` are not asked for.
+fn sums(days: &[Usage], months: [(Day, Day); MONTHS], start: Day) -> [Month; MONTHS] {
+    months.map(|(first, last)| {
+        let first = first.max(start);
+        let from = days.partition_point(|usage| usage.day < first);
+        let known = &days[from..days.partition_point(|usage| usage.day <= last).max(from)];
+        let credits = known.iter().fold(0.0, |sum, usage| sum + usage.credits);
+        let covered = usize::try_from(last.next().since(first)).unwrap_or(0);
+        match known.len() {
+            0 => Month::Unknown,
+            number if number == covered => Month::Whole(credits),
+            _ => Month::AtLeast(credits),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn months_are_side_by_side_and_bounds_where_days_are_missing() {
+        let day = |text: &str| text.parse::<Day>().unwrap();
+        let months = months(day("2026-03-03"));
+        assert_eq!(months[0], (day("2026-03-01"), day("2026-03-02")));
+        assert_eq!(months[1], (day("2026-02-01"), day("2026-02-28")));
+        assert_eq!(asked_for(&months, day("2026-02-28")), 2);
+        assert_eq!(asked_for(&months, day("2026-03-01")), 1);
+        let usage = |day| Usage { day, credits: 2.0 };
+        let mut days: Vec<Usage> = day("2026-02-10")
+            .through(day("2026-03-02"))
+            .map(usage)
+            .collect();
+        let sum = |days: &[Usage]| sums(days, months, day("2026-02-10"));
+        let [march, february, january, ..] = sum(&days);
+        assert_eq!((march, february), (Month::Whole(4.0), Month::Whole(38.0)));
+        assert_eq!(january, Month::Unknown);
+        days.remove(0);
+        assert_eq!(sum(&days)[1], Month::AtLeast(36.0));
+    }
+}
