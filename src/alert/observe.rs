@@ -43,14 +43,9 @@ pub async fn observe(
         firing,
     } = background;
     let (now, today) = (*now, *today);
-    let watched_from: HashMap<Arc<str>, Day> = settings
-        .rules
-        .iter()
-        .map(|rule| {
-            let from = watched_as_is(rule, watched).map_or(today, |watched| Day::of(watched.since));
-            (Arc::clone(&rule.name), from)
-        })
-        .collect();
+    for rule in &settings.rules {
+        rule.recall(watched);
+    }
     let purses: Vec<Purse> = settings
         .rules
         .iter()
@@ -85,7 +80,7 @@ pub async fn observe(
         others: sums.into_iter().map(|sum| (sum.rule, sum.others)).collect(),
         budgets,
         balances,
-        watched_from,
+        watched_from: watched_from(&settings.rules, watched, today),
         unseeded: settings
             .rules
             .iter()
@@ -99,6 +94,15 @@ pub async fn observe(
         judged: Arc::clone(judged),
         access: Arc::clone(access),
     })
+}
+
+/// The first day that was still to end when each rule was first watched as it is.
+fn watched_from(rules: &[Rule], watched: &Named<Watched>, today: Day) -> Named<Day> {
+    let from = |rule: &Rule| {
+        let from = watched_as_is(rule, watched).map_or(today, |watched| Day::of(watched.since));
+        (Arc::clone(&rule.name), from)
+    };
+    rules.iter().map(from).collect()
 }
 
 /// Values by the names of their rules.

@@ -1,5 +1,6 @@
 //! What is looked for: budgets, balances and other rules.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use crate::balance::{Book, Days, Reach};
 use crate::budget::Cycle;
 use crate::day::Day;
+use crate::ledger::Watched;
 use crate::roster::Matcher;
 
 /// A budget, a balance or another rule.
@@ -252,8 +254,8 @@ impl Rule {
     }
 
     /// What decides when it fires, as a text that stays the same until that changes. Its hooks are no
-    /// part of it. Budgets are written out, since they look at periods of the past; of the others their
-    /// kind and their agents are enough.
+    /// part of it. Budgets are written out, since they look at periods of the past, and the entries of
+    /// balances; of the others their kind and their agents are enough.
     #[must_use]
     pub fn definition(&self) -> String {
         let about = self.about();
@@ -270,12 +272,27 @@ impl Rule {
                 let cycle = words(*cycle);
                 format!("{about}: {limit_credits} credits {cycle}: {thresholds}")
             }
-            Check::Balance { .. }
-            | Check::Usage { .. }
+            // So the last good entries outlast the program: see `recall`.
+            Check::Balance { book, .. } => match book.entries() {
+                Some(entries) => format!("{about}: {}", entries.json()),
+                None => about,
+            },
+            Check::Usage { .. }
             | Check::Spike { .. }
             | Check::MissingData { .. }
             | Check::KeyRefused { .. }
             | Check::AgentRefused { .. } => about,
+        }
+    }
+}
+
+impl Rule {
+    /// Has a balance whose entries could never be read go by those by which it was last watched.
+    pub(super) fn recall(&self, watched: &HashMap<Arc<str>, Watched>) {
+        let watched = watched.get(&self.name);
+        let written = watched.and_then(|watched| watched.definition.rsplit_once("}: "));
+        if let (Check::Balance { book, .. }, Some((_, entries))) = (&self.check, written) {
+            book.recall(entries);
         }
     }
 }

@@ -102,6 +102,14 @@ impl Book {
         self.latest.lock().entries.clone()
     }
 
+    /// Takes over entries that were good before the program started, as a JSON array, if none have been since.
+    pub fn recall(&self, text: &str) {
+        let mut latest = self.latest.lock();
+        if latest.entries.is_none() {
+            latest.entries = parse(text.as_bytes()).ok().map(Arc::new);
+        }
+    }
+
     /// Why the entries in the file are not those in use; none if they are.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
@@ -118,16 +126,20 @@ impl Book {
 /// Reads a JSON array of `{"on": …, "set": …}` and `{"on": …, "add": …}`.
 fn read(path: &Path) -> Result<Entries, String> {
     let text = files::read(path, ENTRIES).map_err(|error| error.to_string())?;
-    let wrong = |what: &str| format!("entries file `{}`: {what}", path.display());
-    let written: Vec<Written> = serde_json::from_slice(&text.bytes)
-        .map_err(|error| wrong(&printable(&error.to_string(), REASON_BYTES)))?;
+    parse(&text.bytes).map_err(|what| format!("entries file `{}`: {what}", path.display()))
+}
+
+/// The entries that are written as such an array.
+fn parse(text: &[u8]) -> Result<Entries, String> {
+    let written: Vec<Written> = serde_json::from_slice(text)
+        .map_err(|error| printable(&error.to_string(), REASON_BYTES))?;
     let checked: Result<Vec<Entry>, _> = (0..)
         .zip(written)
         .map(|(place, written)| Entry::try_from(written).map_err(|error| (place, error)))
         .collect();
     checked
         .and_then(|entries| Entries::new(&entries))
-        .map_err(|(place, error)| wrong(&format!("entry {}: {error}", place + 1)))
+        .map_err(|(place, error)| format!("entry {}: {error}", place + 1))
 }
 
 #[cfg(test)]
@@ -140,6 +152,16 @@ mod tests {
         let path = folder.path().join("acme.json");
         let book = Book::open("acme", path.clone());
         assert_eq!(book.entries(), None);
+        let reopened = Book::open("acme", path.clone());
+        reopened.recall(r#"[{"on":"2026-01-01","set":5.0}]"#);
+        let recalled = reopened.entries().unwrap();
+        assert_eq!(
+            recalled
+                .account("2026-11-30".parse().unwrap())
+                .unwrap()
+                .credits,
+            5.0
+        );
         assert!(book.problem().unwrap().contains("No such file"));
         std::fs::write(
             &path,

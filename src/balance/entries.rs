@@ -193,10 +193,12 @@ impl Entries {
         account
     }
 
-    /// The entries as they are written.
+    /// The entries as a JSON array, as they are written in a file.
     #[must_use]
-    pub fn written(&self) -> Vec<Written> {
-        self.0.iter().copied().map(Written::from).collect()
+    pub fn json(&self) -> String {
+        let written: Vec<Written> = self.0.iter().copied().map(Written::from).collect();
+        // Numbers and texts are always JSON.
+        serde_json::to_string(&written).unwrap_or_default()
     }
 
     /// The day of the first `set`; none without one.

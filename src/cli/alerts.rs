@@ -43,9 +43,9 @@ pub(super) enum AlertsCommand {
     },
     /// Resend failed deliveries; works while the exporter runs.
     Retry(RetryArguments),
-    /// Evaluate a rule or budget against the ledger and show every figure that it uses.
+    /// Evaluate a rule, budget or balance against the ledger and show every figure that it uses.
     Why {
-        /// The name of the rule or budget.
+        /// The name of the rule, budget or balance.
         rule: String,
         /// Evaluate as of this day, YYYY-MM-DD; the newest day counted is the day before.
         #[arg(long, value_name = "DAY")]

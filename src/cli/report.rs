@@ -133,7 +133,10 @@ async fn balances(config: &Config, view: &View) -> Result<Vec<(Arc<str>, Left)>,
         ..config.alerts.clone()
     };
     let members = view::members(config, view).await?;
-    let background = Background::of_spectator(SystemClock.now());
+    let background = Background {
+        watched: Arc::new(view.alert_memory().await?.watched),
+        ..Background::of_spectator(SystemClock.now())
+    };
     let facts = alert::observe(view, &members, &settings, &background).await?;
     let rules = settings.rules.into_iter();
     let left = |rule: Rule| Some((facts.balances.get(&rule.name)?.clone(), rule.name));

@@ -99,10 +99,7 @@ pub(super) fn validate(
         api,
         push,
         alerts: alert::Settings {
-            accounts: accounts
-                .iter()
-                .map(|account| Arc::clone(&account.name))
-                .collect(),
+            accounts: accounts.iter().map(|one| Arc::clone(&one.name)).collect(),
             rules,
             routes: hooks.iter().map(hook::Settings::route).collect(),
             dashboard_url,

@@ -10,7 +10,7 @@ use crate::day::Day;
 /// the same for as long as something lasts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AlertKey {
-    /// The name of the rule or budget.
+    /// The name of the rule, budget or balance.
     pub rule: Arc<str>,
     /// What it is about: `all`, an account, or an account and an agent as `acme/support`.
     pub subject: Arc<str>,

@@ -3,7 +3,7 @@
 use super::super::finding::Observation;
 use super::super::words::{count, credits, date, number, rounded, sentence};
 use super::super::{Figures, Measure, Threshold};
-use super::{figures, missing_line, top_line};
+use super::{missing_line, top_line};
 use crate::balance::Left;
 
 /// What is left, line by line.
@@ -153,36 +153,6 @@ pub(super) fn held(threshold: &Threshold) -> String {
         "It still fires: it resolves above {}{after}.",
         self::threshold(&held)
     )
-}
-
-/// The figures that the words are made of.
-pub(super) fn figures(left: Option<&Left>, threshold: &Threshold) -> Figures {
-    let measure = Some(threshold.measure.as_str().to_owned());
-    let Some(left) = left else {
-        return Figures {
-            measure,
-            ..Figures::default()
-        };
-    };
-    let [low_days_left, high_days_left] = left.days_left_bounds();
-    let top = left.standing.top.iter();
-    Figures {
-        used_credits: left.standing.used_credits,
-        limit_credits: Some(left.standing.limit_credits),
-        measure,
-        first_day: Some(left.standing.period.start.to_string()),
-        missing_days: Some(left.standing.missing_days),
-        pace_credits_per_day: left.standing.pace_credits_per_day,
-        exhausted_at: left.standing.exhausted_at,
-        left_credits: left.credits(),
-        days_left: left.days_left(),
-        low_days_left,
-        high_days_left,
-        top: top
-            .map(|(member, credits)| figures::share(&member.agent, *credits))
-            .collect(),
-        ..Figures::default()
-    }
 }
 
 /// Whether credits were set or added since the figures of before.

@@ -2,7 +2,7 @@
 
 use super::super::finding::{Finding, Observation};
 use super::super::{Figures, Share, Threshold};
-use super::balance;
+use crate::balance::Left;
 use crate::budget::Standing;
 use crate::roster::Agent;
 
@@ -14,7 +14,7 @@ pub(super) fn of(observation: &Observation<'_>) -> Figures {
             threshold,
             ..
         } => budget_figures(standing, threshold),
-        Finding::Balance { left, threshold } => balance::figures(*left, threshold),
+        Finding::Balance { left, threshold } => balance_figures(*left, threshold),
         Finding::Usage {
             days: (first, last),
             used_credits,
@@ -79,7 +79,36 @@ fn budget_figures(standing: &Standing, threshold: &Threshold) -> Figures {
     }
 }
 
-pub(super) fn share(agent: &Agent, credits: f64) -> Share {
+fn balance_figures(left: Option<&Left>, threshold: &Threshold) -> Figures {
+    let measure = Some(threshold.measure.as_str().to_owned());
+    let Some(left) = left else {
+        return Figures {
+            measure,
+            ..Figures::default()
+        };
+    };
+    let [low_days_left, high_days_left] = left.days_left_bounds();
+    let top = left.standing.top.iter();
+    Figures {
+        used_credits: left.standing.used_credits,
+        limit_credits: Some(left.standing.limit_credits),
+        measure,
+        first_day: Some(left.standing.period.start.to_string()),
+        missing_days: Some(left.standing.missing_days),
+        pace_credits_per_day: left.standing.pace_credits_per_day,
+        exhausted_at: left.standing.exhausted_at,
+        left_credits: left.credits(),
+        days_left: left.days_left(),
+        low_days_left,
+        high_days_left,
+        top: top
+            .map(|(member, credits)| share(&member.agent, *credits))
+            .collect(),
+        ..Figures::default()
+    }
+}
+
+fn share(agent: &Agent, credits: f64) -> Share {
     Share {
         account: agent.account.to_string(),
         agent: agent.name.to_string(),

@@ -214,3 +214,34 @@ fn a_message_says_what_is_left_how_long_it_lasts_and_who_used_most() {
         "Resolved: balance acme is above 14 days again, 4,700 credits left, enough for 55 days"
     );
 }
+
+#[tokio::test]
+async fn entries_that_cannot_be_read_after_a_restart_are_those_of_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, path) = (open(&folder), folder.path().join("acme.json"));
+    let members = register(&ledger, &[("acme", "support")]).await;
+    let entries = r#"[{"on": "2026-11-20", "set": 500}]"#;
+    std::fs::write(&path, entries).unwrap();
+    let rule = |book| {
+        let check = Check::Balance {
+            book,
+            thresholds: Vec::new(),
+        };
+        super::rule("acme", check)
+    };
+    let before = rule(Book::open("acme", path.clone()));
+    std::fs::remove_file(&path).unwrap();
+    let after = rule(Book::open("acme", path));
+    assert_ne!(before.definition(), after.definition());
+    assert!(before.definition().starts_with(&after.definition()));
+    let mut background = Background::of_spectator(at("2026-11-30T12:00:00Z"));
+    background.watched = Arc::new(watched(&[before], "2026-11-20T00:00:00Z"));
+    let settings = settings(vec![after]);
+    let facts = observe(&ledger, &members, &settings, &background).await;
+    let facts = facts.unwrap();
+    let left = &facts.balances["acme"];
+    assert_eq!(
+        (left.credits(), left.standing.missing_days),
+        (Some(500.0), 10)
+    );
+}
