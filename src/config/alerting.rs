@@ -2,11 +2,10 @@
 //! hooks'.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use toml::Spanned;
 
-use super::check::{Check, listed, one_of, place, title};
+use super::check::{Check, one_of, place, title};
 use super::diagnostics::Fault;
 use super::file::{self, Condition, Conditions, Section, Text, Thresholds};
 use super::rules::alerting as rules;
@@ -455,37 +454,5 @@ impl Check<'_> {
                 .push(format!("{owner} matches no agent: {matcher}"));
         }
         matcher
-    }
-
-    /// The hooks that are told, each of which must be there.
-    pub(super) fn hook_names(&mut self, written: Vec<Text>, world: &World<'_>) -> Vec<Arc<str>> {
-        let known: Vec<_> = world.hook_names.iter().map(String::as_str).collect();
-        let mut names: Vec<Arc<str>> = Vec::with_capacity(written.len());
-        for hook in written {
-            let name = hook.get_ref().as_str();
-            let shown = printable(name);
-            let fault = if !known.contains(&name) {
-                let fault = Fault::new(format!("there is no hook `{shown}`"));
-                match nearest(name, &known) {
-                    Some(near) => fault.help(format!("did you mean `{near}`?")),
-                    None if known.is_empty() => {
-                        fault.help("add a section `[[hook]]` with this name")
-                    }
-                    None => fault.help(format!("known hooks: {}", listed(&known))),
-                }
-            } else if world.heartbeats.iter().any(|other| other == name) {
-                Fault::new(format!(
-                    "the hook `{shown}` is a heartbeat, which is sent no alerts"
-                ))
-                .help("name a hook of another kind")
-            } else if names.iter().any(|other| **other == *name) {
-                Fault::new(format!("the hook `{shown}` is listed twice"))
-            } else {
-                names.push(name.into());
-                continue;
-            };
-            self.refuse(hook.span(), fault);
-        }
-        names
     }
 }

@@ -1,6 +1,7 @@
 //! `[[hook]]` → [`hook::Settings`]: what all kinds have in common, and which keys are whose.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use toml::Spanned;
 
@@ -10,6 +11,7 @@ use super::file::{self, Section, Text};
 use super::rules::hooks as rules;
 use super::world::World;
 use crate::hook::{self, Proxy, QuietHours};
+use crate::nearest::nearest;
 use crate::roster::{self, printable};
 
 const DEFAULT_TIMEOUT: &str = "10s";
@@ -264,6 +266,38 @@ impl Check<'_> {
             }
         }
         all
+    }
+
+    /// The hooks that are told, each of which must be there.
+    pub(super) fn hook_names(&mut self, written: Vec<Text>, world: &World<'_>) -> Vec<Arc<str>> {
+        let known: Vec<_> = world.hook_names.iter().map(String::as_str).collect();
+        let mut names: Vec<Arc<str>> = Vec::with_capacity(written.len());
+        for hook in written {
+            let name = hook.get_ref().as_str();
+            let shown = printable(name);
+            let fault = if !known.contains(&name) {
+                let fault = Fault::new(format!("there is no hook `{shown}`"));
+                match nearest(name, &known) {
+                    Some(near) => fault.help(format!("did you mean `{near}`?")),
+                    None if known.is_empty() => {
+                        fault.help("add a section `[[hook]]` with this name")
+                    }
+                    None => fault.help(format!("known hooks: {}", listed(&known))),
+                }
+            } else if world.heartbeats.iter().any(|other| other == name) {
+                Fault::new(format!(
+                    "the hook `{shown}` is a heartbeat, which is sent no alerts"
+                ))
+                .help("name a hook of another kind")
+            } else if names.iter().any(|other| **other == *name) {
+                Fault::new(format!("the hook `{shown}` is listed twice"))
+            } else {
+                names.push(name.into());
+                continue;
+            };
+            self.refuse(hook.span(), fault);
+        }
+        names
     }
 
     /// Warns of hooks that nothing names.

@@ -12,8 +12,8 @@ use super::diagnostics::Fault;
 use super::file::{self, Text};
 use super::hooks::{KindSettings, Owner};
 use super::places::{
-    BEARER_TOKEN, FAILURE_URL, PASSWORD, ROUTING_KEY, SIGNING_SECRET, URL, program, program_name,
-    resolve_path, template_text,
+    BEARER_TOKEN, PASSWORD, ROUTING_KEY, SIGNING_SECRET, URL, program, program_name, resolve_path,
+    template_text,
 };
 use super::rules::hooks as rules;
 use super::world::World;
@@ -32,15 +32,6 @@ const PRESETS: [(&str, Preset); 4] = [
     ("discord", Preset::Discord),
     ("teams", Preset::Teams),
     ("pagerduty", Preset::PagerDuty),
-];
-
-const DEFAULT_INTERVAL: &str = "1h";
-
-const METHODS: [(&str, &str); 4] = [
-    ("GET", "GET"),
-    ("HEAD", "HEAD"),
-    ("POST", "POST"),
-    ("PUT", "PUT"),
 ];
 
 const ENCRYPTIONS: [(&str, Encryption); 3] = [
@@ -116,37 +107,6 @@ impl Check<'_> {
             send_resolved: true,
             group: preset.is_some() && !pagerduty,
             alone: pagerduty.then_some("PagerDuty takes one event per message"),
-        })
-    }
-
-    pub(super) fn heartbeat(&mut self, hook: file::Hook, owner: &Owner) -> Option<KindSettings> {
-        let allow_private = owner.allow_private;
-        let rule = move |text: &str| rules::webhook_url(text, allow_private);
-        if hook.url_file.is_none() && hook.url_env.is_none() {
-            let fault = Fault::new(format!("{} has no URL", owner.title))
-                .help("add `url_file = \"…\"` or `url_env = \"…\"`");
-            self.refuse(owner.header.clone(), fault);
-        }
-        let failure_url = (hook.failure_url_file, hook.failure_url_env);
-        let failure_url = self.secret(&FAILURE_URL, &owner.stops, failure_url, rule);
-        let token = (hook.bearer_token_file, hook.bearer_token_env);
-        let bearer_token = self.secret(&BEARER_TOKEN, &owner.stops, token, |_| Ok(()));
-        let method = self.choice(hook.method, &METHODS, "POST");
-        let interval = self.text(hook.interval, DEFAULT_INTERVAL, rules::interval);
-        let url = self.secret(&URL, &owner.stops, (hook.url_file, hook.url_env), rule)?;
-        Some(KindSettings {
-            kind: hook::Kind::Heartbeat {
-                service: hook::Service {
-                    url,
-                    failure_url,
-                    method: method.parse().ok()?,
-                    bearer_token,
-                },
-                interval,
-            },
-            send_resolved: false,
-            group: false,
-            alone: None,
         })
     }
 

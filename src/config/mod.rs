@@ -9,6 +9,7 @@ mod balances;
 mod check;
 mod diagnostics;
 mod file;
+mod heartbeats;
 mod hooks;
 mod kinds;
 mod parse;

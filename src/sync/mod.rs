@@ -327,7 +327,7 @@ impl Syncer {
             .run_until_cancelled(self.members(ask, accounts, &report))
             .await;
         let Some(members) = members.transpose()? else {
-            return Ok(take(&report));
+            return Ok(std::mem::take(&mut *report.lock()));
         };
         observer(Event::Members(Arc::clone(&members)));
 
@@ -361,7 +361,7 @@ impl Syncer {
             .await
             .into_iter()
             .collect::<Result<(), _>>()?;
-        Ok(take(&report))
+        Ok(std::mem::take(&mut *report.lock()))
     }
 
     /// The agents of all accounts with their numbers, sorted by account and name; the same list for as
@@ -538,10 +538,6 @@ fn is_reached(known: &Coverage, policy: Policy) -> Option<Day> {
     let is_settled = |known: &KnownDay| known.is_settled(policy.settle_days);
     let is_whole = usize::try_from(days).is_ok_and(|days| days == known.earlier.len());
     (is_whole && known.earlier.iter().all(is_settled)).then_some(from)
-}
-
-fn take(report: &Mutex<Report>) -> Report {
-    std::mem::take(&mut *report.lock())
 }
 
 #[cfg(test)]
