@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use flowgent_exporter::day::{Day, TRACKING_START};
+use flowgent_exporter::day::{Day, TRACKING_START, Usage};
+use flowgent_exporter::forecast::{PATTERN_DAYS, Pattern};
 use flowgent_exporter::ledger::Ledger;
 use flowgent_exporter::simulator::Agent;
 use flowgent_exporter::telemetry::Telemetry;
@@ -41,19 +42,27 @@ impl Scene {
         self.sum(agent, first, last)
     }
 
-    /// What is expected of the current month once the last eight weeks are known.
+    /// The pattern of the agent's true days before today.
+    pub fn pattern(&self, agent: &Agent) -> Pattern {
+        let today = self.today();
+        let days = today
+            .plus(-PATTERN_DAYS)
+            .max(TRACKING_START)
+            .through(today.previous());
+        let usage = |day| Usage {
+            day,
+            credits: self.truth(agent, day),
+        };
+        Pattern::of(&days.map(usage).collect::<Vec<_>>(), today).unwrap()
+    }
+
+    /// What is expected of the current month once the last sixteen weeks are known. How a pattern is made is
+    /// tested beside it, by its definition.
     fn forecast(&self, agent: &Agent) -> f64 {
         let (today, used) = (self.today(), self.figure(agent, "month_to_date_credits"));
-        let of_weekday = |day: Day| {
-            let weekday = day.since(today).rem_euclid(7);
-            (1..=8)
-                .rev()
-                .map(move |weeks| today.plus(weekday - 7 * weeks))
-        };
-        let mean = |day| of_weekday(day).fold(0.0, |sum, day| sum + self.truth(agent, day)) / 8.0;
         let days = (0..31).map(|days| today.plus(days));
         let left = days.filter(|day| day.month_start() == today.month_start());
-        used + left.fold(0.0, |sum, day| sum + mean(day))
+        self.pattern(agent).forecast(used, left).expected_credits
     }
 
     /// What is published and not true, a line each. What is absent is no lie. The counter must be the

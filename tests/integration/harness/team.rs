@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use flowgent_exporter::day::Day;
+use flowgent_exporter::forecast::Outlook;
 use flowgent_exporter::simulator::Agent;
 
 use super::Scene;
 
-/// Several agents, and the day that it is for them. Every day before it is known, of the last eight
-/// weeks and of all periods that are asked about.
+/// Several agents, and the day that it is for them. Every day before it is known, of the last
+/// sixteen weeks and of all periods that are asked about.
 pub struct Team<'a> {
     pub scene: &'a Scene,
     pub agents: Vec<Agent>,
@@ -34,11 +35,12 @@ impl Team<'_> {
         top
     }
 
-    /// The mean of a day's weekday over the eight weeks before today.
+    /// What is expected of a day to come.
     fn expected(&self, day: Day) -> f64 {
-        let weekday = day.since(self.today).rem_euclid(7);
-        let weeks = (1..=8).map(|weeks| self.on(self.today.plus(weekday - 7 * weeks)));
-        weeks.sum::<f64>() / 8.0
+        let agents = self.agents.iter();
+        agents
+            .map(|agent| self.scene.pattern(agent).expected_credits(day))
+            .sum()
     }
 
     /// Credits a day that are expected from today on.
@@ -52,34 +54,16 @@ impl Team<'_> {
     pub fn forecast(&self, first: Day, end: Day) -> (f64, f64, f64) {
         let used = self.used(first, end.min(self.today).previous());
         let left: Vec<Day> = self.today.through(end.previous()).collect();
-        let expected = left.iter().fold(0.0, |sum, day| sum + self.expected(*day));
-        let stray = self.stray(left.len() as f64);
+        let mut outlook = Outlook::default();
+        for agent in &self.agents {
+            outlook.add(&self.scene.pattern(agent), left.iter().copied());
+        }
+        let forecast = outlook.forecast(used);
         (
-            used + (expected - stray).max(0.0),
-            used + expected,
-            used + expected + stray,
+            forecast.low_credits,
+            forecast.expected_credits,
+            forecast.high_credits,
         )
-    }
-
-    /// By how much so many days to come may stray from what is expected.
-    fn stray(&self, days: f64) -> f64 {
-        let residual = |day: Day| self.on(day) - self.expected(day);
-        let weeks: Vec<Vec<f64>> = (-8..0)
-            .map(|week| {
-                let first = self.today.plus(7 * week);
-                first.through(first.plus(6)).map(residual).collect()
-            })
-            .collect();
-        let days_squared: f64 = weeks
-            .iter()
-            .flatten()
-            .map(|residual| residual.powi(2))
-            .sum();
-        let sums = weeks.iter().map(|week| week.iter().sum::<f64>());
-        let weeks_squared: f64 = sums.map(|sum| sum.powi(2)).sum();
-        // Eight weeks less the seven means that were made of them.
-        let variance = days_squared.max(weeks_squared) / 49.0;
-        1.28 * (variance * days * (1.0 + days / 7.0)).sqrt()
     }
 
     /// When use reaches `limit` in that period, or is expected to.
