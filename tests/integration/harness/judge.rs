@@ -42,9 +42,8 @@ impl Scene {
         self.sum(agent, first, last)
     }
 
-    /// The pattern of the agent's true days before today.
-    pub fn pattern(&self, agent: &Agent) -> Pattern {
-        let today = self.today();
+    /// The pattern of the agent's true days before `today`.
+    pub fn pattern(&self, agent: &Agent, today: Day) -> Pattern {
         let days = today
             .plus(-PATTERN_DAYS)
             .max(TRACKING_START)
@@ -62,7 +61,9 @@ impl Scene {
         let (today, used) = (self.today(), self.figure(agent, "month_to_date_credits"));
         let days = (0..31).map(|days| today.plus(days));
         let left = days.filter(|day| day.month_start() == today.month_start());
-        self.pattern(agent).forecast(used, left).expected_credits
+        self.pattern(agent, today)
+            .forecast(used, left)
+            .expected_credits
     }
 
     /// What is published and not true, a line each. What is absent is no lie. The counter must be the

@@ -39,7 +39,7 @@ impl Team<'_> {
     fn expected(&self, day: Day) -> f64 {
         let agents = self.agents.iter();
         agents
-            .map(|agent| self.scene.pattern(agent).expected_credits(day))
+            .map(|agent| self.scene.pattern(agent, self.today).expected_credits(day))
             .sum()
     }
 
@@ -56,7 +56,7 @@ impl Team<'_> {
         let left: Vec<Day> = self.today.through(end.previous()).collect();
         let mut outlook = Outlook::default();
         for agent in &self.agents {
-            outlook.add(&self.scene.pattern(agent), left.iter().copied());
+            outlook.add(&self.scene.pattern(agent, self.today), left.iter().copied());
         }
         let forecast = outlook.forecast(used);
         (
