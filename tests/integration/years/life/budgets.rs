@@ -255,7 +255,7 @@ fn expected(budget: &Budget, sight: &Sight<'_>, start: Day, end: Day) -> Option<
         let missing: Vec<Day> = days.filter(|day| on(day).is_none()).collect();
         let ahead: Vec<Day> = passed.through(end.previous()).collect();
         let recent: Vec<Usage> = today
-            .plus(-60)
+            .plus(-112)
             .through(today.previous())
             .filter_map(|day| {
                 Some(Usage {
