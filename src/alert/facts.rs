@@ -118,7 +118,7 @@ pub struct Background {
 }
 
 impl Background {
-    /// What somebody goes by who looks at how things stand, and remembers and tells nothing.
+    /// The state for a mere look at how things stand: nothing is remembered or told.
     #[must_use]
     pub fn of_spectator(now: DateTime<Utc>) -> Self {
         Self {
@@ -155,7 +155,7 @@ pub struct Facts {
     /// How each budget stands in the periods that are looked at, oldest first, by the budget's name.
     /// The last one is the current one.
     pub budgets: HashMap<Arc<str>, Vec<PeriodFacts>>,
-    /// What is left of each balance that has figures, by the balance's name.
+    /// Credits left of each balance that has figures, by its name.
     pub balances: HashMap<Arc<str>, Left>,
     /// The first day that was still to end when a rule was first watched as it is, by the rule's name.
     pub watched_from: HashMap<Arc<str>, Day>,

@@ -79,7 +79,7 @@ pub enum Finding<'a> {
         /// When the budget was first evaluated after the period's end; none of the current period.
         over_since: Option<DateTime<Utc>>,
     },
-    /// What is left of a balance against one of its thresholds.
+    /// Credits or days left of a balance, and one of its thresholds.
     Balance {
         /// What is left; absent before the first `set`.
         left: Option<&'a Left>,

@@ -29,7 +29,7 @@ pub(super) struct Purse {
     tallies: Vec<(Option<DateTime<Utc>>, Tally)>,
 }
 
-/// What use is taken from.
+/// The amount that use is counted against.
 enum Amount {
     /// A budget.
     Limit(f64),

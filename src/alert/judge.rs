@@ -444,7 +444,7 @@ fn used(standing: &Standing, ratio: f64) -> Condition {
     }
 }
 
-/// Whether no more than that is left of a balance. Missing days may take from what is left, and add nothing;
+/// True if no more than that is left of a balance. Missing days may take from what is left, and add nothing;
 /// days left count what is expected of them.
 fn is_left(left: &Left, threshold: Threshold) -> Condition {
     let is_bound = threshold.measure == Measure::CreditsLeft;

@@ -117,7 +117,7 @@ impl Observation<'_> {
     }
 }
 
-/// Whether credits were set or added to a balance since `alert` last fired.
+/// True if credits were set or added to a balance since `alert` last fired.
 pub(super) fn is_topped_up(alert: &Alert, observation: &Observation<'_>) -> bool {
     matches!(observation.finding, Finding::Balance { .. })
         && balance::is_topped_up(&remembered(alert).figures, observation)

@@ -1,4 +1,4 @@
-//! What is left of a balance, in words.
+//! Words for the credits left of a balance.
 
 use super::super::finding::Observation;
 use super::super::words::{count, credits, date, number, rounded, sentence};
@@ -6,7 +6,7 @@ use super::super::{Figures, Measure, Threshold};
 use super::{missing_line, top_line};
 use crate::balance::Left;
 
-/// What is left, line by line.
+/// Lines about the credits left.
 pub(super) fn lines(left: Option<&Left>) -> Vec<String> {
     let Some(left) = left else {
         return vec!["There is no `set` entry yet, so nothing is known.".to_owned()];
@@ -30,7 +30,7 @@ pub(super) fn lines(left: Option<&Left>) -> Vec<String> {
         .collect()
 }
 
-/// What is left: `at most 812 credits left`.
+/// The credits left: `at most 812 credits left`.
 pub(crate) fn amount(left: &Left) -> String {
     let Some(amount) = left.credits() else {
         return "an unknown amount left".to_owned();
