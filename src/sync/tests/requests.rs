@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use super::super::cron::parse_cron;
 use super::super::schedule::{self, Schedule};
 use super::*;
-use crate::balance::{Days, Reach};
+use crate::balance::{Book, Change, Days, Entries, Entry, Reach};
 use crate::budget::Cycle;
 use crate::day::Day;
 use crate::flowgent::tests::server::{Server, answer};
@@ -352,10 +352,16 @@ async fn of_too_many_agents_those_that_are_known_are_asked_for_and_then_the_firs
 }
 
 #[tokio::test]
-async fn a_budget_has_earlier_days_asked_for_than_the_history_start_until_they_are_known() {
+async fn a_budget_or_balance_has_earlier_days_asked_for_than_the_history_start_until_they_are_known()
+ {
     let mut stage = Stage::new("2026-11-23T09:00:00", DAILY, false).await;
     stage.policy.history_start = "2026-11-20".parse().unwrap();
     let named = |name: &str| Matcher::new(vec![("agent".into(), Pattern::Equals(name.into()))]);
+    let sets = ["2026-11-05", "2026-11-18"].map(|on| Entry {
+        on: on.parse().unwrap(),
+        change: Change::Set(1_000.0),
+    });
+    let book = Book::of("four", Entries::new(&sets).unwrap());
     stage.reaches = vec![
         Reach {
             matcher: named("one"),
@@ -364,6 +370,10 @@ async fn a_budget_has_earlier_days_asked_for_than_the_history_start_until_they_a
         Reach {
             matcher: named("two"),
             days: Days::Of(Cycle::Day),
+        },
+        Reach {
+            matcher: named("four"),
+            days: Days::By(book),
         },
     ];
     stage.restart().await;
@@ -378,6 +388,8 @@ async fn a_budget_has_earlier_days_asked_for_than_the_history_start_until_they_a
     assert_eq!(asked(&stage, 0), ["2026-11-01..2026-11-22"]);
     assert_eq!(asked(&stage, 1), ["2026-11-15..2026-11-22"]);
     assert_eq!(asked(&stage, 2), ["2026-11-20..2026-11-22"]);
+    // Also the account that the last `set` has closed is checked.
+    assert_eq!(asked(&stage, 3), ["2026-11-05..2026-11-22"]);
     // They are known for good, also to a program that has just started.
     stage.restart().await;
     assert_eq!(stage.run("2026-11-23T13:00:00").await, 0);

@@ -1,6 +1,7 @@
 //! Budgets and rules that fire, and hooks that are told: the real program with real receivers.
 
 mod alertmanager;
+mod balances;
 mod budgets;
 mod crash;
 mod heartbeats;

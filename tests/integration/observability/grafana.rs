@@ -38,6 +38,14 @@ match = { team = \"cx\" }
 credits = 1e7
 period = \"total\"
 hooks = [\"ops\"]
+[[balance]]
+name = \"acme\"
+match = { account = \"acme\" }
+entries = [{ on = \"2026-03-01\", set = 30000 }, { on = \"2026-03-10\", add = 5000 }]
+hooks = [\"ops\"]
+[[balance]]
+name = \"later\"
+entries = [{ on = \"2026-04-01\", set = 30000 }]
 [[rule]]
 name = \"busy\"
 kind = \"usage\"

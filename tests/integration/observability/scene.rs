@@ -102,7 +102,23 @@ fn config(scene: &Scene, receivers: &[Receiver; 2]) -> String {
     let hooks: String = hooks
         .map(|(name, receiver)| webhook(scene, name, receiver, ""))
         .collect();
-    format!("{config}\n{ALERTING}{hooks}")
+    let balance = balance(scene);
+    format!("{config}\n{ALERTING}{balance}{hooks}")
+}
+
+/// A balance that lasts about as long again as it has lasted, a month.
+fn balance(scene: &Scene) -> String {
+    let (first, last) = (scene.today().plus(-30), scene.today().previous());
+    let agents = ["support", "sales", "legal"].map(|name| scene.agent("acme", name));
+    let used: f64 = agents
+        .iter()
+        .map(|agent| scene.sum(agent, first, last))
+        .sum();
+    format!(
+        "[[balance]]\nname = \"acme\"\nmatch = {{ account = \"acme\" }}\n\
+         entries = [{{ on = \"{first}\", set = {} }}]\nhooks = [\"ops\"]\n",
+        (used * 2.0).round()
+    )
 }
 
 /// Whether yesterday is known of all agents, and both revisions have been seen.
