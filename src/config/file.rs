@@ -7,8 +7,8 @@ mod hooks;
 mod push;
 
 pub(super) use alerting::{
-    Alerts, Balance, Budget, Condition, Conditions, Regex, Rule, Threshold, ThresholdTable,
-    Thresholds, WrittenEntry,
+    Alerts, Balance, Budget, Condition, Conditions, Regex, Rule, Summary, Threshold,
+    ThresholdTable, Thresholds, WrittenEntry,
 };
 pub(super) use hooks::Hook;
 pub(super) use push::Push;
@@ -63,6 +63,9 @@ pub(super) struct ConfigFile {
     /// `[[rule]]`: what else is looked for.
     #[serde(default)]
     pub(super) rule: Vec<Section<Rule>>,
+    /// `[[summary]]`: what was used in a week or month.
+    #[serde(default)]
+    pub(super) summary: Vec<Section<Summary>>,
     /// `[[hook]]`: who is told.
     #[serde(default)]
     pub(super) hook: Vec<Section<Hook>>,
@@ -179,6 +182,7 @@ pub(super) static KEYS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
         fields::<Regex>(),
         fields::<ThresholdTable>(),
         fields::<Rule>(),
+        fields::<Summary>(),
         fields::<Hook>(),
     ];
     keys.concat().into_iter().collect()

@@ -13,6 +13,7 @@ use super::world::World;
 use crate::hook::{self, Proxy, QuietHours};
 use crate::nearest::nearest;
 use crate::roster::{self, printable};
+use crate::summary;
 
 const DEFAULT_TIMEOUT: &str = "10s";
 const DEFAULT_TIME_ZONE: &str = "UTC";
@@ -286,7 +287,7 @@ impl Check<'_> {
                 }
             } else if world.heartbeats.iter().any(|other| other == name) {
                 Fault::new(format!(
-                    "the hook `{shown}` is a heartbeat, which is sent no alerts"
+                    "the hook `{shown}` is a heartbeat, which is sent no messages"
                 ))
                 .help("name a hook of another kind")
             } else if names.iter().any(|other| **other == *name) {
@@ -305,11 +306,15 @@ impl Check<'_> {
         &mut self,
         hooks: &[hook::Settings],
         rules: &[crate::alert::Rule],
+        summaries: &[summary::Settings],
     ) {
         for hook in hooks {
-            if hook.interval().is_none()
-                && !rules.iter().any(|rule| rule.hooks.contains(&hook.name))
-            {
+            let rules = rules.iter().map(|rule| &rule.hooks);
+            let summaries = summaries.iter().map(|summary| &summary.hooks);
+            let is_named = rules
+                .chain(summaries)
+                .any(|hooks| hooks.contains(&hook.name));
+            if hook.interval().is_none() && !is_named {
                 self.warnings.push(format!(
                     "hook `{}` is named by no budget and no rule",
                     printable(&hook.name)

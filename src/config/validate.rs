@@ -58,6 +58,7 @@ pub(super) fn validate(
         budget,
         balance,
         rule,
+        summary,
         hook,
     } = file;
     let names = |names: Vec<Option<&Text>>| -> Vec<String> {
@@ -85,7 +86,8 @@ pub(super) fn validate(
     let dashboard_url = check.dashboard_url(alerts.table, &server);
     let rules = check.alert_rules(budget, balance, rule, &world);
     let hooks = check.hooks(hook, &world);
-    check.look_for_unused_hooks(&hooks, &rules);
+    let summaries = check.summaries(summary, &hooks, &world);
+    check.look_for_unused_hooks(&hooks, &rules, &summaries);
     check.look_for_earlier_days(&rules, policy.history_start);
     if !check.findings.is_empty() {
         return Err(check.findings);
@@ -101,6 +103,7 @@ pub(super) fn validate(
         alerts: alert::Settings {
             accounts: accounts.iter().map(|one| Arc::clone(&one.name)).collect(),
             rules,
+            summaries,
             routes: hooks.iter().map(hook::Settings::route).collect(),
             dashboard_url,
         },

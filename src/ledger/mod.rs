@@ -36,6 +36,7 @@ mod reader;
 mod retry;
 mod schema;
 mod standing;
+mod summaries;
 #[cfg(test)]
 pub(crate) mod tests;
 mod usage;
@@ -66,6 +67,7 @@ pub use outbox::{
 pub(crate) use outbox::{LONGEST_REST, RETRY_DAYS, SCHEDULED_TRIES};
 pub use pushed::{PushTarget, Pushed, Unpushed, UnpushedDay};
 pub use retry::{Which, retry};
+pub use summaries::{NextSummaries, SummaryKey};
 pub use view::View;
 pub use watched::{JUDGED_DAYS, Judged, JudgedDays, JudgedKey, Watched};
 

@@ -1,4 +1,4 @@
-//! `[alerts]`, `[[budget]]`, `[[balance]]` and `[[rule]]`.
+//! `[alerts]`, `[[budget]]`, `[[balance]]`, `[[rule]]` and `[[summary]]`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -106,6 +106,23 @@ pub(in crate::config) struct Rule {
     pub(in crate::config) floor: Option<Spanned<f64>>,
     /// Missing data: how long a day may be missing, as a duration. Default: `36h`.
     pub(in crate::config) longer_than: Option<Text>,
+}
+
+/// `[[summary]]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Summary {
+    /// Its name, unlike any other summary's.
+    pub(in crate::config) name: Option<Text>,
+    /// The period that it is of: `week`, from Monday, or `month`.
+    pub(in crate::config) period: Option<Text>,
+    /// Whose use is added up: `agent`, `account`, or `label:NAME`. Default: `agent`.
+    pub(in crate::config) by: Option<Text>,
+    /// The most rows, the highest. Default: 10.
+    pub(in crate::config) top: Option<Spanned<i64>>,
+    /// Who is sent it: no Alertmanager, PagerDuty or WhatsApp.
+    #[serde(default)]
+    pub(in crate::config) hooks: Vec<Text>,
 }
 
 /// What a value must be.

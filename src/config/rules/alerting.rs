@@ -18,6 +18,9 @@ const MAX_SHARE: f64 = 10.0;
 /// The most days left that can be told of.
 const MAX_DAYS_LEFT: f64 = 365.0;
 
+/// The most rows of a summary.
+const MAX_TOP: usize = 100;
+
 /// The shortest and the longest time that a day may be missing.
 const MISSING: [Duration; 2] = [
     Duration::from_secs(60 * 60),
@@ -39,6 +42,16 @@ pub(in crate::config) fn dashboard_url(text: &str) -> Checked<String> {
         ));
     }
     Ok(text.to_owned())
+}
+
+/// The most rows of a summary.
+pub(in crate::config) fn top(rows: i64) -> Checked<usize> {
+    match usize::try_from(rows) {
+        Ok(rows @ 1..) if rows <= MAX_TOP => Ok(rows),
+        _ => Err(Fault::new(format!(
+            "{rows} rows are not between 1 and {MAX_TOP}"
+        ))),
+    }
 }
 
 /// What one label, or the account or agent itself, must be.
