@@ -2,7 +2,6 @@
 //! what may hold a password or a token.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use chrono::NaiveTime;
 use chrono_tz::{TZ_VARIANTS, Tz};
@@ -10,28 +9,15 @@ use lettre::message::Mailbox;
 use lettre::transport::smtp::extension::ClientId;
 use url::{Host, Url};
 
-use super::{Checked, duration_between};
+use super::{Checked, as_base, url, without_user};
 use crate::config::diagnostics::Fault;
 use crate::hook::{self, Proxy};
 use crate::nearest::nearest;
 use crate::roster::printable;
 use crate::secret::Secret;
 
-/// The shortest and the longest time that one try may be given.
-const INTERVALS: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(86_400)];
-const TIMEOUTS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(120)];
-
 /// How many digits a phone number with its country code has, by E.164.
 const PHONE_DIGITS: [usize; 2] = [7, 15];
-
-pub(in crate::config) fn timeout(text: &str) -> Checked<Duration> {
-    duration_between("timeout", text, TIMEOUTS)
-}
-
-/// The time between two heartbeats.
-pub(in crate::config) fn interval(text: &str) -> Checked<Duration> {
-    duration_between("interval", text, INTERVALS)
-}
 
 /// Two times of day, from the first up to the second.
 pub(in crate::config) fn quiet_hours(text: &str) -> Checked<(NaiveTime, NaiveTime)> {
@@ -66,34 +52,20 @@ pub(in crate::config) fn time_zone(text: &str) -> Checked<Tz> {
     })
 }
 
-/// The URL of a webhook, which was read from a secret's place.
-pub(in crate::config) fn webhook_url(text: &str, allow_private: bool) -> Checked<()> {
+/// A URL that was read from a secret's place.
+pub(in crate::config) fn secret_url(text: &str, allow_private: bool) -> Checked<Url> {
     let url = Url::parse(text)
         .map_err(|error| Fault::new(format!("its content is not a URL: {error}")))?;
-    reachable(&url, allow_private)
+    reachable(&url, allow_private)?;
+    Ok(url)
 }
 
 /// The base URL of an Alertmanager, ending in a slash.
 pub(in crate::config) fn alertmanager_url(text: &str, allow_private: bool) -> Checked<Url> {
-    let mut url = Url::parse(text).map_err(|error| {
-        Fault::new(format!("not a URL: {error}"))
-            .help("write it in full, such as `http://alertmanager:9093/`")
-    })?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(
-            Fault::new("a URL with a user or a password is not accepted")
-                .help("write `username = \"…\"` and `password_file = \"…\"`"),
-        );
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(Fault::new(
-            "a base URL has no query and no fragment: paths are appended to it",
-        ));
-    }
+    let url = url(text, "http://alertmanager:9093/")?;
+    without_user(&url, "write `username = \"…\"` and `password_file = \"…\"`")?;
+    let url = as_base(url)?;
     reachable(&url, allow_private)?;
-    if !url.path().ends_with('/') {
-        url.set_path(&format!("{}/", url.path()));
-    }
     Ok(url)
 }
 
@@ -149,13 +121,10 @@ pub(in crate::config) fn proxy(text: &str, allow_private: bool) -> Checked<Proxy
     if !matches!(url.scheme(), "https" | "http") {
         return Err(Fault::new("the proxy's URL is neither http nor https"));
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(
-            Fault::new("a URL with a user or a password is not accepted").help(
-                "set `HTTPS_PROXY` in the exporter's environment, and write `proxy = \"environment\"`",
-            ),
-        );
-    }
+    without_user(
+        &url,
+        "set `HTTPS_PROXY` in the exporter's environment, and write `proxy = \"environment\"`",
+    )?;
     let kind = url.host().and_then(|host| not_public(&host));
     match kind.filter(|_| !allow_private) {
         Some(kind) => Err(private("the proxy", kind)),
@@ -266,13 +235,6 @@ pub(in crate::config) fn host(text: &str, allow_private: bool) -> Checked<String
     Ok(text.to_owned())
 }
 
-pub(in crate::config) fn port(port: i64) -> Checked<u16> {
-    u16::try_from(port)
-        .ok()
-        .filter(|port| *port > 0)
-        .ok_or_else(|| Fault::new(format!("port {port} is not between 1 and {}", u16::MAX)))
-}
-
 pub(in crate::config) fn mailbox(text: &str) -> Checked<Mailbox> {
     text.parse().map_err(|_| {
         Fault::new(format!("`{}` is not an e-mail address", printable(text)))
@@ -327,7 +289,7 @@ mod tests {
     #[test]
     fn only_a_hook_that_may_leads_inside_or_through_plain_http() {
         for outside in ["https://hooks.example/x?token=1", "https://1.1.1.1/"] {
-            assert!(webhook_url(outside, false).is_ok(), "{outside}");
+            assert!(secret_url(outside, false).is_ok(), "{outside}");
         }
         for inside in [
             "http://hooks.example/canary",
@@ -346,12 +308,12 @@ mod tests {
             "https://168.63.129.16/canary",
             "https://[64:ff9b::10.1.2.3]/canary",
         ] {
-            let fault = webhook_url(inside, false).unwrap_err();
+            let fault = secret_url(inside, false).unwrap_err();
             assert!(!format!("{fault:?}").contains("canary"), "{inside}");
-            assert!(webhook_url(inside, true).is_ok(), "{inside}");
+            assert!(secret_url(inside, true).is_ok(), "{inside}");
         }
         for never in ["canary", "ftp://canary/", "file:///canary", ""] {
-            let fault = webhook_url(never, true).unwrap_err();
+            let fault = secret_url(never, true).unwrap_err();
             assert!(!format!("{fault:?}").contains("canary"), "{never}");
         }
     }
@@ -422,8 +384,6 @@ mod tests {
         for bad in ["", "a b", "smtp.example.org:587", "https://x", "u:p@h"] {
             assert!(host(bad, true).is_err(), "{bad}");
         }
-        assert!(port(1).is_ok() && port(65_535).is_ok());
-        assert!(port(0).is_err() && port(65_536).is_err() && port(-1).is_err());
     }
 
     #[test]
