@@ -4,7 +4,7 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::check::{Check, one_of};
+use super::check::{Check, one_of, word};
 use super::diagnostics::Fault;
 use super::read::{Misfit, Section, Value};
 use super::rules::alerting as rules;
@@ -24,12 +24,12 @@ const PERIODS: [(&str, Period); 4] = [
     ("total", Period::Total),
 ];
 
-const KINDS: [(&str, Kind); 5] = [
-    ("usage", Kind::Usage),
-    ("spike", Kind::Spike),
-    ("missing_data", Kind::MissingData),
-    ("key_refused", Kind::KeyRefused),
-    ("agent_refused", Kind::AgentRefused),
+const KINDS: [&str; 5] = [
+    "usage",
+    "spike",
+    "missing_data",
+    "key_refused",
+    "agent_refused",
 ];
 
 const SEVERITIES: [(&str, Severity); 3] = [
@@ -57,15 +57,6 @@ enum Period {
     Week,
     Month,
     Total,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Usage,
-    Spike,
-    MissingData,
-    KeyRefused,
-    AgentRefused,
 }
 
 /// The keys that only one kind of rule has.
@@ -284,15 +275,13 @@ impl Check<'_> {
     fn rule(&mut self, mut rule: Section<'_>, world: &World<'_>) -> Option<Rule> {
         let rule = &mut rule;
         let name = self.name(rule);
-        let kind = self.needed(rule, ["kind", "\"usage\""], |text| {
-            Ok((one_of(text, &KINDS)?, text.to_owned()))
-        });
+        let kind = self.needed(rule, ["kind", "\"usage\""], |text| word(text, &KINDS));
         let matcher = self.matcher(rule, world);
         let hooks = self.hook_names(rule, world);
         rule.may_have(&KEYS.map(|(key, _)| key));
         rule.may_have(&["severity"]);
         for (key, needed) in KEYS {
-            let Some((_, kind)) = kind.as_ref().filter(|(_, kind)| kind != needed) else {
+            let Some(kind) = kind.filter(|kind| *kind != needed) else {
                 continue;
             };
             if let Some(place) = rule.place(key) {
@@ -304,7 +293,7 @@ impl Check<'_> {
             rule.skip(key);
         }
         // Without a kind nothing can be said of the keys that depend on it.
-        let check = self.rule_check(rule, kind?.0);
+        let check = self.rule_check(rule, kind?);
         Some(Rule {
             name: name?.into(),
             matcher,
@@ -314,14 +303,14 @@ impl Check<'_> {
     }
 
     /// What a rule of that kind looks at.
-    fn rule_check(&mut self, rule: &mut Section<'_>, kind: Kind) -> Option<alert::Check> {
+    fn rule_check(&mut self, rule: &mut Section<'_>, kind: &str) -> Option<alert::Check> {
         let usual = match kind {
-            Kind::KeyRefused => Severity::Critical,
+            "key_refused" => Severity::Critical,
             _ => Severity::Warning,
         };
         let severity = self.choice(rule, "severity", &SEVERITIES, usual);
         Some(match kind {
-            Kind::Usage => alert::Check::Usage {
+            "usage" => alert::Check::Usage {
                 span: self.choice(rule, "span", &SPANS, Span::PreviousDay),
                 per: self.choice(rule, "per", &PERS, Per::Agent),
                 hysteresis: self.value(rule, "hysteresis", 0.1, rules::hysteresis),
@@ -332,17 +321,17 @@ impl Check<'_> {
                     rules::at_least_zero("over"),
                 )?,
             },
-            Kind::Spike => alert::Check::Spike {
+            "spike" => alert::Check::Spike {
                 factor: self.value(rule, "factor", 3.0, rules::above("factor", 1.0)),
                 floor_credits: self.value(rule, "floor", 10.0, rules::at_least_zero("floor")),
                 severity,
             },
-            Kind::MissingData => alert::Check::MissingData {
+            "missing_data" => alert::Check::MissingData {
                 longer_than: self.duration(rule, "longer_than", "36h", ["1h", "30days"]),
                 severity,
             },
-            Kind::KeyRefused => alert::Check::KeyRefused { severity },
-            Kind::AgentRefused => alert::Check::AgentRefused { severity },
+            "key_refused" => alert::Check::KeyRefused { severity },
+            _ => alert::Check::AgentRefused { severity },
         })
     }
 

@@ -16,7 +16,6 @@ use super::rules::{self, Checked};
 use super::secrets::{BEARER_TOKEN, PASSWORD, SecretKeys};
 use crate::day::Day;
 use crate::hook::Proxy;
-use crate::nearest::nearest;
 use crate::roster::{self, printable};
 use crate::secret::SecretSource;
 use crate::status::Obstacle;
@@ -257,15 +256,25 @@ impl<'a> Check<'a> {
         rule: impl Fn(&str) -> Checked<M>,
     ) -> Vec<M> {
         let list = self.needed_value(section, [key, example], |list| some(list, key, example));
+        self.distinct(list.unwrap_or_default(), rule)
+    }
+
+    /// What the texts of a list mean by the rule, none of it twice.
+    pub(super) fn distinct<M: PartialEq>(
+        &mut self,
+        list: Vec<Spanned<String>>,
+        rule: impl Fn(&str) -> Checked<M>,
+    ) -> Vec<M> {
         let mut all = Vec::new();
-        for text in list.unwrap_or_default() {
-            let place = text.span();
-            match self.meaning(Some(text), |text: String| rule(&text)) {
-                Some(meaning) if all.contains(&meaning) => {
-                    let fault = Fault::new(format!("`{key}` has this element twice"));
-                    self.refuse(place, fault);
+        for text in list {
+            match rule(text.get_ref()) {
+                Ok(meaning) if all.contains(&meaning) => {
+                    let shown = printable(text.get_ref());
+                    let fault = Fault::new(format!("`{shown}` is listed twice"));
+                    self.refuse(text.span(), fault);
                 }
-                meaning => all.extend(meaning),
+                Ok(meaning) => all.push(meaning),
+                Err(fault) => self.refuse(text.span(), fault),
             }
         }
         all
@@ -442,20 +451,23 @@ pub(super) fn some<T>(list: Vec<T>, key: &str, example: &str) -> Checked<Vec<T>>
 }
 
 /// What one of several words means.
-pub(super) fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Fault> {
+pub(super) fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Checked<T> {
     if let Some((_, meaning)) = choices.iter().find(|(word, _)| *word == text) {
         return Ok(*meaning);
     }
     let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-    let fault = Fault::new(format!(
-        "`{}` is none of {}",
-        printable(text),
-        listed(&words)
-    ));
-    Err(match nearest(text, &words) {
-        Some(near) => fault.help(format!("did you mean `{near}`?")),
-        None => fault,
-    })
+    Err(none_of(text, &words))
+}
+
+/// One of several words itself.
+pub(super) fn word(text: &str, words: &[&'static str]) -> Checked<&'static str> {
+    let found = words.iter().find(|word| **word == text);
+    found.copied().ok_or_else(|| none_of(text, words))
+}
+
+fn none_of(text: &str, words: &[&str]) -> Fault {
+    let shown = printable(text);
+    Fault::new(format!("`{shown}` is none of {}", listed(words))).near(text, words, "")
 }
 
 /// Words as a message lists them.

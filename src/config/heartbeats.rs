@@ -1,18 +1,11 @@
 //! Hooks of kind `heartbeat`.
 
-use super::check::Check;
+use super::check::{Check, word};
 use super::hooks::KindSettings;
 use super::read::Section;
 use super::rules::hooks as rules;
 use super::secrets::{BEARER_TOKEN, FAILURE_URL, URL};
 use crate::hook;
-
-const METHODS: [(&str, &str); 4] = [
-    ("GET", "GET"),
-    ("HEAD", "HEAD"),
-    ("POST", "POST"),
-    ("PUT", "PUT"),
-];
 
 impl Check<'_> {
     pub(super) fn heartbeat(
@@ -25,7 +18,8 @@ impl Check<'_> {
         let url = self.secret(hook, &URL, rule);
         let failure_url = self.secret(hook, &FAILURE_URL, rule);
         let bearer_token = self.secret(hook, &BEARER_TOKEN, |_| Ok(()));
-        let method = self.choice(hook, "method", &METHODS, "POST");
+        let methods = ["GET", "HEAD", "POST", "PUT"];
+        let method = self.text(hook, "method", "POST", |text| word(text, &methods));
         let interval = self.duration(hook, "interval", "1h", ["1m", "1day"]);
         Some(KindSettings {
             kind: hook::Kind::Heartbeat {

@@ -2,84 +2,44 @@
 
 use std::sync::Arc;
 
-use super::check::{Check, listed, one_of};
+use super::check::{Check, listed, word};
 use super::diagnostics::Fault;
 use super::read::Section;
 use super::rules::hooks as rules;
 use super::world::World;
 use crate::hook::{self, QuietHours};
-use crate::nearest::nearest;
 use crate::roster::printable;
 
-pub(super) const KINDS: [(&str, Kind); 6] = [
-    ("webhook", Kind::Webhook),
-    ("alertmanager", Kind::Alertmanager),
-    ("whatsapp", Kind::Whatsapp),
-    ("email", Kind::Email),
-    ("exec", Kind::Exec),
-    ("heartbeat", Kind::Heartbeat),
+const KINDS: [&str; 6] = [
+    "webhook",
+    "alertmanager",
+    "whatsapp",
+    "email",
+    "exec",
+    "heartbeat",
 ];
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Webhook,
-    Alertmanager,
-    Whatsapp,
-    Email,
-    Exec,
-    Heartbeat,
-}
-
-/// The kinds that connect to a place of the user's choice.
-const CONNECTED: &[Kind] = &[
-    Kind::Webhook,
-    Kind::Alertmanager,
-    Kind::Email,
-    Kind::Heartbeat,
-];
-
-/// The kinds that a proxy can stand before.
-const PROXIED: &[Kind] = &[Kind::Webhook, Kind::Alertmanager, Kind::Heartbeat];
-
-/// The kinds that log in by name and password.
-const USERS: &[Kind] = &[Kind::Alertmanager, Kind::Email];
-
-/// The kinds that alerts are sent to.
-const TOLD: &[Kind] = &[
-    Kind::Webhook,
-    Kind::Alertmanager,
-    Kind::Whatsapp,
-    Kind::Email,
-    Kind::Exec,
-];
-
-/// The kinds whose URL may be a secret.
-const SECRET_URL: &[Kind] = &[Kind::Webhook, Kind::Heartbeat];
-
-/// The kinds that can prove by a token who sends.
-const TOKEN: &[Kind] = &[Kind::Alertmanager, Kind::Heartbeat];
-
-/// The kinds that can wait for the morning.
-const QUIET: &[Kind] = &[Kind::Webhook, Kind::Whatsapp, Kind::Email, Kind::Exec];
-
-impl Kind {
-    fn name(self) -> &'static str {
-        KINDS
-            .into_iter()
-            .find(|(_, kind)| *kind == self)
-            .map_or("", |(name, _)| name)
-    }
-}
 
 /// The keys that only some kinds have.
-const KEYS: [(&[Kind], &[&str]); 13] = [
-    (QUIET, &["quiet_hours", "time_zone"]),
-    (CONNECTED, &["allow_private", "ca_file"]),
-    (PROXIED, &["proxy"]),
-    (TOLD, &["send_resolved", "group"]),
-    (SECRET_URL, &["url_file", "url_env"]),
+const KEYS: [(&[&str], &[&str]); 13] = [
+    // The kinds that can wait for the morning.
     (
-        &[Kind::Webhook],
+        &["webhook", "whatsapp", "email", "exec"],
+        &["quiet_hours", "time_zone"],
+    ),
+    // The kinds that connect to a place of the user's choice.
+    (
+        &["webhook", "alertmanager", "email", "heartbeat"],
+        &["allow_private", "ca_file"],
+    ),
+    (&["webhook", "alertmanager", "heartbeat"], &["proxy"]),
+    // The kinds that alerts are sent to.
+    (
+        &["webhook", "alertmanager", "whatsapp", "email", "exec"],
+        &["send_resolved", "group"],
+    ),
+    (&["webhook", "heartbeat"], &["url_file", "url_env"]),
+    (
+        &["webhook"],
         &[
             "secret_files",
             "secret_envs",
@@ -91,11 +51,17 @@ const KEYS: [(&[Kind], &[&str]); 13] = [
             "routing_key_env",
         ],
     ),
-    (&[Kind::Alertmanager], &["urls"]),
-    (TOKEN, &["bearer_token_file", "bearer_token_env"]),
-    (USERS, &["username", "password_file", "password_env"]),
+    (&["alertmanager"], &["urls"]),
     (
-        &[Kind::Whatsapp],
+        &["alertmanager", "heartbeat"],
+        &["bearer_token_file", "bearer_token_env"],
+    ),
+    (
+        &["alertmanager", "email"],
+        &["username", "password_file", "password_env"],
+    ),
+    (
+        &["whatsapp"],
         &[
             "account",
             "agent",
@@ -106,14 +72,14 @@ const KEYS: [(&[Kind], &[&str]); 13] = [
         ],
     ),
     (
-        &[Kind::Email],
+        &["email"],
         &["host", "port", "encryption", "hello", "from", "to"],
     ),
     (
-        &[Kind::Heartbeat],
+        &["heartbeat"],
         &["failure_url_file", "failure_url_env", "method", "interval"],
     ),
-    (&[Kind::Exec], &["command"]),
+    (&["exec"], &["command"]),
 ];
 
 /// Settings of a kind of hook, with the kind's defaults.
@@ -142,7 +108,7 @@ impl Check<'_> {
         let hook = &mut hook;
         hook.stops = format!("{} sends nothing", hook.owner);
         let name = self.name(hook);
-        let kind = self.needed(hook, ["kind", "\"webhook\""], |text| one_of(text, &KINDS));
+        let kind = self.needed(hook, ["kind", "\"webhook\""], |text| word(text, &KINDS));
         self.refuse_keys_of_others(kind, hook);
         let timeout = self.duration(hook, "timeout", "10s", ["100ms", "2m"]);
         let quiet_hours = self.quiet_hours(hook);
@@ -150,12 +116,12 @@ impl Check<'_> {
         let allow_private = hook.flag("allow_private", false);
         let proxy = self.proxy(hook, allow_private);
         let of_kind = match kind? {
-            Kind::Webhook => self.webhook(hook, allow_private),
-            Kind::Alertmanager => self.alertmanager(hook, allow_private),
-            Kind::Whatsapp => self.whatsapp(hook, world),
-            Kind::Email => self.email(hook, allow_private),
-            Kind::Exec => self.exec(hook),
-            Kind::Heartbeat => self.heartbeat(hook, allow_private),
+            "webhook" => self.webhook(hook, allow_private),
+            "alertmanager" => self.alertmanager(hook, allow_private),
+            "whatsapp" => self.whatsapp(hook, world),
+            "email" => self.email(hook, allow_private),
+            "exec" => self.exec(hook),
+            _ => self.heartbeat(hook, allow_private),
         }?;
         let written = hook.place("group");
         let group = hook.flag("group", of_kind.group);
@@ -188,7 +154,7 @@ impl Check<'_> {
     }
 
     /// Refuses keys that say nothing for hooks of this kind.
-    fn refuse_keys_of_others(&mut self, kind: Option<Kind>, hook: &mut Section<'_>) {
+    fn refuse_keys_of_others(&mut self, kind: Option<&str>, hook: &mut Section<'_>) {
         for (kinds, keys) in KEYS {
             hook.may_have(keys);
             let Some(kind) = kind.filter(|kind| !kinds.contains(kind)) else {
@@ -198,18 +164,16 @@ impl Check<'_> {
                 let Some(place) = hook.place(key) else {
                     continue;
                 };
-                let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
                 let fault = Fault::new(format!(
-                    "`{key}` belongs to hooks of kind {}, and this one is of kind `{}`",
-                    listed(&names),
-                    kind.name()
+                    "`{key}` belongs to hooks of kind {}, and this one is of kind `{kind}`",
+                    listed(kinds)
                 ));
                 let fault = match (*key, kind) {
-                    ("quiet_hours", Kind::Alertmanager) => {
+                    ("quiet_hours", "alertmanager") => {
                         Fault::new("hooks of kind `alertmanager` have no quiet hours")
                             .help("Alertmanager has silences and mute times of its own")
                     }
-                    ("proxy", Kind::Email) => fault.help(
+                    ("proxy", "email") => fault.help(
                         "mail does not go through such a proxy: name a mail server that can be reached as `host`",
                     ),
                     _ => fault,
@@ -233,14 +197,11 @@ impl Check<'_> {
             let name = hook.get_ref().as_str();
             let shown = printable(name);
             let fault = if !known.contains(&name) {
-                let fault = Fault::new(format!("there is no hook `{shown}`"));
-                match nearest(name, &known) {
-                    Some(near) => fault.help(format!("did you mean `{near}`?")),
-                    None if known.is_empty() => {
-                        fault.help("add a section `[[hook]]` with this name")
-                    }
-                    None => fault.help(format!("known hooks: {}", listed(&known))),
-                }
+                let otherwise = match known.is_empty() {
+                    true => "add a section `[[hook]]` with this name".to_owned(),
+                    false => format!("known hooks: {}", listed(&known)),
+                };
+                Fault::new(format!("there is no hook `{shown}`")).near(name, &known, otherwise)
             } else if world.heartbeats.iter().any(|other| other == name) {
                 Fault::new(format!(
                     "the hook `{shown}` is a heartbeat, which is sent no alerts"

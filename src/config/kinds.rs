@@ -16,7 +16,6 @@ use super::rules::hooks as rules;
 use super::secrets::{ROUTING_KEY, SIGNING_SECRET, URL};
 use super::world::World;
 use crate::hook::{self, Encryption, Endpoint, Preset, Template, TemplateError};
-use crate::nearest::nearest;
 use crate::roster::{self, printable};
 use crate::secret::SecretSource;
 
@@ -323,10 +322,7 @@ fn known_account(name: &str, world: &World<'_>) -> Result<String, Fault> {
         return Ok(name.to_owned());
     }
     let fault = Fault::new(format!("there is no account `{}`", printable(name)));
-    Err(match nearest(name, &known) {
-        Some(near) => fault.help(format!("did you mean `{near}`?")),
-        None => fault,
-    })
+    Err(fault.near(name, &known, ""))
 }
 
 /// The identifier of the account's agent with that name or identifier.
@@ -353,8 +349,6 @@ fn known_agent(text: &str, account: Option<&str>, world: &World<'_>) -> Result<S
         printable(text)
     ));
     let known: Vec<_> = account.agents.iter().map(|agent| &*agent.name).collect();
-    Err(match nearest(text, &known) {
-        Some(near) => fault.help(format!("did you mean `{near}`?")),
-        None => fault.help("name an agent of this account, or its identifier"),
-    })
+    let otherwise = "name an agent of this account, or its identifier";
+    Err(fault.near(text, &known, otherwise))
 }

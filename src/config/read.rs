@@ -10,7 +10,6 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostics::{Fault, Finding};
 use super::secrets;
-use crate::nearest::nearest;
 use crate::roster::printable;
 
 /// Keys and values that do not fit, and values that must not be shown.
@@ -225,10 +224,13 @@ impl<'i> Section<'i> {
         });
         // The keys of a hook, whose URLs have no others beside them.
         let of_hook = |known: &&&str| in_push && known.strip_prefix("write_") == Some(key);
-        let near = nearest(key, &self.known).or_else(|| self.known.iter().find(of_hook).copied());
-        match near {
-            Some(near) => fault.help(format!("did you mean `{near}`?")),
-            None => fault.help(format!("known here: {}", self.known.join(", "))),
+        match self.known.iter().find(of_hook) {
+            Some(known) => fault.help(format!("did you mean `{known}`?")),
+            None => fault.near(
+                key,
+                &self.known,
+                format!("known here: {}", self.known.join(", ")),
+            ),
         }
     }
 }

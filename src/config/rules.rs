@@ -8,6 +8,7 @@ pub(super) mod push;
 use std::time::Duration;
 
 use croner::Cron;
+use regex::Regex;
 use url::Url;
 
 use super::diagnostics::Fault;
@@ -189,6 +190,14 @@ pub(super) fn base_url(text: &str, allow_http: bool) -> Checked<Url> {
         );
     }
     Ok(url)
+}
+
+/// A text of a form, which is a regular expression for the whole of it; the message says that it is not `what`.
+pub(super) fn formed(text: &str, form: &str, what: &str, help: &str) -> Checked<String> {
+    match Regex::new(&format!("^(?:{form})$")) {
+        Ok(form) if form.is_match(text) => Ok(text.to_owned()),
+        _ => Err(Fault::new(format!("`{}` is not {what}", printable(text))).help(help)),
+    }
 }
 
 pub(super) fn requests_per_second(rate: f64) -> Checked<f64> {

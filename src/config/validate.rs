@@ -2,7 +2,6 @@
 //! that are named.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt::Display;
 use std::mem::take;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use super::check::Check;
 use super::diagnostics::Fault;
 use super::places::{certificates, credential_or_path, resolve_path};
 use super::read::Section;
-use super::rules::{self, Checked};
+use super::rules;
 use super::secrets::API_KEY;
 use super::world::World;
 use crate::files;
@@ -95,7 +94,7 @@ impl Check<'_> {
             Some(list) => {
                 let default = format!("the default is `[\"{DEFAULT_LISTEN}\"]`");
                 self.refuse_empty(&list, "`listen` names no address", &default);
-                self.each_once(list.into_inner(), rules::listen_address)
+                self.distinct(list.into_inner(), rules::listen_address)
             }
         };
         http::Settings {
@@ -116,33 +115,13 @@ impl Check<'_> {
         };
         let help = "leave it out: this machine's own names are always accepted";
         self.refuse_empty(&list, "`hosts` names no host", help);
-        self.each_once(list.into_inner(), rules::host)
+        self.distinct(list.into_inner(), rules::host)
     }
 
     fn refuse_empty<T>(&mut self, list: &Spanned<Vec<T>>, message: &str, help: &str) {
         if list.get_ref().is_empty() {
             self.refuse(list.span(), Fault::new(message).help(help));
         }
-    }
-
-    /// What the texts mean by `rule`, and none of it twice.
-    fn each_once<T: Display + PartialEq>(
-        &mut self,
-        list: Vec<Spanned<String>>,
-        rule: impl Fn(&str) -> Checked<T>,
-    ) -> Vec<T> {
-        let mut values = Vec::new();
-        for written in list {
-            match rule(written.get_ref()) {
-                Err(fault) => self.refuse(written.span(), fault),
-                Ok(value) if values.contains(&value) => {
-                    let fault = Fault::new(format!("`{value}` is listed twice"));
-                    self.refuse(written.span(), fault);
-                }
-                Ok(value) => values.push(value),
-            }
-        }
-        values
     }
 
     fn web_config(&mut self, server: &mut Section<'_>) -> Option<CheckedFile> {

@@ -9,15 +9,11 @@ use lettre::message::Mailbox;
 use lettre::transport::smtp::extension::ClientId;
 use url::{Host, Url};
 
-use super::{Checked, as_base, url, without_user};
+use super::{Checked, as_base, formed, url, without_user};
 use crate::config::diagnostics::Fault;
 use crate::hook::{self, Proxy};
-use crate::nearest::nearest;
 use crate::roster::printable;
 use crate::secret::Secret;
-
-/// How many digits a phone number with its country code has, by E.164.
-const PHONE_DIGITS: [usize; 2] = [7, 15];
 
 /// Two times of day, from the first up to the second.
 pub(in crate::config) fn quiet_hours(text: &str) -> Checked<(NaiveTime, NaiveTime)> {
@@ -44,11 +40,9 @@ pub(in crate::config) fn quiet_hours(text: &str) -> Checked<(NaiveTime, NaiveTim
 pub(in crate::config) fn time_zone(text: &str) -> Checked<Tz> {
     text.parse().map_err(|_| {
         let known: Vec<_> = TZ_VARIANTS.iter().map(|zone| zone.name()).collect();
+        let otherwise = "write its name, such as `Europe/Berlin`, or `UTC`";
         let fault = Fault::new(format!("`{}` is not a time zone", printable(text)));
-        match nearest(text, &known) {
-            Some(near) => fault.help(format!("did you mean `{near}`?")),
-            None => fault.help("write its name, such as `Europe/Berlin`, or `UTC`"),
-        }
+        fault.near(text, &known, otherwise)
     })
 }
 
@@ -141,70 +135,33 @@ pub(in crate::config) fn signing_secret(text: &str) -> Checked<()> {
 }
 
 pub(in crate::config) fn content_type(text: &str) -> Checked<String> {
-    let typed = text.split_once('/').is_some_and(|(kind, rest)| {
-        let token = |part: &str| {
-            !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&byte))
-        };
-        token(kind) && token(rest.split(';').next().unwrap_or_default().trim_end())
-    });
-    if typed && text.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) {
-        Ok(text.to_owned())
-    } else {
-        Err(
-            Fault::new(format!("`{}` is not a media type", printable(text)))
-                .help("write a type and a subtype, such as `application/json`"),
-        )
-    }
+    let form = "[0-9A-Za-z!#$&^_.+-]+/[0-9A-Za-z!#$&^_.+-]+ *(;[ -~]*)?";
+    let help = "write a type and a subtype, such as `application/json`";
+    formed(text, form, "a media type", help)
 }
 
-/// The digits of a phone number.
+/// The digits of a phone number: 7 to 15 with its country code, by E.164.
 pub(in crate::config) fn phone_number(text: &str) -> Checked<String> {
-    let digits = text.strip_prefix('+').unwrap_or(text);
-    let [least, most] = PHONE_DIGITS;
-    if digits.bytes().all(|byte| byte.is_ascii_digit())
-        && (least..=most).contains(&digits.len())
-        && !digits.starts_with('0')
-    {
-        return Ok(digits.to_owned());
-    }
-    Err(
-        Fault::new(format!("`{}` is not a phone number", printable(text))).help(format!(
-            "write the country code and {least} to {most} digits in all, such as `+31612345678`"
-        )),
-    )
+    let help = "write the country code and 7 to 15 digits in all, such as `+31612345678`";
+    let number = formed(text, "[+]?[1-9][0-9]{6,14}", "a phone number", help)?;
+    Ok(number.trim_start_matches('+').to_owned())
 }
 
 /// The name of a WhatsApp template.
 pub(in crate::config) fn template_name(text: &str) -> Checked<String> {
-    let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    if (1..=512).contains(&text.len()) && text.bytes().all(known) {
-        Ok(text.to_owned())
-    } else {
-        Err(
-            Fault::new(format!("`{}` is not a template's name", printable(text)))
-                .help("WhatsApp's template names have small letters, digits and underscores"),
-        )
-    }
+    let help = "WhatsApp's template names have small letters, digits and underscores";
+    formed(text, "[a-z0-9_]{1,512}", "a template's name", help)
 }
 
 /// The language of a WhatsApp template.
 pub(in crate::config) fn language(text: &str) -> Checked<String> {
-    let good = (2..=16).contains(&text.len())
-        && text.bytes().take(2).all(|byte| byte.is_ascii_alphabetic())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if good {
-        Ok(text.to_owned())
-    } else {
-        Err(
-            Fault::new(format!("`{}` is not a language code", printable(text)))
-                .help("write it as WhatsApp does, such as `en` or `en_US`"),
-        )
-    }
+    let help = "write it as WhatsApp does, such as `en` or `en_US`";
+    formed(
+        text,
+        "[A-Za-z]{2}[0-9A-Za-z_]{0,14}",
+        "a language code",
+        help,
+    )
 }
 
 /// A mail server: a name or an address.

@@ -3,10 +3,9 @@
 use url::Url;
 
 use super::hooks::reachable;
-use super::{Checked, url, without_user};
+use super::{Checked, formed, url, without_user};
 use crate::config::diagnostics::Fault;
 use crate::history::push::query_path;
-use crate::roster::printable;
 
 /// A URL that stands in the config. No message repeats it: it may hold a password or a token.
 pub(in crate::config) fn open_url(text: &str, allow_private: bool) -> Checked<Url> {
@@ -35,14 +34,7 @@ pub(in crate::config) fn tells_query_path(url: &Url, must: bool) -> Checked<()> 
 
 pub(in crate::config) fn tenant(text: &str) -> Checked<String> {
     // By Mimir's documentation.
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!-_.*'()".contains(&byte);
-    if (1..=150).contains(&text.len()) && text.bytes().all(allowed) {
-        return Ok(text.to_owned());
-    }
-    Err(
-        Fault::new(format!("`{}` is not a tenant", printable(text))).help(
-            "a tenant has 1 to 150 letters, digits and characters of `!-_.*'()`; only one is \
-             possible",
-        ),
-    )
+    let help =
+        "a tenant has 1 to 150 letters, digits and characters of `!-_.*'()`; only one is possible";
+    formed(text, "[0-9A-Za-z!_.*'()-]{1,150}", "a tenant", help)
 }
