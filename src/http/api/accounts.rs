@@ -81,7 +81,7 @@ fn sums(agents: &Agents) -> Vec<Account> {
                 sums.agents += 1;
                 sums.agents_up += u64::from(up);
                 sums.agents_down += u64::from(down);
-                sums.credits.add(&credits);
+                sums.credits.add(credits);
                 sums.missing_days += figures.missing_days as u64;
             }
             _ => all.push(Account {

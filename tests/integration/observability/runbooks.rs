@@ -13,7 +13,10 @@ fn every_kind_of_problem_is_alerted_of_by_its_name_or_as_days_that_are_missing()
     for Alert { alert, expr, .. } in alerts() {
         for selected in expr.split("{kind=").skip(1) {
             for kind in selected.split('"').nth(1).unwrap().split('|') {
-                assert!(problem_kinds().any(|known| known == kind), "{alert}: {kind}");
+                assert!(
+                    problem_kinds().any(|known| known == kind),
+                    "{alert}: {kind}"
+                );
             }
         }
     }
