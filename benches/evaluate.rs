@@ -5,6 +5,7 @@
 //! temporary directory by default.
 
 #[path = "common/history.rs"]
+#[allow(dead_code, reason = "each bench uses a part of what they share")]
 mod history;
 
 use std::path::PathBuf;

@@ -1,96 +1,69 @@
 //! `[[summary]]` → [`summary::Settings`].
 
-use super::check::{Check, one_of, title};
+use super::check::{Check, one_of};
 use super::diagnostics::Fault;
-use super::file::{self, Section, Text};
-use super::rules;
+use super::read::Section;
 use super::world::World;
 use crate::hook;
-use crate::roster::{self, printable};
+use crate::roster::printable;
 use crate::sheet::Grouping;
 use crate::summary;
 use crate::tabulate::Step;
 
 const PERIODS: [(&str, Step); 2] = [("week", Step::Week), ("month", Step::Month)];
 
-const DEFAULT_TOP: i64 = 10;
-
 impl Check<'_> {
     pub(super) fn summaries(
         &mut self,
-        sections: Vec<Section<file::Summary>>,
+        sections: Vec<Section<'_>>,
         known: &[hook::Settings],
         world: &World<'_>,
     ) -> Vec<summary::Settings> {
-        let names = sections
-            .iter()
-            .filter_map(|section| section.table.name.as_ref());
-        self.refuse_repeated_names("summary", names);
+        self.refuse_repeated_names("summary", sections.iter());
+        let sections = sections.into_iter();
         sections
-            .into_iter()
             .filter_map(|section| self.summary(section, known, world))
             .collect()
     }
 
     fn summary(
         &mut self,
-        section: Section<file::Summary>,
+        mut summary: Section<'_>,
         known: &[hook::Settings],
         world: &World<'_>,
     ) -> Option<summary::Settings> {
-        let Section {
-            span: header,
-            table,
-        } = section;
-        let file::Summary {
-            name,
-            period,
-            by,
-            top,
-            hooks,
-        } = table;
-        let owner = title("summary", name.as_ref());
-        let name = self.required(name, "summary", "name", &header, roster::check_name);
-        let period = self.needed(period, &owner, ["period", "\"week\""], &header, |text| {
+        let summary = &mut summary;
+        let name = self.name(summary);
+        let period = self.needed(summary, ["period", "\"week\""], |text| {
             one_of(text, &PERIODS)
         });
-        let grouping = self.value(by, "agent".to_owned(), |text| {
-            text.parse().map_err(|error: String| {
-                Fault::new(format!("`{}` is no group: {error}", printable(text)))
-            })
+        let grouping = self.text(summary, "by", "agent", |text| {
+            let refused =
+                |error: String| Fault::new(format!("`{}` is no group: {error}", printable(text)));
+            text.parse().map_err(refused)
         });
         if let Grouping::Label(label) = &grouping {
-            self.warn_of_unknown_label(&owner, "adds up by", label, world);
+            self.warn_of_unknown_label(&summary.owner, "adds up by", label, world);
         }
-        let top = self.value(top, DEFAULT_TOP, |rows| rules::alerting::top(*rows));
-        if hooks.is_empty() {
-            let fault = Fault::new(format!("{owner} has no hooks")).help("add `hooks = [\"…\"]`");
-            self.refuse(header, fault);
+        let top = self.whole(summary, "top", 10, 1..=100);
+        if summary.length("hooks").unwrap_or_default() == 0 {
+            let fault = Fault::new(format!("{} has no hooks", summary.owner));
+            self.refuse(summary.header.clone(), fault.help("add `hooks = [\"…\"]`"));
         }
-        self.refuse_hooks_for_alerts(&hooks, known);
+        let now = self.today.start();
+        let hooks = self.hook_names_but(summary, world, |name| {
+            let hook = known.iter().find(|hook| &*hook.name == name)?;
+            let reason = hook::check_summary(hook, now).err()?;
+            let name = printable(name);
+            let fault = Fault::new(format!("the hook `{name}` takes no summary: {reason}"));
+            Some(fault.help("name another hook"))
+        });
         Some(summary::Settings {
-            hooks: self.hook_names(hooks, world),
             name: name?.into(),
             period: period?,
             grouping,
             top,
+            hooks,
         })
-    }
-
-    /// Refuses hooks whose receivers take alerts only, or whose template cannot show a summary.
-    fn refuse_hooks_for_alerts(&mut self, written: &[Text], known: &[hook::Settings]) {
-        for text in written {
-            let hook = known.iter().find(|hook| *hook.name == **text.get_ref());
-            let Some(reason) =
-                hook.and_then(|hook| hook::check_summary(hook, self.today.start()).err())
-            else {
-                continue;
-            };
-            let fault = Fault::new(format!(
-                "the hook `{}` takes no summary: {reason}",
-                printable(text.get_ref())
-            ));
-            self.refuse(text.span(), fault.help("name another hook"));
-        }
     }
 }
