@@ -1,7 +1,7 @@
 //! Words for the credits left of a balance.
 
 use super::super::finding::Observation;
-use super::super::words::{count, credits, date, number, rounded, sentence};
+use super::super::words::{credits, date, number, rounded, sentence};
 use super::super::{Figures, Measure, Threshold};
 use super::{missing_line, top_line};
 use crate::balance::Left;
@@ -42,7 +42,7 @@ pub(crate) fn amount(left: &Left) -> String {
     format!("{bound}{} left", credits(amount))
 }
 
-/// How long that lasts: `enough for nine days`.
+/// The amount and how long it lasts: `812 credits left, enough for 9 days`.
 pub(super) fn measured(left: Option<&Left>) -> String {
     let Some(left) = left else {
         return "nothing is known of what is left".to_owned();
@@ -54,7 +54,7 @@ pub(super) fn measured(left: Option<&Left>) -> String {
     }
 }
 
-/// How long what is left lasts, and until when: `enough for nine days (7 to 12 days), until 9 Dec`.
+/// Duration and last day: `enough for 9 days (7 to 12 days), until 9 Dec`.
 pub(crate) fn lasting(left: &Left) -> Option<String> {
     let day = left.standing.last_day();
     let day = day.map(|day| date(day, left.today));
@@ -71,7 +71,7 @@ pub(crate) fn lasting(left: &Left) -> Option<String> {
     ))
 }
 
-/// By how much the last `set` differed from what was expected: `120 less than expected on 10 Mar`.
+/// Difference of the last `set` from the expected amount: `120 less than expected on 10 Mar`.
 pub(crate) fn correction(left: &Left) -> Option<String> {
     let correction = left.correction_credits.filter(|credits| *credits != 0.0)?;
     let more = if correction > 0.0 { "more" } else { "less" };
@@ -82,7 +82,7 @@ pub(crate) fn correction(left: &Left) -> Option<String> {
     ))
 }
 
-/// How long what is left is expected to last: `nine days`, `over a year`.
+/// Expected duration: `9 days`, `over a year`.
 fn duration(left: &Left) -> Option<String> {
     match left.days_left() {
         Some(days) => Some(whole_days(days)),
@@ -94,7 +94,8 @@ fn duration(left: &Left) -> Option<String> {
 fn whole_days(days: f64) -> String {
     match days.floor() as u32 {
         0 => "less than a day".to_owned(),
-        days => count(days, "day", "days"),
+        1 => "1 day".to_owned(),
+        days => format!("{} days", number(days.into())),
     }
 }
 
@@ -130,7 +131,7 @@ fn outlook(left: &Left) -> String {
     }
 }
 
-/// A threshold in words: `200 credits`, `seven days`.
+/// A threshold with its unit: `200 credits`, `7 days`.
 pub(super) fn threshold(threshold: &Threshold) -> String {
     match threshold.measure {
         Measure::DaysLeft if threshold.at == 1.0 => "1 day".to_owned(),
@@ -139,7 +140,7 @@ pub(super) fn threshold(threshold: &Threshold) -> String {
     }
 }
 
-/// Why it still fires though its threshold is not reached.
+/// A line on why the alert still fires below its threshold.
 pub(super) fn held(threshold: &Threshold) -> String {
     let held = Threshold {
         at: threshold.at * 1.05,
@@ -155,7 +156,7 @@ pub(super) fn held(threshold: &Threshold) -> String {
     )
 }
 
-/// Whether credits were set or added since the figures of before.
+/// Reports if credits were set or added since the previous figures.
 pub(super) fn is_topped_up(before: &Figures, observation: &Observation<'_>) -> bool {
     let now = observation.figures();
     let credits = |figures: &Figures| figures.limit_credits.unwrap_or(f64::NAN);

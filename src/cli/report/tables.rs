@@ -65,7 +65,7 @@ pub(super) fn for_screen(sheet: &Sheet, balances: &[(Arc<str>, Left)], screen: S
     text
 }
 
-/// What is left of a balance: `Balance acme: 812 credits left, enough for nine days (7 to 12 days), until 9 Dec`.
+/// What is left of a balance: `Balance acme: 812 credits left, enough for 9 days (7 to 12 days), until 9 Dec`.
 fn in_words((name, left): &(Arc<str>, Left)) -> String {
     let said = [balance::lasting(left), balance::correction(left)];
     let said: String = said

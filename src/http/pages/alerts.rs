@@ -126,11 +126,15 @@ impl Known {
             let rules: BTreeSet<&str> = alerting.alerts.iter().map(|alert| &*alert.rule).collect();
             let firing = alerting.alerts.iter().filter(|alert| alert.firing).count();
             match rules.len() {
-                0 => "The config has no rules or budgets.".to_owned(),
+                0 => "The config has no rules, budgets or balances.".to_owned(),
                 rules => format!(
                     "{} firing; the config has {}.",
                     counted(firing, "alert is", "alerts are"),
-                    counted(rules, "rule or budget", "rules and budgets"),
+                    counted(
+                        rules,
+                        "rule, budget or balance",
+                        "rules, budgets and balances"
+                    ),
                 ),
             }
         });

@@ -298,7 +298,7 @@ impl Query {
     }
 }
 
-/// Whether `agent` has every word of `search`, which is lower-case: in its name, identifier, account or a
+/// Reports if `agent` has every word of `search`, which is lower-case: in its name, identifier, account or a
 /// label's value. A word such as `team=cx` is a label, or `account`, `agent` or `id`, and its whole value.
 fn contains(agent: &Agent, search: &str) -> bool {
     let own = [
@@ -315,8 +315,14 @@ fn contains(agent: &Agent, search: &str) -> bool {
                 name.to_lowercase() == wanted && value.to_lowercase() == text
             })
         };
-        all().any(|(_, value)| value.to_lowercase().contains(word)) || all().any(is_label)
+        all().any(|(_, value)| has(value, word)) || all().any(is_label)
     })
+}
+
+/// Reports if the lower-case form of `value` contains `word`. Most values are lower-case and need no copy.
+fn has(value: &str, word: &str) -> bool {
+    let may_change = |byte: u8| byte.is_ascii_uppercase() || !byte.is_ascii();
+    value.contains(word) || (value.bytes().any(may_change) && value.to_lowercase().contains(word))
 }
 
 impl Totals {

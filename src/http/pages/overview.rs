@@ -71,6 +71,7 @@ struct Known {
     /// How complete all is, in a sentence.
     state: String,
     is_complete: bool,
+    balances: Vec<Tile>,
     tiles: Vec<Tile>,
     more_balances: usize,
     alerts: Vec<AlertView>,
@@ -230,11 +231,8 @@ fn known(
         yesterday: long(today.previous()),
         state: completeness(total),
         is_complete: total.missing_days == 0.0 && total.agents > 0,
-        tiles: balances::tiles(balances)
-            .into_iter()
-            .take(BALANCES)
-            .chain(tiles(total, today))
-            .collect(),
+        balances: balances::tiles(balances).take(BALANCES).collect(),
+        tiles: tiles(total, today),
         more_balances: balances.len().saturating_sub(BALANCES),
         more_alerts: firing.saturating_sub(alerts.len()),
         alerts,
