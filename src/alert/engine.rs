@@ -517,14 +517,15 @@ fn named_as_before<'a>(
 fn log(told: &Told) {
     let notice = &told.notice;
     let status = match notice.status {
-        Status::Firing => "fires",
-        Status::Resolved => "is resolved",
+        Status::Firing => "alert fires: ",
+        // The title says it.
+        Status::Resolved => "",
     };
     info!(
         rule = notice.rule,
         subject = notice.subject,
         severity = notice.severity.as_str(),
-        "an alert {status}: {}",
+        "{status}{}",
         notice.title
     );
 }

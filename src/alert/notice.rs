@@ -159,8 +159,8 @@ impl Notification {
             severity: Severity::Info,
             key: format!("example/all/{first}/used 0.8"),
             title: "Test: budget example: 4,012 of 5,000 credits used (80%)".to_owned(),
-            text: "This is a test: nothing has happened, and the figures are made up.\nAn alert \
-                   says here how much of a budget is used, where that leads, and by whom."
+            text: "This is a test: nothing has happened, and the figures are made up.\nA real \
+                   alert gives its figures, the forecast and the top agents here."
                 .to_owned(),
             started_at: now,
             resolved_at: None,

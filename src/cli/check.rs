@@ -10,6 +10,7 @@ use prometheus::core::Collector;
 use tokio::task::JoinSet;
 
 use super::{Common, Failure, agents, count, load, print, table};
+use crate::alert::words;
 use crate::blocking;
 use crate::clock::{Clock, SharedClock, SystemClock};
 use crate::config::Config;
@@ -216,7 +217,7 @@ pub(super) async fn yesterday(client: &Client, agent: &Agent) -> Result<String, 
     let judge = |answer| Ok(validate::rows(&window, &agent.id, &answer)?);
     let accepted = client.usage(&agent.id, &window, judge).await?;
     Ok(match accepted.rows.first() {
-        Some(usage) => format!("ok, {} credits on {yesterday}", usage.credits),
+        Some(usage) => format!("ok, {} on {yesterday}", words::credits(usage.credits)),
         None => format!("ok, but FlowGent has no figure for {yesterday} yet"),
     })
 }

@@ -36,7 +36,7 @@ use crate::config::{Config, ConfigError};
 use crate::http::{Address, Inherited};
 use crate::nearest::nearest;
 use crate::roster::AccountSettings;
-use crate::text::visible;
+use crate::text::{grouped, visible};
 use crate::{logging, secret};
 
 /// Why a command did not do what it was asked to.
@@ -411,7 +411,7 @@ fn agents(accounts: &[AccountSettings]) -> String {
 }
 
 fn count(number: impl fmt::Display, thing: &str) -> String {
-    let number = number.to_string();
+    let number = grouped(&number.to_string());
     let plural = if number == "1" { "" } else { "s" };
     format!("{number} {thing}{plural}")
 }

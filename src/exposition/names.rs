@@ -300,24 +300,24 @@ pub static FAMILIES: [Family; 34] = [
     ),
     Family::left(
         "flowgent_balance_days_left",
-        "Days from 00:00 UTC until the balance is expected to run out; expected use of missing days \
-         counts. Daily figure, cached: absent if that is over a year away or nothing is foreseen.",
+        "Days from 00:00 UTC until the balance is expected to run out; missing days count with \
+         their expected use. Daily figure, cached: absent if that is over a year away or there is no forecast.",
         Left::days_left,
     ),
     Family::left(
         "flowgent_balance_low_days_left",
-        "Low bound of flowgent_balance_days_left: use by the high bound of the forecast.",
+        "Low bound of flowgent_balance_days_left, from the high bound of expected use.",
         |left| left.days_left_bounds()[0],
     ),
     Family::left(
         "flowgent_balance_high_days_left",
-        "High bound of flowgent_balance_days_left: use by the low bound of the forecast.",
+        "High bound of flowgent_balance_days_left, from the low bound of expected use.",
         |left| left.days_left_bounds()[1],
     ),
     Family::left(
         "flowgent_balance_exhausted_timestamp_seconds",
         "When the balance ran out or is expected to. Daily figure, cached: absent if that is over a year \
-         away or nothing is foreseen.",
+         away or there is no forecast.",
         |left| left.standing.exhausted_at.map(seconds),
     ),
     Family::left(

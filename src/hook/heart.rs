@@ -115,7 +115,7 @@ impl Heart {
                     }
                 }
                 if has_changed && let Condition::Failing(reason) = &condition {
-                    warn!(hook = %self.name, "no heartbeat any more: {reason}");
+                    warn!(hook = %self.name, "heartbeats have stopped: {reason}");
                 }
                 let wait = if is_failing {
                     RETRY_INTERVAL

@@ -221,7 +221,9 @@ pub(super) fn check_json(text: &str, content_type: &str) -> Result<(), String> {
 
 fn no_json(error: &serde_json::Error) -> String {
     let error = printable(&error.to_string(), QUOTE_BYTES);
-    format!("its output is not JSON: {error}")
+    format!(
+        "its output is not JSON: {error}; write texts with `| tojson`, or set another `content_type`"
+    )
 }
 
 /// Whether a media type is one of JSON.

@@ -60,12 +60,12 @@ impl Facts<'_> {
         }
         troubles.extend(self.obstacles.iter().map(|obstacle| {
             let what = format!("{}.", capitalized(obstacle));
-            Trouble::severe(what, "Put it right; it is looked at again at each try.")
+            Trouble::severe(what, "Correct it; no reload is needed.")
         }));
         if let Some(error) = self.ledger_error {
             troubles.push(Trouble::severe(
-                format!("The ledger is gone: {error}."),
-                "This page shows what was read before. Until then nothing is stored, and no alerts are sent.",
+                format!("{}.", capitalized(error)),
+                "This page shows what was read before. Until the ledger is back, nothing is stored and no alerts are sent.",
             ));
         }
         if let Some(reason) = self.clock {

@@ -17,7 +17,7 @@ pub(super) async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
     if config.hooks.is_empty() {
         return Ok(vec![Finding::warning(
             "there are none, so alerts are sent nowhere",
-            "add a [[hook]], and name it in rules and budgets",
+            "add a [[hook]], and name it in budgets, balances and rules",
         )]);
     }
     let reached = config.hooks.iter().map(|settings| async move {

@@ -164,7 +164,7 @@ fn look_at_config(config: &Config) -> Vec<Finding> {
         config.path.display(),
         count(config.accounts.len(), "account"),
         agents(&config.accounts),
-        count(config.alerts.rules.len(), "rule"),
+        count(config.alerts.rules.len(), "alert rule"),
         count(config.hooks.len(), "hook"),
     ));
     let warnings = config.warnings.iter();
