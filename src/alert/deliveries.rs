@@ -47,7 +47,7 @@ pub(super) fn deliveries(
     deliveries
 }
 
-/// What fires is worse than what is over.
+/// Order of notices: firing ones are worse than resolved ones.
 fn badness(notice: &Notice) -> impl Ord + use<> {
     (notice.status == Status::Firing, notice.severity)
 }

@@ -24,7 +24,7 @@ use crate::telemetry::Telemetry;
 use crate::validate;
 use crate::window::Window;
 
-/// What `check` takes.
+/// Arguments of `check`.
 #[derive(Debug, Default, Args)]
 pub(super) struct CheckArguments {
     /// Also fetch yesterday's usage of every agent, to see which keys and agents work.
@@ -209,7 +209,7 @@ pub(super) async fn from_file(account: &AccountSettings) -> Result<Vec<ListedAge
     }
 }
 
-/// What the agent used yesterday, in words.
+/// Use of the agent yesterday, in words.
 pub(super) async fn yesterday(client: &Client, agent: &Agent) -> Result<String, ApiError> {
     let today = SystemClock.today();
     let yesterday = today.previous();

@@ -27,16 +27,16 @@ use crate::window::Range;
 use layout::Screen;
 use sheet::{Grouping, Sheet, Sums};
 
-/// How many days are shown unless others are asked for.
+/// Number of days shown by default.
 const DEFAULT_DAYS: u16 = 30;
 /// The most figures that a report may have: they are all in memory.
 const MOST_FIGURES: u64 = 5_000_000;
-/// How many agents are read from the ledger at a time.
+/// Number of agents read from the ledger at a time.
 const AGENTS_AT_A_TIME: usize = 4096;
 /// The width of a table that no terminal shows.
 const PLAIN_WIDTH: usize = 80;
 
-/// What `report` takes.
+/// Arguments of `report`.
 #[derive(Debug, Args)]
 pub(super) struct ReportArguments {
     /// The first day, YYYY-MM-DD, UTC [default: 30 days before today].
@@ -71,7 +71,7 @@ pub(super) struct ReportArguments {
     format: Format,
 }
 
-/// How a report is shown.
+/// Format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     Table,
@@ -120,7 +120,7 @@ pub(super) async fn report(common: &Common, arguments: &ReportArguments) -> Resu
     }
 }
 
-/// What is left of each balance that has figures now, in the order of the config.
+/// Balances that have figures now, in the order of the config.
 async fn balances(config: &Config, view: &View) -> Result<Vec<(Arc<str>, Left)>, LedgerError> {
     let rules = config.alerts.rules.iter();
     let rules = rules.filter(|rule| matches!(rule.check, Check::Balance { .. }));
@@ -225,7 +225,7 @@ async fn filled(mut sheet: Sheet, members: &[Member], view: &View) -> Result<She
     Ok(sheet)
 }
 
-/// What the report is shown on: colours are for terminals, and only if nobody refuses them.
+/// Screen or file for the report: colours are for terminals, and only if nobody refuses them.
 fn screen() -> Screen {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     Screen {

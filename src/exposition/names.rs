@@ -1,7 +1,7 @@
 //! Every family of usage, budget, balance and alert series: its name, type, help, labels and where its values
 //! come from, once.
 //!
-//! What tells agents, budgets, balances and alerts apart is on every sample of theirs and is not repeated here: the
+//! The identity is on every sample of agents, budgets, balances and alerts and is not repeated here: the
 //! labels `account` and `agent`, `budget`, `balance`, `rule` and `subject`.
 
 use crate::balance::Left;
@@ -16,11 +16,11 @@ pub struct Family {
     pub name: &'static str,
     /// Its type.
     pub kind: Kind,
-    /// What it means, without a character that needs escaping.
+    /// Its meaning, without a character that needs escaping.
     pub help: &'static str,
-    /// Whether the values hold for one UTC day only and are withdrawn when it is over.
+    /// True if the values hold for one UTC day only and are withdrawn when it is over.
     pub is_of_today: bool,
-    /// What each agent, budget or alert contributes.
+    /// Value of each agent, budget or alert.
     pub samples: Samples,
 }
 

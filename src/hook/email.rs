@@ -34,7 +34,7 @@ use crate::flowgent::error::printable;
 use crate::secret::{Secret, SecretSource};
 use crate::text::visible;
 
-/// How long a server may take to say goodbye once it has taken the message.
+/// Time for a server to say goodbye once it has taken the message.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// A hook that sends e-mail.
@@ -197,7 +197,7 @@ impl Email {
 }
 
 impl Login<'_> {
-    /// Whether a server's words hold the password, as it is or as it was sent.
+    /// Returns true if a server's words hold the password, as it is or as it was sent.
     fn is_in(&self, text: &str) -> bool {
         let password = self.password.expose();
         let plain = format!("\0{}\0{password}", self.user);
@@ -213,7 +213,7 @@ impl Login<'_> {
     }
 }
 
-/// What is told of one alert, with its link if the text does not have it.
+/// Text about one alert, with its link if the text does not have it.
 fn text(notice: &Notice) -> String {
     let text = visible(notice.text.trim_end());
     match &notice.url {

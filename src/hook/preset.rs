@@ -32,7 +32,7 @@ pub enum Preset {
     PagerDuty,
 }
 
-/// What `preset` makes of `message`, as JSON.
+/// Body of `message` in the form of `preset`, as JSON.
 pub(super) fn render(preset: Preset, message: &Message) -> Result<String, TemplateError> {
     let body = match preset {
         Preset::Slack => slack(message),
@@ -47,7 +47,7 @@ pub(super) fn render(preset: Preset, message: &Message) -> Result<String, Templa
 struct Layout<'a> {
     heading: String,
     alerts: &'a [Notice],
-    /// Whether each alert needs its own title, since the heading is not that of the only one.
+    /// Returns true if each alert needs its own title, since the heading is not that of the only one.
     is_titled: bool,
 }
 
@@ -66,7 +66,7 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// What each alert may have of `letters` that are allowed in all.
+    /// Each alert's part of the `letters` that are allowed in all.
     fn share(&self, letters: usize) -> usize {
         letters / self.alerts.len().max(1)
     }
@@ -158,7 +158,7 @@ fn discord(message: &Message) -> Value {
     body
 }
 
-/// Whether Discord takes it as the link of an embed. It refuses a message with a link to a host that is
+/// Returns true if Discord takes it as the link of an embed. It refuses a message with a link to a host that is
 /// neither an address nor a name with a dot, such as `localhost`.
 fn is_linked_by_discord(url: &Url) -> bool {
     match url.host() {

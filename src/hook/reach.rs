@@ -1,4 +1,4 @@
-//! Whether a hook's receivers can be reached, without a word being said to them.
+//! Reachability of a hook's receivers, without sending them a word.
 
 use url::Url;
 

@@ -13,7 +13,7 @@ pub(super) struct Summary {
     pub(super) status: &'static str,
     /// The alert's own, or how many fire and how many are over. A line.
     pub(super) title: String,
-    /// What is told of all of them.
+    /// Text about all of them.
     pub(super) text: String,
 }
 
@@ -52,7 +52,7 @@ impl Summary {
     }
 }
 
-/// What one alert is, besides its title: its status, how bad it is, and whose it is.
+/// Line about one alert besides its title: its status, severity and subject.
 pub(super) fn facts(alert: &Notice) -> String {
     let status = match alert.status {
         Status::Firing => "firing",
@@ -76,7 +76,7 @@ pub(super) fn colour(alert: &Notice) -> u32 {
     }
 }
 
-/// Where to look, if that is a place that a browser may be sent to.
+/// Link for a browser, if the address is fit for one.
 pub(super) fn link(alert: &Notice) -> Option<Url> {
     let url = Url::parse(alert.url.as_deref()?).ok()?;
     matches!(url.scheme(), "http" | "https").then_some(url)

@@ -28,7 +28,7 @@ pub(super) struct Webhook {
     routing_key: Option<SecretSource>,
 }
 
-/// What is sent where no template says otherwise.
+/// Default media type.
 #[derive(Debug, Serialize)]
 struct Plain<'a> {
     id: &'a str,
@@ -141,7 +141,7 @@ impl Webhook {
         alerts.iter().map(|alert| Cow::Owned(only(alert))).collect()
     }
 
-    /// What the template gives, or plain JSON if it gives nothing of use: somebody must be told.
+    /// The template's output, or plain JSON if it is not usable: somebody must be told.
     fn body(&self, message: &Message, routing_key: Option<&Secret>) -> Body {
         let rendered = match &self.template {
             None => Ok(plain(message, None)),
@@ -164,7 +164,7 @@ impl Webhook {
         }
     }
 
-    /// What a template gave, if it is what it is said to be, with the routing key.
+    /// The template's output, if it is of its media type, with the routing key.
     fn checked(&self, text: String, routing_key: Option<&Secret>) -> Result<String, String> {
         if let Some(key) = routing_key {
             let mut event: Map<String, Value> =
@@ -226,7 +226,7 @@ fn no_json(error: &serde_json::Error) -> String {
     )
 }
 
-/// Whether a media type is one of JSON.
+/// Returns true if a media type is one of JSON.
 fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let essence = essence.to_ascii_lowercase();

@@ -9,7 +9,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::hook;
 
-/// What waits for longer waits for more than the first tries.
+/// Age above which a pending message waits for more than the first tries.
 const PENDING: TimeDelta = TimeDelta::minutes(15);
 
 /// Connects to every hook's receivers, without sending anything, and looks at what waits for them.

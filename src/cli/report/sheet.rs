@@ -11,7 +11,7 @@ use crate::roster::{Agent, check_label_name};
 use crate::tabulate::{Amount, Step, tabulate};
 use crate::window::Range;
 
-/// What has a row of its own.
+/// Subjects of rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Grouping {
     Agent,
@@ -34,7 +34,7 @@ pub(super) enum Subject {
     Label(String),
 }
 
-/// What a row adds up to.
+/// Sums of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sums {
     /// Bucket by bucket.
@@ -58,11 +58,11 @@ pub(super) struct Sheet {
     pub(super) range: Range,
     pub(super) step: Step,
     pub(super) grouping: Grouping,
-    /// What the range is cut into.
+    /// Buckets of the range.
     pub(super) buckets: Vec<Range>,
     /// The rows; whoever used most comes first once the report is sorted.
     pub(super) rows: Vec<Row>,
-    /// How many rows were left out, and their sums.
+    /// Number of rows left out, and their sums.
     pub(super) others: (usize, Sums),
     /// All rows together, with those left out.
     pub(super) total: Sums,
@@ -133,7 +133,7 @@ impl Sums {
         }
     }
 
-    /// What one agent used in `buckets` and in the days `before` them, which `known` holds.
+    /// Use of one agent in `buckets` and in the days `before` them, which `known` holds.
     pub(super) fn of(buckets: &[Range], before: Range, known: &[Usage]) -> Self {
         let buckets: Vec<Amount> = tabulate(buckets.iter().copied(), known).collect();
         let mut whole = Amount::default();
@@ -156,7 +156,7 @@ impl Sums {
         }
     }
 
-    /// Whether anything was used, or may have been.
+    /// Returns true if anything was used, or may have been.
     pub(super) fn is_telling(&self) -> bool {
         let is_telling = |amount: &Amount| amount.known_credits > 0.0 || amount.missing_days > 0;
         is_telling(&self.whole) || is_telling(&self.before)
@@ -190,7 +190,7 @@ impl Sums {
 }
 
 impl Grouping {
-    /// What stands above the first column.
+    /// Heading of the first column.
     pub(super) fn title(&self) -> &str {
         match self {
             Self::Agent => "agent",

@@ -31,7 +31,7 @@ pub(super) fn webhook(settings: &Settings, url: &str) -> (Webhook, SecretFile) {
     (webhook, url)
 }
 
-/// What comes of a message to a server that answers so.
+/// Result of a message to a server that answers so.
 async fn sent(settings: &Settings, act: Act) -> Result<String, SendError> {
     let server = Server::start(vec![act]).await;
     let url = format!("{}{TOKEN}?key={TOKEN}-query", server.url);

@@ -24,14 +24,14 @@ use crate::status::{Facts, SyncStatus, Trouble};
 /// The most of each that the page lists: a page of anything has an end.
 const TROUBLES: usize = 20;
 const ALERTS: usize = 6;
-/// How many alerts are looked at for those, since a budget has one for each threshold.
+/// Number of alerts read for those, since a budget has one for each threshold.
 const THRESHOLDS: usize = 10;
 const BUDGETS: usize = 24;
 const BALANCES: usize = 4;
 const ACCOUNTS: usize = 24;
 /// The most letters of the reason why an account has no agents.
 const REASON: usize = 300;
-/// How many deliveries are looked at for troubles.
+/// Number of deliveries read for troubles.
 const DELIVERIES: usize = 100;
 
 #[derive(Debug, Template)]
@@ -41,7 +41,7 @@ struct Overview {
     troubles: Vec<TroubleView>,
     more_troubles: usize,
     sync: SyncView,
-    /// Whether the form that filters can be shown: not on a page that is soon replaced.
+    /// True if the form that filters is shown: not on a page that is soon replaced.
     has_filter: bool,
     /// None while the figures are computed.
     known: Option<Known>,
@@ -59,16 +59,16 @@ struct TroubleView {
 /// A part of a text.
 #[derive(Debug, PartialEq)]
 struct Part {
-    /// Whether it is to be taken letter by letter, as what stands between backticks.
+    /// True for text between backticks, which is shown as code.
     is_code: bool,
     text: String,
 }
 
-/// What is shown once the figures are there.
+/// Contents once the figures are loaded.
 #[derive(Debug)]
 struct Known {
     yesterday: String,
-    /// How complete all is, in a sentence.
+    /// Sentence on missing days.
     state: String,
     is_complete: bool,
     balances: Vec<Tile>,
@@ -147,7 +147,7 @@ pub(super) async fn overview(state: &State, path: &str, asked: &str) -> Page {
     page.refreshing(refresh)
 }
 
-/// What the page shows that only the ledger knows.
+/// Contents of the page that only the ledger knows.
 #[derive(Debug, Default)]
 struct FromLedger {
     /// The history start, and the days of each row, in order.
@@ -266,7 +266,7 @@ fn known(
     }
 }
 
-/// How complete all is, in a sentence.
+/// Sentence on missing days.
 fn completeness(total: &Totals) -> String {
     if total.agents == 0 {
         return "No agents yet.".to_owned();

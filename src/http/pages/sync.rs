@@ -18,7 +18,7 @@ pub(super) struct SyncView {
     pub(super) next: Option<Moment>,
 }
 
-/// How the last sync ended.
+/// Outcome of the last sync.
 #[derive(Debug)]
 pub(super) struct LastView {
     pub(super) ended: Moment,

@@ -1,4 +1,4 @@
-//! What pages say and what they never say, of a real ledger.
+//! Texts of pages on a real ledger, and texts that they never show.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ const POLICY: Policy = Policy {
     settle_days: 3,
 };
 
-/// What pages are made from, of a ledger in a folder of its own.
+/// State of a server on a ledger in a folder of its own.
 struct Scene {
     state: State,
     ledger: Ledger,
