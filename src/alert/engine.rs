@@ -18,7 +18,7 @@ use super::memory::Memory;
 use super::metrics::AlertMetrics;
 use super::situation::Situation;
 use super::tell::Told;
-use super::{Access, Background, Check, Facts, Settings, Status, hooks, judge, observe, published};
+use super::{Access, Background, Check, Facts, Settings, hooks, judge, observe, published};
 use crate::blocking;
 use crate::clock::{self, SharedClock, Standing};
 use crate::day::Day;
@@ -516,16 +516,11 @@ fn named_as_before<'a>(
 
 fn log(told: &Told) {
     let notice = &told.notice;
-    let status = match notice.status {
-        Status::Firing => "alert fires: ",
-        // The title says it.
-        Status::Resolved => "",
-    };
     info!(
         rule = notice.rule,
         subject = notice.subject,
         severity = notice.severity.as_str(),
-        "{status}{}",
+        "alert: {}",
         notice.title
     );
 }

@@ -30,11 +30,15 @@ pub(super) fn lines(left: Option<&Left>) -> Vec<String> {
         .collect()
 }
 
-/// The credits left: `at most 812 credits left`.
+/// The credits left: `at most 812 credits left`. Below zero, entries are missing: `100 credits more used than entered`.
 pub(crate) fn amount(left: &Left) -> String {
     let Some(amount) = left.credits() else {
         return "an unknown amount left".to_owned();
     };
+    if amount < 0.0 {
+        let more = credits(-amount);
+        return format!("{}{more} more used than entered", at_least(left));
+    }
     let bound = match left.standing.missing_days {
         0 => "",
         _ => "at most ",

@@ -213,6 +213,13 @@ fn a_message_says_what_is_left_how_long_it_lasts_and_who_used_most() {
         over[0].notice.title,
         "Resolved: balance acme is above 14 days again, 4,700 credits left, enough for 55 days"
     );
+    let mut overdrawn = left("2026-12-02", 9_000.0, -100.0, None);
+    overdrawn.standing.missing_days = 1;
+    let told = stage.step(&on(overdrawn), at("2026-12-02T12:00:00Z")).told;
+    assert_eq!(
+        told[0].notice.title,
+        "Balance acme: used up, at least 100 credits more used than entered"
+    );
 }
 
 #[tokio::test]

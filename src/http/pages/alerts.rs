@@ -125,18 +125,11 @@ impl Known {
         let watched = alerting.as_ref().map(|alerting| {
             let rules: BTreeSet<&str> = alerting.alerts.iter().map(|alert| &*alert.rule).collect();
             let firing = alerting.alerts.iter().filter(|alert| alert.firing).count();
-            match rules.len() {
-                0 => "The config has no rules, budgets or balances.".to_owned(),
-                rules => format!(
-                    "{} firing; the config has {}.",
-                    counted(firing, "alert is", "alerts are"),
-                    counted(
-                        rules,
-                        "rule, budget or balance",
-                        "rules, budgets and balances"
-                    ),
-                ),
-            }
+            format!(
+                "{} firing. Rules, budgets and balances in the config: {}.",
+                counted(firing, "alert is", "alerts are"),
+                rules.len(),
+            )
         });
         let [firing, pending, resolved] = read.alerts;
         let group = |id, title, empty, (alerts, more): (Vec<Alert>, usize)| {

@@ -19,15 +19,15 @@ pub(super) fn tiles(balances: &[BalanceSeries]) -> impl Iterator<Item = Tile> {
 fn tile(balance: &BalanceSeries) -> Tile {
     let label = format!("Balance {}", balance.name);
     let Some(left) = &balance.left else {
-        let why = "no `set` yet".to_owned();
+        let why = "no set entry yet".to_owned();
         return Tile::credits(label, Shown::unknown(why.clone()), why);
     };
     let missing = left.standing.missing_days;
-    let missing = (missing > 0).then(|| words::count(missing, "missing day", "missing days"));
     let mut shown = Shown::credits(left.credits(), || "no agents yet".to_owned());
     let mut notes = Vec::new();
-    if let Some(missing) = missing {
+    if missing > 0 {
         shown.text = format!("≤ {}", shown.text);
+        let missing = words::count(missing, "missing day", "missing days");
         notes.push(format!("{missing}: less may be left"));
     }
     notes.extend(words_of::lasting(left));
@@ -64,7 +64,7 @@ mod tests {
             "Balance acme: ≤ 812 credits: two missing days: less may be left; enough for 9 days (7 to 12 days), \
              until 9 Dec; 120 less than expected on 1 Nov"
         );
-        assert_eq!(shown(None), "Balance acme: – : no `set` yet");
+        assert_eq!(shown(None), "Balance acme: – : no set entry yet");
         let mut long = left(0);
         (
             long.standing.exhausted_at,

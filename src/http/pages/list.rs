@@ -321,8 +321,10 @@ fn contains(agent: &Agent, search: &str) -> bool {
 
 /// Reports if the lower-case form of `value` contains `word`. Most values are lower-case and need no copy.
 fn has(value: &str, word: &str) -> bool {
-    let may_change = |byte: u8| byte.is_ascii_uppercase() || !byte.is_ascii();
-    value.contains(word) || (value.bytes().any(may_change) && value.to_lowercase().contains(word))
+    // Without a branch for each byte, several are looked at once.
+    let may_change = |any, byte: u8| any | byte.is_ascii_uppercase() | !byte.is_ascii();
+    value.contains(word)
+        || (value.bytes().fold(false, may_change) && value.to_lowercase().contains(word))
 }
 
 impl Totals {

@@ -295,7 +295,7 @@ struct AlertView {
     anchor: String,
     /// Earliest time to fire, if it pends.
     firing_at: Option<Moment>,
-    /// Link to the agent's page, or to the budget; none if it is about several agents.
+    /// Link to the page of the agent or account, or to the budget; none if it is about several.
     link: Option<(String, &'static str)>,
     since: Moment,
 }
@@ -380,8 +380,10 @@ fn link_of(notice: &Notice) -> Option<(String, &'static str)> {
     if notice.kind == "balance" {
         return Some(("#totals".to_owned(), "Balance"));
     }
-    let (account, agent) = (notice.labels.get("account")?, notice.labels.get("agent")?);
-    Some((agent_path(account, agent), "Agent"))
+    let account = notice.labels.get("account")?;
+    let agent = notice.labels.get("agent");
+    let agent = agent.map(|agent| (agent_path(account, agent), "Agent"));
+    Some(agent.unwrap_or_else(|| (account_link(account), "Account")))
 }
 
 impl AlertView {

@@ -214,19 +214,18 @@ fn known(
     now: DateTime<Utc>,
 ) -> Known {
     let alerting = state.board.alerting();
-    let budgets = alerting
-        .as_ref()
-        .map_or(&[][..], |alerting| &alerting.budgets);
-    let balances = alerting
-        .as_ref()
-        .map_or(&[][..], |alerting| &alerting.balances);
+    let alerting = alerting.as_deref();
+    let budgets = alerting.map_or(&[][..], |alerting| &alerting.budgets);
+    let balances = alerting.map_or(&[][..], |alerting| &alerting.balances);
     let firing = alerting.iter().flat_map(|alerting| &alerting.alerts);
     let firing = firing.filter(|alert| alert.firing).count();
     let alerts = super::told(&ledger.alerts).into_iter().take(ALERTS);
-    let alerts: Vec<AlertView> = alerts
-        .map(|alert| AlertView::of(alert, true, now))
-        .collect();
+    let view = |alert| AlertView::of(alert, true, now);
+    let alerts: Vec<AlertView> = alerts.map(view).collect();
+    let cards = budgets.iter().take(BUDGETS);
     let total = &list.total;
+    let only = list.accounts.keys().next();
+    let only = only.filter(|_| list.accounts.len() == 1);
     Known {
         yesterday: long(today.previous()),
         state: completeness(total),
@@ -236,21 +235,10 @@ fn known(
         more_balances: balances.len().saturating_sub(BALANCES),
         more_alerts: firing.saturating_sub(alerts.len()),
         alerts,
-        budgets: budgets
-            .iter()
-            .take(BUDGETS)
-            .map(|budget| BudgetView::of(budget, now))
-            .collect(),
+        budgets: cards.map(|budget| BudgetView::of(budget, now)).collect(),
         more_budgets: budgets.len().saturating_sub(BUDGETS),
         accounts: accounts(state, &list),
-        months: match list.accounts.len() {
-            1 => list
-                .accounts
-                .keys()
-                .next()
-                .map(|name| super::account_link(name)),
-            _ => None,
-        },
+        months: only.map(|name| super::account_link(name)),
         csv: csv(None, today.plus(-30).max(TRACKING_START), today, "day"),
         more_accounts: list.accounts.len().saturating_sub(ACCOUNTS),
         list: ListView::of(

@@ -54,6 +54,7 @@ impl LastView {
         for (number, one, many) in [
             (last.new_days, "new day", "new days"),
             (last.revised_days, "revised day", "revised days"),
+            (last.problems.len(), "problem", "problems"),
             (
                 last.absent_days,
                 "day missing from FlowGent's answers",

@@ -432,6 +432,17 @@ async fn the_most_severe_alert_comes_first_with_one_card_for_each_budget() {
     }
 }
 
+#[test]
+fn an_alert_about_an_account_leads_to_its_page() {
+    let mut notice = Notification::sample(None, NOW.parse().unwrap())
+        .alerts
+        .remove(0);
+    notice.kind = "key_refused".to_owned();
+    notice.labels = [("account".to_owned(), "a b".to_owned())].into();
+    let link = link_of(&notice);
+    assert_eq!(link, Some(("accounts/a%20b".to_owned(), "Account")));
+}
+
 #[tokio::test]
 async fn a_refused_key_is_at_the_top_with_the_file_that_the_right_one_goes_into() {
     let scene = Scene::of(&names(&[("customer-001", "support")])).await;
