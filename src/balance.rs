@@ -6,6 +6,7 @@
 
 mod book;
 mod entries;
+pub mod words;
 
 pub use book::Book;
 pub use entries::{Account, Change, Closed, Entries, Entry, EntryError, Written};

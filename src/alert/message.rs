@@ -3,7 +3,7 @@
 //! A title is one line that says what has happened; the text adds, line by line, what one needs to judge
 //! it. The link is left to whoever shows the message, since each place has its own way to show one.
 
-pub(crate) mod balance;
+mod balance;
 mod budget;
 mod figures;
 mod title;
@@ -17,11 +17,11 @@ use chrono::{DateTime, Utc};
 
 use super::facts::escaped;
 use super::finding::{Condition, Finding, Observation, Whose};
-use super::words::{count, credits, date, exact_percent, number, percent, sentence};
 use super::{AgentFacts, Check, Figures, Measure, Notice, Severity, Status};
 use crate::day::Day;
 use crate::ledger::{Alert, AlertKey};
 use crate::roster::Agent;
+use crate::words::{count, credits, date, exact_percent, number, percent, sentence};
 
 /// Notice of an alert that fires, with the figures of this evaluation. For as long as it fires, and
 /// under whatever name its agent goes by then, it keeps what identifies it: as `was_firing` has it.

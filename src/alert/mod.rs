@@ -30,14 +30,12 @@ mod situation;
 mod tell;
 #[cfg(test)]
 mod tests;
-pub(crate) mod words;
 
 pub use engine::{Engine, Outlets, Signals};
 pub(crate) use facts::subject;
 pub use facts::{Access, AgentFacts, Background, Facts, Known, PeriodFacts, SubjectDay};
 pub use finding::{Condition, DayFigure, DayVerdict, Finding, Observation, Whose};
 pub use judge::judge;
-pub(crate) use message::balance;
 pub use notice::{Figures, Notice, Notification, Share, Status};
 pub use observe::observe;
 pub use rule::{Check, Measure, Per, Rule, Severity, Span, Threshold};

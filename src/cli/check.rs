@@ -10,7 +10,6 @@ use prometheus::core::Collector;
 use tokio::task::JoinSet;
 
 use super::{Common, Failure, agents, count, load, print, table};
-use crate::alert::words;
 use crate::blocking;
 use crate::clock::{Clock, SharedClock, SystemClock};
 use crate::config::Config;
@@ -23,6 +22,7 @@ use crate::roster::{self, AccountSettings, Agent, ListError, ListedAgent};
 use crate::telemetry::Telemetry;
 use crate::validate;
 use crate::window::Window;
+use crate::words;
 
 /// Arguments of `check`.
 #[derive(Debug, Default, Args)]

@@ -2,7 +2,6 @@
 
 mod data;
 mod layout;
-mod sheet;
 mod tables;
 
 use std::io::{self, IsTerminal};
@@ -18,21 +17,18 @@ use crate::balance::Left;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::day::Day;
-use crate::former::Once;
 use crate::ledger::{LedgerError, Member, View};
 use crate::nearest::nearest;
 use crate::roster::Selection;
+use crate::sheet::{Grouping, Sheet};
 use crate::tabulate::Step;
 use crate::window::Range;
 use layout::Screen;
-use sheet::{Grouping, Sheet, Sums};
 
 /// Number of days shown by default.
 const DEFAULT_DAYS: u16 = 30;
 /// The most figures that a report may have: they are all in memory.
 const MOST_FIGURES: u64 = 5_000_000;
-/// Number of agents read from the ledger at a time.
-const AGENTS_AT_A_TIME: usize = 4096;
 /// The width of a table that no terminal shows.
 const PLAIN_WIDTH: usize = 80;
 
@@ -101,7 +97,8 @@ pub(super) async fn report(common: &Common, arguments: &ReportArguments) -> Resu
         )));
     }
     let sheet = Sheet::new(range, step, arguments.group.clone());
-    let mut sheet = filled(sheet, &members, &view).await?.sorted();
+    let sheet = sheet.read(&members, &view, SystemClock.today()).await?;
+    let mut sheet = sheet.sorted();
     if let Some(top) = arguments.top {
         sheet.keep(top.get());
     }
@@ -193,36 +190,6 @@ fn selected(members: &[Member], arguments: &ReportArguments) -> Result<Vec<Membe
             Err(Failure::Usage(message))
         }
     }
-}
-
-/// The report with what all of `members` used.
-async fn filled(mut sheet: Sheet, members: &[Member], view: &View) -> Result<Sheet, LedgerError> {
-    let before = sheet.range.before();
-    let (first, last) = (before.start(), sheet.range.end());
-    let today = SystemClock.today();
-    let all: Vec<&Member> = members.iter().collect();
-    let once = Arc::new(Once::read(view, &all, (first, last), today).await?);
-    for members in members.chunks(AGENTS_AT_A_TIME) {
-        let numbers = members.iter().map(|member| member.number).collect();
-        let buckets = sheet.buckets.clone();
-        let once = Arc::clone(&once);
-        let shown: Vec<Member> = members.to_vec();
-        let mut order = shown.into_iter();
-        let sums = view
-            .each_usage(numbers, first, last, move |known| {
-                let member = order.next();
-                let own = member.as_ref().map(|member| once.days(member, known));
-                Sums::of(&buckets, before, own.as_deref().unwrap_or(known))
-            })
-            .await?;
-        for (member, sums) in members.iter().zip(&sums) {
-            // One that has left has a row only where something is to be told of it.
-            if member.left_on.is_none() || sums.is_telling() {
-                sheet.add(member, sums);
-            }
-        }
-    }
-    Ok(sheet)
 }
 
 /// Screen or file for the report: colours are for terminals, and only if nobody refuses them.

@@ -1,12 +1,12 @@
 //! Words for the standing of a budget.
 
 use super::super::finding::Observation;
-use super::super::words::{count, credits, date, dates, number, percent, rounded, sentence};
 use super::super::{Check, Measure, Threshold};
 use super::figures::ratio;
 use super::{missing_line, top_line};
 use crate::budget::{Cycle, Standing};
 use crate::day::Day;
+use crate::words::{count, credits, date, dates, number, percent, rounded, sentence};
 
 /// Its standing, line by line.
 pub(super) fn lines(observation: &Observation<'_>, standing: &Standing) -> Vec<String> {

@@ -1,11 +1,11 @@
 //! Titles: an event in one line.
 
 use super::super::finding::{Finding, Observation, Whose};
-use super::super::words::{date, exact_percent, number};
 use super::super::{Measure, Notice};
 use super::{balance, budget, usage};
 use crate::day::Day;
 use crate::ledger::Alert;
+use crate::words::{date, exact_percent, number};
 
 /// Reasons for the end of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! Credits of days and spans, in words.
 
 use super::super::finding::{DayFigure, Finding, Observation};
-use super::super::words::{credits, date, dates, number};
 use super::super::{Check, Span};
 use crate::day::Day;
+use crate::words::{credits, date, dates, number};
 
 /// Use in the span of a usage rule: `at least 1,234.5 credits on 22 Nov`.
 pub(super) fn used(observation: &Observation<'_>) -> String {

@@ -13,7 +13,6 @@ mod observe;
 mod pending;
 mod properties;
 mod rule;
-mod words;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;

@@ -7,13 +7,12 @@ use chrono::Datelike;
 use super::super::count;
 use super::super::width::wrapped;
 use super::layout::{Cell, Grid, Look, Screen, escaped, shortened};
-use super::sheet::{Row, Sheet, Sums};
-use crate::alert::balance;
-use crate::alert::words::grouped;
-use crate::balance::Left;
+use crate::balance::{Left, words};
+use crate::sheet::{Row, Sheet, Sums};
 use crate::tabulate::{Amount, Step};
 use crate::text::visible;
 use crate::window::Range;
+use crate::words::grouped;
 
 /// The lowest to the highest bar of a sparkline.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -67,13 +66,13 @@ pub(super) fn for_screen(sheet: &Sheet, balances: &[(Arc<str>, Left)], screen: S
 
 /// Line about a balance: `Balance acme: 812 credits left, enough for 9 days (7 to 12 days), until 9 Dec`.
 fn in_words((name, left): &(Arc<str>, Left)) -> String {
-    let said = [balance::lasting(left), balance::correction(left)];
+    let said = [words::lasting(left), words::correction(left)];
     let said: String = said
         .into_iter()
         .flatten()
         .map(|said| format!(", {said}"))
         .collect();
-    format!("Balance {name}: {}{said}", balance::amount(left))
+    format!("Balance {name}: {}{said}", words::amount(left))
 }
 
 /// The report in Markdown.

@@ -14,11 +14,12 @@ use super::list::Health;
 use super::row::shown;
 use super::time::Moment;
 use super::{Frame, Page, State, account_link, alert_link, csv, refresh};
-use crate::alert::{subject, words};
+use crate::alert::subject;
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::ledger::{AgentHistory, LedgerError, Member, Revision};
 use crate::roster::{self, Agent};
 use crate::series::{self, Figures};
+use crate::words;
 
 /// Number of days that the bars show.
 const BAR_DAYS: i32 = 90;

@@ -1,9 +1,10 @@
 //! Pure: balances as pages show them.
 
 use super::figure::{Shown, Tile};
-use crate::alert::{balance as words_of, words};
 use crate::balance::Left;
+use crate::balance::words as words_of;
 use crate::exposition::BalanceSeries;
+use crate::words;
 
 /// A tile for each balance, those first that run out first.
 pub(super) fn tiles(balances: &[BalanceSeries]) -> impl Iterator<Item = Tile> {

@@ -7,12 +7,12 @@ use super::chart::meter;
 use super::figure::{agents, amount, amount_at_least, short_span};
 use super::list::{LONGEST_SEARCH, Query};
 use super::{SEGMENT, alert_link};
-use crate::alert::words;
 use crate::budget::{Period, Standing};
 use crate::day::Day;
 use crate::exposition::{BudgetSeries, Mark};
 use crate::ledger::AlertState;
 use crate::roster::Matcher;
+use crate::words;
 
 /// A budget as it is shown.
 #[derive(Debug)]

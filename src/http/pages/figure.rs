@@ -1,7 +1,7 @@
 //! Pure: figures as pages show them. With missing days a figure is a lower bound, and a dash if no day is known.
 
-use crate::alert::words;
 use crate::day::Day;
+use crate::words;
 
 /// Sign for an unknown figure.
 const UNKNOWN: &str = "–";

@@ -3,9 +3,9 @@
 use super::figure::agents;
 use super::list::{Health, List, Query, Sort};
 use super::row::Row;
-use crate::alert::words;
 use crate::day::{Day, Usage};
 use crate::status::LastSync;
+use crate::words;
 
 /// The most accounts that can be chosen from.
 const CHOICES: usize = 200;

@@ -33,11 +33,12 @@ use super::State;
 use super::gate::Weight;
 use super::request::Asked;
 use super::response::{self, Reply, set};
-use crate::alert::{Notice, words};
+use crate::alert::Notice;
 use crate::day::Day;
 use crate::ledger::{Alert, AlertState};
 use crate::roster::Agent;
 use crate::text::visible;
+use crate::words;
 
 /// The style of all pages. It stands in each of them, so that a page is one request.
 const STYLE: &str = include_str!("style.css");

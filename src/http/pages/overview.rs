@@ -15,11 +15,11 @@ use super::refresh;
 use super::row::SPARK_DAYS;
 use super::sync::SyncView;
 use super::{AlertView, Frame, Page, State, csv};
-use crate::alert::words;
 use crate::blocking;
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::ledger::{Alert, AlertState, DeliveryRecord, DisabledHook, LedgerError, View};
 use crate::status::{Facts, SyncStatus, Trouble};
+use crate::words;
 
 /// The most of each that the page lists: a page of anything has an end.
 const TROUBLES: usize = 20;

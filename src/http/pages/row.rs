@@ -3,10 +3,10 @@
 use super::chart::{Days, sparkline};
 use super::figure::{Shown, counted, lacking, shortened};
 use super::list::Health;
-use crate::alert::words;
 use crate::day::{Day, Usage};
 use crate::ledger::Member;
 use crate::series::Figures;
+use crate::words;
 
 /// Number of days in a row's chart.
 pub(super) const SPARK_DAYS: i32 = 60;

@@ -4,9 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::figure::counted;
 use super::time::{Moment, span};
-use crate::alert::words;
 use crate::status::{LastSync, SyncStatus};
 use crate::sync::Outcome;
+use crate::words;
 
 /// The sync that runs, the last one and the next.
 #[derive(Debug)]

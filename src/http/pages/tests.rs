@@ -486,7 +486,7 @@ async fn the_page_of_an_agent_shows_all_days_revisions_and_fetches() {
     assert_eq!(squares, days - 1, "every known day has a square");
     assert!(page.contains("<title>Thu 5 Mar 2026: missing</title>"));
     assert!(page.contains("<title>Wed 25 Nov 2026: 1,234.5 credits</title>"));
-    let before = crate::alert::words::number(plain(yesterday).unwrap());
+    let before = crate::words::number(plain(yesterday).unwrap());
     assert!(
         page.contains(&format!("<td>{before}</td><td>1,234.5</td>")),
         "{page}"

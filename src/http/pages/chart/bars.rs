@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Days, Point, long, told};
-use crate::alert::words;
+use crate::words;
 
 /// From one bar to the next, and how wide it is, in pixels.
 const PITCH: f64 = 9.0;

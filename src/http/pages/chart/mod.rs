@@ -14,8 +14,8 @@ pub(super) use calendar::{Calendar, calendar};
 pub(super) use meter::meter;
 pub(super) use spark::sparkline;
 
-use crate::alert::words;
 use crate::day::{Day, TRACKING_START, Usage};
+use crate::words;
 
 /// State of one day.
 #[derive(Debug, Clone, Copy, PartialEq)]
