@@ -209,7 +209,7 @@ impl Scene {
             .run(&wanted, &observer, &CancellationToken::new())
             .await?;
         ensure!(report.outcome() == Outcome::Complete, "{report:?}");
-        Ok(report.new_days)
+        Ok(report.counts.new_days)
     }
 
     /// Syncs into a new ledger, which is opened before and closed after what is measured.

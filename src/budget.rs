@@ -3,11 +3,14 @@
 //! The period that counts on a day is the one that *yesterday* lies in, since yesterday is the newest
 //! day that anyone can know: on the first of December, November's budget stands as it ended.
 
+pub mod words;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::forecast::{Forecast, Outlook, Pattern};
 use crate::ledger::Member;
+use crate::tabulate::Step;
 
 /// The last days of a period may come late, up to so many days after its end.
 const LATE_DAYS: i32 = 7;
@@ -105,8 +108,7 @@ impl Cycle {
         let (start, end) = match self {
             Self::Day => (day, day.next()),
             Self::Week => {
-                // Always below 7.
-                let monday = day.plus(-(day.weekday() as i32));
+                let monday = Step::Week.first_day(day);
                 (monday, monday.plus(7))
             }
             Self::Month { anchor_day } => {

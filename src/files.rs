@@ -51,57 +51,40 @@ pub struct Purpose {
     pub may_be_empty: bool,
 }
 
+impl Purpose {
+    const fn of(name: &'static str, limit: u64, patience: Duration) -> Self {
+        Self {
+            name,
+            limit,
+            patience,
+            may_be_empty: false,
+        }
+    }
+
+    const fn or_empty(self) -> Self {
+        Self {
+            may_be_empty: true,
+            ..self
+        }
+    }
+}
+
 /// The config: enough for 100,000 agents named one by one.
-pub const CONFIG: Purpose = Purpose {
-    name: "config file",
-    limit: 32 << 20,
-    patience: LONG_PATIENCE,
-    may_be_empty: true,
-};
+pub const CONFIG: Purpose = Purpose::of("config file", 32 << 20, LONG_PATIENCE).or_empty();
 /// The web config.
-pub const WEB_CONFIG: Purpose = Purpose {
-    name: "web config file",
-    limit: 1 << 20,
-    patience: PATIENCE,
-    may_be_empty: true,
-};
+pub const WEB_CONFIG: Purpose = Purpose::of("web config file", 1 << 20, PATIENCE).or_empty();
 /// Certificates, and keys of certificates: stores of whole systems have half a megabyte.
-pub const CERTIFICATES: Purpose = Purpose {
-    name: "ca_file",
-    limit: 4 << 20,
-    patience: PATIENCE,
-    may_be_empty: false,
-};
+pub const CERTIFICATES: Purpose = Purpose::of("ca_file", 4 << 20, PATIENCE);
 /// A secret: far more than any key, far less than a wrong file.
-pub const SECRET: Purpose = Purpose {
-    name: "file",
-    limit: 64 << 10,
-    patience: PATIENCE,
-    may_be_empty: false,
-};
+pub const SECRET: Purpose = Purpose::of("file", 64 << 10, PATIENCE);
 /// A list of agents.
-pub const AGENTS: Purpose = Purpose {
-    name: "agents file",
-    limit: 64 << 20,
-    patience: LONG_PATIENCE,
-    may_be_empty: false,
-};
+pub const AGENTS: Purpose = Purpose::of("agents file", 64 << 20, LONG_PATIENCE);
 /// The entries of a balance: 20,000 of them.
-pub const ENTRIES: Purpose = Purpose {
-    name: "entries file",
-    limit: 1 << 20,
-    patience: PATIENCE,
-    may_be_empty: false,
-};
+pub const ENTRIES: Purpose = Purpose::of("entries file", 1 << 20, PATIENCE);
 /// A template, of at most `limit` bytes.
 #[must_use]
 pub const fn template(limit: u64) -> Purpose {
-    Purpose {
-        name: "template",
-        limit,
-        patience: PATIENCE,
-        may_be_empty: false,
-    }
+    Purpose::of("template", limit, PATIENCE)
 }
 
 /// Why a file could not be read. It shows nothing of the content.

@@ -38,6 +38,20 @@ pub fn asked_until(member: &Member, today: Day) -> Day {
     }
 }
 
+/// The `members`, and whoever else may have days from `from` on: those that have left.
+///
+/// # Errors
+/// The ledger could not be read.
+pub async fn with_former(
+    members: &[Member],
+    view: &View,
+    from: Day,
+) -> Result<Vec<Member>, LedgerError> {
+    let numbers = members.iter().map(|member| member.number).collect();
+    let former = view.absent(numbers, from).await?;
+    Ok(members.iter().cloned().chain(former).collect())
+}
+
 /// These days, of which those that count `elsewhere` are known and hold nothing.
 #[must_use]
 pub fn own<'a>(days: &'a [Usage], elsewhere: &BTreeSet<Day>) -> Cow<'a, [Usage]> {

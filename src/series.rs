@@ -84,6 +84,26 @@ pub struct AtLeast {
     pub previous_month_credits: Option<f64>,
 }
 
+impl Figures {
+    /// Credits of yesterday, the last 7 and 30 days, this month, the whole of it as expected, and the previous
+    /// month: each the figure, and the sum of the known days, which is a lower bound of it.
+    #[must_use]
+    pub const fn periods(&self) -> [(Option<f64>, Option<f64>); 6] {
+        let known = &self.at_least;
+        [
+            (self.previous_day_credits, None),
+            (self.previous_7_days_credits, known.previous_7_days_credits),
+            (
+                self.previous_30_days_credits,
+                known.previous_30_days_credits,
+            ),
+            (self.month_to_date_credits, known.month_to_date_credits),
+            (self.expected_month_credits, known.month_to_date_credits),
+            (self.previous_month_credits, known.previous_month_credits),
+        ]
+    }
+}
+
 /// The first day that the `recent` argument of [`figures`] must reach back to: the oldest day of a pattern,
 /// which lies before the previous month.
 #[must_use]

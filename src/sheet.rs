@@ -147,7 +147,7 @@ impl Sheet {
     }
 
     /// Adds what an agent used to its row and to the total.
-    fn add(&mut self, member: &Member, sums: &Sums) {
+    pub(crate) fn add(&mut self, member: &Member, sums: &Sums) {
         let subject = self.grouping.subject(member);
         let place = match self.places.get(&subject) {
             Some(place) => *place,
@@ -196,7 +196,7 @@ impl Sums {
     }
 
     /// Use of one agent in `buckets` and in the days `before` them, which `known` holds.
-    fn of(buckets: &[Range], before: Range, known: &[Usage]) -> Self {
+    pub(crate) fn of(buckets: &[Range], before: Range, known: &[Usage]) -> Self {
         let buckets: Vec<Amount> = tabulate(buckets.iter().copied(), known).collect();
         let mut whole = Amount::default();
         for bucket in &buckets {

@@ -22,7 +22,7 @@ use crate::ledger::{AgentNumber, AlertKey, Member, View};
 use crate::roster::AccountSettings;
 use crate::secret::SecretSource;
 use crate::series::Figures;
-use crate::sync::{Event, Note, Outcome, Problem, Report};
+use crate::sync::{Counts, Event, Note, Outcome, Problem, Report};
 
 /// State of the exporter at this moment. See the [module](self).
 #[derive(Debug, Default)]
@@ -116,18 +116,8 @@ pub struct LastSync {
     pub ended: DateTime<Utc>,
     /// Outcome.
     pub outcome: Outcome,
-    /// Requests that were planned.
-    pub planned: usize,
-    /// Requests whose answers are in the ledger.
-    pub committed: usize,
-    /// Requests put off because FlowGent's day was still the one before ours.
-    pub deferred: usize,
-    /// Days that the ledger did not know before.
-    pub new_days: usize,
-    /// Known days whose figure changed.
-    pub revised_days: usize,
-    /// Days that FlowGent left out of otherwise sound answers.
-    pub absent_days: usize,
+    /// Its requests and days.
+    pub counts: Counts,
     /// Problems by account and kind.
     pub problems: Vec<Problem>,
     /// Notes about the lists that name agents.
@@ -338,12 +328,7 @@ impl LastSync {
             started: report.started,
             ended: report.ended,
             outcome: report.outcome(),
-            planned: report.planned,
-            committed: report.committed,
-            deferred: report.deferred,
-            new_days: report.new_days,
-            revised_days: report.revised_days,
-            absent_days: report.absent_days,
+            counts: report.counts,
             problems: report.problems.clone(),
             notes: report.notes.clone(),
             agent_problems: agent_problems.collect(),
@@ -440,8 +425,11 @@ mod tests {
         let report = Report {
             started: at(10),
             ended: at(20),
-            planned: 1,
-            committed: 1,
+            counts: Counts {
+                planned: 1,
+                committed: 1,
+                ..Counts::default()
+            },
             ..Report::default()
         };
         board.observe(&Event::Ended(Ok(Arc::new(report))));
@@ -463,11 +451,10 @@ mod tests {
         let agents = members(&["one", "two", "three"]);
         let met = |member: &Member, error: Option<&str>| MemberReport {
             member: member.clone(),
-            planned: 1,
-            committed: 0,
-            new_days: 0,
-            revised_days: 0,
-            absent_days: 0,
+            counts: Counts {
+                planned: 1,
+                ..Counts::default()
+            },
             problem: error.map(str::to_owned),
         };
         let problem = |account: &str, error: &str, first| Problem {

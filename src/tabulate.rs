@@ -104,6 +104,17 @@ impl Step {
         }
     }
 
+    /// The first day of the bucket that `day` lies in.
+    #[must_use]
+    pub fn first_day(self, day: Day) -> Day {
+        match self {
+            Self::Day => day,
+            // A weekday is always below 7.
+            Self::Week => day.plus(-(day.weekday() as i32)),
+            Self::Month => day.month_start(),
+        }
+    }
+
     /// The last day of the bucket that `day` lies in.
     fn last_day(self, day: Day) -> Day {
         match self {

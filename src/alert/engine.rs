@@ -1,6 +1,5 @@
 //! Runs the evaluations and keeps what comes of them.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,20 +10,21 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::deliveries::deliveries;
-use super::finding::Observation;
-use super::machine::{self, Step};
+use super::decide::{Verdict, decide};
+use super::deliveries::{deliveries, to_hooks};
+use super::machine::Step;
 use super::memory::Memory;
 use super::metrics::AlertMetrics;
-use super::situation::Situation;
+use super::summaries::{self, Due};
 use super::tell::Told;
-use super::{Access, Background, Check, Facts, Settings, hooks, judge, observe, published};
+use super::{Access, Background, Check, Facts, Notification, Settings, hooks, observe, published};
 use crate::blocking;
 use crate::clock::{self, SharedClock, Standing};
 use crate::day::Day;
-use crate::exposition::{BalanceSeries, BudgetSeries, Exposition};
-use crate::ledger::{AgentNumber, AlertChanges, AlertState, GoneHook, Ledger, LedgerError, Member};
+use crate::exposition::Exposition;
+use crate::ledger::{AlertChanges, GoneHook, Ledger, LedgerError, Member};
 use crate::status::{Alerting, Board};
+use crate::summary::Purses;
 use crate::telemetry::{Telemetry, seconds};
 
 /// Interval between looks at the clock.
@@ -138,17 +138,6 @@ pub struct Engine {
     next: Option<DateTime<Utc>>,
 }
 
-/// The result of an evaluation, before any of it is kept.
-pub(super) struct Verdict {
-    pub(super) step: Step,
-    /// Changes to store besides the alerts and messages of the step.
-    pub(super) changes: AlertChanges,
-    /// Budgets, balances and every subject of every rule, in the order of the rules.
-    budgets: Vec<BudgetSeries>,
-    balances: Vec<BalanceSeries>,
-    subjects: Vec<(Arc<str>, Arc<str>)>,
-}
-
 impl Engine {
     /// An engine that has evaluated nothing yet.
     #[must_use]
@@ -227,9 +216,13 @@ impl Engine {
         };
         let facts = observe(&self.ledger, &members, &self.settings, &background).await?;
         let verdict = self.decide(facts, Arc::clone(&memory), background).await;
+        let due = match trust(standing) {
+            (true, true) => self.due(&verdict, &members, &memory, today).await?,
+            _ => Due::default(),
+        };
         let mut step = verdict.step;
         let firing_at = std::mem::take(&mut step.firing_at);
-        let memory = self.keep(step, verdict.changes, memory, now).await?;
+        let memory = self.keep(step, verdict.changes, due, memory, now).await?;
         let alerts = published::alerts(verdict.subjects, &memory);
         let (budgets, balances) = published::marked(verdict.budgets, verdict.balances, &memory);
         let Outlets {
@@ -278,11 +271,32 @@ impl Engine {
         blocking::run(decide).await
     }
 
+    /// The summaries that are due.
+    async fn due(
+        &self,
+        verdict: &Verdict,
+        members: &[Member],
+        memory: &Memory,
+        today: Day,
+    ) -> Result<Due, LedgerError> {
+        let budgets = verdict.budgets.iter();
+        let balances = verdict.balances.iter();
+        let purses = Purses {
+            budgets: budgets.map(|one| (&*one.name, &one.standing)).collect(),
+            balances: balances
+                .filter_map(|one| Some((&*one.name, one.left.as_ref()?)))
+                .collect(),
+        };
+        let next = &memory.summaries;
+        summaries::due(&self.ledger, members, &self.settings, next, &purses, today).await
+    }
+
     /// Keeps what has changed with what is to be told of it. Returns what is remembered from then on.
     async fn keep(
         &mut self,
         step: Step,
         changes: AlertChanges,
+        due: Due,
         mut memory: Arc<Memory>,
         now: DateTime<Utc>,
     ) -> Result<Arc<Memory>, LedgerError> {
@@ -296,9 +310,14 @@ impl Engine {
         let changes = AlertChanges {
             changed,
             forgotten,
+            summaries: due.next,
             ..changes
         };
-        let deliveries = deliveries(&told, &self.settings.routes, now, &mut self.random);
+        let routes = &self.settings.routes;
+        let mut deliveries = deliveries(&told, routes, now, &mut self.random);
+        for (hooks, summary) in &due.told {
+            deliveries.extend(to_hooks(summary, hooks, routes, now, &mut self.random));
+        }
         // The ledger tidies up when something is recorded, so once a day something is.
         let is_new_day = self.evaluated.map(Day::of) != Some(Day::of(now));
         if is_new_day || changes != AlertChanges::default() {
@@ -315,6 +334,7 @@ impl Engine {
                 self.outlets.outbox.notify_one();
             }
             told.iter().for_each(log);
+            due.told.iter().for_each(log_summary);
         }
         self.next = next;
         Ok(memory)
@@ -396,122 +416,9 @@ impl Engine {
     }
 }
 
-/// Judges the facts and moves the alerts along.
-pub(super) fn decide(
-    settings: &Settings,
-    facts: &Facts,
-    memory: &Memory,
-    background: &Background,
-) -> Verdict {
-    let observations = named_as_before(judge(&settings.rules, facts), memory);
-    let situation = Situation {
-        alerts: &memory.alerts,
-        settings,
-        redefined: memory.redefined(settings, facts),
-        pending: memory.pending(),
-        unseeded: &facts.unseeded,
-        now: background.now,
-        is_certain: background.is_certain,
-        is_checked: background.is_checked,
-    };
-    let step = machine::step(&situation, &observations);
-    let mut firing: HashSet<&str> = HashSet::new();
-    let changed: HashMap<_, _> = step
-        .changed
-        .iter()
-        .map(|alert| (&alert.key, alert.state))
-        .collect();
-    let kept = memory
-        .alerts
-        .values()
-        .map(|alert| (&alert.key, alert.state));
-    let kept = kept.filter(|(key, _)| !changed.contains_key(key));
-    let states = kept.chain(changed.iter().map(|(key, state)| (*key, *state)));
-    firing.extend(
-        states
-            .filter(|(_, state)| *state == AlertState::Firing)
-            .map(|(key, _)| &*key.rule),
-    );
-    let judged = observations.iter().filter_map(|observation| {
-        let (subject, judged) = observation.days.judged.clone()?;
-        let key = (Arc::clone(&observation.key.rule), subject);
-        let is_new = memory.judged.get(&key) != Some(&judged);
-        (is_new && background.is_certain).then_some((key, judged))
-    });
-    let changes = AlertChanges {
-        judged: judged.collect(),
-        ..memory.watch(settings, facts, background, &firing)
-    };
-    let budgets = settings.rules.iter().filter_map(|rule| {
-        let standing = facts.budgets.get(&rule.name)?.last()?.standing.clone();
-        matches!(rule.check, Check::Budget { .. }).then(|| BudgetSeries {
-            name: Arc::clone(&rule.name),
-            matcher: rule.matcher.clone(),
-            standing,
-            marks: published::marks(rule),
-        })
-    });
-    let balances = settings.rules.iter();
-    let balances = balances.filter(|rule| matches!(rule.check, Check::Balance { .. }));
-    let balances = balances.map(|rule| BalanceSeries {
-        name: Arc::clone(&rule.name),
-        left: facts.balances.get(&rule.name).cloned(),
-        marks: published::marks(rule),
-    });
-    let keys = observations
-        .iter()
-        .map(|observation| observation.key.clone());
-    let mut subjects: Vec<_> = keys.map(|key| (key.rule, key.subject)).collect();
-    // The observations of a subject stand together.
-    subjects.dedup();
-    Verdict {
-        budgets: budgets.collect(),
-        balances: balances.collect(),
-        subjects,
-        changes,
-        step,
-    }
-}
-
 /// The two degrees of trust in a clock: the UTC day is certain, and FlowGent has confirmed the clock.
 const fn trust(standing: Standing) -> (bool, bool) {
     (standing.agrees(), standing.is_checked())
-}
-
-/// The observations, those of an agent that was renamed while its alert fires under its name of before.
-/// Another agent that has taken that name is not observed until then: the two would be one alert.
-fn named_as_before<'a>(
-    mut observations: Vec<Observation<'a>>,
-    memory: &Memory,
-) -> Vec<Observation<'a>> {
-    let subjects = memory.subjects();
-    if subjects.is_empty() {
-        return observations;
-    }
-    let mut taken = HashSet::new();
-    for observation in &mut observations {
-        let Some(number) = observation.agent_number() else {
-            continue;
-        };
-        if let Some(subject) = subjects.get(&(&*observation.key.rule, number)) {
-            taken.insert((
-                Arc::clone(&observation.key.rule),
-                Arc::clone(subject),
-                number,
-            ));
-            observation.key.subject = Arc::clone(subject);
-        }
-    }
-    let names: HashMap<(&str, &str), AgentNumber> = taken
-        .iter()
-        .map(|(rule, subject, number)| ((&**rule, &**subject), *number))
-        .collect();
-    observations.retain(|observation| {
-        let key = (&*observation.key.rule, &*observation.key.subject);
-        let number = observation.agent_number();
-        names.get(&key).is_none_or(|owner| number == Some(*owner))
-    });
-    observations
 }
 
 fn log(told: &Told) {
@@ -523,4 +430,10 @@ fn log(told: &Told) {
         "alert: {}",
         notice.title
     );
+}
+
+fn log_summary((_, notification): &(Vec<Arc<str>>, Notification)) {
+    if let Some(summary) = &notification.summary {
+        info!(summary = summary.name, "summary: {}", summary.title);
+    }
 }

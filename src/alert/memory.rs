@@ -10,7 +10,7 @@ use super::{Background, Check, Facts, Per, Rule, Settings};
 use crate::day::Day;
 use crate::ledger::{
     AgentNumber, Alert, AlertChanges, AlertKey, AlertMemory, AlertState, JudgedDays, Member,
-    Watched,
+    NextSummaries, Watched,
 };
 
 /// Memory of earlier evaluations.
@@ -22,6 +22,8 @@ pub(super) struct Memory {
     pub(super) watched: Arc<HashMap<Arc<str>, Watched>>,
     /// The days that were judged.
     pub(super) judged: Arc<JudgedDays>,
+    /// The first day of the next period of each summary.
+    pub(super) summaries: NextSummaries,
 }
 
 impl Memory {
@@ -33,8 +35,10 @@ impl Memory {
             judged,
             changed,
             forgotten,
+            summaries,
             deliveries: _,
         } = changes;
+        self.summaries.extend(summaries);
         if !watched.is_empty() || !unwatched.is_empty() {
             let known = Arc::make_mut(&mut self.watched);
             known.extend(watched);
@@ -180,6 +184,7 @@ impl From<AlertMemory> for Memory {
             alerts: alerts.map(|alert| (alert.key.clone(), alert)).collect(),
             watched: Arc::new(memory.watched),
             judged: Arc::new(memory.judged),
+            summaries: memory.summaries,
         }
     }
 }

@@ -11,6 +11,7 @@
 //! it fires is an episode, which ends by being told over.
 
 mod days;
+mod decide;
 mod deliveries;
 mod engine;
 mod facts;
@@ -27,6 +28,7 @@ mod observe;
 mod published;
 mod rule;
 mod situation;
+mod summaries;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -41,6 +43,8 @@ pub use observe::observe;
 pub use rule::{Check, Measure, Per, Rule, Severity, Span, Threshold};
 
 use std::sync::Arc;
+
+use crate::summary;
 
 /// A hook as alerts see it. The rest of a hook is none of an alert's concern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +68,8 @@ pub struct Settings {
     pub accounts: Vec<Arc<str>>,
     /// Budgets and rules, each with a name of its own.
     pub rules: Vec<Rule>,
+    /// Summaries, each with a name of its own.
+    pub summaries: Vec<summary::Settings>,
     /// The hooks.
     pub routes: Vec<Route>,
     /// The page that every message links to.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Severity;
 use crate::day::Day;
+use crate::summary::Summary;
 
 /// One message to one receiver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,8 +15,11 @@ pub struct Notification {
     /// True if it is only a trial: nothing has happened.
     #[serde(default)]
     pub test: bool,
-    /// The alerts, at least one, the worst first.
+    /// The alerts, the worst first; none in a summary.
     pub alerts: Vec<Notice>,
+    /// Use in a period, if the message is about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Summary>,
 }
 
 /// Notice of one alert.
@@ -139,6 +143,26 @@ pub struct Share {
 }
 
 impl Notification {
+    /// A message about what has happened.
+    #[must_use]
+    pub const fn of_alerts(alerts: Vec<Notice>) -> Self {
+        Self {
+            test: false,
+            alerts,
+            summary: None,
+        }
+    }
+
+    /// A message about a period.
+    #[must_use]
+    pub const fn of_summary(summary: Summary) -> Self {
+        Self {
+            test: false,
+            alerts: Vec::new(),
+            summary: Some(summary),
+        }
+    }
+
     /// A message to try a hook with, marked as such: it looks like one of a budget, and nothing in it
     /// has happened.
     #[must_use]
@@ -191,7 +215,7 @@ impl Notification {
         };
         Self {
             test: true,
-            alerts: vec![notice],
+            ..Self::of_alerts(vec![notice])
         }
     }
 }

@@ -66,7 +66,7 @@ mod tests {
 
     use super::*;
     use crate::status::Alerting;
-    use crate::sync::{Event, Problem, Report};
+    use crate::sync::{Counts, Event, Problem, Report};
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
@@ -88,8 +88,11 @@ mod tests {
             key: None,
         };
         let report = Report {
-            planned,
-            committed,
+            counts: Counts {
+                planned,
+                committed,
+                ..Counts::default()
+            },
             problems: (committed < planned)
                 .then_some(problem)
                 .into_iter()

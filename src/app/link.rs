@@ -64,7 +64,11 @@ fn access(report: &Report) -> Access {
     access
         .key_refused
         .extend(accepted.map(|account| (Arc::clone(account), false)));
-    for report in report.members.iter().filter(|report| report.committed > 0) {
+    for report in report
+        .members
+        .iter()
+        .filter(|report| report.counts.committed > 0)
+    {
         access.agent_refused.insert(report.member.number, false);
     }
     for problem in &report.problems {

@@ -14,13 +14,13 @@ const SHOWN_BYTES: usize = 40;
 #[serde(deny_unknown_fields)]
 pub struct Written {
     /// The UTC day on which it counts first, `YYYY-MM-DD`.
-    on: Option<String>,
+    pub on: Option<String>,
     /// Credits left when that day began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    set: Option<f64>,
+    pub set: Option<f64>,
     /// Credits added on that day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    add: Option<f64>,
+    pub add: Option<f64>,
 }
 
 /// Credits that were counted or bought.

@@ -285,8 +285,8 @@ fn filling(report: Option<&Report>) -> String {
         }
         Outcome::Incomplete | Outcome::Failed => format!(
             "The history is incomplete: {} of {} succeeded. The others are retried.",
-            report.committed,
-            count(report.planned, "request")
+            report.counts.committed,
+            count(report.counts.planned, "request")
         ),
     };
     for problem in &report.problems {

@@ -12,6 +12,7 @@ mod init;
 mod ledger;
 mod man;
 mod progress;
+mod purses;
 mod push;
 mod report;
 mod serve;

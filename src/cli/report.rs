@@ -6,18 +6,17 @@ mod tables;
 
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
+use super::purses::purses;
 use super::{Common, Failure, load, print, print_exactly, view, width};
-use crate::alert::{self, Background, Check, Rule};
-use crate::balance::Left;
+use crate::alert::Check;
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
 use crate::day::Day;
-use crate::ledger::{LedgerError, Member, View};
+use crate::former::with_former;
+use crate::ledger::Member;
 use crate::nearest::nearest;
 use crate::roster::Selection;
 use crate::sheet::{Grouping, Sheet};
@@ -81,7 +80,8 @@ pub(super) async fn report(common: &Common, arguments: &ReportArguments) -> Resu
     let range = range(arguments, SystemClock.today())?;
     let config = load(common)?;
     let view = view::open(&config).await?;
-    let members = members(&config, &view, range).await?;
+    let members = view::members(&config, &view).await?;
+    let members = with_former(&members, &view, range.before().start()).await?;
     if members.is_empty() {
         return Err(anyhow!("no agent is known yet: the first sync makes them known").into());
     }
@@ -105,7 +105,11 @@ pub(super) async fn report(common: &Common, arguments: &ReportArguments) -> Resu
     // The balances of all agents stand beside the use of all agents only.
     let is_whole = arguments.account.is_empty() && arguments.agent.is_empty();
     let balances = match is_whole {
-        true => balances(&config, &view).await?,
+        true => {
+            let is_balance = |check: &Check| matches!(check, Check::Balance { .. });
+            let now = SystemClock.now();
+            purses(&config, &view, now, is_balance).await?.balances
+        }
         false => Vec::new(),
     };
     match arguments.format {
@@ -115,41 +119,6 @@ pub(super) async fn report(common: &Common, arguments: &ReportArguments) -> Resu
         Format::Csv => print_exactly(data::csv(&sheet)),
         Format::Json => print(data::json(&sheet, &balances)),
     }
-}
-
-/// Balances that have figures now, in the order of the config.
-async fn balances(config: &Config, view: &View) -> Result<Vec<(Arc<str>, Left)>, LedgerError> {
-    let rules = config.alerts.rules.iter();
-    let rules = rules.filter(|rule| matches!(rule.check, Check::Balance { .. }));
-    let rules: Vec<Rule> = rules.cloned().collect();
-    if rules.is_empty() {
-        return Ok(Vec::new());
-    }
-    let settings = alert::Settings {
-        rules,
-        ..config.alerts.clone()
-    };
-    let members = view::members(config, view).await?;
-    let background = Background {
-        watched: Arc::new(view.alert_memory().await?.watched),
-        ..Background::of_spectator(SystemClock.now())
-    };
-    let facts = alert::observe(view, &members, &settings, &background).await?;
-    let rules = settings.rules.into_iter();
-    let left = |rule: Rule| Some((facts.balances.get(&rule.name)?.clone(), rule.name));
-    Ok(rules
-        .filter_map(left)
-        .map(|(left, name)| (name, left))
-        .collect())
-}
-
-/// All agents that are there, and those that have left and may have days in the range or those before it.
-async fn members(config: &Config, view: &View, range: Range) -> Result<Vec<Member>, LedgerError> {
-    let mut members = view::members(config, view).await?.to_vec();
-    let numbers = members.iter().map(|member| member.number).collect();
-    let absent = view.absent(numbers, range.before().start()).await?;
-    members.extend(absent);
-    Ok(members)
 }
 
 /// The days that are asked for.

@@ -91,8 +91,8 @@ fn summary(report: &Report) -> String {
             text += &format!("account {}: {problem}\n", problem.account);
         }
     }
-    if report.deferred > 0 {
-        let windows = count(report.deferred, "request");
+    if report.counts.deferred > 0 {
+        let windows = count(report.counts.deferred, "request");
         text +=
             &format!("{windows} postponed: by FlowGent's clock, the last day is not over yet\n");
     }
@@ -102,8 +102,8 @@ fn summary(report: &Report) -> String {
     text + &format!(
         "{}: {} of {} succeeded in {:.1} s\n",
         report.outcome().as_str(),
-        report.committed,
-        count(report.planned, "request"),
+        report.counts.committed,
+        count(report.counts.planned, "request"),
         report.took.as_secs_f64()
     )
 }
@@ -132,7 +132,9 @@ fn row(members: &[MemberReport]) -> [String; 7] {
     let agent = &members[0].member.agent;
     let sum = |figure: fn(&MemberReport) -> usize| members.iter().map(figure).sum::<usize>();
     let good = |member: &&MemberReport| {
-        member.problem.is_none() && member.committed == member.planned && member.absent_days == 0
+        member.problem.is_none()
+            && member.counts.committed == member.counts.planned
+            && member.counts.absent_days == 0
     };
     let bad = members.len() - members.iter().filter(good).count();
     let (name, state) = match members {
@@ -147,14 +149,17 @@ fn row(members: &[MemberReport]) -> [String; 7] {
         _ if bad == 0 => (count(members.len(), "agent"), "ok".to_owned()),
         _ => (count(members.len(), "agent"), format!("{bad} incomplete")),
     };
-    let (fetched, planned) = (sum(|member| member.committed), sum(|member| member.planned));
+    let (fetched, planned) = (
+        sum(|member| member.counts.committed),
+        sum(|member| member.counts.planned),
+    );
     [
         agent.account.to_string(),
         name,
         format!("{fetched}/{planned}"),
-        sum(|member| member.new_days).to_string(),
-        sum(|member| member.revised_days).to_string(),
-        sum(|member| member.absent_days).to_string(),
+        sum(|member| member.counts.new_days).to_string(),
+        sum(|member| member.counts.revised_days).to_string(),
+        sum(|member| member.counts.absent_days).to_string(),
         state,
     ]
 }

@@ -1,29 +1,21 @@
 //! `[alerts]`, `[[budget]]`, `[[balance]]` and `[[rule]]` → [`alert::Settings`], but for its routes, which are the
 //! hooks'.
 
-use std::ops::Range;
-
 use toml::Spanned;
+use toml::de::DeValue;
 
-use super::check::{Check, one_of, place, title};
+use super::check::{Check, one_of, word};
 use super::diagnostics::Fault;
-use super::file::{self, Condition, Conditions, Section, Text, Thresholds};
+use super::read::{Misfit, Section, Value};
 use super::rules::alerting as rules;
+use super::rules::day;
 use super::world::World;
 use crate::alert::{self, Measure, Per, Rule, Severity, Span, Threshold};
 use crate::budget::Cycle;
 use crate::day::Day;
 use crate::http;
 use crate::nearest::nearest;
-use crate::roster::{self, Matcher, printable};
-
-const DEFAULT_THRESHOLDS: [f64; 3] = [0.5, 0.8, 1.0];
-const DEFAULT_FORECAST_THRESHOLDS: [f64; 1] = [1.0];
-const DEFAULT_ANCHOR_DAY: i64 = 1;
-const DEFAULT_HYSTERESIS: f64 = 0.1;
-const DEFAULT_FACTOR: f64 = 3.0;
-const DEFAULT_FLOOR: f64 = 10.0;
-const DEFAULT_LONGER_THAN: &str = "36h";
+use crate::roster::{Matcher, Pattern, printable};
 
 const PERIODS: [(&str, Period); 4] = [
     ("day", Period::Day),
@@ -32,12 +24,12 @@ const PERIODS: [(&str, Period); 4] = [
     ("total", Period::Total),
 ];
 
-const KINDS: [(&str, Kind); 5] = [
-    ("usage", Kind::Usage),
-    ("spike", Kind::Spike),
-    ("missing_data", Kind::MissingData),
-    ("key_refused", Kind::KeyRefused),
-    ("agent_refused", Kind::AgentRefused),
+const KINDS: [&str; 5] = [
+    "usage",
+    "spike",
+    "missing_data",
+    "key_refused",
+    "agent_refused",
 ];
 
 const SEVERITIES: [(&str, Severity); 3] = [
@@ -67,93 +59,57 @@ enum Period {
     Total,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Usage,
-    Spike,
-    MissingData,
-    KeyRefused,
-    AgentRefused,
-}
-
-impl Kind {
-    fn name(self) -> &'static str {
-        KINDS
-            .into_iter()
-            .find(|(_, kind)| *kind == self)
-            .map_or("", |(name, _)| name)
-    }
-}
+/// The keys that only one kind of rule has.
+const KEYS: [(&str, &str); 7] = [
+    ("over", "usage"),
+    ("span", "usage"),
+    ("per", "usage"),
+    ("hysteresis", "usage"),
+    ("factor", "spike"),
+    ("floor", "spike"),
+    ("longer_than", "missing_data"),
+];
 
 impl Check<'_> {
     pub(super) fn dashboard_url(
         &mut self,
-        alerts: file::Alerts,
+        mut alerts: Section<'_>,
         server: &http::Settings,
     ) -> Option<String> {
-        let file::Alerts { dashboard_url } = alerts;
-        self.optional(dashboard_url, |text| rules::dashboard_url(text))
+        self.optional(&mut alerts, "dashboard_url", rules::dashboard_url)
             .or_else(|| server.own_page())
     }
 
     /// All budgets, balances and rules, in the order in which they are written, budgets first.
     pub(super) fn alert_rules(
         &mut self,
-        budgets: Vec<Section<file::Budget>>,
-        balances: Vec<Section<file::Balance>>,
-        rules: Vec<Section<file::Rule>>,
+        sections: [Vec<Section<'_>>; 3],
         world: &World<'_>,
     ) -> Vec<Rule> {
-        let of_budgets = budgets.iter().filter_map(|one| one.table.name.as_ref());
-        let of_rules = rules.iter().filter_map(|one| one.table.name.as_ref());
-        let of_balances = balances.iter().filter_map(|one| one.table.name.as_ref());
-        let mut names: Vec<_> = of_budgets.chain(of_balances).chain(of_rules).collect();
-        names.sort_by_key(|name| name.span().start);
-        self.refuse_repeated_names("budget, balance or rule", names.into_iter());
-        let mut checked = Vec::new();
-        for budget in budgets {
-            checked.extend(self.budget(budget, world));
-        }
-        for balance in balances {
-            checked.extend(self.balance(balance, world));
-        }
-        for rule in rules {
-            checked.extend(self.rule(rule, world));
-        }
-        checked
+        let names = sections.iter().flatten();
+        self.refuse_repeated_names("budget, balance or rule", names);
+        let rules = sections.into_iter().flatten();
+        rules
+            .filter_map(|section| match section.kind {
+                "budget" => self.budget(section, world),
+                "balance" => self.balance(section, world),
+                _ => self.rule(section, world),
+            })
+            .collect()
     }
 
-    fn budget(&mut self, section: Section<file::Budget>, world: &World<'_>) -> Option<Rule> {
-        let Section {
-            span: header,
-            table,
-        } = section;
-        let file::Budget {
-            name,
-            conditions,
-            credits,
-            period,
-            anchor_day,
-            start,
-            thresholds,
-            forecast_thresholds,
-            severity,
-            hooks,
-        } = table;
-        let owner = title("budget", name.as_ref());
-        let name = self.required(name, "budget", "name", &header, roster::check_name);
-        let matcher = self.matcher(&owner, conditions, world);
-        let limit_credits = self.needed(credits, &owner, ["credits", "5000"], &header, |credits| {
-            rules::credits(*credits)
-        });
-        let period = self.needed(period, &owner, ["period", "\"month\""], &header, |text| {
+    fn budget(&mut self, mut budget: Section<'_>, world: &World<'_>) -> Option<Rule> {
+        let budget = &mut budget;
+        let name = self.name(budget);
+        let matcher = self.matcher(budget, world);
+        let credits = rules::above("credits", 0.0);
+        let limit_credits = self.needed_value(budget, ["credits", "5000"], credits);
+        let period = self.needed(budget, ["period", "\"month\""], |text| {
             one_of(text, &PERIODS)
         });
-        let cycle = self.cycle(period, anchor_day, start, world.history_start);
-        let severity = self.optional(severity, |text| one_of(text, &SEVERITIES));
-        let written = (thresholds, forecast_thresholds);
-        let thresholds = self.thresholds(&owner, &header, period, written, severity);
-        let hooks = self.hook_names(hooks, world);
+        let cycle = self.cycle(budget, period, world.history_start);
+        let thresholds = self.thresholds(budget, period);
+        let hooks = self.hook_names(budget, world);
         Some(Rule {
             name: name?.into(),
             matcher,
@@ -183,45 +139,37 @@ impl Check<'_> {
 
     fn cycle(
         &mut self,
+        budget: &mut Section<'_>,
         period: Option<Period>,
-        anchor_day: Option<Spanned<i64>>,
-        start: Option<Text>,
         history_start: Day,
     ) -> Option<Cycle> {
-        for (key, written, needed, name) in [
-            ("anchor_day", place(&anchor_day), Period::Month, "month"),
-            ("start", place(&start), Period::Total, "total"),
+        for (key, needed, name) in [
+            ("anchor_day", Period::Month, "month"),
+            ("start", Period::Total, "total"),
         ] {
-            if let (Some(place), Some(period)) = (written, period)
-                && period != needed
+            if let Some(place) = budget.place(key)
+                && period.is_some_and(|period| period != needed)
             {
                 let fault = Fault::new(format!("`{key}` belongs to budgets of period `{name}`"));
                 self.refuse(place, fault);
             }
         }
-        let anchor_day = self.value(anchor_day, DEFAULT_ANCHOR_DAY, |day| {
-            rules::anchor_day(*day)
-        });
-        let start = self
-            .optional(start, |text| rules::budget_start(text))
-            .unwrap_or(history_start);
+        let anchor_day = self.whole(budget, "anchor_day", 1, 1..=31);
+        // It may lie ahead, or before the history start.
+        let start = self.optional(budget, "start", |text| day(text, "start "));
         Some(match period? {
             Period::Day => Cycle::Day,
             Period::Week => Cycle::Week,
             Period::Month => Cycle::Month { anchor_day },
-            Period::Total => Cycle::Total { start },
+            Period::Total => Cycle::Total {
+                start: start.unwrap_or(history_start),
+            },
         })
     }
 
-    /// The shares that are told of, those of use first, with the `severity` unless they have their own.
-    fn thresholds(
-        &mut self,
-        owner: &str,
-        header: &Range<usize>,
-        period: Option<Period>,
-        (used, forecast): (Option<Thresholds>, Option<Thresholds>),
-        severity: Option<Severity>,
-    ) -> Vec<Threshold> {
+    /// The shares that are told of, those of use first, with the severity of the budget unless they have their own.
+    fn thresholds(&mut self, budget: &mut Section<'_>, period: Option<Period>) -> Vec<Threshold> {
+        let severity = self.optional(budget, "severity", |text| one_of(text, &SEVERITIES));
         let unforeseeable = match period {
             Some(Period::Day) => {
                 Some("a day is over once it is known: nothing is left to forecast")
@@ -229,38 +177,30 @@ impl Check<'_> {
             Some(Period::Total) => Some("a total has no end, so it has no forecast"),
             Some(Period::Week | Period::Month) | None => None,
         };
-        if let (Some(reason), Some(list)) = (unforeseeable, &forecast)
-            && !list.get_ref().is_empty()
-        {
+        let [used, forecast] = ["thresholds", "forecast_thresholds"]
+            .map(|key| (budget.place(key), budget.length(key)));
+        if let (Some(reason), (Some(place), Some(1..))) = (unforeseeable, &forecast) {
             let fault = Fault::new(reason).help("leave `forecast_thresholds` out");
-            self.refuse(list.span(), fault);
+            self.refuse(place.clone(), fault);
         }
-        let empty = |written: &Option<Thresholds>, default: usize| {
-            written
-                .as_ref()
-                .map_or(default, |list| list.get_ref().len())
-                == 0
-        };
-        let forecasts: &[f64] = if unforeseeable.is_some() {
-            &[]
-        } else {
-            &DEFAULT_FORECAST_THRESHOLDS
-        };
-        if empty(&used, DEFAULT_THRESHOLDS.len()) && empty(&forecast, forecasts.len()) {
-            let written = place(&used).or(place(&forecast));
-            let fault = Fault::new(format!("{owner} has no threshold"))
+        let forecasts: &[f64] = if unforeseeable.is_some() { &[] } else { &[1.0] };
+        if used.1 == Some(0) && forecast.1.unwrap_or(forecasts.len()) == 0 {
+            let fault = Fault::new(format!("{} has no threshold", budget.owner))
                 .help("add one, such as `thresholds = [0.5, 0.8, 1.0]`");
-            self.refuse(written.unwrap_or(header.clone()), fault);
+            self.refuse(used.0.unwrap_or(budget.header.clone()), fault);
         }
-        let mut all = self.shares(used, Measure::Used, &DEFAULT_THRESHOLDS, severity);
-        all.extend(self.shares(forecast, Measure::Forecast, forecasts, severity));
+        let default = [0.5, 0.8, 1.0];
+        let mut all = self.shares(budget, "thresholds", Measure::Used, &default, severity);
+        let (key, measure) = ("forecast_thresholds", Measure::Forecast);
+        all.extend(self.shares(budget, key, measure, forecasts, severity));
         all
     }
 
     /// The shares of a budget, or what is left of a balance: each worse than the one before.
     pub(super) fn shares(
         &mut self,
-        written: Option<Thresholds>,
+        section: &mut Section<'_>,
+        key: &'static str,
         measure: Measure,
         default: &[f64],
         severity: Option<Severity>,
@@ -282,23 +222,40 @@ impl Check<'_> {
             Measure::CreditsLeft => ("descending", "1000"),
             Measure::DaysLeft => ("descending", "7"),
         };
-        let Some(list) = written else {
+        let Some(list) = section.get::<Vec<Spanned<DeValue<'_>>>>(key) else {
             let defaults = default.iter();
             return defaults.map(|at| threshold(*at, usual(*at))).collect();
         };
         let mut thresholds: Vec<Threshold> = Vec::new();
         for element in list.into_inner() {
-            let whole = element.span();
-            let (at, severity) = match element.into_inner() {
-                file::Threshold::Share(share) => (Some(Spanned::new(whole.clone(), share)), None),
-                file::Threshold::Table(table) => (table.at, table.severity),
+            let mut place = element.span();
+            let rule = |at| rules::threshold(measure, at);
+            let (at, severity) = match element.get_ref() {
+                DeValue::Table(table) => {
+                    let table = Spanned::new(place.clone(), table.clone());
+                    let mut table = section.inner(key, table, true);
+                    "this threshold".clone_into(&mut table.owner);
+                    place = table.place("at").unwrap_or(place);
+                    let at = self.needed_value(&mut table, ["at", example], rule);
+                    let severity = table.get("severity");
+                    let severity =
+                        self.meaning(severity, |text: String| one_of(&text, &SEVERITIES));
+                    (at, severity)
+                }
+                _ => match f64::read(&element) {
+                    Ok(at) => (
+                        self.meaning(Some(Spanned::new(place.clone(), at)), rule),
+                        None,
+                    ),
+                    Err(_) => {
+                        let expected = "a number or a table with `at`";
+                        section.misfit(key, &Misfit::new(&element, expected, true));
+                        continue;
+                    }
+                },
             };
-            let place = place(&at).unwrap_or(whole.clone());
-            let at = self.needed(at, "this threshold", ["at", example], &whole, |at| {
-                rules::threshold(measure, *at)
-            });
             let Some(at) = at else { continue };
-            let new = threshold(at, self.choice(severity, &SEVERITIES, usual(at)));
+            let new = threshold(at, severity.unwrap_or(usual(at)));
             let last = thresholds.last();
             if let Some(last) = last.filter(|last| last.height() >= new.height()) {
                 let fault = if last.at == at {
@@ -315,22 +272,28 @@ impl Check<'_> {
         thresholds
     }
 
-    fn rule(&mut self, section: Section<file::Rule>, world: &World<'_>) -> Option<Rule> {
-        let Section {
-            span: header,
-            mut table,
-        } = section;
-        let owner = title("rule", table.name.as_ref());
-        let name = table.name.take();
-        let name = self.required(name, "rule", "name", &header, roster::check_name);
-        let kind = table.kind.take();
-        let kind = self.needed(kind, &owner, ["kind", "\"usage\""], &header, |text| {
-            one_of(text, &KINDS)
-        });
-        let matcher = self.matcher(&owner, std::mem::take(&mut table.conditions), world);
-        let hooks = self.hook_names(std::mem::take(&mut table.hooks), world);
+    fn rule(&mut self, mut rule: Section<'_>, world: &World<'_>) -> Option<Rule> {
+        let rule = &mut rule;
+        let name = self.name(rule);
+        let kind = self.needed(rule, ["kind", "\"usage\""], |text| word(text, &KINDS));
+        let matcher = self.matcher(rule, world);
+        let hooks = self.hook_names(rule, world);
+        rule.may_have(&KEYS.map(|(key, _)| key));
+        rule.may_have(&["severity"]);
+        for (key, needed) in KEYS {
+            let Some(kind) = kind.filter(|kind| *kind != needed) else {
+                continue;
+            };
+            if let Some(place) = rule.place(key) {
+                let fault = Fault::new(format!(
+                    "`{key}` belongs to rules of kind `{needed}`, and this one is of kind `{kind}`"
+                ));
+                self.refuse(place, fault);
+            }
+            rule.skip(key);
+        }
         // Without a kind nothing can be said of the keys that depend on it.
-        let check = self.rule_check(table, kind?, &owner, &header);
+        let check = self.rule_check(rule, kind?);
         Some(Rule {
             name: name?.into(),
             matcher,
@@ -339,114 +302,62 @@ impl Check<'_> {
         })
     }
 
-    /// What a rule of that kind looks at. Its name, matcher and hooks are taken out already.
-    fn rule_check(
-        &mut self,
-        rule: file::Rule,
-        kind: Kind,
-        owner: &str,
-        header: &Range<usize>,
-    ) -> Option<alert::Check> {
-        let file::Rule {
-            name: _,
-            kind: _,
-            conditions: _,
-            hooks: _,
-            severity,
-            over,
-            span,
-            per,
-            hysteresis,
-            factor,
-            floor,
-            longer_than,
-        } = rule;
-        for (key, written, needed) in [
-            ("over", place(&over), Kind::Usage),
-            ("span", place(&span), Kind::Usage),
-            ("per", place(&per), Kind::Usage),
-            ("hysteresis", place(&hysteresis), Kind::Usage),
-            ("factor", place(&factor), Kind::Spike),
-            ("floor", place(&floor), Kind::Spike),
-            ("longer_than", place(&longer_than), Kind::MissingData),
-        ] {
-            if let Some(place) = written.filter(|_| needed != kind) {
-                let fault = Fault::new(format!(
-                    "`{key}` belongs to rules of kind `{}`, and this one is of kind `{}`",
-                    needed.name(),
-                    kind.name()
-                ));
-                self.refuse(place, fault);
-            }
-        }
+    /// What a rule of that kind looks at.
+    fn rule_check(&mut self, rule: &mut Section<'_>, kind: &str) -> Option<alert::Check> {
         let usual = match kind {
-            Kind::KeyRefused => Severity::Critical,
+            "key_refused" => Severity::Critical,
             _ => Severity::Warning,
         };
-        let severity = self.choice(severity, &SEVERITIES, usual);
+        let severity = self.choice(rule, "severity", &SEVERITIES, usual);
         Some(match kind {
-            Kind::Usage => alert::Check::Usage {
-                span: self.choice(span, &SPANS, Span::PreviousDay),
-                per: self.choice(per, &PERS, Per::Agent),
-                hysteresis: self.value(hysteresis, DEFAULT_HYSTERESIS, |share| {
-                    rules::hysteresis(*share)
-                }),
+            "usage" => alert::Check::Usage {
+                span: self.choice(rule, "span", &SPANS, Span::PreviousDay),
+                per: self.choice(rule, "per", &PERS, Per::Agent),
+                hysteresis: self.value(rule, "hysteresis", 0.1, rules::hysteresis),
                 severity,
-                over_credits: self.needed(over, owner, ["over", "1000"], header, |credits| {
-                    rules::over(*credits)
-                })?,
+                over_credits: self.needed_value(
+                    rule,
+                    ["over", "1000"],
+                    rules::at_least_zero("over"),
+                )?,
             },
-            Kind::Spike => alert::Check::Spike {
-                factor: self.value(factor, DEFAULT_FACTOR, |factor| rules::factor(*factor)),
-                floor_credits: self.value(floor, DEFAULT_FLOOR, |credits| rules::floor(*credits)),
-                severity,
-            },
-            Kind::MissingData => alert::Check::MissingData {
-                longer_than: self.text(longer_than, DEFAULT_LONGER_THAN, rules::longer_than),
+            "spike" => alert::Check::Spike {
+                factor: self.value(rule, "factor", 3.0, rules::above("factor", 1.0)),
+                floor_credits: self.value(rule, "floor", 10.0, rules::at_least_zero("floor")),
                 severity,
             },
-            Kind::KeyRefused => alert::Check::KeyRefused { severity },
-            Kind::AgentRefused => alert::Check::AgentRefused { severity },
+            "missing_data" => alert::Check::MissingData {
+                longer_than: self.duration(rule, "longer_than", "36h", ["1h", "30days"]),
+                severity,
+            },
+            "key_refused" => alert::Check::KeyRefused { severity },
+            _ => alert::Check::AgentRefused { severity },
         })
     }
 
-    /// The conditions of a budget, balance or rule, which the warnings call `owner`.
-    pub(super) fn matcher(
-        &mut self,
-        owner: &str,
-        written: Conditions,
-        world: &World<'_>,
-    ) -> Matcher {
-        let mut conditions = Vec::with_capacity(written.len());
+    /// The conditions of a budget, balance or rule.
+    pub(super) fn matcher(&mut self, section: &mut Section<'_>, world: &World<'_>) -> Matcher {
+        let mut written = section.section("match");
+        let rest: Vec<_> = written.rest().collect();
+        let mut conditions = Vec::with_capacity(rest.len());
         let mut unknown = Vec::new();
-        let labels = world.labels.as_ref();
-        for (name, value) in written {
-            let place = match value.get_ref() {
-                Condition::Regex(file::Regex { regex: Some(text) }) => text.span(),
-                _ => value.span(),
-            };
-            let pattern = rules::condition(value.get_ref());
-            let pattern = pattern.map_err(|fault| self.refuse(place, fault)).ok();
+        for (name, value) in rest {
+            let pattern = self.pattern(&written, name.get_ref(), &value);
             if let Err(fault) = rules::condition_name(name.get_ref()) {
                 self.refuse(name.span(), fault);
                 continue;
             }
             let name = name.into_inner();
             let built_in = matches!(name.as_str(), "account" | "agent" | "agent_id");
-            if !built_in && labels.is_some_and(|labels| !labels.contains(name.as_str())) {
+            if !built_in && world.is_unknown_label(&name) {
                 unknown.push(name.clone());
             }
             conditions.extend(pattern.map(|pattern| (name, pattern)));
         }
         let matcher = Matcher::new(conditions);
+        let owner = &section.owner;
         for name in &unknown {
-            let known: Vec<_> = labels.into_iter().flatten().copied().collect();
-            let near = nearest(name, &known);
-            let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-            self.warnings.push(format!(
-                "{owner} matches by `{}`, which is a label of no agent{near}",
-                printable(name)
-            ));
+            self.warn_of_unknown_label(owner, "matches by", name, world);
         }
         // One mistake is told once.
         if unknown.is_empty() && !world.may_match(&matcher) {
@@ -454,5 +365,49 @@ impl Check<'_> {
                 .push(format!("{owner} matches no agent: {matcher}"));
         }
         matcher
+    }
+
+    /// Warns of a label that no agent has, if it is one, which `owner` uses.
+    pub(super) fn warn_of_unknown_label(
+        &mut self,
+        owner: &str,
+        uses: &str,
+        name: &str,
+        world: &World<'_>,
+    ) {
+        if !world.is_unknown_label(name) {
+            return;
+        }
+        let known: Vec<_> = world.labels.iter().flatten().copied().collect();
+        let near = nearest(name, &known);
+        let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+        self.warnings.push(format!(
+            "{owner} {uses} `{}`, which is a label of no agent{near}",
+            printable(name)
+        ));
+    }
+
+    /// What the `value` of one label, or the account or agent itself, must be.
+    fn pattern<'i>(
+        &mut self,
+        conditions: &Section<'i>,
+        name: &str,
+        value: &Spanned<DeValue<'i>>,
+    ) -> Option<Pattern> {
+        match value.get_ref() {
+            DeValue::String(text) => Some(Pattern::Equals(text.to_string())),
+            DeValue::Array(_) => self.meaning(conditions.fit(name, value), rules::one_of),
+            DeValue::Table(table) => {
+                let table = Spanned::new(value.span(), table.clone());
+                let mut table = conditions.inner(name, table, false);
+                "this table".clone_into(&mut table.owner);
+                self.needed(&mut table, ["regex", "\"…\""], rules::regular_expression)
+            }
+            _ => {
+                let expected = "a string, an array of strings or a table with `regex`";
+                conditions.misfit(name, &Misfit::new(value, expected, false));
+                None
+            }
+        }
     }
 }

@@ -1,77 +1,52 @@
 //! `[[balance]]` → [`alert::Rule`].
 
 use toml::Spanned;
+use toml::de::DeTable;
 
-use super::check::{Check, place, title};
+use super::check::Check;
 use super::diagnostics::Fault;
-use super::file::{self, Section, Thresholds, WrittenEntry};
+use super::read::Section;
 use super::world::World;
 use crate::alert::{self, Measure, Rule};
-use crate::balance::{Book, Entries, Entry, EntryError};
-use crate::roster::{self, Matcher, printable};
+use crate::balance::{Book, Entries, Entry, EntryError, Written};
+use crate::roster::{Matcher, printable};
 use crate::status::Obstacle;
-
-const DEFAULT_DAYS_LEFT: [f64; 3] = [14.0, 7.0, 2.0];
 
 impl Check<'_> {
     /// A balance.
-    pub(super) fn balance(
-        &mut self,
-        section: Section<file::Balance>,
-        world: &World<'_>,
-    ) -> Option<Rule> {
-        let Section {
-            span: header,
-            table,
-        } = section;
-        let file::Balance {
-            name,
-            conditions,
-            entries,
-            entries_file,
-            credits_left,
-            days_left,
-            hooks,
-        } = table;
-        let owner = title("balance", name.as_ref());
-        let name = self.required(name, "balance", "name", &header, roster::check_name);
-        let matcher = self.matcher(&owner, conditions, world);
-        self.exclusive(
-            ("entries", place(&entries)),
-            ("entries_file", place(&entries_file)),
-        );
-        if entries.is_none() && entries_file.is_none() {
-            let fault = Fault::new(format!("{owner} has no entries")).help(
-                "add `entries = [{ on = \"2026-01-01\", set = 1234 }]` or `entries_file = \"…\"`",
-            );
-            self.refuse(header.clone(), fault);
-        }
-        let is_empty = |written: &Option<Thresholds>| {
-            written
-                .as_ref()
-                .is_some_and(|list| list.get_ref().is_empty())
-        };
-        let has_none = is_empty(&days_left) && (credits_left.is_none() || is_empty(&credits_left));
-        let written = place(&days_left);
-        let mut thresholds = self.shares(credits_left, Measure::CreditsLeft, &[], None);
-        let of_days = self.shares(days_left, Measure::DaysLeft, &DEFAULT_DAYS_LEFT, None);
-        thresholds.extend(of_days);
+    pub(super) fn balance(&mut self, mut balance: Section<'_>, world: &World<'_>) -> Option<Rule> {
+        let balance = &mut balance;
+        let name = self.name(balance);
+        let matcher = self.matcher(balance, world);
+        let keys = ["entries", "entries_file"];
+        self.exclusive(balance, &keys);
+        let add = "`entries = [{ on = \"2026-01-01\", set = 1234 }]` or `entries_file = \"…\"`";
+        self.lacks(balance, &keys, "entries", add);
+        let has_none = balance.length("days_left") == Some(0)
+            && balance
+                .length("credits_left")
+                .is_none_or(|length| length == 0);
+        let written = balance.place("days_left");
+        let mut thresholds = self.shares(balance, "credits_left", Measure::CreditsLeft, &[], None);
+        let default = [14.0, 7.0, 2.0];
+        thresholds.extend(self.shares(balance, "days_left", Measure::DaysLeft, &default, None));
         if has_none {
-            let fault = Fault::new(format!("{owner} has no threshold"))
+            let fault = Fault::new(format!("{} has no threshold", balance.owner))
                 .help("add one, such as `days_left = [14, 7, 2]`");
-            self.refuse(written.unwrap_or(header), fault);
+            self.refuse(written.unwrap_or(balance.header.clone()), fault);
         }
-        let hooks = self.hook_names(hooks, world);
-        let entries = entries.map(|entries| self.entries(entries));
-        let file = self.path(entries_file);
+        let hooks = self.hook_names(balance, world);
+        let entries = balance.get("entries");
+        let entries = entries.map(|entries| self.entries(balance, entries));
+        let file = self.path(balance, "entries_file");
         let name = name?;
         let book = match (entries, file) {
             (Some(entries), _) => Book::of(&name, entries?),
             (None, Some(path)) => Book::open(&name, path),
             (None, None) => return None,
         };
-        self.look_at(&owner, &book);
-        self.look_for_strangers(&owner, &matcher, world);
+        self.look_at(&balance.owner, &book);
+        self.look_for_strangers(&balance.owner, &matcher, world);
         Some(Rule {
             name: name.into(),
             matcher,
@@ -81,7 +56,11 @@ impl Check<'_> {
     }
 
     /// The entries, each at its place; none if any is refused.
-    fn entries(&mut self, written: Spanned<Vec<Spanned<WrittenEntry>>>) -> Option<Entries> {
+    fn entries<'i>(
+        &mut self,
+        balance: &Section<'i>,
+        written: Spanned<Vec<Spanned<DeTable<'i>>>>,
+    ) -> Option<Entries> {
         if written.get_ref().is_empty() {
             let fault = Fault::new("`entries` lists nothing")
                 .help("begin with `{ on = \"2026-01-01\", set = 1234 }`");
@@ -92,7 +71,13 @@ impl Check<'_> {
         let (mut places, mut entries) = (Vec::new(), Vec::new());
         for written in written.into_inner() {
             let place = written.span();
-            match Entry::try_from(written.into_inner()) {
+            let mut entry = balance.inner("entries", written, true);
+            let written = Written {
+                on: entry.get("on").map(Spanned::into_inner),
+                set: entry.get("set").map(Spanned::into_inner),
+                add: entry.get("add").map(Spanned::into_inner),
+            };
+            match Entry::try_from(written) {
                 Ok(entry) => {
                     places.push(place);
                     entries.push(entry);

@@ -2,19 +2,20 @@
 //! for a bad value until all are told.
 
 use std::collections::{HashMap, HashSet};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use toml::Spanned;
 
 use super::diagnostics::{Fault, Finding};
-use super::file::Text;
-use super::places::{
-    API_KEY, Found, SecretKeys, certificates, resolve_path, secret_file, secret_variable,
-};
+use super::places::{Found, certificates, resolve_path, secret_file, secret_variable};
+use super::read::{Section, Value};
+use super::rules::{self, Checked};
+use super::secrets::{BEARER_TOKEN, PASSWORD, SecretKeys};
 use crate::day::Day;
-use crate::nearest::nearest;
+use crate::hook::Proxy;
 use crate::roster::{self, printable};
 use crate::secret::SecretSource;
 use crate::status::Obstacle;
@@ -38,19 +39,6 @@ pub(super) struct Check<'a> {
     pub(super) exposed: Vec<String>,
 }
 
-/// What a message calls a section of that kind.
-pub(super) fn title(kind: &str, name: Option<&Text>) -> String {
-    match name {
-        Some(name) => format!("{kind} `{}`", printable(name.get_ref())),
-        None => format!("this {kind}"),
-    }
-}
-
-/// Where a value stands, if it does.
-pub(super) fn place<T>(written: &Option<Spanned<T>>) -> Option<Range<usize>> {
-    written.as_ref().map(Spanned::span)
-}
-
 impl<'a> Check<'a> {
     /// A check of `text`, which stands in the file at `path`, as on the day `today`.
     pub(super) fn new(text: &'a str, path: &'a Path, today: Day) -> Self {
@@ -71,27 +59,29 @@ impl<'a> Check<'a> {
         self.findings.push(Finding { place, fault });
     }
 
-    /// The value by its rule, if it is written and keeps it; a broken rule is noted.
-    pub(super) fn optional<T, M>(
+    /// What `written` means by its rule, if it is written and keeps it; a broken rule is noted.
+    pub(super) fn meaning<T, M>(
         &mut self,
         written: Option<Spanned<T>>,
-        rule: impl Fn(&T) -> Result<M, Fault>,
+        rule: impl FnOnce(T) -> Checked<M>,
     ) -> Option<M> {
         let written = written?;
-        rule(written.get_ref())
-            .map_err(|fault| self.refuse(written.span(), fault))
+        let place = written.span();
+        rule(written.into_inner())
+            .map_err(|fault| self.refuse(place, fault))
             .ok()
     }
 
-    /// The value by its rule, the default if it is left out; a broken rule is noted.
-    pub(super) fn value<T, M>(
+    /// What a value means by its rule, the default if it is left out; a broken rule is noted.
+    pub(super) fn value<'i, T: Value<'i>, M>(
         &mut self,
-        written: Option<Spanned<T>>,
+        section: &mut Section<'i>,
+        key: &'static str,
         default: T,
-        rule: impl Fn(&T) -> Result<M, Fault>,
+        rule: impl Fn(T) -> Checked<M>,
     ) -> M {
-        self.optional(written, &rule)
-            .unwrap_or_else(|| match rule(&default) {
+        self.meaning(section.get(key), &rule)
+            .unwrap_or_else(|| match rule(default) {
                 Ok(meaning) => meaning,
                 Err(fault) => unreachable!("a default breaks its own rule: {}", fault.message),
             })
@@ -99,57 +89,144 @@ impl<'a> Check<'a> {
 
     pub(super) fn text<M>(
         &mut self,
-        written: Option<Text>,
+        section: &mut Section<'_>,
+        key: &'static str,
         default: &str,
-        rule: impl Fn(&str) -> Result<M, Fault>,
+        rule: impl Fn(&str) -> Checked<M>,
     ) -> M {
-        self.value(written, default.to_owned(), |text| rule(text))
+        let rule = |text: String| rule(&text);
+        self.value(section, key, default.to_owned(), rule)
     }
 
-    /// The value by its rule; that it is left out is noted at the `header` of its section, which the
-    /// message calls `owner`, with an `example` of how to write it.
-    pub(super) fn needed<T, M>(
+    /// A whole number within limits.
+    pub(super) fn whole<N: TryFrom<i64>>(
         &mut self,
-        written: Option<Spanned<T>>,
-        owner: &str,
-        [key, example]: [&str; 2],
-        header: &Range<usize>,
-        rule: impl Fn(&T) -> Result<M, Fault>,
+        section: &mut Section<'_>,
+        key: &'static str,
+        default: i64,
+        limits: RangeInclusive<i64>,
+    ) -> N {
+        self.value(section, key, default, |number| {
+            let meaning = N::try_from(number).ok();
+            let (least, most) = (limits.start(), limits.end());
+            meaning.filter(|_| limits.contains(&number)).ok_or_else(|| {
+                Fault::new(format!("{key} {number} is not between {least} and {most}"))
+            })
+        })
+    }
+
+    /// A duration within limits.
+    pub(super) fn duration(
+        &mut self,
+        section: &mut Section<'_>,
+        key: &'static str,
+        default: &str,
+        limits: [&str; 2],
+    ) -> Duration {
+        self.text(section, key, default, |text| {
+            rules::duration_between(key, text, limits)
+        })
+    }
+
+    /// What a text means by its rule, if it is written and keeps it.
+    pub(super) fn optional<M>(
+        &mut self,
+        section: &mut Section<'_>,
+        key: &'static str,
+        rule: impl Fn(&str) -> Checked<M>,
     ) -> Option<M> {
-        if written.is_none() {
-            let fault = Fault::new(format!("{owner} has no `{key}`"))
-                .help(format!("add `{key} = {example}`"));
-            self.refuse(header.clone(), fault);
+        self.meaning(section.get(key), |text: String| rule(&text))
+    }
+
+    /// What one of several words means.
+    pub(super) fn choice<M: Copy>(
+        &mut self,
+        section: &mut Section<'_>,
+        key: &'static str,
+        choices: &[(&str, M)],
+        default: M,
+    ) -> M {
+        self.optional(section, key, |text| one_of(text, choices))
+            .unwrap_or(default)
+    }
+
+    /// What a value that must be there means by its rule; the message has an `example` of how to write it.
+    pub(super) fn needed_value<'i, T: Value<'i>, M>(
+        &mut self,
+        section: &mut Section<'i>,
+        [key, example]: [&'static str; 2],
+        rule: impl FnOnce(T) -> Checked<M>,
+    ) -> Option<M> {
+        self.lacks(
+            section,
+            &[key],
+            &format!("`{key}`"),
+            &format!("`{key} = {example}`"),
+        );
+        self.meaning(section.get(key), rule)
+    }
+
+    /// The same for a text.
+    pub(super) fn needed<M>(
+        &mut self,
+        section: &mut Section<'_>,
+        key: [&'static str; 2],
+        rule: impl Fn(&str) -> Checked<M>,
+    ) -> Option<M> {
+        self.needed_value(section, key, |text: String| rule(&text))
+    }
+
+    /// Refuses a section that has none of the `keys`, each of which is one way to have `what`.
+    pub(super) fn lacks(&mut self, section: &Section<'_>, keys: &[&str], what: &str, add: &str) {
+        if keys.iter().all(|key| section.place(key).is_none()) {
+            let fault = Fault::new(format!("{} has no {what}", section.owner));
+            self.refuse(section.header.clone(), fault.help(format!("add {add}")));
         }
-        self.optional(written, rule)
+    }
+
+    /// The same for a secret.
+    pub(super) fn lacks_secret(&mut self, section: &Section<'_>, keys: &SecretKeys, what: &str) {
+        let SecretKeys { file, variable, .. } = keys;
+        let add = format!("`{file} = \"…\"` or `{variable} = \"…\"`");
+        self.lacks(section, &[file, variable], what, &add);
     }
 
     /// A text that must be there and be a name.
     pub(super) fn required(
         &mut self,
-        written: Option<Text>,
-        owner: &str,
-        key: &str,
-        header: &Range<usize>,
+        section: &mut Section<'_>,
+        key: &'static str,
         rule: fn(&str) -> Result<(), roster::NameError>,
     ) -> Option<String> {
-        let this = format!("this {owner}");
-        self.needed(written, &this, [key, "\"…\""], header, |text: &String| {
-            rule(text)
-                .map(|()| text.clone())
-                .map_err(|error| Fault::new(format!("the {owner}'s {key} {error}")))
+        let kind = section.kind;
+        if section.place(key).is_none() {
+            let fault = Fault::new(format!("this {kind} has no `{key}`"));
+            self.refuse(
+                section.header.clone(),
+                fault.help(format!("add `{key} = \"…\"`")),
+            );
+        }
+        self.optional(section, key, |text| {
+            named(text, rule, &format!("the {kind}'s {key}"))
         })
     }
 
+    /// The name of a section, which must have one.
+    pub(super) fn name(&mut self, section: &mut Section<'_>) -> Option<String> {
+        self.required(section, "name", roster::check_name)
+    }
+
     /// Refuses each name that stands there a second time; `kind` is what is called so.
-    pub(super) fn refuse_repeated_names<'n>(
+    pub(super) fn refuse_repeated_names<'s>(
         &mut self,
         kind: &str,
-        names: impl Iterator<Item = &'n Text>,
+        sections: impl Iterator<Item = &'s Section<'s>>,
     ) {
+        let mut names: Vec<_> = sections.filter_map(Section::name).collect();
+        names.sort_by_key(|name| name.span().start);
         let mut seen = HashSet::new();
         for name in names {
-            if !seen.insert(name.get_ref()) {
+            if !seen.insert(*name.get_ref()) {
                 let fault = Fault::new(format!(
                     "another {kind} is called `{}` already",
                     printable(name.get_ref())
@@ -159,50 +236,79 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Refuses the second of two values that may not both be written.
-    pub(super) fn exclusive(
-        &mut self,
-        one: (&str, Option<Range<usize>>),
-        other: (&str, Option<Range<usize>>),
-    ) {
-        if let ((one, Some(_)), (other, Some(place))) = (one, other) {
+    /// Refuses the second of the `keys` that are written, of which one alone may be.
+    pub(super) fn exclusive(&mut self, section: &Section<'_>, keys: &[&str]) {
+        let written = keys
+            .iter()
+            .filter_map(|key| Some((key, section.place(key)?)));
+        if let [(one, _), (other, place), ..] = &written.collect::<Vec<_>>()[..] {
             let fault = Fault::new(format!("`{one}` and `{other}` exclude each other"))
                 .help("keep one of them");
-            self.refuse(place, fault);
+            self.refuse(place.clone(), fault);
         }
     }
 
-    /// Refuses a token beside a user.
-    pub(super) fn user_or_token(
+    /// The texts of a list that must have one, each by the rule and none twice.
+    pub(super) fn each<M: PartialEq>(
         &mut self,
-        username: &Option<Text>,
-        (file, variable): &(Option<Text>, Option<Text>),
-    ) {
-        let token = match file {
-            Some(_) => ("bearer_token_file", place(file)),
-            None => ("bearer_token_env", place(variable)),
-        };
-        self.exclusive(("username", place(username)), token);
+        section: &mut Section<'_>,
+        [key, example]: [&'static str; 2],
+        rule: impl Fn(&str) -> Checked<M>,
+    ) -> Vec<M> {
+        let list = self.needed_value(section, [key, example], |list| some(list, key, example));
+        self.distinct(list.unwrap_or_default(), rule)
+    }
+
+    /// What the texts of a list mean by the rule, none of it twice.
+    pub(super) fn distinct<M: PartialEq>(
+        &mut self,
+        list: Vec<Spanned<String>>,
+        rule: impl Fn(&str) -> Checked<M>,
+    ) -> Vec<M> {
+        let mut all = Vec::new();
+        for text in list {
+            match rule(text.get_ref()) {
+                Ok(meaning) if all.contains(&meaning) => {
+                    let shown = printable(text.get_ref());
+                    let fault = Fault::new(format!("`{shown}` is listed twice"));
+                    self.refuse(text.span(), fault);
+                }
+                Ok(meaning) => all.push(meaning),
+                Err(fault) => self.refuse(text.span(), fault),
+            }
+        }
+        all
     }
 
     /// The path that is written, unless it was left out or refused.
-    pub(super) fn path(&mut self, written: Option<Text>) -> Option<PathBuf> {
+    pub(super) fn path(&mut self, section: &mut Section<'_>, key: &'static str) -> Option<PathBuf> {
         let folder = self.folder;
-        self.optional(written, |text| resolve_path(folder, text))
+        self.optional(section, key, |text| resolve_path(folder, text))
     }
 
     /// The place of a secret that one of two keys names, if it is written. One that cannot be read or breaks
-    /// the rule stops only its owner, as `stops` says. No fault of the rule may show it.
+    /// the rule stops only its owner. No fault of the rule may show it.
     pub(super) fn secret(
         &mut self,
+        section: &mut Section<'_>,
         keys: &SecretKeys,
-        stops: &str,
-        (file, variable): (Option<Text>, Option<Text>),
-        rule: impl Fn(&str) -> Result<(), Fault> + Send + Sync + 'static,
+        rule: impl Fn(&str) -> Checked<()> + Send + Sync + 'static,
     ) -> Option<SecretSource> {
-        let (source, secret) = self.secret_place(keys, file, variable)?;
+        let found = self.secret_place(section, keys);
+        self.looked_into(section, keys, found, rule)
+    }
+
+    /// The same for a secret that has been found.
+    pub(super) fn looked_into(
+        &mut self,
+        section: &Section<'_>,
+        keys: &SecretKeys,
+        found: Option<Found>,
+        rule: impl Fn(&str) -> Checked<()> + Send + Sync + 'static,
+    ) -> Option<SecretSource> {
+        let (source, secret) = found?;
         let found = secret.and_then(|secret| rule(secret.expose()));
-        let stops = format!("{stops} until its {} can be used", keys.what);
+        let stops = format!("{} until its {} can be used", section.stops, keys.what);
         let again = source.clone();
         self.outside(stops, found, move || {
             let secret = again.read();
@@ -212,15 +318,100 @@ impl<'a> Check<'a> {
         Some(source)
     }
 
-    /// The path of certificates, if it is written. Those that cannot be used stop only their owner, as
-    /// `stops` says.
-    pub(super) fn ca_file(&mut self, written: Option<Text>, stops: &str) -> Option<PathBuf> {
-        let path = self.path(written)?;
-        let stops = format!("{stops} until its `ca_file` can be used");
+    /// The place of a secret that one of two keys names, and the secret or why it cannot be had.
+    pub(super) fn secret_place(
+        &mut self,
+        section: &mut Section<'_>,
+        keys: &SecretKeys,
+    ) -> Option<Found> {
+        self.exclusive(section, &[keys.file, keys.variable]);
+        let (file, variable) = (section.get(keys.file), section.get(keys.variable));
+        self.found(keys, file, variable)
+    }
+
+    /// The secret in the file or variable of that name.
+    pub(super) fn found(
+        &mut self,
+        keys: &SecretKeys,
+        file: Option<Spanned<String>>,
+        variable: Option<Spanned<String>>,
+    ) -> Option<Found> {
+        let folder = self.folder;
+        let found = match file {
+            Some(_) => self.meaning(file, |text| secret_file(folder, &text, keys)),
+            None => self.meaning(variable, |text| secret_variable(&text, keys)),
+        };
+        if let Some((source, Ok(_))) = &found {
+            self.exposed.extend(source.exposure());
+        }
+        found
+    }
+
+    /// A user and the place of the password: both or neither.
+    pub(super) fn user(&mut self, section: &mut Section<'_>) -> Option<(String, SecretSource)> {
+        let SecretKeys { file, variable, .. } = PASSWORD;
+        let password = section.place(file).or(section.place(variable));
+        match (section.place("username"), password) {
+            (Some(place), None) => {
+                let fault = Fault::new("this user has no password")
+                    .help("add `password_file = \"…\"` or `password_env = \"…\"`");
+                self.refuse(place, fault);
+            }
+            (None, Some(place)) => {
+                let fault = Fault::new("this password has no user").help("add `username = \"…\"`");
+                self.refuse(place, fault);
+            }
+            _ => {}
+        }
+        let username = self.optional(section, "username", |text| {
+            named(text, roster::check_name, "the user's name")
+        });
+        let password = self.secret(section, &PASSWORD, |_| Ok(()));
+        Some((username?, password?))
+    }
+
+    /// How to log in: by name and password, by a token, or not at all.
+    pub(super) fn login(
+        &mut self,
+        section: &mut Section<'_>,
+    ) -> (Option<(String, SecretSource)>, Option<SecretSource>) {
+        let SecretKeys { file, variable, .. } = BEARER_TOKEN;
+        let token = if section.place(file).is_some() {
+            file
+        } else {
+            variable
+        };
+        self.exclusive(section, &["username", token]);
+        let user = self.user(section);
+        (user, self.secret(section, &BEARER_TOKEN, |_| Ok(())))
+    }
+
+    /// The path of certificates, if it is written. Those that cannot be used stop only their owner.
+    pub(super) fn ca_file(&mut self, section: &mut Section<'_>) -> Option<PathBuf> {
+        let path = self.path(section, "ca_file")?;
+        let stops = format!("{} until its `ca_file` can be used", section.stops);
         let again = path.clone();
         let look = move || certificates(&again);
         self.outside(stops, look(), look);
         Some(path)
+    }
+
+    /// The proxy that leads to a receiver. That it may come to nothing is warned of.
+    pub(super) fn proxy(
+        &mut self,
+        section: &mut Section<'_>,
+        allow_private: bool,
+    ) -> Option<Proxy> {
+        let rule = |text: &str| rules::hooks::proxy(text, allow_private);
+        let proxy = self.optional(section, "proxy", rule);
+        if proxy == Some(Proxy::Environment) && !Proxy::is_in_environment() {
+            self.warnings.push(format!(
+                "{} has `proxy = \"environment\"`, and the environment names none: neither HTTPS_PROXY nor \
+                 HTTP_PROXY nor ALL_PROXY is set",
+                section.owner
+            ));
+        }
+        proxy
     }
 
     /// Notes what a look outside of the config has found. A fault stops only the part that `stops` names, and
@@ -237,70 +428,46 @@ impl<'a> Check<'a> {
             self.obstacles.push(Obstacle::new(stops, look));
         }
     }
+}
 
-    /// The place of the key of `owner`, if it is written. A key that cannot be read stops its owner alone.
-    pub(super) fn key_of(
-        &mut self,
-        owner: &str,
-        file: Option<Text>,
-        variable: Option<Text>,
-    ) -> Option<SecretSource> {
-        let (source, key) = self.secret_place(&API_KEY, file, variable)?;
-        if let Err(fault) = key {
-            self.failures.push(format!(
-                "{owner} is not asked for anything until its key can be read: {}",
-                fault.message
-            ));
-        }
-        Some(source)
-    }
+/// The text, which must be a name by the rule; the message calls it `what`.
+pub(super) fn named(
+    text: &str,
+    rule: fn(&str) -> Result<(), roster::NameError>,
+    what: &str,
+) -> Checked<String> {
+    rule(text)
+        .map(|()| text.to_owned())
+        .map_err(|error| Fault::new(format!("{what} {error}")))
+}
 
-    /// The place of a secret that one of two keys names, and the secret or why it cannot be had.
-    fn secret_place(
-        &mut self,
-        keys: &SecretKeys,
-        file: Option<Text>,
-        variable: Option<Text>,
-    ) -> Option<Found> {
-        self.exclusive((keys.file, place(&file)), (keys.variable, place(&variable)));
-        let folder = self.folder;
-        let found = match file {
-            Some(_) => self.optional(file, |text| secret_file(folder, text, keys)),
-            None => self.optional(variable, |text| secret_variable(text, keys)),
-        };
-        if let Some((source, Ok(_))) = &found {
-            self.exposed.extend(source.exposure());
-        }
-        found
+/// A list that is not empty.
+pub(super) fn some<T>(list: Vec<T>, key: &str, example: &str) -> Checked<Vec<T>> {
+    if list.is_empty() {
+        let fault = Fault::new(format!("`{key}` is an empty list"));
+        return Err(fault.help(format!("write `{key} = {example}`")));
     }
-
-    /// What one of several words means.
-    pub(super) fn choice<T: Copy>(
-        &mut self,
-        written: Option<Text>,
-        choices: &[(&str, T)],
-        default: T,
-    ) -> T {
-        self.optional(written, |text| one_of(text, choices))
-            .unwrap_or(default)
-    }
+    Ok(list)
 }
 
 /// What one of several words means.
-pub(super) fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Fault> {
+pub(super) fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Checked<T> {
     if let Some((_, meaning)) = choices.iter().find(|(word, _)| *word == text) {
         return Ok(*meaning);
     }
     let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-    let fault = Fault::new(format!(
-        "`{}` is none of {}",
-        printable(text),
-        listed(&words)
-    ));
-    Err(match nearest(text, &words) {
-        Some(near) => fault.help(format!("did you mean `{near}`?")),
-        None => fault,
-    })
+    Err(none_of(text, &words))
+}
+
+/// One of several words itself.
+pub(super) fn word(text: &str, words: &[&'static str]) -> Checked<&'static str> {
+    let found = words.iter().find(|word| **word == text);
+    found.copied().ok_or_else(|| none_of(text, words))
+}
+
+fn none_of(text: &str, words: &[&str]) -> Fault {
+    let shown = printable(text);
+    Fault::new(format!("`{shown}` is none of {}", listed(words))).near(text, words, "")
 }
 
 /// Words as a message lists them.

@@ -9,6 +9,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 
 use crate::files::FileError;
 use crate::http::web::WebConfigError;
+use crate::nearest::nearest;
 
 /// How many problems are shown; the rest is counted.
 const MAX_SHOWN: usize = 50;
@@ -87,9 +88,18 @@ impl Fault {
         }
     }
 
+    /// Says what to do about it, unless that is empty.
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(help.into()).filter(|help| !help.is_empty());
         self
+    }
+
+    /// Suggests the word of those `known` that was probably meant by `word`, or else helps as it is said.
+    pub(super) fn near(self, word: &str, known: &[&str], otherwise: impl Into<String>) -> Self {
+        self.help(match nearest(word, known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => otherwise.into(),
+        })
     }
 
     /// The fault and what to do about it, in a line.

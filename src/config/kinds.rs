@@ -7,25 +7,20 @@ use chrono::{DateTime, Utc};
 use toml::Spanned;
 use url::Url;
 
-use super::check::{Check, place};
+use super::check::{Check, one_of, some};
 use super::diagnostics::Fault;
-use super::file::{self, Text};
-use super::hooks::{KindSettings, Owner};
-use super::places::{
-    BEARER_TOKEN, PASSWORD, ROUTING_KEY, SIGNING_SECRET, URL, program, program_name, resolve_path,
-    template_text,
-};
+use super::hooks::KindSettings;
+use super::places::{program, program_name, resolve_path, template_text};
+use super::read::Section;
 use super::rules::hooks as rules;
+use super::secrets::{ROUTING_KEY, SIGNING_SECRET, URL};
 use super::world::World;
 use crate::hook::{self, Encryption, Endpoint, Preset, Template, TemplateError};
-use crate::nearest::nearest;
 use crate::roster::{self, printable};
 use crate::secret::SecretSource;
 
 /// Where PagerDuty takes events from everyone.
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
-
-const DEFAULT_CONTENT_TYPE: &str = "application/json";
 
 const PRESETS: [(&str, Preset); 4] = [
     ("slack", Preset::Slack),
@@ -41,65 +36,42 @@ const ENCRYPTIONS: [(&str, Encryption); 3] = [
 ];
 
 impl Check<'_> {
-    pub(super) fn webhook(&mut self, hook: file::Hook, owner: &Owner) -> Option<KindSettings> {
-        let file::Hook {
-            url_file,
-            url_env,
-            secret_files,
-            secret_envs,
-            preset,
-            template_file,
-            template,
-            content_type,
-            routing_key_file,
-            routing_key_env,
-            ..
-        } = hook;
-        let choices = [
-            ("preset", place(&preset)),
-            ("template_file", place(&template_file)),
-            ("template", place(&template)),
-        ];
-        let mut written = choices.into_iter().filter(|(_, place)| place.is_some());
-        if let (Some(first), Some(second)) = (written.next(), written.next()) {
-            self.exclusive(first, second);
-        }
-        self.exclusive(
-            ("preset", place(&preset)),
-            ("content_type", place(&content_type)),
-        );
-        let content_type = self.text(content_type, DEFAULT_CONTENT_TYPE, rules::content_type);
-        let unknown_preset = preset.is_some();
-        let preset = self.optional(preset, |text| super::check::one_of(text, &PRESETS));
+    pub(super) fn webhook(
+        &mut self,
+        hook: &mut Section<'_>,
+        allow_private: bool,
+    ) -> Option<KindSettings> {
+        self.exclusive(hook, &["preset", "template_file", "template"]);
+        self.exclusive(hook, &["preset", "content_type"]);
+        let content_type = self.text(hook, "content_type", "application/json", |text| {
+            rules::content_type(text)
+        });
+        let unknown_preset = hook.place("preset").is_some();
+        let preset = self.optional(hook, "preset", |text| one_of(text, &PRESETS));
         let pagerduty = preset == Some(Preset::PagerDuty);
-        let routing_key = self.routing_key(routing_key_file, routing_key_env, pagerduty, owner);
-        let url = match (&url_file, &url_env) {
-            (None, None) if pagerduty => Url::parse(PAGERDUTY).ok().map(Endpoint::Public),
-            (None, None) => {
-                let Owner { title, header, .. } = owner;
-                let fault = Fault::new(format!("{title} has no URL"))
-                    .help("add `url_file = \"…\"` or `url_env = \"…\"`");
-                self.refuse(header.clone(), fault);
-                None
-            }
-            _ => {
-                let allow_private = owner.allow_private;
-                let rule = move |text: &str| rules::webhook_url(text, allow_private);
-                self.secret(&URL, &owner.stops, (url_file, url_env), rule)
-                    .map(Endpoint::Secret)
-            }
+        let routing_key = self.routing_key(hook, pagerduty);
+        let has_url = [URL.file, URL.variable]
+            .iter()
+            .any(|key| hook.place(key).is_some());
+        let url = if pagerduty && !has_url {
+            Url::parse(PAGERDUTY).ok().map(Endpoint::Public)
+        } else {
+            self.lacks_secret(hook, &URL, "URL");
+            let rule = move |text: &str| rules::secret_url(text, allow_private).map(drop);
+            self.secret(hook, &URL, rule).map(Endpoint::Secret)
         };
+        let from_file = self.template_file(hook, &content_type);
+        let written = hook.get("template");
+        let written = written.and_then(|text| self.template(&text, Some(&content_type)));
         let template = match preset {
             Some(preset) => Some(Template::preset(preset)),
             None if unknown_preset => None,
-            None => self
-                .template_file(template_file, &content_type)
-                .or(template.and_then(|text| self.template(&text, Some(&content_type)))),
+            None => from_file.or(written),
         };
         Some(KindSettings {
             kind: hook::Kind::Webhook {
+                secrets: self.signing_secrets(hook),
                 url: url?,
-                secrets: self.signing_secrets(secret_files, secret_envs, owner),
                 template,
                 content_type,
                 routing_key,
@@ -110,50 +82,32 @@ impl Check<'_> {
         })
     }
 
-    fn routing_key(
-        &mut self,
-        file: Option<Text>,
-        variable: Option<Text>,
-        pagerduty: bool,
-        owner: &Owner,
-    ) -> Option<SecretSource> {
-        match place(&file).or(place(&variable)) {
-            None if pagerduty => {
-                let fault = Fault::new(format!("{} has no routing key", owner.title))
-                    .help("add `routing_key_file = \"…\"` or `routing_key_env = \"…\"`");
-                self.refuse(owner.header.clone(), fault);
-            }
-            Some(place) if !pagerduty => {
-                let fault = Fault::new("a routing key belongs to the preset `pagerduty`");
-                self.refuse(place, fault);
-            }
-            _ => {}
+    fn routing_key(&mut self, hook: &mut Section<'_>, pagerduty: bool) -> Option<SecretSource> {
+        let written = hook.place(ROUTING_KEY.file);
+        if pagerduty {
+            self.lacks_secret(hook, &ROUTING_KEY, ROUTING_KEY.what);
+        } else if let Some(place) = written.or(hook.place(ROUTING_KEY.variable)) {
+            let fault = Fault::new("a routing key belongs to the preset `pagerduty`");
+            self.refuse(place, fault);
         }
-        self.secret(&ROUTING_KEY, &owner.stops, (file, variable), |_| Ok(()))
+        self.secret(hook, &ROUTING_KEY, |_| Ok(()))
     }
 
-    fn signing_secrets(
-        &mut self,
-        files: Option<Spanned<Vec<Text>>>,
-        variables: Option<Spanned<Vec<Text>>>,
-        owner: &Owner,
-    ) -> Vec<SecretSource> {
-        let texts = |list: Option<Spanned<Vec<Text>>>| list.map_or(Vec::new(), Spanned::into_inner);
-        let mut secrets = Vec::new();
-        for written in texts(files)
-            .into_iter()
-            .map(|text| (Some(text), None))
-            .chain(texts(variables).into_iter().map(|text| (None, Some(text))))
-        {
-            let rule = rules::signing_secret;
-            secrets.extend(self.secret(&SIGNING_SECRET, &owner.stops, written, rule));
-        }
-        secrets
+    fn signing_secrets(&mut self, hook: &mut Section<'_>) -> Vec<SecretSource> {
+        let files = hook.texts(SIGNING_SECRET.file).into_iter();
+        let variables = hook.texts(SIGNING_SECRET.variable).into_iter();
+        let written = files.map(|text| (Some(text), None));
+        let written = written.chain(variables.map(|text| (None, Some(text))));
+        let secrets = written.filter_map(|(file, variable)| {
+            let found = self.found(&SIGNING_SECRET, file, variable);
+            self.looked_into(hook, &SIGNING_SECRET, found, rules::signing_secret)
+        });
+        secrets.collect()
     }
 
-    fn template_file(&mut self, written: Option<Text>, content_type: &str) -> Option<Template> {
+    fn template_file(&mut self, hook: &mut Section<'_>, content_type: &str) -> Option<Template> {
         let (folder, now) = (self.folder, self.today.start());
-        self.optional(written, |text| {
+        self.optional(hook, "template_file", |text| {
             let path = resolve_path(folder, text)?;
             tried(&template_text(&path)?, Some(content_type), now).map_err(|error| {
                 Fault::new(format!(
@@ -166,7 +120,11 @@ impl Check<'_> {
     }
 
     /// A template that stands in the config file itself.
-    fn template(&mut self, written: &Text, content_type: Option<&str>) -> Option<Template> {
+    fn template(
+        &mut self,
+        written: &Spanned<String>,
+        content_type: Option<&str>,
+    ) -> Option<Template> {
         tried(written.get_ref(), content_type, self.today.start())
             .map_err(|error| {
                 let place = self
@@ -178,7 +136,7 @@ impl Check<'_> {
     }
 
     /// Where that line, counted from 1, of a text of several lines is written.
-    fn line_of_text(&self, text: &Text, line: usize) -> Option<Range<usize>> {
+    fn line_of_text(&self, text: &Spanned<String>, line: usize) -> Option<Range<usize>> {
         let written = self.text.get(text.span())?;
         // The line break after the opening quotes is not part of the text.
         let opening = [
@@ -208,24 +166,16 @@ impl Check<'_> {
         (!quotes.trim().is_empty()).then(|| start..start + quotes.trim().len())
     }
 
-    pub(super) fn alertmanager(&mut self, hook: file::Hook, owner: &Owner) -> Option<KindSettings> {
-        let file::Hook {
-            urls,
-            username,
-            password_file,
-            password_env,
-            bearer_token_file,
-            bearer_token_env,
-            ..
-        } = hook;
+    pub(super) fn alertmanager(
+        &mut self,
+        hook: &mut Section<'_>,
+        allow_private: bool,
+    ) -> Option<KindSettings> {
         let example = "[\"https://alertmanager.example:9093\"]";
-        let urls = self.each(urls, owner, ["urls", example], |text| {
-            rules::alertmanager_url(text, owner.allow_private)
+        let urls = self.each(hook, ["urls", example], |text| {
+            rules::alertmanager_url(text, allow_private)
         });
-        let token = (bearer_token_file, bearer_token_env);
-        self.user_or_token(&username, &token);
-        let basic_auth = self.user(username, (password_file, password_env), &owner.stops);
-        let bearer_token = self.secret(&BEARER_TOKEN, &owner.stops, token, |_| Ok(()));
+        let (basic_auth, bearer_token) = self.login(hook);
         Some(KindSettings {
             kind: hook::Kind::Alertmanager {
                 urls,
@@ -238,67 +188,23 @@ impl Check<'_> {
         })
     }
 
-    /// A user and the place of the password: both or neither.
-    pub(super) fn user(
-        &mut self,
-        username: Option<Text>,
-        (file, variable): (Option<Text>, Option<Text>),
-        stops: &str,
-    ) -> Option<(String, SecretSource)> {
-        let password = place(&file).or(place(&variable));
-        match (&username, password) {
-            (Some(username), None) => {
-                let fault = Fault::new("this user has no password")
-                    .help("add `password_file = \"…\"` or `password_env = \"…\"`");
-                self.refuse(username.span(), fault);
-            }
-            (None, Some(place)) => {
-                let fault = Fault::new("this password has no user").help("add `username = \"…\"`");
-                self.refuse(place, fault);
-            }
-            _ => {}
-        }
-        let password = self.secret(&PASSWORD, stops, (file, variable), |_| Ok(()));
-        let username = self.optional(username, |text| {
-            roster::check_name(text)
-                .map(|()| text.clone())
-                .map_err(|error| Fault::new(format!("the user's name {error}")))
-        });
-        Some((username?, password?))
-    }
-
     pub(super) fn whatsapp(
         &mut self,
-        hook: file::Hook,
-        owner: &Owner,
+        hook: &mut Section<'_>,
         world: &World<'_>,
     ) -> Option<KindSettings> {
-        let file::Hook {
-            account,
-            agent,
-            template_name,
-            language,
-            recipients,
-            parameters,
-            ..
-        } = hook;
-        let Owner { title, header, .. } = owner;
-        let account = self.needed(account, title, ["account", "\"…\""], header, |name| {
+        let account = self.needed(hook, ["account", "\"…\""], |name| {
             known_account(name, world)
         });
-        let agent_id = self.needed(agent, title, ["agent", "\"…\""], header, |text| {
+        let agent_id = self.needed(hook, ["agent", "\"…\""], |text| {
             known_agent(text, account.as_deref(), world)
         });
         let example = ["template_name", "\"credits_alert\""];
-        let template_name = self.needed(template_name, title, example, header, |text| {
-            rules::template_name(text)
-        });
-        let language = self.needed(language, title, ["language", "\"en\""], header, |text| {
-            rules::language(text)
-        });
+        let template_name = self.needed(hook, example, rules::template_name);
+        let language = self.needed(hook, ["language", "\"en\""], rules::language);
         let example = ["recipients", "[\"+31612345678\"]"];
-        let recipients = self.each(recipients, owner, example, rules::phone_number);
-        let parameters = parameters.map_or(Vec::new(), Spanned::into_inner);
+        let recipients = self.each(hook, example, rules::phone_number);
+        let parameters = hook.texts("parameters");
         let parameters = parameters
             .iter()
             .filter_map(|text| self.template(text, None))
@@ -321,31 +227,18 @@ impl Check<'_> {
         })
     }
 
-    pub(super) fn email(&mut self, hook: file::Hook, owner: &Owner) -> Option<KindSettings> {
-        let file::Hook {
-            host,
-            port,
-            encryption,
-            hello,
-            username,
-            password_file,
-            password_env,
-            from,
-            to,
-            ..
-        } = hook;
-        let Owner { title, header, .. } = owner;
-        let host = self.needed(
-            host,
-            title,
-            ["host", "\"smtp.example.org\""],
-            header,
-            |text| rules::host(text, owner.allow_private),
-        );
-        let written = place(&encryption);
-        let encryption = self.choice(encryption, &ENCRYPTIONS, Encryption::StartTls);
+    pub(super) fn email(
+        &mut self,
+        hook: &mut Section<'_>,
+        allow_private: bool,
+    ) -> Option<KindSettings> {
+        let host = self.needed(hook, ["host", "\"smtp.example.org\""], |text| {
+            rules::host(text, allow_private)
+        });
+        let written = hook.place("encryption");
+        let encryption = self.choice(hook, "encryption", &ENCRYPTIONS, Encryption::StartTls);
         if let Some(place) = written.filter(|_| encryption == Encryption::None)
-            && !owner.allow_private
+            && !allow_private
         {
             let fault = Fault::new("without encryption, others can read your figures").help(
                 "use `starttls` or `tls`, or set `allow_private = true` if its address is not public",
@@ -357,14 +250,12 @@ impl Check<'_> {
             Encryption::Tls => 465,
             Encryption::None => 25,
         };
-        let port = self.value(port, usual_port, |port| rules::port(*port));
-        let hello = self.optional(hello, |text| rules::hello(text));
-        let credentials = self.user(username, (password_file, password_env), &owner.stops);
+        let port = self.whole(hook, "port", usual_port, 1..=65_535);
+        let hello = self.optional(hook, "hello", rules::hello);
+        let credentials = self.user(hook);
         let example = "\"Credits <credits@example.org>\"";
-        let from = self.needed(from, title, ["from", example], header, |text| {
-            rules::mailbox(text)
-        });
-        let to = self.each(to, owner, ["to", "[\"ops@example.org\"]"], rules::mailbox);
+        let from = self.needed(hook, ["from", example], rules::mailbox);
+        let to = self.each(hook, ["to", "[\"ops@example.org\"]"], rules::mailbox);
         Some(KindSettings {
             kind: hook::Kind::Email {
                 host: host?,
@@ -381,30 +272,25 @@ impl Check<'_> {
         })
     }
 
-    pub(super) fn exec(&mut self, hook: file::Hook, owner: &Owner) -> Option<KindSettings> {
-        let Owner { title, header, .. } = owner;
-        let example = "[\"/usr/local/bin/tell\"]";
-        let command = self.needed(hook.command, title, ["command", example], header, |list| {
-            if list.is_empty() {
-                let fault = Fault::new("`command` is an empty list");
-                return Err(fault.help(format!("write `command = {example}`")));
-            }
-            Ok(list.clone())
+    pub(super) fn exec(&mut self, hook: &mut Section<'_>) -> Option<KindSettings> {
+        let command = ["command", "[\"/usr/local/bin/tell\"]"];
+        let command = self.needed_value(hook, command, |list: Vec<Spanned<String>>| {
+            some(list, command[0], command[1])
         })?;
         let mut arguments = Vec::with_capacity(command.len());
         for (number, text) in command.into_iter().enumerate() {
-            arguments.extend(self.optional(Some(text), |text: &String| {
+            arguments.extend(self.meaning(Some(text), |text: String| {
                 if text.contains('\0') {
                     return Err(Fault::new("an argument cannot have a zero character"));
                 }
                 if number == 0 {
-                    program_name(text)?;
+                    program_name(&text)?;
                 }
-                Ok(text.clone())
+                Ok(text)
             }));
         }
         if let Some(name) = arguments.first().cloned() {
-            let stops = format!("{} until its program can be started", owner.stops);
+            let stops = format!("{} until its program can be started", hook.stops);
             let look = move || program(&name);
             self.outside(stops, look(), look);
         }
@@ -436,10 +322,7 @@ fn known_account(name: &str, world: &World<'_>) -> Result<String, Fault> {
         return Ok(name.to_owned());
     }
     let fault = Fault::new(format!("there is no account `{}`", printable(name)));
-    Err(match nearest(name, &known) {
-        Some(near) => fault.help(format!("did you mean `{near}`?")),
-        None => fault,
-    })
+    Err(fault.near(name, &known, ""))
 }
 
 /// The identifier of the account's agent with that name or identifier.
@@ -466,8 +349,6 @@ fn known_agent(text: &str, account: Option<&str>, world: &World<'_>) -> Result<S
         printable(text)
     ));
     let known: Vec<_> = account.agents.iter().map(|agent| &*agent.name).collect();
-    Err(match nearest(text, &known) {
-        Some(near) => fault.help(format!("did you mean `{near}`?")),
-        None => fault.help("name an agent of this account, or its identifier"),
-    })
+    let otherwise = "name an agent of this account, or its identifier";
+    Err(fault.near(text, &known, otherwise))
 }

@@ -1,5 +1,5 @@
-//! The config file: its text is parsed into the shape that people write, then validated into the
-//! [`Config`] that the rest works with, which cannot hold what is not valid.
+//! The config file: its tables are read key by key, each value by its rule, into the [`Config`] that the rest
+//! works with, which cannot hold what is not valid.
 //!
 //! Every problem is reported at its place, all of them at once. An API key is never in the file, only
 //! the place where it is; a key that someone wrote into the file after all is refused and never shown.
@@ -8,26 +8,34 @@ mod alerting;
 mod balances;
 mod check;
 mod diagnostics;
-mod file;
 mod heartbeats;
 mod hooks;
 mod kinds;
-mod parse;
 mod places;
 mod push;
+mod read;
 mod rules;
 mod secrets;
+mod summaries;
 mod validate;
 mod world;
 
 pub use diagnostics::{ConfigError, Problems};
 pub use rules::check_telemetry_path;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use toml::de::DeTable;
+
+use check::Check;
+use diagnostics::{Fault, Finding};
+use read::Section;
 
 use crate::day::Day;
 use crate::files;
-use crate::roster::AccountSettings;
+use crate::roster::{AccountSettings, printable};
 use crate::status::Obstacle;
 use crate::window::plan::Policy;
 use crate::{alert, flowgent, history, hook, http, ledger, sync::schedule};
@@ -54,7 +62,7 @@ pub struct Config {
     pub push: Option<history::push::Settings>,
     /// `[[account]]`: at least one, each with agents or a way to learn of some.
     pub accounts: Vec<AccountSettings>,
-    /// `[alerts]`, `[[budget]]`, `[[balance]]` and `[[rule]]`.
+    /// `[alerts]`, `[[budget]]`, `[[balance]]`, `[[rule]]` and `[[summary]]`.
     pub alerts: alert::Settings,
     /// `[[hook]]`.
     pub hooks: Vec<hook::Settings>,
@@ -87,11 +95,7 @@ impl Config {
     /// The file cannot be read, or every problem in its section `[server]`.
     pub fn load_server(path: &Path, today: Day) -> Result<http::Settings, ConfigError> {
         let text = files::text(path, files::CONFIG)?;
-        let parse::Parsed { file, secrets } = parse::parse(&text, Some("server"));
-        file.and_then(|file| validate::validate_server(file, &text, path, today))
-            .map_err(|findings| {
-                ConfigError::Invalid(Problems::new(path, &text, &secrets, findings))
-            })
+        read(&text, path, today, Check::server_alone)
     }
 
     /// Serves in another way than is written. The page that messages link to follows, unless it is another.
@@ -121,9 +125,61 @@ impl Config {
     /// # Errors
     /// Every problem in it with its place.
     pub fn parse(text: &str, path: &Path, today: Day) -> Result<Self, ConfigError> {
-        let parse::Parsed { file, secrets } = parse::parse(text, None);
-        file.and_then(|file| validate::validate(file, text, path, today))
-            .map_err(|findings| ConfigError::Invalid(Problems::new(path, text, &secrets, findings)))
+        read(text, path, today, |check, top| check.config(top, path))
+    }
+}
+
+/// What `check` makes of the text from its top on, or everything that keeps it from it.
+fn read<'t, T>(
+    text: &'t str,
+    path: &'t Path,
+    today: Day,
+    check: impl FnOnce(&mut Check<'t>, Section<'t>) -> Option<T>,
+) -> Result<T, ConfigError> {
+    let refused = |secrets: &[_], findings| {
+        ConfigError::Invalid(Problems::new(path, text, secrets, findings))
+    };
+    let table = match DeTable::parse(text) {
+        Ok(table) => table.into_inner(),
+        Err(error) => {
+            let secrets = secrets::in_broken_text(text);
+            let finding = syntax_finding(text, &secrets, &error);
+            return Err(refused(&secrets, vec![finding]));
+        }
+    };
+    let mut secrets = secrets::in_table(text, &table);
+    let slips = Rc::default();
+    let mut under_way = Check::new(text, path, today);
+    let checked = check(&mut under_way, Section::top(text, table, &slips));
+    let slips = slips.take();
+    secrets.extend(slips.secrets);
+    // Without its right shape, nothing can be said of the rest.
+    let all = [slips.findings, under_way.findings];
+    match (all.into_iter().find(|some| !some.is_empty()), checked) {
+        (None, Some(checked)) => Ok(checked),
+        (findings, _) => Err(refused(&secrets, findings.unwrap_or_default())),
+    }
+}
+
+fn syntax_finding(text: &str, secrets: &[Range<usize>], error: &toml::de::Error) -> Finding {
+    let place = error.span().unwrap_or_default();
+    let fault = match text.get(place.clone()) {
+        Some(key) if error.message() == "duplicate key" => Fault::new(format!(
+            "`{}` is defined twice",
+            printable(key.trim_matches('"'))
+        )),
+        _ => Fault::new(format!("not TOML: {}", error.message())),
+    };
+    let hidden = secrets.iter().any(|secret| {
+        !secret.is_empty() && secret.start <= place.start && place.start <= secret.end
+    });
+    Finding {
+        place,
+        fault: if hidden {
+            fault.help("possible secrets are not shown")
+        } else {
+            fault
+        },
     }
 }
 

@@ -9,7 +9,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::diagnostics::Fault;
-use super::secrets;
+use super::secrets::{self, SecretKeys};
 use crate::files::{self, CERTIFICATES};
 use crate::hook::Template;
 use crate::roster::printable;
@@ -25,64 +25,6 @@ pub(super) fn resolve_path(folder: &Path, text: &str) -> Result<PathBuf, Fault> 
     }
     Ok(folder.join(text))
 }
-
-/// The two keys by which a secret may be named.
-pub(super) struct SecretKeys {
-    /// The key that names a file.
-    pub(super) file: &'static str,
-    /// The key that names an environment variable.
-    pub(super) variable: &'static str,
-    /// What the secret is.
-    pub(super) what: &'static str,
-}
-
-pub(super) const API_KEY: SecretKeys = SecretKeys {
-    file: "api_key_file",
-    variable: "api_key_env",
-    what: "key",
-};
-
-pub(super) const URL: SecretKeys = SecretKeys {
-    file: "url_file",
-    variable: "url_env",
-    what: "URL",
-};
-
-pub(super) const FAILURE_URL: SecretKeys = SecretKeys {
-    file: "failure_url_file",
-    variable: "failure_url_env",
-    what: "failure URL",
-};
-
-pub(super) const WRITE_URL: SecretKeys = SecretKeys {
-    file: "write_url_file",
-    variable: "write_url_env",
-    what: "URL",
-};
-
-pub(super) const SIGNING_SECRET: SecretKeys = SecretKeys {
-    file: "secret_files",
-    variable: "secret_envs",
-    what: "secret",
-};
-
-pub(super) const ROUTING_KEY: SecretKeys = SecretKeys {
-    file: "routing_key_file",
-    variable: "routing_key_env",
-    what: "routing key",
-};
-
-pub(super) const BEARER_TOKEN: SecretKeys = SecretKeys {
-    file: "bearer_token_file",
-    variable: "bearer_token_env",
-    what: "token",
-};
-
-pub(super) const PASSWORD: SecretKeys = SecretKeys {
-    file: "password_file",
-    variable: "password_env",
-    what: "password",
-};
 
 /// The place of a secret, and the secret itself or why it cannot be had.
 pub(super) type Found = (SecretSource, Result<Secret, Fault>);

@@ -1,86 +1,70 @@
 //! `[push]` → [`push::Settings`].
 
 use std::net::SocketAddr;
-use std::ops::Range;
 
-use toml::Spanned;
-
-use super::check::{Check, place};
+use super::check::{Check, named};
 use super::diagnostics::Fault;
-use super::file::{self, Section, Text};
-use super::places::{BEARER_TOKEN, WRITE_URL};
-use super::rules::{hooks, push as rules};
+use super::read::Section;
+use super::rules::{self, hooks, push as push_rules};
+use super::secrets::WRITE_URL;
 use crate::day::Day;
 use crate::history::{DEFAULT_JOB, Target, push};
 use crate::hook::Endpoint;
-
-const DEFAULT_TIMEOUT: &str = "30s";
-/// Consequence of a missing file or variable, for messages.
-const STOPS: &str = "`[push]` pushes nothing";
+use crate::roster;
 
 impl Check<'_> {
     /// Checks `[push]`; the labels of the scrape follow from the listen addresses.
     pub(super) fn push(
         &mut self,
-        section: Option<Section<file::Push>>,
+        mut push: Section<'_>,
         listen: &[SocketAddr],
         history_start: Day,
     ) -> Option<push::Settings> {
-        let Section { span, table } = section?;
-        let file::Push {
-            write_url,
-            write_url_file,
-            write_url_env,
-            query_url,
-            read_back,
-            job,
-            instance,
-            from,
-            continuous,
-            tenant,
-            username,
-            password_file,
-            password_env,
-            bearer_token_file,
-            bearer_token_env,
-            timeout,
-            allow_private,
-            ca_file,
-            proxy,
-        } = table;
-        let allow_private = allow_private.is_some_and(Spanned::into_inner);
-        let read_back = read_back.unwrap_or(true);
-        if let (Some(url), false) = (&query_url, read_back) {
+        "`[push]`".clone_into(&mut push.owner);
+        "`[push]` pushes nothing".clone_into(&mut push.stops);
+        let today = self.today;
+        let allow_private = push.flag("allow_private", false);
+        let read_back = push.flag("read_back", true);
+        let written = push.place("query_url");
+        if let Some(place) = written.clone().filter(|_| !read_back) {
             let fault = Fault::new("`query_url` has no effect with `read_back = false`")
                 .help("keep one of them");
-            self.refuse(url.span(), fault);
+            self.refuse(place, fault);
         }
-        let needs_path = read_back && query_url.is_none();
-        let secret = (write_url_file, write_url_env);
-        let write_url = self.write_url(&span, write_url, secret, (allow_private, needs_path));
-        let query_url = self.optional(query_url, |text| rules::open_url(text, allow_private));
-        let token = (bearer_token_file, bearer_token_env);
-        self.user_or_token(&username, &token);
-        let basic_auth = self.user(username, (password_file, password_env), STOPS);
-        let bearer_token = self.secret(&BEARER_TOKEN, STOPS, token, |_| Ok(()));
-        let today = self.today;
-        let ca_file = self.ca_file(ca_file, STOPS);
-        let proxy = self.proxy(proxy, "`[push]`", allow_private);
-        let job = self.text(job, DEFAULT_JOB, |text| rules::label("job", text));
-        let instance = self.instance(&span, instance, listen);
-        let from = self.optional(from, |text| rules::from(text, today));
-        let tenant = self.optional(tenant, |text| rules::tenant(text));
-        let timeout = self.text(timeout, DEFAULT_TIMEOUT, hooks::timeout);
+        let needs_path = read_back && written.is_none();
+        let write_url = self.write_url(&mut push, allow_private, needs_path);
+        let query_url = self.optional(&mut push, "query_url", |text| {
+            push_rules::open_url(text, allow_private)
+        });
+        let (basic_auth, bearer_token) = self.login(&mut push);
+        let label =
+            |key: &str, text: &str| named(text, roster::check_name, &format!("the label {key}"));
+        let job = self.text(&mut push, "job", DEFAULT_JOB, |text| label("job", text));
+        let default = Target::instance_of(listen);
+        if default.is_none() && push.place("instance").is_none() {
+            let fault = Fault::new(
+                "`[push]` has no `instance`, and the first listen address names no machine",
+            )
+            .help("add the address that Prometheus scrapes: `instance = \"host:13569\"`");
+            self.refuse(push.header.clone(), fault);
+        }
+        let instance = self.optional(&mut push, "instance", |text| label("instance", text));
+        let from = self.optional(&mut push, "from", |text| rules::past_day(text, "", today));
+        let continuous = push.flag("continuous", true);
+        let tenant = self.optional(&mut push, "tenant", push_rules::tenant);
+        let timeout = self.duration(&mut push, "timeout", "30s", ["100ms", "2m"]);
+        let ca_file = self.ca_file(&mut push);
+        let proxy = self.proxy(&mut push, allow_private);
         Some(push::Settings {
             write_url: write_url?,
             query_url,
             read_back,
             target: Target {
                 job,
-                instance: instance?,
+                instance: instance.or(default)?,
             },
             from: from.unwrap_or(history_start),
-            continuous: continuous.unwrap_or(true),
+            continuous,
             tenant,
             basic_auth,
             bearer_token,
@@ -94,63 +78,31 @@ impl Check<'_> {
     /// Where to push to: a URL that is written, or the place of a secret one.
     fn write_url(
         &mut self,
-        header: &Range<usize>,
-        written: Option<Text>,
-        secret: (Option<Text>, Option<Text>),
-        (allow_private, needs_path): (bool, bool),
+        push: &mut Section<'_>,
+        allow_private: bool,
+        needs_path: bool,
     ) -> Option<Endpoint> {
-        let (file, variable) = &secret;
-        let places = [
-            ("write_url", place(&written)),
-            ("write_url_file", place(file)),
-            ("write_url_env", place(variable)),
-        ];
-        let mut places = places.into_iter().filter(|(_, place)| place.is_some());
-        match (places.next(), places.next()) {
-            (None, _) => {
-                let fault = Fault::new("`[push]` has no `write_url`").help(
-                    "add `write_url = \"http://prometheus:9090/api/v1/write\"`, or name a file by \
-                     `write_url_file` or an environment variable by `write_url_env`",
-                );
-                self.refuse(header.clone(), fault);
-            }
-            // Two places of a secret are refused where they are read.
-            (Some(one @ ("write_url", _)), Some(other)) => self.exclusive(one, other),
-            _ => {}
+        let keys = ["write_url", WRITE_URL.file, WRITE_URL.variable];
+        self.lacks(
+            push,
+            &keys,
+            "`write_url`",
+            "`write_url = \"http://prometheus:9090/api/v1/write\"`, or name a file by `write_url_file` or an \
+             environment variable by `write_url_env`",
+        );
+        // Two places of a secret are refused where they are read.
+        if push.place("write_url").is_some() {
+            self.exclusive(push, &keys);
         }
-        let public = self.optional(written, |text| {
-            let url = rules::open_url(text, allow_private)?;
-            if needs_path {
-                rules::tells_query_path(&url)?;
-            }
-            Ok(url)
+        let public = self.optional(push, "write_url", |text| {
+            let url = push_rules::open_url(text, allow_private)?;
+            push_rules::tells_query_path(&url, needs_path)?;
+            Ok(Endpoint::Public(url))
         });
-        let secret = self.secret(&WRITE_URL, STOPS, secret, move |text| {
-            rules::secret_url(text, allow_private, needs_path)
+        let secret = self.secret(push, &WRITE_URL, move |text| {
+            let url = hooks::secret_url(text, allow_private)?;
+            push_rules::tells_query_path(&url, needs_path)
         });
-        public
-            .map(Endpoint::Public)
-            .or(secret.map(Endpoint::Secret))
-    }
-
-    /// The label `instance` of the scrape, which follows from what is listened on unless it is written.
-    fn instance(
-        &mut self,
-        header: &Range<usize>,
-        written: Option<Text>,
-        listen: &[SocketAddr],
-    ) -> Option<String> {
-        if written.is_some() {
-            return self.optional(written, |text| rules::label("instance", text));
-        }
-        let instance = Target::instance_of(listen);
-        if instance.is_none() {
-            let fault = Fault::new(
-                "`[push]` has no `instance`, and the first listen address names no machine",
-            )
-            .help("add the address that Prometheus scrapes: `instance = \"host:13569\"`");
-            self.refuse(header.clone(), fault);
-        }
-        instance
+        public.or(secret.map(Endpoint::Secret))
     }
 }

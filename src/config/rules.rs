@@ -8,6 +8,7 @@ pub(super) mod push;
 use std::time::Duration;
 
 use croner::Cron;
+use regex::Regex;
 use url::Url;
 
 use super::diagnostics::Fault;
@@ -17,20 +18,9 @@ use crate::http::{Address, AddressError, Host, HostError};
 use crate::roster::printable;
 use crate::sync::cron::parse_cron;
 
-/// The shortest and the longest time that a request may be given.
-const TIMEOUTS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(600)];
-
-/// The slowest and the fastest request rate. Slower than one in 1000 s would never finish.
-const RATES: [f64; 2] = [0.001, 1_000_000.0];
-
-const MAX_CONCURRENCY: i64 = 256;
-
-/// A year: whoever settles later asks for everything again every day.
-const MAX_SETTLE_DAYS: i64 = 365;
-
 const ONE_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-type Checked<T> = Result<T, Fault>;
+pub(super) type Checked<T> = Result<T, Fault>;
 
 pub(super) fn listen_address(text: &str) -> Checked<Address> {
     text.parse()
@@ -107,96 +97,73 @@ pub(super) fn jitter(text: &str) -> Checked<Duration> {
     Ok(jitter)
 }
 
-pub(super) fn timeout(text: &str) -> Checked<Duration> {
-    duration_between("timeout", text, TIMEOUTS)
-}
-
 /// A duration from `least` to `most`; the message calls it by its key.
-fn duration_between(key: &str, text: &str, [least, most]: [Duration; 2]) -> Checked<Duration> {
-    let duration = duration(text)?;
-    if !(least..=most).contains(&duration) {
+pub(super) fn duration_between(
+    key: &str,
+    text: &str,
+    [least, most]: [&str; 2],
+) -> Checked<Duration> {
+    let written = duration(text)?;
+    if !(duration(least)?..=duration(most)?).contains(&written) {
         return Err(Fault::new(format!(
-            "{key} {} is not between {} and {}",
-            humantime::format_duration(duration),
-            humantime::format_duration(least),
-            humantime::format_duration(most)
+            "{key} {} is not between {least} and {most}",
+            humantime::format_duration(written)
         )));
     }
-    Ok(duration)
+    Ok(written)
 }
 
-pub(super) fn settle_days(days: i64) -> Checked<i32> {
-    i32::try_from(days)
-        .ok()
-        .filter(|_| (0..=MAX_SETTLE_DAYS).contains(&days))
-        .ok_or_else(|| {
-            Fault::new(format!(
-                "settle_days {days} is not between 0 and {MAX_SETTLE_DAYS}"
-            ))
-        })
-}
-
-pub(super) fn max_discovered(number: i64) -> Checked<usize> {
-    usize::try_from(number)
-        .ok()
-        .filter(|number| (1..=1_000_000).contains(number))
-        .ok_or_else(|| {
-            Fault::new(format!(
-                "max_discovered {number} is not between 1 and 1000000"
-            ))
-        })
-}
-
-pub(super) fn history_start(text: &str, today: Day) -> Checked<Day> {
+/// A day since tracking started, which the message calls `what`.
+pub(super) fn day(text: &str, what: &str) -> Checked<Day> {
     let day: Day = text
         .parse()
         .map_err(|error: crate::day::DayError| Fault::new(error.to_string()))?;
-    let yesterday = today.previous();
     if day < TRACKING_START {
         return Err(Fault::new(format!(
-            "history start {day} is before {TRACKING_START}, when tracking started"
+            "{what}{day} is before {TRACKING_START}, when tracking started"
         ))
         .help("FlowGent has no usage of earlier days"));
     }
+    Ok(day)
+}
+
+/// A day with usage, which the message calls `what`.
+pub(super) fn past_day(text: &str, what: &str, today: Day) -> Checked<Day> {
+    let day = day(text, what)?;
+    let yesterday = today.previous();
     // Tracking start is past for everyone whose clock is right: a machine that boots in 1970 and learns
     // the time later still gets its config.
     if day > yesterday && day != TRACKING_START {
         return Err(Fault::new(format!(
-            "history start {day} is after {yesterday}, the newest day with usage"
+            "{what}{day} is after {yesterday}, the newest day with usage"
         ))
         .help("a day's usage is known once the UTC day is over"));
     }
     Ok(day)
 }
 
-/// The base URL, ending in a slash. No message repeats it: it may hold a password or a key.
-pub(super) fn base_url(text: &str, allow_http: bool) -> Checked<Url> {
-    let mut url = Url::parse(text).map_err(|error| {
+/// A URL in full, such as the `example`. No message repeats it: it may hold a password or a key.
+pub(super) fn url(text: &str, example: &str) -> Checked<Url> {
+    Url::parse(text).map_err(|error| {
         Fault::new(format!("not a URL: {error}"))
-            .help("write it in full, such as `https://flowgent.ai/api/public/`")
-    })?;
-    if !matches!(url.scheme(), "https" | "http") {
-        return Err(Fault::new(format!(
-            "the scheme `{}` is not https",
-            printable(url.scheme())
-        )));
+            .help(format!("write it in full, such as `{example}`"))
+    })
+}
+
+/// Refuses a URL with a user, which belongs elsewhere, as the help says.
+pub(super) fn without_user(url: &Url, help: &str) -> Checked<()> {
+    if url.username().is_empty() && url.password().is_none() {
+        return Ok(());
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(
-            Fault::new("a URL with a user or a password is not accepted")
-                .help("the API key is named by `api_key_file` or `api_key_env` of the account"),
-        );
-    }
+    Err(Fault::new("a URL with a user or a password is not accepted").help(help))
+}
+
+/// Refuses a URL that nothing can be appended to; the URL ends in a slash afterwards.
+pub(super) fn as_base(mut url: Url) -> Checked<Url> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err(Fault::new(
             "a base URL has no query and no fragment: paths are appended to it",
         ));
-    }
-    if url.scheme() == "http" && !allow_http && !is_loopback(&url) {
-        return Err(
-            Fault::new("plain http would send the API keys unencrypted to another host")
-                .help("use https, or set `allow_http = true` if the network to it is safe"),
-        );
     }
     if !url.path().ends_with('/') {
         url.set_path(&format!("{}/", url.path()));
@@ -204,25 +171,44 @@ pub(super) fn base_url(text: &str, allow_http: bool) -> Checked<Url> {
     Ok(url)
 }
 
+/// The base URL of FlowGent's API, ending in a slash.
+pub(super) fn base_url(text: &str, allow_http: bool) -> Checked<Url> {
+    let url = url(text, "https://flowgent.ai/api/public/")?;
+    if !matches!(url.scheme(), "https" | "http") {
+        let shown = printable(url.scheme());
+        return Err(Fault::new(format!("the scheme `{shown}` is not https")));
+    }
+    without_user(
+        &url,
+        "the API key is named by `api_key_file` or `api_key_env` of the account",
+    )?;
+    let url = as_base(url)?;
+    if url.scheme() == "http" && !allow_http && !is_loopback(&url) {
+        return Err(
+            Fault::new("plain http would send the API keys unencrypted to another host")
+                .help("use https, or set `allow_http = true` if the network to it is safe"),
+        );
+    }
+    Ok(url)
+}
+
+/// A text of a form, which is a regular expression for the whole of it; the message says that it is not `what`.
+pub(super) fn formed(text: &str, form: &str, what: &str, help: &str) -> Checked<String> {
+    match Regex::new(&format!("^(?:{form})$")) {
+        Ok(form) if form.is_match(text) => Ok(text.to_owned()),
+        _ => Err(Fault::new(format!("`{}` is not {what}", printable(text))).help(help)),
+    }
+}
+
 pub(super) fn requests_per_second(rate: f64) -> Checked<f64> {
-    let [least, most] = RATES;
+    // Slower than one in 1000 s would never finish.
+    let (least, most) = (0.001, 1_000_000.0);
     if !(least..=most).contains(&rate) {
         return Err(Fault::new(format!(
             "requests_per_second {rate} is not between {least} and {most}"
         )));
     }
     Ok(rate)
-}
-
-pub(super) fn concurrency(requests: i64) -> Checked<usize> {
-    usize::try_from(requests)
-        .ok()
-        .filter(|_| (1..=MAX_CONCURRENCY).contains(&requests))
-        .ok_or_else(|| {
-            Fault::new(format!(
-                "concurrency {requests} is not between 1 and {MAX_CONCURRENCY}"
-            ))
-        })
 }
 
 #[cfg(test)]
@@ -272,24 +258,24 @@ mod tests {
 
     #[test]
     fn the_ends_of_a_range_are_allowed() {
+        let timeout = |text| duration_between("timeout", text, ["100ms", "10m"]);
         assert!(timeout("100ms").is_ok() && timeout("10m").is_ok());
         assert!(timeout("99ms").is_err() && timeout("10m 1ms").is_err());
         assert!(jitter("0s").is_ok() && jitter("23h 59m").is_ok() && jitter("24h").is_err());
-        assert!(settle_days(0).is_ok() && settle_days(365).is_ok() && settle_days(366).is_err());
-        assert!(concurrency(1).is_ok() && concurrency(256).is_ok() && concurrency(257).is_err());
         assert!(requests_per_second(0.001).is_ok() && requests_per_second(f64::NAN).is_err());
     }
 
     #[test]
     fn history_may_start_from_tracking_start_through_yesterday() {
+        let start = |text, today| past_day(text, "history start ", today);
         let today: Day = "2026-11-23".parse().unwrap();
-        assert!(history_start("2025-05-28", today).is_ok());
-        assert!(history_start("2026-11-22", today).is_ok());
-        assert!(history_start("2025-05-27", today).is_err());
-        assert!(history_start("2026-11-23", today).is_err());
+        assert!(start("2025-05-28", today).is_ok());
+        assert!(start("2026-11-22", today).is_ok());
+        assert!(start("2025-05-27", today).is_err());
+        assert!(start("2026-11-23", today).is_err());
         let boot: Day = "1970-01-01".parse().unwrap();
-        assert!(history_start("2025-05-28", boot).is_ok());
-        assert!(history_start("2025-05-29", boot).is_err());
+        assert!(start("2025-05-28", boot).is_ok());
+        assert!(start("2025-05-29", boot).is_err());
     }
 
     #[test]

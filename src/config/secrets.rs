@@ -1,11 +1,11 @@
 //! Where secrets may stand in a config file although they must not: what is never shown of it.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-
-use super::file::KEYS;
 
 /// Words that an inline key or another secret goes by, without case and punctuation.
 const SECRET_WORDS: [&str; 9] = [
@@ -20,27 +20,64 @@ const SECRET_WORDS: [&str; 9] = [
     "token",
 ];
 
-/// Keys that name the file of a secret, or several.
-const FILE_KEYS: [&str; 7] = [
-    "api_key_file",
-    "bearer_token_file",
-    "password_file",
-    "routing_key_file",
-    "secret_files",
-    "url_file",
-    "write_url_file",
+/// The two keys by which a secret may be named.
+pub(super) struct SecretKeys {
+    /// The key that names a file, or several.
+    pub(super) file: &'static str,
+    /// The key that names an environment variable, or several.
+    pub(super) variable: &'static str,
+    /// What the secret is.
+    pub(super) what: &'static str,
+}
+
+const fn keys(file: &'static str, variable: &'static str, what: &'static str) -> SecretKeys {
+    SecretKeys {
+        file,
+        variable,
+        what,
+    }
+}
+
+pub(super) const API_KEY: SecretKeys = keys("api_key_file", "api_key_env", "key");
+pub(super) const URL: SecretKeys = keys("url_file", "url_env", "URL");
+pub(super) const FAILURE_URL: SecretKeys =
+    keys("failure_url_file", "failure_url_env", "failure URL");
+pub(super) const WRITE_URL: SecretKeys = keys("write_url_file", "write_url_env", "URL");
+pub(super) const SIGNING_SECRET: SecretKeys = keys("secret_files", "secret_envs", "secret");
+pub(super) const ROUTING_KEY: SecretKeys =
+    keys("routing_key_file", "routing_key_env", "routing key");
+pub(super) const BEARER_TOKEN: SecretKeys = keys("bearer_token_file", "bearer_token_env", "token");
+pub(super) const PASSWORD: SecretKeys = keys("password_file", "password_env", "password");
+
+/// All of them.
+const SECRETS: [SecretKeys; 8] = [
+    API_KEY,
+    URL,
+    FAILURE_URL,
+    WRITE_URL,
+    SIGNING_SECRET,
+    ROUTING_KEY,
+    BEARER_TOKEN,
+    PASSWORD,
 ];
 
-/// Keys that name the environment variable of a secret, or several.
-const VARIABLE_KEYS: [&str; 7] = [
-    "api_key_env",
-    "bearer_token_env",
-    "password_env",
-    "routing_key_env",
-    "secret_envs",
-    "url_env",
-    "write_url_env",
-];
+/// The reference of all keys, which explains each.
+const REFERENCE: &str = include_str!("../../deploy/config.toml");
+
+/// Every word that the reference uses as a key, so that a line of a broken file can be told from a secret.
+pub(super) static KEYS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
+    let ends = REFERENCE
+        .match_indices(" = ")
+        .chain(REFERENCE.match_indices(']'));
+    let last_word = |(end, _)| {
+        REFERENCE[..end]
+            .rsplit(|c: char| !(c.is_ascii_lowercase() || c == '_'))
+            .next()
+    };
+    ends.filter_map(last_word)
+        .filter(|word| !word.is_empty())
+        .collect()
+});
 
 /// Keys of URLs and hosts: user and password stand before an @, keys in queries and fragments.
 const URL_KEYS: [&str; 7] = [
@@ -70,12 +107,12 @@ const KEY_FILE_ENDS: [&str; 7] = [
 /// Whether an unknown key looks as if its value were a secret.
 pub(super) fn is_secret_name(key: &str) -> bool {
     let word = bare(key);
+    let is_slip = slip_of(&word);
     // A key of the file with a slip in it is no secret's name.
     if KEYS.contains(key)
-        || FILE_KEYS
-            .into_iter()
-            .chain(VARIABLE_KEYS)
-            .any(slip_of(&word))
+        || SECRETS
+            .iter()
+            .any(|keys| is_slip(keys.file) || is_slip(keys.variable))
     {
         return false;
     }
@@ -90,41 +127,34 @@ pub(super) fn is_url_name(key: &str) -> bool {
     let word = bare(key);
     let url = word.ends_with("url") || word.ends_with("uri") || word.contains("webhook");
     // A slip in the key of a URL that is no secret is told as such.
-    let other = [
-        "base_url",
-        "dashboard_url",
-        "query_url",
-        "url_env",
-        "url_file",
-        "write_url",
-        "write_url_env",
-        "write_url_file",
-    ];
-    url && !KEYS.contains(key) && !other.into_iter().any(slip_of(&word))
+    let others = KEYS
+        .iter()
+        .filter(|known| known.contains("_url") || known.contains("url_"));
+    url && !KEYS.contains(key) && !others.copied().any(slip_of(&word))
 }
 
-/// How a hook names a secret of that name instead: the keys for a file and for a variable.
-pub(super) fn keys_instead(key: &str) -> [&'static str; 2] {
+/// How a hook names a secret of that name instead.
+pub(super) fn keys_instead(key: &str) -> &'static SecretKeys {
     let word = bare(key);
-    let has = |part: &str| word.contains(part);
-    if has("pass") {
-        ["password_file", "password_env"]
-    } else if has("routing") || has("integration") {
-        ["routing_key_file", "routing_key_env"]
-    } else if has("token") || has("bearer") || has("authorization") {
-        ["bearer_token_file", "bearer_token_env"]
+    let has = |parts: &[&str]| parts.iter().any(|part| word.contains(part));
+    if has(&["pass"]) {
+        &PASSWORD
+    } else if has(&["routing", "integration"]) {
+        &ROUTING_KEY
+    } else if has(&["token", "bearer", "authorization"]) {
+        &BEARER_TOKEN
     } else if is_url_name(key) {
-        ["url_file", "url_env"]
+        &URL
     } else {
-        ["secret_files", "secret_envs"]
+        &SIGNING_SECRET
     }
 }
 
 /// The same for `[push]`, where there are fewer.
-pub(super) fn keys_instead_in_push(key: &str) -> [&'static str; 2] {
+pub(super) fn keys_instead_in_push(key: &str) -> &'static SecretKeys {
     match keys_instead(key) {
-        password @ ["password_file", _] => password,
-        _ => ["bearer_token_file", "bearer_token_env"],
+        password if password.file == PASSWORD.file => password,
+        _ => &BEARER_TOKEN,
     }
 }
 
@@ -141,11 +171,16 @@ fn slip_of(word: &str) -> impl Fn(&str) -> bool {
     |known| strsim::damerau_levenshtein(word, &bare(known)) <= 2
 }
 
+fn is_file_key(key: &str) -> bool {
+    SECRETS.iter().any(|keys| keys.file == key)
+}
+
+fn is_variable_key(key: &str) -> bool {
+    SECRETS.iter().any(|keys| keys.variable == key)
+}
+
 fn is_delicate(key: &str) -> bool {
-    key == COMMAND_KEY
-        || [&FILE_KEYS[..], &VARIABLE_KEYS, &URL_KEYS]
-            .into_iter()
-            .any(|keys| keys.contains(&key))
+    key == COMMAND_KEY || is_file_key(key) || is_variable_key(key) || URL_KEYS.contains(&key)
 }
 
 /// Whether this is certainly the name of a file and not a key that was pasted in its place.
@@ -305,8 +340,8 @@ fn hides(key: &str, value: &DeValue<'_>) -> bool {
     match value.as_str() {
         // Neither text nor in its place: it may be anything.
         None if is_delicate(key) => true,
-        Some(value) if FILE_KEYS.contains(&key) => !looks_like_path(value),
-        Some(value) if VARIABLE_KEYS.contains(&key) => !looks_like_variable(value),
+        Some(value) if is_file_key(key) => !looks_like_path(value),
+        Some(value) if is_variable_key(key) => !looks_like_variable(value),
         Some(value) if URL_KEYS.contains(&key) => value.contains(['@', '?', '#']),
         // A whole line for a shell, with its arguments.
         Some(value) if key == COMMAND_KEY => value.contains(char::is_whitespace),

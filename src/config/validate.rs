@@ -1,21 +1,21 @@
-//! [`ConfigFile`] → [`Config`]: every value by its rule, every rule that holds between values, and the
-//! files that are named.
+//! The top of the file → [`Config`]: every value by its rule, every rule that holds between values, and the files
+//! that are named.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt::Display;
-use std::ops::Range;
+use std::mem::take;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toml::Spanned;
 
-use super::check::{Check, place, title};
-use super::diagnostics::{Fault, Finding};
-use super::file::{self, ConfigFile, Labels, Section, Text};
+use super::Config;
+use super::check::Check;
+use super::diagnostics::Fault;
 use super::places::{certificates, credential_or_path, resolve_path};
+use super::read::Section;
+use super::rules;
+use super::secrets::API_KEY;
 use super::world::World;
-use super::{Config, rules};
-use crate::day::Day;
 use crate::files;
 use crate::flowgent::transport::is_loopback;
 use crate::flowgent::{self, Roots};
@@ -28,251 +28,158 @@ use crate::window::plan::Policy;
 use crate::{alert, hook, http, ledger};
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:13569";
-const DEFAULT_MAX_DISCOVERED: i64 = 10_000;
-const DEFAULT_TELEMETRY_PATH: &str = "/metrics";
-const DEFAULT_LEDGER: &str = "/var/lib/flowgent-exporter/ledger.db";
-const DEFAULT_CRON: &str = "0 10 0 * * *";
-const DEFAULT_JITTER: &str = "10m";
-const DEFAULT_SETTLE_DAYS: i64 = 3;
-const DEFAULT_HISTORY_START: &str = "2025-05-28";
-const DEFAULT_BASE_URL: &str = "https://flowgent.ai/api/public/";
-const DEFAULT_TIMEOUT: &str = "30s";
-const DEFAULT_REQUESTS_PER_SECOND: f64 = 5.0;
-const DEFAULT_CONCURRENCY: i64 = 4;
-
-/// Checks `file`, which is written as `text` at `path`, as on the day `today`.
-pub(super) fn validate(
-    file: ConfigFile,
-    text: &str,
-    path: &Path,
-    today: Day,
-) -> Result<Config, Vec<Finding>> {
-    let ConfigFile {
-        server,
-        storage,
-        schedule,
-        api,
-        push,
-        account,
-        alerts,
-        budget,
-        balance,
-        rule,
-        hook,
-    } = file;
-    let names = |names: Vec<Option<&Text>>| -> Vec<String> {
-        let names = names.into_iter().flatten();
-        names.map(|name| name.get_ref().clone()).collect()
-    };
-    let account_names = names(account.iter().map(|one| one.table.name.as_ref()).collect());
-    let hook_names = names(hook.iter().map(|one| one.table.name.as_ref()).collect());
-    let heartbeats = hook.iter().filter(|one| one.table.is_heartbeat());
-    let heartbeats = names(heartbeats.map(|one| one.table.name.as_ref()).collect());
-    let mut check = Check::new(text, path, today);
-    let server = check.server(server.table);
-    let storage = check.storage(storage.table);
-    let (schedule, policy) = check.schedule(schedule.table);
-    let api = check.api(api.table);
-    let push = check.push(push, &server.ip_addresses(), policy.history_start);
-    let accounts = check.accounts(account);
-    let world = World::new(
-        &accounts,
-        account_names,
-        hook_names,
-        heartbeats,
-        policy.history_start,
-    );
-    let dashboard_url = check.dashboard_url(alerts.table, &server);
-    let rules = check.alert_rules(budget, balance, rule, &world);
-    let hooks = check.hooks(hook, &world);
-    check.look_for_unused_hooks(&hooks, &rules);
-    check.look_for_earlier_days(&rules, policy.history_start);
-    if !check.findings.is_empty() {
-        return Err(check.findings);
-    }
-    Ok(Config {
-        path: path.to_owned(),
-        server,
-        storage,
-        schedule,
-        policy,
-        api,
-        push,
-        alerts: alert::Settings {
-            accounts: accounts.iter().map(|one| Arc::clone(&one.name)).collect(),
-            rules,
-            routes: hooks.iter().map(hook::Settings::route).collect(),
-            dashboard_url,
-        },
-        accounts,
-        hooks,
-        warnings: check.warnings,
-        failures: check.failures,
-        obstacles: check.obstacles,
-        exposed: check.exposed,
-    })
-}
-
-/// Checks the section `[server]` of `file`, as [`validate`] does, and nothing else.
-pub(super) fn validate_server(
-    file: ConfigFile,
-    text: &str,
-    path: &Path,
-    today: Day,
-) -> Result<http::Settings, Vec<Finding>> {
-    let mut check = Check::new(text, path, today);
-    // What protects the exporter may be broken by now without any harm to it.
-    let server = file::Server {
-        web_config_file: None,
-        ..file.server.table
-    };
-    let server = check.server(server);
-    if check.findings.is_empty() {
-        Ok(server)
-    } else {
-        Err(check.findings)
-    }
-}
 
 impl Check<'_> {
-    fn server(&mut self, server: file::Server) -> http::Settings {
-        let file::Server {
-            listen,
-            hosts,
-            telemetry_path,
-            web_config_file,
-        } = server;
-        let mut addresses = Vec::new();
-        match listen {
-            None => addresses.extend(rules::listen_address(DEFAULT_LISTEN)),
+    /// The whole config of the file at `path`, from its top on; none if something is refused.
+    pub(super) fn config(&mut self, mut top: Section<'_>, path: &Path) -> Option<Config> {
+        let server = self.server(top.section("server"));
+        let storage = self.storage(top.section("storage"));
+        let (schedule, policy) = self.schedule(top.section("schedule"));
+        let api = self.api(top.section("api"));
+        let push = top.table("push");
+        let push =
+            push.and_then(|push| self.push(push, &server.ip_addresses(), policy.history_start));
+        let sections = top.tables("account");
+        let account_names = names(&sections, |_| true);
+        let accounts = self.accounts(sections);
+        let dashboard_url = self.dashboard_url(top.section("alerts"), &server);
+        let rules = ["budget", "balance", "rule"].map(|key| top.tables(key));
+        let hooks = top.tables("hook");
+        let world = World::new(
+            &accounts,
+            account_names,
+            names(&hooks, |_| true),
+            names(&hooks, |hook| hook.is("kind", "heartbeat")),
+            policy.history_start,
+        );
+        let rules = self.alert_rules(rules, &world);
+        let hooks = self.hooks(hooks, &world);
+        let summaries = self.summaries(top.tables("summary"), &hooks, &world);
+        self.look_for_unused_hooks(&hooks, &rules, &summaries);
+        self.look_for_earlier_days(&rules, policy.history_start);
+        self.findings.is_empty().then(|| Config {
+            path: path.to_owned(),
+            server,
+            storage,
+            schedule,
+            policy,
+            api,
+            push,
+            alerts: alert::Settings {
+                accounts: accounts.iter().map(|one| Arc::clone(&one.name)).collect(),
+                rules,
+                summaries,
+                routes: hooks.iter().map(hook::Settings::route).collect(),
+                dashboard_url,
+            },
+            accounts,
+            hooks,
+            warnings: take(&mut self.warnings),
+            failures: take(&mut self.failures),
+            obstacles: take(&mut self.obstacles),
+            exposed: take(&mut self.exposed),
+        })
+    }
+
+    /// The section `[server]`, and nothing else.
+    pub(super) fn server_alone(&mut self, mut top: Section<'_>) -> Option<http::Settings> {
+        let mut server = top.section("server");
+        top.skip_rest();
+        // What protects the exporter may be broken by now without any harm to it.
+        server.skip("web_config_file");
+        Some(self.server(server))
+    }
+
+    fn server(&mut self, mut server: Section<'_>) -> http::Settings {
+        let listen = match server.get("listen") {
+            None => rules::listen_address(DEFAULT_LISTEN).into_iter().collect(),
             Some(list) => {
-                if list.get_ref().is_empty() {
-                    let fault = Fault::new("`listen` names no address")
-                        .help(format!("the default is `[\"{DEFAULT_LISTEN}\"]`"));
-                    self.refuse(list.span(), fault);
-                }
-                addresses = self.each_once(list.into_inner(), rules::listen_address);
+                let default = format!("the default is `[\"{DEFAULT_LISTEN}\"]`");
+                self.refuse_empty(&list, "`listen` names no address", &default);
+                self.distinct(list.into_inner(), rules::listen_address)
             }
-        }
+        };
         http::Settings {
-            listen: addresses,
-            hosts: self.hosts(hosts),
-            telemetry_path: self.text(
-                telemetry_path,
-                DEFAULT_TELEMETRY_PATH,
-                rules::telemetry_path,
-            ),
-            web_config: self.web_config(web_config_file),
+            listen,
+            hosts: self.hosts(&mut server),
+            telemetry_path: self.text(&mut server, "telemetry_path", "/metrics", |path| {
+                rules::telemetry_path(path)
+            }),
+            web_config: self.web_config(&mut server),
             // It is for whoever starts the exporter to say.
             lifecycle: false,
         }
     }
 
-    fn hosts(&mut self, written: Option<Spanned<Vec<Text>>>) -> Vec<Host> {
-        let Some(list) = written else {
+    fn hosts(&mut self, server: &mut Section<'_>) -> Vec<Host> {
+        let Some(list) = server.get("hosts") else {
             return Vec::new();
         };
+        let help = "leave it out: this machine's own names are always accepted";
+        self.refuse_empty(&list, "`hosts` names no host", help);
+        self.distinct(list.into_inner(), rules::host)
+    }
+
+    fn refuse_empty<T>(&mut self, list: &Spanned<Vec<T>>, message: &str, help: &str) {
         if list.get_ref().is_empty() {
-            let help = "leave it out: this machine's own names are always accepted";
-            self.refuse(list.span(), Fault::new("`hosts` names no host").help(help));
-        }
-        self.each_once(list.into_inner(), rules::host)
-    }
-
-    /// What the texts mean by `rule`, and none of it twice.
-    fn each_once<T: Display + PartialEq>(
-        &mut self,
-        list: Vec<Text>,
-        rule: impl Fn(&str) -> Result<T, Fault>,
-    ) -> Vec<T> {
-        let mut values = Vec::new();
-        for written in list {
-            match rule(written.get_ref()) {
-                Err(fault) => self.refuse(written.span(), fault),
-                Ok(value) if values.contains(&value) => {
-                    let fault = Fault::new(format!("`{value}` is listed twice"));
-                    self.refuse(written.span(), fault);
-                }
-                Ok(value) => values.push(value),
-            }
-        }
-        values
-    }
-
-    fn web_config(&mut self, written: Option<Text>) -> Option<CheckedFile> {
-        let written = written?;
-        let checked = credential_or_path(self.folder, written.get_ref())
-            .and_then(|path| check_file(&path).map_err(|error| Fault::new(error.to_string())));
-        match checked {
-            Ok(file) => {
-                let warnings = file.warnings.iter();
-                self.warnings
-                    .extend(warnings.map(|warning| format!("web config: {warning}")));
-                self.exposed.extend(file.exposed.iter().cloned());
-                Some(file)
-            }
-            Err(fault) => {
-                self.refuse(written.span(), fault);
-                None
-            }
+            self.refuse(list.span(), Fault::new(message).help(help));
         }
     }
 
-    fn storage(&mut self, storage: file::Storage) -> ledger::Settings {
-        let file::Storage { path } = storage;
+    fn web_config(&mut self, server: &mut Section<'_>) -> Option<CheckedFile> {
+        let folder = self.folder;
+        let file = self.optional(server, "web_config_file", |text| {
+            check_file(&credential_or_path(folder, text)?)
+                .map_err(|error| Fault::new(error.to_string()))
+        })?;
+        let warnings = file.warnings.iter();
+        self.warnings
+            .extend(warnings.map(|warning| format!("web config: {warning}")));
+        self.exposed.extend(file.exposed.iter().cloned());
+        Some(file)
+    }
+
+    fn storage(&mut self, mut storage: Section<'_>) -> ledger::Settings {
+        let default = "/var/lib/flowgent-exporter/ledger.db";
+        let folder = self.folder;
         ledger::Settings {
-            path: self.path(path).unwrap_or_else(|| DEFAULT_LEDGER.into()),
+            path: self.text(&mut storage, "path", default, |text| {
+                resolve_path(folder, text)
+            }),
         }
     }
 
-    fn schedule(&mut self, schedule: file::Schedule) -> (schedule::Settings, Policy) {
-        let file::Schedule {
-            cron,
-            jitter,
-            settle_days,
-            history_start,
-        } = schedule;
+    fn schedule(&mut self, mut schedule: Section<'_>) -> (schedule::Settings, Policy) {
         let today = self.today;
-        let written = cron.as_ref().map(|text| printable(text.get_ref()));
-        let settings = schedule::Settings {
-            cron: self.text(cron, DEFAULT_CRON, |text| rules::cron(text, today)),
-            jitter: self.text(jitter, DEFAULT_JITTER, rules::jitter),
-        };
-        if let Some(day) = cron::first_day_without(&settings.cron, today) {
-            let both = if cron::asks_for_both_days(&settings.cron) {
+        let (cron, pattern) = self.text(&mut schedule, "cron", "0 10 0 * * *", |text| {
+            Ok((rules::cron(text, today)?, printable(text)))
+        });
+        if let Some(day) = cron::first_day_without(&cron, today) {
+            let both = if cron::asks_for_both_days(&cron) {
                 " (a day of the month and a weekday must both be right)"
             } else {
                 ""
             };
             self.warnings.push(format!(
-                "the cron pattern `{}` polls rarer than daily{both}: not on {day}, so usage of the day before \
-                 is known late, and alerts about it come late",
-                written.as_deref().unwrap_or(DEFAULT_CRON)
+                "the cron pattern `{pattern}` polls rarer than daily{both}: not on {day}, so usage of the day before \
+                 is known late, and alerts about it come late"
             ));
         }
+        let jitter = self.text(&mut schedule, "jitter", "10m", rules::jitter);
         let policy = Policy {
-            settle_days: self.value(settle_days, DEFAULT_SETTLE_DAYS, |days| {
-                rules::settle_days(*days)
-            }),
-            history_start: self.text(history_start, DEFAULT_HISTORY_START, |text| {
-                rules::history_start(text, today)
+            // A year: whoever settles later asks for everything again every day.
+            settle_days: self.whole(&mut schedule, "settle_days", 3, 0..=365),
+            history_start: self.text(&mut schedule, "history_start", "2025-05-28", |text| {
+                rules::past_day(text, "history start ", today)
             }),
         };
-        (settings, policy)
+        (schedule::Settings { cron, jitter }, policy)
     }
 
-    fn api(&mut self, api: file::Api) -> flowgent::Settings {
-        let file::Api {
-            base_url,
-            timeout,
-            requests_per_second,
-            concurrency,
-            allow_http,
-            ca,
-            ca_file,
-        } = api;
-        let allow_http = allow_http.unwrap_or(false);
-        let base_url = self.text(base_url, DEFAULT_BASE_URL, |text| {
+    fn api(&mut self, mut api: Section<'_>) -> flowgent::Settings {
+        let allow_http = api.flag("allow_http", false);
+        let default = "https://flowgent.ai/api/public/";
+        let base_url = self.text(&mut api, "base_url", default, |text| {
             rules::base_url(text, allow_http)
         });
         if base_url.scheme() == "http" && !is_loopback(&base_url) {
@@ -283,89 +190,70 @@ impl Check<'_> {
         }
         flowgent::Settings {
             base_url,
-            timeout: self.text(timeout, DEFAULT_TIMEOUT, rules::timeout),
+            timeout: self.duration(&mut api, "timeout", "30s", ["100ms", "10m"]),
             requests_per_second: self.value(
-                requests_per_second,
-                DEFAULT_REQUESTS_PER_SECOND,
-                |rate| rules::requests_per_second(*rate),
+                &mut api,
+                "requests_per_second",
+                5.0,
+                rules::requests_per_second,
             ),
-            concurrency: self.value(concurrency, DEFAULT_CONCURRENCY, |requests| {
-                rules::concurrency(*requests)
-            }),
-            roots: self.roots(ca, ca_file),
+            concurrency: self.whole(&mut api, "concurrency", 4, 1..=256),
+            roots: self.roots(&mut api),
         }
     }
 
-    fn roots(&mut self, ca: Option<Text>, ca_file: Option<Text>) -> Roots {
-        self.exclusive(("ca", place(&ca)), ("ca_file", place(&ca_file)));
-        let Some(file) = ca_file else {
-            return self.text(ca, "bundled", |text| match text {
-                "bundled" => Ok(Roots::Bundled),
-                "system" => Ok(Roots::System),
-                other => Err(Fault::new(format!(
-                    "`{}` is neither `bundled` nor `system`",
-                    printable(other)
-                ))
-                .help("for certificates of your own write `ca_file = \"…\"`")),
-            });
-        };
-        let path = resolve_path(self.folder, file.get_ref());
-        match path.and_then(|path| certificates(&path).map(|()| path)) {
-            Ok(path) => Roots::File(path),
-            Err(fault) => {
-                self.refuse(file.span(), fault);
-                Roots::Bundled
-            }
-        }
+    fn roots(&mut self, api: &mut Section<'_>) -> Roots {
+        self.exclusive(api, &["ca", "ca_file"]);
+        let roots = self.text(api, "ca", "bundled", |text| match text {
+            "bundled" => Ok(Roots::Bundled),
+            "system" => Ok(Roots::System),
+            other => Err(Fault::new(format!(
+                "`{}` is neither `bundled` nor `system`",
+                printable(other)
+            ))
+            .help("for certificates of your own write `ca_file = \"…\"`")),
+        });
+        let folder = self.folder;
+        let file = self.optional(api, "ca_file", |text| {
+            let path = resolve_path(folder, text)?;
+            certificates(&path).map(|()| path)
+        });
+        file.map_or(roots, Roots::File)
     }
 
-    fn accounts(&mut self, sections: Vec<Section<file::Account>>) -> Vec<AccountSettings> {
+    fn accounts(&mut self, sections: Vec<Section<'_>>) -> Vec<AccountSettings> {
         if sections.is_empty() {
             let fault = Fault::new("there is no account")
                 .help("add a section `[[account]]` with a name, a key and agents");
             // At the end of the file: there it could be added.
             self.refuse(usize::MAX..usize::MAX, fault);
         }
-        let names = sections
-            .iter()
-            .filter_map(|section| section.table.name.as_ref());
-        self.refuse_repeated_names("account", names);
+        self.refuse_repeated_names("account", sections.iter());
         sections
             .into_iter()
             .filter_map(|section| self.account(section))
             .collect()
     }
 
-    fn account(&mut self, section: Section<file::Account>) -> Option<AccountSettings> {
-        let Section { span, table } = section;
-        let file::Account {
-            name,
-            api_key_file,
-            api_key_env,
-            labels,
-            discover,
-            max_discovered,
-            agents_file,
-            agent,
-        } = table;
-        let title = title("account", name.as_ref());
-        let name = self.required(name, "account", "name", &span, roster::check_name);
-        let api_key = self.api_key(api_key_file, api_key_env, &title, &span);
-        let labels = self.labels(labels);
-        let discover = discover.unwrap_or(false);
-        if agent.is_empty() && agents_file.is_none() && !discover {
-            let fault = Fault::new(format!("{title} has no agents")).help(
+    fn account(&mut self, mut section: Section<'_>) -> Option<AccountSettings> {
+        let name = self.name(&mut section);
+        self.lacks_secret(&section, &API_KEY, "API key");
+        let api_key = self.api_key(&mut section);
+        let labels = self.labels(&mut section);
+        let discover = section.flag("discover", false);
+        let max_discovered = self.whole(&mut section, "max_discovered", 10_000, 1..=1_000_000);
+        let agents_file = section.place("agents_file").is_some();
+        let agents_file = agents_file.then(|| self.agents_file(&mut section));
+        let agents = section.tables("agent");
+        if agents.is_empty() && agents_file.is_none() && !discover {
+            let fault = Fault::new(format!("{} has no agents", section.owner)).help(
                 "add `[[account.agent]]` sections, `agents_file = \"…\"` or `discover = true`",
             );
-            self.refuse(span, fault);
+            self.refuse(section.header.clone(), fault);
         }
-        let max_discovered = self.value(max_discovered, DEFAULT_MAX_DISCOVERED, |number| {
-            rules::max_discovered(*number)
-        });
-        let agents_file = self.agents_file(agents_file);
         // The agents are checked even where their account has no good name, so as to tell all at once.
         let account: Arc<str> = name.as_deref().unwrap_or_default().into();
-        let agents = self.agents(&account, &labels, agent);
+        let agents = self.agents(&account, &labels, agents);
         name?;
         Some(AccountSettings {
             name: account,
@@ -373,69 +261,65 @@ impl Check<'_> {
             labels,
             discover,
             max_discovered,
-            agents_file,
+            agents_file: agents_file.flatten(),
             agents,
         })
     }
 
     /// Another tool may write the list later: that it cannot be read yet is worth a warning only.
-    fn agents_file(&mut self, written: Option<Text>) -> Option<PathBuf> {
-        let path = self.path(written)?;
+    fn agents_file(&mut self, account: &mut Section<'_>) -> Option<PathBuf> {
+        let path = self.path(account, "agents_file")?;
         let probed = files::probe(&path, files::AGENTS);
         self.warnings
             .extend(probed.err().iter().map(ToString::to_string));
         Some(path)
     }
 
-    fn api_key(
-        &mut self,
-        file: Option<Text>,
-        variable: Option<Text>,
-        account: &str,
-        header: &Range<usize>,
-    ) -> Option<SecretSource> {
-        if file.is_none() && variable.is_none() {
-            let fault = Fault::new(format!("{account} has no API key"))
-                .help("add `api_key_file = \"…\"` or `api_key_env = \"…\"`");
-            self.refuse(header.clone(), fault);
+    /// The place of an account's key. A key that cannot be read stops its account alone.
+    fn api_key(&mut self, account: &mut Section<'_>) -> Option<SecretSource> {
+        let (source, key) = self.secret_place(account, &API_KEY)?;
+        if let Err(fault) = key {
+            self.failures.push(format!(
+                "{} is not asked for anything until its key can be read: {}",
+                account.owner, fault.message
+            ));
         }
-        self.key_of(account, file, variable)
+        Some(source)
     }
 
-    fn labels(&mut self, written: Labels) -> BTreeMap<String, String> {
-        for name in written.keys() {
+    fn labels(&mut self, section: &mut Section<'_>) -> BTreeMap<String, String> {
+        let mut written = section.section("labels");
+        let rest: Vec<_> = written.rest().collect();
+        let labels = rest.into_iter().filter_map(|(name, value)| {
             if let Err(error) = roster::check_label_name(name.get_ref()) {
-                let fault = Fault::new(format!(
-                    "`{}` cannot be a label: {error}",
-                    printable(name.get_ref())
-                ));
+                let shown = printable(name.get_ref());
+                let fault = Fault::new(format!("`{shown}` cannot be a label: {error}"));
                 self.refuse(name.span(), fault);
             }
-        }
-        written
-            .into_iter()
-            .map(|(name, value)| (name.into_inner(), value.into_inner()))
-            .collect()
+            let value: Spanned<String> = written.fit(name.get_ref(), &value)?;
+            Some((name.into_inner(), value.into_inner()))
+        });
+        labels.collect()
     }
 
     fn agents(
         &mut self,
         account: &Arc<str>,
         account_labels: &BTreeMap<String, String>,
-        sections: Vec<Section<file::Agent>>,
+        sections: Vec<Section<'_>>,
     ) -> Vec<Agent> {
         let mut names = HashSet::new();
         let mut agents = Vec::with_capacity(sections.len());
-        for Section { span, table } in sections {
-            let file::Agent { id, name, labels } = table;
-            let id_place = id.as_ref().map(Spanned::span).unwrap_or_default();
-            let name_place = name.as_ref().map_or(id_place.clone(), Spanned::span);
-            let id = self.required(id, "agent", "id", &span, roster::check_id);
-            let name = match name {
-                Some(name) => self.required(Some(name), "agent", "name", &span, roster::check_name),
+        for mut section in sections {
+            let id_place = section.place("id").unwrap_or_default();
+            let name_place = section.place("name").unwrap_or(id_place.clone());
+            let id = self.required(&mut section, "id", roster::check_id);
+            section.may_have(&["name"]);
+            let name = match section.place("name") {
+                Some(_) => self.name(&mut section),
                 None => id.clone(),
             };
-            let labels = self.labels(labels);
+            let labels = self.labels(&mut section);
             let (Some(id), Some(name)) = (id, name) else {
                 continue;
             };
@@ -472,4 +356,11 @@ impl Check<'_> {
         }
         agents
     }
+}
+
+/// The names of those of the sections.
+fn names<'i>(sections: &[Section<'i>], of: impl Fn(&Section<'i>) -> bool) -> Vec<String> {
+    let sections = sections.iter().filter(|section| of(section));
+    let names = sections.filter_map(Section::name);
+    names.map(|name| (*name.get_ref()).to_owned()).collect()
 }

@@ -82,15 +82,21 @@ impl Family {
     ) -> Self {
         Self {
             samples: Samples::Standing(value),
-            ..Self::gauge(name, help, &[])
+            ..Self::gauge(name, help, &[]).of_today()
         }
     }
 
     const fn left(name: &'static str, help: &'static str, value: fn(&Left) -> Option<f64>) -> Self {
         Self {
             samples: Samples::Left(value),
-            is_of_today: true,
-            ..Self::gauge(name, help, &[])
+            ..Self::gauge(name, help, &[]).of_today()
+        }
+    }
+
+    const fn lasting(self) -> Self {
+        Self {
+            is_of_today: false,
+            ..self
         }
     }
 
@@ -219,14 +225,14 @@ pub static FAMILIES: [Family; 34] = [
         "flowgent_budget_limit_credits",
         "Credits that the budget allows to be used in a period.",
         |standing| Some(standing.limit_credits),
-    ),
+    )
+    .lasting(),
     Family::standing(
         "flowgent_budget_used_credits",
         "Credits known to be used in the budget's period that contains yesterday (UTC). \
          Daily figure, cached: a lower bound if flowgent_budget_missing_days is above 0.",
         |standing| standing.used_credits,
-    )
-    .of_today(),
+    ),
     Family::standing(
         "flowgent_budget_forecast_credits",
         "Credits expected to be used by the end of the budget's period: those known, and for each \
@@ -236,56 +242,48 @@ pub static FAMILIES: [Family; 34] = [
          known days among the last 112, or if the period has no end; an agent with fewer known days \
          adds no expected use.",
         |standing| standing.forecast.map(|forecast| forecast.expected_credits),
-    )
-    .of_today(),
+    ),
     Family::standing(
         "flowgent_budget_forecast_low_credits",
         "Low bound of flowgent_budget_forecast_credits, from how far use strayed from its weekly \
          pattern: the total should end between the bounds four times out of five. Daily figure, \
          cached.",
         |standing| standing.forecast.map(|forecast| forecast.low_credits),
-    )
-    .of_today(),
+    ),
     Family::standing(
         "flowgent_budget_forecast_high_credits",
         "High bound of flowgent_budget_forecast_credits, from how far use strayed from its weekly \
          pattern: the total should end between the bounds four times out of five. Daily figure, \
          cached.",
         |standing| standing.forecast.map(|forecast| forecast.high_credits),
-    )
-    .of_today(),
+    ),
     Family::standing(
         "flowgent_budget_used_ratio",
         "flowgent_budget_used_credits divided by flowgent_budget_limit_credits. Daily figure, cached.",
         Standing::used_ratio,
-    )
-    .of_today(),
+    ),
     Family::standing(
         "flowgent_budget_missing_days",
         "Missing days of the budget's period so far, summed over its agents.",
         |standing| Some(f64::from(standing.missing_days)),
-    )
-    .of_today(),
+    ),
     Family::standing(
         "flowgent_budget_period_start_timestamp_seconds",
         "Start of the budget's period that contains yesterday (UTC).",
         |standing| Some(seconds(standing.period.start.start())),
-    )
-    .of_today(),
+    ),
     Family::standing(
         "flowgent_budget_period_end_timestamp_seconds",
         "End of the budget's period that contains yesterday (UTC). Absent if it never ends.",
         |standing| standing.period.end.map(|end| seconds(end.start())),
-    )
-    .of_today(),
+    ),
     Family::standing(
         "flowgent_budget_exhausted_timestamp_seconds",
         "When known plus expected use reaches the limit, interpolated within the day. Daily figure, \
          cached: absent if that is not within the period; a period without end is looked ahead for \
          one year.",
         |standing| standing.exhausted_at.map(seconds),
-    )
-    .of_today(),
+    ),
     Family::left(
         "flowgent_balance_credits",
         "Credits left of the balance: those of the last set entry and of the add entries since, minus \

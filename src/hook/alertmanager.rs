@@ -18,7 +18,7 @@ use url::Url;
 
 use super::place::Place;
 use super::post::{Poster, Refusal};
-use super::summary::{line, link};
+use super::text::{Card, line};
 use super::{Message, SendError, Settings};
 use crate::alert::{Notice, Status};
 use crate::ledger::{Alert, AlertState};
@@ -320,7 +320,7 @@ impl Posted {
             // One that ends before it starts is refused.
             starts_at: notice.started_at.min(ends_at).min(now),
             ends_at,
-            generator_url: link(notice).map(String::from),
+            generator_url: Card::of(notice).link().map(String::from),
             key: notice.key.clone(),
             is_firing: resolved.is_none(),
         }

@@ -23,7 +23,6 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{sleep, timeout};
 
 use super::{Message, SendError};
-use crate::alert::Status;
 use crate::blocking;
 use crate::flowgent::error::{QUOTE_BYTES, printable};
 
@@ -103,10 +102,6 @@ impl Exec {
         // One pipe for both outputs, so that their lines come in the order in which they were written.
         let (receiver, sender) = io::pipe()?;
         let receiver = pipe::Receiver::from_owned_fd(OwnedFd::from(receiver))?;
-        let status = match message.status() {
-            Status::Firing => "firing",
-            Status::Resolved => "resolved",
-        };
         let inherited = INHERITED.map(|name| (name, std::env::var_os(name)));
         let run = format!("{:016x}", fastrand::u64(..));
         let mut command = Command::new(program);
@@ -121,7 +116,7 @@ impl Exec {
             )
             .env("FLOWGENT_DELIVERY_ID", &*message.id)
             .env(RUN_VARIABLE, &run)
-            .env("FLOWGENT_STATUS", status)
+            .env("FLOWGENT_STATUS", message.status())
             .env("FLOWGENT_TITLE", message.title())
             .stdin(Stdio::piped())
             .stdout(sender.try_clone()?)
@@ -195,7 +190,7 @@ async fn clean_up(mark: String) {
 /// Writes `message` as one line, so that programs can append it to a file, and closes the input.
 async fn feed(stdin: Option<ChildStdin>, message: &Message) {
     if let Some(mut stdin) = stdin {
-        let line = format!("{}\n", message.json());
+        let line = format!("{}\n", message.plain(None));
         // A program need not read it: whether it is content is for its exit status to say.
         let _ = stdin.write_all(line.as_bytes()).await;
     }

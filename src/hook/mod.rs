@@ -22,7 +22,7 @@ mod reach;
 mod schedule;
 mod sender;
 mod signature;
-mod summary;
+mod text;
 mod target;
 mod template;
 #[cfg(test)]
@@ -48,7 +48,7 @@ pub use sender::{Receiver, Sender, Taking};
 pub use signature::{SigningKeyError, check_signing_secret};
 pub use target::not_public;
 pub use template::Template;
-pub use trial::{check_template, test};
+pub use trial::{check_summary, check_template, test};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,6 +56,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use lettre::transport::smtp::extension::ClientId;
+use serde::Serialize;
+use text::Card;
 
 use crate::alert::{Notification, Route, Status};
 use crate::clock::SharedClock;
@@ -245,31 +247,44 @@ pub struct SendError {
 }
 
 impl Message {
-    /// JSON for programs: a [`Notification`] and the delivery's id.
-    fn json(&self) -> serde_json::Value {
-        let Notification { test, alerts } = &self.notification;
-        serde_json::json!({ "id": &*self.id, "test": test, "alerts": alerts })
+    /// JSON for programs where no template says otherwise: a [`Notification`], the delivery's id,
+    /// and why a template that there is gave nothing.
+    fn plain(&self, template_error: Option<&str>) -> String {
+        #[derive(Serialize)]
+        struct Plain<'a> {
+            id: &'a str,
+            #[serde(flatten)]
+            notification: &'a Notification,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            template_error: Option<&'a str>,
+        }
+        let plain = Plain {
+            id: &self.id,
+            notification: &self.notification,
+            template_error,
+        };
+        serde_json::to_string(&plain).expect("all its maps have texts as their keys")
     }
 
-    /// Heading: the worst alert's title, and how many more there are.
+    /// Heading: the title of the summary or of the worst alert, and how many more alerts there are.
     fn title(&self) -> String {
-        let alerts = &self.notification.alerts;
-        let worst = alerts.first().map_or("", |notice| &notice.title);
-        let worst = one_line(worst, TITLE_CHARACTERS);
-        let more = match alerts.len() {
+        let cards = Card::all(&self.notification);
+        let first = cards.first().map_or("", |card| card.title);
+        let first = one_line(first, TITLE_CHARACTERS);
+        let more = match cards.len() {
             0 | 1 => String::new(),
             count => format!(" (and {} more)", count - 1),
         };
-        format!("{worst}{more}")
+        format!("{first}{more}")
     }
 
-    /// Status of the whole: firing if anything in it fires.
-    fn status(&self) -> Status {
+    /// `summary`, `resolved` if all alerts are over, or else `firing`.
+    fn status(&self) -> &'static str {
         let mut alerts = self.notification.alerts.iter();
-        if alerts.all(|notice| notice.status == Status::Resolved) {
-            Status::Resolved
-        } else {
-            Status::Firing
+        match &self.notification.summary {
+            Some(_) => "summary",
+            None if alerts.all(|notice| notice.status == Status::Resolved) => "resolved",
+            None => "firing",
         }
     }
 }
@@ -296,7 +311,7 @@ impl SendError {
 
 /// `text` as one line without hidden letters and with single spaces, cut to `limit` characters.
 fn one_line(text: &str, limit: usize) -> String {
-    let line = summary::line(text);
+    let line = text::line(text);
     if line.chars().count() <= limit {
         return line;
     }

@@ -6,10 +6,11 @@
 //! |---|---|
 //! | `id` | the delivery's id |
 //! | `test` | whether nothing has happened |
-//! | `status` | `firing`, `resolved`, or `mixed` |
-//! | `title` | the alert's title, or how many there are |
-//! | `text` | what is told of all alerts |
-//! | `alerts` | the alerts, each a [`Notice`] with its figures |
+//! | `status` | `firing`, `resolved`, `mixed`, or `summary` |
+//! | `title` | the title of the alert or summary, or how many alerts there are |
+//! | `text` | what is told of all alerts, or the text of the summary |
+//! | `alerts` | the alerts, each a [`Notice`] with its figures; none in a summary |
+//! | `summary` | the [`Summary`] with its rows, if the message is one |
 //!
 //! and, besides minijinja's own, the filters `credits` (`12345.5` gives `12,345.5`), `percent` (`0.8` gives
 //! `80%`) and `day` (`2026-11-27` or an instant gives `27 Nov 2026`). JSON is written with `tojson`.
@@ -34,10 +35,11 @@ use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 
 use super::preset::{self, Preset};
-use super::summary::{Summary, line};
+use super::text::{MessageText, line};
 use super::{Message, TemplateError};
 use crate::alert::Notice;
 use crate::flowgent::error::{QUOTE_BYTES, printable};
+use crate::summary::Summary;
 
 /// Most that rendering may cost: an instruction costs one, and so do 64 bytes of data.
 const FUEL: u64 = 100_000;
@@ -60,7 +62,7 @@ enum Form {
 }
 
 /// The names of what a template sees.
-const NAMES: [&str; 6] = ["id", "test", "status", "title", "text", "alerts"];
+const NAMES: [&str; 7] = ["id", "test", "status", "title", "text", "alerts", "summary"];
 
 /// Context of a template.
 #[derive(Debug, Serialize)]
@@ -71,6 +73,7 @@ struct Context<'a> {
     title: &'a str,
     text: &'a str,
     alerts: &'a [Notice],
+    summary: Option<&'a Summary>,
 }
 
 impl Template {
@@ -175,14 +178,15 @@ fn known(
 }
 
 fn render(environment: &Environment<'_>, message: &Message) -> Result<String, TemplateError> {
-    let summary = Summary::of(&message.notification);
+    let text = MessageText::of(&message.notification);
     let context = Serde(Context {
         id: &message.id,
         test: message.notification.test,
-        status: summary.status,
-        title: &summary.title,
-        text: &summary.text,
+        status: text.status,
+        title: &text.title,
+        text: &text.text,
         alerts: &message.notification.alerts,
+        summary: message.notification.summary.as_ref(),
     });
     let mut output = Output::default();
     let rendered = environment

@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 
 use reqwest::header::{HeaderMap, HeaderValue};
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::place::{Place, read};
@@ -26,17 +25,6 @@ pub(super) struct Webhook {
     template: Option<Template>,
     content_type: String,
     routing_key: Option<SecretSource>,
-}
-
-/// Default media type.
-#[derive(Debug, Serialize)]
-struct Plain<'a> {
-    id: &'a str,
-    test: bool,
-    alerts: &'a [Notice],
-    /// Why this is sent although there is a template.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    template_error: Option<&'a str>,
 }
 
 /// The body of a request.
@@ -134,7 +122,7 @@ impl Webhook {
         let only = |alert: &Notice| Message {
             notification: Notification {
                 test: message.notification.test,
-                alerts: vec![alert.clone()],
+                ..Notification::of_alerts(vec![alert.clone()])
             },
             ..message.clone()
         };
@@ -144,7 +132,7 @@ impl Webhook {
     /// The template's output, or plain JSON if it is not usable: somebody must be told.
     fn body(&self, message: &Message, routing_key: Option<&Secret>) -> Body {
         let rendered = match &self.template {
-            None => Ok(plain(message, None)),
+            None => Ok(message.plain(None)),
             Some(template) => template
                 .render(message)
                 .map_err(|TemplateError { message, line }| format!("line {line}: {message}"))
@@ -157,7 +145,7 @@ impl Webhook {
                 template_error: None,
             },
             Err(error) => Body {
-                text: plain(message, Some(&error)),
+                text: message.plain(Some(&error)),
                 content_type: "application/json".to_owned(),
                 template_error: Some(error),
             },
@@ -198,17 +186,6 @@ fn headers(message: &Message, body: &Body, keys: &[SigningKey]) -> Result<Header
         }
     }
     Ok(headers)
-}
-
-fn plain(message: &Message, template_error: Option<&str>) -> String {
-    let Notification { test, alerts } = &message.notification;
-    let plain = Plain {
-        id: &message.id,
-        test: *test,
-        alerts,
-        template_error,
-    };
-    serde_json::to_string(&plain).expect("all its maps have texts as their keys")
 }
 
 /// Refuses what a template gave if it is no JSON and `content_type` is a media type of that.

@@ -13,6 +13,7 @@ use super::alert_key::{AlertKey, key, params_of};
 use super::error::Fault;
 use super::schema::at_most;
 use super::schema::{instant, optional_instant, unreadable};
+use super::summaries::{self, NextSummaries, SummaryKey};
 use super::watched::{Judged, JudgedDays, JudgedKey, Watched};
 use super::{AgentNumber, Delivery, outbox, watched};
 use crate::day::Day;
@@ -128,6 +129,8 @@ pub struct AlertChanges {
     pub changed: Vec<Alert>,
     /// Alerts to be forgotten.
     pub forgotten: Vec<AlertKey>,
+    /// The first day of the next period of summaries.
+    pub summaries: Vec<(SummaryKey, Day)>,
     /// Messages to send.
     pub deliveries: Vec<Delivery>,
 }
@@ -164,6 +167,8 @@ pub struct AlertMemory {
     pub watched: HashMap<Arc<str>, Watched>,
     /// The days that rules about days have judged.
     pub judged: JudgedDays,
+    /// The first day of the next period of each summary.
+    pub summaries: NextSummaries,
 }
 
 impl FromStr for AlertState {
@@ -185,6 +190,7 @@ pub(super) fn memory(connection: &Connection) -> Result<AlertMemory, Fault> {
         alerts: alerts.collect::<rusqlite::Result<_>>()?,
         watched: watched::watched(connection)?,
         judged: watched::judged(connection)?,
+        summaries: summaries::all(connection)?,
     })
 }
 
@@ -253,6 +259,7 @@ pub(super) fn record(
         judged,
         changed,
         forgotten,
+        summaries,
         deliveries,
     } = changes;
     watched::watch(connection, watched, unwatched)?;
@@ -290,6 +297,7 @@ pub(super) fn record(
             alert.notice,
         ])?;
     }
+    summaries::keep(connection, summaries)?;
     outbox::add(connection, deliveries)?;
     let oldest = now - RESOLVED_KEPT;
     connection

@@ -17,6 +17,23 @@
 //!
 //! SQL is written in this room and nowhere else.
 
+/// Transactions, a method for each: its name in the metrics, what it takes and gives, and the function that does it
+/// on a connection.
+macro_rules! transactions {
+    ($thread:ident: $($(#[$about:meta])* fn $method:ident in $name:literal
+        ($($given:ident: $type:ty),*) -> $result:ty = $room:ident::$work:ident($($taken:expr),*);)*) => {
+        /// Names of transactions.
+        pub(super) const TRANSACTIONS: &'static [&'static str] = &[$($name),*];
+        $(
+            $(#[$about])*
+            pub async fn $method(&self, $($given: $type),*) -> Result<$result, LedgerError> {
+                let work = move |connection: &Connection| $room::$work(connection, $($taken),*);
+                self.$thread.run($name, work).await
+            }
+        )*
+    };
+}
+
 mod agent_history;
 mod alert;
 mod alert_key;
@@ -36,6 +53,7 @@ mod reader;
 mod retry;
 mod schema;
 mod standing;
+mod summaries;
 #[cfg(test)]
 pub(crate) mod tests;
 mod usage;
@@ -49,6 +67,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use rusqlite::Connection;
 
 pub use agent_history::{AgentHistory, FetchedDay};
 pub use alert::{Alert, AlertChanges, AlertMemory, AlertState};
@@ -66,6 +85,7 @@ pub use outbox::{
 pub(crate) use outbox::{LONGEST_REST, RETRY_DAYS, SCHEDULED_TRIES};
 pub use pushed::{PushTarget, Pushed, Unpushed, UnpushedDay};
 pub use retry::{Which, retry};
+pub use summaries::{NextSummaries, SummaryKey};
 pub use view::View;
 pub use watched::{JUDGED_DAYS, Judged, JudgedDays, JudgedKey, Watched};
 
@@ -79,75 +99,11 @@ use file::{Lock, Place};
 use reader::Reader;
 use writer::Writer;
 
-/// The values of the label `transaction` of `flowgent_exporter_ledger_transaction_duration_seconds` and
-/// `flowgent_exporter_ledger_errors_total`.
-pub const TRANSACTIONS: [&str; 32] = [
-    CONFIGURE,
-    REGISTER,
-    ENROL,
-    ABSENT,
-    RECORD,
-    COVERAGE,
-    SNAPSHOT,
-    USAGE,
-    REVISIONS,
-    SAVE_LIST,
-    LIST,
-    NUMBERS,
-    NEWEST,
-    HISTORY_START,
-    RECORD_ALERTS,
-    ALERT_MEMORY,
-    ALERTS_OF_HOOK,
-    DUE_DELIVERIES,
-    DELIVERIES,
-    RECORD_ATTEMPT,
-    BACKLOGS,
-    DISABLE_HOOK,
-    DISABLED_HOOKS,
-    AGENT_HISTORY,
-    ALERTS,
-    PUSH_TARGET,
-    UNPUSHED,
-    RECORD_PUSHED,
-    FORGET_PUSHED,
-    TIDY_DELIVERIES,
-    ADOPT_HOOKS,
-    GONE_HOOKS,
-];
-const CONFIGURE: &str = "configure";
-const REGISTER: &str = "register";
-const ENROL: &str = "enrol";
-const ABSENT: &str = "absent";
-/// Windows and failures: the outcomes of fetches, which arrive mixed and share transactions.
-const RECORD: &str = "record";
-const COVERAGE: &str = "coverage";
-const SNAPSHOT: &str = "snapshot";
-const USAGE: &str = "usage";
-const REVISIONS: &str = "revisions";
-const SAVE_LIST: &str = "save_list";
-const LIST: &str = "list";
-const NUMBERS: &str = "numbers";
-const NEWEST: &str = "newest";
-const HISTORY_START: &str = "history_start";
-const RECORD_ALERTS: &str = "record_alerts";
-const ALERT_MEMORY: &str = "alert_memory";
-const ALERTS_OF_HOOK: &str = "alerts_of_hook";
-const DUE_DELIVERIES: &str = "due_deliveries";
-const DELIVERIES: &str = "deliveries";
-const RECORD_ATTEMPT: &str = "record_attempt";
-const BACKLOGS: &str = "backlogs";
-const DISABLE_HOOK: &str = "disable_hook";
-const DISABLED_HOOKS: &str = "disabled_hooks";
-const AGENT_HISTORY: &str = "agent_history";
-const ALERTS: &str = "alerts";
-const PUSH_TARGET: &str = "push_target";
-const UNPUSHED: &str = "unpushed";
-const RECORD_PUSHED: &str = "record_pushed";
-const FORGET_PUSHED: &str = "forget_pushed";
-const TIDY_DELIVERIES: &str = "tidy_deliveries";
-const ADOPT_HOOKS: &str = "adopt_hooks";
-const GONE_HOOKS: &str = "gone_hooks";
+/// Names of all transactions, as they stand in metrics.
+fn transaction_names() -> impl Iterator<Item = &'static str> {
+    let names = [Ledger::TRANSACTIONS, View::TRANSACTIONS, View::OTHERS];
+    names.into_iter().flatten().copied()
+}
 
 /// Says whether this process may write the ledger at `path`, or make it, without touching anything. Blocks.
 ///
@@ -270,9 +226,7 @@ impl Ledger {
     /// system refuses. What is there is never replaced.
     pub fn open(path: &Path, policy: Policy, telemetry: &Telemetry) -> Result<Self, LedgerError> {
         let metrics = telemetry.of::<LedgerMetrics>();
-        for transaction in TRANSACTIONS {
-            metrics.add(transaction);
-        }
+        transaction_names().for_each(|transaction| metrics.add(transaction));
         let place = Place::existing_or_new(path)?;
         let lock = Lock::take(&place)?;
         place.create()?;
@@ -286,7 +240,7 @@ impl Ledger {
             Ok(schema::instance(connection)?)
         })
         .map_err(|fault| fault.at(path))?;
-        metrics.took(CONFIGURE, started.elapsed().as_secs_f64());
+        metrics.took("configure", started.elapsed().as_secs_f64());
         let reader = Reader::new(path.into(), place.open_reader()?, Some(metrics.clone()));
         let writer = Writer::start(place, connection, lock, metrics)?;
         Ok(Self {
@@ -302,169 +256,115 @@ impl Ledger {
         self.instance
     }
 
-    /// Changes the policy that frontiers, sums and watermarks follow from, all at once. Costs a scan
-    /// of all days if it differs from the present one, and nothing otherwise.
-    ///
-    /// # Errors
-    /// The file could not be read or written.
-    pub async fn configure(&self, policy: Policy) -> Result<(), LedgerError> {
-        self.writer
-            .run(CONFIGURE, move |connection| {
-                commit::configure(connection, policy)
-            })
-            .await
-    }
+    transactions! {
+        writer:
+        /// Changes the policy that frontiers, sums and watermarks follow from, all at once. Costs a scan
+        /// of all days if it differs from the present one, and nothing otherwise.
+        ///
+        /// # Errors
+        /// The file could not be read or written.
+        fn configure in "configure"(policy: Policy) -> () = commit::configure(policy);
 
-    /// The numbers of `agents`, in their order. Agents that are new get one.
-    ///
-    /// # Errors
-    /// The file could not be read or written.
-    pub async fn register(&self, agents: Vec<Identity>) -> Result<Vec<AgentNumber>, LedgerError> {
-        self.writer
-            .run(REGISTER, move |connection| {
-                usage::register(connection, &agents)
-            })
-            .await
-    }
+        /// The numbers of `agents`, in their order. Agents that are new get one.
+        ///
+        /// # Errors
+        /// The file could not be read or written.
+        fn register in "register"(agents: Vec<Identity>) -> Vec<AgentNumber> =
+            usage::register(&agents);
 
-    /// Takes over who is there: gives numbers to those who are new, keeps names and labels, and notes who
-    /// has left.
-    ///
-    /// # Errors
-    /// The file could not be read or written.
-    pub async fn enrol(&self, enrolment: Enrolment) -> Result<Enrolled, LedgerError> {
-        self.writer
-            .run(ENROL, move |connection| {
-                members::enrol(connection, &enrolment)
-            })
-            .await
-    }
+        /// Takes over who is there: gives numbers to those who are new, keeps names and labels, and notes who
+        /// has left.
+        ///
+        /// # Errors
+        /// The file could not be read or written.
+        fn enrol in "enrol"(enrolment: Enrolment) -> Enrolled = members::enrol(&enrolment);
 
-    /// Keeps an answer. Returns when it is on the disk, with everything that follows from it.
-    ///
-    /// # Errors
-    /// The agent was not registered, or the file could not be read or written; then nothing of it
-    /// is kept.
-    pub async fn commit(&self, fetched: Fetched) -> Result<Committed, LedgerError> {
-        self.writer
-            .run(RECORD, move |connection| {
-                commit::commit(connection, &fetched)
-            })
-            .await
-    }
+        /// Keeps an answer. Returns when it is on the disk, with everything that follows from it.
+        ///
+        /// # Errors
+        /// The agent was not registered, or the file could not be read or written; then nothing of it
+        /// is kept.
+        fn commit in "record"(fetched: Fetched) -> Committed = commit::commit(&fetched);
 
-    /// Notes that a fetch of `agent` failed at the instant `at`.
-    ///
-    /// # Errors
-    /// The agent was not registered, or the file could not be read or written.
-    pub async fn record_failure(
-        &self,
-        agent: AgentNumber,
-        at: DateTime<Utc>,
-    ) -> Result<(), LedgerError> {
-        self.writer
-            .run(RECORD, move |connection| {
-                commit::record_failure(connection, agent, at)
-            })
-            .await
-    }
+        /// Notes that a fetch of `agent` failed at the instant `at`.
+        ///
+        /// # Errors
+        /// The agent was not registered, or the file could not be read or written.
+        fn record_failure in "record"(agent: AgentNumber, at: DateTime<Utc>) -> () =
+            commit::record_failure(agent, at);
 
-    /// Keeps a list of an account's agents as of the day `today`. Agents that it no longer names are kept,
-    /// marked, for [`UNLISTED_DAYS`]; for as long as it is not whole. One that is the same
-    /// writes nothing. Returns all that are kept, ordered by their identifiers.
-    ///
-    /// # Errors
-    /// The file could not be read or written.
-    pub async fn save_list(
-        &self,
-        account: Arc<str>,
-        source: ListSource,
-        change: ListChange,
-    ) -> Result<Vec<ListedAgent>, LedgerError> {
-        self.writer
-            .run(SAVE_LIST, move |connection| {
-                list::save(connection, &account, source, &change)
-            })
-            .await
-    }
+        /// Keeps a list of an account's agents as of the day `today`. Agents that it no longer names are kept,
+        /// marked, for [`UNLISTED_DAYS`]; for as long as it is not whole. One that is the same
+        /// writes nothing. Returns all that are kept, ordered by their identifiers.
+        ///
+        /// # Errors
+        /// The file could not be read or written.
+        fn save_list in "save_list"(account: Arc<str>, source: ListSource, change: ListChange) -> Vec<ListedAgent> =
+            list::save(&account, source, &change);
 
-    /// Keeps what an evaluation of the rules has changed, with what is to be told of it: all or
-    /// nothing, and on the disk when this returns. Forgets alerts of periods that began, and were over, more
-    /// than 400 days before `now`.
-    ///
-    /// # Errors
-    /// The file could not be read or written, or there is a delivery of one of these ids already; then
-    /// nothing of it is kept.
-    pub async fn record_alerts(
-        &self,
-        changes: AlertChanges,
-        now: DateTime<Utc>,
-    ) -> Result<(), LedgerError> {
-        self.writer
-            .run(RECORD_ALERTS, move |connection| {
-                alert::record(connection, &changes, now)
-            })
-            .await
-    }
+        /// Keeps what an evaluation of the rules has changed, with what is to be told of it: all or
+        /// nothing, and on the disk when this returns. Forgets alerts of periods that began, and were over, more
+        /// than 400 days before `now`.
+        ///
+        /// # Errors
+        /// The file could not be read or written, or there is a delivery of one of these ids already; then
+        /// nothing of it is kept.
+        fn record_alerts in "record_alerts"(changes: AlertChanges, now: DateTime<Utc>) -> () =
+            alert::record(&changes, now);
 
-    /// Notes what a try of the delivery `id` at `at` came to, and says where that leaves the delivery. What
-    /// has ended stays as it ended, so noting the same again does no harm. No next try is planned later than
-    /// a day after `at`.
-    ///
-    /// # Errors
-    /// There is no such delivery, or the file could not be read or written.
-    pub async fn record_attempt(
-        &self,
-        id: Arc<str>,
-        attempt: Attempt,
-        at: DateTime<Utc>,
-    ) -> Result<DeliveryState, LedgerError> {
-        self.writer
-            .run(RECORD_ATTEMPT, move |connection| {
-                outbox::record_attempt(connection, &id, &attempt, at)
-            })
-            .await
-    }
+        /// Notes what a try of the delivery `id` at `at` came to, and says where that leaves the delivery. What
+        /// has ended stays as it ended, so noting the same again does no harm. No next try is planned later than
+        /// a day after `at`.
+        ///
+        /// # Errors
+        /// There is no such delivery, or the file could not be read or written.
+        fn record_attempt in "record_attempt"(id: Arc<str>, attempt: Attempt, at: DateTime<Utc>) -> DeliveryState =
+            outbox::record_attempt(&id, &attempt, at);
 
-    /// Takes `hooks` for those that there are from now on. One with a new name and the identity of a single
-    /// one that is gone takes over what this one was told and what waits for it; one that leads elsewhere is no
-    /// longer disabled.
-    ///
-    /// # Errors
-    /// The file could not be read or written; then nothing has changed.
-    pub async fn adopt_hooks(&self, hooks: Vec<HookIdentity>) -> Result<AdoptedHooks, LedgerError> {
-        self.writer
-            .run(ADOPT_HOOKS, move |connection| {
-                hooks::adopt(connection, &hooks)
-            })
-            .await
-    }
+        /// Takes `hooks` for those that there are from now on. One with a new name and the identity of a single
+        /// one that is gone takes over what this one was told and what waits for it; one that leads elsewhere is no
+        /// longer disabled.
+        ///
+        /// # Errors
+        /// The file could not be read or written; then nothing has changed.
+        fn adopt_hooks in "adopt_hooks"(hooks: Vec<HookIdentity>) -> AdoptedHooks =
+            hooks::adopt(&hooks);
 
-    /// Gives up deliveries that nobody has taken for 30 days, and says which; forgets those that ended 90 days
-    /// before `now`; and takes what was written by a clock that ran ahead for written now. To be called only
-    /// while the clock is trusted.
-    ///
-    /// # Errors
-    /// The file could not be read or written.
-    pub async fn tidy_deliveries(&self, now: DateTime<Utc>) -> Result<Vec<Overdue>, LedgerError> {
-        self.writer
-            .run(TIDY_DELIVERIES, move |connection| {
-                outbox::tidy(connection, now)
-            })
-            .await
-    }
+        /// Gives up deliveries that nobody has taken for 30 days, and says which; forgets those that ended 90 days
+        /// before `now`; and takes what was written by a clock that ran ahead for written now. To be called only
+        /// while the clock is trusted.
+        ///
+        /// # Errors
+        /// The file could not be read or written.
+        fn tidy_deliveries in "tidy_deliveries"(now: DateTime<Utc>) -> Vec<Overdue> =
+            outbox::tidy(now);
 
-    /// Notes that a hook wants nothing any more: from now on nothing is due for it. What waits for it
-    /// goes on waiting, until somebody has it [tried again](retry()).
-    ///
-    /// # Errors
-    /// The file could not be read or written.
-    pub async fn disable_hook(&self, disabled: DisabledHook) -> Result<(), LedgerError> {
-        self.writer
-            .run(DISABLE_HOOK, move |connection| {
-                outbox::disable(connection, &disabled)
-            })
-            .await
+        /// Notes that a hook wants nothing any more: from now on nothing is due for it. What waits for it
+        /// goes on waiting, until somebody has it [tried again](retry()).
+        ///
+        /// # Errors
+        /// The file could not be read or written.
+        fn disable_hook in "disable_hook"(disabled: DisabledHook) -> () = outbox::disable(&disabled);
+
+        /// The database of that identity, which has taken nothing if it was not known before.
+        ///
+        /// # Errors
+        /// The file could not be read or written.
+        fn push_target in "push_target"(identity: String) -> PushTarget = pushed::target(&identity);
+
+        /// Notes what `target` has taken, all or nothing, and from which day on it was seen to keep it, if it
+        /// was looked.
+        ///
+        /// # Errors
+        /// The target is forgotten, or the file could not be written.
+        fn record_pushed in "record_pushed"(target: PushTarget, values: Vec<Pushed>, read_back_from: Option<Day>) -> () =
+            pushed::record(target, &values, read_back_from);
+
+        /// Forgets the database of that identity, so that everything is to be pushed to it again.
+        ///
+        /// # Errors
+        /// The file could not be written.
+        fn forget_pushed in "forget_pushed"(identity: String) -> () = pushed::forget(&identity);
     }
 
     /// Waits for the writing thread to answer, which it does between two transactions.
@@ -473,48 +373,6 @@ impl Ledger {
     /// The ledger is closed, or a file of it was removed or replaced.
     pub async fn ping(&self) -> Result<(), LedgerError> {
         self.writer.ping().await
-    }
-
-    /// The database of that identity, which has taken nothing if it was not known before.
-    ///
-    /// # Errors
-    /// The file could not be read or written.
-    pub async fn push_target(&self, identity: String) -> Result<PushTarget, LedgerError> {
-        self.writer
-            .run(PUSH_TARGET, move |connection| {
-                pushed::target(connection, &identity)
-            })
-            .await
-    }
-
-    /// Notes what `target` has taken, all or nothing, and from which day on it was seen to keep it, if it
-    /// was looked.
-    ///
-    /// # Errors
-    /// The target is forgotten, or the file could not be written.
-    pub async fn record_pushed(
-        &self,
-        target: PushTarget,
-        values: Vec<Pushed>,
-        read_back_from: Option<Day>,
-    ) -> Result<(), LedgerError> {
-        self.writer
-            .run(RECORD_PUSHED, move |connection| {
-                pushed::record(connection, target, &values, read_back_from)
-            })
-            .await
-    }
-
-    /// Forgets the database of that identity, so that everything is to be pushed to it again.
-    ///
-    /// # Errors
-    /// The file could not be written.
-    pub async fn forget_pushed(&self, identity: String) -> Result<(), LedgerError> {
-        self.writer
-            .run(FORGET_PUSHED, move |connection| {
-                pushed::forget(connection, &identity)
-            })
-            .await
     }
 
     /// Finishes what is queued, moves the log into the file and lets go of it. Clones of this ledger

@@ -3,6 +3,7 @@
 //!
 //! Each function runs inside a transaction that its caller has begun.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -245,6 +246,18 @@ pub struct DisabledHook {
     pub at: DateTime<Utc>,
     /// The receiver's words.
     pub reason: String,
+}
+
+impl Delivery {
+    /// The rules that it tells of, each once, or `summary`, which is about none.
+    #[must_use]
+    pub fn about(&self) -> String {
+        let rules: BTreeSet<&str> = self.alerts.iter().map(|key| &*key.rule).collect();
+        match rules.is_empty() {
+            true => "summary".to_owned(),
+            false => Vec::from_iter(rules).join(", "),
+        }
+    }
 }
 
 impl DeliveryState {

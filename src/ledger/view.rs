@@ -5,16 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use rusqlite::Connection;
 
 use super::error::LedgerError;
 use super::file::Place;
 use super::reader::Reader;
 use super::{
-    ABSENT, AGENT_HISTORY, ALERT_MEMORY, ALERTS, ALERTS_OF_HOOK, AgentHistory, AgentNumber, Alert,
-    AlertMemory, AlertState, BACKLOGS, Backlog, COVERAGE, DELIVERIES, DISABLED_HOOKS,
-    DUE_DELIVERIES, DeliveryRecord, DisabledHook, GONE_HOOKS, GoneHook, HISTORY_START, Identity,
-    LIST, ListSource, Member, NEWEST, NUMBERS, PushTarget, REVISIONS, Revision, SNAPSHOT, UNPUSHED,
-    USAGE, Unpushed, agent_history, alert, hooks, list, members, outbox, pushed, schema, usage,
+    AgentHistory, AgentNumber, Alert, AlertMemory, AlertState, Backlog, DeliveryRecord,
+    DisabledHook, GoneHook, Identity, ListSource, Member, PushTarget, Revision, Unpushed,
+    agent_history, alert, hooks, list, members, outbox, pushed, schema, usage,
 };
 use crate::day::{Day, Usage};
 use crate::roster::ListedAgent;
@@ -49,37 +48,128 @@ impl View {
         self.reader.close().await;
     }
 
-    /// The numbers of `agents`, in their order; none for one that never had any.
-    ///
-    /// # Errors
-    /// The file could not be read.
-    pub async fn numbers(
-        &self,
-        agents: Vec<Identity>,
-    ) -> Result<Vec<Option<AgentNumber>>, LedgerError> {
-        self.reader
-            .run(NUMBERS, move |connection| {
-                usage::numbers(connection, &agents)
-            })
-            .await
+    transactions! {
+        reader:
+        /// The numbers of `agents`, in their order; none for one that never had any.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn numbers in "numbers"(agents: Vec<Identity>) -> Vec<Option<AgentNumber>> =
+            usage::numbers(&agents);
+
+        /// The agents that are not among `members` and may have days from `from` on, with their last names and
+        /// labels: those that left after it, and those that are there but are not asked for.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn absent in "absent"(members: HashSet<AgentNumber>, from: Day) -> Vec<Member> =
+            members::absent(&members, from);
+
+        /// The latest time at which FlowGent was asked for an agent; none if it never was.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn newest in "newest"() -> Option<DateTime<Utc>> = usage::newest();
+
+        /// Planner's view of `agents`, in their order, with the first day that is asked for of
+        /// each; the history start, if that is earlier. Cheap once they are settled; an agent whose oldest days
+        /// are missing, or are asked for from before the history start, is listed day by day.
+        ///
+        /// # Errors
+        /// An agent was not registered, or the file could not be read.
+        fn coverage in "coverage"(agents: Vec<(AgentNumber, Day)>) -> Vec<Coverage> =
+            usage::coverage(&agents);
+
+        /// The known days of `agent` from `from` through `to`, ascending, also before the history start.
+        ///
+        /// # Errors
+        /// The agent was not registered, or the file could not be read.
+        fn usage in "usage"(agent: AgentNumber, from: Day, to: Day) -> Vec<Usage> =
+            usage::usage(agent, from, to);
+
+        /// All revisions of `agent`, by day and number.
+        ///
+        /// # Errors
+        /// The agent was not registered, or the file could not be read.
+        fn revisions in "revisions"(agent: AgentNumber) -> Vec<Revision> = usage::revisions(agent);
+
+        /// Everything that is known of `agent`.
+        ///
+        /// # Errors
+        /// The agent was not registered, or the file could not be read.
+        fn agent_history in "agent_history"(agent: AgentNumber) -> AgentHistory =
+            agent_history::read(agent);
+
+        /// The list of an account's agents that was kept last, ordered by their identifiers; empty if
+        /// none ever was.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn list in "list"(account: Arc<str>, source: ListSource) -> Vec<ListedAgent> =
+            list::read(&account, source);
+
+        /// Everything that is remembered of alerts.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn alert_memory in "alert_memory"() -> AlertMemory = alert::memory();
+
+        /// Number of alerts in each state that any is in.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn alert_counts in "alerts"() -> Vec<(AlertState, usize)> = alert::counts();
+
+        /// The alerts that are in `state` since the shortest time, at most `limit`.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn newest_alerts in "alerts"(state: AlertState, limit: usize) -> Vec<Alert> =
+            alert::newest(state, limit);
+
+        /// The alerts that fire or are about to, ordered by their keys, at most `limit` after the first
+        /// `offset`; and how many there are in all.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn active_alerts in "alerts"(offset: usize, limit: usize) -> (Vec<Alert>, usize) =
+            alert::active(offset, limit);
+
+        /// The newest deliveries, newest first, at most `limit`: all, or but those that were delivered.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn deliveries in "deliveries"(all: bool, limit: usize) -> Vec<DeliveryRecord> =
+            outbox::newest(all, limit);
+
+        /// Backlog of each hook that has one, ordered by their names.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn backlogs in "backlogs"() -> Vec<Backlog> = outbox::backlogs();
+
+        /// Alerts left open by hooks that are none of `names`, ordered by their names.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn gone_hooks in "gone_hooks"(names: Vec<Arc<str>>) -> Vec<GoneHook> = hooks::gone(&names);
+
+        /// The hooks that want nothing any more, ordered by their names.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn disabled_hooks in "disabled_hooks"() -> Vec<DisabledHook> = outbox::disabled();
     }
 
-    /// The agents that are not among `members` and may have days from `from` on, with their last names and
-    /// labels: those that left after it, and those that are there but are not asked for.
-    ///
-    /// # Errors
-    /// The file could not be read.
-    pub async fn absent(
-        &self,
-        members: HashSet<AgentNumber>,
-        from: Day,
-    ) -> Result<Vec<Member>, LedgerError> {
-        self.reader
-            .run(ABSENT, move |connection| {
-                members::absent(connection, &members, from)
-            })
-            .await
-    }
+    /// Names of those below.
+    pub(super) const OTHERS: &'static [&'static str] = &[
+        "history_start",
+        "snapshot",
+        "usage",
+        "unpushed",
+        "alerts_of_hook",
+        "due_deliveries",
+    ];
 
     /// The history start that the totals follow from.
     ///
@@ -87,33 +177,8 @@ impl View {
     /// The file could not be read.
     pub async fn history_start(&self) -> Result<Day, LedgerError> {
         self.reader
-            .run(HISTORY_START, |connection| {
+            .run("history_start", |connection| {
                 Ok(schema::policy(connection)?.history_start)
-            })
-            .await
-    }
-
-    /// The latest time at which FlowGent was asked for an agent; none if it never was.
-    ///
-    /// # Errors
-    /// The file could not be read.
-    pub async fn newest(&self) -> Result<Option<DateTime<Utc>>, LedgerError> {
-        self.reader.run(NEWEST, usage::newest).await
-    }
-
-    /// Planner's view of `agents`, in their order, with the first day that is asked for of
-    /// each; the history start, if that is earlier. Cheap once they are settled; an agent whose oldest days
-    /// are missing, or are asked for from before the history start, is listed day by day.
-    ///
-    /// # Errors
-    /// An agent was not registered, or the file could not be read.
-    pub async fn coverage(
-        &self,
-        agents: Vec<(AgentNumber, Day)>,
-    ) -> Result<Vec<Coverage>, LedgerError> {
-        self.reader
-            .run(COVERAGE, move |connection| {
-                usage::coverage(connection, &agents)
             })
             .await
     }
@@ -136,25 +201,8 @@ impl View {
         V: FnMut(Day, &Totals, &[Usage]) -> T + Send + 'static,
     {
         self.reader
-            .run(SNAPSHOT, move |connection| {
+            .run("snapshot", move |connection| {
                 usage::snapshot(connection, &agents, recent_from, visit)
-            })
-            .await
-    }
-
-    /// The known days of `agent` from `from` through `to`, ascending, also before the history start.
-    ///
-    /// # Errors
-    /// The agent was not registered, or the file could not be read.
-    pub async fn usage(
-        &self,
-        agent: AgentNumber,
-        from: Day,
-        to: Day,
-    ) -> Result<Vec<Usage>, LedgerError> {
-        self.reader
-            .run(USAGE, move |connection| {
-                usage::usage(connection, agent, from, to)
             })
             .await
     }
@@ -177,36 +225,12 @@ impl View {
         V: FnMut(&[Usage]) -> T + Send + 'static,
     {
         self.reader
-            .run(USAGE, move |connection| {
+            .run("usage", move |connection| {
                 let visited = agents.iter().map(|agent| {
                     let days = usage::usage(connection, *agent, from, to)?;
                     Ok(visit(&days))
                 });
                 visited.collect()
-            })
-            .await
-    }
-
-    /// All revisions of `agent`, by day and number.
-    ///
-    /// # Errors
-    /// The agent was not registered, or the file could not be read.
-    pub async fn revisions(&self, agent: AgentNumber) -> Result<Vec<Revision>, LedgerError> {
-        self.reader
-            .run(REVISIONS, move |connection| {
-                usage::revisions(connection, agent)
-            })
-            .await
-    }
-
-    /// Everything that is known of `agent`.
-    ///
-    /// # Errors
-    /// The agent was not registered, or the file could not be read.
-    pub async fn agent_history(&self, agent: AgentNumber) -> Result<AgentHistory, LedgerError> {
-        self.reader
-            .run(AGENT_HISTORY, move |connection| {
-                agent_history::read(connection, agent)
             })
             .await
     }
@@ -222,77 +246,11 @@ impl View {
         [from, to]: [Day; 2],
     ) -> Result<Vec<Unpushed>, LedgerError> {
         self.reader
-            .run(UNPUSHED, move |connection| {
+            .run("unpushed", move |connection| {
                 agents
                     .iter()
                     .map(|agent| pushed::unpushed(connection, target, *agent, [from, to]))
                     .collect()
-            })
-            .await
-    }
-
-    /// The list of an account's agents that was kept last, ordered by their identifiers; empty if
-    /// none ever was.
-    ///
-    /// # Errors
-    /// The file could not be read.
-    pub async fn list(
-        &self,
-        account: Arc<str>,
-        source: ListSource,
-    ) -> Result<Vec<ListedAgent>, LedgerError> {
-        self.reader
-            .run(LIST, move |connection| {
-                list::read(connection, &account, source)
-            })
-            .await
-    }
-
-    /// Everything that is remembered of alerts.
-    ///
-    /// # Errors
-    /// The file could not be read.
-    pub async fn alert_memory(&self) -> Result<AlertMemory, LedgerError> {
-        self.reader.run(ALERT_MEMORY, alert::memory).await
-    }
-
-    /// Number of alerts in each state that any is in.
-    ///
-    /// # Errors
-    /// The file could not be read.
-    pub async fn alert_counts(&self) -> Result<Vec<(AlertState, usize)>, LedgerError> {
-        self.reader.run(ALERTS, alert::counts).await
-    }
-
-    /// The alerts that are in `state` since the shortest time, at most `limit`.
-    ///
-    /// # Errors
-    /// The file could not be read.
-    pub async fn newest_alerts(
-        &self,
-        state: AlertState,
-        limit: usize,
-    ) -> Result<Vec<Alert>, LedgerError> {
-        self.reader
-            .run(ALERTS, move |connection| {
-                alert::newest(connection, state, limit)
-            })
-            .await
-    }
-
-    /// The alerts that fire or are about to, ordered by their keys, at most `limit` after the first
-    /// `offset`; and how many there are in all.
-    ///
-    /// # Errors
-    /// The file could not be read.
-    pub async fn active_alerts(
-        &self,
-        offset: usize,
-        limit: usize,
-    ) -> Result<(Vec<Alert>, usize), LedgerError> {
-        self.reader
-            .run(ALERTS, move |connection| {
-                alert::active(connection, offset, limit)
             })
             .await
     }
@@ -311,7 +269,7 @@ impl View {
     ) -> Result<Vec<Alert>, LedgerError> {
         let hook = hook.to_owned();
         self.reader
-            .run(ALERTS_OF_HOOK, move |connection| {
+            .run("alerts_of_hook", move |connection| {
                 alert::of_hook(connection, &hook, resolved_since)
             })
             .await
@@ -331,53 +289,9 @@ impl View {
     ) -> Result<Vec<DeliveryRecord>, LedgerError> {
         let hook = hook.to_owned();
         self.reader
-            .run(DUE_DELIVERIES, move |connection| {
+            .run("due_deliveries", move |connection| {
                 outbox::due(connection, &hook, now, limit)
             })
             .await
-    }
-
-    /// The newest deliveries, newest first, at most `limit`: all, or but those that were delivered.
-    ///
-    /// # Errors
-    /// The file could not be read.
-    pub async fn deliveries(
-        &self,
-        all: bool,
-        limit: usize,
-    ) -> Result<Vec<DeliveryRecord>, LedgerError> {
-        self.reader
-            .run(DELIVERIES, move |connection| {
-                outbox::newest(connection, all, limit)
-            })
-            .await
-    }
-
-    /// Backlog of each hook that has one, ordered by their names.
-    ///
-    /// # Errors
-    /// The file could not be read.
-    pub async fn backlogs(&self) -> Result<Vec<Backlog>, LedgerError> {
-        self.reader.run(BACKLOGS, outbox::backlogs).await
-    }
-
-    /// Alerts left open by hooks that are none of `names`, ordered by their names.
-    ///
-    /// # Errors
-    /// The file could not be read.
-    pub async fn gone_hooks(&self, names: Vec<Arc<str>>) -> Result<Vec<GoneHook>, LedgerError> {
-        self.reader
-            .run(GONE_HOOKS, move |connection| {
-                hooks::gone(connection, &names)
-            })
-            .await
-    }
-
-    /// The hooks that want nothing any more, ordered by their names.
-    ///
-    /// # Errors
-    /// The file could not be read.
-    pub async fn disabled_hooks(&self) -> Result<Vec<DisabledHook>, LedgerError> {
-        self.reader.run(DISABLED_HOOKS, outbox::disabled).await
     }
 }

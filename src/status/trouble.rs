@@ -84,7 +84,7 @@ impl Facts<'_> {
         if let Some(last) = &self.sync.last {
             troubles.extend(last.problems.iter().map(|problem| self.of_problem(problem)));
             troubles.extend(last.notes.iter().map(of_note));
-            if last.deferred > 0 && self.clock.is_none() {
+            if last.counts.deferred > 0 && self.clock.is_none() {
                 troubles.push(Trouble::mild(
                     "This machine's clock is ahead of FlowGent's: it had already reached the next day \
                      at the last sync."
@@ -277,7 +277,7 @@ mod tests {
     use super::*;
     use crate::ledger::Delivery;
     use crate::status::LastSync;
-    use crate::sync::Outcome;
+    use crate::sync::{Counts, Outcome};
 
     fn places() -> [AccountPlace; 2] {
         let place = |name: &str, api_key| AccountPlace {
@@ -307,12 +307,10 @@ mod tests {
             started: DateTime::UNIX_EPOCH,
             ended: DateTime::UNIX_EPOCH,
             outcome: Outcome::Incomplete,
-            planned: 1,
-            committed: 0,
-            deferred: 0,
-            new_days: 0,
-            revised_days: 0,
-            absent_days: 0,
+            counts: Counts {
+                planned: 1,
+                ..Counts::default()
+            },
             problems,
             notes: Vec::new(),
             agent_problems: Default::default(),

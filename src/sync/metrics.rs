@@ -35,7 +35,7 @@ crate::telemetry::instruments! {
 
 impl SyncMetrics {
     /// Removes the account.
-    pub(super) fn remove(&self, account: &str, problem_kinds: &[&str]) {
+    pub(super) fn remove<'a>(&self, account: &str, problem_kinds: impl Iterator<Item = &'a str>) {
         // An error means that there was no such series.
         let _ = self.unlisted_agents.remove_label_values(&[account]);
         let _ = self.partial_listing.remove_label_values(&[account]);

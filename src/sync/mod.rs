@@ -36,7 +36,7 @@ use crate::window::{Coverage, KnownDay, Window};
 use account::{Account, Ask};
 use metrics::SyncMetrics;
 use pass::AccountSync;
-pub use report::{MemberReport, Note, NoteKind, Outcome, PROBLEM_KINDS, Problem, Report};
+pub use report::{Counts, MemberReport, Note, NoteKind, Outcome, Problem, Report, problem_kinds};
 use schedule::Trigger;
 
 /// So many agents are planned for at once: one whose history is half filled is listed day by day.
@@ -200,7 +200,7 @@ impl Syncer {
             if !names.contains(&account.settings.name) {
                 account.client.forget_telemetry();
                 let name = &account.settings.name;
-                self.metrics.remove(name, &PROBLEM_KINDS);
+                self.metrics.remove(name, problem_kinds());
             }
         }
         Self {
@@ -296,7 +296,7 @@ impl Syncer {
     fn show_problems(&self, report: &Report, accounts: &[Arc<Account>]) {
         for account in accounts {
             let account = &*account.settings.name;
-            for kind in PROBLEM_KINDS {
+            for kind in problem_kinds() {
                 let agents = report.problem_count(account, kind);
                 self.metrics
                     .last_problems

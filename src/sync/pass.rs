@@ -267,7 +267,7 @@ impl AccountSync {
         }
         // The two clocks differ about what day it is. Nobody is to blame; the next sync asks again.
         if *error == ApiError::EndDateTooRecent {
-            self.report.lock().deferred += 1;
+            self.report.lock().counts.deferred += 1;
             (self.observer)(Event::Left(1));
             return;
         }

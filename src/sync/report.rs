@@ -10,7 +10,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::schedule::{Rest, Trigger};
 use crate::day::Day;
-use crate::flowgent::error::ApiError;
+use crate::flowgent::error::{ApiError, OUTCOMES};
 use crate::ledger::{Committed, Member, UNLISTED_DAYS};
 use crate::roster::printable;
 use crate::secret::SecretSource;
@@ -18,25 +18,11 @@ use crate::window::Window;
 
 /// Values of the label `kind` of `flowgent_exporter_sync_last_problems`: the outcomes of requests
 /// to FlowGent that are not as they should be, and what happens on this machine.
-pub const PROBLEM_KINDS: [&str; 17] = [
-    "invalid_key",
-    "access_denied",
-    "bad_request",
-    "no_credits",
-    "rate_limited",
-    "unavailable",
-    "server_error",
-    "timeout",
-    "connect",
-    "interrupted",
-    "too_large",
-    "not_json",
-    "contract",
-    "redirect",
-    "unexpected",
-    "key_unreadable",
-    "agents_file",
-];
+pub fn problem_kinds() -> impl Iterator<Item = &'static str> {
+    let outcomes = OUTCOMES.into_iter();
+    let bad = outcomes.filter(|outcome| !matches!(*outcome, "ok" | "end_too_recent"));
+    bad.chain(["key_unreadable", "agents_file"])
+}
 
 /// The most names of agents in a line.
 pub(super) const SHOWN_NAMES: usize = 10;
@@ -90,24 +76,34 @@ impl Refusal {
     }
 }
 
-/// Report of one sync.
-#[derive(Debug, Clone, Default)]
-pub struct Report {
-    /// Windows that were planned.
+/// Requests and days of a sync, or of one agent in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+pub struct Counts {
+    /// Planned requests to FlowGent.
+    #[serde(rename = "planned_requests")]
     pub planned: usize,
-    /// Windows that are in the ledger now.
+    /// Requests whose answers are stored in the ledger.
+    #[serde(rename = "committed_requests")]
     pub committed: usize,
-    /// Windows put off because FlowGent's day is still the one before ours.
+    /// Requests that were postponed because the day had not ended yet by FlowGent's clock.
+    #[serde(rename = "deferred_requests")]
     pub deferred: usize,
-    /// The accounts whose keys FlowGent has accepted, as an answer showed.
-    pub accepted: BTreeSet<Arc<str>>,
-    /// Days that the ledger did not know before.
+    /// Days that were not known before.
     pub new_days: usize,
     /// Known days whose figure changed.
     pub revised_days: usize,
-    /// Days that FlowGent left out of otherwise sound answers.
+    /// Days that FlowGent left out of otherwise valid answers.
     pub absent_days: usize,
-    /// The newest of them.
+}
+
+/// Report of one sync.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Counts of all agents together; a request of the sync is a window.
+    pub counts: Counts,
+    /// The accounts whose keys FlowGent has accepted, as an answer showed.
+    pub accepted: BTreeSet<Arc<str>>,
+    /// The newest day that FlowGent left out of an otherwise sound answer.
     pub newest_absent: Option<Day>,
     /// True if it was stopped before it was through.
     pub interrupted: bool,
@@ -225,16 +221,8 @@ pub(super) fn shortened(names: &[Arc<str>], number: usize) -> String {
 pub struct MemberReport {
     /// The agent.
     pub member: Member,
-    /// Its windows that were planned.
-    pub planned: usize,
-    /// Its windows that are in the ledger now.
-    pub committed: usize,
-    /// Its days that the ledger did not know before.
-    pub new_days: usize,
-    /// Its known days whose figure changed.
-    pub revised_days: usize,
-    /// Its days that FlowGent left out of otherwise sound answers.
-    pub absent_days: usize,
+    /// Its counts.
+    pub counts: Counts,
     /// The first thing that went wrong with it.
     pub problem: Option<String>,
 }
@@ -281,36 +269,32 @@ impl fmt::Display for Problem {
 impl Report {
     /// Notes what there is to do for whom.
     pub(super) fn begin(&mut self, members: &[Member], work: &[(usize, Window)]) {
-        self.planned = work.len();
+        self.counts.planned = work.len();
         self.members = members
             .iter()
             .map(|member| MemberReport {
                 member: member.clone(),
-                planned: 0,
-                committed: 0,
-                new_days: 0,
-                revised_days: 0,
-                absent_days: 0,
+                counts: Counts::default(),
                 problem: None,
             })
             .collect();
         for (index, _) in work {
-            self.members[*index].planned += 1;
+            self.members[*index].counts.planned += 1;
         }
     }
 
     /// Outcome of the sync.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        let whole = self.committed + self.excused == self.planned
-            && self.absent_days == 0
+        let whole = self.counts.committed + self.excused == self.counts.planned
+            && self.counts.absent_days == 0
             && self.problems.is_empty()
             && !self.interrupted;
         // Where nothing is missing nothing can fail, but without a single agent something has.
-        let wanted = self.planned > 0 || self.members.is_empty();
+        let wanted = self.counts.planned > 0 || self.members.is_empty();
         if whole {
             Outcome::Complete
-        } else if wanted && self.committed == 0 && !self.problems.is_empty() {
+        } else if wanted && self.counts.committed == 0 && !self.problems.is_empty() {
             Outcome::Failed
         } else {
             Outcome::Incomplete
@@ -320,7 +304,8 @@ impl Report {
     /// Work that another sync as of the day `as_of` may do.
     #[must_use]
     pub fn rest(&self, as_of: Day) -> Rest {
-        let is_through = self.committed + self.excused + self.refused_before >= self.planned;
+        let is_through =
+            self.counts.committed + self.excused + self.refused_before >= self.counts.planned;
         if self.interrupted || !is_through || self.is_failed {
             Rest::Failed
         } else if self
@@ -343,19 +328,16 @@ impl Report {
     /// Counts a window that is in the ledger, with the `absent` days that the answer left out.
     pub(super) fn committed(&mut self, index: usize, committed: &Committed, absent: &[Day]) {
         let member = &mut self.members[index];
-        let (new, revised) = (committed.inserted.len(), committed.revisions.len());
         let account = &member.member.agent.account;
         if !self.accepted.contains(account) {
             self.accepted.insert(Arc::clone(account));
         }
-        self.committed += 1;
-        member.committed += 1;
-        self.new_days += new;
-        member.new_days += new;
-        self.revised_days += revised;
-        member.revised_days += revised;
-        self.absent_days += absent.len();
-        member.absent_days += absent.len();
+        for counts in [&mut self.counts, &mut member.counts] {
+            counts.committed += 1;
+            counts.new_days += committed.inserted.len();
+            counts.revised_days += committed.revisions.len();
+            counts.absent_days += absent.len();
+        }
         self.newest_absent = self.newest_absent.max(absent.iter().max().copied());
     }
 
@@ -461,12 +443,12 @@ impl Report {
             trigger = trigger.as_str(),
             outcome = self.outcome().as_str(),
             agents = self.members.len(),
-            requests = self.planned,
-            committed = self.committed,
-            deferred = self.deferred,
-            new_days = self.new_days,
-            revised_days = self.revised_days,
-            absent_days = self.absent_days,
+            requests = self.counts.planned,
+            committed = self.counts.committed,
+            deferred = self.counts.deferred,
+            new_days = self.counts.new_days,
+            revised_days = self.counts.revised_days,
+            absent_days = self.counts.absent_days,
             problems = self.problems.len(),
             seconds = (self.took.as_secs_f64() * 1000.0).round() / 1000.0,
             next = %next.to_rfc3339_opts(SecondsFormat::Secs, true),

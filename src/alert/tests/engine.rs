@@ -1,5 +1,7 @@
 //! The engine on a real ledger.
 
+mod summaries;
+
 use chrono::TimeDelta;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;

@@ -134,6 +134,7 @@ fn settings(rules: Vec<Rule>) -> Settings {
     Settings {
         accounts: vec!["acme".into()],
         rules,
+        summaries: Vec::new(),
         routes: vec![route("ops")],
         dashboard_url: None,
     }
@@ -326,7 +327,7 @@ impl Stage {
             judged: Arc::clone(&self.memory.judged),
             ..facts.clone()
         };
-        let verdict = super::engine::decide(&self.settings, &facts, &self.memory, &background);
+        let verdict = super::decide::decide(&self.settings, &facts, &self.memory, &background);
         self.memory.apply(AlertChanges {
             changed: verdict.step.changed.clone(),
             forgotten: verdict.step.forgotten.clone(),
@@ -364,6 +365,7 @@ impl Stage {
             alerts: memory.alerts.into_values().collect(),
             watched: HashMap::clone(&memory.watched),
             judged: HashMap::clone(&memory.judged),
+            summaries: memory.summaries,
         });
     }
 }

@@ -1,7 +1,6 @@
 //! `alerts list`: the alerts and deliveries that the ledger remembers.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
@@ -107,7 +106,7 @@ fn deliveries_table(deliveries: &[DeliveryRecord]) -> String {
         table.add_row([
             &*delivery.id,
             &*hook(record),
-            &rules(record),
+            &record.delivery.about(),
             record.state.as_str(),
             &record.attempts.to_string(),
             &time(record.at),
@@ -124,13 +123,6 @@ fn hook(record: &DeliveryRecord) -> String {
         "" => delivery.hook.to_string(),
         target => format!("{}, {target}", delivery.hook),
     }
-}
-
-/// The rules that it tells of, each once.
-fn rules(record: &DeliveryRecord) -> String {
-    let alerts = record.delivery.alerts.iter();
-    let rules: BTreeSet<&str> = alerts.map(|key| &*key.rule).collect();
-    Vec::from_iter(rules).join(", ")
 }
 
 fn time(at: DateTime<Utc>) -> String {

@@ -1,14 +1,10 @@
 //! The rules for single values of `[alerts]`, `[[budget]]`, `[[balance]]` and `[[rule]]`.
 
-use std::time::Duration;
+use toml::Spanned;
 
-use url::Url;
-
-use super::{Checked, duration_between};
+use super::{Checked, url};
 use crate::alert::Measure;
 use crate::config::diagnostics::Fault;
-use crate::config::file::Condition;
-use crate::day::{Day, TRACKING_START};
 use crate::roster::{self, Pattern, printable};
 use crate::validate::MOST_CREDITS;
 
@@ -18,18 +14,9 @@ const MAX_SHARE: f64 = 10.0;
 /// The most days left that can be told of.
 const MAX_DAYS_LEFT: f64 = 365.0;
 
-/// The shortest and the longest time that a day may be missing.
-const MISSING: [Duration; 2] = [
-    Duration::from_secs(60 * 60),
-    Duration::from_secs(30 * 24 * 60 * 60),
-];
-
 /// A URL that people open. It stays as it is written. No message repeats it: it may hold a token.
 pub(in crate::config) fn dashboard_url(text: &str) -> Checked<String> {
-    let url = Url::parse(text).map_err(|error| {
-        Fault::new(format!("not a URL: {error}"))
-            .help("write it in full, such as `https://grafana.example/d/credits`")
-    })?;
+    let url = url(text, "https://grafana.example/d/credits")?;
     if !matches!(url.scheme(), "https" | "http") {
         return Err(Fault::new("the URL is neither http nor https"));
     }
@@ -41,24 +28,16 @@ pub(in crate::config) fn dashboard_url(text: &str) -> Checked<String> {
     Ok(text.to_owned())
 }
 
-/// What one label, or the account or agent itself, must be.
-pub(in crate::config) fn condition(condition: &Condition) -> Checked<Pattern> {
-    match condition {
-        Condition::Equals(text) => Ok(Pattern::Equals(text.clone())),
-        Condition::OneOf(texts) if texts.is_empty() => {
-            Err(Fault::new("an empty list matches nothing"))
-        }
-        Condition::OneOf(texts) => Ok(Pattern::OneOf(
-            texts.iter().map(|text| text.get_ref().clone()).collect(),
-        )),
-        Condition::Regex(table) => match &table.regex {
-            Some(expression) => regular_expression(expression.get_ref()),
-            None => Err(Fault::new("this table has no `regex`").help("add `regex = \"…\"`")),
-        },
+/// Texts of which one must match.
+pub(in crate::config) fn one_of(texts: Vec<Spanned<String>>) -> Checked<Pattern> {
+    if texts.is_empty() {
+        return Err(Fault::new("an empty list matches nothing"));
     }
+    let texts = texts.into_iter().map(Spanned::into_inner);
+    Ok(Pattern::OneOf(texts.collect()))
 }
 
-fn regular_expression(text: &str) -> Checked<Pattern> {
+pub(in crate::config) fn regular_expression(text: &str) -> Checked<Pattern> {
     Pattern::regex(text).map_err(|error| {
         let message = error.to_string();
         // The library shows the expression over several lines, and the reason on the last.
@@ -83,36 +62,23 @@ pub(in crate::config) fn condition_name(name: &str) -> Checked<()> {
     })
 }
 
-pub(in crate::config) fn credits(credits: f64) -> Checked<f64> {
-    above(credits, 0.0, "credits")
-}
-
-pub(in crate::config) fn over(credits: f64) -> Checked<f64> {
-    at_least_zero(credits, "over")
-}
-
-pub(in crate::config) fn floor(credits: f64) -> Checked<f64> {
-    at_least_zero(credits, "floor")
-}
-
-pub(in crate::config) fn factor(factor: f64) -> Checked<f64> {
-    above(factor, 1.0, "factor")
-}
-
-fn above(number: f64, limit: f64, key: &str) -> Checked<f64> {
-    if number.is_finite() && number > limit {
-        Ok(number)
-    } else {
-        Err(Fault::new(format!(
-            "{key} {number} is not a number above {limit}"
-        )))
+/// A rule for numbers above a limit.
+pub(in crate::config) fn above(key: &str, limit: f64) -> impl Fn(f64) -> Checked<f64> {
+    move |number| {
+        if number.is_finite() && number > limit {
+            return Ok(number);
+        }
+        let message = format!("{key} {number} is not a number above {limit}");
+        Err(Fault::new(message))
     }
 }
 
-fn at_least_zero(number: f64, key: &str) -> Checked<f64> {
-    if number.is_finite() && number >= 0.0 {
-        Ok(number)
-    } else {
+/// A rule for numbers from 0 on.
+pub(in crate::config) fn at_least_zero(key: &str) -> impl Fn(f64) -> Checked<f64> {
+    move |number| {
+        if number.is_finite() && number >= 0.0 {
+            return Ok(number);
+        }
         Err(Fault::new(format!("{key} {number} is not 0 or more")))
     }
 }
@@ -160,33 +126,9 @@ fn share(share: f64) -> Checked<f64> {
     })
 }
 
-pub(in crate::config) fn anchor_day(day: i64) -> Checked<u32> {
-    u32::try_from(day)
-        .ok()
-        .filter(|day| (1..=31).contains(day))
-        .ok_or_else(|| Fault::new(format!("anchor_day {day} is not between 1 and 31")))
-}
-
-/// The first day that counts for a total. It may lie ahead, or before the history start.
-pub(in crate::config) fn budget_start(text: &str) -> Checked<Day> {
-    let day: Day = text
-        .parse()
-        .map_err(|error: crate::day::DayError| Fault::new(error.to_string()))?;
-    if day < TRACKING_START {
-        return Err(Fault::new(format!(
-            "start {day} is before {TRACKING_START}, when tracking started"
-        ))
-        .help("FlowGent has no usage of earlier days"));
-    }
-    Ok(day)
-}
-
-pub(in crate::config) fn longer_than(text: &str) -> Checked<Duration> {
-    duration_between("longer_than", text, MISSING)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::day;
     use super::*;
 
     #[test]
@@ -200,21 +142,19 @@ mod tests {
             assert!(!left(measure, f64::NAN));
         }
         assert!(hysteresis(0.0).is_ok() && hysteresis(0.999).is_ok() && hysteresis(1.0).is_err());
-        assert!(anchor_day(1).is_ok() && anchor_day(31).is_ok());
-        assert!(anchor_day(0).is_err() && anchor_day(32).is_err() && anchor_day(-1).is_err());
-        assert!(over(0.0).is_ok() && over(-0.1).is_err() && floor(0.0).is_ok());
+        let over = at_least_zero("over");
+        assert!(over(0.0).is_ok() && over(-0.1).is_err());
+        let credits = above("credits", 0.0);
         assert!(credits(0.1).is_ok() && credits(0.0).is_err());
-        assert!(factor(1.1).is_ok() && factor(1.0).is_err());
-        assert!(longer_than("1h").is_ok() && longer_than("59m 59s").is_err());
-        assert!(longer_than("30days").is_ok() && longer_than("30days 1s").is_err());
-        assert!(budget_start("2025-05-28").is_ok());
-        assert!(budget_start("2099-01-01").is_ok());
-        assert!(budget_start("2025-05-27").is_err());
+        assert!(day("2025-05-28", "start ").is_ok() && day("2099-01-01", "start ").is_ok());
+        assert!(day("2025-05-27", "start ").is_err());
     }
 
     #[test]
     fn what_is_no_number_is_refused_everywhere() {
-        for rule in [credits, over, floor, factor, hysteresis, share] {
+        let (over, factor) = (at_least_zero("over"), above("factor", 1.0));
+        let rules: [&dyn Fn(f64) -> Checked<f64>; 4] = [&over, &factor, &hysteresis, &share];
+        for rule in rules {
             for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
                 assert!(rule(number).is_err(), "{number}");
             }

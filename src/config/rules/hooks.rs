@@ -2,7 +2,6 @@
 //! what may hold a password or a token.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use chrono::NaiveTime;
 use chrono_tz::{TZ_VARIANTS, Tz};
@@ -10,28 +9,11 @@ use lettre::message::Mailbox;
 use lettre::transport::smtp::extension::ClientId;
 use url::{Host, Url};
 
-use super::{Checked, duration_between};
+use super::{Checked, as_base, formed, url, without_user};
 use crate::config::diagnostics::Fault;
 use crate::hook::{self, Proxy};
-use crate::nearest::nearest;
 use crate::roster::printable;
 use crate::secret::Secret;
-
-/// The shortest and the longest time that one try may be given.
-const INTERVALS: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(86_400)];
-const TIMEOUTS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(120)];
-
-/// How many digits a phone number with its country code has, by E.164.
-const PHONE_DIGITS: [usize; 2] = [7, 15];
-
-pub(in crate::config) fn timeout(text: &str) -> Checked<Duration> {
-    duration_between("timeout", text, TIMEOUTS)
-}
-
-/// The time between two heartbeats.
-pub(in crate::config) fn interval(text: &str) -> Checked<Duration> {
-    duration_between("interval", text, INTERVALS)
-}
 
 /// Two times of day, from the first up to the second.
 pub(in crate::config) fn quiet_hours(text: &str) -> Checked<(NaiveTime, NaiveTime)> {
@@ -58,42 +40,26 @@ pub(in crate::config) fn quiet_hours(text: &str) -> Checked<(NaiveTime, NaiveTim
 pub(in crate::config) fn time_zone(text: &str) -> Checked<Tz> {
     text.parse().map_err(|_| {
         let known: Vec<_> = TZ_VARIANTS.iter().map(|zone| zone.name()).collect();
+        let otherwise = "write its name, such as `Europe/Berlin`, or `UTC`";
         let fault = Fault::new(format!("`{}` is not a time zone", printable(text)));
-        match nearest(text, &known) {
-            Some(near) => fault.help(format!("did you mean `{near}`?")),
-            None => fault.help("write its name, such as `Europe/Berlin`, or `UTC`"),
-        }
+        fault.near(text, &known, otherwise)
     })
 }
 
-/// The URL of a webhook, which was read from a secret's place.
-pub(in crate::config) fn webhook_url(text: &str, allow_private: bool) -> Checked<()> {
+/// A URL that was read from a secret's place.
+pub(in crate::config) fn secret_url(text: &str, allow_private: bool) -> Checked<Url> {
     let url = Url::parse(text)
         .map_err(|error| Fault::new(format!("its content is not a URL: {error}")))?;
-    reachable(&url, allow_private)
+    reachable(&url, allow_private)?;
+    Ok(url)
 }
 
 /// The base URL of an Alertmanager, ending in a slash.
 pub(in crate::config) fn alertmanager_url(text: &str, allow_private: bool) -> Checked<Url> {
-    let mut url = Url::parse(text).map_err(|error| {
-        Fault::new(format!("not a URL: {error}"))
-            .help("write it in full, such as `http://alertmanager:9093/`")
-    })?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(
-            Fault::new("a URL with a user or a password is not accepted")
-                .help("write `username = \"…\"` and `password_file = \"…\"`"),
-        );
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(Fault::new(
-            "a base URL has no query and no fragment: paths are appended to it",
-        ));
-    }
+    let url = url(text, "http://alertmanager:9093/")?;
+    without_user(&url, "write `username = \"…\"` and `password_file = \"…\"`")?;
+    let url = as_base(url)?;
     reachable(&url, allow_private)?;
-    if !url.path().ends_with('/') {
-        url.set_path(&format!("{}/", url.path()));
-    }
     Ok(url)
 }
 
@@ -149,13 +115,10 @@ pub(in crate::config) fn proxy(text: &str, allow_private: bool) -> Checked<Proxy
     if !matches!(url.scheme(), "https" | "http") {
         return Err(Fault::new("the proxy's URL is neither http nor https"));
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(
-            Fault::new("a URL with a user or a password is not accepted").help(
-                "set `HTTPS_PROXY` in the exporter's environment, and write `proxy = \"environment\"`",
-            ),
-        );
-    }
+    without_user(
+        &url,
+        "set `HTTPS_PROXY` in the exporter's environment, and write `proxy = \"environment\"`",
+    )?;
     let kind = url.host().and_then(|host| not_public(&host));
     match kind.filter(|_| !allow_private) {
         Some(kind) => Err(private("the proxy", kind)),
@@ -172,70 +135,33 @@ pub(in crate::config) fn signing_secret(text: &str) -> Checked<()> {
 }
 
 pub(in crate::config) fn content_type(text: &str) -> Checked<String> {
-    let typed = text.split_once('/').is_some_and(|(kind, rest)| {
-        let token = |part: &str| {
-            !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&byte))
-        };
-        token(kind) && token(rest.split(';').next().unwrap_or_default().trim_end())
-    });
-    if typed && text.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) {
-        Ok(text.to_owned())
-    } else {
-        Err(
-            Fault::new(format!("`{}` is not a media type", printable(text)))
-                .help("write a type and a subtype, such as `application/json`"),
-        )
-    }
+    let form = "[0-9A-Za-z!#$&^_.+-]+/[0-9A-Za-z!#$&^_.+-]+ *(;[ -~]*)?";
+    let help = "write a type and a subtype, such as `application/json`";
+    formed(text, form, "a media type", help)
 }
 
-/// The digits of a phone number.
+/// The digits of a phone number: 7 to 15 with its country code, by E.164.
 pub(in crate::config) fn phone_number(text: &str) -> Checked<String> {
-    let digits = text.strip_prefix('+').unwrap_or(text);
-    let [least, most] = PHONE_DIGITS;
-    if digits.bytes().all(|byte| byte.is_ascii_digit())
-        && (least..=most).contains(&digits.len())
-        && !digits.starts_with('0')
-    {
-        return Ok(digits.to_owned());
-    }
-    Err(
-        Fault::new(format!("`{}` is not a phone number", printable(text))).help(format!(
-            "write the country code and {least} to {most} digits in all, such as `+31612345678`"
-        )),
-    )
+    let help = "write the country code and 7 to 15 digits in all, such as `+31612345678`";
+    let number = formed(text, "[+]?[1-9][0-9]{6,14}", "a phone number", help)?;
+    Ok(number.trim_start_matches('+').to_owned())
 }
 
 /// The name of a WhatsApp template.
 pub(in crate::config) fn template_name(text: &str) -> Checked<String> {
-    let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    if (1..=512).contains(&text.len()) && text.bytes().all(known) {
-        Ok(text.to_owned())
-    } else {
-        Err(
-            Fault::new(format!("`{}` is not a template's name", printable(text)))
-                .help("WhatsApp's template names have small letters, digits and underscores"),
-        )
-    }
+    let help = "WhatsApp's template names have small letters, digits and underscores";
+    formed(text, "[a-z0-9_]{1,512}", "a template's name", help)
 }
 
 /// The language of a WhatsApp template.
 pub(in crate::config) fn language(text: &str) -> Checked<String> {
-    let good = (2..=16).contains(&text.len())
-        && text.bytes().take(2).all(|byte| byte.is_ascii_alphabetic())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if good {
-        Ok(text.to_owned())
-    } else {
-        Err(
-            Fault::new(format!("`{}` is not a language code", printable(text)))
-                .help("write it as WhatsApp does, such as `en` or `en_US`"),
-        )
-    }
+    let help = "write it as WhatsApp does, such as `en` or `en_US`";
+    formed(
+        text,
+        "[A-Za-z]{2}[0-9A-Za-z_]{0,14}",
+        "a language code",
+        help,
+    )
 }
 
 /// A mail server: a name or an address.
@@ -264,13 +190,6 @@ pub(in crate::config) fn host(text: &str, allow_private: bool) -> Checked<String
         return Err(private("the host", kind));
     }
     Ok(text.to_owned())
-}
-
-pub(in crate::config) fn port(port: i64) -> Checked<u16> {
-    u16::try_from(port)
-        .ok()
-        .filter(|port| *port > 0)
-        .ok_or_else(|| Fault::new(format!("port {port} is not between 1 and {}", u16::MAX)))
 }
 
 pub(in crate::config) fn mailbox(text: &str) -> Checked<Mailbox> {
@@ -327,7 +246,7 @@ mod tests {
     #[test]
     fn only_a_hook_that_may_leads_inside_or_through_plain_http() {
         for outside in ["https://hooks.example/x?token=1", "https://1.1.1.1/"] {
-            assert!(webhook_url(outside, false).is_ok(), "{outside}");
+            assert!(secret_url(outside, false).is_ok(), "{outside}");
         }
         for inside in [
             "http://hooks.example/canary",
@@ -346,12 +265,12 @@ mod tests {
             "https://168.63.129.16/canary",
             "https://[64:ff9b::10.1.2.3]/canary",
         ] {
-            let fault = webhook_url(inside, false).unwrap_err();
+            let fault = secret_url(inside, false).unwrap_err();
             assert!(!format!("{fault:?}").contains("canary"), "{inside}");
-            assert!(webhook_url(inside, true).is_ok(), "{inside}");
+            assert!(secret_url(inside, true).is_ok(), "{inside}");
         }
         for never in ["canary", "ftp://canary/", "file:///canary", ""] {
-            let fault = webhook_url(never, true).unwrap_err();
+            let fault = secret_url(never, true).unwrap_err();
             assert!(!format!("{fault:?}").contains("canary"), "{never}");
         }
     }
@@ -422,8 +341,6 @@ mod tests {
         for bad in ["", "a b", "smtp.example.org:587", "https://x", "u:p@h"] {
             assert!(host(bad, true).is_err(), "{bad}");
         }
-        assert!(port(1).is_ok() && port(65_535).is_ok());
-        assert!(port(0).is_err() && port(65_536).is_err() && port(-1).is_err());
     }
 
     #[test]

@@ -65,7 +65,7 @@ fn a_secret_of_a_hook_has_keys_of_its_own() {
         ("webhook_url", "url_file"),
         ("signing_secret", "secret_files"),
     ] {
-        assert_eq!(keys_instead(key)[0], file, "{key}");
+        assert_eq!(keys_instead(key).file, file, "{key}");
     }
 }
 

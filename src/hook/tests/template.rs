@@ -112,7 +112,7 @@ fn a_text_that_is_no_template_is_refused_with_its_line() {
         ),
         (
             "{{ title }}\n{% if titel %}{% endif %}",
-            "`titel` is none of id, test, status, title, text, alerts",
+            "`titel` is none of id, test, status, title, text, alerts, summary",
             2,
         ),
     ] {

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::super::problem::Problem;
 use super::super::request::{Asked, Query};
-use super::super::response::{self, Reply};
+use super::super::response::Reply;
 use super::super::state::State;
 use super::figures::PeriodCredits;
 use super::not_ready;
@@ -59,19 +59,15 @@ pub(super) fn accounts(state: &State, asked: &Asked<'_>, query: &Query) -> Resul
         let problem = of_account.find(|problem| problem.first.is_none())?;
         Some(problem.error.clone())
     };
-    let shown = page.part(&all).iter().cloned();
-    let shown = shown.map(|account| Account {
+    let with_problem = |account: &Account| Account {
         problem: problem(&account.account),
-        ..account
-    });
-    let body = Accounts {
-        today,
-        extent: page.extent(all.len()),
-        accounts: shown.collect(),
+        ..account.clone()
     };
-    let mut reply = response::json(&body);
-    page.link(&mut reply, asked, query, body.accounts.len(), all.len());
-    Ok(reply)
+    Ok(page.reply(asked, query, &all, |extent, shown| Accounts {
+        today,
+        extent,
+        accounts: shown.iter().map(with_problem).collect(),
+    }))
 }
 
 /// The accounts without their problems; the agents of an account stand together.
@@ -85,7 +81,7 @@ fn sums(agents: &Agents) -> Vec<Account> {
                 sums.agents += 1;
                 sums.agents_up += u64::from(up);
                 sums.agents_down += u64::from(down);
-                sums.credits.add(&credits);
+                sums.credits.add(credits);
                 sums.missing_days += figures.missing_days as u64;
             }
             _ => all.push(Account {

@@ -4,11 +4,11 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::super::problem::{Kind, Problem};
+use super::super::problem::Problem;
 use super::super::request::{Asked, Query};
-use super::super::response::{self, Reply};
+use super::super::response::Reply;
 use super::super::state::State;
-use super::budgets::{INACTIVE, Share};
+use super::budgets::{INACTIVE, Share, evaluated};
 use super::page::{Extent, MAX_LIMIT, Page};
 use super::to_milliseconds;
 use crate::alert::{Measure, Severity};
@@ -104,18 +104,13 @@ struct LeftThreshold {
 /// `/api/v1/balances`: the balances in the order of the config, page by page.
 pub(super) fn balances(state: &State, asked: &Asked<'_>, query: &Query) -> Result<Reply, Problem> {
     let page = Page::of(query)?;
-    let alerting = state
-        .board
-        .alerting()
-        .ok_or_else(|| Problem::new(Kind::NotReady, "the balances have not been evaluated yet"))?;
-    let (all, shown) = (alerting.balances.len(), page.part(&alerting.balances));
-    let mut reply = response::json(&Balances {
+    let alerting = evaluated(state, "the balances have not been evaluated yet")?;
+    let all = &alerting.balances;
+    Ok(page.reply(asked, query, all, |extent, shown| Balances {
         evaluated_at: to_milliseconds(alerting.evaluated_at),
-        extent: page.extent(all),
+        extent,
         balances: shown.iter().map(Balance::new).collect(),
-    });
-    page.link(&mut reply, asked, query, shown.len(), all);
-    Ok(reply)
+    }))
 }
 
 impl<'a> Balance<'a> {

@@ -1,12 +1,14 @@
 //! Budgets and how they stand.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::problem::{Kind, Problem};
 use super::super::request::{Asked, Query};
-use super::super::response::{self, Reply};
+use super::super::response::Reply;
 use super::super::state::State;
 use super::page::{Extent, MAX_LIMIT, Page};
 use super::to_milliseconds;
@@ -15,6 +17,7 @@ use crate::budget::{Standing, TOP_AGENTS};
 use crate::day::Day;
 use crate::exposition::{BudgetSeries, Mark};
 use crate::ledger::{AlertState, Member};
+use crate::status::Alerting;
 
 /// A page of budgets.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -113,18 +116,19 @@ pub(super) const INACTIVE: &str = "inactive";
 /// `/api/v1/budgets`: budgets in the order of the config, in pages.
 pub(super) fn budgets(state: &State, asked: &Asked<'_>, query: &Query) -> Result<Reply, Problem> {
     let page = Page::of(query)?;
-    let alerting = state
-        .board
-        .alerting()
-        .ok_or_else(|| Problem::new(Kind::NotReady, "the budgets have not been evaluated yet"))?;
-    let (all, shown) = (alerting.budgets.len(), page.part(&alerting.budgets));
-    let mut reply = response::json(&Budgets {
+    let alerting = evaluated(state, "the budgets have not been evaluated yet")?;
+    let all = &alerting.budgets;
+    Ok(page.reply(asked, query, all, |extent, shown| Budgets {
         evaluated_at: to_milliseconds(alerting.evaluated_at),
-        extent: page.extent(all),
+        extent,
         budgets: shown.iter().map(Budget::new).collect(),
-    });
-    page.link(&mut reply, asked, query, shown.len(), all);
-    Ok(reply)
+    }))
+}
+
+/// The last evaluation; without one, the problem that is said.
+pub(super) fn evaluated(state: &State, problem: &'static str) -> Result<Arc<Alerting>, Problem> {
+    let alerting = state.board.alerting();
+    alerting.ok_or_else(|| Problem::new(Kind::NotReady, problem))
 }
 
 impl<'a> Budget<'a> {

@@ -37,28 +37,20 @@ impl PeriodCredits {
     }
 
     /// Adds those of another agent. A sum is known only if each part is.
-    pub(super) fn add(&mut self, other: &Self) {
-        for (sum, credits) in [
-            (&mut self.previous_day_credits, other.previous_day_credits),
-            (
-                &mut self.previous_7_days_credits,
-                other.previous_7_days_credits,
-            ),
-            (
-                &mut self.previous_30_days_credits,
-                other.previous_30_days_credits,
-            ),
-            (&mut self.month_to_date_credits, other.month_to_date_credits),
-            (
-                &mut self.previous_month_credits,
-                other.previous_month_credits,
-            ),
-            (
-                &mut self.forecast_month_credits,
-                other.forecast_month_credits,
-            ),
-        ] {
-            *sum = sum.zip(credits).map(|(sum, credits)| sum + credits);
+    pub(super) fn add(&mut self, mut other: Self) {
+        for (sum, credits) in self.each().into_iter().zip(other.each()) {
+            *sum = sum.zip(*credits).map(|(sum, credits)| sum + credits);
         }
+    }
+
+    const fn each(&mut self) -> [&mut Option<f64>; 6] {
+        [
+            &mut self.previous_day_credits,
+            &mut self.previous_7_days_credits,
+            &mut self.previous_30_days_credits,
+            &mut self.month_to_date_credits,
+            &mut self.previous_month_credits,
+            &mut self.forecast_month_credits,
+        ]
     }
 }

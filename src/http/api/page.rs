@@ -8,7 +8,7 @@ use url::form_urlencoded::Serializer;
 
 use super::super::problem::Problem;
 use super::super::request::{Asked, Query, invalid};
-use super::super::response::Reply;
+use super::super::response::{self, Reply};
 use crate::roster::printable;
 
 /// Default number of items on a page.
@@ -75,6 +75,20 @@ impl Page {
     pub(super) fn part<'a, T>(&self, items: &'a [T]) -> &'a [T] {
         let rest = items.get(self.offset..).unwrap_or_default();
         &rest[..rest.len().min(self.limit)]
+    }
+
+    /// The page's part of `items` as `body` writes it, with the address of the next page.
+    pub(super) fn reply<'a, T, B: Serialize>(
+        self,
+        asked: &Asked<'_>,
+        query: &Query,
+        items: &'a [T],
+        body: impl FnOnce(Extent, &'a [T]) -> B,
+    ) -> Reply {
+        let shown = self.part(items);
+        let mut reply = response::json(&body(self.extent(items.len()), shown));
+        self.link(&mut reply, asked, query, shown.len(), items.len());
+        reply
     }
 
     /// Says in `reply` where the page is that follows `shown` items of this one, if any of `total` are

@@ -12,7 +12,7 @@ use crate::day::Day;
 use crate::exposition::AgentSeries;
 use crate::ledger::LedgerMetrics;
 use crate::status::{self, SyncStatus};
-use crate::sync::{self, Outcome};
+use crate::sync::{self, Counts, Outcome};
 
 /// Status of the exporter.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -64,18 +64,8 @@ struct LastSync<'a> {
     /// Its outcome.
     #[schemars(with = "Outcome")]
     outcome: &'static str,
-    /// Planned requests to FlowGent.
-    planned_requests: usize,
-    /// Requests whose answers are stored in the ledger.
-    committed_requests: usize,
-    /// Requests that were postponed because the day had not ended yet by FlowGent's clock.
-    deferred_requests: usize,
-    /// Days that were not known before.
-    new_days: usize,
-    /// Known days whose figure changed.
-    revised_days: usize,
-    /// Days that FlowGent left out of otherwise valid answers.
-    absent_days: usize,
+    #[serde(flatten)]
+    counts: Counts,
     /// Problems, by account and kind.
     problems: Vec<SyncProblem<'a>>,
     /// Warnings about lists of agents, such as agents that are no longer listed.
@@ -181,12 +171,7 @@ impl<'a> LastSync<'a> {
             started,
             ended,
             outcome,
-            planned,
-            committed,
-            deferred,
-            new_days,
-            revised_days,
-            absent_days,
+            counts,
             problems,
             notes,
             agent_problems: _,
@@ -195,12 +180,7 @@ impl<'a> LastSync<'a> {
             started_at: to_milliseconds(*started),
             ended_at: to_milliseconds(*ended),
             outcome: outcome.as_str(),
-            planned_requests: *planned,
-            committed_requests: *committed,
-            deferred_requests: *deferred,
-            new_days: *new_days,
-            revised_days: *revised_days,
-            absent_days: *absent_days,
+            counts: *counts,
             problems: problems.iter().map(SyncProblem::new).collect(),
             warnings: notes.iter().map(ToString::to_string).collect(),
         }

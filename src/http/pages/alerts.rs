@@ -202,8 +202,6 @@ fn waiting(state: &State, alert: &Alert) -> AlertView {
 
 impl DeliveryRow {
     fn of(record: &DeliveryRecord, now: DateTime<Utc>) -> Self {
-        let alerts = record.delivery.alerts.iter();
-        let rules: BTreeSet<&str> = alerts.map(|key| &*key.rule).collect();
         let (class, at_word) = match record.state {
             DeliveryState::Pending => ("warn", "due"),
             DeliveryState::Delivered => ("good", "ended"),
@@ -212,7 +210,7 @@ impl DeliveryRow {
         Self {
             created: Moment::of(record.delivery.created, now),
             hook: record.delivery.hook.to_string(),
-            rules: Vec::from_iter(rules).join(", "),
+            rules: record.delivery.about(),
             state: match record.state {
                 DeliveryState::Pending => "waiting",
                 DeliveryState::Delivered => "delivered",

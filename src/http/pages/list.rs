@@ -61,12 +61,8 @@ pub(super) struct Query {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Totals {
     pub(super) agents: usize,
-    pub(super) yesterday: Sum,
-    pub(super) week: Sum,
-    pub(super) days_30: Sum,
-    pub(super) month: Sum,
-    pub(super) forecast: Sum,
-    pub(super) previous_month: Sum,
+    /// By [`Figures::periods`].
+    pub(super) credits: [Sum; 6],
     pub(super) missing_days: f64,
     pub(super) incomplete: usize,
     pub(super) failing: usize,
@@ -124,22 +120,17 @@ impl Sort {
 
     /// The figure that it goes by, or a lower bound of it. All but the name has one, where any day is known.
     fn figure(self, figures: &Figures) -> Option<f64> {
-        let known = &figures.at_least;
+        let period = |place: usize| {
+            let (credits, known) = figures.periods()[place];
+            credits.or(known)
+        };
         match self {
             Self::Name => None,
-            Self::Yesterday => figures.previous_day_credits,
-            Self::Week => figures
-                .previous_7_days_credits
-                .or(known.previous_7_days_credits),
-            Self::Days30 => figures
-                .previous_30_days_credits
-                .or(known.previous_30_days_credits),
-            Self::Month => figures
-                .month_to_date_credits
-                .or(known.month_to_date_credits),
-            Self::Forecast => figures
-                .expected_month_credits
-                .or(known.month_to_date_credits),
+            Self::Yesterday => period(0),
+            Self::Week => period(1),
+            Self::Days30 => period(2),
+            Self::Month => period(3),
+            Self::Forecast => period(4),
             Self::Missing => Some(figures.missing_days),
             Self::State => Some(f64::from(Health::of(figures) as u8)),
         }
@@ -330,22 +321,9 @@ fn has(value: &str, word: &str) -> bool {
 impl Totals {
     fn add(&mut self, figures: &Figures) {
         self.agents += 1;
-        let known = &figures.at_least;
-        self.yesterday.add(figures.previous_day_credits, None);
-        self.week.add(
-            figures.previous_7_days_credits,
-            known.previous_7_days_credits,
-        );
-        self.days_30.add(
-            figures.previous_30_days_credits,
-            known.previous_30_days_credits,
-        );
-        self.month
-            .add(figures.month_to_date_credits, known.month_to_date_credits);
-        self.forecast
-            .add(figures.expected_month_credits, known.month_to_date_credits);
-        self.previous_month
-            .add(figures.previous_month_credits, known.previous_month_credits);
+        for (sum, (credits, known)) in self.credits.iter_mut().zip(figures.periods()) {
+            sum.add(credits, known);
+        }
         self.missing_days += figures.missing_days;
         self.incomplete += usize::from(figures.missing_days > 0.0);
         self.failing += usize::from(Health::of(figures) == Health::Failing);
@@ -511,8 +489,8 @@ mod tests {
     fn sums_are_of_all_agents_whatever_is_listed() {
         let list = List::of(&few(), &Query::parse("q=shop"));
         assert_eq!((list.matching, list.total.agents), (1, 4));
-        assert_eq!(list.total.yesterday.shown().text, "≥ 14");
-        assert_eq!(list.accounts["globex"].yesterday.shown().text, "12");
+        assert_eq!(list.total.credits[0].shown().text, "≥ 14");
+        assert_eq!(list.accounts["globex"].credits[0].shown().text, "12");
         assert_eq!(list.total.missing_days, 4.0);
     }
 

@@ -280,7 +280,8 @@ fn tiles(total: &Totals, today: Day) -> Vec<Tile> {
     let yesterday = today.previous();
     let month = today.month_start();
     let span = |days: i32| short_span(today.plus(-days), yesterday, today);
-    let previous = total.previous_month.shown().text;
+    let [of_yesterday, week, days_30, this_month, forecast, previous] = total.credits;
+    let previous = previous.shown().text;
     // Where there is no pointer, nobody sees a title.
     let tile = |label: &str, sum: Sum, note: String| {
         let note = match sum.lacking() {
@@ -290,12 +291,12 @@ fn tiles(total: &Totals, today: Day) -> Vec<Tile> {
         Tile::credits(label, sum.shown(), note)
     };
     vec![
-        tile("Yesterday", total.yesterday, words::date(yesterday, today)),
-        tile("Last 7 days", total.week, span(7)),
-        tile("Last 30 days", total.days_30, span(30)),
+        tile("Yesterday", of_yesterday, words::date(yesterday, today)),
+        tile("Last 7 days", week, span(7)),
+        tile("Last 30 days", days_30, span(30)),
         tile(
             "This month",
-            total.month,
+            this_month,
             match month == today {
                 true => "begins today".to_owned(),
                 false => short_span(month, yesterday, today),
@@ -303,7 +304,7 @@ fn tiles(total: &Totals, today: Day) -> Vec<Tile> {
         ),
         tile(
             &format!("Expected in {}", today.date().format("%B")),
-            total.forecast,
+            forecast,
             format!("{previous} in {}", month.previous().date().format("%B")),
         ),
     ]
@@ -321,19 +322,13 @@ fn accounts(state: &State, list: &List) -> Vec<AccountRow> {
         return Vec::new();
     }
     let mut accounts: Vec<(&Arc<str>, &Totals)> = list.accounts.iter().collect();
-    accounts
-        .sort_by(|(_, one), (_, other)| other.days_30.credits().total_cmp(&one.days_30.credits()));
+    let days_30 = |totals: &Totals| totals.credits[2].credits();
+    accounts.sort_by(|(_, one), (_, other)| days_30(other).total_cmp(&days_30(one)));
     let row = |(name, totals): (&Arc<str>, &Totals)| AccountRow {
         name: name.to_string(),
         link: super::account_link(name),
         agents: words::grouped(&totals.agents.to_string()),
-        figures: [
-            totals.yesterday.shown(),
-            totals.week.shown(),
-            totals.days_30.shown(),
-            totals.month.shown(),
-            totals.forecast.shown(),
-        ],
+        figures: std::array::from_fn(|place| totals.credits[place].shown()),
         missing: words::number(totals.missing_days),
         reason: String::new(),
     };

@@ -73,30 +73,16 @@ pub(super) fn shown(figures: &Figures, days: Option<&Days>, today: Day) -> [Show
         let missing: Vec<Day> = missing.filter(|day| *day >= first).collect();
         self::lacking(&missing, today)
     };
-    let month = today.month_start();
-    let known = &figures.at_least;
+    let [yesterday, week, days_30, month, forecast, _] = figures.periods();
+    let shown = |(credits, known), first| Shown::of(credits, known, || lacking(first));
     [
-        Shown::credits(figures.previous_day_credits, || lacking(today.previous())),
-        Shown::of(
-            figures.previous_7_days_credits,
-            known.previous_7_days_credits,
-            || lacking(today.plus(-7)),
-        ),
-        Shown::of(
-            figures.previous_30_days_credits,
-            known.previous_30_days_credits,
-            || lacking(today.plus(-30)),
-        ),
-        Shown::of(
-            figures.month_to_date_credits,
-            known.month_to_date_credits,
-            || lacking(month),
-        ),
-        Shown::of(
-            figures.expected_month_credits,
-            known.month_to_date_credits,
-            || "too few known days for a forecast".to_owned(),
-        ),
+        shown(yesterday, today.previous()),
+        shown(week, today.plus(-7)),
+        shown(days_30, today.plus(-30)),
+        shown(month, today.month_start()),
+        Shown::of(forecast.0, forecast.1, || {
+            "too few known days for a forecast".to_owned()
+        }),
     ]
 }
 

@@ -43,20 +43,20 @@ impl SyncView {
 impl LastView {
     fn of(last: &LastSync, now: DateTime<Utc>) -> Self {
         let took = last.ended.signed_duration_since(last.started);
-        let mut parts = vec![match last.planned {
+        let mut parts = vec![match last.counts.planned {
             0 => "nothing to fetch".to_owned(),
             planned => format!(
                 "{} of {} succeeded",
-                words::grouped(&last.committed.to_string()),
+                words::grouped(&last.counts.committed.to_string()),
                 counted(planned, "request", "requests")
             ),
         }];
         for (number, one, many) in [
-            (last.new_days, "new day", "new days"),
-            (last.revised_days, "revised day", "revised days"),
+            (last.counts.new_days, "new day", "new days"),
+            (last.counts.revised_days, "revised day", "revised days"),
             (last.problems.len(), "problem", "problems"),
             (
-                last.absent_days,
+                last.counts.absent_days,
                 "day missing from FlowGent's answers",
                 "days missing from FlowGent's answers",
             ),

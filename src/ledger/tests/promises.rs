@@ -202,7 +202,7 @@ async fn jobs_share_a_transaction_and_only_the_guilty_one_fails() {
         telemetry
             .of::<LedgerMetrics>()
             .transaction_duration
-            .with_label_values(&[RECORD])
+            .with_label_values(&["record"])
             .get_sample_count()
     };
     // Holds the thread until everything below is queued.
@@ -220,7 +220,7 @@ async fn jobs_share_a_transaction_and_only_the_guilty_one_fails() {
             ledger.commit(answer(agent, 1, &[2.0], 5)),
             ledger
                 .writer
-                .run(RECORD, |_| -> Result<(), Fault> { panic!("on purpose") }),
+                .run("record", |_| -> Result<(), Fault> { panic!("on purpose") }),
             async { release.send(()).unwrap() },
         );
         (outcomes.0, outcomes.1, outcomes.2, outcomes.3, outcomes.4)
@@ -248,7 +248,7 @@ async fn jobs_share_a_transaction_and_only_the_guilty_one_fails() {
     let errors = telemetry
         .of::<LedgerMetrics>()
         .errors
-        .with_label_values(&[RECORD]);
+        .with_label_values(&["record"]);
     assert_eq!(errors.get(), 3, "the guilty ones, each once");
     assert_eq!(totals(&ledger, agent).await.frontier_credits, 3.0);
 
@@ -335,7 +335,7 @@ async fn a_panic_while_reading_reaches_its_caller_alone() {
     let errors = telemetry
         .of::<LedgerMetrics>()
         .errors
-        .with_label_values(&[SNAPSHOT]);
+        .with_label_values(&["snapshot"]);
     assert_eq!(errors.get(), 1);
     ledger.close().await;
 }
