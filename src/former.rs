@@ -1,6 +1,6 @@
 //! Agents that have left, or are asked for no longer: which of their days count beside those of others.
 //!
-//! What is spent stays spent: their days count in every period and range that they lie in. But an agent that
+//! Spent credits stay spent: their days count in every period and range that they lie in. But an agent that
 //! moved to another account, or whose account has another name now, is known there with the same identifier
 //! and the same days, and each day counts once.
 

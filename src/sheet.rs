@@ -12,10 +12,10 @@ use crate::roster::{Agent, check_label_name};
 use crate::tabulate::{Amount, Step, tabulate};
 use crate::window::Range;
 
-/// How many agents are read from the ledger at a time.
+/// Number of agents read from the ledger at a time.
 const AGENTS_AT_A_TIME: usize = 4096;
 
-/// What has a row of its own.
+/// Subjects of rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Grouping {
     /// Each agent.
@@ -44,7 +44,7 @@ pub enum Subject {
     Label(String),
 }
 
-/// What a row adds up to.
+/// Sums of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sums {
     /// Bucket by bucket.
@@ -64,7 +64,7 @@ pub struct Row {
     pub sums: Sums,
 }
 
-/// What was used in a range, row by row.
+/// Use in a range, row by row.
 #[derive(Debug, Clone)]
 pub struct Sheet {
     /// Its days.
@@ -73,13 +73,13 @@ pub struct Sheet {
     pub before: Range,
     /// Length of a bucket.
     pub step: Step,
-    /// What has a row of its own.
+    /// Subjects of its rows.
     pub grouping: Grouping,
-    /// What the range is cut into.
+    /// Buckets of the range.
     pub buckets: Vec<Range>,
     /// The rows; whoever used most comes first once they are sorted.
     pub rows: Vec<Row>,
-    /// How many rows were left out, and their sums.
+    /// Number of rows left out, and their sums.
     pub others: (usize, Sums),
     /// All rows together, with those left out.
     pub total: Sums,
@@ -195,7 +195,7 @@ impl Sums {
         }
     }
 
-    /// What one agent used in `buckets` and in the days `before` them, which `known` holds.
+    /// Use of one agent in `buckets` and in the days `before` them, which `known` holds.
     pub(crate) fn of(buckets: &[Range], before: Range, known: &[Usage]) -> Self {
         let buckets: Vec<Amount> = tabulate(buckets.iter().copied(), known).collect();
         let mut whole = Amount::default();
@@ -218,7 +218,7 @@ impl Sums {
         }
     }
 
-    /// Whether anything was used, or may have been.
+    /// Returns true if anything was used, or may have been.
     fn is_telling(&self) -> bool {
         let is_telling = |amount: &Amount| amount.known_credits > 0.0 || amount.missing_days > 0;
         is_telling(&self.whole) || is_telling(&self.before)
@@ -254,7 +254,7 @@ impl Sums {
 }
 
 impl Grouping {
-    /// What stands above the first column.
+    /// Heading of the first column.
     #[must_use]
     pub fn title(&self) -> &str {
         match self {

@@ -84,7 +84,7 @@ impl Step {
         })
     }
 
-    /// How many buckets `range` is made of, without making them.
+    /// Number of buckets that `range` is made of, without making them.
     #[must_use]
     pub fn count(self, range: Range) -> u64 {
         let (start, end) = (range.start(), range.end());
@@ -127,7 +127,7 @@ impl Step {
 }
 
 impl Amount {
-    /// What stands above its [columns](Self::columns).
+    /// Headings of its [columns](Self::columns).
     pub const COLUMNS: [&str; 5] = ["start", "end", "credits", "known_credits", "missing_days"];
 
     /// It and the days that it is of, as values of CSV. Credits that are not wholly known are empty.
@@ -156,7 +156,7 @@ impl Amount {
     }
 }
 
-/// What one agent used in each of `buckets`, which are contiguous and ascend. `known` holds its known
+/// Use of one agent in each of `buckets`, which are contiguous and ascend. `known` holds its known
 /// days at least from the first bucket through the last, ascending and each once. Days before tracking
 /// started are known to be zero.
 pub fn tabulate<'a>(
@@ -173,7 +173,7 @@ pub fn tabulate<'a>(
     })
 }
 
-/// What the days of `bucket` come to, of which `inside` are in the ledger.
+/// Sum of the days of `bucket`, of which `inside` are in the ledger.
 fn amount(bucket: Range, inside: &[Usage]) -> Amount {
     let untracked = TRACKING_START.since(bucket.start()).max(0).unsigned_abs();
     let untracked = untracked.min(bucket.days());

@@ -14,9 +14,9 @@ use crate::ledger::{AgentNumber, AlertChanges, AlertState};
 /// The result of an evaluation, before any of it is kept.
 pub(super) struct Verdict {
     pub(super) step: Step,
-    /// What is kept besides the alerts and messages of the step.
+    /// Changes to store besides the alerts and messages of the step.
     pub(super) changes: AlertChanges,
-    /// How budgets and balances stand, and every subject of every rule, in the order of the rules.
+    /// Budgets, balances and every subject of every rule, in the order of the rules.
     pub(super) budgets: Vec<BudgetSeries>,
     pub(super) balances: Vec<BalanceSeries>,
     pub(super) subjects: Vec<(Arc<str>, Arc<str>)>,

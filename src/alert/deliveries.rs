@@ -77,7 +77,7 @@ fn to_targets(
     deliveries.collect()
 }
 
-/// What fires is worse than what is over.
+/// Order of notices: firing ones are worse than resolved ones.
 fn badness(notice: &Notice) -> impl Ord + use<> {
     (notice.status == Status::Firing, notice.severity)
 }

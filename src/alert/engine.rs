@@ -17,9 +17,7 @@ use super::memory::Memory;
 use super::metrics::AlertMetrics;
 use super::summaries::{self, Due};
 use super::tell::Told;
-use super::{
-    Access, Background, Check, Facts, Notification, Settings, Status, hooks, observe, published,
-};
+use super::{Access, Background, Check, Facts, Notification, Settings, hooks, observe, published};
 use crate::blocking;
 use crate::clock::{self, SharedClock, Standing};
 use crate::day::Day;
@@ -29,23 +27,23 @@ use crate::status::{Alerting, Board};
 use crate::summary::Purses;
 use crate::telemetry::{Telemetry, seconds};
 
-/// How often the clock is looked at.
+/// Interval between looks at the clock.
 const TICK: Duration = Duration::from_secs(1);
-/// How long agents may change before the rules are evaluated though the sync goes on.
+/// Longest time that agents may change before the rules are evaluated though the sync goes on.
 const PATIENCE: TimeDelta = TimeDelta::minutes(15);
-/// How long it rests when the ledger could not be read or written.
+/// Pause after the ledger could not be read or written.
 const REST_AFTER_ERROR: Duration = Duration::from_secs(10);
 
 /// Tells a running [`Engine`] what has happened.
 #[derive(Debug, Default)]
 pub struct Signals {
     pending: Mutex<Pending>,
-    /// Whether a sync is at work: at its end, the rules are evaluated anyway.
+    /// True while a sync runs: at its end, the rules are evaluated anyway.
     is_syncing: AtomicBool,
     notify: Notify,
 }
 
-/// What has happened since the engine last looked.
+/// Events since the engine last looked.
 #[derive(Debug, Default)]
 struct Pending {
     members: Option<Arc<[Member]>>,
@@ -101,7 +99,7 @@ impl Signals {
     }
 }
 
-/// Where what an evaluation comes to is told.
+/// Receivers of an evaluation's results.
 #[derive(Debug, Clone)]
 pub struct Outlets {
     /// Serves the series of budgets and alerts.
@@ -124,19 +122,19 @@ pub struct Engine {
     /// None until somebody has said who there is.
     members: Option<Arc<[Member]>>,
     access: Arc<Access>,
-    /// Whether a sync has ended.
+    /// True once a sync has ended.
     has_synced: bool,
-    /// What the ledger remembers; none if that must be read first.
+    /// Memory from the ledger; none if it must be read first.
     memory: Option<Arc<Memory>>,
-    /// What hooks leave open that are gone; none if the ledger does not know the hooks yet.
+    /// Alerts that removed hooks leave open; none if the ledger does not know the hooks yet.
     gone: Option<Vec<GoneHook>>,
     /// The same under the config before.
     gone_before: Vec<GoneHook>,
-    /// When the rules were last evaluated.
+    /// Time of the last evaluation.
     evaluated: Option<DateTime<Utc>>,
-    /// How far this host's clock was believed then: what could not end, or begin, may do so once it is.
+    /// Trust in this host's clock then: once it is restored, waiting alerts may begin or end.
     trusted: (bool, bool),
-    /// When something changes though nothing else does.
+    /// Time of the next change that needs no event.
     next: Option<DateTime<Utc>>,
 }
 
@@ -390,7 +388,7 @@ impl Engine {
             && !self.signals.is_syncing.load(Ordering::Relaxed)
     }
 
-    /// Whether there is a reason to evaluate the rules now.
+    /// Returns true if there is a reason to evaluate the rules now.
     #[must_use]
     pub fn is_due(&self) -> bool {
         if !self.clock.is_known() {
@@ -425,24 +423,17 @@ const fn trust(standing: Standing) -> (bool, bool) {
 
 fn log(told: &Told) {
     let notice = &told.notice;
-    let status = match notice.status {
-        Status::Firing => "fires",
-        Status::Resolved => "is resolved",
-    };
     info!(
         rule = notice.rule,
         subject = notice.subject,
         severity = notice.severity.as_str(),
-        "an alert {status}: {}",
+        "alert: {}",
         notice.title
     );
 }
 
 fn log_summary((_, notification): &(Vec<Arc<str>>, Notification)) {
     if let Some(summary) = &notification.summary {
-        info!(
-            summary = summary.name,
-            "a summary is due: {}", summary.title
-        );
+        info!(summary = summary.name, "summary: {}", summary.title);
     }
 }

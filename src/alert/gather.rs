@@ -16,7 +16,7 @@ use crate::ledger::{Member, Watched};
 use crate::roster::Matcher;
 use crate::series::{self, Totals};
 
-/// How long a period is looked at after it was first evaluated with its end past: its last days may come
+/// Time for which a period is evaluated after the first evaluation past its end: its last days may come
 /// late.
 const LATE: TimeDelta = TimeDelta::days(7);
 
@@ -37,7 +37,7 @@ enum Amount {
     Account(Account),
 }
 
-/// How a budget or a balance stands.
+/// Standing of a budget or a balance.
 pub(super) enum Stood {
     Budget(Vec<PeriodFacts>),
     Balance(Left),
@@ -83,7 +83,7 @@ impl Purse {
         self.tallies.first().map(|(_, tally)| tally.start())
     }
 
-    /// How it stands.
+    /// Its standing.
     pub(super) fn close(&self, today: Day) -> Option<Stood> {
         let tallies = self.tallies.iter();
         Some(match &self.amount {
@@ -137,7 +137,7 @@ fn periods(
         .collect()
 }
 
-/// What a usage rule about accounts or a total adds up of agents that are not asked for any more.
+/// Use by former agents that a usage rule about accounts or a total adds.
 pub(super) struct Sum {
     pub(super) rule: Arc<str>,
     matcher: Matcher,

@@ -13,12 +13,12 @@ use crate::ledger::{
     NextSummaries, Watched,
 };
 
-/// What is remembered.
+/// Memory of earlier evaluations.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Memory {
     /// Alerts by their keys.
     pub(super) alerts: BTreeMap<AlertKey, Alert>,
-    /// How the rules were watched, by their names.
+    /// Definitions under which the rules were evaluated, by their names.
     pub(super) watched: Arc<HashMap<Arc<str>, Watched>>,
     /// The days that were judged.
     pub(super) judged: Arc<JudgedDays>,
@@ -108,7 +108,7 @@ impl Memory {
         rules.map(|rule| Arc::clone(&rule.name)).collect()
     }
 
-    /// How the rules are watched after an evaluation, as far as that is new, and which are gone. Alerts of the
+    /// New definitions of the rules after an evaluation, and the rules that are gone. Alerts of the
     /// rules in `firing` fire then.
     pub(super) fn watch(
         &self,
@@ -189,7 +189,7 @@ impl From<AlertMemory> for Memory {
     }
 }
 
-/// Whether a rule adds up agents.
+/// Returns true if a rule adds up agents.
 fn is_of_several(rule: &Rule) -> bool {
     matches!(
         rule.check,

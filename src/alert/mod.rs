@@ -46,22 +46,22 @@ use std::sync::Arc;
 
 use crate::summary;
 
-/// How a hook wants to be told. The rest of a hook is none of an alert's concern.
+/// A hook as alerts see it. The rest of a hook is none of an alert's concern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// The hook's name.
     pub hook: Arc<str>,
-    /// What makes it the same hook under another name.
+    /// Identity that survives a new name.
     pub identity: String,
-    /// Whether what one evaluation brings goes into one message.
+    /// True if all alerts of one evaluation go into one message.
     pub group: bool,
-    /// Whether it is told when alerts resolve.
+    /// True if it gets a message when alerts resolve.
     pub send_resolved: bool,
     /// The receivers, where each gets a message of its own; otherwise one that is empty.
     pub targets: Vec<String>,
 }
 
-/// What to look for and whom to tell.
+/// Rules, and the hooks that they notify.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// The names of all accounts, also of those whose agents nobody knows yet.

@@ -16,7 +16,7 @@ use crate::ledger::{AgentNumber, LedgerError, Member, View, Watched};
 use crate::roster::{Agent, Matcher};
 use crate::series::Totals;
 
-/// How many agents are read from the ledger at a time: what is read of all of them is never there at
+/// Number of agents read from the ledger at a time: memory never holds the days of all at
 /// once, and other readers come in between.
 const AGENTS_AT_A_TIME: usize = 4096;
 
@@ -108,7 +108,7 @@ fn watched_from(rules: &[Rule], watched: &Named<Watched>, today: Day) -> Named<D
 /// Values by the names of their rules.
 type Named<T> = HashMap<Arc<str>, T>;
 
-/// How budgets and balances stand.
+/// Standings of budgets and balances.
 fn closed(purses: &[Purse], today: Day) -> (Named<Vec<PeriodFacts>>, Named<Left>) {
     let (mut budgets, mut balances) = (HashMap::new(), HashMap::new());
     for purse in purses {
@@ -208,7 +208,7 @@ async fn left(
     Ok(facts.into_iter().flatten().collect())
 }
 
-/// How `rule` was watched as it is; none if it never was.
+/// Definition of `rule` at its last evaluation; none if there was none.
 pub(super) fn watched_as_is<'a>(
     rule: &Rule,
     watched: &'a HashMap<Arc<str>, Watched>,
@@ -232,11 +232,11 @@ struct Need {
     matcher: Matcher,
     /// The first of them.
     from: Day,
-    /// Whether it is about what is used, by whomever: also by agents that have left.
+    /// Returns true if the rule is about use, also by agents that have left.
     is_sum: bool,
 }
 
-/// What the rules need to know of the agents that they match.
+/// Facts that the rules need about the agents that they match.
 fn needs(rules: &[Rule], purses: &[Purse], today: Day) -> Vec<Need> {
     let usual = today.plus(-RECENT_DAYS.max(PATTERN_DAYS));
     let needs = rules.iter().filter_map(|rule| {

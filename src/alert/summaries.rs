@@ -8,7 +8,7 @@ use crate::former::with_former;
 use crate::ledger::{LedgerError, Member, NextSummaries, SummaryKey, View};
 use crate::summary::{self, Purses, Summary};
 
-/// What is to be sent of summaries, and what is to be kept of that.
+/// Summaries to send, and the records to store about them.
 #[derive(Debug, Default)]
 pub(super) struct Due {
     /// The summaries, each with the hooks that it is sent to.

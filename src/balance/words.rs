@@ -1,22 +1,24 @@
 //! Pure: the credits left of a balance in words.
 
 use super::Left;
-use crate::words::{count, credits, date, number, rounded};
+use crate::words::{credits, date, number, rounded};
 
-/// The credits left: `at most 812 credits left`.
+/// The credits left: `at most 812 credits left`. Below zero, entries are missing: `100 credits more used than entered`.
 #[must_use]
 pub fn amount(left: &Left) -> String {
     let Some(amount) = left.credits() else {
         return "an unknown amount left".to_owned();
     };
-    let bound = match left.standing.missing_days {
-        0 => "",
-        _ => "at most ",
-    };
+    let is_bound = left.standing.missing_days > 0;
+    if amount < 0.0 {
+        let bound = if is_bound { "at least " } else { "" };
+        return format!("{bound}{} more used than entered", credits(-amount));
+    }
+    let bound = if is_bound { "at most " } else { "" };
     format!("{bound}{} left", credits(amount))
 }
 
-/// How long what is left lasts, and until when: `enough for nine days (7 to 12 days), until 9 Dec`.
+/// Duration and last day: `enough for 9 days (7 to 12 days), until 9 Dec`.
 #[must_use]
 pub fn lasting(left: &Left) -> Option<String> {
     let day = left.standing.last_day();
@@ -34,7 +36,7 @@ pub fn lasting(left: &Left) -> Option<String> {
     ))
 }
 
-/// By how much the last `set` differed from what was expected: `120 less than expected on 10 Mar`.
+/// Difference of the last `set` from the expected amount: `120 less than expected on 10 Mar`.
 #[must_use]
 pub fn correction(left: &Left) -> Option<String> {
     let correction = left.correction_credits.filter(|credits| *credits != 0.0)?;
@@ -46,7 +48,7 @@ pub fn correction(left: &Left) -> Option<String> {
     ))
 }
 
-/// How long what is left is expected to last: `nine days`, `over a year`.
+/// Expected duration: `9 days`, `over a year`.
 #[must_use]
 pub fn duration(left: &Left) -> Option<String> {
     match left.days_left() {
@@ -59,7 +61,8 @@ pub fn duration(left: &Left) -> Option<String> {
 fn whole_days(days: f64) -> String {
     match days.floor() as u32 {
         0 => "less than a day".to_owned(),
-        days => count(days, "day", "days"),
+        1 => "1 day".to_owned(),
+        days => format!("{} days", number(days.into())),
     }
 }
 

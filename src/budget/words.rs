@@ -4,7 +4,7 @@ use super::Standing;
 use crate::day::Day;
 use crate::words::{count, credits, date, number, percent, rounded};
 
-/// How much of a budget is used: `at least 4,012 of 5,000 credits used (80%)`.
+/// Used credits of a budget: `at least 4,012 of 5,000 credits used (80%)`.
 #[must_use]
 pub fn used(standing: &Standing) -> String {
     let amount = amount(standing.used_credits, standing.limit_credits, "used");
@@ -14,7 +14,7 @@ pub fn used(standing: &Standing) -> String {
     amount
 }
 
-/// How much of a budget is expected to be used by when: `4,800 of 5,000 credits expected (96%) by 30 Nov`.
+/// Expected credits of a budget, and the end of its period: `4,800 of 5,000 credits expected (96%) by 30 Nov`.
 #[must_use]
 pub fn expected(standing: &Standing, today: Day) -> String {
     let expected = standing
@@ -25,7 +25,7 @@ pub fn expected(standing: &Standing, today: Day) -> String {
     end.map_or_else(|| amount.clone(), |end| format!("{amount} by {end}"))
 }
 
-/// Whether all of it is known to be used.
+/// Returns true if all of it is known to be used.
 #[must_use]
 pub fn is_exhausted(standing: &Standing) -> bool {
     standing
@@ -33,7 +33,7 @@ pub fn is_exhausted(standing: &Standing) -> bool {
         .is_some_and(|used| used >= standing.limit_credits)
 }
 
-/// When a budget is expected to be exhausted: `used up on 27 Nov, three days before the period ends`.
+/// Day on which a budget is expected to be exhausted: `used up on 27 Nov, three days before the period ends`.
 #[must_use]
 pub fn exhaustion(standing: &Standing, today: Day) -> Option<String> {
     let day = standing.last_day().filter(|_| !is_exhausted(standing))?;

@@ -57,7 +57,7 @@ pub(super) enum AlertsCommand {
     },
 }
 
-/// What is sent again.
+/// Deliveries to send again.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct RetryArguments {
@@ -68,7 +68,7 @@ pub(super) struct RetryArguments {
     all: bool,
 }
 
-/// How a list is shown.
+/// Format of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     Table,
@@ -136,7 +136,7 @@ async fn test(common: &Common, name: &str, summary: Option<&str>) -> Result<(), 
     Ok(())
 }
 
-/// Whether the ledger, if there is one already, says that the hook wants nothing any more.
+/// Returns true if the ledger, if there is one already, says that the hook is disabled.
 async fn is_disabled(config: &Config, name: &str) -> Result<bool, LedgerError> {
     let Ok(view) = view::open(config).await else {
         return Ok(false);

@@ -1,4 +1,4 @@
-//! How budgets and balances stand in the ledger, for commands that show them.
+//! Standings of budgets and balances in the ledger, for commands that show them.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(super) struct Standings {
     pub(super) balances: Vec<(Arc<str>, Left)>,
 }
 
-/// How those stand at `now` that `is_wanted`.
+/// Standings at `now` of those that `is_wanted`.
 pub(super) async fn purses(
     config: &Config,
     view: &View,

@@ -24,14 +24,14 @@ use crate::tabulate::Step;
 use crate::window::Range;
 use layout::Screen;
 
-/// How many days are shown unless others are asked for.
+/// Number of days shown by default.
 const DEFAULT_DAYS: u16 = 30;
 /// The most figures that a report may have: they are all in memory.
 const MOST_FIGURES: u64 = 5_000_000;
 /// The width of a table that no terminal shows.
 const PLAIN_WIDTH: usize = 80;
 
-/// What `report` takes.
+/// Arguments of `report`.
 #[derive(Debug, Args)]
 pub(super) struct ReportArguments {
     /// The first day, YYYY-MM-DD, UTC [default: 30 days before today].
@@ -66,7 +66,7 @@ pub(super) struct ReportArguments {
     format: Format,
 }
 
-/// How a report is shown.
+/// Format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     Table,
@@ -161,7 +161,7 @@ fn selected(members: &[Member], arguments: &ReportArguments) -> Result<Vec<Membe
     }
 }
 
-/// What the report is shown on: colours are for terminals, and only if nobody refuses them.
+/// Screen or file for the report: colours are for terminals, and only if nobody refuses them.
 fn screen() -> Screen {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     Screen {

@@ -27,7 +27,7 @@ use crate::clock;
 use crate::ledger::{DisabledHook, Ledger, LedgerError, Overdue};
 use crate::telemetry;
 
-/// How long after a start the outbox is first looked through for what is old, which is done daily, and again if
+/// Time after a start at which the outbox is first searched for what is old, which is done daily, and again if
 /// it could not be: a clock is not known at once.
 const TIDY_DELAY: Duration = Duration::from_secs(10);
 
@@ -298,7 +298,7 @@ impl Deliverer {
     }
 }
 
-/// What a task has left behind.
+/// Memory that an ended task leaves.
 fn result(ended: Result<Memory, JoinError>) -> Memory {
     ended.unwrap_or_else(|error| match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),

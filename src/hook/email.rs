@@ -35,7 +35,7 @@ use crate::flowgent::error::printable;
 use crate::secret::{Secret, SecretSource};
 use crate::text::visible;
 
-/// How long a server may take to say goodbye once it has taken the message.
+/// Time for a server to say goodbye once it has taken the message.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// A hook that sends e-mail.
@@ -205,7 +205,7 @@ impl Email {
 }
 
 impl Login<'_> {
-    /// Whether a server's words hold the password, as it is or as it was sent.
+    /// Returns true if a server's words hold the password, as it is or as it was sent.
     fn is_in(&self, text: &str) -> bool {
         let password = self.password.expose();
         let plain = format!("\0{}\0{password}", self.user);
@@ -221,7 +221,7 @@ impl Login<'_> {
     }
 }
 
-/// What is told of an alert or in a summary, with the link if the text does not have it.
+/// Text of an alert or a summary, with the link if the text does not have it.
 fn text(card: &Card<'_>) -> String {
     let text = visible(card.text.trim_end());
     match card.url {

@@ -3,7 +3,7 @@
 //! A program is started for each message, without a shell, in `/`, in a process group of its own, and
 //! with an environment that holds nothing of the exporter's own, which may hold API keys. It reads the
 //! message from its standard input as a line of JSON and says by its exit status whether that is done.
-//! When it has ended or is given up, what it has started is killed: its group, and whatever else has the mark of
+//! Once it has ended or is given up, everything that it started is killed: its group, and whatever else has the mark of
 //! this run in its environment. Only what has left both can go on.
 
 mod descendants;
@@ -26,17 +26,17 @@ use super::{Message, SendError};
 use crate::blocking;
 use crate::flowgent::error::{QUOTE_BYTES, printable};
 
-/// What a program is given of the exporter's own environment.
+/// Variables of the exporter's own environment that a program gets.
 const INHERITED: [&str; 3] = ["PATH", "LANG", "TZ"];
-/// How many lines of a program's output are logged.
+/// Number of lines of a program's output in the log.
 const LOGGED_LINES: usize = 20;
-/// How much of a line is kept: with all lines that are logged, less than 16 KiB.
+/// Longest part of a line that is kept: with all lines that are logged, less than 16 KiB.
 const LINE_BYTES: usize = 800;
-/// How long the output is read after the program has ended: only what is about to be killed can still hold it
+/// Time for which the output is read after the program has ended: only what is about to be killed can still hold it
 /// open then, and nobody waits for that.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How often, and with which rest between, it is looked for what a program has left behind: who is killed takes
+/// Number of searches for what a program has left behind, and the rest between them: who is killed takes
 /// a moment to die, and may have started others meanwhile.
 const SWEEPS: u32 = 20;
 const SWEEP_REST: Duration = Duration::from_millis(50);
@@ -148,7 +148,7 @@ struct Running {
     child: Child,
     group: Option<Pid>,
     process: Option<Pid>,
-    /// What stands in the environment of its descendants.
+    /// Mark in the environment of its descendants.
     mark: String,
 }
 
@@ -204,7 +204,7 @@ fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// What a program has said: logged line by line, so that it is there when the program is given up,
+/// Output of a program: logged line by line, so that it is there when the program is given up,
 /// and bounded, however much it is.
 struct OutputLog<'a> {
     hook: &'a str,

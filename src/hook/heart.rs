@@ -16,14 +16,14 @@ use super::metrics::HookMetrics;
 use super::{SendError, Sender};
 use crate::clock::{self, SharedClock};
 
-/// How often it is looked whether all is well.
+/// Interval between checks of the exporter's condition.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// The wait after a request that was not accepted.
 const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 /// A hook none of whose deliveries could be looked at for so long is stuck. A try takes at most two minutes.
 const STUCK: Duration = Duration::from_secs(600);
 
-/// What a heartbeat says of the exporter.
+/// Condition of the exporter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
     /// Nothing yet: the first sync has not ended, or what it brought is not evaluated.
@@ -38,7 +38,7 @@ pub enum Condition {
 #[derive(Clone)]
 pub struct Health(Arc<dyn Fn(DateTime<Utc>) -> Condition + Send + Sync>);
 
-/// When each hook's deliveries were last looked at or tried; clones share it.
+/// Time at which each hook's deliveries were last looked at or tried; clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Turns(Arc<Mutex<HashMap<Arc<str>, Instant>>>);
 
@@ -115,7 +115,7 @@ impl Heart {
                     }
                 }
                 if has_changed && let Condition::Failing(reason) = &condition {
-                    warn!(hook = %self.name, "no heartbeat any more: {reason}");
+                    warn!(hook = %self.name, "heartbeats have stopped: {reason}");
                 }
                 let wait = if is_failing {
                     RETRY_INTERVAL

@@ -32,7 +32,7 @@ pub enum Preset {
     PagerDuty,
 }
 
-/// What `preset` makes of `message`, as JSON.
+/// Body of `message` in the form of `preset`, as JSON.
 pub(super) fn render(preset: Preset, message: &Message) -> Result<String, TemplateError> {
     let body = match preset {
         Preset::Slack => slack(message),
@@ -67,7 +67,7 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// What each alert may have of `letters` that are allowed in all.
+    /// Each alert's part of the `letters` that are allowed in all.
     fn share(&self, letters: usize) -> usize {
         letters / self.cards.len().max(1)
     }
@@ -159,7 +159,7 @@ fn discord(message: &Message) -> Value {
     body
 }
 
-/// Whether Discord takes it as the link of an embed. It refuses a message with a link to a host that is
+/// Returns true if Discord takes it as the link of an embed. It refuses a message with a link to a host that is
 /// neither an address nor a name with a dot, such as `localhost`.
 fn is_linked_by_discord(url: &Url) -> bool {
     match url.host() {

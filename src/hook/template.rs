@@ -1,4 +1,4 @@
-//! What is sent in a form that the receiver wants: templates of users, and presets.
+//! Messages in the form that the receiver wants: templates of users, and presets.
 //!
 //! A template is one of [minijinja](https://docs.rs/minijinja). It sees
 //!
@@ -20,7 +20,7 @@
 //! bounded, and both is done on a stack that suffices for the deepest that these bounds allow. There is
 //! no `namespace`, since only with that a value could hold itself and have no end.
 //!
-//! What a notice does not have, such as figures that say nothing about the kind of rule, may be asked for
+//! Fields that a notice lacks, such as figures that say nothing about the kind of rule, may be asked for
 //! with `if`; to print it, or anything else that does not exist, is an error.
 
 use std::collections::HashSet;
@@ -41,7 +41,7 @@ use crate::alert::Notice;
 use crate::flowgent::error::{QUOTE_BYTES, printable};
 use crate::summary::Summary;
 
-/// What rendering may cost: an instruction costs one, and so do 64 bytes of data.
+/// Most that rendering may cost: an instruction costs one, and so do 64 bytes of data.
 const FUEL: u64 = 100_000;
 /// The stack for compiling and rendering. The unoptimised engine needs up to 2 KB for each byte of a
 /// source, and up to 2 KB for each unit of fuel. Only what is used of it takes up memory.
@@ -64,7 +64,7 @@ enum Form {
 /// The names of what a template sees.
 const NAMES: [&str; 7] = ["id", "test", "status", "title", "text", "alerts", "summary"];
 
-/// What a template sees.
+/// Context of a template.
 #[derive(Debug, Serialize)]
 struct Context<'a> {
     id: &'a str,
@@ -123,7 +123,7 @@ impl Template {
         Self(Form::Preset(preset))
     }
 
-    /// What it makes of `message`.
+    /// Renders `message`.
     ///
     /// # Errors
     /// It asks for something that does not exist, takes too long or gives too much.
@@ -134,7 +134,7 @@ impl Template {
         }
     }
 
-    /// Whether the receiver takes only one alert at a time.
+    /// Returns true if the receiver takes only one alert at a time.
     pub(super) fn takes_one_alert(&self) -> bool {
         matches!(self.0, Form::Preset(Preset::PagerDuty))
     }

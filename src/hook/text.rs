@@ -57,12 +57,12 @@ impl MessageText {
 pub(super) struct Card<'a> {
     pub(super) title: &'a str,
     pub(super) text: &'a str,
-    /// What it is besides its title: of an alert its status, how bad it is, and whose it is. A line.
+    /// Line besides its title: of an alert its status, severity and subject.
     pub(super) facts: String,
     /// A summary looks like good news that goes on.
     pub(super) status: Status,
     pub(super) severity: Severity,
-    /// Where to look, as it is written.
+    /// Link, as it is written.
     pub(super) url: Option<&'a str>,
 }
 
@@ -110,7 +110,7 @@ impl<'a> Card<'a> {
         }
     }
 
-    /// Where to look, if that is a place that a browser may be sent to.
+    /// Link for a browser, if the address is fit for one.
     pub(super) fn link(&self) -> Option<Url> {
         let url = Url::parse(self.url?).ok()?;
         matches!(url.scheme(), "http" | "https").then_some(url)

@@ -129,7 +129,7 @@ impl Webhook {
         alerts.iter().map(|alert| Cow::Owned(only(alert))).collect()
     }
 
-    /// What the template gives, or plain JSON if it gives nothing of use: somebody must be told.
+    /// The template's output, or plain JSON if it is not usable: somebody must be told.
     fn body(&self, message: &Message, routing_key: Option<&Secret>) -> Body {
         let rendered = match &self.template {
             None => Ok(message.plain(None)),
@@ -152,7 +152,7 @@ impl Webhook {
         }
     }
 
-    /// What a template gave, if it is what it is said to be, with the routing key.
+    /// The template's output, if it is of its media type, with the routing key.
     fn checked(&self, text: String, routing_key: Option<&Secret>) -> Result<String, String> {
         if let Some(key) = routing_key {
             let mut event: Map<String, Value> =
@@ -198,10 +198,12 @@ pub(super) fn check_json(text: &str, content_type: &str) -> Result<(), String> {
 
 fn no_json(error: &serde_json::Error) -> String {
     let error = printable(&error.to_string(), QUOTE_BYTES);
-    format!("its output is not JSON: {error}")
+    format!(
+        "its output is not JSON: {error}; write texts with `| tojson`, or set another `content_type`"
+    )
 }
 
-/// Whether a media type is one of JSON.
+/// Returns true if a media type is one of JSON.
 fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let essence = essence.to_ascii_lowercase();

@@ -128,7 +128,7 @@ const ALERTS: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// What databases have taken of the history. The ranges of an agent neither overlap nor touch, so there is
+/// Days that databases have taken of the history. The ranges of an agent neither overlap nor touch, so there is
 /// one of them for as long as nothing is missing.
 const PUSH: &str = "
     CREATE TABLE push_target (
@@ -170,7 +170,7 @@ const MEMBERS: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// What episodes of alerts need: whose last word is what, and how rules were watched and days judged.
+/// Tables for episodes of alerts: last words, definitions of rules, and judged days.
 const EPISODES: &str = "
     ALTER TABLE alert DROP COLUMN limit_credits;
     ALTER TABLE alert ADD COLUMN over_hooks TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(over_hooks));

@@ -1,4 +1,4 @@
-//! How far each summary has been sent: every statement that touches its table.
+//! Progress of each summary: every statement that touches its table.
 //!
 //! Each function runs inside a transaction that its caller has begun.
 

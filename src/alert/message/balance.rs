@@ -31,7 +31,7 @@ pub(super) fn lines(left: Option<&Left>) -> Vec<String> {
         .collect()
 }
 
-/// How long that lasts: `enough for nine days`.
+/// The amount and how long it lasts: `812 credits left, enough for 9 days`.
 pub(super) fn measured(left: Option<&Left>) -> String {
     let Some(left) = left else {
         return "nothing is known of what is left".to_owned();
@@ -63,7 +63,7 @@ fn outlook(left: &Left) -> String {
     }
 }
 
-/// A threshold in words: `200 credits`, `seven days`.
+/// A threshold with its unit: `200 credits`, `7 days`.
 pub(super) fn threshold(threshold: &Threshold) -> String {
     match threshold.measure {
         Measure::DaysLeft if threshold.at == 1.0 => "1 day".to_owned(),
@@ -72,7 +72,7 @@ pub(super) fn threshold(threshold: &Threshold) -> String {
     }
 }
 
-/// Why it still fires though its threshold is not reached.
+/// A line on why the alert still fires below its threshold.
 pub(super) fn held(threshold: &Threshold) -> String {
     let held = Threshold {
         at: threshold.at * 1.05,
@@ -88,7 +88,7 @@ pub(super) fn held(threshold: &Threshold) -> String {
     )
 }
 
-/// Whether credits were set or added since the figures of before.
+/// Reports if credits were set or added since the previous figures.
 pub(super) fn is_topped_up(before: &Figures, observation: &Observation<'_>) -> bool {
     let now = observation.figures();
     let credits = |figures: &Figures| figures.limit_credits.unwrap_or(f64::NAN);

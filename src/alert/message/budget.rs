@@ -1,4 +1,4 @@
-//! How a budget stands, in words.
+//! Words for the standing of a budget.
 
 use super::super::finding::Observation;
 use super::super::{Check, Measure, Threshold};
@@ -8,7 +8,7 @@ use crate::budget::{Cycle, Standing};
 use crate::day::Day;
 use crate::words::{credits, date, dates, number, rounded, sentence};
 
-/// How it stands, line by line.
+/// Its standing, line by line.
 pub(super) fn lines(observation: &Observation<'_>, standing: &Standing) -> Vec<String> {
     let today = observation.today;
     let top = standing
@@ -23,7 +23,7 @@ pub(super) fn lines(observation: &Observation<'_>, standing: &Standing) -> Vec<S
         .collect()
 }
 
-/// How much of a budget was used since when, and when its period ends.
+/// Used credits of a budget, their days, and the end of its period.
 fn used_line(standing: &Standing, today: Day) -> String {
     let period = standing.period;
     let last = period.end.map_or(today, |end| end.min(today)).previous();
@@ -38,7 +38,7 @@ fn used_line(standing: &Standing, today: Day) -> String {
     format!("{} {days}{ending}.", sentence(&used(standing)))
 }
 
-/// How much of a budget is used, or expected by when, as the threshold measures it.
+/// Used or expected credits of a budget, as the threshold measures them.
 pub(super) fn measured(standing: &Standing, threshold: &Threshold, today: Day) -> String {
     match threshold.measure {
         Measure::Forecast => expected(standing, today),
@@ -46,7 +46,7 @@ pub(super) fn measured(standing: &Standing, threshold: &Threshold, today: Day) -
     }
 }
 
-/// When it was exhausted, the pace, and where that leads.
+/// Day of exhaustion, pace and forecast.
 fn outlook(observation: &Observation<'_>, standing: &Standing) -> Option<String> {
     let today = observation.today;
     let past = standing

@@ -336,7 +336,7 @@ impl Stage {
         verdict.step
     }
 
-    /// What is told: the identity of each alert, and whether it fires.
+    /// Content of messages: the identity of each alert, and its status.
     fn told(&mut self, facts: &Facts, now: &str) -> Vec<String> {
         let step = self.step(facts, at(now));
         let shown = step.told.iter().map(|told| {

@@ -82,7 +82,7 @@ fn alerts_table(alerts: &[Alert]) -> String {
     fitted(&table)
 }
 
-/// What was last said of an alert; nothing of one that is pending.
+/// Last title of an alert; none of one that is pending.
 fn notice(alert: &Alert) -> Option<Notice> {
     serde_json::from_str(&alert.notice).ok()
 }

@@ -75,7 +75,7 @@ pub(super) fn json(sheet: &Sheet, balances: &[(Arc<str>, Left)]) -> String {
     format!("{all:#}\n")
 }
 
-/// What is left of a balance, by the names of the API.
+/// A balance by the names of the API.
 fn left((name, left): &(Arc<str>, Left)) -> Value {
     let [low_days_left, high_days_left] = left.days_left_bounds();
     json!({

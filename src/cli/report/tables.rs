@@ -64,7 +64,7 @@ pub(super) fn for_screen(sheet: &Sheet, balances: &[(Arc<str>, Left)], screen: S
     text
 }
 
-/// What is left of a balance: `Balance acme: 812 credits left, enough for nine days (7 to 12 days), until 9 Dec`.
+/// Line about a balance: `Balance acme: 812 credits left, enough for 9 days (7 to 12 days), until 9 Dec`.
 fn in_words((name, left): &(Arc<str>, Left)) -> String {
     let said = [words::lasting(left), words::correction(left)];
     let said: String = said
@@ -103,7 +103,7 @@ fn heading(sheet: &Sheet) -> String {
     format!("Credits by {group} and {step}, {range} (UTC); change from the {days} before")
 }
 
-/// What is missing, if anything is.
+/// Note on missing days, if there are any.
 fn note(sheet: &Sheet) -> Option<String> {
     let days = match sheet.total.whole.missing_days {
         0 => return None,
@@ -199,7 +199,7 @@ fn by_bucket(sheet: &Sheet, columns: usize) -> Grid {
     grid
 }
 
-/// What a bucket is called: by its month if it is a whole one, else by its days.
+/// Name of a bucket: its month if it is a whole one, else its days.
 fn label(bucket: Range, step: Step) -> String {
     let (first, last) = (bucket.start(), bucket.end());
     let month_end = first.month_start().plus(31).month_start().previous();
@@ -218,7 +218,7 @@ fn label(bucket: Range, step: Step) -> String {
     format!("{first} to {last}")
 }
 
-/// How many decimals all figures have: none if all are whole.
+/// Number of decimals of all figures: none if all are whole.
 fn decimals(sheet: &Sheet) -> usize {
     let rows = sheet.rows.iter().map(|row| &row.sums);
     let mut amounts = rows.flat_map(|sums| &sums.buckets);

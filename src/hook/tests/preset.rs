@@ -1,4 +1,4 @@
-//! What each preset sends, whole.
+//! Messages of each preset, whole.
 
 use serde_json::{Value, json};
 

@@ -27,7 +27,7 @@ pub(super) struct ListView {
     pub(super) last_page: usize,
 }
 
-/// What can be chosen in the form that filters.
+/// A choice in the form that filters.
 #[derive(Debug)]
 pub(super) struct Choice {
     pub(super) value: String,
@@ -182,7 +182,7 @@ impl Choice {
     }
 }
 
-/// What the list can be sorted by, as a choice.
+/// Label of a sort order in that form.
 const fn label_of(sort: Sort) -> &'static str {
     match sort {
         Sort::Name => "name",

@@ -1,4 +1,4 @@
-//! What pages say and what they never say, of a real ledger.
+//! Texts of pages on a real ledger, and texts that they never show.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ const POLICY: Policy = Policy {
     settle_days: 3,
 };
 
-/// What pages are made from, of a ledger in a folder of its own.
+/// State of a server on a ledger in a folder of its own.
 struct Scene {
     state: State,
     ledger: Ledger,
@@ -430,6 +430,17 @@ async fn the_most_severe_alert_comes_first_with_one_card_for_each_budget() {
         assert!(places.is_sorted(), "{places:?}: {page}");
         assert!(!page.contains("budget at used 0.5"), "{page}");
     }
+}
+
+#[test]
+fn an_alert_about_an_account_leads_to_its_page() {
+    let mut notice = Notification::sample(None, NOW.parse().unwrap())
+        .alerts
+        .remove(0);
+    notice.kind = "key_refused".to_owned();
+    notice.labels = [("account".to_owned(), "a b".to_owned())].into();
+    let link = link_of(&notice);
+    assert_eq!(link, Some(("accounts/a%20b".to_owned(), "Account")));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What is remembered of alerts, and what is to be told of them.
+//! Memory of alerts, and messages about them.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

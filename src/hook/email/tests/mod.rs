@@ -60,7 +60,7 @@ fn elsewhere() -> Server {
     }
 }
 
-/// What comes of sending a message by an office of such manners, with a login or without, and what
+/// Result of sending a message by an office of such manners, with a login or without, and what
 /// the office heard.
 async fn send(manners: Manners, login: bool) -> (Result<String, String>, Vec<String>) {
     let mut office = Office::open(manners).await;
