@@ -24,9 +24,10 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 const STUCK: Duration = Duration::from_secs(600);
 
 /// What a heartbeat says of the exporter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Condition {
     /// Nothing yet: the first sync has not ended, or what it brought is not evaluated.
+    #[default]
     Starting,
     /// The last sync has not failed, and what followed from it is kept.
     Well,
@@ -43,7 +44,7 @@ pub struct Health(Arc<dyn Fn(DateTime<Utc>) -> Condition + Send + Sync>);
 pub(super) struct Turns(Arc<Mutex<HashMap<Arc<str>, Instant>>>);
 
 /// Sends the heartbeats of one hook.
-pub(super) struct Heart {
+pub struct Heart {
     pub(super) name: Arc<str>,
     pub(super) interval: Duration,
     pub(super) sender: Sender,
@@ -51,6 +52,16 @@ pub(super) struct Heart {
     pub(super) turns: Turns,
     pub(super) clock: SharedClock,
     pub(super) metrics: HookMetrics,
+    pub(super) last: Last,
+}
+
+/// What was told last.
+#[derive(Default)]
+pub(super) struct Last {
+    condition: Condition,
+    is_failing: bool,
+    /// When it is told again.
+    due: Option<Instant>,
 }
 
 impl Health {
@@ -98,38 +109,47 @@ impl Turns {
 
 impl Heart {
     /// Sends a heartbeat every interval, and at once when the condition changes, until `stop` is cancelled.
-    pub(super) async fn run(self, stop: CancellationToken) {
-        let (mut told, mut due) = (Condition::Starting, clock::instant());
-        let mut is_failing = false;
-        loop {
-            let condition = self.condition();
-            let has_changed = std::mem::discriminant(&condition) != std::mem::discriminant(&told);
-            let is_due = clock::instant() >= due || (has_changed && !is_failing);
-            if condition != Condition::Starting && is_due {
-                let sent = self.beat(&condition).await;
-                if is_failing != sent.is_err() {
-                    is_failing = sent.is_err();
-                    match &sent {
-                        Ok(_) => info!(hook = %self.name, "heartbeats are accepted again"),
-                        Err(error) => warn!(hook = %self.name, "heartbeat not accepted: {error}"),
-                    }
-                }
-                if has_changed && let Condition::Failing(reason) = &condition {
-                    warn!(hook = %self.name, "no heartbeat any more: {reason}");
-                }
-                let wait = if is_failing {
-                    RETRY_INTERVAL
-                } else {
-                    self.interval
-                };
-                due = clock::instant() + wait;
-                told = condition;
-            }
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            self.turn().await;
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => {}
                 () = sleep(LOOK_INTERVAL) => {}
             }
         }
+    }
+
+    /// Sends a heartbeat if one is due now.
+    pub async fn turn(&mut self) {
+        let condition = self.condition();
+        let Last {
+            condition: told,
+            is_failing,
+            due,
+        } = &self.last;
+        let has_changed = std::mem::discriminant(&condition) != std::mem::discriminant(told);
+        let is_due = due.is_none_or(|due| clock::instant() >= due) || (has_changed && !is_failing);
+        if condition == Condition::Starting || !is_due {
+            return;
+        }
+        let sent = self.beat(&condition).await;
+        let was_failing = std::mem::replace(&mut self.last.is_failing, sent.is_err());
+        match &sent {
+            Ok(_) if was_failing => info!(hook = %self.name, "heartbeats are accepted again"),
+            Err(error) if !was_failing => {
+                warn!(hook = %self.name, "heartbeat not accepted: {error}");
+            }
+            _ => {}
+        }
+        if has_changed && let Condition::Failing(reason) = &condition {
+            warn!(hook = %self.name, "no heartbeat any more: {reason}");
+        }
+        let wait = match sent {
+            Ok(_) => self.interval,
+            Err(_) => RETRY_INTERVAL,
+        };
+        self.last.due = Some(clock::instant() + wait);
+        self.last.condition = condition;
     }
 
     /// The condition, as the deliveries have it too.
@@ -217,6 +237,7 @@ mod tests {
             turns: turns.clone(),
             clock: ManualClock::at(at("2026-11-23T12:00:00Z")),
             metrics: Telemetry::new().of(),
+            last: Last::default(),
         };
         let stop = CancellationToken::new();
         let beating = tokio::spawn(heart.run(stop.clone()));

@@ -8,6 +8,7 @@ use flowgent_exporter::day::{Day, TRACKING_START};
 
 use super::flowgent::State;
 use super::plan::{AgentId, Matcher, Plan};
+use super::prospect::Prospects;
 
 /// An agent of an account; the same id in another account is another one.
 pub(crate) type Key = (String, AgentId);
@@ -38,6 +39,8 @@ pub(crate) struct Known {
     earlier: BTreeMap<Day, Vec<f64>>,
     /// Days that are new or revised since the oracle looked last.
     pub(crate) news: BTreeSet<Day>,
+    /// What is expected of each weekday, as of a day; none until somebody asks.
+    pub(crate) week: RefCell<Option<(Day, Option<[f64; 7]>)>>,
 }
 
 /// Credits known to be used on some days, and how many days of agents are not known.
@@ -52,9 +55,6 @@ pub(crate) struct Sum {
     pub(crate) known: usize,
 }
 
-/// The least and the most that is expected; none if nothing is.
-pub(crate) type Outlook = Option<(f64, f64)>;
-
 #[derive(Debug, Default)]
 pub(crate) struct Roll {
     pub(crate) agents: BTreeMap<Key, Known>,
@@ -62,8 +62,9 @@ pub(crate) struct Roll {
     names: HashMap<(String, String), AgentId>,
     /// Each day's sum, from the day on which tracking started; none if it is to be added up again.
     sums: RefCell<HashMap<Matcher, Vec<Option<Sum>>>>,
-    /// What is expected of those who match, from the first of two days to the other, as of the third.
-    outlooks: RefCell<HashMap<(Matcher, [Day; 3]), Outlook>>,
+    /// What is expected of those who match whose days count from the first of two days up to the other, as of
+    /// the third.
+    prospects: RefCell<HashMap<(Matcher, [Day; 3]), Option<Prospects>>>,
 }
 
 /// How many days after tracking started `day` is; none before.
@@ -215,6 +216,7 @@ impl Roll {
                     days: Days::default(),
                     earlier: BTreeMap::new(),
                     news: BTreeSet::new(),
+                    week: RefCell::default(),
                 }
             });
             has_changed |= known.presence != presence || known.team != team;
@@ -227,7 +229,7 @@ impl Roll {
         }
         if has_changed {
             self.sums.get_mut().clear();
-            self.outlooks.get_mut().clear();
+            self.prospects.get_mut().clear();
         }
     }
 
@@ -241,7 +243,8 @@ impl Roll {
                 known.earlier.entry(day).or_default().push(old);
             }
             known.news.insert(day);
-            self.outlooks.get_mut().clear();
+            known.week.take();
+            self.prospects.get_mut().clear();
             for (matcher, sums) in self.sums.get_mut() {
                 let sum = place(day).and_then(|place| sums.get_mut(place));
                 if matcher.matches(&key.0, &known.team)
@@ -302,16 +305,16 @@ impl Roll {
         total
     }
 
-    /// What `look` expects, unless it did so before and nothing has changed.
-    pub(crate) fn outlook(
-        &self,
-        matcher: &Matcher,
-        days: [Day; 3],
-        look: impl FnOnce() -> Outlook,
-    ) -> Outlook {
+    /// What is expected of those who match, as [`Self::look_ahead`] says it, unless it did so before and
+    /// nothing has changed.
+    pub(crate) fn prospects(&self, matcher: &Matcher, days: [Day; 3]) -> Option<Prospects> {
         let key = (matcher.clone(), days);
-        let mut outlooks = self.outlooks.borrow_mut();
-        *outlooks.entry(key).or_insert_with(look)
+        let known = self.prospects.borrow().get(&key).copied();
+        known.unwrap_or_else(|| {
+            let prospects = self.look_ahead(matcher, days);
+            self.prospects.borrow_mut().insert(key, prospects);
+            prospects
+        })
     }
 }
 

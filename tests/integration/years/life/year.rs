@@ -5,6 +5,7 @@ use fastrand::Rng;
 use flowgent_exporter::day::Day;
 use flowgent_exporter::flowgent::transport::HttpClient;
 
+use super::entries::balances;
 use super::first;
 use super::flowgent::Organisation;
 use super::plan::AgentId;
@@ -38,6 +39,8 @@ pub struct Outcome {
 pub(crate) struct Year {
     pub(crate) scene: Scene,
     pub(crate) random: Rng,
+    /// Draws what happens to balances, so that all else goes as it does without them.
+    pub(crate) books: Rng,
     pub(crate) trouble: Trouble,
     pub(crate) first: Day,
     /// What ends by itself: when, and what.
@@ -87,11 +90,16 @@ impl Year {
         let mut random = Rng::with_seed(seed);
         let base: Day = "2025-12-01".parse().unwrap();
         let first = base.plus(random.i32(0..60));
-        let plan = first::plan(&mut random, first, HISTORY_DAYS);
+        let mut books = Rng::with_seed(!seed);
+        let mut plan = first::plan(&mut random, first, HISTORY_DAYS);
+        if trouble.balances {
+            plan.balances = balances(&mut books, first);
+        }
         let scene = Scene::new(plan, first.start() + TimeDelta::hours(10), http);
         let mut year = Self {
             scene,
             random,
+            books,
             trouble,
             first,
             endings: Vec::new(),
