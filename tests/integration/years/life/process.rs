@@ -123,29 +123,18 @@ impl Ground {
         board: &Arc<Board>,
         ledger: &Ledger,
     ) -> (Deliverer, Heart) {
-        let hooks = self.hooks(config, telemetry, clock, board);
-        let settings = hooks.settings.clone();
-        let deliverer = Deliverer::with_senders(hooks, self.make_sender(plan), ledger.clone());
-        let mut hearts = settings.iter().filter_map(|hook| deliverer.heart(hook));
-        let heart = hearts.next().expect("it is in every plan");
-        (deliverer, heart)
-    }
-
-    fn hooks(
-        &self,
-        config: &Config,
-        telemetry: &Telemetry,
-        clock: &SharedClock,
-        board: &Arc<Board>,
-    ) -> Hooks {
-        Hooks {
+        let hooks = Hooks {
             settings: config.hooks.clone(),
             api: config.api.clone(),
             http: self.http.clone(),
             clock: Arc::clone(clock),
             telemetry: telemetry.clone(),
             health: app::health(Arc::clone(board), Pulses::default()),
-        }
+        };
+        let deliverer = Deliverer::with_senders(hooks, self.make_sender(plan), ledger.clone());
+        let mut hearts = config.hooks.iter().filter_map(|hook| deliverer.heart(hook));
+        let heart = hearts.next().expect("it is in every plan");
+        (deliverer, heart)
     }
 
     /// The way to the receivers that the hooks of `plan` lead to.

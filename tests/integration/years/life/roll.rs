@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, TimeDelta, Utc};
 use flowgent_exporter::day::{Day, TRACKING_START};
 
-use super::flowgent::State;
-use super::plan::{AgentId, Matcher, Plan};
+use super::flowgent::{Listed, State};
+use super::plan::{Account, AgentId, Matcher, Plan};
 use super::prospect::Prospects;
 
 /// An agent of an account; the same id in another account is another one.
@@ -41,6 +41,8 @@ pub(crate) struct Known {
     pub(crate) news: BTreeSet<Day>,
     /// What is expected of each weekday, as of a day; none until somebody asks.
     pub(crate) week: RefCell<Option<(Day, Option<[f64; 7]>)>>,
+    /// The rules by which nothing is to be told of it on a day, unless something new becomes known of it.
+    pub(crate) calm: RefCell<Vec<(String, Day)>>,
 }
 
 /// Credits known to be used on some days, and how many days of agents are not known.
@@ -60,6 +62,11 @@ pub(crate) struct Roll {
     pub(crate) agents: BTreeMap<Key, Known>,
     /// Whose names were which.
     names: HashMap<(String, String), AgentId>,
+    /// The accounts and listings that it was last made from.
+    source: (
+        Vec<Account>,
+        BTreeMap<String, (Vec<(AgentId, String)>, bool)>,
+    ),
     /// Each day's sum, from the day on which tracking started; none if it is to be added up again.
     sums: RefCell<HashMap<Matcher, Vec<Option<Sum>>>>,
     /// What is expected of those who match whose days count from the first of two days up to the other, as of
@@ -143,6 +150,9 @@ impl Roll {
     /// Takes over who there is by the config and by the last good listings.
     pub(crate) fn enrol(&mut self, plan: &Plan, flowgent: &State) {
         let now = flowgent.now;
+        if self.is_enrolled(plan, flowgent) {
+            return;
+        }
         let mut present: BTreeMap<Key, (String, String)> = BTreeMap::new();
         let mut unlisted: BTreeMap<Key, DateTime<Utc>> = BTreeMap::new();
         for account in &plan.accounts {
@@ -217,9 +227,13 @@ impl Roll {
                     earlier: BTreeMap::new(),
                     news: BTreeSet::new(),
                     week: RefCell::default(),
+                    calm: RefCell::default(),
                 }
             });
             has_changed |= known.presence != presence || known.team != team;
+            if known.presence != presence || known.team != team || known.name != name {
+                known.calm.take();
+            }
             known.presence = presence;
             if known.name != name {
                 self.names.insert((account, name.clone()), id);
@@ -230,6 +244,35 @@ impl Roll {
         if has_changed {
             self.sums.get_mut().clear();
             self.prospects.get_mut().clear();
+        }
+    }
+
+    /// Whether nothing has changed since somebody was enrolled last; notes what it is made from.
+    fn is_enrolled(&mut self, plan: &Plan, flowgent: &State) -> bool {
+        let (accounts, listings) = &self.source;
+        let is_as_before = |(account, (_, agents, is_whole)): (&String, &Listed)| {
+            let before = listings.get(account);
+            before.is_some_and(|before| before.0 == *agents && before.1 == *is_whole)
+        };
+        let waits = |known: &Known| matches!(known.presence, Presence::Unlisted(_));
+        if *accounts == plan.accounts
+            && listings.len() == flowgent.listing.len()
+            && flowgent.listing.iter().all(is_as_before)
+            && !self.agents.values().any(waits)
+        {
+            return true;
+        }
+        let listing = flowgent.listing.iter();
+        let listings = listing
+            .map(|(account, (_, agents, is_whole))| (account.clone(), (agents.clone(), *is_whole)));
+        self.source = (plan.accounts.clone(), listings.collect());
+        false
+    }
+
+    /// Somebody has edited the config.
+    pub(crate) fn look_anew(&self) {
+        for known in self.agents.values() {
+            known.calm.take();
         }
     }
 
@@ -244,6 +287,7 @@ impl Roll {
             }
             known.news.insert(day);
             known.week.take();
+            known.calm.take();
             self.prospects.get_mut().clear();
             for (matcher, sums) in self.sums.get_mut() {
                 let sum = place(day).and_then(|place| sums.get_mut(place));

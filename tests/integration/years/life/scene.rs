@@ -222,6 +222,7 @@ impl Scene {
         let before = self.plan.clone();
         edit(&mut self.plan);
         self.know_targets();
+        self.roll.look_anew();
         // Budgets whose agents are others now are about something else.
         let relabelled = before.accounts != self.plan.accounts;
         for budget in &self.plan.budgets {
