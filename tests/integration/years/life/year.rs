@@ -18,7 +18,7 @@ pub(crate) const HISTORY_DAYS: i32 = 70;
 const QUIET_DAYS: i32 = 8;
 /// How many failures are shown.
 const MOST_SHOWN: usize = 400;
-/// The first identifier of those of whom only days go wrong.
+/// The first identifier of those of whom only days go wrong, and seldom.
 const CROWD: u32 = 10_000;
 /// How many agents there are at first.
 pub(crate) const AGENTS: u32 = 15;
@@ -54,7 +54,7 @@ pub(crate) struct Year {
 }
 
 /// Lives through `days` days, or until as much is wrong as `patience` bears. `crowd` agents of whom only
-/// days go wrong are there beside the others.
+/// days go wrong, and seldom, are there beside the others.
 pub fn live(
     seed: u64,
     days: i32,
@@ -284,18 +284,20 @@ impl Year {
             if !self.trouble.days {
                 continue;
             }
+            // The crowd is quiet: it is there for its number.
+            let share = if id.0 < CROWD { 1.0 } else { 0.1 };
             let hours = |random: &mut Rng, least: i64, most: i64| {
                 day.end() + TimeDelta::minutes(random.i64(least * 60..most * 60))
             };
-            if self.chance(5.0) {
+            if self.chance(5.0 * share) {
                 let until = hours(&mut self.random, 1, 68);
                 self.scene.flowgent.state().hide(id, day, until);
-            } else if self.chance(0.7) {
+            } else if self.chance(0.7 * share) {
                 let until = hours(&mut self.random, 70, 300);
                 self.scene.flowgent.state().hide(id, day, until);
                 continue;
             }
-            if self.chance(5.0) {
+            if self.chance(5.0 * share) {
                 let wrong =
                     (credits * [0.0, 0.8, 12.0, 36.0][self.random.usize(..4)]).round() / 4.0;
                 let until = hours(&mut self.random, 12, 66);
