@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,35 +122,33 @@ impl Heart {
 
     /// Sends a heartbeat if one is due now.
     pub async fn turn(&mut self) {
-        let condition = self.condition();
-        let Last {
-            condition: told,
-            is_failing,
-            due,
-        } = &self.last;
-        let has_changed = std::mem::discriminant(&condition) != std::mem::discriminant(told);
-        let is_due = due.is_none_or(|due| clock::instant() >= due) || (has_changed && !is_failing);
-        if condition == Condition::Starting || !is_due {
+        let (condition, last) = (self.condition(), &self.last);
+        let has_changed = discriminant(&condition) != discriminant(&last.condition);
+        let is_due = last.due.is_none_or(|due| clock::instant() >= due);
+        let is_wanted = is_due || (has_changed && !last.is_failing);
+        if condition == Condition::Starting || !is_wanted {
             return;
         }
         let sent = self.beat(&condition).await;
-        let was_failing = std::mem::replace(&mut self.last.is_failing, sent.is_err());
-        match &sent {
-            Ok(_) if was_failing => info!(hook = %self.name, "heartbeats are accepted again"),
-            Err(error) if !was_failing => {
-                warn!(hook = %self.name, "heartbeat not accepted: {error}");
+        if last.is_failing != sent.is_err() {
+            match &sent {
+                Ok(_) => info!(hook = %self.name, "heartbeats are accepted again"),
+                Err(error) => warn!(hook = %self.name, "heartbeat not accepted: {error}"),
             }
-            _ => {}
         }
         if has_changed && let Condition::Failing(reason) = &condition {
             warn!(hook = %self.name, "no heartbeat any more: {reason}");
         }
-        let wait = match sent {
-            Ok(_) => self.interval,
-            Err(_) => RETRY_INTERVAL,
+        let is_failing = sent.is_err();
+        let wait = match is_failing {
+            true => RETRY_INTERVAL,
+            false => self.interval,
         };
-        self.last.due = Some(clock::instant() + wait);
-        self.last.condition = condition;
+        self.last = Last {
+            condition,
+            is_failing,
+            due: Some(clock::instant() + wait),
+        };
     }
 
     /// The condition, as the deliveries have it too.

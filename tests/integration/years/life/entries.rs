@@ -7,6 +7,9 @@ use flowgent_exporter::day::Day;
 use super::plan::{Balance, Change, EntriesFile, Entry, Matcher, Plan};
 use super::year::Year;
 
+/// What somebody writes into a balance.
+type Writing = Box<dyn FnOnce(&mut Balance)>;
+
 /// What the agents of one of the balances use on a day, roughly.
 const DAILY_CREDITS: f64 = 190.0;
 
@@ -81,7 +84,7 @@ impl Year {
         let left = super::balances::Left::of(balance, &self.scene.roll, today);
         let left = left.map_or(size, |left| left.credits);
         let name = balance.name.clone();
-        let (what, edit): (_, Box<dyn FnOnce(&mut Balance)>) = match kind {
+        let (what, edit): (_, Writing) = match kind {
             0..3 => ("a top-up", Box::new(move |to| to.add(today, size))),
             3 => ("a late top-up", {
                 Box::new(move |to| to.add(today.plus(-days), size))

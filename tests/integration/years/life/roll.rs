@@ -57,21 +57,28 @@ pub(crate) struct Sum {
     pub(crate) known: usize,
 }
 
+/// Those whose use is foreseen: who match, with the two days between which their days count, as of a third.
+type Asked = (Matcher, [Day; 3]);
+
+/// What a roll is made from.
+#[derive(Debug, Default)]
+struct Source {
+    accounts: Vec<Account>,
+    /// By account: the agents that were listed, and whether these were all.
+    listings: BTreeMap<String, (Vec<(AgentId, String)>, bool)>,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Roll {
     pub(crate) agents: BTreeMap<Key, Known>,
     /// Whose names were which.
     names: HashMap<(String, String), AgentId>,
     /// The accounts and listings that it was last made from.
-    source: (
-        Vec<Account>,
-        BTreeMap<String, (Vec<(AgentId, String)>, bool)>,
-    ),
+    source: Source,
     /// Each day's sum, from the day on which tracking started; none if it is to be added up again.
     sums: RefCell<HashMap<Matcher, Vec<Option<Sum>>>>,
-    /// What is expected of those who match whose days count from the first of two days up to the other, as of
-    /// the third.
-    prospects: RefCell<HashMap<(Matcher, [Day; 3]), Option<Prospects>>>,
+    /// What is expected of them.
+    prospects: RefCell<HashMap<Asked, Option<Prospects>>>,
 }
 
 /// How many days after tracking started `day` is; none before.
@@ -249,7 +256,7 @@ impl Roll {
 
     /// Whether nothing has changed since somebody was enrolled last; notes what it is made from.
     fn is_enrolled(&mut self, plan: &Plan, flowgent: &State) -> bool {
-        let (accounts, listings) = &self.source;
+        let Source { accounts, listings } = &self.source;
         let is_as_before = |(account, (_, agents, is_whole)): (&String, &Listed)| {
             let before = listings.get(account);
             before.is_some_and(|before| before.0 == *agents && before.1 == *is_whole)
@@ -265,7 +272,10 @@ impl Roll {
         let listing = flowgent.listing.iter();
         let listings = listing
             .map(|(account, (_, agents, is_whole))| (account.clone(), (agents.clone(), *is_whole)));
-        self.source = (plan.accounts.clone(), listings.collect());
+        self.source = Source {
+            accounts: plan.accounts.clone(),
+            listings: listings.collect(),
+        };
         false
     }
 
