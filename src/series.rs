@@ -119,7 +119,8 @@ pub fn recent_start(today: Day) -> Day {
 #[must_use]
 pub fn figures(totals: &Totals, recent: &[Usage], history_start: Day, today: Day) -> Figures {
     let recent = &recent[recent.partition_point(|usage| usage.day < history_start)..];
-    let (recent, ahead) = recent.split_at(recent.partition_point(|usage| usage.day < today));
+    let missing_days = missing_days(totals, recent, history_start, today);
+    let recent = &recent[..recent.partition_point(|usage| usage.day < today)];
     let yesterday = today.previous();
     let month_start = today.month_start();
     let over_days = |days: i32| credits(recent, today.plus(-days), yesterday);
@@ -153,7 +154,7 @@ pub fn figures(totals: &Totals, recent: &[Usage], history_start: Day, today: Day
         expected_month_credits,
         known_through_seconds: known_through(totals, recent, today).map(end_seconds),
         complete_through_seconds: totals.frontier.map(|day| end_seconds(day.min(yesterday))),
-        missing_days: missing_days(totals, ahead, history_start, today),
+        missing_days: count(missing_days),
         revised_up: count(totals.revised_up),
         revised_down: count(totals.revised_down),
         last_success_seconds: totals.last_success.map(seconds),
@@ -218,12 +219,15 @@ fn known_through(totals: &Totals, recent: &[Usage], today: Day) -> Option<Day> {
     recent.last().map(|usage| usage.day).max(frontier)
 }
 
-/// Number of missing days from the history start through yesterday.
-fn missing_days(totals: &Totals, ahead: &[Usage], history_start: Day, today: Day) -> f64 {
+/// Number of missing days from the history start through yesterday, of an agent whose days `recent` are
+/// known: the newest ones.
+#[must_use]
+pub fn missing_days(totals: &Totals, recent: &[Usage], history_start: Day, today: Day) -> u64 {
     let days = u64::try_from(today.since(history_start)).unwrap_or(0);
-    let ahead = ahead.iter().filter(|usage| usage.day >= history_start);
-    let known = u64::from(totals.known_days).saturating_sub(ahead.count() as u64);
-    count(days.saturating_sub(known))
+    let first_ahead = today.max(history_start);
+    let ahead = recent.iter().rev();
+    let ahead = ahead.take_while(|usage| usage.day >= first_ahead).count();
+    days.saturating_sub(u64::from(totals.known_days).saturating_sub(ahead as u64))
 }
 
 /// A count as a figure. Days and revisions stay far below 2^53.

@@ -197,7 +197,7 @@ impl Gatherer {
         }
         // Only budgets and balances look at days before the history start.
         let recent = &recent[recent.partition_point(|usage| usage.day < history_start)..];
-        let figures = series::figures(totals, recent, history_start, self.today);
+        let missing_days = series::missing_days(totals, recent, history_start, self.today);
         let oldest = totals.frontier.map_or(history_start, Day::next);
         let known = |span: Span| Known::of(recent, history_start, span.days(self.today));
         AgentFacts {
@@ -205,12 +205,7 @@ impl Gatherer {
             previous_7_days: known(Span::Previous7Days),
             previous_30_days: known(Span::Previous30Days),
             month_to_date: known(Span::MonthToDate),
-            #[allow(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a count of days that is kept as a figure"
-            )]
-            missing_days: figures.missing_days as u32,
+            missing_days: u32::try_from(missing_days).unwrap_or(u32::MAX),
             missing_since: (oldest < self.today).then_some(oldest),
             missing_recently: missing_recently(recent, history_start, self.today),
             last_success: totals.last_success,

@@ -315,11 +315,14 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// An alert that fires since a time to come does so since now: a clock that ran ahead was set back. One that
-    /// was set back by as little as any clock is was not ahead.
+    /// An alert that fires since a time to come does so since now, if the day is certain: a clock that ran ahead
+    /// was set back. One that was set back by as little as any clock is was not ahead.
     fn not_ahead(&self, alert: &Alert) -> Alert {
-        let now = self.situation.now;
-        let past = |at: DateTime<Utc>| if at - now > JITTER { now } else { at };
+        let Situation {
+            now, is_certain, ..
+        } = *self.situation;
+        let is_ahead = |at: DateTime<Utc>| is_certain && at - now > JITTER;
+        let past = |at: DateTime<Utc>| if is_ahead(at) { now } else { at };
         Alert {
             since: past(alert.since),
             fired_at: Some(past(fired_at(alert))),

@@ -134,10 +134,9 @@ async fn read(
     let unread = members.iter();
     let unread = unread.map(|member| AgentFacts::unread(member, today));
     let mut agents: Vec<AgentFacts> = unread.collect();
-    for wanted in wanted.chunks(AGENTS_AT_A_TIME) {
-        let Some((recent_from, _)) = wanted.first() else {
-            continue;
-        };
+    let alike = wanted.chunk_by(|one, other| one.0 == other.0);
+    for wanted in alike.flat_map(|alike| alike.chunks(AGENTS_AT_A_TIME)) {
+        let (recent_from, _) = wanted[0];
         let places: Vec<usize> = wanted.iter().map(|(_, place)| *place).collect();
         let numbers = places.iter().map(|place| members[*place].number).collect();
         let mut order = places.clone().into_iter();
@@ -146,7 +145,7 @@ async fn read(
             let member = order.next().map(|place| &members[place])?;
             Some(gatherer.lock().add(member, history_start, totals, recent))
         };
-        let read = ledger.snapshot(numbers, *recent_from, visit).await?;
+        let read = ledger.snapshot(numbers, recent_from, visit).await?;
         for (place, facts) in places.into_iter().zip(read) {
             if let Some(facts) = facts {
                 agents[place] = facts;
@@ -238,12 +237,13 @@ struct Need {
 
 /// Facts that the rules need about the agents that they match.
 fn needs(rules: &[Rule], purses: &[Purse], today: Day) -> Vec<Need> {
-    let usual = today.plus(-RECENT_DAYS.max(PATTERN_DAYS));
+    let usual = today.plus(-RECENT_DAYS);
+    let foreseen = usual.min(today.plus(-PATTERN_DAYS));
     let needs = rules.iter().filter_map(|rule| {
         let from = match &rule.check {
             Check::Budget { .. } | Check::Balance { .. } => {
                 let purse = purses.iter().find(|purse| purse.name == rule.name)?;
-                usual.min(purse.start()?)
+                foreseen.min(purse.start()?)
             }
             Check::Usage { .. } | Check::Spike { .. } | Check::MissingData { .. } => usual,
             // Only when they were last fetched.
@@ -260,7 +260,7 @@ fn needs(rules: &[Rule], purses: &[Purse], today: Day) -> Vec<Need> {
 }
 
 /// The first day that is wanted of each agent that any is wanted of, with its place among `members`;
-/// ascending, so that one that is wanted years of makes only its neighbours read more than they need.
+/// ascending, so that those of whom the same days are wanted stand together.
 fn wanted(members: &[Member], needs: &[Need]) -> Vec<(Day, usize)> {
     let first_day = |agent: &Agent| {
         let needs = needs.iter().filter(|need| need.matcher.matches(agent));

@@ -15,7 +15,8 @@ const EVALUATION: TimeDelta = TimeDelta::minutes(5);
 const STUCK: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// The health that `board` and `pulses` show.
-pub(super) fn health(board: Arc<Board>, pulses: Pulses) -> Health {
+#[must_use]
+pub fn health(board: Arc<Board>, pulses: Pulses) -> Health {
     Health::new(move |now| match pulses.silent(STUCK).first() {
         Some((part, silence)) => Condition::Failing(format!(
             "the {part} has been stuck for {} s",

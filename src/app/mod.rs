@@ -37,6 +37,7 @@ use crate::sync::cron::CronTrigger;
 use crate::sync::worker::Reload;
 use crate::telemetry::Telemetry;
 
+pub use health::health;
 pub use link::link;
 pub use start::{StartError, open_ledger, syncer};
 use supervisor::Supervisor;

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
-use super::heart::{Heart, Turns};
+use super::heart::{Heart, Last, Turns};
 use super::metrics::HookMetrics;
 use super::worker::{Memory, TICK, Worker, given_up};
 use super::{Hooks, Sender, Settings};
@@ -176,9 +176,7 @@ impl Deliverer {
             let name = Arc::clone(&settings.name);
             let predecessor = retired.remove(&name);
             let worker = self.worker(settings);
-            let heart = settings
-                .interval()
-                .map(|interval| self.heart(settings, interval));
+            let heart = self.heart(settings);
             let metrics = self.hooks.telemetry.of::<HookMetrics>();
             let outbox = wake.subscribe();
             let end = stop.clone();
@@ -257,16 +255,19 @@ impl Deliverer {
         )
     }
 
-    fn heart(&self, settings: &Settings, interval: Duration) -> Heart {
-        Heart {
+    /// What sends the heartbeats of a hook; none if it is another kind of hook.
+    #[must_use]
+    pub fn heart(&self, settings: &Settings) -> Option<Heart> {
+        Some(Heart {
             name: Arc::clone(&settings.name),
-            interval,
+            interval: settings.interval()?,
             sender: (self.make_sender)(settings, &self.hooks),
             health: self.hooks.health.clone(),
             turns: self.turns.clone(),
             clock: Arc::clone(&self.hooks.clock),
             metrics: self.hooks.telemetry.of(),
-        }
+            last: Last::default(),
+        })
     }
 
     /// Shows what waits for each hook, as long as the ledger can be read: the workers say if not.

@@ -35,7 +35,7 @@ mod worker;
 
 pub use deliver::{Deliverer, MakeSender};
 pub use email::hello;
-pub use heart::{Condition, Health};
+pub use heart::{Condition, Health, Heart};
 pub use heartbeat::Service;
 pub(crate) use place::Place;
 pub(crate) use post::{Poster, Refusal};
