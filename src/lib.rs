@@ -30,7 +30,7 @@
 //! # Around both
 //!
 //! - [`day`], [`clock`]: time as values. [`text`]: which characters may be shown. [`backoff`], [`nearest`],
-//!   [`csv`]: small tools. [`blocking`], [`files`], [`secret`]: work that blocks, files read within bounds, and
+//!   [`named`], [`csv`]: small tools. [`blocking`], [`files`], [`secret`]: work that blocks, files read within bounds, and
 //!   values that cannot print.
 //! - [`telemetry`], [`pulse`]: the exporter's own metrics and liveness.
 //! - [`simulator`]: a FlowGent to try all this on.
@@ -47,6 +47,7 @@ pub mod secret;
 pub mod text;
 pub mod backoff;
 pub mod nearest;
+pub mod named;
 pub mod csv;
 pub mod telemetry;
 pub mod pulse;

@@ -3,7 +3,6 @@
 //!
 //! Each function runs inside a transaction that its caller has begun.
 
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::AlertKey;
 use super::alert_key::{key, params_of};
 use super::error::Fault;
-use super::schema::{at_most, instant, unreadable};
+use super::schema::{self, at_most, instant};
+use crate::named::named;
 
 /// The number of tries that follow on each other by a schedule. After them, a delivery that is the last word
 /// on an alert is tried daily, and any other one may be given up.
@@ -153,16 +153,18 @@ pub struct Delivery {
     pub created: DateTime<Utc>,
 }
 
-/// Where a delivery is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, schemars::JsonSchema)]
-#[schemars(inline, rename_all = "snake_case")]
-pub enum DeliveryState {
-    /// The receiver has not taken it yet.
-    Pending,
-    /// The receiver has taken it.
-    Delivered,
-    /// All tries have failed, or there was none for long.
-    GivenUp,
+named! {
+    /// Where a delivery is in its life.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, schemars::JsonSchema)]
+    #[schemars(inline, rename_all = "snake_case")]
+    pub enum DeliveryState {
+        /// The receiver has not taken it yet.
+        Pending = "pending",
+        /// The receiver has taken it.
+        Delivered = "delivered",
+        /// All tries have failed, or there was none for long.
+        GivenUp = "given_up",
+    }
 }
 
 /// A delivery and what became of it so far.
@@ -247,29 +249,6 @@ pub struct DisabledHook {
     pub reason: String,
 }
 
-impl DeliveryState {
-    /// Its word in the file, in tables and in JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Delivered => "delivered",
-            Self::GivenUp => "given_up",
-        }
-    }
-}
-
-impl FromStr for DeliveryState {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, String> {
-        [Self::Pending, Self::Delivered, Self::GivenUp]
-            .into_iter()
-            .find(|state| state.as_str() == word)
-            .ok_or_else(|| format!("`{word}` is no state of a delivery"))
-    }
-}
-
 /// Puts `deliveries` into the outbox, due at once, and with them those that they wait for and that have used
 /// up their scheduled tries.
 pub(super) fn add(connection: &Connection, deliveries: &[Delivery]) -> Result<(), Fault> {
@@ -321,7 +300,6 @@ pub(super) fn newest(
 
 /// A delivery's number, and all of it but its alerts.
 fn numbered(row: &Row<'_>) -> rusqlite::Result<(i64, DeliveryRecord)> {
-    let state: String = row.get(4)?;
     let record = DeliveryRecord {
         delivery: Delivery {
             id: row.get(1)?,
@@ -331,9 +309,7 @@ fn numbered(row: &Row<'_>) -> rusqlite::Result<(i64, DeliveryRecord)> {
             notification: row.get(9)?,
             created: instant(row, 6)?,
         },
-        state: state
-            .parse()
-            .map_err(|reason: String| unreadable(4, reason))?,
+        state: schema::named(row, 4)?,
         attempts: row.get(5)?,
         at: instant(row, 7)?,
         result: row.get(8)?,
@@ -431,13 +407,7 @@ fn is_last_word(connection: &Connection, id: &str) -> Result<bool, Fault> {
 fn state(connection: &Connection, id: &str) -> Result<(String, DeliveryState), Fault> {
     let found = connection
         .prepare_cached(FIND)?
-        .query_row([id], |row| {
-            let state: String = row.get(1)?;
-            let state = state
-                .parse()
-                .map_err(|reason: String| unreadable(1, reason))?;
-            Ok((row.get(0)?, state))
-        })
+        .query_row([id], |row| Ok((row.get(0)?, schema::named(row, 1)?)))
         .optional()?;
     found.ok_or_else(|| Fault::UnknownDelivery(id.to_owned()))
 }
