@@ -30,9 +30,8 @@
 //!
 //! # Around both
 //!
-//! - [`day`], [`clock`]: time as values. [`text`]: which characters may be shown. [`words`]: numbers and days as people write
-//!   them. [`backoff`], [`nearest`],
-//!   [`csv`]: small tools. [`blocking`], [`files`], [`secret`]: work that blocks, files read within bounds, and
+//! - [`day`], [`clock`]: time as values. [`text`]: which characters may be shown. [`backoff`], [`nearest`],
+//!   [`named`], [`csv`]: small tools. [`blocking`], [`files`], [`secret`]: work that blocks, files read within bounds, and
 //!   values that cannot print.
 //! - [`telemetry`], [`pulse`]: the exporter's own metrics and liveness.
 //! - [`simulator`]: a FlowGent to try all this on.
@@ -50,6 +49,7 @@ pub mod text;
 pub mod words;
 pub mod backoff;
 pub mod nearest;
+pub mod named;
 pub mod csv;
 pub mod telemetry;
 pub mod pulse;

@@ -9,18 +9,21 @@ use serde::Serialize;
 
 use crate::csv;
 use crate::day::{Day, TRACKING_START, Usage};
+use crate::named::named;
 use crate::window::Range;
 
-/// Length of a bucket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, JsonSchema)]
-#[schemars(inline, rename_all = "snake_case")]
-pub enum Step {
-    /// One UTC day.
-    Day,
-    /// Monday through Sunday.
-    Week,
-    /// A month of the calendar.
-    Month,
+named! {
+    /// Length of a bucket.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, JsonSchema)]
+    #[schemars(inline, rename_all = "snake_case")]
+    pub enum Step {
+        /// One UTC day.
+        Day = "day",
+        /// Monday through Sunday.
+        Week = "week",
+        /// A month of the calendar.
+        Month = "month",
+    }
 }
 
 /// Credits of some days, of one agent or of several.
@@ -59,19 +62,6 @@ impl From<Amount> for Served {
 }
 
 impl Step {
-    /// All of them, the shortest first.
-    pub const ALL: [Self; 3] = [Self::Day, Self::Week, Self::Month];
-
-    /// Its word on the command line, in the API and in tables.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Day => "day",
-            Self::Week => "week",
-            Self::Month => "month",
-        }
-    }
-
     /// The buckets that `range` is made of, oldest first. The first and the last are cut where it starts
     /// and ends.
     pub fn buckets(self, range: Range) -> impl Iterator<Item = Range> + Clone {
@@ -285,7 +275,7 @@ mod tests {
             start in 20_000..21_000_i32,
             days in 1..400_i32,
             known in prop::collection::btree_map(19_990..21_410_i32, 0..100_u32, 0..300),
-            step in prop::sample::select(&Step::ALL[..]),
+            step in prop::sample::select(<Step as crate::named::Named>::ALL),
         ) {
             let (start, end) = (Day::from_number(start), Day::from_number(start + days - 1));
             let range = Range::new(start, end, end.next()).unwrap();

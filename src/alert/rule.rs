@@ -9,6 +9,7 @@ use crate::balance::{Book, Days, Reach};
 use crate::budget::Cycle;
 use crate::day::Day;
 use crate::ledger::Watched;
+use crate::named::named;
 use crate::roster::Matcher;
 
 /// A budget, a balance or another rule.
@@ -113,89 +114,72 @@ pub struct Threshold {
     pub severity: Severity,
 }
 
-/// Measures of thresholds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Measure {
-    /// Credits used.
-    Used,
-    /// Credits expected by the end of the period.
-    Forecast,
-    /// Credits left of a balance.
-    CreditsLeft,
-    /// Days until it is expected to run out.
-    DaysLeft,
-}
-
-/// The days that a usage rule adds up. Each ends with yesterday.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Span {
-    /// Yesterday.
-    PreviousDay,
-    /// 7 days.
-    Previous7Days,
-    /// 30 days.
-    Previous30Days,
-    /// The complete days of this UTC month.
-    MonthToDate,
-}
-
-/// Subjects for which a usage rule adds up use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Per {
-    /// Each agent is a subject.
-    Agent,
-    /// Each account is, with those of its agents that match.
-    Account,
-    /// All matching agents together are one.
-    Total,
-}
-
-/// Severity of an alert.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    serde::Serialize,
-    serde::Deserialize,
-    schemars::JsonSchema,
-)]
-#[schemars(inline)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Worth knowing.
-    Info,
-    /// Worth a look today.
-    Warning,
-    /// Worth a look now.
-    Critical,
-}
-
-impl Severity {
-    /// Its word.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        }
+named! {
+    /// Measures of thresholds.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Measure {
+        /// Credits used.
+        Used = "used",
+        /// Credits expected by the end of the period.
+        Forecast = "forecast",
+        /// Credits left of a balance.
+        CreditsLeft = "credits_left",
+        /// Days until it is expected to run out.
+        DaysLeft = "days_left",
     }
 }
 
-impl Span {
-    /// Its name in the config and in JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::PreviousDay => "previous_day",
-            Self::Previous7Days => "previous_7_days",
-            Self::Previous30Days => "previous_30_days",
-            Self::MonthToDate => "month_to_date",
-        }
+named! {
+    /// The days that a usage rule adds up. Each ends with yesterday.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Span {
+        /// Yesterday.
+        PreviousDay = "previous_day",
+        /// 7 days.
+        Previous7Days = "previous_7_days",
+        /// 30 days.
+        Previous30Days = "previous_30_days",
+        /// The complete days of this UTC month.
+        MonthToDate = "month_to_date",
+    }
+}
+
+named! {
+    /// What a usage rule adds up to one subject.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Per {
+        /// Each agent is a subject.
+        Agent = "agent",
+        /// Each account is, with those of its agents that match.
+        Account = "account",
+        /// All matching agents together are one.
+        Total = "total",
+    }
+}
+
+named! {
+    /// Severity of an alert.
+    #[derive(
+        Debug,
+        Clone,
+        Copy,
+        PartialEq,
+        Eq,
+        PartialOrd,
+        Ord,
+        serde::Serialize,
+        serde::Deserialize,
+        schemars::JsonSchema,
+    )]
+    #[schemars(inline)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Severity {
+        /// Worth knowing.
+        Info = "info",
+        /// Worth a look today.
+        Warning = "warning",
+        /// Worth a look now.
+        Critical = "critical",
     }
 }
 
@@ -211,19 +195,6 @@ impl Span {
             Self::MonthToDate => today.month_start(),
         };
         (first, today.previous())
-    }
-}
-
-impl Measure {
-    /// Its word in the config, in keys and in JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Used => "used",
-            Self::Forecast => "forecast",
-            Self::CreditsLeft => "credits_left",
-            Self::DaysLeft => "days_left",
-        }
     }
 }
 

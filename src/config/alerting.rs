@@ -14,15 +14,9 @@ use crate::alert::{self, Measure, Per, Rule, Severity, Span, Threshold};
 use crate::budget::Cycle;
 use crate::day::Day;
 use crate::http;
+use crate::named::named;
 use crate::nearest::nearest;
 use crate::roster::{Matcher, Pattern, printable};
-
-const PERIODS: [(&str, Period); 4] = [
-    ("day", Period::Day),
-    ("week", Period::Week),
-    ("month", Period::Month),
-    ("total", Period::Total),
-];
 
 const KINDS: [&str; 5] = [
     "usage",
@@ -32,31 +26,14 @@ const KINDS: [&str; 5] = [
     "agent_refused",
 ];
 
-const SEVERITIES: [(&str, Severity); 3] = [
-    (Severity::Info.as_str(), Severity::Info),
-    (Severity::Warning.as_str(), Severity::Warning),
-    (Severity::Critical.as_str(), Severity::Critical),
-];
-
-const SPANS: [(&str, Span); 4] = [
-    (Span::PreviousDay.as_str(), Span::PreviousDay),
-    (Span::Previous7Days.as_str(), Span::Previous7Days),
-    (Span::Previous30Days.as_str(), Span::Previous30Days),
-    (Span::MonthToDate.as_str(), Span::MonthToDate),
-];
-
-const PERS: [(&str, Per); 3] = [
-    ("agent", Per::Agent),
-    ("account", Per::Account),
-    ("total", Per::Total),
-];
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Period {
-    Day,
-    Week,
-    Month,
-    Total,
+named! {
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Period {
+        Day = "day",
+        Week = "week",
+        Month = "month",
+        Total = "total",
+    }
 }
 
 /// The keys that only one kind of rule has.
@@ -104,9 +81,7 @@ impl Check<'_> {
         let matcher = self.matcher(budget, world);
         let credits = rules::above("credits", 0.0);
         let limit_credits = self.needed_value(budget, ["credits", "5000"], credits);
-        let period = self.needed(budget, ["period", "\"month\""], |text| {
-            one_of(text, &PERIODS)
-        });
+        let period = self.needed(budget, ["period", "\"month\""], one_of);
         let cycle = self.cycle(budget, period, world.history_start);
         let thresholds = self.thresholds(budget, period);
         let hooks = self.hook_names(budget, world);
@@ -169,7 +144,7 @@ impl Check<'_> {
 
     /// The shares that are told of, those of use first, with the severity of the budget unless they have their own.
     fn thresholds(&mut self, budget: &mut Section<'_>, period: Option<Period>) -> Vec<Threshold> {
-        let severity = self.optional(budget, "severity", |text| one_of(text, &SEVERITIES));
+        let severity = self.optional(budget, "severity", one_of);
         let unforeseeable = match period {
             Some(Period::Day) => {
                 Some("a day is over once it is known: nothing is left to forecast")
@@ -238,8 +213,7 @@ impl Check<'_> {
                     place = table.place("at").unwrap_or(place);
                     let at = self.needed_value(&mut table, ["at", example], rule);
                     let severity = table.get("severity");
-                    let severity =
-                        self.meaning(severity, |text: String| one_of(&text, &SEVERITIES));
+                    let severity = self.meaning(severity, |text: String| one_of(&text));
                     (at, severity)
                 }
                 _ => match f64::read(&element) {
@@ -308,11 +282,11 @@ impl Check<'_> {
             "key_refused" => Severity::Critical,
             _ => Severity::Warning,
         };
-        let severity = self.choice(rule, "severity", &SEVERITIES, usual);
+        let severity = self.choice(rule, "severity", usual);
         Some(match kind {
             "usage" => alert::Check::Usage {
-                span: self.choice(rule, "span", &SPANS, Span::PreviousDay),
-                per: self.choice(rule, "per", &PERS, Per::Agent),
+                span: self.choice(rule, "span", Span::PreviousDay),
+                per: self.choice(rule, "per", Per::Agent),
                 hysteresis: self.value(rule, "hysteresis", 0.1, rules::hysteresis),
                 severity,
                 over_credits: self.needed_value(

@@ -16,6 +16,7 @@ use super::rules::{self, Checked};
 use super::secrets::{BEARER_TOKEN, PASSWORD, SecretKeys};
 use crate::day::Day;
 use crate::hook::Proxy;
+use crate::named::{self, Named};
 use crate::roster::{self, printable};
 use crate::secret::SecretSource;
 use crate::status::Obstacle;
@@ -139,15 +140,13 @@ impl<'a> Check<'a> {
     }
 
     /// What one of several words means.
-    pub(super) fn choice<M: Copy>(
+    pub(super) fn choice<M: Named>(
         &mut self,
         section: &mut Section<'_>,
         key: &'static str,
-        choices: &[(&str, M)],
         default: M,
     ) -> M {
-        self.optional(section, key, |text| one_of(text, choices))
-            .unwrap_or(default)
+        self.optional(section, key, one_of).unwrap_or(default)
     }
 
     /// What a value that must be there means by its rule; the message has an `example` of how to write it.
@@ -451,12 +450,8 @@ pub(super) fn some<T>(list: Vec<T>, key: &str, example: &str) -> Checked<Vec<T>>
 }
 
 /// What one of several words means.
-pub(super) fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Checked<T> {
-    if let Some((_, meaning)) = choices.iter().find(|(word, _)| *word == text) {
-        return Ok(*meaning);
-    }
-    let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-    Err(none_of(text, &words))
+pub(super) fn one_of<T: Named>(text: &str) -> Checked<T> {
+    T::from_word(text).ok_or_else(|| none_of(text, &named::words::<T>()))
 }
 
 /// One of several words itself.

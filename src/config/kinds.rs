@@ -22,19 +22,6 @@ use crate::secret::SecretSource;
 /// Where PagerDuty takes events from everyone.
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
 
-const PRESETS: [(&str, Preset); 4] = [
-    ("slack", Preset::Slack),
-    ("discord", Preset::Discord),
-    ("teams", Preset::Teams),
-    ("pagerduty", Preset::PagerDuty),
-];
-
-const ENCRYPTIONS: [(&str, Encryption); 3] = [
-    ("starttls", Encryption::StartTls),
-    ("tls", Encryption::Tls),
-    ("none", Encryption::None),
-];
-
 impl Check<'_> {
     pub(super) fn webhook(
         &mut self,
@@ -47,7 +34,7 @@ impl Check<'_> {
             rules::content_type(text)
         });
         let unknown_preset = hook.place("preset").is_some();
-        let preset = self.optional(hook, "preset", |text| one_of(text, &PRESETS));
+        let preset = self.optional(hook, "preset", one_of);
         let pagerduty = preset == Some(Preset::PagerDuty);
         let routing_key = self.routing_key(hook, pagerduty);
         let has_url = [URL.file, URL.variable]
@@ -236,7 +223,7 @@ impl Check<'_> {
             rules::host(text, allow_private)
         });
         let written = hook.place("encryption");
-        let encryption = self.choice(hook, "encryption", &ENCRYPTIONS, Encryption::StartTls);
+        let encryption = self.choice(hook, "encryption", Encryption::StartTls);
         if let Some(place) = written.filter(|_| encryption == Encryption::None)
             && !allow_private
         {

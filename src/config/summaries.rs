@@ -1,16 +1,15 @@
 //! `[[summary]]` → [`summary::Settings`].
 
-use super::check::{Check, one_of};
+use super::check::{Check, word};
 use super::diagnostics::Fault;
 use super::read::Section;
 use super::world::World;
 use crate::hook;
+use crate::named::Named;
 use crate::roster::printable;
 use crate::sheet::Grouping;
 use crate::summary;
 use crate::tabulate::Step;
-
-const PERIODS: [(&str, Step); 2] = [("week", Step::Week), ("month", Step::Month)];
 
 impl Check<'_> {
     pub(super) fn summaries(
@@ -35,7 +34,10 @@ impl Check<'_> {
         let summary = &mut summary;
         let name = self.name(summary);
         let period = self.needed(summary, ["period", "\"week\""], |text| {
-            one_of(text, &PERIODS)
+            {
+                word(text, &["week", "month"])
+                    .map(|word| Step::from_word(word).unwrap_or(Step::Week))
+            }
         });
         let grouping = self.text(summary, "by", "agent", |text| {
             let refused =

@@ -63,6 +63,7 @@ use crate::alert::{Notification, Route, Status};
 use crate::clock::SharedClock;
 use crate::flowgent;
 use crate::flowgent::transport::HttpClient;
+use crate::named::named;
 use crate::secret::SecretSource;
 use crate::telemetry::Telemetry;
 
@@ -206,15 +207,17 @@ pub enum Endpoint {
     Public(url::Url),
 }
 
-/// Encryption of a connection to a mail server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encryption {
-    /// TLS after a greeting in the clear, or not at all.
-    StartTls,
-    /// TLS from the first byte.
-    Tls,
-    /// None: only where a hook may lead to private addresses, and only to those.
-    None,
+named! {
+    /// Encryption of a connection to a mail server.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Encryption {
+        /// TLS after a greeting in the clear, or not at all.
+        StartTls = "starttls",
+        /// TLS from the first byte.
+        Tls = "tls",
+        /// None: only where a hook may lead to private addresses, and only to those.
+        None = "none",
+    }
 }
 
 /// Message of one try.

@@ -11,6 +11,7 @@ use url::{Host, Url};
 use super::text::{Card, MessageText, line, shorten, verbatim};
 use super::{Message, TemplateError};
 use crate::alert::{Severity, Status};
+use crate::named::named;
 
 /// The most alerts that are shown one by one; the title tells how many there are.
 const SHOWN_ALERTS: usize = 10;
@@ -19,17 +20,19 @@ const FACTS_LETTERS: usize = 150;
 /// The longest link that receivers take.
 const LINK_LETTERS: usize = 2_000;
 
-/// A template for a well-known receiver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Preset {
-    /// Slack's incoming webhooks.
-    Slack,
-    /// Discord's webhooks.
-    Discord,
-    /// Microsoft Teams' workflows: an adaptive card.
-    Teams,
-    /// PagerDuty's Events API v2.
-    PagerDuty,
+named! {
+    /// A template for a well-known receiver.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Preset {
+        /// Slack's incoming webhooks.
+        Slack = "slack",
+        /// Discord's webhooks.
+        Discord = "discord",
+        /// Microsoft Teams' workflows: an adaptive card.
+        Teams = "teams",
+        /// PagerDuty's Events API v2.
+        PagerDuty = "pagerduty",
+    }
 }
 
 /// Body of `message` in the form of `preset`, as JSON.

@@ -3,7 +3,6 @@
 //! Each function runs inside a transaction that its caller has begun.
 
 use std::collections::{BTreeSet, HashMap};
-use std::str::FromStr;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,11 +11,12 @@ use rusqlite::{Connection, Row, params};
 use super::alert_key::{AlertKey, key, params_of};
 use super::error::Fault;
 use super::schema::at_most;
-use super::schema::{instant, optional_instant, unreadable};
+use super::schema::{self, instant, optional_instant, unreadable};
 use super::summaries::{self, NextSummaries, SummaryKey};
 use super::watched::{Judged, JudgedDays, JudgedKey, Watched};
 use super::{AgentNumber, Delivery, outbox, watched};
 use crate::day::Day;
+use crate::named::named;
 
 /// Time for which an alert of a period is kept after it was over: by then the period is, too, so that
 /// nothing can fire a second time for being forgotten.
@@ -78,15 +78,17 @@ const FORGET: &str = "
 const FORGET_RESOLVED: &str =
     "DELETE FROM alert WHERE state = 'resolved' AND since_ms < ?1 AND period < ?2";
 
-/// States of an alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AlertState {
-    /// The condition holds, but not for long enough.
-    Pending,
-    /// It holds.
-    Firing,
-    /// It held once.
-    Resolved,
+named! {
+    /// States of an alert.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum AlertState {
+        /// The condition holds, but not for long enough.
+        Pending = "pending",
+        /// It holds.
+        Firing = "firing",
+        /// It held once.
+        Resolved = "resolved",
+    }
 }
 
 /// An alert as it is remembered.
@@ -146,18 +148,6 @@ impl Alert {
     }
 }
 
-impl AlertState {
-    /// Its word in the file, in tables and in JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Firing => "firing",
-            Self::Resolved => "resolved",
-        }
-    }
-}
-
 /// Everything that is remembered of alerts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AlertMemory {
@@ -169,17 +159,6 @@ pub struct AlertMemory {
     pub judged: JudgedDays,
     /// The first day of the next period of each summary.
     pub summaries: NextSummaries,
-}
-
-impl FromStr for AlertState {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, String> {
-        [Self::Pending, Self::Firing, Self::Resolved]
-            .into_iter()
-            .find(|state| state.as_str() == word)
-            .ok_or_else(|| format!("`{word}` is no state of an alert"))
-    }
 }
 
 /// Everything that is remembered.
@@ -198,12 +177,8 @@ pub(super) fn memory(connection: &Connection) -> Result<AlertMemory, Fault> {
 pub(super) fn counts(connection: &Connection) -> Result<Vec<(AlertState, usize)>, Fault> {
     let mut statement = connection.prepare_cached(COUNTS)?;
     let counts = statement.query_map([], |row| {
-        let state: String = row.get(0)?;
         let number: i64 = row.get(1)?;
-        let state = state
-            .parse()
-            .map_err(|reason: String| unreadable(0, reason))?;
-        Ok((state, usize::try_from(number).unwrap_or(0)))
+        Ok((schema::named(row, 0)?, usize::try_from(number).unwrap_or(0)))
     })?;
     Ok(counts.collect::<rusqlite::Result<_>>()?)
 }
@@ -307,13 +282,10 @@ pub(super) fn record(
 }
 
 fn alert(row: &Row<'_>) -> rusqlite::Result<Alert> {
-    let state: String = row.get(4)?;
     let days: Vec<i32> = list(row, 10)?;
     Ok(Alert {
         key: key(row, 0)?,
-        state: state
-            .parse()
-            .map_err(|reason: String| unreadable(4, reason))?,
+        state: schema::named(row, 4)?,
         since: instant(row, 5)?,
         fired_at: optional_instant(row, 6)?,
         hooks: list(row, 7)?,

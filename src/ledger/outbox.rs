@@ -4,17 +4,18 @@
 //! Each function runs inside a transaction that its caller has begun.
 
 use std::collections::BTreeSet;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::Value;
 
 use super::AlertKey;
 use super::alert_key::{key, params_of};
 use super::error::Fault;
-use super::schema::{at_most, instant, unreadable};
+use super::schema::{self, at_most, instant};
+use crate::named::named;
 
 /// The number of tries that follow on each other by a schedule. After them, a delivery that is the last word
 /// on an alert is tried daily, and any other one may be given up.
@@ -154,16 +155,32 @@ pub struct Delivery {
     pub created: DateTime<Utc>,
 }
 
-/// States of a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, schemars::JsonSchema)]
-#[schemars(inline, rename_all = "snake_case")]
-pub enum DeliveryState {
-    /// The receiver has not taken it yet.
-    Pending,
-    /// The receiver has taken it.
-    Delivered,
-    /// All tries have failed, or there was none for long.
-    GivenUp,
+named! {
+    /// States of a delivery.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, schemars::JsonSchema)]
+    #[schemars(inline, rename_all = "snake_case")]
+    pub enum DeliveryState {
+        /// The receiver has not taken it yet.
+        Pending = "pending",
+        /// The receiver has taken it.
+        Delivered = "delivered",
+        /// All tries have failed, or there was none for long.
+        GivenUp = "given_up",
+    }
+}
+
+impl Delivery {
+    /// The rules that it tells of, each once, or the name of a summary.
+    #[must_use]
+    pub fn about(&self) -> String {
+        let rules: BTreeSet<&str> = self.alerts.iter().map(|key| &*key.rule).collect();
+        if !rules.is_empty() {
+            return Vec::from_iter(rules).join(", ");
+        }
+        let message: Value = serde_json::from_str(&self.notification).unwrap_or_default();
+        let name = message["summary"]["name"].as_str().unwrap_or_default();
+        format!("summary {name}").trim_end().to_owned()
+    }
 }
 
 /// A delivery and what became of it so far.
@@ -248,41 +265,6 @@ pub struct DisabledHook {
     pub reason: String,
 }
 
-impl Delivery {
-    /// The rules that it tells of, each once, or `summary`, which is about none.
-    #[must_use]
-    pub fn about(&self) -> String {
-        let rules: BTreeSet<&str> = self.alerts.iter().map(|key| &*key.rule).collect();
-        match rules.is_empty() {
-            true => "summary".to_owned(),
-            false => Vec::from_iter(rules).join(", "),
-        }
-    }
-}
-
-impl DeliveryState {
-    /// Its word in the file, in tables and in JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Delivered => "delivered",
-            Self::GivenUp => "given_up",
-        }
-    }
-}
-
-impl FromStr for DeliveryState {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, String> {
-        [Self::Pending, Self::Delivered, Self::GivenUp]
-            .into_iter()
-            .find(|state| state.as_str() == word)
-            .ok_or_else(|| format!("`{word}` is no state of a delivery"))
-    }
-}
-
 /// Puts `deliveries` into the outbox, due at once, and with them those that they wait for and that have used
 /// up their scheduled tries.
 pub(super) fn add(connection: &Connection, deliveries: &[Delivery]) -> Result<(), Fault> {
@@ -334,7 +316,6 @@ pub(super) fn newest(
 
 /// A delivery's number, and all of it but its alerts.
 fn numbered(row: &Row<'_>) -> rusqlite::Result<(i64, DeliveryRecord)> {
-    let state: String = row.get(4)?;
     let record = DeliveryRecord {
         delivery: Delivery {
             id: row.get(1)?,
@@ -344,9 +325,7 @@ fn numbered(row: &Row<'_>) -> rusqlite::Result<(i64, DeliveryRecord)> {
             notification: row.get(9)?,
             created: instant(row, 6)?,
         },
-        state: state
-            .parse()
-            .map_err(|reason: String| unreadable(4, reason))?,
+        state: schema::named(row, 4)?,
         attempts: row.get(5)?,
         at: instant(row, 7)?,
         result: row.get(8)?,
@@ -444,13 +423,7 @@ fn is_last_word(connection: &Connection, id: &str) -> Result<bool, Fault> {
 fn state(connection: &Connection, id: &str) -> Result<(String, DeliveryState), Fault> {
     let found = connection
         .prepare_cached(FIND)?
-        .query_row([id], |row| {
-            let state: String = row.get(1)?;
-            let state = state
-                .parse()
-                .map_err(|reason: String| unreadable(1, reason))?;
-            Ok((row.get(0)?, state))
-        })
+        .query_row([id], |row| Ok((row.get(0)?, schema::named(row, 1)?)))
         .optional()?;
     found.ok_or_else(|| Fault::UnknownDelivery(id.to_owned()))
 }

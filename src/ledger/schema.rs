@@ -7,6 +7,7 @@ use rusqlite::{Connection, Row};
 use super::error::{Fault, LedgerError};
 use super::file::Place;
 use crate::day::Day;
+use crate::named::{self, Named};
 use crate::window::plan::Policy;
 
 /// Marks an SQLite file as a ledger: `FlwG` in ASCII.
@@ -296,6 +297,14 @@ pub(super) fn optional_instant(
         ValueRef::Null => Ok(None),
         _ => instant(row, column).map(Some),
     }
+}
+
+/// The value whose word stands in a column.
+pub(super) fn named<T: Named>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    let word: String = row.get(column)?;
+    let known = || named::words::<T>().join(", ");
+    T::from_word(&word)
+        .ok_or_else(|| unreadable(column, format!("`{word}` is none of {}", known())))
 }
 
 /// A failure to make sense of the text in a column.

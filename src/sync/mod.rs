@@ -140,8 +140,8 @@ impl Syncer {
         };
         let accounts = accounts.iter().map(account).collect();
         let metrics: SyncMetrics = telemetry.of();
-        for outcome in Outcome::ALL {
-            metrics.syncs.with_label_values(&[outcome.as_str()]);
+        for outcome in crate::named::words::<Outcome>() {
+            metrics.syncs.with_label_values(&[outcome]);
         }
         Self {
             accounts,

@@ -12,6 +12,7 @@ use super::schedule::{Rest, Trigger};
 use crate::day::Day;
 use crate::flowgent::error::{ApiError, OUTCOMES};
 use crate::ledger::{Committed, Member, UNLISTED_DAYS};
+use crate::named::named;
 use crate::roster::printable;
 use crate::secret::SecretSource;
 use crate::window::Window;
@@ -27,30 +28,17 @@ pub fn problem_kinds() -> impl Iterator<Item = &'static str> {
 /// The most names of agents in a line.
 pub(super) const SHOWN_NAMES: usize = 10;
 
-/// Outcomes of a sync.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, schemars::JsonSchema)]
-#[schemars(inline, rename_all = "lowercase")]
-pub enum Outcome {
-    /// Every day through yesterday is known, and what was to be asked again was.
-    Complete,
-    /// Something is left for the next sync.
-    Incomplete,
-    /// There was something to do, and nothing could be done.
-    Failed,
-}
-
-impl Outcome {
-    /// All of them.
-    pub(super) const ALL: [Self; 3] = [Self::Complete, Self::Incomplete, Self::Failed];
-
-    /// Its word in the log and in the label `outcome`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Complete => "complete",
-            Self::Incomplete => "incomplete",
-            Self::Failed => "failed",
-        }
+named! {
+    /// Outcomes of a sync.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, schemars::JsonSchema)]
+    #[schemars(inline, rename_all = "lowercase")]
+    pub enum Outcome {
+        /// Every day through yesterday is known, and what was to be asked again was.
+        Complete = "complete",
+        /// Something is left for the next sync.
+        Incomplete = "incomplete",
+        /// There was something to do, and nothing could be done.
+        Failed = "failed",
     }
 }
 

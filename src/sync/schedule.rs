@@ -12,6 +12,7 @@ use croner::Cron;
 
 use crate::backoff::Backoff;
 use crate::day::Day;
+use crate::named::named;
 use crate::window::plan::Refresh;
 
 /// Time of the daily poll.
@@ -23,21 +24,23 @@ pub struct Settings {
     pub jitter: Duration,
 }
 
-/// Why a sync runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trigger {
-    /// The program started: what was missed meanwhile is caught up with.
-    Startup,
-    /// The daily poll.
-    Scheduled,
-    /// The last sync left something undone.
-    Retry,
-    /// A new config was read.
-    Reload,
-    /// The config was read again and is the same, but keys are refused.
-    Keys,
-    /// A person asked for it.
-    Manual,
+named! {
+    /// Why a sync runs.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Trigger {
+        /// The program started: what was missed meanwhile is caught up with.
+        Startup = "startup",
+        /// The daily poll.
+        Scheduled = "scheduled",
+        /// The last sync left something undone.
+        Retry = "retry",
+        /// A new config was read.
+        Reload = "reload",
+        /// The config was read again and is the same, but keys are refused.
+        Keys = "keys",
+        /// A person asked for it.
+        Manual = "manual",
+    }
 }
 
 impl Trigger {
@@ -47,19 +50,6 @@ impl Trigger {
         match self {
             Self::Scheduled | Self::Manual => Refresh::Unsettled,
             Self::Startup | Self::Retry | Self::Reload | Self::Keys => Refresh::NotFetchedToday,
-        }
-    }
-
-    /// The word for it in the log.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Startup => "startup",
-            Self::Scheduled => "scheduled",
-            Self::Retry => "retry",
-            Self::Reload => "reload",
-            Self::Keys => "keys",
-            Self::Manual => "manual",
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::day::{Day, DayError};
 use crate::exposition::weight;
 use crate::former::Once;
 use crate::ledger::{LedgerError, Member, View};
+use crate::named::{Named, words};
 use crate::nearest::nearest;
 use crate::roster::printable;
 use crate::tabulate::Step;
@@ -166,9 +167,9 @@ fn step(query: &Query) -> Result<Step, Problem> {
     let Some(word) = query.one("step")? else {
         return Ok(Step::Day);
     };
-    let step = Step::ALL.into_iter().find(|step| step.as_str() == word);
+    let step = Step::from_word(word);
     step.ok_or_else(|| {
-        let tip = match nearest(word, &Step::ALL.map(Step::as_str)) {
+        let tip = match nearest(word, &words::<Step>()) {
             Some(near) => format!("; did you mean `{near}`?"),
             None => String::new(),
         };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::figure::Sum;
 use crate::exposition::AgentSeries;
 use crate::ledger::Member;
+use crate::named::{Named, named};
 use crate::roster::Agent;
 use crate::series::Figures;
 use crate::status::Agents;
@@ -16,30 +17,34 @@ pub(super) const PAGE: usize = 100;
 /// The most bytes of a search that are looked for.
 pub(super) const LONGEST_SEARCH: usize = 256;
 
-/// Sort orders of agents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sort {
-    Name,
-    Yesterday,
-    Week,
-    Days30,
-    Month,
-    Forecast,
-    Missing,
-    State,
+named! {
+    /// Sort orders of agents.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(super) enum Sort {
+        Name = "name",
+        Yesterday = "yesterday",
+        Week = "7-days",
+        Days30 = "30-days",
+        Month = "month",
+        Forecast = "forecast",
+        Missing = "missing",
+        State = "state",
+    }
 }
 
-/// The state of an agent's data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Health {
-    /// Every day is known.
-    Complete,
-    /// It was not fetched yet.
-    Waiting,
-    /// Days are missing.
-    Incomplete,
-    /// The last fetch failed.
-    Failing,
+named! {
+    /// The state of an agent's data.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    pub(super) enum Health {
+        /// Every day is known.
+        Complete = "complete",
+        /// It was not fetched yet.
+        Waiting = "waiting",
+        /// Days are missing.
+        Incomplete = "incomplete",
+        /// The last fetch failed.
+        Failing = "failing",
+    }
 }
 
 /// Request for a page of the list, as in the query of its address.
@@ -88,32 +93,7 @@ pub(super) struct List {
 }
 
 impl Sort {
-    pub(super) const ALL: [Self; 8] = [
-        Self::Name,
-        Self::Yesterday,
-        Self::Week,
-        Self::Days30,
-        Self::Month,
-        Self::Forecast,
-        Self::Missing,
-        Self::State,
-    ];
-
     /// Its word in an address.
-    pub(super) const fn word(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::Yesterday => "yesterday",
-            Self::Week => "7-days",
-            Self::Days30 => "30-days",
-            Self::Month => "month",
-            Self::Forecast => "forecast",
-            Self::Missing => "missing",
-            Self::State => "state",
-        }
-    }
-
-    /// Returns true if the largest comes first by default.
     pub(super) const fn is_descending(self) -> bool {
         !matches!(self, Self::Name)
     }
@@ -138,13 +118,6 @@ impl Sort {
 }
 
 impl Health {
-    pub(super) const ALL: [Self; 4] = [
-        Self::Failing,
-        Self::Incomplete,
-        Self::Waiting,
-        Self::Complete,
-    ];
-
     /// Health of an agent with these figures.
     pub(super) fn of(figures: &Figures) -> Self {
         match figures.up {
@@ -159,17 +132,7 @@ impl Health {
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Complete => "up to date",
-            _ => self.word(),
-        }
-    }
-
-    /// Its word in addresses and stylesheets.
-    pub(super) const fn word(self) -> &'static str {
-        match self {
-            Self::Complete => "complete",
-            Self::Waiting => "waiting",
-            Self::Incomplete => "incomplete",
-            Self::Failing => "failing",
+            _ => self.as_str(),
         }
     }
 }
@@ -195,7 +158,7 @@ impl Query {
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "sort" => {
-                    let sort = Sort::ALL.into_iter().find(|sort| sort.word() == value);
+                    let sort = Sort::from_word(&value);
                     parsed.sort = sort.unwrap_or(parsed.sort);
                 }
                 "order" => order = ["asc", "desc"].into_iter().find(|order| *order == value),
@@ -206,7 +169,7 @@ impl Query {
                 }
                 "account" => parsed.account = value.into_owned(),
                 "state" => {
-                    parsed.state = Health::ALL.into_iter().find(|state| state.word() == value);
+                    parsed.state = Health::from_word(&value);
                 }
                 _ => {}
             }

@@ -4,6 +4,7 @@ use super::figure::agents;
 use super::list::{Health, List, Query, Sort};
 use super::row::Row;
 use crate::day::{Day, Usage};
+use crate::named::Named;
 use crate::status::LastSync;
 use crate::words;
 
@@ -91,11 +92,14 @@ impl ListView {
                 false => Vec::new(),
             },
             states: Health::ALL
-                .map(|state| Choice::new(state.word(), state.label(), query.state == Some(state)))
-                .into(),
+                .iter()
+                .rev()
+                .map(|state| Choice::new(state.word(), state.label(), query.state == Some(*state)))
+                .collect(),
             sorts: Sort::ALL
-                .map(|sort| Choice::new(sort.word(), label_of(sort), query.sort == sort))
-                .into(),
+                .iter()
+                .map(|sort| Choice::new(sort.word(), label_of(*sort), query.sort == *sort))
+                .collect(),
             has_accounts,
             count,
             pages: page_links(query, list.page, list.pages),
@@ -137,7 +141,7 @@ fn columns(query: &Query) -> Vec<Column> {
             class,
         }
     };
-    Sort::ALL.into_iter().map(column).collect()
+    Sort::ALL.iter().copied().map(column).collect()
 }
 
 /// Links to the first and the last page and to those around the one that is shown.

@@ -138,7 +138,7 @@ async fn alerts_and_deliveries_that_cannot_be_are_reported() {
         (
             "UPDATE alert SET state = 'odd' WHERE threshold = ''",
             vec![
-                "table alert cannot be read: Conversion error from type Text at index: 4, `odd` is no state of an alert",
+                "table alert cannot be read: Conversion error from type Text at index: 4, `odd` is none of pending, firing, resolved",
             ],
         ),
         (
@@ -152,8 +152,8 @@ async fn alerts_and_deliveries_that_cannot_be_are_reported() {
         (
             "UPDATE delivery SET state = 'odd'",
             vec![
-                "delivery number 1 cannot be read: Conversion error from type Text at index: 4, `odd` is no state of a delivery",
-                "delivery number 2 cannot be read: Conversion error from type Text at index: 4, `odd` is no state of a delivery",
+                "delivery number 1 cannot be read: Conversion error from type Text at index: 4, `odd` is none of pending, delivered, given_up",
+                "delivery number 2 cannot be read: Conversion error from type Text at index: 4, `odd` is none of pending, delivered, given_up",
             ],
         ),
         (
