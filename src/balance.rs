@@ -16,6 +16,7 @@ use chrono::{DateTime, Utc};
 use crate::budget::{Cycle, Period, Standing, Tally};
 use crate::day::{Day, TRACKING_START};
 use crate::roster::Matcher;
+use crate::tabulate::Step;
 
 /// The days that a budget or a balance needs of its agents.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub enum Days {
     Of(Cycle),
     /// The entries of a balance.
     By(Book),
+    /// The last period of a summary that has ended, and the one before.
+    Ended(Step),
 }
 
 impl Reach {
@@ -43,6 +46,10 @@ impl Reach {
             // A period that may still change.
             Days::Of(cycle) => Some(cycle.open_periods(today)[0].start.max(TRACKING_START)),
             Days::By(book) => Some(book.entries()?.account(today)?.first_day()),
+            Days::Ended(step) => {
+                let before = |day: Day| step.first_day(day.previous());
+                Some(before(before(step.first_day(today))).max(TRACKING_START))
+            }
         }
     }
 }

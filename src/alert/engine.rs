@@ -288,7 +288,9 @@ impl Engine {
                 .collect(),
         };
         let next = &memory.summaries;
-        summaries::due(&self.ledger, members, &self.settings, next, &purses, today).await
+        let is_syncing = self.signals.is_syncing.load(Ordering::Relaxed);
+        let when = (today, is_syncing || !self.has_synced);
+        summaries::due(&self.ledger, members, &self.settings, next, &purses, when).await
     }
 
     /// Keeps what has changed with what is to be told of it. Returns what is remembered from then on.

@@ -38,7 +38,12 @@ impl Memory {
             summaries,
             deliveries: _,
         } = changes;
-        self.summaries.extend(summaries);
+        for (summary, next) in summaries {
+            match next {
+                Some(next) => self.summaries.insert(summary, next),
+                None => self.summaries.remove(&summary),
+            };
+        }
         if !watched.is_empty() || !unwatched.is_empty() {
             let known = Arc::make_mut(&mut self.watched);
             known.extend(watched);

@@ -41,9 +41,11 @@ pub use judge::judge;
 pub use notice::{Figures, Notice, Notification, Share, Status};
 pub use observe::observe;
 pub use rule::{Check, Measure, Per, Rule, Severity, Span, Threshold};
+pub use summaries::read as read_summary;
 
 use std::sync::Arc;
 
+use crate::balance::Reach;
 use crate::summary;
 
 /// A hook as alerts see it. The rest of a hook is none of an alert's concern.
@@ -74,4 +76,15 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// The page that every message links to.
     pub dashboard_url: Option<String>,
+}
+
+impl Settings {
+    /// The days that budgets, balances and summaries need of their agents.
+    #[must_use]
+    pub fn reaches(&self) -> Vec<Reach> {
+        let rules = self.rules.iter().filter_map(Rule::reach);
+        rules
+            .chain(self.summaries.iter().map(summary::Settings::reach))
+            .collect()
+    }
 }

@@ -14,7 +14,7 @@ use super::health::health;
 use super::link::feeding;
 use super::metrics::ConfigMetrics;
 use super::{App, ReadConfig, link, read};
-use crate::alert::{self, Engine, Outlets, Rule};
+use crate::alert::{self, Engine, Outlets};
 use crate::blocking;
 use crate::clock::{self, CheckedClock, SharedClock};
 use crate::config::{Config, ConfigError, SOME_DAY};
@@ -480,7 +480,7 @@ pub fn syncer(
         Arc::clone(clock),
         telemetry,
     )
-    .reaching(config.alerts.rules.iter().filter_map(Rule::reach).collect())
+    .reaching(config.alerts.reaches())
 }
 
 /// The hooks as `config` says.

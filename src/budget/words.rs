@@ -2,7 +2,7 @@
 
 use super::Standing;
 use crate::day::Day;
-use crate::words::{count, credits, date, number, percent, rounded};
+use crate::words::{count, credits, date, dates, number, percent, rounded};
 
 /// Used credits of a budget: `at least 4,012 of 5,000 credits used (80%)`.
 #[must_use]
@@ -12,6 +12,15 @@ pub fn used(standing: &Standing) -> String {
         return format!("at least {amount}");
     }
     amount
+}
+
+/// The days of the period that have passed, as the end of a sentence: `from 1 Nov through 22 Nov`.
+#[must_use]
+pub fn days(standing: &Standing, today: Day) -> String {
+    let period = standing.period;
+    let last = period.end.map_or(today, |end| end.min(today)).previous();
+    // A period that is still to begin has no days yet.
+    dates(period.start.min(last), last, today)
 }
 
 /// Expected credits of a budget, and the end of its period: `4,800 of 5,000 credits expected (96%) by 30 Nov`.

@@ -17,6 +17,7 @@ use crate::http;
 use crate::named::named;
 use crate::nearest::nearest;
 use crate::roster::{Matcher, Pattern, printable};
+use crate::summary;
 
 const KINDS: [&str; 5] = [
     "usage",
@@ -98,15 +99,24 @@ impl Check<'_> {
     }
 
     /// Says which budgets and balances need days from before the history start.
-    pub(super) fn look_for_earlier_days(&mut self, rules: &[Rule], history_start: Day) {
-        for rule in rules {
-            let first_day = rule.reach().and_then(|reach| reach.first_day(self.today));
+    pub(super) fn look_for_earlier_days(
+        &mut self,
+        rules: &[Rule],
+        summaries: &[summary::Settings],
+        history_start: Day,
+    ) {
+        let rules = rules
+            .iter()
+            .filter_map(|rule| Some((rule.check.kind(), &rule.name, rule.reach()?)));
+        let summaries = summaries
+            .iter()
+            .map(|one| ("summary", &one.name, one.reach()));
+        for (kind, name, reach) in rules.chain(summaries) {
+            let first_day = reach.first_day(self.today);
             if let Some(first_day) = first_day.filter(|day| *day < history_start) {
                 self.warnings.push(format!(
-                    "{} {} needs days from {first_day}; they are fetched though `history_start` is \
-                     {history_start}",
-                    rule.check.kind(),
-                    rule.name
+                    "{kind} {name} needs days from {first_day}; they are fetched though `history_start` is \
+                     {history_start}"
                 ));
             }
         }

@@ -58,7 +58,11 @@ impl Check<'_> {
             let reason = hook::check_summary(hook, now).err()?;
             let name = printable(name);
             let fault = Fault::new(format!("the hook `{name}` takes no summary: {reason}"));
-            Some(fault.help("name another hook"))
+            let help = match hook.has_template() {
+                true => "show `title` and `text` where `summary` is, or name another hook",
+                false => "name another hook",
+            };
+            Some(fault.help(help))
         });
         Some(summary::Settings {
             name: name?.into(),

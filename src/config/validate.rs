@@ -57,7 +57,7 @@ impl Check<'_> {
         let hooks = self.hooks(hooks, &world);
         let summaries = self.summaries(summaries, &hooks, &world);
         self.look_for_unused_hooks(&hooks, &rules, &summaries);
-        self.look_for_earlier_days(&rules, policy.history_start);
+        self.look_for_earlier_days(&rules, &summaries, policy.history_start);
         self.findings.is_empty().then(|| Config {
             path: path.to_owned(),
             server,

@@ -338,6 +338,17 @@ impl Settings {
         .await
     }
 
+    /// True if it sends what a template of the user's makes.
+    #[must_use]
+    pub fn has_template(&self) -> bool {
+        let Kind::Webhook { template, .. } = &self.kind else {
+            return false;
+        };
+        template
+            .as_ref()
+            .is_some_and(|template| !template.takes_one_alert())
+    }
+
     /// The time between two heartbeats, if it is a hook for these: no alert is sent there.
     #[must_use]
     pub fn interval(&self) -> Option<Duration> {

@@ -67,19 +67,24 @@ pub fn check_summary(hook: &Settings, now: DateTime<Utc>) -> Result<(), String> 
     if template.takes_one_alert() {
         return Err("PagerDuty takes alerts only".to_owned());
     }
-    let message = Message {
-        id: SPECIMEN_ID.into(),
-        created: now,
-        now,
-        target: String::new(),
-        notification: Notification::of_summary(Summary::sample(Day::of(now))),
-    };
-    let rendered = template.render(&message);
-    rendered
-        .map_err(|TemplateError { message, line }| {
+    for summary in Summary::samples(Day::of(now)) {
+        let message = Message {
+            id: SPECIMEN_ID.into(),
+            created: now,
+            now,
+            target: String::new(),
+            notification: Notification::of_summary(summary),
+        };
+        let rendered = template.render(&message);
+        let text = rendered.map_err(|TemplateError { message, line }| {
             format!("line {line} of its template: {message}")
-        })
-        .and_then(|text| check_json(&text, content_type))
+        })?;
+        check_json(&text, content_type)?;
+        if text.trim().is_empty() {
+            return Err("its template gives nothing for one".to_owned());
+        }
+    }
+    Ok(())
 }
 
 /// An alert with every figure and label that there is.

@@ -12,7 +12,7 @@ use super::alert_key::{AlertKey, key, params_of};
 use super::error::Fault;
 use super::schema::at_most;
 use super::schema::{self, instant, optional_instant, unreadable};
-use super::summaries::{self, NextSummaries, SummaryKey};
+use super::summaries::{self, NextSummaries, NextSummary};
 use super::watched::{Judged, JudgedDays, JudgedKey, Watched};
 use super::{AgentNumber, Delivery, outbox, watched};
 use crate::day::Day;
@@ -132,7 +132,7 @@ pub struct AlertChanges {
     /// Alerts to be forgotten.
     pub forgotten: Vec<AlertKey>,
     /// The first day of the next period of summaries.
-    pub summaries: Vec<(SummaryKey, Day)>,
+    pub summaries: Vec<NextSummary>,
     /// Messages to send.
     pub deliveries: Vec<Delivery>,
 }

@@ -85,7 +85,7 @@ pub use outbox::{
 pub(crate) use outbox::{LONGEST_REST, RETRY_DAYS, SCHEDULED_TRIES};
 pub use pushed::{PushTarget, Pushed, Unpushed, UnpushedDay};
 pub use retry::{Which, retry};
-pub use summaries::{NextSummaries, SummaryKey};
+pub use summaries::{NextSummaries, NextSummary, SummaryKey};
 pub use view::View;
 pub use watched::{JUDGED_DAYS, Judged, JudgedDays, JudgedKey, Watched};
 

@@ -15,11 +15,16 @@ const KEEP: &str = "
     INSERT INTO summary (name, period, next) VALUES (?1, ?2, ?3)
     ON CONFLICT (name, period) DO UPDATE SET next = excluded.next";
 
+const FORGET: &str = "DELETE FROM summary WHERE name = ?1 AND period = ?2";
+
 /// A summary's name, and the word for its period.
 pub type SummaryKey = (Arc<str>, Arc<str>);
 
 /// The first day of the next period that each summary is to be sent of.
 pub type NextSummaries = HashMap<SummaryKey, Day>;
+
+/// A summary with that day; none if it is in the config no more.
+pub type NextSummary = (SummaryKey, Option<Day>);
 
 /// All of them.
 pub(super) fn all(connection: &Connection) -> Result<NextSummaries, Fault> {
@@ -30,11 +35,15 @@ pub(super) fn all(connection: &Connection) -> Result<NextSummaries, Fault> {
     Ok(next.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Keeps those that have changed.
-pub(super) fn keep(connection: &Connection, changed: &[(SummaryKey, Day)]) -> Result<(), Fault> {
-    let mut statement = connection.prepare_cached(KEEP)?;
+/// Keeps those that have changed, and forgets those that have no day any more.
+pub(super) fn keep(connection: &Connection, changed: &[NextSummary]) -> Result<(), Fault> {
+    let mut keep = connection.prepare_cached(KEEP)?;
+    let mut forget = connection.prepare_cached(FORGET)?;
     for ((name, period), next) in changed {
-        statement.execute((name, period, next.number()))?;
+        match next {
+            Some(next) => keep.execute((name, period, next.number()))?,
+            None => forget.execute((name, period))?,
+        };
     }
     Ok(())
 }

@@ -6,14 +6,16 @@ mod tests;
 mod text;
 
 pub use rows::Row;
+pub use text::{change_percent, share};
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::balance::{self, Left};
+use crate::balance::{self, Days, Left, Reach};
 use crate::budget::{self, Standing};
 use crate::day::Day;
+use crate::roster::Matcher;
 use crate::sheet::{Grouping, Sheet};
 use crate::tabulate::Step;
 use crate::window::Range;
@@ -95,6 +97,15 @@ pub struct Purses<'a> {
 }
 
 impl Settings {
+    /// The days that it needs, of all agents.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        Reach {
+            matcher: Matcher::default(),
+            days: Days::Ended(self.period),
+        }
+    }
+
     /// An empty sheet of the last period that has ended by the day `today`, against the one before.
     #[must_use]
     pub fn sheet(&self, today: Day) -> Sheet {
@@ -107,12 +118,13 @@ impl Settings {
         Sheet::new(ended, self.period, self.grouping.clone()).against(period(ended.start()))
     }
 
-    /// Whether `sheet` of the last period may be sent on the day `today`: all of it is known, or was waited
-    /// for.
+    /// True if `sheet` of the last period may be sent on the day `today`: all of it is known, or was waited for in
+    /// vain. While `more_may_come`, as before the end of a sync, it is waited for.
     #[must_use]
-    pub fn is_ready(&self, sheet: &Sheet, today: Day) -> bool {
+    pub fn is_ready(&self, sheet: &Sheet, today: Day, more_may_come: bool) -> bool {
         let is_known = sheet.total.whole.missing_days == 0;
-        !sheet.rows.is_empty() && (is_known || today.since(sheet.range.end().next()) >= WAIT_DAYS)
+        let is_late = today.since(sheet.range.end().next()) >= WAIT_DAYS;
+        !sheet.rows.is_empty() && (is_known || (is_late && !more_may_come))
     }
 
     /// The summary of `sheet`, which is sorted, as of the day `today`.
@@ -126,7 +138,11 @@ impl Settings {
     ) -> Summary {
         let growing = rows::growing(&sheet);
         let missing = rows::missing(&sheet);
-        sheet.keep(self.top);
+        let used = sheet.rows.iter();
+        let used = used
+            .filter(|row| row.sums.whole.known_credits > 0.0)
+            .count();
+        sheet.keep(self.top.min(used));
         let row = |row| Row::of(row, &sheet.total);
         let (number, others) = &sheet.others;
         let others = (*number > 0).then(|| Row::new(text::others(*number), others, &sheet.total));
@@ -147,6 +163,7 @@ impl Settings {
             budgets: purses
                 .budgets
                 .iter()
+                .filter(|(_, standing)| standing.agents > 0)
                 .map(|(name, standing)| of_budget(name, standing, today))
                 .collect(),
             balances: purses
@@ -162,7 +179,31 @@ impl Settings {
 }
 
 impl Summary {
-    /// A summary to try a template with, as on the day `today`: it has everything that one may have.
+    /// Two summaries to try a template with, as on the day `today`: one has everything that one may have, the other
+    /// nothing that one may lack.
+    #[must_use]
+    pub fn samples(today: Day) -> [Self; 2] {
+        let whole = Self::sample(today);
+        let sparse = Self {
+            url: None,
+            total: Row {
+                before_credits: None,
+                change_ratio: None,
+                share_ratio: None,
+                ..whole.total.clone()
+            },
+            top: Vec::new(),
+            others: None,
+            growing: Vec::new(),
+            missing: Vec::new(),
+            budgets: Vec::new(),
+            balances: Vec::new(),
+            ..whole.clone()
+        };
+        [whole, sparse]
+    }
+
+    /// A summary with everything that one may have.
     #[must_use]
     pub fn sample(today: Day) -> Self {
         let row = Row {
@@ -184,7 +225,7 @@ impl Summary {
             first_day: today.plus(-7).to_string(),
             last_day: today.previous().to_string(),
             by: "agent".to_owned(),
-            title: "Weekly summary example: 8,024 credits used".to_owned(),
+            title: "Summary example: 8,024 credits used".to_owned(),
             text: "8,024 credits used.".to_owned(),
             url: Some("https://dash.example/".to_owned()),
             total: row.clone(),
@@ -202,21 +243,29 @@ impl Summary {
     pub fn as_test(self) -> Self {
         Self {
             title: format!("Test: {}", self.title),
+            text: format!(
+                "This is a test: the real summary is sent on its own.\n\n{}",
+                self.text
+            ),
             ..self
         }
     }
 }
 
 fn of_budget(name: &str, standing: &Standing, today: Day) -> Line {
-    let used = budget::words::used(standing);
-    let ahead = match standing.forecast {
-        Some(_) if !standing.period.is_over(today) => budget::words::exhaustion(standing, today)
-            .map(|exhaustion| format!("; at this pace {exhaustion}")),
+    let exhaustion = match standing.forecast {
+        Some(_) if !standing.period.is_over(today) => budget::words::exhaustion(standing, today),
         _ => None,
     };
+    let ahead = exhaustion.map(|exhaustion| format!(", expected to be {exhaustion}"));
     Line {
         name: name.to_owned(),
-        text: format!("{used}{}", ahead.unwrap_or_default()),
+        text: format!(
+            "{} {}{}",
+            budget::words::used(standing),
+            budget::words::days(standing, today),
+            ahead.unwrap_or_default()
+        ),
         used_ratio: standing.used_ratio(),
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::sheet::{self, Sheet, Sums};
+use crate::words::{number, rounded};
 
 /// The most of those whose use grew, or of whom days are missing.
 const MENTIONED: usize = 3;
@@ -19,25 +20,24 @@ pub struct Row {
     /// Credits used in the period before; absent if a day of it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before_credits: Option<f64>,
-    /// The part by which use grew, or fell where it is negative; absent if a day of either period is missing,
-    /// or nothing was used before.
+    /// The part by which use grew, or fell where it is negative; absent if a day of either period is missing, or
+    /// something was used after nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change_ratio: Option<f64>,
-    /// The part of the known credits of all.
+    /// The part of the credits of all; absent if a day of anybody is missing, or nothing was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share_ratio: Option<f64>,
 }
 
 impl Row {
     pub(super) fn new(name: String, sums: &Sums, total: &Sums) -> Self {
-        let (used, all) = (sums.whole.known_credits, total.whole.known_credits);
         Self {
             name,
-            known_credits: used,
+            known_credits: sums.whole.known_credits,
             missing_days: sums.whole.missing_days,
             before_credits: sums.before.credits(),
             change_ratio: sums.change(),
-            share_ratio: (all > 0.0).then(|| used / all),
+            share_ratio: sums.share_of(total),
         }
     }
 
@@ -56,19 +56,25 @@ impl Row {
 /// Those whose use grew most.
 pub(super) fn growing(sheet: &Sheet) -> Vec<Row> {
     let rows = sheet.rows.iter().map(|row| Row::of(row, &sheet.total));
-    first(rows, |row| row.gained_credits().unwrap_or_default())
+    first(rows, |row| {
+        // Not what rounding hides.
+        let [before, now] = [row.before_credits?, row.known_credits].map(rounded);
+        row.gained_credits()
+            .filter(|_| number(before) != number(now))
+    })
 }
 
 /// Those of whom most days are missing.
 pub(super) fn missing(sheet: &Sheet) -> Vec<Row> {
     let rows = sheet.rows.iter().map(|row| Row::of(row, &sheet.total));
-    first(rows, |row| row.missing_days.into())
+    first(rows, |row| Some(row.missing_days.into()))
 }
 
 /// The rows with the highest figures above zero, descending.
-fn first(rows: impl Iterator<Item = Row>, figure: impl Fn(&Row) -> f64) -> Vec<Row> {
-    let mut rows: Vec<Row> = rows.filter(|row| figure(row) > 0.0).collect();
-    rows.sort_by(|one, other| figure(other).total_cmp(&figure(one)));
+fn first(rows: impl Iterator<Item = Row>, figure: impl Fn(&Row) -> Option<f64>) -> Vec<Row> {
+    let figures = rows.filter_map(|row| Some((figure(&row).filter(|figure| *figure > 0.0)?, row)));
+    let mut rows: Vec<(f64, Row)> = figures.collect();
+    rows.sort_by(|(one, _), (other, _)| other.total_cmp(one));
     rows.truncate(MENTIONED);
-    rows
+    rows.into_iter().map(|(_, row)| row).collect()
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::budget::{Period, Tally};
 use crate::day::Usage;
 use crate::ledger::{AgentNumber, Member};
 use crate::roster::Agent;
@@ -84,16 +85,19 @@ fn it_is_ready_once_all_is_known_and_otherwise_two_days_after_the_end() {
     let settings = settings(Step::Week, "agent", 10);
     let (monday, wednesday) = (day("2026-11-30"), day("2026-12-02"));
     let mut sheet = settings.sheet(monday);
-    assert!(!settings.is_ready(&sheet, wednesday), "nobody is known");
+    assert!(
+        !settings.is_ready(&sheet, wednesday, false),
+        "nobody is known"
+    );
     add(&mut sheet, 1, "support", (1.0, 1.0), &["2026-11-17"]);
     assert!(
-        settings.is_ready(&sheet, monday),
+        settings.is_ready(&sheet, monday, false),
         "days before do not count"
     );
     add(&mut sheet, 2, "sales", (1.0, 1.0), &["2026-11-29"]);
-    assert!(!settings.is_ready(&sheet, monday));
-    assert!(!settings.is_ready(&sheet, day("2026-12-01")));
-    assert!(settings.is_ready(&sheet, wednesday));
+    assert!(!settings.is_ready(&sheet, monday, false));
+    assert!(!settings.is_ready(&sheet, day("2026-12-01"), false));
+    assert!(settings.is_ready(&sheet, wednesday, false));
 }
 
 #[test]
@@ -109,18 +113,18 @@ fn it_says_who_used_how_much_and_what_has_changed() {
     let summary = settings.summary(sheet.sorted(), &Purses::default(), url, today);
     assert_eq!(
         summary.title,
-        "Weekly summary monday: 1,512 credits used from 23 Nov through 29 Nov, 8% more than in the week before"
+        "Summary monday: 1,512 credits used from 23 Nov through 29 Nov, 8% more than in the week before"
     );
     assert_eq!(
         summary.text,
         "1,512 credits used, 8% more than in the week before (1,400).\n\n\
-         Top agents:\n\
-         1. acme/support: 784 credits (51%), 12% more\n\
-         2. acme/sales: 700 credits (46%), 100% more\n\
-         Two others: 28 credits (1%), 92% less\n\n\
          Growing fastest:\n\
          acme/sales: from 350 to 700 credits\n\
-         acme/support: from 700 to 784 credits"
+         acme/support: from 700 to 784 credits\n\n\
+         Top agents:\n\
+         1. acme/support: 784 credits (52%), 12% more\n\
+         2. acme/sales: 700 credits (46%), 100% more\n\
+         Two others: 28 credits (2%), 92% less"
     );
     assert_eq!(
         (summary.first_day.as_str(), summary.last_day.as_str()),
@@ -153,14 +157,14 @@ fn where_days_are_missing_it_says_at_least_and_compares_nothing() {
     let summary = settings.summary(sheet.sorted(), &Purses::default(), None, today);
     assert_eq!(
         summary.title,
-        "Monthly summary monday: at least 321 credits used in October 2026"
+        "Summary monday: at least 321 credits used in October 2026"
     );
     assert_eq!(
         summary.text,
         "At least 321 credits used; at least 329 in September.\n\
          Two agent-days are missing, so use may be higher: of acme (2).\n\n\
          Top accounts:\n\
-         1. acme: at least 321 credits (100%)"
+         1. acme: at least 321 credits"
     );
     assert!(summary.growing.is_empty());
     assert_eq!(summary.total.gained_credits(), None);
@@ -184,12 +188,112 @@ fn missing_days_of_many_are_told_of_those_that_lack_most() {
     let line = summary.text.lines().nth(1).unwrap();
     assert_eq!(
         line,
-        "Five agent-days are missing, so use may be higher: mostly of acme/d (2), acme/a (1), acme/b (1)."
+        "Five agent-days are missing, so use may be higher: of acme/d (2), acme/a (1), acme/b (1), and others."
     );
     assert!(
         summary
             .text
             .starts_with("At least 23 credits used; none in the week before."),
+        "{}",
+        summary.text
+    );
+}
+
+#[test]
+fn while_more_may_come_what_is_missing_is_waited_for() {
+    let settings = settings(Step::Week, "agent", 10);
+    let friday = day("2026-12-04");
+    let mut sheet = settings.sheet(friday);
+    add(&mut sheet, 1, "support", (1.0, 1.0), &[]);
+    assert!(settings.is_ready(&sheet, friday, true), "all is known");
+    add(&mut sheet, 2, "sales", (1.0, 1.0), &["2026-11-29"]);
+    assert!(!settings.is_ready(&sheet, friday, true));
+    assert!(settings.is_ready(&sheet, friday, false));
+}
+
+#[test]
+fn who_used_nothing_has_no_row_and_what_rounding_hides_is_no_growth() {
+    let settings = settings(Step::Week, "agent", 10);
+    let today = day("2026-11-30");
+    let mut sheet = settings.sheet(today);
+    add(&mut sheet, 1, "support", (100.0, 100.01), &[]);
+    for (number, name) in (2..).zip(["a", "b", "c"]) {
+        add(&mut sheet, number, name, (0.0, 0.0), &[]);
+    }
+    let summary = settings.summary(sheet.sorted(), &Purses::default(), None, today);
+    assert_eq!(
+        summary.text,
+        "700 credits used; 700 in the week before.\n\n\
+         Top agents:\n\
+         1. acme/support: 700 credits (100%)\n\
+         Three others: 0 credits (0%)"
+    );
+    assert_eq!((summary.top.len(), summary.growing.len()), (1, 0));
+}
+
+#[test]
+fn of_nothing_known_it_says_so_and_of_a_thousandfold_no_percentage() {
+    let settings = settings(Step::Week, "agent", 10);
+    let today = day("2026-12-02");
+    let mut sheet = settings.sheet(today);
+    let days: Vec<String> = (23..30).map(|number| format!("2026-11-{number}")).collect();
+    let days: Vec<&str> = days.iter().map(String::as_str).collect();
+    add(&mut sheet, 1, "support", (1.0, 1.0), &days);
+    let summary = settings.summary(sheet.sorted(), &Purses::default(), None, today);
+    assert_eq!(
+        summary.title,
+        "Summary monday: nothing is known of use from 23 Nov through 29 Nov"
+    );
+    assert_eq!(
+        summary.text,
+        "Nothing is known of use; 7 in the week before.\n\
+         Seven agent-days are missing, so use may be higher: of acme/support (7)."
+    );
+    let mut sheet = settings.sheet(today);
+    add(&mut sheet, 1, "support", (0.0001, 100.0), &[]);
+    let summary = settings.summary(sheet.sorted(), &Purses::default(), None, today);
+    assert_eq!(
+        summary.title,
+        "Summary monday: 700 credits used from 23 Nov through 29 Nov"
+    );
+}
+
+#[test]
+fn budgets_and_balances_say_of_which_days_they_are() {
+    let settings = settings(Step::Week, "agent", 10);
+    let today = day("2026-12-02");
+    let period = Period {
+        start: day("2026-12-01"),
+        end: Some(day("2027-01-01")),
+    };
+    let mut tally = Tally::new(period, today);
+    let nobody = tally.standing(5_000.0);
+    let agent = Agent {
+        account: "acme".into(),
+        id: "a".into(),
+        name: "a".into(),
+        labels: Arc::default(),
+    };
+    let member = Member::present(agent, AgentNumber(1));
+    let usage = Usage {
+        day: period.start,
+        credits: 120.0,
+    };
+    tally.add(&member, &[usage], None, today);
+    let standing = tally.standing(5_000.0);
+    let purses = Purses {
+        budgets: vec![("cx-month", &standing), ("nobody", &nobody)],
+        balances: Vec::new(),
+    };
+    let mut sheet = settings.sheet(today);
+    add(&mut sheet, 1, "support", (1.0, 1.0), &[]);
+    let summary = settings.summary(sheet.sorted(), &purses, None, today);
+    let lines: Vec<&str> = summary.budgets.iter().map(|line| &*line.text).collect();
+    assert_eq!(lines, ["120 of 5,000 credits used (2%) on 1 Dec"]);
+    assert!(
+        summary
+            .text
+            .contains("\n\nBudgets:\ncx-month: 120 of 5,000"),
         "{}",
         summary.text
     );

@@ -4,64 +4,68 @@ use super::{Row, Summary};
 use crate::day::Day;
 use crate::sheet::{Grouping, Sheet};
 use crate::tabulate::Step;
-use crate::words::{count, credits, dates, number, percent, rounded, sentence};
+use crate::words::{count, credits, dates, grouped, number, rounded, sentence};
+
+/// The highest change in percent that says anything.
+const MOST_PERCENT: f64 = 1_000.0;
 
 /// The total in a line.
 pub(super) fn title(summary: &Summary, sheet: &Sheet, today: Day) -> String {
-    let (adjective, days) = match sheet.step {
-        Step::Month => (
-            "Monthly",
-            sheet.range.start().date().format("in %B %Y").to_string(),
-        ),
-        _ => (
-            "Weekly",
-            dates(sheet.range.start(), sheet.range.end(), today),
-        ),
+    let days = match sheet.step {
+        Step::Month => sheet.range.start().date().format("in %B %Y").to_string(),
+        _ => dates(sheet.range.start(), sheet.range.end(), today),
     };
+    if sheet.total.whole.known_days == 0 {
+        return format!("Summary {}: nothing is known of use {days}", summary.name);
+    }
     let change = change(&summary.total).map(|change| format!(", {change} than {}", before(sheet)));
     format!(
-        "{adjective} summary {}: {} used {days}{}",
+        "Summary {}: {} used {days}{}",
         summary.name,
         used(&summary.total),
         change.unwrap_or_default()
     )
 }
 
-/// All of it.
+/// All of it: what a reader with little room sees comes first.
 pub(super) fn text(summary: &Summary, sheet: &Sheet) -> String {
     let mut sections = vec![total(summary, sheet)];
     let mut add = |heading: &str, lines: Vec<String>| {
         if !lines.is_empty() {
-            sections.push(format!("{heading}\n{}", lines.join("\n")));
+            sections.push(format!("{heading}:\n{}", lines.join("\n")));
         }
     };
-    let heading = match &sheet.grouping {
-        Grouping::Agent => "Top agents:".to_owned(),
-        Grouping::Account => "Top accounts:".to_owned(),
-        Grouping::Label(name) => format!("Top by {name}:"),
-    };
-    let top = summary.top.iter().filter(|row| row.known_credits > 0.0);
-    let top = (1..)
-        .zip(top)
-        .map(|(rank, row)| format!("{rank}. {}", line(row)));
-    let others = summary.others.iter().map(|row| sentence(&line(row)));
-    add(&heading, top.chain(others).collect());
-    let growing = summary.growing.iter().map(|row| {
-        let before = row.before_credits.unwrap_or_default();
-        let (before, now) = (number(rounded(before)), credits(rounded(row.known_credits)));
-        format!("{}: from {before} to {now}", row.name)
-    });
-    add("Growing fastest:", growing.collect());
     for (heading, lines) in [
-        ("Budgets:", &summary.budgets),
-        ("Balances:", &summary.balances),
+        ("Balances", &summary.balances),
+        ("Budgets", &summary.budgets),
     ] {
         let lines = lines
             .iter()
             .map(|line| format!("{}: {}", line.name, line.text));
         add(heading, lines.collect());
     }
+    let growing = summary.growing.iter().map(|row| {
+        let before = row.before_credits.unwrap_or_default();
+        let (before, now) = (number(rounded(before)), credits(rounded(row.known_credits)));
+        format!("{}: from {before} to {now}", row.name)
+    });
+    add("Growing fastest", growing.collect());
+    let top = (1..).zip(&summary.top);
+    let top = top.map(|(rank, row)| format!("{rank}. {}", line(row)));
+    let others = summary.others.iter().map(|row| sentence(&line(row)));
+    if !summary.top.is_empty() {
+        add(&heading(&sheet.grouping), top.chain(others).collect());
+    }
     sections.join("\n\n")
+}
+
+/// Heading above those who used most.
+fn heading(grouping: &Grouping) -> String {
+    match grouping {
+        Grouping::Agent => "Top agents".to_owned(),
+        Grouping::Account => "Top accounts".to_owned(),
+        Grouping::Label(name) => format!("Top by {name}"),
+    }
 }
 
 /// Rows that have none of their own: `three others`.
@@ -87,20 +91,25 @@ fn total(summary: &Summary, sheet: &Sheet) -> String {
         }
         (_, None) => String::new(),
     };
-    let mut text = format!("{} used{compared}.", sentence(&used(total)));
+    let mut text = match sheet.total.whole.known_days {
+        0 => format!("Nothing is known of use{compared}."),
+        _ => format!("{} used{compared}.", sentence(&used(total))),
+    };
     if total.missing_days > 0 {
         let days = count(total.missing_days, "agent-day is", "agent-days are");
         let whose = summary.missing.iter();
         let listed: u32 = whose.clone().map(|row| row.missing_days).sum();
-        let whose = whose.map(|row| format!("{} ({})", row.name, row.missing_days));
+        let whose = whose.map(|row| {
+            let days = grouped(&row.missing_days.to_string());
+            format!("{} ({days})", row.name)
+        });
         let whose: Vec<String> = whose.collect();
-        let of = if listed < total.missing_days {
-            "mostly of"
-        } else {
-            "of"
+        let more = match listed < total.missing_days {
+            true => ", and others",
+            false => "",
         };
         text += &format!(
-            "\n{} missing, so use may be higher: {of} {}.",
+            "\n{} missing, so use may be higher: of {}{more}.",
             sentence(&days),
             whose.join(", ")
         );
@@ -110,9 +119,7 @@ fn total(summary: &Summary, sheet: &Sheet) -> String {
 
 /// One row: `acme/support: 4,012 credits (33%), 12% more`.
 fn line(row: &Row) -> String {
-    let share = row
-        .share_ratio
-        .map(|share| format!(" ({})", percent(share)));
+    let share = share(row).map(|share| format!(" ({share})"));
     let change = change(row).map(|change| format!(", {change}"));
     format!(
         "{}: {}{}{}",
@@ -133,12 +140,28 @@ fn used(row: &Row) -> String {
     format!("{bound}{}", credits(rounded(row.known_credits)))
 }
 
-/// By how much use grew or fell: `12% more`; none if it cannot be said, or is less than a percent.
+/// A row's part of all in whole percent.
+#[must_use]
+pub fn share(row: &Row) -> Option<String> {
+    let percent = (row.share_ratio? * 100.0).round();
+    Some(format!("{}%", number(percent)))
+}
+
+/// By how much use grew or fell, in whole percent; none if it cannot be said, is less than a percent, or so much that
+/// it says nothing.
+#[must_use]
+pub fn change_percent(row: &Row) -> Option<f64> {
+    let percent = (row.change_ratio? * 100.0).round();
+    (1.0..=MOST_PERCENT)
+        .contains(&percent.abs())
+        .then_some(percent)
+}
+
+/// The same in words: `12% more`.
 fn change(row: &Row) -> Option<String> {
-    let change = row.change_ratio?;
-    let direction = if change > 0.0 { "more" } else { "less" };
-    let percent = (change.abs() * 100.0).round();
-    (percent >= 1.0).then(|| format!("{}% {direction}", number(percent)))
+    let percent = change_percent(row)?;
+    let direction = if percent > 0.0 { "more" } else { "less" };
+    Some(format!("{}% {direction}", number(percent.abs())))
 }
 
 fn before(sheet: &Sheet) -> String {

@@ -3,10 +3,10 @@
 use super::super::finding::Observation;
 use super::super::{Check, Measure, Threshold};
 use super::{missing_line, top_line};
-use crate::budget::words::{exhaustion, expected, is_exhausted, used};
+use crate::budget::words::{days, exhaustion, expected, is_exhausted, used};
 use crate::budget::{Cycle, Standing};
 use crate::day::Day;
-use crate::words::{credits, date, dates, number, rounded, sentence};
+use crate::words::{credits, date, number, rounded, sentence};
 
 /// Its standing, line by line.
 pub(super) fn lines(observation: &Observation<'_>, standing: &Standing) -> Vec<String> {
@@ -27,8 +27,7 @@ pub(super) fn lines(observation: &Observation<'_>, standing: &Standing) -> Vec<S
 fn used_line(standing: &Standing, today: Day) -> String {
     let period = standing.period;
     let last = period.end.map_or(today, |end| end.min(today)).previous();
-    // A period that is still to begin has no days yet.
-    let days = dates(period.start.min(last), last, today);
+    let days = days(standing, today);
     let ending = match period.end {
         None => "; the period has no end".to_owned(),
         Some(_) if standing.period.is_over(today) && period.start == last => String::new(),

@@ -6,10 +6,9 @@ use chrono::{DateTime, Utc};
 use super::super::purses::{Standings, purses};
 use super::super::{Failure, view};
 use super::unknown;
-use crate::alert::{Check, Notification};
+use crate::alert::{self, Check, Notification};
 use crate::config::Config;
 use crate::day::Day;
-use crate::former::with_former;
 use crate::hook;
 use crate::summary::Purses;
 
@@ -37,12 +36,10 @@ pub(super) async fn of_now(
     let today = Day::of(now);
     let view = view::open(config).await?;
     let members = view::members(config, &view).await?;
-    let sheet = settings.sheet(today);
-    let members = with_former(&members, &view, sheet.before.start()).await?;
-    if members.is_empty() {
+    let sheet = alert::read_summary(&view, &members, settings, today).await?;
+    if sheet.rows.is_empty() {
         return Err(anyhow!("no agent is known yet: the first sync makes them known").into());
     }
-    let sheet = sheet.read(&members, &view, today).await?.sorted();
     let is_purse = |check: &Check| matches!(check, Check::Budget { .. } | Check::Balance { .. });
     let Standings { budgets, balances } = purses(config, &view, now, is_purse).await?;
     let purses = Purses {

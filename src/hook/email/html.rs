@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::summary::{Line, Row, Summary};
+use crate::summary::{Line, Row, Summary, change_percent, share};
 use crate::text::visible;
-use crate::words::{number, percent, rounded};
+use crate::words::{number, rounded};
 
 const CELL: &str = "padding:4px 8px 4px 0;text-align:left;vertical-align:top";
 const NUMBER: &str = "padding:4px 8px 4px 0;text-align:right;vertical-align:top;white-space:nowrap";
@@ -26,18 +26,20 @@ pub(super) fn html(summary: &Summary) -> String {
         "<h1 style=\"font-size:18px\">{}</h1><p>{lead}</p>",
         escaped(&summary.title)
     );
+    section(&mut page, "Balances", summary.balances.iter().map(of_line));
+    section(&mut page, "Budgets", summary.budgets.iter().map(of_line));
+    let growing = summary.growing.iter().map(growing);
+    section(&mut page, "Growing fastest", growing);
     let most = summary.top.iter().map(|row| row.known_credits);
     let most = most.fold(0.0, f64::max);
+    let heads = ["credits", "share", "change"].map(head).concat();
+    let heads = std::iter::once(format!("<tr><td></td>{heads}</tr>"));
     let rows = summary.top.iter().map(|row| of_row(row, most));
     let others = summary.others.iter().map(|row| of_row(row, 0.0));
-    section(&mut page, "Top", rows.chain(others));
-    section(
-        &mut page,
-        "Growing fastest",
-        summary.growing.iter().map(growing),
-    );
-    section(&mut page, "Budgets", summary.budgets.iter().map(of_line));
-    section(&mut page, "Balances", summary.balances.iter().map(of_line));
+    if !summary.top.is_empty() {
+        let heading = format!("Top by {}", escaped(&summary.by));
+        section(&mut page, &heading, heads.chain(rows).chain(others));
+    }
     if let Some(url) = &summary.url {
         let _ = write!(page, "<p><a href=\"{}\">Open</a></p>", escaped(url));
     }
@@ -56,13 +58,17 @@ fn section(page: &mut String, heading: &str, rows: impl Iterator<Item = String>)
     }
 }
 
+fn head(word: &str) -> String {
+    format!("<th style=\"{NUMBER};font-weight:normal\">{word}</th>")
+}
+
 /// A row with its credits, share and change, and a bar that is longest for `most` credits.
 fn of_row(row: &Row, most: f64) -> String {
     let bound = if row.missing_days > 0 { "≥ " } else { "" };
-    let share = row.share_ratio.map(percent).unwrap_or_default();
-    let change = row.change_ratio.map(|change| {
-        let sign = if change < 0.0 { "−" } else { "+" };
-        format!("{sign}{}%", number((change.abs() * 100.0).round()))
+    let share = share(row).unwrap_or_default();
+    let change = change_percent(row).map(|percent| {
+        let sign = if percent < 0.0 { "−" } else { "+" };
+        format!("{sign}{}%", number(percent.abs()))
     });
     format!(
         "<tr><td style=\"{CELL}\">{}{}</td><td style=\"{NUMBER}\">{bound}{}</td>\

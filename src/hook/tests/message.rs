@@ -60,10 +60,7 @@ fn a_message_fires_as_long_as_one_of_its_alerts_does() {
     assert_eq!(message.status(), "resolved");
     message.notification = Notification::of_summary(Summary::sample("2026-11-30".parse().unwrap()));
     assert_eq!(message.status(), "summary");
-    assert_eq!(
-        message.title(),
-        "Weekly summary example: 8,024 credits used"
-    );
+    assert_eq!(message.title(), "Summary example: 8,024 credits used");
 }
 
 #[test]

@@ -398,7 +398,7 @@ fn a_summary_is_one_card_without_a_status() {
         let text = Template::preset(preset).render(&message).unwrap();
         serde_json::from_str(&text).unwrap()
     };
-    let title = "Weekly summary example: 8,024 credits used";
+    let title = "Summary example: 8,024 credits used";
     let slack = rendered(Preset::Slack);
     assert_eq!(slack["text"], title);
     let blocks = &slack["attachments"][0]["blocks"];

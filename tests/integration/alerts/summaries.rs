@@ -38,10 +38,7 @@ async fn a_week_is_told_on_monday_once_also_by_an_exporter_that_was_killed() {
     assert_eq!(test["test"], true);
     assert_eq!(test["summary"]["last_day"], "2026-03-01");
     let title = test["summary"]["title"].as_str().unwrap();
-    assert!(
-        title.starts_with("Test: Weekly summary monday: "),
-        "{title}"
-    );
+    assert!(title.starts_with("Test: Summary monday: "), "{title}");
     let output = run(&scene, &["alerts", "test", "ops", "--summary", "sunday"]).await;
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(

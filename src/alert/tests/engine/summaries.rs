@@ -39,7 +39,7 @@ impl Scene {
     }
 }
 
-const FIRST: &str = "Weekly summary monday: 7 credits used from 23 Nov through 29 Nov";
+const FIRST: &str = "Summary monday: 7 credits used from 23 Nov through 29 Nov";
 
 #[tokio::test]
 async fn a_summary_is_sent_once_all_is_known_and_never_again() {
@@ -79,8 +79,14 @@ async fn what_is_missing_is_waited_for_until_wednesday() {
         scene.evaluate_at(now).await;
         assert_eq!(scene.titles().await, [""; 0], "{now}");
     }
+    // Not before a sync has ended: an exporter that was off may still get the rest.
     scene.evaluate_at("2026-12-02T00:00:00Z").await;
-    let expected = "Weekly summary monday: at least 6 credits used from 23 Nov through 29 Nov";
+    scene.signals.syncing();
+    scene.evaluate_at("2026-12-02T00:10:00Z").await;
+    assert_eq!(scene.titles().await, [""; 0]);
+    scene.signals.synced(Access::default());
+    scene.evaluate_at("2026-12-02T00:12:00Z").await;
+    let expected = "Summary monday: at least 6 credits used from 23 Nov through 29 Nov";
     assert_eq!(scene.titles().await, [expected]);
 }
 
@@ -90,9 +96,9 @@ async fn an_exporter_that_was_off_for_weeks_tells_of_the_last_one() {
     scene.commit("2026-12-01", "2026-12-20", 1.0).await;
     scene.restart();
     scene.evaluate_at("2026-12-23T12:00:00Z").await;
-    let expected = "Weekly summary monday: 7 credits used from 14 Dec through 20 Dec";
+    let expected = "Summary monday: 7 credits used from 14 Dec through 20 Dec";
     assert_eq!(scene.titles().await, [expected]);
-    // Under another period it begins anew.
+    // Under another period, or after a time without it, it begins anew.
     scene.settings.summaries[0].period = Step::Month;
     scene.configure(scene.settings.clone());
     scene.evaluate_at("2026-12-23T13:00:00Z").await;
@@ -100,7 +106,7 @@ async fn an_exporter_that_was_off_for_weeks_tells_of_the_last_one() {
     scene.commit("2026-12-01", "2026-12-31", 1.0).await;
     scene.evaluate_at("2027-01-01T00:15:00Z").await;
     let titles = scene.titles().await;
-    let monthly = "Monthly summary monday: 31 credits used in December 2026";
+    let monthly = "Summary monday: 31 credits used in December 2026";
     assert_eq!(titles.last().unwrap(), monthly);
 }
 
@@ -135,4 +141,31 @@ async fn a_clock_that_nothing_confirms_sends_none() {
     );
     engine.evaluate().await.unwrap();
     assert_eq!(scene.titles().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_summary_that_returns_to_the_config_begins_anew() {
+    let mut scene = Scene::of_summary().await;
+    scene.commit("2026-11-23", "2026-12-10", 1.0).await;
+    let without = Settings {
+        summaries: Vec::new(),
+        ..scene.settings.clone()
+    };
+    scene.configure(without);
+    scene.evaluate_at("2026-11-24T12:00:00Z").await;
+    assert!(
+        scene
+            .ledger
+            .alert_memory()
+            .await
+            .unwrap()
+            .summaries
+            .is_empty()
+    );
+    scene.configure(scene.settings.clone());
+    scene.evaluate_at("2026-12-02T12:00:00Z").await;
+    assert_eq!(scene.titles().await, [""; 0]);
+    scene.evaluate_at("2026-12-07T12:00:00Z").await;
+    let expected = "Summary monday: 7 credits used from 30 Nov through 6 Dec";
+    assert_eq!(scene.titles().await, [expected]);
 }

@@ -212,7 +212,7 @@ async fn a_summary_is_plain_text_and_a_page_with_bars_in_which_nothing_is_markup
         .find(|line| line.contains("Subject: "))
         .unwrap();
     assert!(
-        mail.contains("Subject: Weekly summary example: 8,024 credits used\r\n"),
+        mail.contains("Subject: Summary example: 8,024 credits used\r\n"),
         "{mail}"
     );
     // The plain text comes first: of alternatives, the last one that can be shown is.
