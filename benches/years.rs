@@ -3,10 +3,10 @@
 //!
 //! `cargo bench --bench years -- [minutes] [seed] [troubles] [failures] [crowd]`; 1 minute and random seeds by
 //! default. Of a seed other than 0 one year is lived through, until as many failures were seen, 1 by default.
-//! Troubles are `days`, `flowgent`, `members`, `receivers`, `crashes`, `edits` and `clock`, with commas between;
-//! `all` by default. The crowd is listed agents beside the others, of whom only days go wrong; there is none where
-//! a seed is given, and 500 otherwise. An agent-year is a year in which one agent is polled, judged, published and
-//! pushed.
+//! Troubles are `days`, `flowgent`, `members`, `receivers`, `crashes`, `edits`, `clock` and `balances`, with commas
+//! between; `all` by default. The crowd is listed agents beside the others, of whom only days go wrong, a tenth as
+//! often; there is none where a seed is given, and 1,000 otherwise. An agent-year is a year in which one agent is
+//! polled, judged, published and pushed.
 
 #[path = "../tests/integration/years/life/mod.rs"]
 #[allow(
@@ -29,7 +29,7 @@ use years::year::live;
 /// How long a year is.
 const DAYS: i32 = 365;
 /// How many agents there are beside those that come, leave and are renamed.
-const CROWD: u32 = 500;
+const CROWD: u32 = 1_000;
 /// How many years live at a time.
 const THREADS: usize = 2;
 

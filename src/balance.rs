@@ -6,6 +6,7 @@
 
 mod book;
 mod entries;
+pub mod words;
 
 pub use book::Book;
 pub use entries::{Account, Change, Closed, Entries, Entry, EntryError, Written};
@@ -21,11 +22,11 @@ use crate::roster::Matcher;
 pub struct Reach {
     /// The agents.
     pub matcher: Matcher,
-    /// What decides which days.
+    /// Source of those days.
     pub days: Days,
 }
 
-/// What decides which days are needed.
+/// Sources of needed days.
 #[derive(Debug, Clone)]
 pub enum Days {
     /// The periods of a budget.
@@ -70,12 +71,12 @@ impl Account {
     }
 }
 
-/// What is left of a balance.
+/// Credits left of a balance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Left {
     /// Use since the last `set`, against what was set and added since.
     pub standing: Standing,
-    /// When it runs out by the high bound of use, and by the low one; none if that is over a year away or
+    /// Times at which it runs out by the high bound of use, and by the low one; none if that is over a year away or
     /// nothing is foreseen.
     pub bounds: [Option<DateTime<Utc>>; 2],
     /// Credits by which the last `set` lay above what should have been left by the entries before; none
@@ -86,7 +87,7 @@ pub struct Left {
 }
 
 impl Left {
-    /// What is left of `account`, of which these are the tallies, as of the day `today`.
+    /// Standing of `account`, of which these are the tallies, as of the day `today`.
     #[must_use]
     pub fn of(account: &Account, tallies: &[&Tally], today: Day) -> Option<Self> {
         let (open, closed) = tallies.split_last()?;
@@ -130,13 +131,13 @@ impl Left {
         self.bounds.map(|at| Some(self.days_until(at?)))
     }
 
-    /// Whether it lasts for over a year.
+    /// Returns true if it lasts for over a year.
     #[must_use]
     pub const fn lasts(&self) -> bool {
         self.standing.pace_credits_per_day.is_some() && self.standing.exhausted_at.is_none()
     }
 
-    /// Whether all of it is known to be used.
+    /// Returns true if all of it is known to be used.
     #[must_use]
     pub fn is_used_up(&self) -> bool {
         self.credits().is_some_and(|credits| credits <= 0.0)

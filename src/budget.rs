@@ -3,20 +3,23 @@
 //! The period that counts on a day is the one that *yesterday* lies in, since yesterday is the newest
 //! day that anyone can know: on the first of December, November's budget stands as it ended.
 
+pub mod words;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::forecast::{Forecast, Outlook, Pattern};
 use crate::ledger::Member;
+use crate::tabulate::Step;
 
 /// The last days of a period may come late, up to so many days after its end.
 const LATE_DAYS: i32 = 7;
-/// How far ahead a period without end is looked at, in days.
+/// Number of days that a period without end is looked ahead.
 const LOOK_AHEAD_DAYS: i32 = 365;
-/// How many of those who used most are told.
+/// Number of top users in messages.
 pub const TOP_AGENTS: usize = 3;
 
-/// How often a budget begins anew.
+/// Periods of budgets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cycle {
     /// Every UTC day.
@@ -44,7 +47,7 @@ pub struct Period {
     pub end: Option<Day>,
 }
 
-/// How a budget stands in one period.
+/// Standing of a budget in one period.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standing {
     /// The period.
@@ -56,22 +59,22 @@ pub struct Standing {
     pub used_credits: Option<f64>,
     /// Days of agents that have passed and are not known.
     pub missing_days: u32,
-    /// What is expected by the end of the period; none for a period without an end, or if no agent has
+    /// Use expected by the end of the period; none for a period without an end, or if no agent has
     /// enough known days. Of an agent that has too few, no more than what is known is expected.
     pub forecast: Option<Forecast>,
-    /// When use reached the limit, or is expected to within the period, interpolated within the day. A
+    /// Time at which use reached the limit, or is expected to within the period, interpolated within the day. A
     /// period without end is looked ahead for a year.
     pub exhausted_at: Option<DateTime<Utc>>,
     /// Credits per day that are expected from now on, on the average of a week.
     pub pace_credits_per_day: Option<f64>,
     /// Those who used most, at most three, descending; none who used nothing.
     pub top: Vec<(Member, f64)>,
-    /// How many agents it is of.
+    /// Number of its agents.
     pub agents: usize,
 }
 
 impl Period {
-    /// Whether all its days have passed on the day `today`.
+    /// Returns true if all its days have passed on the day `today`.
     #[must_use]
     pub fn is_over(self, today: Day) -> bool {
         self.end.is_some_and(|end| end <= today)
@@ -105,8 +108,7 @@ impl Cycle {
         let (start, end) = match self {
             Self::Day => (day, day.next()),
             Self::Week => {
-                // Always below 7.
-                let monday = day.plus(-(day.weekday() as i32));
+                let monday = Step::Week.first_day(day);
                 (monday, monday.plus(7))
             }
             Self::Month { anchor_day } => {
@@ -165,7 +167,7 @@ pub struct Tally {
     passed_end: Day,
     /// Of each day that has passed.
     passed: Vec<Passed>,
-    /// Whether any day of any agent is known.
+    /// Returns true if any day of any agent is known.
     is_known: bool,
     missing_days: u32,
     /// Of the agents that have a pattern: what is expected of their missing days and of those to come.
@@ -242,7 +244,7 @@ impl Tally {
         self.outlook.add(pattern, missing);
     }
 
-    /// How a budget of so many credits stands with those who were added.
+    /// Standing of a budget of so many credits with those who were added.
     #[must_use]
     pub fn standing(&self, limit_credits: f64) -> Standing {
         let used = self.passed.iter().fold(0.0, |sum, day| sum + day.known);
@@ -269,7 +271,7 @@ impl Tally {
         }
     }
 
-    /// When a period without end that stands like this is exhausted by the high bound of use, which is the
+    /// Times at which a period without end that stands like this is exhausted by the high bound of use, which is the
     /// earlier one, and by the low one; none of what is over a year away.
     #[must_use]
     pub fn exhaustion_bounds(&self, standing: &Standing) -> [Option<DateTime<Utc>>; 2] {
@@ -316,7 +318,7 @@ impl Tally {
         }
     }
 
-    /// When use, known or expected, adds up to the limit.
+    /// Time at which use, known or expected, adds up to the limit.
     fn exhausted_at(&self, limit_credits: f64) -> Option<DateTime<Utc>> {
         let start = self.period.start;
         if limit_credits <= 0.0 {
@@ -346,7 +348,7 @@ fn within(day: Day, part: f64) -> DateTime<Utc> {
     day.start() + TimeDelta::milliseconds(milliseconds)
 }
 
-/// Where `day` stands in a list of days that begins with `start`, which is not after it.
+/// Place of `day` in a list of days that begins with `start`, which is not after it.
 fn place(start: Day, day: Day) -> usize {
     day.since(start).unsigned_abs() as usize
 }

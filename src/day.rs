@@ -89,7 +89,7 @@ impl Day {
         Self(self.0.saturating_add(days))
     }
 
-    /// How many days this day lies after `earlier`; negative if it lies before.
+    /// Number of days from `earlier` to this day; negative if it is before.
     #[must_use]
     pub const fn since(self, earlier: Self) -> i32 {
         self.0.saturating_sub(earlier.0)
@@ -100,7 +100,7 @@ impl Day {
         (self.0..=last.0).map(Self)
     }
 
-    /// How many days it lies after Monday, 0 through 6.
+    /// Number of days after Monday, 0 through 6.
     #[must_use]
     pub const fn weekday(self) -> usize {
         // Day 0 was a Thursday. Widened, so that the last days of all do not overflow.

@@ -47,7 +47,7 @@ pub struct Purpose {
     pub limit: u64,
     /// The longest that reading it may take.
     pub patience: Duration,
-    /// Whether it says something by being empty.
+    /// True if an empty file has a meaning.
     pub may_be_empty: bool,
 }
 
@@ -95,11 +95,11 @@ pub struct FileError {
     pub name: &'static str,
     /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// Its fault.
     pub fault: Fault,
 }
 
-/// What is wrong with a file.
+/// Faults of files.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The operating system refused.
@@ -114,7 +114,7 @@ pub enum Fault {
     /// It is too large for what it is meant to be.
     #[error("it has {} bytes, and at most {limit} are read", .found.map_or_else(|| format!("more than {limit}"), |found| found.to_string()))]
     TooLarge {
-        /// How many bytes it has, if it says so.
+        /// Its size in bytes, if known.
         found: Option<u64>,
         /// The most that are read.
         limit: u64,
@@ -158,7 +158,7 @@ impl Content {
 }
 
 impl Fault {
-    /// Whether there is no such file.
+    /// Returns true if there is no such file.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::System(error) if error.kind() == io::ErrorKind::NotFound)
@@ -230,7 +230,7 @@ pub fn metadata(path: &Path) -> io::Result<Metadata> {
     })
 }
 
-/// Whether something is at `path`, be it a link to nowhere or something that does not answer.
+/// Returns true if something is at `path`, be it a link to nowhere or something that does not answer.
 #[must_use]
 pub fn is_there(path: &Path) -> bool {
     let file = path.to_owned();
@@ -337,21 +337,21 @@ fn regular(found: io::Result<Metadata>) -> Result<Metadata, Fault> {
 /// Work on a path that has not ended in time.
 #[derive(Debug, Clone, Copy)]
 struct Hang {
-    /// When the first of it was given up.
+    /// Time at which the first of it was given up.
     since: Instant,
-    /// How often it was tried in vain.
+    /// Number of vain tries.
     tries: u32,
 }
 
 impl Hang {
-    /// Whether enough time has passed to risk another thread: it doubles with each.
+    /// Returns true if enough time has passed to risk another thread: it doubles with each.
     fn is_worth_a_try(&self, now: Instant) -> bool {
         let doublings = self.tries.saturating_sub(1).min(20);
         now.saturating_duration_since(self.since) >= PATIENCE * 2_u32.pow(doublings)
     }
 }
 
-/// What does not answer now, by path.
+/// Paths that do not answer now.
 static HANGS: LazyLock<Mutex<HashMap<PathBuf, Hang>>> = LazyLock::new(Mutex::default);
 
 /// Does `work` on the file at `path`, on a thread that is left alone when it takes longer than `patience`.

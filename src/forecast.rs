@@ -14,7 +14,7 @@
 //! 3. The quick mean's part is a = 1 / (1 + (Q/S)ⁿ), ½ if Q = S. What is expected of a day is
 //!    a · quick + (1 − a) · slow, of its weekday.
 //!
-//! Where a weekday is known less than twice, the same is expected of every day: the mean of the last 28
+//! If a weekday is known less than twice, the same is expected of every day: the mean of the last 28
 //! known days, of the last 7 if 28 are not known, of all if 7 are not known. Under 3 known days there is no
 //! pattern. `benches/forecast.rs` compares this with other methods on simulated agents.
 //!
@@ -72,23 +72,23 @@ use std::collections::BTreeMap;
 
 use crate::day::{Day, Usage};
 
-/// How many days before today a pattern is made of: 16 weeks.
+/// Number of days before today that make a pattern: 16 weeks.
 pub const PATTERN_DAYS: i32 = 112;
 
 /// The same in weeks.
 const WEEKS: usize = PATTERN_DAYS.unsigned_abs() as usize / 7;
-/// How many of the last weeks both means are tried on.
+/// Number of the last weeks that both means are tried on.
 const TRIED_WEEKS: usize = 8;
 /// With fewer known days than this there is no pattern.
 const LEAST_DAYS: usize = 3;
-/// How often each weekday must be known for the mean of each to count.
+/// Number of times that each weekday must be known for the mean of each to count.
 const LEAST_PER_WEEKDAY: f64 = 2.0;
-/// How much a week counts in the quick mean, as a part of the week after it.
+/// Weight of a week in the quick mean, as a part of the week after it.
 const QUICK_DECAY: f64 = 0.5;
-/// How many deviations from the mean hold 80 % of a normal distribution on either side of it.
+/// Number of deviations from the mean that hold 80 % of a normal distribution on either side of it.
 const BOUND_DEVIATIONS: f64 = 1.28;
 
-/// How an agent uses credits by the days of the week.
+/// Pattern of an agent's use by the days of the week.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pattern {
     /// Expected credits of Monday through Sunday.
@@ -99,7 +99,7 @@ pub struct Pattern {
 /// Expected credits of a span of days, with the bounds between which they probably lie.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Forecast {
-    /// What is expected.
+    /// Expected use.
     pub expected_credits: f64,
     /// The low bound, at least what is known to be used.
     pub low_credits: f64,
@@ -107,11 +107,11 @@ pub struct Forecast {
     pub high_credits: f64,
 }
 
-/// What is expected of several agents together, each with unknown days of its own.
+/// Expected use of several agents together, each with unknown days of its own.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outlook {
     expected_credits: f64,
-    /// What is expected of all of them on Monday through Sunday.
+    /// Use expected of all of them on Monday through Sunday.
     week: [f64; 7],
     /// Their residuals, added up by the number of unknown days.
     residuals: BTreeMap<u32, Residuals>,
@@ -216,7 +216,7 @@ impl Pattern {
         self.week[day.weekday()]
     }
 
-    /// What is expected of a span whose known days amount to `used_credits`, and whose other days are
+    /// Use expected of a span whose known days amount to `used_credits`, and whose other days are
     /// `unknown`.
     #[must_use]
     pub fn forecast(&self, used_credits: f64, unknown: impl IntoIterator<Item = Day>) -> Forecast {
@@ -241,7 +241,7 @@ impl Outlook {
         sum.add(&pattern.residuals, 1.0);
     }
 
-    /// Whether any agent was added.
+    /// Returns true if any agent was added.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.residuals.is_empty()
@@ -253,7 +253,7 @@ impl Outlook {
         self.week[day.weekday()]
     }
 
-    /// What is expected of a span whose known days amount to `used_credits`.
+    /// Use expected of a span whose known days amount to `used_credits`.
     #[must_use]
     pub fn forecast(&self, used_credits: f64) -> Forecast {
         self.forecast_with(used_credits, [])
@@ -337,7 +337,7 @@ impl Speeds {
         speeds
     }
 
-    /// Whether each weekday is known often enough.
+    /// Returns true if each weekday is known often enough.
     fn are_known(&self) -> bool {
         self.slow
             .iter()
@@ -355,7 +355,7 @@ impl Speeds {
         }
     }
 
-    /// How much of what is expected is the quick mean's, from 0 to 1.
+    /// Share of the quick mean in the expected use, from 0 to 1.
     fn quick_part(&self) -> f64 {
         if self.quick_error == self.slow_error {
             return 0.5;
@@ -364,7 +364,7 @@ impl Speeds {
     }
 }
 
-/// What stands in the place of `day`, which is one of those from `first` on.
+/// Value in the place of `day`, which is one of those from `first` on.
 fn at<T>(weeks: &mut Weeks<T>, first: Day, day: Day) -> &mut T {
     let number = day.since(first).unsigned_abs() as usize;
     &mut weeks[number / 7][day.weekday()]

@@ -1,6 +1,6 @@
 //! Agents that have left, or are asked for no longer: which of their days count beside those of others.
 //!
-//! What is spent stays spent: their days count in every period and range that they lie in. But an agent that
+//! Spent credits stay spent: their days count in every period and range that they lie in. But an agent that
 //! moved to another account, or whose account has another name now, is known there with the same identifier
 //! and the same days, and each day counts once.
 
@@ -36,6 +36,20 @@ pub fn asked_until(member: &Member, today: Day) -> Day {
         Some(left) if today.since(left) <= MISSED_DAYS => left.min(today),
         Some(_) => TRACKING_START,
     }
+}
+
+/// The `members`, and whoever else may have days from `from` on: those that have left.
+///
+/// # Errors
+/// The ledger could not be read.
+pub async fn with_former(
+    members: &[Member],
+    view: &View,
+    from: Day,
+) -> Result<Vec<Member>, LedgerError> {
+    let numbers = members.iter().map(|member| member.number).collect();
+    let former = view.absent(numbers, from).await?;
+    Ok(members.iter().cloned().chain(former).collect())
 }
 
 /// These days, of which those that count `elsewhere` are known and hold nothing.

@@ -19,9 +19,10 @@
 //!
 //! - [`series`]: an agent's figures, each present only if every day in it is known. [`former`]: the days of
 //!   agents that have left. [`forecast`]: the days to come. [`budget`]: both against a limit. [`balance`]:
-//!   what is left of credits bought ahead.
+//!   what is left of credits bought ahead. [`sheet`]: rows of a range, for reports and summaries.
 //! - [`exposition`]: the figures for Prometheus, rendered and compressed once a change.
 //! - [`status`] and [`publish`]: what is served, kept in step with the ledger.
+//! - [`summary`]: a week or month for those who look once in a while.
 //! - [`alert`]: what people should know, written to the ledger before it is sent. [`hook`]: sends it until it
 //!   is accepted.
 //! - [`history`]: exports and pushes days that no scrape has seen.
@@ -29,8 +30,9 @@
 //!
 //! # Around both
 //!
-//! - [`day`], [`clock`]: time as values. [`text`]: which characters may be shown. [`backoff`], [`nearest`],
-//!   [`named`], [`csv`]: small tools. [`blocking`], [`files`], [`secret`]: work that blocks, files read within bounds, and
+//! - [`day`], [`clock`]: time as values. [`text`]: which characters may be shown. [`words`]: numbers and days as people write
+//!   them. [`backoff`], [`nearest`], [`named`],
+//!   [`csv`]: small tools. [`blocking`], [`files`], [`secret`]: work that blocks, files read within bounds, and
 //!   values that cannot print.
 //! - [`telemetry`], [`pulse`]: the exporter's own metrics and liveness.
 //! - [`simulator`]: a FlowGent to try all this on.
@@ -45,6 +47,7 @@ pub mod blocking;
 pub mod files;
 pub mod secret;
 pub mod text;
+pub mod words;
 pub mod backoff;
 pub mod nearest;
 pub mod named;
@@ -64,11 +67,13 @@ pub mod ledger;
 pub mod former;
 pub mod budget;
 pub mod balance;
+pub mod sheet;
 pub mod exposition;
 
 pub mod sync;
 pub mod status;
 pub mod publish;
+pub mod summary;
 pub mod alert;
 pub mod hook;
 pub mod history;

@@ -22,7 +22,7 @@ use crate::text::visible;
 pub enum Level {
     /// Everything, down to each request.
     Debug,
-    /// What happens: syncs, reloads, start and end.
+    /// Events: syncs, reloads, start and end.
     Info,
     /// Only what somebody may have to do something about.
     Warn,
@@ -30,7 +30,7 @@ pub enum Level {
     Error,
 }
 
-/// How an event is written.
+/// Format of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// `time=… level=info msg="…" key=value …`
@@ -135,7 +135,7 @@ impl Pairs {
     }
 }
 
-/// Whether a text can stand without quotes.
+/// Returns true if a text needs no quotes.
 fn is_bare(text: &str) -> bool {
     !text.is_empty()
         && text

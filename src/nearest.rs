@@ -38,7 +38,7 @@ pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
         .or_else(|| by_beginning().copied())
 }
 
-/// How many mistakes are forgiven between words of so many letters; none if they need not be compared
+/// Number of mistakes forgiven between words of these lengths; none if they need not be compared
 /// letter by letter, because their lengths alone make more.
 fn most_mistakes(letters: usize, others: usize) -> Option<usize> {
     // One mistake in three letters: more would suggest what nobody meant.

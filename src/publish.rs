@@ -21,17 +21,17 @@ use crate::status::Board;
 use crate::sync::Event;
 use crate::telemetry::{QUICK_BUCKETS, Telemetry};
 
-/// How often the clock is looked at for a new day.
+/// Interval between looks at the clock for a new day.
 const TICK: Duration = Duration::from_secs(1);
 /// After a rendering that took a second, the next one waits so many: renderings take a twentieth of
 /// one core at most while a long backfill changes something all the time.
 const REST: u32 = 20;
-/// How many agents are read from the ledger at a time: what is read of all of them is never there at
+/// Number of agents read from the ledger at a time: memory never holds the days of all at
 /// once, and other readers come in between.
 const AGENTS_AT_A_TIME: usize = 4096;
 /// Changes that come within this time of each other are rendered together.
 const GATHER: Duration = Duration::from_millis(100);
-/// How long it rests when the ledger could not be read.
+/// Pause after the ledger could not be read.
 const REST_AFTER_ERROR: Duration = Duration::from_secs(10);
 
 crate::telemetry::instruments! {
@@ -308,7 +308,7 @@ mod tests {
             }
         }
 
-        /// How many renderings there were once `event` has been dealt with.
+        /// Number of renderings once `event` has been dealt with.
         async fn renderings_after(&mut self, event: &Event) -> u64 {
             self.changes.observe(event);
             self.publisher.publish().await.unwrap();

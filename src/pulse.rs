@@ -1,4 +1,4 @@
-//! Whether the parts of the exporter are alive: each time a part comes round, its pulse is felt.
+//! Liveness of the exporter's parts: each time a part comes round, its pulse is felt.
 //!
 //! A part that waits for its next turn looks at the clock every second, so a pulse that is not felt for
 //! longer means that the part is stuck: it blocks its thread, or waits for an answer that does not come.

@@ -1,4 +1,4 @@
-//! Who is asked: the accounts, where their keys are, and their agents, which come from the config
+//! Accounts and agents to ask for: the accounts, the sources of their keys, and agents, which come from the config
 //! file, from a list that another tool keeps, and from FlowGent's own listing.
 
 mod list;
@@ -20,7 +20,7 @@ pub(crate) use crate::text::brief as printable;
 /// The longest name and the longest identifier, in bytes.
 pub const MAX_NAME_BYTES: usize = 256;
 
-/// How many warnings a roster carries; the rest is counted in one more.
+/// Most warnings that a roster carries; the rest is counted in one more.
 const MAX_WARNINGS: usize = 20;
 
 /// Labels that the exporter or Prometheus itself puts on the series.
@@ -29,7 +29,7 @@ const RESERVED_LABELS: [&str; 5] = ["account", "agent", "agent_id", "instance", 
 /// Custom labels: names and values.
 pub type Labels = BTreeMap<String, String>;
 
-/// What to do about a key that may not list agents.
+/// Advice about a key that may not list agents.
 pub(crate) const NAME_AGENTS: &str = "Allow the key to list agents in FlowGent's settings, or name them under `[[account.agent]]` and \
     remove `discover`.";
 
@@ -38,13 +38,13 @@ pub(crate) const NAME_AGENTS: &str = "Allow the key to list agents in FlowGent's
 pub struct AccountSettings {
     /// Its name here: the `account` label.
     pub name: Arc<str>,
-    /// Where its API key is read from, at every sync.
+    /// Source of its API key, read at every sync.
     pub api_key: SecretSource,
     /// Labels of all its agents.
     pub labels: Labels,
-    /// Whether to ask FlowGent for the list of agents at every sync.
+    /// True if every sync asks FlowGent for the list of agents.
     pub discover: bool,
-    /// How many agents of that list are asked for at most.
+    /// Most agents of that list that are asked for.
     pub max_discovered: usize,
     /// A list of agents that another tool keeps, read at every sync.
     pub agents_file: Option<PathBuf>,
@@ -87,7 +87,7 @@ pub struct Roster {
     pub agents: Vec<Agent>,
     /// Those that no list names any more and that have not left yet, by their identifiers: since when.
     pub unlisted: BTreeMap<Arc<str>, Day>,
-    /// What was left out or renamed, and why: a bounded number of lines.
+    /// Agents left out or renamed, with the reason: a bounded number of lines.
     pub warnings: Vec<String>,
 }
 

@@ -20,7 +20,7 @@ impl Secret {
         Self(text.trim().into())
     }
 
-    /// Whether there is nothing inside.
+    /// Returns true if it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.expose_secret().is_empty()
@@ -32,7 +32,7 @@ impl Secret {
         self.0.expose_secret()
     }
 
-    /// Whether a foreign text holds the secret: as it is, escaped as in JSON, or in other case.
+    /// Returns true if a foreign text holds the secret: as it is, escaped as in JSON, or in other case.
     #[must_use]
     pub fn is_in(&self, text: &[u8]) -> bool {
         let text = text.to_ascii_lowercase();
@@ -62,7 +62,7 @@ impl Eq for Secret {}
 
 /// Keeps this process from leaving its memory, and the secrets in it, behind when it crashes.
 ///
-/// Where the hard limit is 0 already, no file is left, but a program that `core_pattern` pipes to still
+/// If the hard limit is 0 already, no file is left, but a program that `core_pattern` pipes to still
 /// gets all: the limit of one byte that keeps it away could be set by root only.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use crate::day::{Day, TRACKING_START, Usage};
 use crate::forecast::{PATTERN_DAYS, Pattern};
 use crate::telemetry::seconds;
 
-/// What the ledger keeps in one row per agent, so that no figure needs the whole history.
+/// Totals that the ledger keeps in one row per agent, so that no figure needs the whole history.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Totals {
     /// The last day such that every day from the history start through it is known.
@@ -18,7 +18,7 @@ pub struct Totals {
     /// The highest value that [`Totals::frontier_credits`] ever had, which the counter never falls
     /// below; absent while there was no frontier yet.
     pub high_water_credits: Option<f64>,
-    /// How many days from the history start on are known.
+    /// Number of known days from the history start on.
     pub known_days: u32,
     /// The newest known day.
     pub known_through: Option<Day>,
@@ -26,13 +26,13 @@ pub struct Totals {
     pub revised_up: u64,
     /// Revisions that lowered a known day.
     pub revised_down: u64,
-    /// When a fetch last succeeded.
+    /// Time of the last successful fetch.
     pub last_success: Option<DateTime<Utc>>,
-    /// When a fetch last failed, if none has succeeded since.
+    /// Time of the last failed fetch, if none has succeeded since.
     pub last_failure: Option<DateTime<Utc>>,
 }
 
-/// What is published of one agent. Absent where a day that the figure covers is not known.
+/// Published figures of one agent. A figure is absent while a day that it covers is unknown.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Figures {
     /// 1 if the last fetch succeeded, 0 if it failed; absent if none was tried.
@@ -65,7 +65,7 @@ pub struct Figures {
     pub revised_up: f64,
     /// Revisions that lowered a known day.
     pub revised_down: f64,
-    /// When a fetch last succeeded, in seconds since 1970.
+    /// Time of the last successful fetch, in seconds since 1970.
     pub last_success_seconds: Option<f64>,
     /// Lower bounds, for people only: metrics never have them.
     pub at_least: AtLeast,
@@ -119,7 +119,8 @@ pub fn recent_start(today: Day) -> Day {
 #[must_use]
 pub fn figures(totals: &Totals, recent: &[Usage], history_start: Day, today: Day) -> Figures {
     let recent = &recent[recent.partition_point(|usage| usage.day < history_start)..];
-    let (recent, ahead) = recent.split_at(recent.partition_point(|usage| usage.day < today));
+    let missing_days = missing_days(totals, recent, history_start, today);
+    let recent = &recent[..recent.partition_point(|usage| usage.day < today)];
     let yesterday = today.previous();
     let month_start = today.month_start();
     let over_days = |days: i32| credits(recent, today.plus(-days), yesterday);
@@ -153,7 +154,7 @@ pub fn figures(totals: &Totals, recent: &[Usage], history_start: Day, today: Day
         expected_month_credits,
         known_through_seconds: known_through(totals, recent, today).map(end_seconds),
         complete_through_seconds: totals.frontier.map(|day| end_seconds(day.min(yesterday))),
-        missing_days: missing_days(totals, ahead, history_start, today),
+        missing_days: count(missing_days),
         revised_up: count(totals.revised_up),
         revised_down: count(totals.revised_down),
         last_success_seconds: totals.last_success.map(seconds),
@@ -201,7 +202,7 @@ fn sum(days: &[Usage]) -> f64 {
     days.iter().fold(0.0, |sum, usage| sum + usage.credits)
 }
 
-/// Whether the last fetch succeeded. Instants are not compared: the clock may have been set meanwhile.
+/// Returns true if the last fetch succeeded. Instants are not compared: the clock may have been set meanwhile.
 fn is_up(totals: &Totals) -> Option<bool> {
     let known = totals.last_success.is_some() || totals.last_failure.is_some();
     known.then_some(totals.last_failure.is_none())
@@ -218,12 +219,15 @@ fn known_through(totals: &Totals, recent: &[Usage], today: Day) -> Option<Day> {
     recent.last().map(|usage| usage.day).max(frontier)
 }
 
-/// How many days from the history start through yesterday are not known.
-fn missing_days(totals: &Totals, ahead: &[Usage], history_start: Day, today: Day) -> f64 {
+/// Number of missing days from the history start through yesterday, of an agent whose days `recent` are
+/// known: the newest ones.
+#[must_use]
+pub fn missing_days(totals: &Totals, recent: &[Usage], history_start: Day, today: Day) -> u64 {
     let days = u64::try_from(today.since(history_start)).unwrap_or(0);
-    let ahead = ahead.iter().filter(|usage| usage.day >= history_start);
-    let known = u64::from(totals.known_days).saturating_sub(ahead.count() as u64);
-    count(days.saturating_sub(known))
+    let first_ahead = today.max(history_start);
+    let ahead = recent.iter().rev();
+    let ahead = ahead.take_while(|usage| usage.day >= first_ahead).count();
+    days.saturating_sub(u64::from(totals.known_days).saturating_sub(ahead as u64))
 }
 
 /// A count as a figure. Days and revisions stay far below 2^53.

@@ -1,4 +1,4 @@
-//! What the exporter knows at this moment, for whoever shows it to people: one [`Board`] that the parts
+//! State of the exporter at this moment, for whoever shows it to people: one [`Board`] that the parts
 //! write on as they go, and that pages and the API read without waiting for any of them.
 
 mod obstacle;
@@ -24,7 +24,7 @@ use crate::secret::SecretSource;
 use crate::series::Figures;
 use crate::sync::{Counts, Event, Note, Outcome, Problem, Report};
 
-/// What is known at this moment. See the [module](self).
+/// State of the exporter at this moment. See the [module](self).
 #[derive(Debug, Default)]
 pub struct Board {
     ledger: OnceLock<View>,
@@ -43,7 +43,7 @@ pub struct Board {
 pub struct AccountPlace {
     /// Its name.
     pub name: Arc<str>,
-    /// Where its key is read from.
+    /// Source of its key.
     pub api_key: SecretSource,
 }
 
@@ -62,43 +62,43 @@ pub struct Agents {
 #[derive(Debug)]
 struct AgentList {
     agents: Agents,
-    /// Whether all figures are of one day.
+    /// True if all figures are of one day.
     is_whole: bool,
 }
 
-/// What the last evaluation of the rules came to.
+/// Results of the last evaluation of the rules.
 #[derive(Debug)]
 pub struct Alerting {
-    /// When it was.
+    /// Time of the evaluation.
     pub evaluated_at: DateTime<Utc>,
-    /// How the budgets stand, in the order of the config.
+    /// Budgets, in the order of the config.
     pub budgets: Vec<BudgetSeries>,
-    /// What is left of the balances, in the order of the config.
+    /// Balances, in the order of the config.
     pub balances: Vec<BalanceSeries>,
     /// Every subject of every rule, and whether it fires.
     pub alerts: Vec<AlertSeries>,
-    /// When each alert that pends fires, if its condition lasts.
+    /// Time at which each pending alert fires, if its condition lasts.
     pub firing_at: HashMap<AlertKey, DateTime<Utc>>,
 }
 
-/// What is known of syncs.
+/// State of syncs.
 #[derive(Debug, Clone, Default)]
 pub struct SyncStatus {
-    /// When the one began that runs now.
+    /// Start of the sync that runs now.
     pub running_since: Option<DateTime<Utc>>,
-    /// How far it is; none until its requests are planned.
+    /// Its progress; none until its requests are planned.
     pub progress: Option<Progress>,
-    /// How the last one ended that could be worked through.
+    /// Outcome of the last one that could be worked through.
     pub last: Option<Arc<LastSync>>,
-    /// When one last left nothing undone, since the program started.
+    /// Time at which one last left nothing undone, since the program started.
     pub last_complete: Option<DateTime<Utc>>,
     /// Why the last one could not be worked through: what the ledger said.
     pub error: Option<Arc<str>>,
-    /// When the next one is due.
+    /// Time at which the next one is due.
     pub next: Option<DateTime<Utc>>,
 }
 
-/// How far a sync is.
+/// Progress of a sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// Requests that were answered, or that failed and are retried later.
@@ -107,20 +107,20 @@ pub struct Progress {
     pub planned: usize,
 }
 
-/// How a sync ended.
+/// Outcome of a sync.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LastSync {
-    /// When it began.
+    /// Start.
     pub started: DateTime<Utc>,
-    /// When it ended.
+    /// End.
     pub ended: DateTime<Utc>,
-    /// How it ended.
+    /// Outcome.
     pub outcome: Outcome,
     /// Its requests and days.
     pub counts: Counts,
-    /// What went wrong, by account and kind.
+    /// Problems by account and kind.
     pub problems: Vec<Problem>,
-    /// What needs a look about the lists that name agents.
+    /// Notes about the lists that name agents.
     pub notes: Vec<Note>,
     /// The first thing that went wrong with each agent with which something did.
     pub agent_problems: HashMap<AgentNumber, Arc<str>>,
@@ -133,7 +133,7 @@ impl Board {
         self.ledger.get().cloned()
     }
 
-    /// What `look` makes of the agents; none while their figures are computed for the first time, or
+    /// Result of `look` at the agents; none while their figures are computed for the first time, or
     /// for another day. Must not take long, since figures that change wait for it.
     pub fn agents<T>(&self, look: impl FnOnce(&Agents) -> T) -> Option<T> {
         let list = self.agents.read();
@@ -158,7 +158,7 @@ impl Board {
         self.alerting.load_full()
     }
 
-    /// What is known of syncs.
+    /// State of syncs.
     #[must_use]
     pub fn sync(&self) -> Arc<SyncStatus> {
         self.sync.load_full()
@@ -187,7 +187,7 @@ impl Board {
         self.ledger_error.store(error.map(Arc::new));
     }
 
-    /// What hooks and pushing lack at this moment, a line each.
+    /// Secrets and files that hooks and pushing lack at this moment, a line each.
     pub async fn obstacles(&self) -> Vec<String> {
         let obstacles = self.obstacles.load_full();
         let found = join_all(obstacles.iter().map(Obstacle::now)).await;
@@ -249,7 +249,7 @@ impl Board {
         self.changes.send_replace(());
     }
 
-    /// What `render` makes of the series, whether they are of one day or not.
+    /// Result of `render` for the series, whether they are of one day or not.
     pub(crate) fn series<T>(&self, render: impl FnOnce(&[AgentSeries]) -> T) -> T {
         render(&self.agents.read().agents.series)
     }
@@ -335,7 +335,7 @@ impl LastSync {
         }
     }
 
-    /// What went wrong with an agent, or else with its account as a whole.
+    /// Problem of an agent, or else of its account as a whole.
     #[must_use]
     pub fn problem_of(&self, member: &Member) -> Option<&str> {
         let own = self.agent_problems.get(&member.number);

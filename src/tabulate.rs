@@ -74,7 +74,7 @@ impl Step {
         })
     }
 
-    /// How many buckets `range` is made of, without making them.
+    /// Number of buckets that `range` is made of, without making them.
     #[must_use]
     pub fn count(self, range: Range) -> u64 {
         let (start, end) = (range.start(), range.end());
@@ -94,6 +94,17 @@ impl Step {
         }
     }
 
+    /// The first day of the bucket that `day` lies in.
+    #[must_use]
+    pub fn first_day(self, day: Day) -> Day {
+        match self {
+            Self::Day => day,
+            // A weekday is always below 7.
+            Self::Week => day.plus(-(day.weekday() as i32)),
+            Self::Month => day.month_start(),
+        }
+    }
+
     /// The last day of the bucket that `day` lies in.
     fn last_day(self, day: Day) -> Day {
         match self {
@@ -106,7 +117,7 @@ impl Step {
 }
 
 impl Amount {
-    /// What stands above its [columns](Self::columns).
+    /// Headings of its [columns](Self::columns).
     pub const COLUMNS: [&str; 5] = ["start", "end", "credits", "known_credits", "missing_days"];
 
     /// It and the days that it is of, as values of CSV. Credits that are not wholly known are empty.
@@ -135,7 +146,7 @@ impl Amount {
     }
 }
 
-/// What one agent used in each of `buckets`, which are contiguous and ascend. `known` holds its known
+/// Use of one agent in each of `buckets`, which are contiguous and ascend. `known` holds its known
 /// days at least from the first bucket through the last, ascending and each once. Days before tracking
 /// started are known to be zero.
 pub fn tabulate<'a>(
@@ -152,7 +163,7 @@ pub fn tabulate<'a>(
     })
 }
 
-/// What the days of `bucket` come to, of which `inside` are in the ledger.
+/// Sum of the days of `bucket`, of which `inside` are in the ledger.
 fn amount(bucket: Range, inside: &[Usage]) -> Amount {
     let untracked = TRACKING_START.since(bucket.start()).max(0).unsigned_abs();
     let untracked = untracked.min(bucket.days());

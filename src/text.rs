@@ -9,7 +9,7 @@ use std::borrow::Cow;
 const BRIEF_LETTERS: usize = 64;
 const CUT: char = '…';
 
-/// Whether a letter is not seen as itself: a control character, one that changes the direction of writing,
+/// Returns true if a letter is not seen as itself: a control character, one that changes the direction of writing,
 /// one without width, or one that looks like a space and is a letter.
 #[must_use]
 pub const fn is_hidden(letter: char) -> bool {
@@ -101,7 +101,7 @@ pub(crate) fn web_page(text: &[u8], bytes: usize) -> Option<String> {
     Some(format!("an HTML page{title}, {bytes} bytes"))
 }
 
-/// Whether a text begins as a web page does.
+/// Returns true if a text begins as a web page does.
 pub(crate) fn is_page(text: &str) -> bool {
     const PAGES: [&str; 24] = [
         "!doctype", "html", "head", "body", "title", "meta", "link", "style", "script", "noscript",
@@ -159,7 +159,7 @@ pub(crate) fn grouped(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// What attackers use: to turn a line around, to hide in one, to be obeyed by a terminal.
+    /// Letters of attackers: to turn a line around, to hide in one, to be obeyed by a terminal.
     const HIDDEN: [char; 20] = [
         '\0',
         '\u{1b}',

@@ -13,12 +13,12 @@ use crate::window::{MAX_DAYS, Window};
 
 /// More credits than any agent can use in a day.
 pub const MOST_CREDITS: f64 = 1e12;
-/// How far a total may be from the sum of its days, relative to it, as fractions round.
+/// Largest distance of a total from the sum of its days, relative to it, as fractions round.
 const TOLERANCE: f64 = 1e-6;
 /// The most bytes of a foreign text in a message.
 const SHOWN_BYTES: usize = 64;
 
-/// What an accepted answer says.
+/// Contents of an accepted answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Accepted {
     /// The days that came, ascending, each once, all within the window.
@@ -43,7 +43,7 @@ pub enum Rejection {
     NoTime {
         /// `start` or `end`.
         bound: &'static str,
-        /// What stands there.
+        /// Text found there.
         text: String,
     },
     /// Its `time_range` does not start with the window.
@@ -160,7 +160,7 @@ pub fn rows(asked: &Window, agent_id: &str, answer: &UsageAnswer) -> Result<Acce
     Ok(accepted)
 }
 
-/// Whether `total` is `sum` rounded to the decimals that the total is written with, fewer than those of a day.
+/// Returns true if `total` is `sum` rounded to the decimals that the total is written with, fewer than those of a day.
 fn is_rounded<'a>(total: f64, sum: f64, mut days: impl Iterator<Item = &'a f64>) -> bool {
     let decimals = |figure: f64| {
         let text = figure.to_string();
@@ -212,7 +212,7 @@ fn credits_by_day(
     Ok(known)
 }
 
-/// Whether `time_range` is the window: from the first instant of its first day to some instant in
+/// Returns true if `time_range` is the window: from the first instant of its first day to some instant in
 /// the last second of its last.
 fn check_time_range(asked: &Window, answer: &UsageAnswer) -> Result<(), Rejection> {
     let start = time("start", &answer.time_range.start)?;

@@ -1,4 +1,4 @@
-//! Pure: what is to be told becomes messages to the receivers of each hook.
+//! Pure: alerts and summaries become messages to the receivers of each hook.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::tell::Told;
 use super::{Notice, Notification, Route, Status};
-use crate::ledger::Delivery;
+use crate::ledger::{AlertKey, Delivery};
 
 /// The most alerts in one message. A receiver refuses one without bounds, and nobody reads it.
 const MAX_ALERTS: usize = 100;
@@ -33,32 +33,53 @@ pub(super) fn deliveries(
         };
         let told: Vec<&Told> = told.iter().filter(is_for_it).copied().collect();
         for told in told.chunks(if route.group { MAX_ALERTS } else { 1 }) {
-            let notification = json(told);
-            deliveries.extend(route.targets.iter().map(|target| Delivery {
-                id: id(random),
-                hook: Arc::clone(&route.hook),
-                target: target.clone(),
-                alerts: told.iter().map(|told| told.key.clone()).collect(),
-                notification: notification.clone(),
-                created: now,
-            }));
+            let alerts = told.iter().map(|told| told.notice.clone()).collect();
+            let keys = told.iter().map(|told| told.key.clone()).collect();
+            let notification = Notification::of_alerts(alerts);
+            deliveries.extend(to_targets(route, keys, &notification, now, random));
         }
     }
     deliveries
 }
 
-/// What fires is worse than what is over.
-fn badness(notice: &Notice) -> impl Ord + use<> {
-    (notice.status == Status::Firing, notice.severity)
+/// The deliveries of `notification` to those `hooks` that are among `routes`, as of `now`.
+pub(super) fn to_hooks(
+    notification: &Notification,
+    hooks: &[Arc<str>],
+    routes: &[Route],
+    now: DateTime<Utc>,
+    random: &mut fastrand::Rng,
+) -> Vec<Delivery> {
+    let routes = routes.iter().filter(|route| hooks.contains(&route.hook));
+    routes
+        .flat_map(|route| to_targets(route, Vec::new(), notification, now, random))
+        .collect()
 }
 
-fn json(told: &[&Told]) -> String {
-    let notification = Notification {
-        test: false,
-        alerts: told.iter().map(|told| told.notice.clone()).collect(),
-    };
+/// A delivery of `notification`, which is about the alerts of `keys`, to each receiver of a hook.
+fn to_targets(
+    route: &Route,
+    keys: Vec<AlertKey>,
+    notification: &Notification,
+    now: DateTime<Utc>,
+    random: &mut fastrand::Rng,
+) -> Vec<Delivery> {
     // It has neither maps with keys that are no text nor anything else that JSON cannot hold.
-    serde_json::to_string(&notification).unwrap_or_default()
+    let notification = serde_json::to_string(notification).unwrap_or_default();
+    let deliveries = route.targets.iter().map(|target| Delivery {
+        id: id(random),
+        hook: Arc::clone(&route.hook),
+        target: target.clone(),
+        alerts: keys.clone(),
+        notification: notification.clone(),
+        created: now,
+    });
+    deliveries.collect()
+}
+
+/// Order of notices: firing ones are worse than resolved ones.
+fn badness(notice: &Notice) -> impl Ord + use<> {
+    (notice.status == Status::Firing, notice.severity)
 }
 
 /// An id in the form of Standard Webhooks' own examples.

@@ -1,6 +1,5 @@
 //! Runs the evaluations and keeps what comes of them.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,39 +10,40 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::deliveries::deliveries;
-use super::finding::Observation;
-use super::machine::{self, Step};
+use super::decide::{Verdict, decide};
+use super::deliveries::{deliveries, to_hooks};
+use super::machine::Step;
 use super::memory::Memory;
 use super::metrics::AlertMetrics;
-use super::situation::Situation;
+use super::summaries::{self, Due};
 use super::tell::Told;
-use super::{Access, Background, Check, Facts, Settings, Status, hooks, judge, observe, published};
+use super::{Access, Background, Check, Facts, Notification, Settings, hooks, observe, published};
 use crate::blocking;
 use crate::clock::{self, SharedClock, Standing};
 use crate::day::Day;
-use crate::exposition::{BalanceSeries, BudgetSeries, Exposition};
-use crate::ledger::{AgentNumber, AlertChanges, AlertState, GoneHook, Ledger, LedgerError, Member};
+use crate::exposition::Exposition;
+use crate::ledger::{AlertChanges, GoneHook, Ledger, LedgerError, Member};
 use crate::status::{Alerting, Board};
+use crate::summary::Purses;
 use crate::telemetry::{Telemetry, seconds};
 
-/// How often the clock is looked at.
+/// Interval between looks at the clock.
 const TICK: Duration = Duration::from_secs(1);
-/// How long agents may change before the rules are evaluated though the sync goes on.
+/// Longest time that agents may change before the rules are evaluated though the sync goes on.
 const PATIENCE: TimeDelta = TimeDelta::minutes(15);
-/// How long it rests when the ledger could not be read or written.
+/// Pause after the ledger could not be read or written.
 const REST_AFTER_ERROR: Duration = Duration::from_secs(10);
 
 /// Tells a running [`Engine`] what has happened.
 #[derive(Debug, Default)]
 pub struct Signals {
     pending: Mutex<Pending>,
-    /// Whether a sync is at work: at its end, the rules are evaluated anyway.
+    /// True while a sync runs: at its end, the rules are evaluated anyway.
     is_syncing: AtomicBool,
     notify: Notify,
 }
 
-/// What has happened since the engine last looked.
+/// Events since the engine last looked.
 #[derive(Debug, Default)]
 struct Pending {
     members: Option<Arc<[Member]>>,
@@ -99,7 +99,7 @@ impl Signals {
     }
 }
 
-/// Where what an evaluation comes to is told.
+/// Receivers of an evaluation's results.
 #[derive(Debug, Clone)]
 pub struct Outlets {
     /// Serves the series of budgets and alerts.
@@ -122,31 +122,20 @@ pub struct Engine {
     /// None until somebody has said who there is.
     members: Option<Arc<[Member]>>,
     access: Arc<Access>,
-    /// Whether a sync has ended.
+    /// True once a sync has ended.
     has_synced: bool,
-    /// What the ledger remembers; none if that must be read first.
+    /// Memory from the ledger; none if it must be read first.
     memory: Option<Arc<Memory>>,
-    /// What hooks leave open that are gone; none if the ledger does not know the hooks yet.
+    /// Alerts that removed hooks leave open; none if the ledger does not know the hooks yet.
     gone: Option<Vec<GoneHook>>,
     /// The same under the config before.
     gone_before: Vec<GoneHook>,
-    /// When the rules were last evaluated.
+    /// Time of the last evaluation.
     evaluated: Option<DateTime<Utc>>,
-    /// How far this host's clock was believed then: what could not end, or begin, may do so once it is.
+    /// Trust in this host's clock then: once it is restored, waiting alerts may begin or end.
     trusted: (bool, bool),
-    /// When something changes though nothing else does.
+    /// Time of the next change that needs no event.
     next: Option<DateTime<Utc>>,
-}
-
-/// The result of an evaluation, before any of it is kept.
-pub(super) struct Verdict {
-    pub(super) step: Step,
-    /// What is kept besides the alerts and messages of the step.
-    pub(super) changes: AlertChanges,
-    /// How budgets and balances stand, and every subject of every rule, in the order of the rules.
-    budgets: Vec<BudgetSeries>,
-    balances: Vec<BalanceSeries>,
-    subjects: Vec<(Arc<str>, Arc<str>)>,
 }
 
 impl Engine {
@@ -227,9 +216,13 @@ impl Engine {
         };
         let facts = observe(&self.ledger, &members, &self.settings, &background).await?;
         let verdict = self.decide(facts, Arc::clone(&memory), background).await;
+        let due = match trust(standing) {
+            (true, true) => self.due(&verdict, &members, &memory, today).await?,
+            _ => Due::default(),
+        };
         let mut step = verdict.step;
         let firing_at = std::mem::take(&mut step.firing_at);
-        let memory = self.keep(step, verdict.changes, memory, now).await?;
+        let memory = self.keep(step, verdict.changes, due, memory, now).await?;
         let alerts = published::alerts(verdict.subjects, &memory);
         let (budgets, balances) = published::marked(verdict.budgets, verdict.balances, &memory);
         let Outlets {
@@ -278,11 +271,32 @@ impl Engine {
         blocking::run(decide).await
     }
 
+    /// The summaries that are due.
+    async fn due(
+        &self,
+        verdict: &Verdict,
+        members: &[Member],
+        memory: &Memory,
+        today: Day,
+    ) -> Result<Due, LedgerError> {
+        let budgets = verdict.budgets.iter();
+        let balances = verdict.balances.iter();
+        let purses = Purses {
+            budgets: budgets.map(|one| (&*one.name, &one.standing)).collect(),
+            balances: balances
+                .filter_map(|one| Some((&*one.name, one.left.as_ref()?)))
+                .collect(),
+        };
+        let next = &memory.summaries;
+        summaries::due(&self.ledger, members, &self.settings, next, &purses, today).await
+    }
+
     /// Keeps what has changed with what is to be told of it. Returns what is remembered from then on.
     async fn keep(
         &mut self,
         step: Step,
         changes: AlertChanges,
+        due: Due,
         mut memory: Arc<Memory>,
         now: DateTime<Utc>,
     ) -> Result<Arc<Memory>, LedgerError> {
@@ -296,9 +310,14 @@ impl Engine {
         let changes = AlertChanges {
             changed,
             forgotten,
+            summaries: due.next,
             ..changes
         };
-        let deliveries = deliveries(&told, &self.settings.routes, now, &mut self.random);
+        let routes = &self.settings.routes;
+        let mut deliveries = deliveries(&told, routes, now, &mut self.random);
+        for (hooks, summary) in &due.told {
+            deliveries.extend(to_hooks(summary, hooks, routes, now, &mut self.random));
+        }
         // The ledger tidies up when something is recorded, so once a day something is.
         let is_new_day = self.evaluated.map(Day::of) != Some(Day::of(now));
         if is_new_day || changes != AlertChanges::default() {
@@ -315,6 +334,7 @@ impl Engine {
                 self.outlets.outbox.notify_one();
             }
             told.iter().for_each(log);
+            due.told.iter().for_each(log_summary);
         }
         self.next = next;
         Ok(memory)
@@ -368,7 +388,7 @@ impl Engine {
             && !self.signals.is_syncing.load(Ordering::Relaxed)
     }
 
-    /// Whether there is a reason to evaluate the rules now.
+    /// Returns true if there is a reason to evaluate the rules now.
     #[must_use]
     pub fn is_due(&self) -> bool {
         if !self.clock.is_known() {
@@ -396,135 +416,24 @@ impl Engine {
     }
 }
 
-/// Judges the facts and moves the alerts along.
-pub(super) fn decide(
-    settings: &Settings,
-    facts: &Facts,
-    memory: &Memory,
-    background: &Background,
-) -> Verdict {
-    let observations = named_as_before(judge(&settings.rules, facts), memory);
-    let situation = Situation {
-        alerts: &memory.alerts,
-        settings,
-        redefined: memory.redefined(settings, facts),
-        pending: memory.pending(),
-        unseeded: &facts.unseeded,
-        now: background.now,
-        is_certain: background.is_certain,
-        is_checked: background.is_checked,
-    };
-    let step = machine::step(&situation, &observations);
-    let mut firing: HashSet<&str> = HashSet::new();
-    let changed: HashMap<_, _> = step
-        .changed
-        .iter()
-        .map(|alert| (&alert.key, alert.state))
-        .collect();
-    let kept = memory
-        .alerts
-        .values()
-        .map(|alert| (&alert.key, alert.state));
-    let kept = kept.filter(|(key, _)| !changed.contains_key(key));
-    let states = kept.chain(changed.iter().map(|(key, state)| (*key, *state)));
-    firing.extend(
-        states
-            .filter(|(_, state)| *state == AlertState::Firing)
-            .map(|(key, _)| &*key.rule),
-    );
-    let judged = observations.iter().filter_map(|observation| {
-        let (subject, judged) = observation.days.judged.clone()?;
-        let key = (Arc::clone(&observation.key.rule), subject);
-        let is_new = memory.judged.get(&key) != Some(&judged);
-        (is_new && background.is_certain).then_some((key, judged))
-    });
-    let changes = AlertChanges {
-        judged: judged.collect(),
-        ..memory.watch(settings, facts, background, &firing)
-    };
-    let budgets = settings.rules.iter().filter_map(|rule| {
-        let standing = facts.budgets.get(&rule.name)?.last()?.standing.clone();
-        matches!(rule.check, Check::Budget { .. }).then(|| BudgetSeries {
-            name: Arc::clone(&rule.name),
-            matcher: rule.matcher.clone(),
-            standing,
-            marks: published::marks(rule),
-        })
-    });
-    let balances = settings.rules.iter();
-    let balances = balances.filter(|rule| matches!(rule.check, Check::Balance { .. }));
-    let balances = balances.map(|rule| BalanceSeries {
-        name: Arc::clone(&rule.name),
-        left: facts.balances.get(&rule.name).cloned(),
-        marks: published::marks(rule),
-    });
-    let keys = observations
-        .iter()
-        .map(|observation| observation.key.clone());
-    let mut subjects: Vec<_> = keys.map(|key| (key.rule, key.subject)).collect();
-    // The observations of a subject stand together.
-    subjects.dedup();
-    Verdict {
-        budgets: budgets.collect(),
-        balances: balances.collect(),
-        subjects,
-        changes,
-        step,
-    }
-}
-
 /// The two degrees of trust in a clock: the UTC day is certain, and FlowGent has confirmed the clock.
 const fn trust(standing: Standing) -> (bool, bool) {
     (standing.agrees(), standing.is_checked())
 }
 
-/// The observations, those of an agent that was renamed while its alert fires under its name of before.
-/// Another agent that has taken that name is not observed until then: the two would be one alert.
-fn named_as_before<'a>(
-    mut observations: Vec<Observation<'a>>,
-    memory: &Memory,
-) -> Vec<Observation<'a>> {
-    let subjects = memory.subjects();
-    if subjects.is_empty() {
-        return observations;
-    }
-    let mut taken = HashSet::new();
-    for observation in &mut observations {
-        let Some(number) = observation.agent_number() else {
-            continue;
-        };
-        if let Some(subject) = subjects.get(&(&*observation.key.rule, number)) {
-            taken.insert((
-                Arc::clone(&observation.key.rule),
-                Arc::clone(subject),
-                number,
-            ));
-            observation.key.subject = Arc::clone(subject);
-        }
-    }
-    let names: HashMap<(&str, &str), AgentNumber> = taken
-        .iter()
-        .map(|(rule, subject, number)| ((&**rule, &**subject), *number))
-        .collect();
-    observations.retain(|observation| {
-        let key = (&*observation.key.rule, &*observation.key.subject);
-        let number = observation.agent_number();
-        names.get(&key).is_none_or(|owner| number == Some(*owner))
-    });
-    observations
-}
-
 fn log(told: &Told) {
     let notice = &told.notice;
-    let status = match notice.status {
-        Status::Firing => "fires",
-        Status::Resolved => "is resolved",
-    };
     info!(
         rule = notice.rule,
         subject = notice.subject,
         severity = notice.severity.as_str(),
-        "an alert {status}: {}",
+        "alert: {}",
         notice.title
     );
+}
+
+fn log_summary((_, notification): &(Vec<Arc<str>>, Notification)) {
+    if let Some(summary) = &notification.summary {
+        info!(summary = summary.name, "summary: {}", summary.title);
+    }
 }

@@ -12,12 +12,12 @@ use crate::day::{Day, TRACKING_START, Usage};
 use crate::ledger::{AgentNumber, JUDGED_DAYS, JudgedDays, Member, Watched};
 use crate::roster::Agent;
 
-/// How many days rules about days look back: the days that they judge, and eight weeks before each.
+/// Number of days that rules about days look back: the days that they judge, and eight weeks before each.
 pub(super) const RECENT_DAYS: i32 = JUDGED_DAYS as i32 + 56;
 /// The fewest days of which a usual value is made.
 const MIN_USUAL_DAYS: usize = 3;
 
-/// What is known of one agent. Nothing is if no rule asks for it.
+/// Facts about one agent. Those that no rule asks for are absent.
 #[derive(Debug, Clone)]
 pub struct AgentFacts {
     /// The agent.
@@ -26,26 +26,26 @@ pub struct AgentFacts {
     pub subject: Arc<str>,
     /// The days that rules about days judge, oldest first; the last one is yesterday.
     pub days: [SubjectDay; JUDGED_DAYS],
-    /// What was used on the 7 days that end with yesterday.
+    /// Use on the 7 days that end with yesterday.
     pub previous_7_days: Known,
-    /// What was used on the 30 days that end with yesterday.
+    /// Use on the 30 days that end with yesterday.
     pub previous_30_days: Known,
-    /// What was used on the complete days of this month.
+    /// Use on the complete days of this month.
     pub month_to_date: Known,
-    /// How many days from the history start through yesterday are not known.
+    /// Number of missing days from the history start through yesterday.
     pub missing_days: u32,
     /// The oldest of them.
     pub missing_since: Option<Day>,
     /// Those of them that lie in the last eight weeks, ascending.
     pub missing_recently: Vec<Day>,
-    /// When a fetch of it last succeeded.
+    /// Time of its last successful fetch.
     pub last_success: Option<DateTime<Utc>>,
-    /// Whether its days count in sums of several agents: not those of one that has moved to another account,
+    /// True if its days count in sums of several agents: not those of one that has moved to another account,
     /// which are among [`Facts::others`].
     pub is_counted: bool,
 }
 
-/// What is known of the use on some days.
+/// Use on some days, as far as it is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Known {
     /// Credits known to be used: all of them if no day is missing, else a lower bound. None if nothing
@@ -60,7 +60,7 @@ pub struct Known {
 pub struct SubjectDay {
     /// The UTC day.
     pub day: Day,
-    /// What is known of it.
+    /// Its use, as far as it is known.
     pub known: Known,
     /// The median of its weekday over the eight weeks before; absent if fewer than three of those days
     /// are known.
@@ -70,9 +70,9 @@ pub struct SubjectDay {
 /// A budget in one period.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeriodFacts {
-    /// How it stands.
+    /// Its standing.
     pub standing: Standing,
-    /// When the budget was first evaluated after the period's end; none of the current period.
+    /// Time of the budget's first evaluation after the period's end; none for the current period.
     pub over_since: Option<DateTime<Utc>>,
 }
 
@@ -94,20 +94,20 @@ impl Access {
     }
 }
 
-/// What an evaluation goes by, besides the days in the ledger.
+/// Inputs of an evaluation besides the days in the ledger.
 #[derive(Debug, Clone)]
 pub struct Background {
     /// The instant of the evaluation.
     pub now: DateTime<Utc>,
     /// The UTC day; the newest day that can be known is the one before.
     pub today: Day,
-    /// Whether the day is known for certain. If not, nothing ends, and nothing that counts time fires.
+    /// True if the day is known for certain. If not, nothing ends, and nothing that counts time fires.
     pub is_certain: bool,
     /// True if FlowGent has confirmed this host's clock. Otherwise nothing begins to fire either.
     pub is_checked: bool,
-    /// Whether a sync has ended since the program started: what is missing then is not on its way.
+    /// True once a sync has ended since the program started: days that are missing then are not on their way.
     pub has_synced: bool,
-    /// How the rules were watched before.
+    /// Definitions under which the rules were evaluated before.
     pub watched: Arc<HashMap<Arc<str>, Watched>>,
     /// The days that were judged before.
     pub judged: Arc<JudgedDays>,
@@ -149,10 +149,10 @@ pub struct Facts {
     pub members: Arc<[Member]>,
     /// Agents that have left while an alert about them fires.
     pub left: Vec<AgentFacts>,
-    /// What others have used in the spans of rules about accounts and totals, by the rule's name: agents
+    /// Use by others in the spans of rules about accounts and totals, by the rule's name: agents
     /// that have left, and those that moved to another account, each day of an identifier once.
     pub others: HashMap<Arc<str>, Vec<AgentFacts>>,
-    /// How each budget stands in the periods that are looked at, oldest first, by the budget's name.
+    /// Standings of each budget in the periods that are evaluated, oldest first, by the budget's name.
     /// The last one is the current one.
     pub budgets: HashMap<Arc<str>, Vec<PeriodFacts>>,
     /// Credits left of each balance that has figures, by its name.
@@ -161,7 +161,7 @@ pub struct Facts {
     pub watched_from: HashMap<Arc<str>, Day>,
     /// The rules that a version watched which did not keep the days that it judged.
     pub unseeded: HashSet<Arc<str>>,
-    /// Whether a sync has ended since the program started.
+    /// True once a sync has ended since the program started.
     pub has_synced: bool,
     /// The days that were judged before.
     pub judged: Arc<JudgedDays>,
@@ -176,7 +176,7 @@ impl Known {
         missing_days: 1,
     };
 
-    /// What is known of the days `first` through `last`, from an agent's known days, ascending. Days
+    /// Use on the days `first` through `last`, from an agent's known days, ascending. Days
     /// before `history_start` are not missing: nobody asks for them.
     pub(super) fn of(recent: &[Usage], history_start: Day, (first, last): (Day, Day)) -> Self {
         Self::asked(recent, history_start, (first, last), last.next())
@@ -267,7 +267,7 @@ impl AgentFacts {
         }
     }
 
-    /// What is known of `day`, one of the days that rules about days judge.
+    /// Use on `day`, one of the days that rules about days judge.
     #[must_use]
     pub fn on(&self, day: Day) -> SubjectDay {
         let mut days = self.days.iter();
@@ -278,7 +278,7 @@ impl AgentFacts {
         })
     }
 
-    /// What was used on the days of `span`.
+    /// Use on the days of `span`.
     #[must_use]
     pub fn known(&self, span: Span) -> Known {
         match span {

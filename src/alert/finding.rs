@@ -11,7 +11,7 @@ use crate::day::Day;
 use crate::ledger::{AgentNumber, AlertKey, Judged};
 use crate::roster::Agent;
 
-/// Whether a rule's condition is met.
+/// State of a rule's condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
     /// It is.
@@ -26,18 +26,18 @@ pub enum Condition {
     Unknown,
 }
 
-/// How things stand with one alert of a rule.
+/// Observation of one alert of a rule.
 #[derive(Debug, Clone)]
 pub struct Observation<'a> {
     /// Which alert.
     pub key: AlertKey,
     /// The rule.
     pub rule: &'a Rule,
-    /// Whether it is to fire. For missing data it is then to be pending first.
+    /// True if it is to fire. For missing data it is then to be pending first.
     pub condition: Condition,
-    /// How bad it is.
+    /// Severity.
     pub severity: Severity,
-    /// What was seen.
+    /// The finding.
     pub finding: Finding<'a>,
     /// Only of rules about days: what else they have judged.
     pub days: DayVerdict,
@@ -45,7 +45,7 @@ pub struct Observation<'a> {
     pub today: Day,
 }
 
-/// What a rule about days says of days older than the newest known one, which decides.
+/// Verdict of a rule about days on days older than the newest known one, which decides.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DayVerdict {
     /// The days that meet the condition, ascending.
@@ -67,21 +67,21 @@ pub struct DayFigure {
     pub usual_credits: Option<f64>,
 }
 
-/// What a rule has seen of its subject.
+/// Finding of a rule about its subject.
 #[derive(Debug, Clone)]
 pub enum Finding<'a> {
-    /// How a budget stands against one of its thresholds.
+    /// A budget against one of its thresholds.
     Budget {
-        /// How it stands.
+        /// Its standing.
         standing: &'a Standing,
         /// The threshold.
         threshold: Threshold,
-        /// When the budget was first evaluated after the period's end; none of the current period.
+        /// Time of the budget's first evaluation after the period's end; none for the current period.
         over_since: Option<DateTime<Utc>>,
     },
     /// Credits or days left of a balance, and one of its thresholds.
     Balance {
-        /// What is left; absent before the first `set`.
+        /// Credits left; absent before the first `set`.
         left: Option<&'a Left>,
         /// The threshold.
         threshold: Threshold,
@@ -118,10 +118,10 @@ pub enum Finding<'a> {
     KeyRefused {
         /// The account.
         account: &'a Arc<str>,
-        /// When a fetch of one of its agents last succeeded.
+        /// Time of the last successful fetch of one of its agents.
         last_success: Option<DateTime<Utc>>,
     },
-    /// Whether an agent is the account's.
+    /// An agent that belongs to the account, or does not.
     AgentRefused(&'a AgentFacts),
 }
 
@@ -171,14 +171,14 @@ impl<'a> Observation<'a> {
         self.agent().map(|agent| agent.member.number)
     }
 
-    /// Whether that agent has left: nothing about it begins to fire.
+    /// Returns true if that agent has left: nothing about it begins to fire.
     #[must_use]
     pub fn has_left(&self) -> bool {
         self.agent()
             .is_some_and(|agent| agent.member.left_on.is_some())
     }
 
-    /// Whether it is of a period that is over, all of whose days are known.
+    /// Returns true if it is of a past period, all of whose days are known.
     #[must_use]
     pub const fn is_of_known_past(&self) -> bool {
         match self.finding {
@@ -191,7 +191,7 @@ impl<'a> Observation<'a> {
         }
     }
 
-    /// When FlowGent last took what it is about: the account's key, or the agent.
+    /// Time at which FlowGent last accepted its subject: the account's key, or the agent.
     #[must_use]
     pub fn taken_at(&self) -> Option<DateTime<Utc>> {
         match &self.finding {
@@ -201,7 +201,7 @@ impl<'a> Observation<'a> {
         }
     }
 
-    /// How many days after the first one on which the condition is not met an alert is over.
+    /// Number of days without the condition, after the first one, on which an alert resolves.
     #[must_use]
     pub fn patience_days(&self) -> i32 {
         match self.finding {
@@ -215,7 +215,7 @@ impl<'a> Observation<'a> {
         }
     }
 
-    /// How many agent-days are not known of what it is about.
+    /// Number of missing agent-days of its subject.
     #[must_use]
     pub fn missing_days(&self) -> u32 {
         match &self.finding {

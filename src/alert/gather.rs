@@ -16,7 +16,7 @@ use crate::ledger::{Member, Watched};
 use crate::roster::Matcher;
 use crate::series::{self, Totals};
 
-/// How long a period is looked at after it was first evaluated with its end past: its last days may come
+/// Time for which a period is evaluated after the first evaluation past its end: its last days may come
 /// late.
 const LATE: TimeDelta = TimeDelta::days(7);
 
@@ -37,7 +37,7 @@ enum Amount {
     Account(Account),
 }
 
-/// How a budget or a balance stands.
+/// Standing of a budget or a balance.
 pub(super) enum Stood {
     Budget(Vec<PeriodFacts>),
     Balance(Left),
@@ -83,7 +83,7 @@ impl Purse {
         self.tallies.first().map(|(_, tally)| tally.start())
     }
 
-    /// How it stands.
+    /// Its standing.
     pub(super) fn close(&self, today: Day) -> Option<Stood> {
         let tallies = self.tallies.iter();
         Some(match &self.amount {
@@ -137,7 +137,7 @@ fn periods(
         .collect()
 }
 
-/// What a usage rule about accounts or a total adds up of agents that are not asked for any more.
+/// Use by former agents that a usage rule about accounts or a total adds.
 pub(super) struct Sum {
     pub(super) rule: Arc<str>,
     matcher: Matcher,
@@ -197,7 +197,7 @@ impl Gatherer {
         }
         // Only budgets and balances look at days before the history start.
         let recent = &recent[recent.partition_point(|usage| usage.day < history_start)..];
-        let figures = series::figures(totals, recent, history_start, self.today);
+        let missing_days = series::missing_days(totals, recent, history_start, self.today);
         let oldest = totals.frontier.map_or(history_start, Day::next);
         let known = |span: Span| Known::of(recent, history_start, span.days(self.today));
         AgentFacts {
@@ -205,12 +205,7 @@ impl Gatherer {
             previous_7_days: known(Span::Previous7Days),
             previous_30_days: known(Span::Previous30Days),
             month_to_date: known(Span::MonthToDate),
-            #[allow(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a count of days that is kept as a figure"
-            )]
-            missing_days: figures.missing_days as u32,
+            missing_days: u32::try_from(missing_days).unwrap_or(u32::MAX),
             missing_since: (oldest < self.today).then_some(oldest),
             missing_recently: missing_recently(recent, history_start, self.today),
             last_success: totals.last_success,

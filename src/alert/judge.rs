@@ -15,15 +15,15 @@ use crate::roster::Agent;
 
 /// The subject of a rule that is about all its agents together.
 const ALL: &str = "all";
-/// What has reached a threshold is over only below this share of it: figures are revised, and forecasts
+/// Share of a threshold below which an alert resolves: figures are revised, and forecasts
 /// move a little every day.
 const HYSTERESIS: f64 = 0.95;
 /// By how much, relatively, a value may lie below a share of a limit and still reach it.
 const TOLERANCE: f64 = 1e-9;
-/// How many top users a finding names.
+/// Number of top users that a finding names.
 const TOP: usize = 3;
 
-/// What `rules` say about `facts`: an observation for every subject of every rule, so that one that is
+/// Judges `facts` by `rules`: an observation for every subject of every rule, so that one that is
 /// gone can be told from one that is quiet. Those of a budget's period stand together.
 #[must_use]
 pub fn judge<'a>(rules: &'a [Rule], facts: &'a Facts) -> Vec<Observation<'a>> {
@@ -391,7 +391,7 @@ impl Whose<'_> {
     }
 }
 
-/// Whether more than `over_credits` are used, or still more than what holds an alert that fires.
+/// Returns true if more than `over_credits` are used, or still more than the limit that holds a firing alert.
 /// Missing days may add to what is known, and take nothing away.
 fn over(known: Known, over_credits: f64, held_credits: f64) -> Condition {
     match known.credits {
@@ -403,7 +403,7 @@ fn over(known: Known, over_credits: f64, held_credits: f64) -> Condition {
     }
 }
 
-/// Whether an agent's day is a spike.
+/// Returns true if an agent's day is a spike.
 fn spike(day: &SubjectDay, factor: f64, floor_credits: f64) -> Condition {
     let figures = day.known.credits.zip(day.usual_credits);
     figures.map_or(Condition::Unknown, |(used, usual)| {
@@ -432,7 +432,7 @@ fn refused(refused: Option<&bool>) -> Condition {
     refused.map_or(Condition::Unknown, |refused| met(*refused))
 }
 
-/// Whether that share of a budget is used. Missing days may add to what is known, and take nothing away.
+/// Judges if that share of a budget is used. Missing days may add to known use, and take nothing away.
 fn used(standing: &Standing, ratio: f64) -> Condition {
     let reaches = |used, ratio| reaches(used, ratio, standing.limit_credits);
     match standing.used_credits {
@@ -470,7 +470,7 @@ fn is_left(left: &Left, threshold: Threshold) -> Condition {
     }
 }
 
-/// Whether that share of a budget is expected to be used. A period that is over is not told of by its
+/// Judges if that share of a budget is expected to be used. A period that is over is not told of by its
 /// forecast.
 fn forecast(standing: &Standing, ratio: f64, today: Day) -> Condition {
     let Some(forecast) = standing.forecast else {
@@ -488,7 +488,7 @@ fn forecast(standing: &Standing, ratio: f64, today: Day) -> Condition {
     }
 }
 
-/// Whether the credits are at least that share of the limit. What a product or a sum of floats has lost
+/// Returns true if the credits are at least that share of the limit. What a product or a sum of floats has lost
 /// in its last bits is not missing.
 fn reaches(credits: f64, ratio: f64, limit_credits: f64) -> bool {
     credits >= ratio * limit_credits * (1.0 - TOLERANCE)

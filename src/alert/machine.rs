@@ -1,6 +1,6 @@
 //! Pure: alerts and observations in, alerts and messages out.
 //!
-//! When its condition is met, an alert fires: an episode begins. When the condition is no longer met, it is
+//! An alert fires when its condition is met: an episode begins. When the condition is no longer met, it is
 //! over, and the next time is a new episode. What is not known changes nothing. [`tell`](super::tell) says
 //! who is sent what of it.
 
@@ -22,10 +22,10 @@ use crate::ledger::{Alert, AlertKey, AlertState};
 const MIN_FIRING: TimeDelta = TimeDelta::hours(24);
 /// A clock that is set back by no more than this was not ahead: so far apart may two clocks be that agree.
 const JITTER: TimeDelta = TimeDelta::hours(1);
-/// How long an alert that is over is remembered.
+/// Time for which a resolved alert is remembered.
 const MEMORY: TimeDelta = TimeDelta::days(45);
 
-/// What one evaluation changes.
+/// Changes of one evaluation.
 #[derive(Debug, Default)]
 pub(super) struct Step {
     /// Alerts in their new state.
@@ -34,9 +34,9 @@ pub(super) struct Step {
     pub(super) forgotten: Vec<AlertKey>,
     /// The messages.
     pub(super) told: Vec<Told>,
-    /// When each alert that pends fires, if its condition lasts.
+    /// Time at which each pending alert fires, if its condition lasts.
     pub(super) firing_at: HashMap<AlertKey, DateTime<Utc>>,
-    /// When something changes though nothing else does.
+    /// Time of the next change that needs no event.
     pub(super) next: Option<DateTime<Utc>>,
 }
 
@@ -81,7 +81,7 @@ fn cycles(settings: &Settings) -> HashMap<&str, Cycle> {
     cycles.collect()
 }
 
-/// What the observations are about.
+/// Subjects of the observations.
 struct Observed<'a> {
     periods: HashSet<(&'a str, Option<Day>)>,
     cycles: HashMap<&'a str, Cycle>,
@@ -315,11 +315,14 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// An alert that fires since a time to come does so since now: a clock that ran ahead was set back. One that
-    /// was set back by as little as any clock is was not ahead.
+    /// An alert that fires since a time to come does so since now, if the day is certain: a clock that ran ahead
+    /// was set back. One that was set back by as little as any clock is was not ahead.
     fn not_ahead(&self, alert: &Alert) -> Alert {
-        let now = self.situation.now;
-        let past = |at: DateTime<Utc>| if at - now > JITTER { now } else { at };
+        let Situation {
+            now, is_certain, ..
+        } = *self.situation;
+        let is_ahead = |at: DateTime<Utc>| is_certain && at - now > JITTER;
+        let past = |at: DateTime<Utc>| if is_ahead(at) { now } else { at };
         Alert {
             since: past(alert.since),
             fired_at: Some(past(fired_at(alert))),
@@ -345,7 +348,7 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// When a condition that has been met since `since` is to fire; none if at once.
+/// Time at which a condition that has been met since `since` fires; none if at once.
 fn fires_at(observation: &Observation<'_>, since: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let (Finding::MissingData(_, Some(day)), Check::MissingData { longer_than, .. }) =
         (&observation.finding, &observation.rule.check)
@@ -360,7 +363,7 @@ fn fires_at(observation: &Observation<'_>, since: DateTime<Utc>) -> Option<DateT
     Some(at.unwrap_or(DateTime::<Utc>::MAX_UTC))
 }
 
-/// When an alert that fires began to.
+/// Time at which a firing alert began to.
 pub(super) fn fired_at(alert: &Alert) -> DateTime<Utc> {
     alert.fired_at.unwrap_or(alert.since)
 }

@@ -10,18 +10,20 @@ use super::{Background, Check, Facts, Per, Rule, Settings};
 use crate::day::Day;
 use crate::ledger::{
     AgentNumber, Alert, AlertChanges, AlertKey, AlertMemory, AlertState, JudgedDays, Member,
-    Watched,
+    NextSummaries, Watched,
 };
 
-/// What is remembered.
+/// Memory of earlier evaluations.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Memory {
     /// Alerts by their keys.
     pub(super) alerts: BTreeMap<AlertKey, Alert>,
-    /// How the rules were watched, by their names.
+    /// Definitions under which the rules were evaluated, by their names.
     pub(super) watched: Arc<HashMap<Arc<str>, Watched>>,
     /// The days that were judged.
     pub(super) judged: Arc<JudgedDays>,
+    /// The first day of the next period of each summary.
+    pub(super) summaries: NextSummaries,
 }
 
 impl Memory {
@@ -33,8 +35,10 @@ impl Memory {
             judged,
             changed,
             forgotten,
+            summaries,
             deliveries: _,
         } = changes;
+        self.summaries.extend(summaries);
         if !watched.is_empty() || !unwatched.is_empty() {
             let known = Arc::make_mut(&mut self.watched);
             known.extend(watched);
@@ -104,7 +108,7 @@ impl Memory {
         rules.map(|rule| Arc::clone(&rule.name)).collect()
     }
 
-    /// How the rules are watched after an evaluation, as far as that is new, and which are gone. Alerts of the
+    /// New definitions of the rules after an evaluation, and the rules that are gone. Alerts of the
     /// rules in `firing` fire then.
     pub(super) fn watch(
         &self,
@@ -180,11 +184,12 @@ impl From<AlertMemory> for Memory {
             alerts: alerts.map(|alert| (alert.key.clone(), alert)).collect(),
             watched: Arc::new(memory.watched),
             judged: Arc::new(memory.judged),
+            summaries: memory.summaries,
         }
     }
 }
 
-/// Whether a rule adds up agents.
+/// Returns true if a rule adds up agents.
 fn is_of_several(rule: &Rule) -> bool {
     matches!(
         rule.check,

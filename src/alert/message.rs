@@ -3,7 +3,7 @@
 //! A title is one line that says what has happened; the text adds, line by line, what one needs to judge
 //! it. The link is left to whoever shows the message, since each place has its own way to show one.
 
-pub(crate) mod balance;
+mod balance;
 mod budget;
 mod figures;
 mod title;
@@ -17,13 +17,13 @@ use chrono::{DateTime, Utc};
 
 use super::facts::escaped;
 use super::finding::{Condition, Finding, Observation, Whose};
-use super::words::{count, credits, date, exact_percent, number, percent, sentence};
 use super::{AgentFacts, Check, Figures, Measure, Notice, Severity, Status};
 use crate::day::Day;
 use crate::ledger::{Alert, AlertKey};
 use crate::roster::Agent;
+use crate::words::{count, credits, date, exact_percent, number, percent, sentence};
 
-/// What is sent of an alert that fires, with the figures of this evaluation. For as long as it fires, and
+/// Notice of an alert that fires, with the figures of this evaluation. For as long as it fires, and
 /// under whatever name its agent goes by then, it keeps what identifies it: as `was_firing` has it.
 pub(super) fn firing(
     observation: &Observation<'_>,
@@ -62,7 +62,7 @@ pub(super) fn firing(
     }
 }
 
-/// What is sent of an alert that is over. Whatever identifies it is as it was when it fired.
+/// Notice of an alert that resolves. Whatever identifies it is as it was when it fired.
 pub(super) fn resolved(
     alert: &Alert,
     observation: Option<&Observation<'_>>,
@@ -91,7 +91,7 @@ pub(super) fn resolved(
     }
 }
 
-/// What is sent to a hook that was taken out of a rule while its alert fires.
+/// Notice for a hook that was taken out of a rule while its alert fires.
 pub(super) fn withdrawn(notice: &Notice, now: DateTime<Utc>) -> Notice {
     Notice {
         status: Status::Resolved,
@@ -133,7 +133,7 @@ pub(super) fn json(notice: &Notice) -> String {
     serde_json::to_string(notice).unwrap_or_default()
 }
 
-/// What was told when `alert` fired. One that cannot be read, as of another version, is made up for.
+/// Notice sent when `alert` fired. One that cannot be read, as of another version, is made up for.
 pub(super) fn remembered(alert: &Alert) -> Notice {
     serde_json::from_str(&alert.notice).unwrap_or_else(|_| Notice {
         status: Status::Firing,
@@ -165,7 +165,7 @@ fn key_text(key: &AlertKey) -> String {
     text
 }
 
-/// What stays the same for as long as an alert fires. The labels of its agent are among them, unless one
+/// Labels that stay the same for as long as an alert fires. The labels of its agent are among them, unless one
 /// of the others has their name.
 fn labels(observation: &Observation<'_>) -> BTreeMap<String, String> {
     let agent = observation.agent().map(|facts| &facts.member.agent);
@@ -202,7 +202,7 @@ fn labels(observation: &Observation<'_>) -> BTreeMap<String, String> {
     labels
 }
 
-/// How it stands, line by line.
+/// Body of a notice, line by line.
 fn lines(observation: &Observation<'_>, status: Status) -> Vec<String> {
     let today = observation.today;
     let subject = title::subject(observation);

@@ -11,6 +11,7 @@
 //! it fires is an episode, which ends by being told over.
 
 mod days;
+mod decide;
 mod deliveries;
 mod engine;
 mod facts;
@@ -27,45 +28,48 @@ mod observe;
 mod published;
 mod rule;
 mod situation;
+mod summaries;
 mod tell;
 #[cfg(test)]
 mod tests;
-pub(crate) mod words;
 
 pub use engine::{Engine, Outlets, Signals};
 pub(crate) use facts::subject;
 pub use facts::{Access, AgentFacts, Background, Facts, Known, PeriodFacts, SubjectDay};
 pub use finding::{Condition, DayFigure, DayVerdict, Finding, Observation, Whose};
 pub use judge::judge;
-pub(crate) use message::balance;
 pub use notice::{Figures, Notice, Notification, Share, Status};
 pub use observe::observe;
 pub use rule::{Check, Measure, Per, Rule, Severity, Span, Threshold};
 
 use std::sync::Arc;
 
-/// How a hook wants to be told. The rest of a hook is none of an alert's concern.
+use crate::summary;
+
+/// A hook as alerts see it. The rest of a hook is none of an alert's concern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// The hook's name.
     pub hook: Arc<str>,
-    /// What makes it the same hook under another name.
+    /// Identity that survives a new name.
     pub identity: String,
-    /// Whether what one evaluation brings goes into one message.
+    /// True if all alerts of one evaluation go into one message.
     pub group: bool,
-    /// Whether it is told when alerts resolve.
+    /// True if it gets a message when alerts resolve.
     pub send_resolved: bool,
     /// The receivers, where each gets a message of its own; otherwise one that is empty.
     pub targets: Vec<String>,
 }
 
-/// What to look for and whom to tell.
+/// Rules, and the hooks that they notify.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// The names of all accounts, also of those whose agents nobody knows yet.
     pub accounts: Vec<Arc<str>>,
     /// Budgets and rules, each with a name of its own.
     pub rules: Vec<Rule>,
+    /// Summaries, each with a name of its own.
+    pub summaries: Vec<summary::Settings>,
     /// The hooks.
     pub routes: Vec<Route>,
     /// The page that every message links to.

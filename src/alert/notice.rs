@@ -1,4 +1,4 @@
-//! What people and programs are told: the shape of it, which is the same in every JSON that leaves.
+//! Notices for people and programs: their shape, which is the same in every JSON that leaves.
 
 use std::collections::BTreeMap;
 
@@ -7,51 +7,55 @@ use serde::{Deserialize, Serialize};
 
 use super::Severity;
 use crate::day::Day;
+use crate::summary::Summary;
 
 /// One message to one receiver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notification {
-    /// Whether it is only a trial: nothing has happened.
+    /// True if it is only a trial: nothing has happened.
     #[serde(default)]
     pub test: bool,
-    /// What has happened: at least one thing, the worst first.
+    /// The alerts, the worst first; none in a summary.
     pub alerts: Vec<Notice>,
+    /// Use in a period, if the message is about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Summary>,
 }
 
-/// What is told of one alert.
+/// Notice of one alert.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notice {
-    /// Whether it fires or is over.
+    /// Status: firing or resolved.
     pub status: Status,
     /// The name of the rule, budget or balance.
     pub rule: String,
-    /// What kind of rule it is, as in the config: `budget`, `balance`, `usage`, `spike`, …
+    /// Kind of the rule, as in the config: `budget`, `balance`, `usage`, `spike`, …
     pub kind: String,
-    /// What it is about: `all`, an account, or an account and an agent as `acme/support`.
+    /// Subject: `all`, an account, or an account and an agent as `acme/support`.
     pub subject: String,
-    /// How bad it is.
+    /// Severity.
     pub severity: Severity,
     /// The alert's identity, the same for as long as it lasts and at its end: a text without a value.
     pub key: String,
-    /// What it is, in a line of plain words.
+    /// Summary in a line of plain words.
     pub title: String,
     /// The same with all that one needs to act, in a few lines of plain words.
     pub text: String,
     /// Since when it fires.
     pub started_at: DateTime<Utc>,
-    /// When it was over.
+    /// Time at which it resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<DateTime<Utc>>,
-    /// Where to look.
+    /// Link to the exporter's page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// What is the same for as long as it lasts: `account`, `agent`, `budget`, `threshold` and the like.
+    /// Labels that stay the same for a whole episode: `account`, `agent`, `budget`, `threshold` and the like.
     pub labels: BTreeMap<String, String>,
     /// The figures in the text.
     pub figures: Figures,
 }
 
-/// Whether something fires or is over.
+/// Status of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -77,7 +81,7 @@ pub struct Figures {
     /// The share of the budget that was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threshold_ratio: Option<f64>,
-    /// What reached it: `used`, `forecast`, `credits_left` or `days_left`.
+    /// Measure that reached it: `used`, `forecast`, `credits_left` or `days_left`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measure: Option<String>,
     /// First day of the period or span, `YYYY-MM-DD`.
@@ -104,7 +108,7 @@ pub struct Figures {
     /// The high bound of that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forecast_high_credits: Option<f64>,
-    /// When the budget or balance was exhausted, or is expected to be.
+    /// Time at which the budget or balance was exhausted, or is expected to be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exhausted_at: Option<DateTime<Utc>>,
     /// Credits left of a balance: at most these while days are missing.
@@ -139,6 +143,26 @@ pub struct Share {
 }
 
 impl Notification {
+    /// A message about what has happened.
+    #[must_use]
+    pub const fn of_alerts(alerts: Vec<Notice>) -> Self {
+        Self {
+            test: false,
+            alerts,
+            summary: None,
+        }
+    }
+
+    /// A message about a period.
+    #[must_use]
+    pub const fn of_summary(summary: Summary) -> Self {
+        Self {
+            test: false,
+            alerts: Vec::new(),
+            summary: Some(summary),
+        }
+    }
+
     /// A message to try a hook with, marked as such: it looks like one of a budget, and nothing in it
     /// has happened.
     #[must_use]
@@ -159,8 +183,8 @@ impl Notification {
             severity: Severity::Info,
             key: format!("example/all/{first}/used 0.8"),
             title: "Test: budget example: 4,012 of 5,000 credits used (80%)".to_owned(),
-            text: "This is a test: nothing has happened, and the figures are made up.\nAn alert \
-                   says here how much of a budget is used, where that leads, and by whom."
+            text: "This is a test: nothing has happened, and the figures are made up.\nA real \
+                   alert gives its figures, the forecast and the top agents here."
                 .to_owned(),
             started_at: now,
             resolved_at: None,
@@ -191,7 +215,7 @@ impl Notification {
         };
         Self {
             test: true,
-            alerts: vec![notice],
+            ..Self::of_alerts(vec![notice])
         }
     }
 }

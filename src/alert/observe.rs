@@ -16,7 +16,7 @@ use crate::ledger::{AgentNumber, LedgerError, Member, View, Watched};
 use crate::roster::{Agent, Matcher};
 use crate::series::Totals;
 
-/// How many agents are read from the ledger at a time: what is read of all of them is never there at
+/// Number of agents read from the ledger at a time: memory never holds the days of all at
 /// once, and other readers come in between.
 const AGENTS_AT_A_TIME: usize = 4096;
 
@@ -108,7 +108,7 @@ fn watched_from(rules: &[Rule], watched: &Named<Watched>, today: Day) -> Named<D
 /// Values by the names of their rules.
 type Named<T> = HashMap<Arc<str>, T>;
 
-/// How budgets and balances stand.
+/// Standings of budgets and balances.
 fn closed(purses: &[Purse], today: Day) -> (Named<Vec<PeriodFacts>>, Named<Left>) {
     let (mut budgets, mut balances) = (HashMap::new(), HashMap::new());
     for purse in purses {
@@ -134,10 +134,9 @@ async fn read(
     let unread = members.iter();
     let unread = unread.map(|member| AgentFacts::unread(member, today));
     let mut agents: Vec<AgentFacts> = unread.collect();
-    for wanted in wanted.chunks(AGENTS_AT_A_TIME) {
-        let Some((recent_from, _)) = wanted.first() else {
-            continue;
-        };
+    let alike = wanted.chunk_by(|one, other| one.0 == other.0);
+    for wanted in alike.flat_map(|alike| alike.chunks(AGENTS_AT_A_TIME)) {
+        let (recent_from, _) = wanted[0];
         let places: Vec<usize> = wanted.iter().map(|(_, place)| *place).collect();
         let numbers = places.iter().map(|place| members[*place].number).collect();
         let mut order = places.clone().into_iter();
@@ -146,7 +145,7 @@ async fn read(
             let member = order.next().map(|place| &members[place])?;
             Some(gatherer.lock().add(member, history_start, totals, recent))
         };
-        let read = ledger.snapshot(numbers, *recent_from, visit).await?;
+        let read = ledger.snapshot(numbers, recent_from, visit).await?;
         for (place, facts) in places.into_iter().zip(read) {
             if let Some(facts) = facts {
                 agents[place] = facts;
@@ -208,7 +207,7 @@ async fn left(
     Ok(facts.into_iter().flatten().collect())
 }
 
-/// How `rule` was watched as it is; none if it never was.
+/// Definition of `rule` at its last evaluation; none if there was none.
 pub(super) fn watched_as_is<'a>(
     rule: &Rule,
     watched: &'a HashMap<Arc<str>, Watched>,
@@ -232,18 +231,19 @@ struct Need {
     matcher: Matcher,
     /// The first of them.
     from: Day,
-    /// Whether it is about what is used, by whomever: also by agents that have left.
+    /// Returns true if the rule is about use, also by agents that have left.
     is_sum: bool,
 }
 
-/// What the rules need to know of the agents that they match.
+/// Facts that the rules need about the agents that they match.
 fn needs(rules: &[Rule], purses: &[Purse], today: Day) -> Vec<Need> {
-    let usual = today.plus(-RECENT_DAYS.max(PATTERN_DAYS));
+    let usual = today.plus(-RECENT_DAYS);
+    let foreseen = usual.min(today.plus(-PATTERN_DAYS));
     let needs = rules.iter().filter_map(|rule| {
         let from = match &rule.check {
             Check::Budget { .. } | Check::Balance { .. } => {
                 let purse = purses.iter().find(|purse| purse.name == rule.name)?;
-                usual.min(purse.start()?)
+                foreseen.min(purse.start()?)
             }
             Check::Usage { .. } | Check::Spike { .. } | Check::MissingData { .. } => usual,
             // Only when they were last fetched.
@@ -260,7 +260,7 @@ fn needs(rules: &[Rule], purses: &[Purse], today: Day) -> Vec<Need> {
 }
 
 /// The first day that is wanted of each agent that any is wanted of, with its place among `members`;
-/// ascending, so that one that is wanted years of makes only its neighbours read more than they need.
+/// ascending, so that those of whom the same days are wanted stand together.
 fn wanted(members: &[Member], needs: &[Need]) -> Vec<(Day, usize)> {
     let first_day = |agent: &Agent| {
         let needs = needs.iter().filter(|need| need.matcher.matches(agent));

@@ -1,4 +1,4 @@
-//! What an evaluation lets others know: how budgets, balances and alerts stand once it is kept.
+//! Results of an evaluation for other modules: budgets, balances and alerts, once they are stored.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What is looked for: budgets, balances and other rules.
+//! Definitions of alerts: budgets, balances and other rules.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,14 +19,14 @@ pub struct Rule {
     pub name: Arc<str>,
     /// The agents that it is about.
     pub matcher: Matcher,
-    /// What it looks at.
+    /// Its check.
     pub check: Check,
     /// The hooks that are told.
     pub hooks: Vec<Arc<str>>,
 }
 
 impl Rule {
-    /// What has to be known for it, if it is a budget or a balance.
+    /// Days that a budget or a balance needs.
     #[must_use]
     pub fn reach(&self) -> Option<Reach> {
         let days = match &self.check {
@@ -41,23 +41,23 @@ impl Rule {
     }
 }
 
-/// What a rule looks at.
+/// Checks of rules.
 #[derive(Debug, Clone)]
 pub enum Check {
     /// Use of all matching agents together, by periods.
     Budget {
-        /// What may be used in a period.
+        /// The limit and its period.
         limit_credits: f64,
         /// The periods.
         cycle: Cycle,
-        /// When to tell: at least one, ascending within each measure.
+        /// Thresholds: at least one, ascending within each measure.
         thresholds: Vec<Threshold>,
     },
-    /// What is left of credits that all matching agents together have bought ahead.
+    /// Credits left that all matching agents together have bought ahead.
     Balance {
-        /// What was set and added.
+        /// Entries: `set` and `add`.
         book: Book,
-        /// When to tell: at least one, descending within each measure.
+        /// Thresholds: at least one, descending within each measure.
         thresholds: Vec<Threshold>,
     },
     /// More use than so much in a span of days.
@@ -71,34 +71,34 @@ pub enum Check {
         /// It is over only once use is at most `over_credits · (1 - hysteresis)`. 0 up to, but not
         /// including, 1.
         hysteresis: f64,
-        /// How bad that is.
+        /// Severity.
         severity: Severity,
     },
     /// An agent's previous day is more than `factor` times the median of the same weekday over the
     /// eight weeks before, and more than the floor.
     Spike {
-        /// How many times.
+        /// Factor above the usual.
         factor: f64,
         /// Days with no more than this are never a spike.
         floor_credits: f64,
-        /// How bad that is.
+        /// Severity.
         severity: Severity,
     },
     /// A day of an agent has been over, and not known, for longer than this.
     MissingData {
-        /// How long.
+        /// Longest time without the day.
         longer_than: Duration,
-        /// How bad that is.
+        /// Severity.
         severity: Severity,
     },
     /// FlowGent refuses an account's key, or there is none to be read.
     KeyRefused {
-        /// How bad that is.
+        /// Severity.
         severity: Severity,
     },
     /// FlowGent says that an agent is not the account's.
     AgentRefused {
-        /// How bad that is.
+        /// Severity.
         severity: Severity,
     },
 }
@@ -106,16 +106,16 @@ pub enum Check {
 /// A share of a budget, or what is left of a balance, that is told of when it is reached.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Threshold {
-    /// What is measured.
+    /// Measure.
     pub measure: Measure,
     /// The share of a budget's limit, 1 being all of it; the credits or days that are left of a balance.
     pub at: f64,
-    /// How bad that is.
+    /// Severity.
     pub severity: Severity,
 }
 
 named! {
-    /// What a threshold is about.
+    /// Measures of thresholds.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum Measure {
         /// Credits used.
@@ -145,7 +145,7 @@ named! {
 }
 
 named! {
-    /// What a usage rule adds up to one subject.
+    /// Subjects for which a usage rule adds up use.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum Per {
         /// Each agent is a subject.
@@ -224,7 +224,7 @@ impl Rule {
         format!("{} {{{}}}", self.check.kind(), self.matcher)
     }
 
-    /// What decides when it fires, as a text that stays the same until that changes. Its hooks are no
+    /// Definition that decides when it fires, as a text that stays the same until that changes. Its hooks are no
     /// part of it. Budgets are written out, since they look at periods of the past, and the entries of
     /// balances; of the others their kind and their agents are enough.
     #[must_use]

@@ -19,7 +19,7 @@ use crate::ledger::{Alert, AlertKey, AlertState};
 pub(super) struct Told {
     /// The alert.
     pub(super) key: AlertKey,
-    /// What the message says of it.
+    /// The notice to send.
     pub(super) notice: Notice,
     /// The hooks that it goes to: at least one.
     pub(super) hooks: Vec<String>,
@@ -31,7 +31,7 @@ pub(super) struct Case<'a> {
     pub(super) before: Option<&'a Alert>,
     /// As it is from now on; none if it stays as it was.
     pub(super) after: Option<Alert>,
-    /// What was observed of it, if anything.
+    /// Its observation, if there is one.
     pub(super) observation: Option<&'a Observation<'a>>,
     /// Why it is over, if it is since now.
     pub(super) ending: Option<Ending>,
@@ -184,7 +184,7 @@ fn push(told: &mut Vec<Told>, alert: &Alert, notice: impl FnOnce() -> Notice, ho
     }
 }
 
-/// Whether another alert that fires speaks for this one: a threshold that covers its own, or of those that
+/// Returns true if another alert that fires speaks for this one: a threshold that covers its own, or of those that
 /// were crossed together the worst and highest that no other covers.
 fn is_represented(case: &Case<'_>, cases: &[Case<'_>]) -> bool {
     let Some((alert, threshold)) = case.firing() else {
@@ -204,7 +204,7 @@ fn is_represented(case: &Case<'_>, cases: &[Case<'_>]) -> bool {
         })
 }
 
-/// Whether someone who knows that `higher` is reached learns nothing new from `lower`, and nothing worse.
+/// Returns true if someone who knows that `higher` is reached learns nothing new from `lower`, and nothing worse.
 fn covers(higher: &Threshold, lower: &Threshold) -> bool {
     let says_more = higher.measure == Measure::Used || higher.measure == lower.measure;
     says_more && higher.height() >= lower.height() && higher.severity >= lower.severity

@@ -1,4 +1,4 @@
-//! What heartbeats tell of: the last sync, and whether what followed from it is kept.
+//! Health for heartbeats: the last sync, and the storage of its results.
 
 use std::sync::Arc;
 
@@ -9,13 +9,14 @@ use crate::pulse::Pulses;
 use crate::status::Board;
 use crate::sync::Outcome;
 
-/// How long after a sync the rules must have been evaluated.
+/// Time after a sync within which the rules must have been evaluated.
 const EVALUATION: TimeDelta = TimeDelta::minutes(5);
 /// A part that makes no progress for so long is stuck.
 const STUCK: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// The health that `board` and `pulses` show.
-pub(super) fn health(board: Arc<Board>, pulses: Pulses) -> Health {
+#[must_use]
+pub fn health(board: Arc<Board>, pulses: Pulses) -> Health {
     Health::new(move |now| match pulses.silent(STUCK).first() {
         Some((part, silence)) => Condition::Failing(format!(
             "the {part} has been stuck for {} s",

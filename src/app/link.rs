@@ -57,7 +57,7 @@ pub(super) fn feeding(feed: &Arc<Feed>, observer: Option<Observer>) -> Observer 
     })
 }
 
-/// What a sync has seen of keys and agents. What was not asked for is not in it.
+/// Verdicts of a sync on keys and agents. Those that were not asked for are not in it.
 fn access(report: &Report) -> Access {
     let mut access = Access::default();
     let accepted = report.accepted.iter();

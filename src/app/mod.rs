@@ -37,11 +37,12 @@ use crate::sync::cron::CronTrigger;
 use crate::sync::worker::Reload;
 use crate::telemetry::Telemetry;
 
+pub use health::health;
 pub use link::link;
 pub use start::{StartError, open_ledger, syncer};
 use supervisor::Supervisor;
 
-/// How long the parts may take to end when the program is told to: a little longer than each gives
+/// Time for the parts to end on a stop: a little longer than each gives
 /// to what is under way.
 const DRAIN: Duration = IN_FLIGHT.saturating_add(Duration::from_secs(2));
 
@@ -66,7 +67,7 @@ pub struct App {
     addresses: Vec<Address>,
     /// Hosts that the server answers to.
     hosts: Arc<ArcSwap<Vec<Host>>>,
-    /// Who has asked for a reload over HTTP.
+    /// Requests for a reload over HTTP.
     lifecycle_requests: mpsc::Receiver<oneshot::Sender<Reloaded>>,
     /// The server, which goes on until all others have ended, and what tells it to end.
     server: JoinSet<()>,

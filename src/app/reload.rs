@@ -16,7 +16,7 @@ use crate::http::{self, Address, Reloaded};
 use crate::sync::Syncer;
 use crate::sync::worker::Reload;
 
-/// How long a reload waits for another program that writes into the ledger.
+/// Longest time that a reload waits for another program that writes into the ledger.
 const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 
 impl App {

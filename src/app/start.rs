@@ -36,12 +36,12 @@ use crate::sync::worker::{Reload, Worker};
 use crate::sync::{Event, Observer, Syncer};
 use crate::telemetry::Telemetry;
 
-/// How often the ledger is asked whether it is there.
+/// Interval between checks that the ledger is there.
 const LEDGER_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a start waits for another program that writes into the ledger.
+/// Longest time that a start waits for another program that writes into the ledger.
 const LOCK_PATIENCE: Duration = Duration::from_secs(300);
-/// How often that is tried again.
+/// Interval between those tries.
 const LOCK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Why the exporter could not start.
@@ -86,7 +86,7 @@ impl StartError {
     }
 }
 
-/// What is served from the first moment on.
+/// Parts that serve from the first moment on.
 struct Served {
     exposition: Arc<Exposition>,
     board: Arc<Board>,
@@ -250,7 +250,7 @@ impl App {
         self.parts.spawn(self.pulses.felt("deliverer", deliverer));
     }
 
-    /// What heartbeats tell.
+    /// Health, which heartbeats report.
     pub(super) fn health(&self) -> Health {
         health(Arc::clone(&self.board), self.pulses.clone())
     }
@@ -393,7 +393,7 @@ async fn listen(addresses: &[Address]) -> Result<Vec<Listener>, StartError> {
 /// Opens the ledger of `config` on a thread that may block. Waits for another program that writes into it.
 ///
 /// # Errors
-/// What [`Ledger::open`] says.
+/// The error of [`Ledger::open`].
 pub async fn open_ledger(config: &Config, telemetry: &Telemetry) -> Result<Ledger, LedgerError> {
     unlocked(LOCK_PATIENCE, || {
         let (path, policy) = (config.storage.path.clone(), config.policy);

@@ -1,4 +1,4 @@
-//! What the service manager hears of the exporter: that it is ready, reloads or stops, what it does, and
+//! Messages to the service manager: that the exporter is ready, reloads or stops, what it does, and
 //! that it is alive. Elsewhere than under systemd nobody listens, and nothing is said.
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::pulse::Pulses;
 use crate::status::{Board, SyncStatus};
 use crate::sync::Outcome;
 
-/// How often the line that `systemctl status` shows is brought up to date.
+/// Interval between updates of the line that `systemctl status` shows.
 const STATUS_INTERVAL: Duration = Duration::from_secs(5);
 /// The manager is told that the exporter is alive so many times in the time that it waits for that.
 const BEATS: u32 = 3;
@@ -22,14 +22,14 @@ const BEATS: u32 = 3;
 /// The exporter's word to its service manager.
 pub(super) struct Supervisor {
     pulses: Pulses,
-    /// How long the manager waits for a sign of life before it ends the exporter.
+    /// Time after which the manager ends an exporter without a sign of life.
     patience: Option<Duration>,
     ticks: Interval,
     /// The status line that was last told.
     status: String,
-    /// Whether a part was stuck when they were last looked at.
+    /// True if a part was stuck at the last look.
     is_stuck: bool,
-    /// Whether the manager could not be told something, which is said once.
+    /// True if the manager could not be notified, which is logged once.
     is_mute: bool,
 }
 
@@ -146,7 +146,7 @@ impl Supervisor {
     }
 }
 
-/// What the exporter does, in a line for people.
+/// The exporter's present work, in a line for people.
 fn status_line(board: &Board) -> String {
     let agents = board.agents(|agents| agents.members.len());
     let mut line = sync_line(agents, &board.sync());

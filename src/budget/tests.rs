@@ -357,7 +357,7 @@ impl Known {
     }
 }
 
-/// What a standing says, by the words of it, day by day and agent by agent.
+/// A standing by the words of its definition, day by day and agent by agent.
 #[derive(Debug)]
 struct Naive {
     used: f64,

@@ -1,6 +1,7 @@
 //! `alerts`: what fires, what waits to be sent, and why.
 
 mod list;
+mod summaries;
 mod why;
 
 use std::sync::Arc;
@@ -36,10 +37,13 @@ pub(super) enum AlertsCommand {
         #[arg(long)]
         all: bool,
     },
-    /// Send a marked sample to a hook and show the answer.
+    /// Send a marked sample or summary to a hook and show the answer.
     Test {
         /// The hook's name.
         hook: String,
+        /// Send this summary of the last week or month, with the figures in the ledger.
+        #[arg(long, value_name = "NAME")]
+        summary: Option<String>,
     },
     /// Resend failed deliveries; works while the exporter runs.
     Retry(RetryArguments),
@@ -53,7 +57,7 @@ pub(super) enum AlertsCommand {
     },
 }
 
-/// What is sent again.
+/// Deliveries to send again.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct RetryArguments {
@@ -64,7 +68,7 @@ pub(super) struct RetryArguments {
     all: bool,
 }
 
-/// How a list is shown.
+/// Format of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     Table,
@@ -75,13 +79,13 @@ pub(super) enum Format {
 pub(super) async fn run(common: &Common, command: AlertsCommand) -> Result<(), Failure> {
     match command {
         AlertsCommand::List { format, all } => list::list(common, format, all).await,
-        AlertsCommand::Test { hook } => test(common, &hook).await,
+        AlertsCommand::Test { hook, summary } => test(common, &hook, summary.as_deref()).await,
         AlertsCommand::Retry(arguments) => retry(common, arguments),
         AlertsCommand::Why { rule, on } => why::why(common, &rule, on).await,
     }
 }
 
-async fn test(common: &Common, name: &str) -> Result<(), Failure> {
+async fn test(common: &Common, name: &str, summary: Option<&str>) -> Result<(), Failure> {
     let config = load(common)?;
     let mut names = config.hooks.iter().map(|hook| &*hook.name);
     if !names.clone().any(|hook| hook == name) {
@@ -102,7 +106,10 @@ async fn test(common: &Common, name: &str) -> Result<(), Failure> {
         telemetry: Telemetry::new(),
         health: hook::Health::default(),
     };
-    let sample = Notification::sample(config.alerts.dashboard_url.as_deref(), now);
+    let sample = match summary {
+        None => Notification::sample(config.alerts.dashboard_url.as_deref(), now),
+        Some(summary) => summaries::of_now(&config, summary, &hooks.settings, now).await?,
+    };
     let mut failed = false;
     for (target, result) in hook::test(&hooks, &sample, now).await {
         let receiver = if target.is_empty() {
@@ -129,7 +136,7 @@ async fn test(common: &Common, name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether the ledger, if there is one already, says that the hook wants nothing any more.
+/// Returns true if the ledger, if there is one already, says that the hook is disabled.
 async fn is_disabled(config: &Config, name: &str) -> Result<bool, LedgerError> {
     let Ok(view) = view::open(config).await else {
         return Ok(false);

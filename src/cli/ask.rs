@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// More of an answer is not read.
 const ANSWER_BYTES: u64 = 4096;
 
-/// What was answered.
+/// Answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     /// The status code; 0 if it was no HTTP.
@@ -62,12 +62,12 @@ impl Answer {
         }
     }
 
-    /// Whether this exporter says of itself that it is ready.
+    /// Returns true if this exporter says of itself that it is ready.
     pub(super) fn is_ready(&self) -> bool {
         self.status == 200 && self.body == "ready"
     }
 
-    /// What this exporter, which is alive then, asks for before it tells more.
+    /// Credentials that this exporter, which is alive then, asks for before it says more.
     pub(super) fn demand(&self) -> Option<&'static str> {
         match self.status {
             400 if self.body.starts_with("TLS is spoken here") => Some("TLS"),

@@ -22,8 +22,9 @@ use crate::roster::{self, AccountSettings, Agent, ListError, ListedAgent};
 use crate::telemetry::Telemetry;
 use crate::validate;
 use crate::window::Window;
+use crate::words;
 
-/// What `check` takes.
+/// Arguments of `check`.
 #[derive(Debug, Default, Args)]
 pub(super) struct CheckArguments {
     /// Also fetch yesterday's usage of every agent, to see which keys and agents work.
@@ -208,7 +209,7 @@ pub(super) async fn from_file(account: &AccountSettings) -> Result<Vec<ListedAge
     }
 }
 
-/// What the agent used yesterday, in words.
+/// Use of the agent yesterday, in words.
 pub(super) async fn yesterday(client: &Client, agent: &Agent) -> Result<String, ApiError> {
     let today = SystemClock.today();
     let yesterday = today.previous();
@@ -216,7 +217,7 @@ pub(super) async fn yesterday(client: &Client, agent: &Agent) -> Result<String, 
     let judge = |answer| Ok(validate::rows(&window, &agent.id, &answer)?);
     let accepted = client.usage(&agent.id, &window, judge).await?;
     Ok(match accepted.rows.first() {
-        Some(usage) => format!("ok, {} credits on {yesterday}", usage.credits),
+        Some(usage) => format!("ok, {} on {yesterday}", words::credits(usage.credits)),
         None => format!("ok, but FlowGent has no figure for {yesterday} yet"),
     })
 }

@@ -29,7 +29,7 @@ const LOCK: &str = "demo.lock";
 /// The port that another may be taken for.
 const DEFAULT_PORT: u16 = 13569;
 
-/// What `demo` takes.
+/// Arguments of `demo`.
 #[derive(Debug, Args)]
 pub(super) struct DemoArguments {
     /// Keep the config, keys and ledger in this folder, instead of a temporary one.

@@ -19,7 +19,7 @@ use crate::ledger::{Member, View};
 use crate::roster::Selection;
 use crate::window::Range;
 
-/// What `export` takes.
+/// Arguments of `export`.
 #[derive(Debug, Args)]
 pub(super) struct ExportArguments {
     /// The first day, YYYY-MM-DD, UTC [default: 2025-05-28, when tracking started].

@@ -9,7 +9,7 @@ use super::{Common, Failure, print};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 
-/// What `health` takes.
+/// Arguments of `health`.
 #[derive(Debug, Args)]
 pub(super) struct HealthArguments {
     /// Check that it is ready: it has read its ledger.

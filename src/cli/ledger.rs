@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{Common, Failure, count, load, print};
 use crate::ledger;
 
-/// What `ledger` does.
+/// Commands of `ledger`.
 #[derive(Debug, Subcommand)]
 pub(super) enum LedgerCommand {
     /// Check the file's integrity, and every stored sum against its days.

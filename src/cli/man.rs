@@ -9,7 +9,7 @@ use clap_mangen::Man;
 
 use super::{Arguments, Failure, count, print, print_exactly};
 
-/// What `man` takes.
+/// Arguments of `man`.
 #[derive(Debug, Args)]
 pub(super) struct ManArguments {
     /// Write the pages of all commands into this folder, instead of printing the main one.

@@ -1,4 +1,4 @@
-//! What a person types: arguments, commands, and what is printed.
+//! The command line: arguments, commands and their output.
 
 mod alerts;
 mod ask;
@@ -12,6 +12,7 @@ mod init;
 mod ledger;
 mod man;
 mod progress;
+mod purses;
 mod push;
 mod report;
 mod serve;
@@ -36,7 +37,7 @@ use crate::config::{Config, ConfigError};
 use crate::http::{Address, Inherited};
 use crate::nearest::nearest;
 use crate::roster::AccountSettings;
-use crate::text::visible;
+use crate::text::{grouped, visible};
 use crate::{logging, secret};
 
 /// Why a command did not do what it was asked to.
@@ -67,7 +68,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 /// Columns from which on a table is readable even if some of its cells break.
 const WIDE: usize = 100;
 
-/// Where packages put the config file.
+/// Path of the config file in packages.
 const DEFAULT_CONFIG: &str = "/etc/flowgent-exporter/config.toml";
 
 /// The command line.
@@ -91,7 +92,7 @@ pub struct Arguments {
     command: Option<Command>,
 }
 
-/// What every command takes.
+/// Options of every command.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Common options")]
 struct Common {
@@ -122,7 +123,7 @@ struct Common {
     log_format: logging::Format,
 }
 
-/// What overrides the config when serving.
+/// Options that override the config when serving.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 struct ServeArguments {
     /// Address to listen on instead of the config's, such as 127.0.0.1:13569 or unix:/run/web.sock; may be
@@ -317,13 +318,13 @@ fn load(common: &Common) -> Result<Config, ConfigError> {
     Config::load(&common.config_file, SystemClock.today())
 }
 
-/// Whether what goes to stderr may have colours.
+/// Returns true if stderr may have colours.
 fn has_colours() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     io::stderr().is_terminal() && !refused
 }
 
-/// What to do about a config that is not there, which is what a newcomer meets.
+/// Advice about a config that is not there, which is what a newcomer meets.
 fn tip(error: &ConfigError) -> &'static str {
     match error {
         ConfigError::File(error)
@@ -391,7 +392,7 @@ fn laid_out(table: &Table, columns: usize) -> String {
 }
 
 /// A number of things, such as `1 agent` or `3 agents`.
-/// How many agents the config names, and where others come from.
+/// Number of agents that the config names, and the sources of others.
 fn agents(accounts: &[AccountSettings]) -> String {
     let named: usize = accounts.iter().map(|account| account.agents.len()).sum();
     let mut parts = Vec::new();
@@ -411,7 +412,7 @@ fn agents(accounts: &[AccountSettings]) -> String {
 }
 
 fn count(number: impl fmt::Display, thing: &str) -> String {
-    let number = number.to_string();
+    let number = grouped(&number.to_string());
     let plural = if number == "1" { "" } else { "s" };
     format!("{number} {thing}{plural}")
 }

@@ -53,7 +53,7 @@ fn lines() -> Observer {
     })
 }
 
-/// How many of all requests are done with, told a tenth at a time.
+/// Share of all requests that is done with, printed a tenth at a time.
 #[derive(Default)]
 struct Tenths {
     done: usize,

@@ -13,7 +13,7 @@ use crate::history::push::{Pusher, Summary};
 use crate::ledger::{Fault, LedgerError};
 use crate::telemetry::Telemetry;
 
-/// What `push` takes.
+/// Arguments of `push`.
 #[derive(Debug, Args)]
 pub(super) struct PushArguments {
     /// Push everything again, for a database that has lost its data.
@@ -79,7 +79,7 @@ fn in_use(error: LedgerError) -> anyhow::Error {
     }
 }
 
-/// What was pushed, and what not.
+/// Summary of what was pushed, and what was not.
 fn text(summary: &Summary, agents: usize) -> String {
     let Summary {
         place,

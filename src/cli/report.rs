@@ -2,41 +2,36 @@
 
 mod data;
 mod layout;
-mod sheet;
 mod tables;
 
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
+use super::purses::purses;
 use super::{Common, Failure, load, print, print_exactly, view, width};
-use crate::alert::{self, Background, Check, Rule};
-use crate::balance::Left;
+use crate::alert::Check;
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
 use crate::day::Day;
-use crate::former::Once;
-use crate::ledger::{LedgerError, Member, View};
+use crate::former::with_former;
+use crate::ledger::Member;
 use crate::nearest::nearest;
 use crate::roster::Selection;
+use crate::sheet::{Grouping, Sheet};
 use crate::tabulate::Step;
 use crate::window::Range;
 use layout::Screen;
-use sheet::{Grouping, Sheet, Sums};
 
-/// How many days are shown unless others are asked for.
+/// Number of days shown by default.
 const DEFAULT_DAYS: u16 = 30;
 /// The most figures that a report may have: they are all in memory.
 const MOST_FIGURES: u64 = 5_000_000;
-/// How many agents are read from the ledger at a time.
-const AGENTS_AT_A_TIME: usize = 4096;
 /// The width of a table that no terminal shows.
 const PLAIN_WIDTH: usize = 80;
 
-/// What `report` takes.
+/// Arguments of `report`.
 #[derive(Debug, Args)]
 pub(super) struct ReportArguments {
     /// The first day, YYYY-MM-DD, UTC [default: 30 days before today].
@@ -71,7 +66,7 @@ pub(super) struct ReportArguments {
     format: Format,
 }
 
-/// How a report is shown.
+/// Format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     Table,
@@ -85,7 +80,8 @@ pub(super) async fn report(common: &Common, arguments: &ReportArguments) -> Resu
     let range = range(arguments, SystemClock.today())?;
     let config = load(common)?;
     let view = view::open(&config).await?;
-    let members = members(&config, &view, range).await?;
+    let members = view::members(&config, &view).await?;
+    let members = with_former(&members, &view, range.before().start()).await?;
     if members.is_empty() {
         return Err(anyhow!("no agent is known yet: the first sync makes them known").into());
     }
@@ -101,14 +97,19 @@ pub(super) async fn report(common: &Common, arguments: &ReportArguments) -> Resu
         )));
     }
     let sheet = Sheet::new(range, step, arguments.group.clone());
-    let mut sheet = filled(sheet, &members, &view).await?.sorted();
+    let sheet = sheet.read(&members, &view, SystemClock.today()).await?;
+    let mut sheet = sheet.sorted();
     if let Some(top) = arguments.top {
         sheet.keep(top.get());
     }
     // The balances of all agents stand beside the use of all agents only.
     let is_whole = arguments.account.is_empty() && arguments.agent.is_empty();
     let balances = match is_whole {
-        true => balances(&config, &view).await?,
+        true => {
+            let is_balance = |check: &Check| matches!(check, Check::Balance { .. });
+            let now = SystemClock.now();
+            purses(&config, &view, now, is_balance).await?.balances
+        }
         false => Vec::new(),
     };
     match arguments.format {
@@ -118,41 +119,6 @@ pub(super) async fn report(common: &Common, arguments: &ReportArguments) -> Resu
         Format::Csv => print_exactly(data::csv(&sheet)),
         Format::Json => print(data::json(&sheet, &balances)),
     }
-}
-
-/// What is left of each balance that has figures now, in the order of the config.
-async fn balances(config: &Config, view: &View) -> Result<Vec<(Arc<str>, Left)>, LedgerError> {
-    let rules = config.alerts.rules.iter();
-    let rules = rules.filter(|rule| matches!(rule.check, Check::Balance { .. }));
-    let rules: Vec<Rule> = rules.cloned().collect();
-    if rules.is_empty() {
-        return Ok(Vec::new());
-    }
-    let settings = alert::Settings {
-        rules,
-        ..config.alerts.clone()
-    };
-    let members = view::members(config, view).await?;
-    let background = Background {
-        watched: Arc::new(view.alert_memory().await?.watched),
-        ..Background::of_spectator(SystemClock.now())
-    };
-    let facts = alert::observe(view, &members, &settings, &background).await?;
-    let rules = settings.rules.into_iter();
-    let left = |rule: Rule| Some((facts.balances.get(&rule.name)?.clone(), rule.name));
-    Ok(rules
-        .filter_map(left)
-        .map(|(left, name)| (name, left))
-        .collect())
-}
-
-/// All agents that are there, and those that have left and may have days in the range or those before it.
-async fn members(config: &Config, view: &View, range: Range) -> Result<Vec<Member>, LedgerError> {
-    let mut members = view::members(config, view).await?.to_vec();
-    let numbers = members.iter().map(|member| member.number).collect();
-    let absent = view.absent(numbers, range.before().start()).await?;
-    members.extend(absent);
-    Ok(members)
 }
 
 /// The days that are asked for.
@@ -195,37 +161,7 @@ fn selected(members: &[Member], arguments: &ReportArguments) -> Result<Vec<Membe
     }
 }
 
-/// The report with what all of `members` used.
-async fn filled(mut sheet: Sheet, members: &[Member], view: &View) -> Result<Sheet, LedgerError> {
-    let before = sheet.range.before();
-    let (first, last) = (before.start(), sheet.range.end());
-    let today = SystemClock.today();
-    let all: Vec<&Member> = members.iter().collect();
-    let once = Arc::new(Once::read(view, &all, (first, last), today).await?);
-    for members in members.chunks(AGENTS_AT_A_TIME) {
-        let numbers = members.iter().map(|member| member.number).collect();
-        let buckets = sheet.buckets.clone();
-        let once = Arc::clone(&once);
-        let shown: Vec<Member> = members.to_vec();
-        let mut order = shown.into_iter();
-        let sums = view
-            .each_usage(numbers, first, last, move |known| {
-                let member = order.next();
-                let own = member.as_ref().map(|member| once.days(member, known));
-                Sums::of(&buckets, before, own.as_deref().unwrap_or(known))
-            })
-            .await?;
-        for (member, sums) in members.iter().zip(&sums) {
-            // One that has left has a row only where something is to be told of it.
-            if member.left_on.is_none() || sums.is_telling() {
-                sheet.add(member, sums);
-            }
-        }
-    }
-    Ok(sheet)
-}
-
-/// What the report is shown on: colours are for terminals, and only if nobody refuses them.
+/// Screen or file for the report: colours are for terminals, and only if nobody refuses them.
 fn screen() -> Screen {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     Screen {

@@ -10,7 +10,7 @@ use super::{Failure, print, serve};
 use crate::clock::SystemClock;
 use crate::simulator::{FAULTS, Fault, Rule, Settings, Simulator};
 
-/// What `simulate` takes.
+/// Arguments of `simulate`.
 #[derive(Debug, Args)]
 pub(super) struct SimulateArguments {
     /// Address to listen on; port 0 takes any free one.
@@ -23,7 +23,7 @@ pub(super) struct SimulateArguments {
     faults: FaultArguments,
 }
 
-/// What goes wrong in a simulated FlowGent.
+/// Faults of a simulated FlowGent.
 #[derive(Debug, Args)]
 pub(super) struct FaultArguments {
     /// Fault to inject, and its share of requests, such as `429=0.05`; may be repeated. `list`

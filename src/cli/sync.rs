@@ -19,7 +19,7 @@ use crate::window::plan::{self, Refresh};
 /// More agents than this are summed up by account.
 const MAX_ROWS: usize = 50;
 
-/// What `sync` takes.
+/// Arguments of `sync`.
 #[derive(Debug, Args)]
 pub(super) struct SyncArguments {
     /// Fetch every day from this one on, even known ones (YYYY-MM-DD, UTC).
@@ -108,7 +108,7 @@ fn summary(report: &Report) -> String {
     )
 }
 
-/// Whether there are too many agents for a row each.
+/// Returns true if there are too many agents for a row each.
 fn is_summed(report: &Report) -> bool {
     report.members.len() > MAX_ROWS
 }

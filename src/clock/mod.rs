@@ -36,13 +36,13 @@ pub trait Clock: Debug + Send + Sync + 'static {
         Time::at(self.now(), Standing::Agreed)
     }
 
-    /// Whether this host's clock agrees with FlowGent's within an hour. While it does not, nothing is
+    /// Returns true if this host's clock agrees with FlowGent's within an hour. While it does not, nothing is
     /// settled, ended or given up, and nothing that counts time fires.
     fn agrees(&self) -> bool {
         self.time().standing.agrees()
     }
 
-    /// Whether the UTC day is known. It is not on a host that has booted and whose clock is not set yet.
+    /// Returns true if the UTC day is known. It is not on a host that has booted and whose clock is not set yet.
     fn is_known(&self) -> bool {
         self.time().standing.is_known()
     }
@@ -53,7 +53,7 @@ pub trait Clock: Debug + Send + Sync + 'static {
         self.time().earliest
     }
 
-    /// What this host's clock shows, right or wrong: for comparing it with others.
+    /// Time shown by this host's clock, right or wrong: for comparing it with others.
     fn wall(&self) -> DateTime<Utc> {
         self.now()
     }

@@ -25,7 +25,7 @@ pub struct Reading {
     pub uptime: Duration,
 }
 
-/// How far this host's clock can be believed.
+/// Trust in this host's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// It agrees with FlowGent's within an hour. Also if FlowGent sends no dates.
@@ -45,7 +45,7 @@ pub enum Standing {
     },
 }
 
-/// What is known of the time at one moment.
+/// Knowledge of the time at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Time {
     /// The best known time.
@@ -54,7 +54,7 @@ pub struct Time {
     pub earliest: DateTime<Utc>,
     /// The UTC day, unless the clocks leave that open.
     pub day: Option<Day>,
-    /// How far this host's clock can be believed.
+    /// Trust in this host's clock.
     pub standing: Standing,
 }
 
@@ -125,7 +125,7 @@ impl Watch {
         self.rebase(reading);
     }
 
-    /// What is known of the time at `reading`.
+    /// Knowledge of the time at `reading`.
     pub fn look(&mut self, reading: Reading) -> Time {
         let wall = reading.wall;
         let step = self.step(reading);
@@ -188,7 +188,7 @@ impl Watch {
         }
     }
 
-    /// How far the wall clock has moved since the base without the monotonic clock, if that is too far.
+    /// Move of the wall clock since the base without the monotonic clock, if that is too far.
     fn step(&self, reading: Reading) -> Option<TimeDelta> {
         let waited = since(reading.uptime, self.base.uptime);
         let step = (reading.wall - self.base.wall) - waited;
@@ -214,7 +214,7 @@ impl Time {
 }
 
 impl Standing {
-    /// Whether this host's clock can be believed.
+    /// Returns true if this host's clock can be believed.
     #[must_use]
     pub const fn agrees(self) -> bool {
         matches!(self, Self::Agreed)
@@ -226,13 +226,13 @@ impl Standing {
         !matches!(self, Self::Unchecked | Self::Unset { .. })
     }
 
-    /// Whether this host's clock is known to be wrong.
+    /// Returns true if this host's clock is known to be wrong.
     #[must_use]
     pub const fn is_wrong(self) -> bool {
         matches!(self, Self::Differs(_) | Self::Unset { .. })
     }
 
-    /// Whether the UTC day is known, be it by FlowGent's clock.
+    /// Returns true if the UTC day is known, be it by FlowGent's clock.
     #[must_use]
     pub const fn is_known(self) -> bool {
         !matches!(self, Self::Unset { .. })

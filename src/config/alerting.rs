@@ -315,7 +315,6 @@ impl Check<'_> {
         let rest: Vec<_> = written.rest().collect();
         let mut conditions = Vec::with_capacity(rest.len());
         let mut unknown = Vec::new();
-        let labels = world.labels.as_ref();
         for (name, value) in rest {
             let pattern = self.pattern(&written, name.get_ref(), &value);
             if let Err(fault) = rules::condition_name(name.get_ref()) {
@@ -324,7 +323,7 @@ impl Check<'_> {
             }
             let name = name.into_inner();
             let built_in = matches!(name.as_str(), "account" | "agent" | "agent_id");
-            if !built_in && labels.is_some_and(|labels| !labels.contains(name.as_str())) {
+            if !built_in && world.is_unknown_label(&name) {
                 unknown.push(name.clone());
             }
             conditions.extend(pattern.map(|pattern| (name, pattern)));
@@ -332,13 +331,7 @@ impl Check<'_> {
         let matcher = Matcher::new(conditions);
         let owner = &section.owner;
         for name in &unknown {
-            let known: Vec<_> = labels.into_iter().flatten().copied().collect();
-            let near = nearest(name, &known);
-            let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-            self.warnings.push(format!(
-                "{owner} matches by `{}`, which is a label of no agent{near}",
-                printable(name)
-            ));
+            self.warn_of_unknown_label(owner, "matches by", name, world);
         }
         // One mistake is told once.
         if unknown.is_empty() && !world.may_match(&matcher) {
@@ -347,6 +340,27 @@ impl Check<'_> {
         }
         matcher
     }
+
+    /// Warns of a label that no agent has, if it is one, which `owner` uses.
+    pub(super) fn warn_of_unknown_label(
+        &mut self,
+        owner: &str,
+        uses: &str,
+        name: &str,
+        world: &World<'_>,
+    ) {
+        if !world.is_unknown_label(name) {
+            return;
+        }
+        let known: Vec<_> = world.labels.iter().flatten().copied().collect();
+        let near = nearest(name, &known);
+        let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+        self.warnings.push(format!(
+            "{owner} {uses} `{}`, which is a label of no agent{near}",
+            printable(name)
+        ));
+    }
+
     /// What the `value` of one label, or the account or agent itself, must be.
     fn pattern<'i>(
         &mut self,

@@ -9,6 +9,7 @@ use super::rules::hooks as rules;
 use super::world::World;
 use crate::hook::{self, QuietHours};
 use crate::roster::printable;
+use crate::summary;
 
 const KINDS: [&str; 6] = [
     "webhook",
@@ -190,6 +191,16 @@ impl Check<'_> {
         section: &mut Section<'_>,
         world: &World<'_>,
     ) -> Vec<Arc<str>> {
+        self.hook_names_but(section, world, |_| None)
+    }
+
+    /// The same without those that are refused for a reason of their own.
+    pub(super) fn hook_names_but(
+        &mut self,
+        section: &mut Section<'_>,
+        world: &World<'_>,
+        refused: impl Fn(&str) -> Option<Fault>,
+    ) -> Vec<Arc<str>> {
         let written = section.texts("hooks");
         let known: Vec<_> = world.hook_names.iter().map(String::as_str).collect();
         let mut names: Vec<Arc<str>> = Vec::with_capacity(written.len());
@@ -204,9 +215,11 @@ impl Check<'_> {
                 Fault::new(format!("there is no hook `{shown}`")).near(name, &known, otherwise)
             } else if world.heartbeats.iter().any(|other| other == name) {
                 Fault::new(format!(
-                    "the hook `{shown}` is a heartbeat, which is sent no alerts"
+                    "the hook `{shown}` is a heartbeat, which is sent no messages"
                 ))
                 .help("name a hook of another kind")
+            } else if let Some(fault) = refused(name) {
+                fault
             } else if names.iter().any(|other| **other == *name) {
                 Fault::new(format!("the hook `{shown}` is listed twice"))
             } else {
@@ -223,11 +236,15 @@ impl Check<'_> {
         &mut self,
         hooks: &[hook::Settings],
         rules: &[crate::alert::Rule],
+        summaries: &[summary::Settings],
     ) {
         for hook in hooks {
-            if hook.interval().is_none()
-                && !rules.iter().any(|rule| rule.hooks.contains(&hook.name))
-            {
+            let rules = rules.iter().map(|rule| &rule.hooks);
+            let summaries = summaries.iter().map(|summary| &summary.hooks);
+            let is_named = rules
+                .chain(summaries)
+                .any(|hooks| hooks.contains(&hook.name));
+            if hook.interval().is_none() && !is_named {
                 self.warnings.push(format!(
                     "hook `{}` is named by no budget and no rule",
                     printable(&hook.name)

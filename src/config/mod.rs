@@ -16,6 +16,7 @@ mod push;
 mod read;
 mod rules;
 mod secrets;
+mod summaries;
 mod validate;
 mod world;
 
@@ -61,7 +62,7 @@ pub struct Config {
     pub push: Option<history::push::Settings>,
     /// `[[account]]`: at least one, each with agents or a way to learn of some.
     pub accounts: Vec<AccountSettings>,
-    /// `[alerts]`, `[[budget]]`, `[[balance]]` and `[[rule]]`.
+    /// `[alerts]`, `[[budget]]`, `[[balance]]`, `[[rule]]` and `[[summary]]`.
     pub alerts: alert::Settings,
     /// `[[hook]]`.
     pub hooks: Vec<hook::Settings>,

@@ -399,6 +399,10 @@ fn the_example_is_good_with_all_that_is_commented_out() {
             .iter()
             .sum::<usize>()
     );
+    assert_eq!(
+        config.alerts.summaries.len(),
+        text.matches("[[summary]]").count()
+    );
     assert!(config.push.is_some());
     assert!(config.hooks.len() >= 8 && config.alerts.rules.len() >= 7);
     assert_eq!(

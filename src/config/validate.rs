@@ -44,6 +44,7 @@ impl Check<'_> {
         let accounts = self.accounts(sections);
         let dashboard_url = self.dashboard_url(top.section("alerts"), &server);
         let rules = ["budget", "balance", "rule"].map(|key| top.tables(key));
+        let summaries = top.tables("summary");
         let hooks = top.tables("hook");
         let world = World::new(
             &accounts,
@@ -54,7 +55,8 @@ impl Check<'_> {
         );
         let rules = self.alert_rules(rules, &world);
         let hooks = self.hooks(hooks, &world);
-        self.look_for_unused_hooks(&hooks, &rules);
+        let summaries = self.summaries(summaries, &hooks, &world);
+        self.look_for_unused_hooks(&hooks, &rules, &summaries);
         self.look_for_earlier_days(&rules, policy.history_start);
         self.findings.is_empty().then(|| Config {
             path: path.to_owned(),
@@ -67,6 +69,7 @@ impl Check<'_> {
             alerts: alert::Settings {
                 accounts: accounts.iter().map(|one| Arc::clone(&one.name)).collect(),
                 rules,
+                summaries,
                 routes: hooks.iter().map(hook::Settings::route).collect(),
                 dashboard_url,
             },

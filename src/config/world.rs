@@ -43,6 +43,13 @@ impl<'a> World<'a> {
         }
     }
 
+    /// True if a label is known to be one that no agent has.
+    pub(super) fn is_unknown_label(&self, name: &str) -> bool {
+        self.labels
+            .as_ref()
+            .is_some_and(|labels| !labels.contains(name))
+    }
+
     /// Whether the matcher is about an agent that the config file names, or may be about one that is
     /// learnt of later.
     pub(super) fn may_match(&self, matcher: &Matcher) -> bool {

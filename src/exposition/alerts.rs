@@ -20,7 +20,7 @@ pub struct BudgetSeries {
     pub name: Arc<str>,
     /// The agents that it counts.
     pub matcher: Matcher,
-    /// How it stands in its current period.
+    /// Its standing in its current period.
     pub standing: Standing,
     /// Its thresholds.
     pub marks: Vec<Mark>,
@@ -31,7 +31,7 @@ pub struct BudgetSeries {
 pub struct BalanceSeries {
     /// Its name.
     pub name: Arc<str>,
-    /// What is left; none before the first `set`.
+    /// Credits left; none before the first `set`.
     pub left: Option<Left>,
     /// Its thresholds.
     pub marks: Vec<Mark>,
@@ -40,15 +40,15 @@ pub struct BalanceSeries {
 /// A threshold of a budget or balance, and whether it is reached.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mark {
-    /// What is measured: `used` or `forecast`, `credits_left` or `days_left`.
+    /// Measure: `used` or `forecast`, `credits_left` or `days_left`.
     pub measure: &'static str,
     /// The share of the limit, 1 being all of it; the credits or days that are left.
     pub at: f64,
-    /// How bad that is, in a word.
+    /// Severity, in a word.
     pub severity: &'static str,
     /// The same as it stands in the keys of alerts, such as `used 0.8`.
     pub threshold: String,
-    /// Where its alert of the current period is in its life; none if it was never reached.
+    /// State of its alert in the current period; none if it was never reached.
     pub state: Option<AlertState>,
 }
 
@@ -57,9 +57,9 @@ pub struct Mark {
 pub struct AlertSeries {
     /// The name of the rule, budget or balance.
     pub rule: Arc<str>,
-    /// What it is about.
+    /// Its subject.
     pub subject: Arc<str>,
-    /// Whether it fires.
+    /// True if it fires.
     pub firing: bool,
 }
 

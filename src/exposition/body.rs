@@ -14,7 +14,7 @@ use super::deflate::{Deflater, Piece};
 use super::names::{FAMILIES, Family, Samples};
 use super::text::{Format, write_header, write_label, write_value};
 
-/// How many agents share a piece: few enough to keep several threads evenly busy and to make frames
+/// Number of agents that share a piece: few enough to keep several threads evenly busy and to make frames
 /// of a good size to send, enough for compression to find its feet.
 const AGENTS_PER_PIECE: usize = 8192;
 
@@ -81,7 +81,7 @@ impl Body {
         }
     }
 
-    /// What is to be served on the day `today`: figures of another day than the one that the body
+    /// Pieces to serve on the day `today`: figures of another day than the one that the body
     /// was rendered for are left out with their headers.
     pub(super) fn pieces(
         &self,
@@ -104,7 +104,7 @@ struct Chunk<'a> {
     agents: &'a [AgentSeries],
     /// For each of them `{account="…",agent="…"`, one after the other.
     labels: Vec<u8>,
-    /// Where each ends.
+    /// End of each.
     ends: Vec<usize>,
 }
 

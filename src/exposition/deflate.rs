@@ -9,10 +9,10 @@ use bytes::Bytes;
 use crc32fast::Hasher;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 
-/// How much plain text is handed over at a time, in bytes. Line by line costs twice as much.
+/// Size in bytes of the plain text handed over at a time. Line by line costs twice as much.
 const BLOCK: usize = 64 * 1024;
 
-/// How hard to compress: 2 of 9. Of 144 MB, the lines of 100,000 agents, level 1 leaves 18.5 MB, level
+/// Level of compression: 2 of 9. Of 144 MB, the lines of 100,000 agents, level 1 leaves 18.5 MB, level
 /// 2 12.6, level 4 12.1 and level 6 11.7, for 0.14, 0.17, 0.31 and 0.48 s of CPU time: the last megabyte
 /// costs more than all before it. `benches/scrape.rs` prints the table.
 pub const DEFLATE_LEVEL: u32 = 2;
@@ -48,7 +48,7 @@ impl Deflater {
         }
     }
 
-    /// Where to append whole lines to. What is written before must be left alone.
+    /// Buffer to append whole lines to. What is written before must be left alone.
     pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
         if self.plain.len() >= BLOCK {
             self.feed(FlushCompress::None);
@@ -93,7 +93,7 @@ impl Deflater {
     }
 }
 
-/// What a scrape answers, in frames of at most some hundred kilobytes.
+/// Answer to a scrape, in frames of at most some hundred kilobytes.
 #[derive(Debug)]
 pub struct Frames {
     length: u64,
@@ -145,7 +145,7 @@ impl Frames {
         }
     }
 
-    /// How many bytes there are from here on.
+    /// Number of bytes from here on.
     #[must_use]
     pub fn length(&self) -> u64 {
         self.length

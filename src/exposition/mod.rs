@@ -1,4 +1,4 @@
-//! What a scrape gets: the exporter's own telemetry, fresh, and the series of agents, of budgets and of
+//! Answers to scrapes: the exporter's own telemetry, fresh, and the series of agents, of budgets and of
 //! alerts, rendered before.
 //!
 //! A scrape copies none of those: it compresses the few kilobytes of telemetry and hands out
@@ -28,7 +28,7 @@ use crate::telemetry::Telemetry;
 
 use deflate::Deflater;
 
-/// What is served at the telemetry path.
+/// Series served at the telemetry path.
 #[derive(Debug)]
 pub struct Exposition {
     agents: ArcSwap<Body>,

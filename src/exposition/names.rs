@@ -1,7 +1,7 @@
 //! Every family of usage, budget, balance and alert series: its name, type, help, labels and where its values
 //! come from, once.
 //!
-//! What tells agents, budgets, balances and alerts apart is on every sample of theirs and is not repeated here: the
+//! The identity is on every sample of agents, budgets, balances and alerts and is not repeated here: the
 //! labels `account` and `agent`, `budget`, `balance`, `rule` and `subject`.
 
 use crate::balance::Left;
@@ -16,11 +16,11 @@ pub struct Family {
     pub name: &'static str,
     /// Its type.
     pub kind: Kind,
-    /// What it means, without a character that needs escaping.
+    /// Its meaning, without a character that needs escaping.
     pub help: &'static str,
-    /// Whether the values hold for one UTC day only and are withdrawn when it is over.
+    /// True if the values hold for one UTC day only and are withdrawn when it is over.
     pub is_of_today: bool,
-    /// What each agent, budget or alert contributes.
+    /// Value of each agent, budget or alert.
     pub samples: Samples,
 }
 
@@ -298,24 +298,24 @@ pub static FAMILIES: [Family; 34] = [
     ),
     Family::left(
         "flowgent_balance_days_left",
-        "Days from 00:00 UTC until the balance is expected to run out; expected use of missing days \
-         counts. Daily figure, cached: absent if that is over a year away or nothing is foreseen.",
+        "Days from 00:00 UTC until the balance is expected to run out; missing days count with \
+         their expected use. Daily figure, cached: absent if that is over a year away or there is no forecast.",
         Left::days_left,
     ),
     Family::left(
         "flowgent_balance_low_days_left",
-        "Low bound of flowgent_balance_days_left: use by the high bound of the forecast.",
+        "Low bound of flowgent_balance_days_left, from the high bound of expected use.",
         |left| left.days_left_bounds()[0],
     ),
     Family::left(
         "flowgent_balance_high_days_left",
-        "High bound of flowgent_balance_days_left: use by the low bound of the forecast.",
+        "High bound of flowgent_balance_days_left, from the low bound of expected use.",
         |left| left.days_left_bounds()[1],
     ),
     Family::left(
         "flowgent_balance_exhausted_timestamp_seconds",
         "When the balance ran out or is expected to. Daily figure, cached: absent if that is over a year \
-         away or nothing is foreseen.",
+         away or there is no forecast.",
         |left| left.standing.exhausted_at.map(seconds),
     ),
     Family::left(

@@ -19,7 +19,7 @@ pub struct MediaType {
     escaping: Option<&'static str>,
 }
 
-/// How the body is coded.
+/// Coding of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     /// As it is.
@@ -28,7 +28,7 @@ pub enum Encoding {
     Gzip,
 }
 
-/// What is offered, the best first. The two versions of OpenMetrics are the same for our families.
+/// Formats on offer, the best first. The two versions of OpenMetrics are the same for our families.
 const OFFERS: [(Format, &str); 3] = [
     (Format::Text, "0.0.4"),
     (Format::OpenMetrics, "1.0.0"),
@@ -150,7 +150,7 @@ impl<'a> Element<'a> {
         })
     }
 
-    /// How closely the element fits an offer, if it does.
+    /// Closeness of the element to an offer, if it fits.
     fn precision(&self, format: Format, version: &str) -> Option<u8> {
         let (name, all) = names(format);
         match self.parameter("version") {

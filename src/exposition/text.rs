@@ -21,7 +21,7 @@ impl Format {
     /// Both formats, in the order of their numbers.
     pub(super) const ALL: [Self; 2] = [Self::Text, Self::OpenMetrics];
 
-    /// What a document ends with.
+    /// Last line of a document.
     pub(super) const fn end(self) -> &'static str {
         match self {
             Self::Text => "",

@@ -28,7 +28,7 @@ use crate::telemetry::Telemetry;
 use crate::text::web_page;
 use crate::window::Window;
 
-/// How often a question is asked at most within one call.
+/// Most tries of a request within one call.
 const TRIES: u32 = 4;
 /// The waits between the tries of one call.
 const BACKOFF: Backoff = match Backoff::new(Duration::from_millis(500), Duration::from_secs(30)) {
@@ -39,9 +39,9 @@ const BACKOFF: Backoff = match Backoff::new(Duration::from_millis(500), Duration
 const ANSWER_LIMIT: usize = 1 << 20;
 /// The most bytes of an agent listing.
 const LISTING_LIMIT: usize = 16 << 20;
-/// How much is read of the body of an error.
+/// Longest part of an error's body that is read.
 const ERROR_LIMIT: usize = 64 << 10;
-/// What stands for itself in a path segment: the unreserved characters of RFC 3986.
+/// Characters that are not encoded in a path segment: the unreserved ones of RFC 3986.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -63,7 +63,7 @@ pub struct Client {
     pub(super) backoff: Backoff,
 }
 
-/// What a chat came to.
+/// Result of a chat.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ChatReply {
     /// The agent's reply. What its tools did is in the metadata, for the caller to judge.
@@ -87,7 +87,7 @@ struct Call {
     url: String,
     /// The JSON to post; without it, this is a GET.
     posted: Option<Vec<u8>>,
-    /// What it is about, for the log.
+    /// Its subject, for the log.
     agent: Option<String>,
     days: Option<Window>,
 }
@@ -131,7 +131,7 @@ impl Client {
         Ok(())
     }
 
-    /// Whether there is a key to ask with.
+    /// Returns true if there is a key to ask with.
     #[must_use]
     pub fn has_key(&self) -> bool {
         self.credential.load().is_some()
@@ -139,7 +139,7 @@ impl Client {
 
     /// Takes the account's series out of the telemetry, once it is no longer configured.
     ///
-    /// What this or another client of the account asks afterwards counts from zero again, or not at
+    /// Later requests of this or another client of the account count from zero again, or not at
     /// all, so this is for when the last of them is done.
     pub fn forget_telemetry(&self) {
         let endpoints = Endpoint::ALL.map(Endpoint::name);
@@ -152,7 +152,7 @@ impl Client {
     /// that breaks the contract is no success in the telemetry. `Ok` takes any.
     ///
     /// # Errors
-    /// What came of the last try.
+    /// The error of the last try.
     pub async fn usage<T>(
         &self,
         agent_id: &str,
@@ -168,7 +168,7 @@ impl Client {
     /// Lists the account's agents, asking a few times if need be.
     ///
     /// # Errors
-    /// What came of the last try; [`ApiError::Contract`] says what was seen instead of a list.
+    /// The error of the last try; [`ApiError::Contract`] says what was seen instead of a list.
     pub async fn list_agents(&self) -> Result<Listing, ApiError> {
         let call = self.call(Endpoint::Agents, None)?;
         let listing = self.ask(&call, |body| listing::agents(parse(body)?)).await;
@@ -182,7 +182,7 @@ impl Client {
     /// would answer, act and be paid twice.
     ///
     /// # Errors
-    /// What went wrong, also where FlowGent says so under HTTP 200.
+    /// The error, also where FlowGent reports it under HTTP 200.
     pub async fn chat(&self, agent_id: &str, request: &ChatRequest) -> Result<ChatReply, ApiError> {
         let call = self.post(Endpoint::Chat, agent_id, request)?;
         self.ask(&call, chat_reply).await
@@ -192,7 +192,7 @@ impl Client {
     /// it twice.
     ///
     /// # Errors
-    /// What went wrong.
+    /// The error.
     pub async fn send_template(
         &self,
         agent_id: &str,

@@ -36,12 +36,12 @@ impl Credential {
         self.header.clone()
     }
 
-    /// Whether a server's text holds the key, in one of the forms in which it may come back.
+    /// Returns true if a server's text holds the key, in one of the forms in which it may come back.
     pub(super) fn is_in(&self, text: &[u8]) -> bool {
         self.secret.is_in(text)
     }
 
-    /// What an error may show of a server's text: a short, escaped piece, and nothing if the text
+    /// Part of a server's text that an error may show: a short, escaped piece, and nothing if the text
     /// holds the key.
     pub(super) fn quote(&self, text: &[u8]) -> String {
         if self.is_in(text) {

@@ -63,13 +63,13 @@ pub enum ApiError {
     /// 429.
     #[error("too many requests{}", again(*.retry_after))]
     RateLimited {
-        /// How long FlowGent wants to be left alone.
+        /// Wait that FlowGent asks for.
         retry_after: Option<Duration>,
     },
     /// 503.
     #[error("service unavailable{}", again(*.retry_after))]
     Unavailable {
-        /// How long FlowGent wants to be left alone.
+        /// Wait that FlowGent asks for.
         retry_after: Option<Duration>,
     },
     /// Any other status from 500 on.
@@ -122,7 +122,7 @@ pub enum ApiError {
     },
 }
 
-/// What may stand in the label `outcome` of `flowgent_exporter_api_requests_total`.
+/// Values of the label `outcome` of `flowgent_exporter_api_requests_total`.
 pub const OUTCOMES: [&str; 17] = [
     "ok",
     "invalid_key",
@@ -200,7 +200,7 @@ impl ApiError {
             .map(|(.., found)| found.clone())
     }
 
-    /// What a status says whose body is no documented error; `quote` is what may be shown of it.
+    /// Error for a status whose body is no documented error; `quote` is what may be shown of it.
     pub(crate) fn of_status(status: u16, retry_after: Option<Duration>, quote: String) -> Self {
         match status {
             402 => Self::NoCredits,
@@ -214,7 +214,7 @@ impl ApiError {
         }
     }
 
-    /// Whether the same question may well be answered if it is asked again in a few seconds.
+    /// Returns true if the same request may well succeed in a few seconds.
     ///
     /// An answer that breaks the contract is not: who answers wrongly does so twice, and the
     /// schedule asks again in some minutes.
@@ -233,13 +233,13 @@ impl ApiError {
         }
     }
 
-    /// Whether FlowGent certainly did nothing, so that even a request with effects may be repeated.
+    /// Returns true if FlowGent certainly did nothing, so that even a request with effects may be repeated.
     #[must_use]
     pub const fn is_without_effect(&self) -> bool {
         matches!(self, Self::Connect(_) | Self::RateLimited { .. })
     }
 
-    /// Whether no other request of the account will fare better within this sync: the key is
+    /// Returns true if no other request of the account will fare better within this sync: the key is
     /// refused, or FlowGent wants to be left alone for longer than a worker waits.
     #[must_use]
     pub fn is_account_wide(&self) -> bool {
@@ -249,14 +249,14 @@ impl ApiError {
         ) || self.retry_after().is_some_and(|wait| wait > LONGEST_HOLD)
     }
 
-    /// Whether the account is left alone for the rest of this sync: also where somebody on the way, such as a
+    /// Returns true if the account is left alone for the rest of this sync: also where somebody on the way, such as a
     /// proxy, says 401 in other words than FlowGent's, which says nothing about the key.
     #[must_use]
     pub fn pauses_account(&self) -> bool {
         self.is_account_wide() || matches!(self, Self::Unexpected { status: 401, .. })
     }
 
-    /// Whether FlowGent has accepted the key before it refused what was asked.
+    /// Returns true if FlowGent has accepted the key before it refused the request.
     #[must_use]
     pub const fn shows_key_accepted(&self) -> bool {
         matches!(
@@ -265,13 +265,13 @@ impl ApiError {
         )
     }
 
-    /// Whether the agent's other windows will fail in the same way, today as tomorrow.
+    /// Returns true if the agent's other windows will fail in the same way, today as tomorrow.
     #[must_use]
     pub const fn is_lasting(&self) -> bool {
         matches!(self, Self::AccessDenied | Self::InvalidAgentId)
     }
 
-    /// Whether this may show a piece of a body.
+    /// Returns true if this may show a piece of a body.
     pub(crate) const fn quotes(&self) -> bool {
         matches!(
             self,
@@ -279,7 +279,7 @@ impl ApiError {
         )
     }
 
-    /// How long FlowGent wants to be left alone.
+    /// Wait that FlowGent asks for.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {

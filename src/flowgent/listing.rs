@@ -15,9 +15,9 @@ use crate::roster::{Labels, ListedAgent};
 const LISTS: [&str; 3] = ["agents", "data", "items"];
 /// Under what names an agent's identifier may stand.
 const IDS: [&str; 2] = ["id", "agent_id"];
-/// How many keys of an object an error names.
+/// Number of an object's keys that an error names.
 const SHOWN_KEYS: usize = 8;
-/// How many fields of an object are kept.
+/// Number of an object's fields that are kept.
 const KEPT_FIELDS: usize = 64;
 
 /// Under what names an answer says that there is more: another page, a mark of where it starts, or just that.
@@ -130,7 +130,7 @@ fn gap(fields: &[(String, Seen)], named: usize) -> Option<String> {
 }
 
 impl Seen {
-    /// Whether a field with this value says that there is something.
+    /// Returns true if a field with this value says that there is something.
     fn says_yes(&self) -> bool {
         match self {
             Self::Null => false,

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use url::Url;
 
-/// How FlowGent is talked to.
+/// Settings of the client.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Everything before `agent/…`, ending in a slash.

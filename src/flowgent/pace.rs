@@ -1,4 +1,4 @@
-//! How fast one account may ask: so many requests per second, so many at once, both less while
+//! Pace of one account: a limit of requests per second and of requests at once, both lower while
 //! FlowGent says that it is too much.
 //!
 //! The rate is kept by the generic cell rate algorithm (ITU-T I.371), which needs one instant of state;
@@ -19,7 +19,7 @@ use crate::clock::instant;
 const BURST: Duration = Duration::from_secs(2);
 /// The least share of what is configured that refusals leave.
 const LEAST_SHARE: f64 = 1.0 / 32.0;
-/// How much of the whole each success gives back: from half to all in 25.
+/// Part of the whole that each success gives back: from half to all in 25.
 const RECOVERY: f64 = 0.02;
 /// Keeps the time between two requests finite, whatever the settings say.
 const LEAST_RATE: f64 = 0.001;
@@ -43,11 +43,11 @@ pub struct Pace {
 struct State {
     /// The share of the configured limits that is granted at present.
     share: f64,
-    /// When the next request is due at the steady rate; it may come up to a burst earlier.
+    /// Time of the next request at the steady rate; it may come up to a burst earlier.
     due: Instant,
     /// Nothing is asked before this.
     held_until: Option<Instant>,
-    /// When the share was last halved.
+    /// Time at which the share was last halved.
     halved: Option<Instant>,
     under_way: usize,
 }
@@ -60,7 +60,7 @@ pub struct Permit<'a> {
     admitted: Instant,
 }
 
-/// Whether a request may be sent.
+/// Answer to a request for admission.
 enum Admission {
     Now,
     NotBefore(Instant),
@@ -159,7 +159,7 @@ impl Pace {
         self.state.lock().share
     }
 
-    /// How many requests are under way.
+    /// Number of requests under way.
     #[cfg(test)]
     pub(super) fn under_way(&self) -> usize {
         self.state.lock().under_way
@@ -210,7 +210,7 @@ mod tests {
         Pace::new(rate, concurrency, "acme", &Telemetry::new().of())
     }
 
-    /// When each of so many requests is admitted that take no time at all.
+    /// Times at which requests that take no time at all are admitted.
     async fn admissions(pace: &Pace, count: usize) -> Vec<Duration> {
         let start = instant();
         let mut found = Vec::new();

@@ -15,14 +15,14 @@ use crate::clock::{SharedClock, Standing, instant};
 use crate::flowgent::transport::HttpClient;
 use crate::telemetry::Telemetry;
 
-/// How often the clocks are looked at.
+/// Interval between looks at the clocks.
 const TICK: Duration = Duration::from_secs(1);
 /// The waits between questions that are not answered.
 const BACKOFF: Backoff = match Backoff::new(Duration::from_secs(5), Duration::from_secs(900)) {
     Ok(backoff) => backoff,
     Err(_) => panic!("5 seconds are less than 900"),
 };
-/// How often FlowGent is asked while the clocks differ: either may be set right.
+/// Interval between requests to FlowGent while the clocks differ: either may be set right.
 const DIFFERING: Duration = Duration::from_secs(900);
 /// The longest that a start waits for FlowGent's answer.
 const START: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ pub struct Timekeeper {
     source: Arc<ArcSwap<HttpClient>>,
     clock: SharedClock,
     metrics: ApiMetrics,
-    /// What was last seen and told.
+    /// Standing last seen and logged.
     standing: Option<Standing>,
     /// The earliest time to ask.
     ask_at: Instant,

@@ -100,7 +100,7 @@ impl HttpClient {
         blocking::run(move || Self::new(&settings)).await
     }
 
-    /// Whether both trust the same certificates.
+    /// Returns true if both trust the same certificates.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         self.certificates == other.certificates
     }
@@ -139,7 +139,7 @@ impl HttpClient {
     }
 }
 
-/// What all clients have in common: no redirect is followed, nothing is asked twice, connecting is
+/// Properties that all clients have in common: no redirect is followed, nothing is asked twice, connecting is
 /// bounded, and only `roots` are trusted.
 ///
 /// # Errors
@@ -161,7 +161,7 @@ pub(crate) fn client_builder(roots: &Roots) -> Result<ClientBuilder, HttpClientE
         .tls_backend_preconfigured(tls))
 }
 
-/// Whether a URL points to the machine itself, so that plain HTTP is safe and no proxy is of use.
+/// Returns true if a URL points to the machine itself, so that plain HTTP is safe and no proxy is of use.
 ///
 /// Of names only `localhost` does: what is below it may be resolved by any server of names.
 #[must_use]
@@ -218,7 +218,7 @@ pub(super) fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
     http_date(headers, &DATE)
 }
 
-/// How long the server wants to be left alone: seconds, or a date, which is taken relative to the
+/// Wait that the server asks for: seconds, or a date, which is taken relative to the
 /// server's own clock where it tells the time, else to `now`.
 pub(crate) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
@@ -242,7 +242,7 @@ pub(crate) fn redirect_host(response: &Response) -> Option<String> {
     target.host_str().map(str::to_owned)
 }
 
-/// When something was asked, by both of this host's clocks.
+/// Time of a request, by both of this host's clocks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Question {
     wall: DateTime<Utc>,

@@ -1,6 +1,6 @@
 //! Whose certificates are trusted, by all that connects to elsewhere.
 //!
-//! What a file of certificates holds is trusted both as authorities and as servers: the own certificate of a
+//! Certificates in a file are trusted both as authorities and as servers: the own certificate of a
 //! server, which has signed itself, will do there, as with `curl --cacert`. rustls alone takes such a one for
 //! an authority that plays a server, and refuses it.
 
@@ -42,7 +42,7 @@ pub enum TrustError {
     Pem {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The mistake.
         source: pem::Error,
     },
     /// There is none.
@@ -228,7 +228,7 @@ fn check_known(
     }
 }
 
-/// What to do about a server whose certificate is not trusted, if that is what `error` comes from.
+/// Remedy for a server whose certificate is not trusted, if that is what `error` comes from.
 pub(crate) fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
     use CertificateError as Fault;
     Some(match certificate_error(error)? {
@@ -254,7 +254,7 @@ pub(crate) fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
     })
 }
 
-/// What is wrong with a certificate, by `error` or one of its causes.
+/// Fault of a certificate, by `error` or one of its causes.
 fn certificate_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a CertificateError> {
     let mut next = Some(error);
     while let Some(cause) = next {

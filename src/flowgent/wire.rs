@@ -50,9 +50,9 @@ pub struct DailyUsage {
 /// The body of an error: every documented one has `error`, most have `message`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorAnswer {
-    /// What is wrong, in two or three words.
+    /// The mistake in two or three words.
     pub error: String,
-    /// What is wrong, in a sentence.
+    /// The mistake in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
@@ -60,12 +60,12 @@ pub struct ErrorAnswer {
 /// The body of `POST agent/:agent_id/chat`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChatRequest {
-    /// What is said to the agent.
+    /// Text for the agent.
     pub messages: ChatMessages,
     /// The conversation to continue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_id: Option<String>,
-    /// Where to send the answer; without it the answer is the response.
+    /// URL for the answer; without it the answer is the response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_url: Option<String>,
 }
@@ -85,9 +85,9 @@ pub enum ChatMessages {
 /// One message of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatMessage {
-    /// Who speaks: `user` or `assistant`.
+    /// Speaker: `user` or `assistant`.
     pub role: String,
-    /// What is said.
+    /// Text.
     pub content: String,
 }
 
@@ -113,10 +113,10 @@ pub struct ChatBody {
     /// Facts about the reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<ChatMetadata>,
-    /// What went wrong, for people.
+    /// The error, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// What went wrong.
+    /// The error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -128,14 +128,14 @@ pub struct ChatMetadata {
     pub id: String,
     /// The language model that answered.
     pub model: String,
-    /// When, as RFC 3339.
+    /// Time, as RFC 3339.
     pub timestamp: String,
     /// The tools that were called.
     #[serde(default)]
     pub tool_calls: Value,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     pub execution_time: f64,
-    /// What it cost, in credits.
+    /// Cost in credits.
     pub used_credits: f64,
     /// The conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -180,10 +180,10 @@ pub struct TemplateAnswer {
     /// The messages that were sent.
     #[serde(default)]
     pub messages: Vec<TemplateMessage>,
-    /// What went wrong.
+    /// The error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Value>,
-    /// What went wrong, for people.
+    /// The error, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }

@@ -18,7 +18,7 @@ fn until_yesterday(credits: &[f64]) -> Vec<Usage> {
         .collect()
 }
 
-/// What is expected on Monday through Sunday, and the deviation of a single day.
+/// Use expected on Monday through Sunday, and the deviation of a single day.
 fn figures(recent: &[Usage]) -> Option<([f64; 7], f64)> {
     let pattern = Pattern::of(recent, today())?;
     let week = std::array::from_fn(|day| pattern.expected_credits(today().plus(day as i32)));
@@ -126,7 +126,7 @@ fn days_that_make_up_for_each_other_count_by_day_and_weeks_that_do_not_by_week()
     assert!((of(&weekly) - of_weeks).abs() < 1e-9, "{}", of(&weekly));
 }
 
-/// What `docs` say, step by step and day by day: what is expected of Monday through Sunday, and the
+/// The forecast by the words of `docs`, step by step and day by day: use expected on Monday through Sunday, and the
 /// variance of a day. The weekdays must all be known twice.
 fn by_the_definition(recent: &[Usage]) -> ([f64; 7], f64) {
     let week_of = |usage: &Usage| (today().since(usage.day) - 1) / 7;

@@ -1,4 +1,4 @@
-//! What is known of past days, for other programs: as a text that a database imports or a person reads
+//! Past days for other programs: as a text that a database imports or a person reads
 //! ([`Document`]), or sent to a database ([`push`]).
 //!
 //! A scrape tells of yesterday alone, so a database that begins to scrape today knows nothing of the days
@@ -19,7 +19,7 @@ pub const SERIES: &str = "flowgent_agent_previous_day_credits";
 /// The job of the shipped scrape config.
 pub const DEFAULT_JOB: &str = "flowgent";
 
-/// Who scrapes: what a scrape adds to each series. History belongs to the scraped series only if these are
+/// Labels that a scrape adds to each series. History belongs to the scraped series only if these are
 /// the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -30,7 +30,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// What a scrape calls an exporter that listens on these addresses, unless the first one names no machine.
+    /// The `instance` of an exporter that listens on these addresses, unless the first one names no machine.
     #[must_use]
     pub fn instance_of(listen: &[SocketAddr]) -> Option<String> {
         let first = listen.first();

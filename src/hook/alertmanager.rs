@@ -18,16 +18,16 @@ use url::Url;
 
 use super::place::Place;
 use super::post::{Poster, Refusal};
-use super::summary::{line, link};
+use super::text::{Card, line};
 use super::{Message, SendError, Settings};
 use crate::alert::{Notice, Status};
 use crate::ledger::{Alert, AlertState};
 use crate::secret::SecretSource;
 use crate::text::visible;
 
-/// How long what fires does so if nothing more is heard of it.
+/// Time for which a firing alert stays so in an Alertmanager that gets no more messages.
 const LASTS: TimeDelta = TimeDelta::minutes(4);
-/// How long what is over is told again.
+/// Time for which a resolved alert is sent again.
 const RESOLVED_FOR: TimeDelta = TimeDelta::minutes(15);
 /// The most alerts in one request.
 const BATCH: usize = 256;
@@ -43,10 +43,10 @@ pub(super) struct Alertmanager {
     memory: Mutex<Memory>,
 }
 
-/// What is remembered from one sending to the next.
+/// Memory from one sending to the next.
 #[derive(Debug, Default)]
 struct Memory {
-    /// What fires, by its labels: the key of the alert.
+    /// Firing alerts by their labels: the key of the alert.
     firing: HashMap<Labels, String>,
     /// Keys of alerts that some Alertmanager refuses, which the log knows of.
     refused: HashSet<String>,
@@ -243,7 +243,7 @@ impl Alertmanager {
         Ok(place)
     }
 
-    /// What came of one Alertmanager: it took all, or those that are sound, or nothing.
+    /// Result of one Alertmanager: it took all, or those that are sound, or nothing.
     fn judge(
         &self,
         origin: &str,
@@ -320,7 +320,7 @@ impl Posted {
             // One that ends before it starts is refused.
             starts_at: notice.started_at.min(ends_at).min(now),
             ends_at,
-            generator_url: link(notice).map(String::from),
+            generator_url: Card::of(notice).link().map(String::from),
             key: notice.key.clone(),
             is_firing: resolved.is_none(),
         }
@@ -384,7 +384,7 @@ async fn post_all(
     Ok(refused)
 }
 
-/// Whether an answer says that the alerts are at fault: 422 is what Alertmanager's framework says of a
+/// Returns true if an answer says that the alerts are at fault: 422 is what Alertmanager's framework says of a
 /// value in a wrong form.
 fn is_malformed(status: Option<StatusCode>) -> bool {
     matches!(

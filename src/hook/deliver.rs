@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
-use super::heart::{Heart, Turns};
+use super::heart::{Heart, Last, Turns};
 use super::metrics::HookMetrics;
 use super::worker::{Memory, TICK, Worker, given_up};
 use super::{Hooks, Sender, Settings};
@@ -27,7 +27,7 @@ use crate::clock;
 use crate::ledger::{DisabledHook, Ledger, LedgerError, Overdue};
 use crate::telemetry;
 
-/// How long after a start the outbox is first looked through for what is old, which is done daily, and again if
+/// Time after a start at which the outbox is first searched for what is old, which is done daily, and again if
 /// it could not be: a clock is not known at once.
 const TIDY_DELAY: Duration = Duration::from_secs(10);
 
@@ -176,9 +176,7 @@ impl Deliverer {
             let name = Arc::clone(&settings.name);
             let predecessor = retired.remove(&name);
             let worker = self.worker(settings);
-            let heart = settings
-                .interval()
-                .map(|interval| self.heart(settings, interval));
+            let heart = self.heart(settings);
             let metrics = self.hooks.telemetry.of::<HookMetrics>();
             let outbox = wake.subscribe();
             let end = stop.clone();
@@ -257,16 +255,19 @@ impl Deliverer {
         )
     }
 
-    fn heart(&self, settings: &Settings, interval: Duration) -> Heart {
-        Heart {
+    /// What sends the heartbeats of a hook; none if it is another kind of hook.
+    #[must_use]
+    pub fn heart(&self, settings: &Settings) -> Option<Heart> {
+        Some(Heart {
             name: Arc::clone(&settings.name),
-            interval,
+            interval: settings.interval()?,
             sender: (self.make_sender)(settings, &self.hooks),
             health: self.hooks.health.clone(),
             turns: self.turns.clone(),
             clock: Arc::clone(&self.hooks.clock),
             metrics: self.hooks.telemetry.of(),
-        }
+            last: Last::default(),
+        })
     }
 
     /// Shows what waits for each hook, as long as the ledger can be read: the workers say if not.
@@ -298,7 +299,7 @@ impl Deliverer {
     }
 }
 
-/// What a task has left behind.
+/// Memory that an ended task leaves.
 fn result(ended: Result<Memory, JoinError>) -> Memory {
     ended.unwrap_or_else(|error| match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),

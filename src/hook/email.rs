@@ -5,6 +5,7 @@
 //! delivery's id, so that mail systems tell a repetition.
 
 mod hello;
+mod html;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use lettre::Address;
 use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, SinglePart};
+use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::AsyncSmtpConnection;
@@ -28,13 +29,13 @@ use server::{SHOWN_BYTES, told};
 use tokio::time::timeout;
 
 use super::place::read;
+use super::text::Card;
 use super::{Message, SendError};
-use crate::alert::Notice;
 use crate::flowgent::error::printable;
 use crate::secret::{Secret, SecretSource};
 use crate::text::visible;
 
-/// How long a server may take to say goodbye once it has taken the message.
+/// Time for a server to say goodbye once it has taken the message.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// A hook that sends e-mail.
@@ -141,10 +142,17 @@ impl Email {
                 message.id.to_string(),
             ))
             .to(recipient.clone());
-        let alerts: Vec<String> = message.notification.alerts.iter().map(text).collect();
+        let cards = Card::all(&message.notification);
+        let texts: Vec<String> = cards.iter().map(text).collect();
+        let text = texts.join("\n\n");
         // A part rather than a body: only that comes with a MIME-Version.
-        mail.singlepart(SinglePart::plain(alerts.join("\n\n")))
-            .map_err(|error| SendError::new(format!("cannot write the e-mail: {error}")))
+        let mail = match &message.notification.summary {
+            None => mail.singlepart(SinglePart::plain(text)),
+            Some(summary) => {
+                mail.multipart(MultiPart::alternative_plain_html(text, html::html(summary)))
+            }
+        };
+        mail.map_err(|error| SendError::new(format!("cannot write the e-mail: {error}")))
     }
 
     /// Hands `mail` over: the server's answer, or why it was not taken.
@@ -197,7 +205,7 @@ impl Email {
 }
 
 impl Login<'_> {
-    /// Whether a server's words hold the password, as it is or as it was sent.
+    /// Returns true if a server's words hold the password, as it is or as it was sent.
     fn is_in(&self, text: &str) -> bool {
         let password = self.password.expose();
         let plain = format!("\0{}\0{password}", self.user);
@@ -213,11 +221,11 @@ impl Login<'_> {
     }
 }
 
-/// What is told of one alert, with its link if the text does not have it.
-fn text(notice: &Notice) -> String {
-    let text = visible(notice.text.trim_end());
-    match &notice.url {
-        Some(url) if !text.contains(url.as_str()) => format!("{text}\n{url}"),
+/// Text of an alert or a summary, with the link if the text does not have it.
+fn text(card: &Card<'_>) -> String {
+    let text = visible(card.text.trim_end());
+    match card.url {
+        Some(url) if !text.contains(url) => format!("{text}\n{url}"),
         _ => text.into_owned(),
     }
 }

@@ -3,7 +3,7 @@
 //! A program is started for each message, without a shell, in `/`, in a process group of its own, and
 //! with an environment that holds nothing of the exporter's own, which may hold API keys. It reads the
 //! message from its standard input as a line of JSON and says by its exit status whether that is done.
-//! When it has ended or is given up, what it has started is killed: its group, and whatever else has the mark of
+//! Once it has ended or is given up, everything that it started is killed: its group, and whatever else has the mark of
 //! this run in its environment. Only what has left both can go on.
 
 mod descendants;
@@ -23,21 +23,20 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{sleep, timeout};
 
 use super::{Message, SendError};
-use crate::alert::Status;
 use crate::blocking;
 use crate::flowgent::error::{QUOTE_BYTES, printable};
 
-/// What a program is given of the exporter's own environment.
+/// Variables of the exporter's own environment that a program gets.
 const INHERITED: [&str; 3] = ["PATH", "LANG", "TZ"];
-/// How many lines of a program's output are logged.
+/// Number of lines of a program's output in the log.
 const LOGGED_LINES: usize = 20;
-/// How much of a line is kept: with all lines that are logged, less than 16 KiB.
+/// Longest part of a line that is kept: with all lines that are logged, less than 16 KiB.
 const LINE_BYTES: usize = 800;
-/// How long the output is read after the program has ended: only what is about to be killed can still hold it
+/// Time for which the output is read after the program has ended: only what is about to be killed can still hold it
 /// open then, and nobody waits for that.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How often, and with which rest between, it is looked for what a program has left behind: who is killed takes
+/// Number of searches for what a program has left behind, and the rest between them: who is killed takes
 /// a moment to die, and may have started others meanwhile.
 const SWEEPS: u32 = 20;
 const SWEEP_REST: Duration = Duration::from_millis(50);
@@ -103,10 +102,6 @@ impl Exec {
         // One pipe for both outputs, so that their lines come in the order in which they were written.
         let (receiver, sender) = io::pipe()?;
         let receiver = pipe::Receiver::from_owned_fd(OwnedFd::from(receiver))?;
-        let status = match message.status() {
-            Status::Firing => "firing",
-            Status::Resolved => "resolved",
-        };
         let inherited = INHERITED.map(|name| (name, std::env::var_os(name)));
         let run = format!("{:016x}", fastrand::u64(..));
         let mut command = Command::new(program);
@@ -121,7 +116,7 @@ impl Exec {
             )
             .env("FLOWGENT_DELIVERY_ID", &*message.id)
             .env(RUN_VARIABLE, &run)
-            .env("FLOWGENT_STATUS", status)
+            .env("FLOWGENT_STATUS", message.status())
             .env("FLOWGENT_TITLE", message.title())
             .stdin(Stdio::piped())
             .stdout(sender.try_clone()?)
@@ -153,7 +148,7 @@ struct Running {
     child: Child,
     group: Option<Pid>,
     process: Option<Pid>,
-    /// What stands in the environment of its descendants.
+    /// Mark in the environment of its descendants.
     mark: String,
 }
 
@@ -195,7 +190,7 @@ async fn clean_up(mark: String) {
 /// Writes `message` as one line, so that programs can append it to a file, and closes the input.
 async fn feed(stdin: Option<ChildStdin>, message: &Message) {
     if let Some(mut stdin) = stdin {
-        let line = format!("{}\n", message.json());
+        let line = format!("{}\n", message.plain(None));
         // A program need not read it: whether it is content is for its exit status to say.
         let _ = stdin.write_all(line.as_bytes()).await;
     }
@@ -209,7 +204,7 @@ fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// What a program has said: logged line by line, so that it is there when the program is given up,
+/// Output of a program: logged line by line, so that it is there when the program is given up,
 /// and bounded, however much it is.
 struct OutputLog<'a> {
     hook: &'a str,

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,17 +17,18 @@ use super::metrics::HookMetrics;
 use super::{SendError, Sender};
 use crate::clock::{self, SharedClock};
 
-/// How often it is looked whether all is well.
+/// Interval between checks of the exporter's condition.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// The wait after a request that was not accepted.
 const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 /// A hook none of whose deliveries could be looked at for so long is stuck. A try takes at most two minutes.
 const STUCK: Duration = Duration::from_secs(600);
 
-/// What a heartbeat says of the exporter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Condition of the exporter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Condition {
     /// Nothing yet: the first sync has not ended, or what it brought is not evaluated.
+    #[default]
     Starting,
     /// The last sync has not failed, and what followed from it is kept.
     Well,
@@ -38,12 +40,12 @@ pub enum Condition {
 #[derive(Clone)]
 pub struct Health(Arc<dyn Fn(DateTime<Utc>) -> Condition + Send + Sync>);
 
-/// When each hook's deliveries were last looked at or tried; clones share it.
+/// Time at which each hook's deliveries were last looked at or tried; clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Turns(Arc<Mutex<HashMap<Arc<str>, Instant>>>);
 
 /// Sends the heartbeats of one hook.
-pub(super) struct Heart {
+pub struct Heart {
     pub(super) name: Arc<str>,
     pub(super) interval: Duration,
     pub(super) sender: Sender,
@@ -51,6 +53,16 @@ pub(super) struct Heart {
     pub(super) turns: Turns,
     pub(super) clock: SharedClock,
     pub(super) metrics: HookMetrics,
+    pub(super) last: Last,
+}
+
+/// What was told last.
+#[derive(Default)]
+pub(super) struct Last {
+    condition: Condition,
+    is_failing: bool,
+    /// When it is told again.
+    due: Option<Instant>,
 }
 
 impl Health {
@@ -98,38 +110,45 @@ impl Turns {
 
 impl Heart {
     /// Sends a heartbeat every interval, and at once when the condition changes, until `stop` is cancelled.
-    pub(super) async fn run(self, stop: CancellationToken) {
-        let (mut told, mut due) = (Condition::Starting, clock::instant());
-        let mut is_failing = false;
-        loop {
-            let condition = self.condition();
-            let has_changed = std::mem::discriminant(&condition) != std::mem::discriminant(&told);
-            let is_due = clock::instant() >= due || (has_changed && !is_failing);
-            if condition != Condition::Starting && is_due {
-                let sent = self.beat(&condition).await;
-                if is_failing != sent.is_err() {
-                    is_failing = sent.is_err();
-                    match &sent {
-                        Ok(_) => info!(hook = %self.name, "heartbeats are accepted again"),
-                        Err(error) => warn!(hook = %self.name, "heartbeat not accepted: {error}"),
-                    }
-                }
-                if has_changed && let Condition::Failing(reason) = &condition {
-                    warn!(hook = %self.name, "no heartbeat any more: {reason}");
-                }
-                let wait = if is_failing {
-                    RETRY_INTERVAL
-                } else {
-                    self.interval
-                };
-                due = clock::instant() + wait;
-                told = condition;
-            }
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            self.turn().await;
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => {}
                 () = sleep(LOOK_INTERVAL) => {}
             }
         }
+    }
+
+    /// Sends a heartbeat if one is due now.
+    pub async fn turn(&mut self) {
+        let (condition, last) = (self.condition(), &self.last);
+        let has_changed = discriminant(&condition) != discriminant(&last.condition);
+        let is_due = last.due.is_none_or(|due| clock::instant() >= due);
+        let is_wanted = is_due || (has_changed && !last.is_failing);
+        if condition == Condition::Starting || !is_wanted {
+            return;
+        }
+        let sent = self.beat(&condition).await;
+        if last.is_failing != sent.is_err() {
+            match &sent {
+                Ok(_) => info!(hook = %self.name, "heartbeats are accepted again"),
+                Err(error) => warn!(hook = %self.name, "heartbeat not accepted: {error}"),
+            }
+        }
+        if has_changed && let Condition::Failing(reason) = &condition {
+            warn!(hook = %self.name, "heartbeats have stopped: {reason}");
+        }
+        let is_failing = sent.is_err();
+        let wait = match is_failing {
+            true => RETRY_INTERVAL,
+            false => self.interval,
+        };
+        self.last = Last {
+            condition,
+            is_failing,
+            due: Some(clock::instant() + wait),
+        };
     }
 
     /// The condition, as the deliveries have it too.
@@ -217,6 +236,7 @@ mod tests {
             turns: turns.clone(),
             clock: ManualClock::at(at("2026-11-23T12:00:00Z")),
             metrics: Telemetry::new().of(),
+            last: Last::default(),
         };
         let stop = CancellationToken::new();
         let beating = tokio::spawn(heart.run(stop.clone()));

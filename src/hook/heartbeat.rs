@@ -10,16 +10,16 @@ use super::post::Refusal;
 use super::{SendError, Settings};
 use crate::secret::SecretSource;
 
-/// What stands in a URL's query for the reason of a failure.
+/// Placeholder in a URL's query for the reason of a failure.
 const REASON: &str = "{reason}";
 
-/// What is requested of the service that raises the alarm. URLs and token are read at each request, so that they
+/// Requests to the service that raises the alarm. URLs and token are read at each request, so that they
 /// can be exchanged.
 #[derive(Debug, Clone)]
 pub struct Service {
-    /// What is requested while all is well.
+    /// URL requested while all is well.
     pub url: SecretSource,
-    /// What is requested otherwise.
+    /// URL requested otherwise.
     pub failure_url: Option<SecretSource>,
     /// The method of both.
     pub method: Method,
@@ -27,7 +27,7 @@ pub struct Service {
     pub bearer_token: Option<SecretSource>,
 }
 
-/// Where heartbeats go.
+/// Target of heartbeats.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
     pub(super) settings: Settings,

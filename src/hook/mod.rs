@@ -1,6 +1,6 @@
 //! Hooks: where alerts are sent, and how.
 //!
-//! What is to be sent is in the ledger's outbox. Each hook has a worker of its own that takes what is due
+//! Messages to send are in the ledger's outbox. Each hook has a worker of its own that takes what is due
 //! for it, sends it, and notes what came of it ([`Deliverer`]), so one that hangs or fails holds up no
 //! other. A message may be sent twice, if the program is killed between its sending and its being noted;
 //! it then has the same delivery id, by which receivers tell a repetition.
@@ -22,7 +22,7 @@ mod reach;
 mod schedule;
 mod sender;
 mod signature;
-mod summary;
+mod text;
 mod target;
 mod template;
 #[cfg(test)]
@@ -35,7 +35,7 @@ mod worker;
 
 pub use deliver::{Deliverer, MakeSender};
 pub use email::hello;
-pub use heart::{Condition, Health};
+pub use heart::{Condition, Health, Heart};
 pub use heartbeat::Service;
 pub(crate) use place::Place;
 pub(crate) use post::{Poster, Refusal};
@@ -48,7 +48,7 @@ pub use sender::{Receiver, Sender, Taking};
 pub use signature::{SigningKeyError, check_signing_secret};
 pub use target::not_public;
 pub use template::Template;
-pub use trial::{check_template, test};
+pub use trial::{check_summary, check_template, test};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,6 +56,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use lettre::transport::smtp::extension::ClientId;
+use serde::Serialize;
+use text::Card;
 
 use crate::alert::{Notification, Route, Status};
 use crate::clock::SharedClock;
@@ -74,11 +76,11 @@ pub struct Hooks {
     pub api: flowgent::Settings,
     /// Connections to it.
     pub http: HttpClient,
-    /// What tells the time.
+    /// The clock.
     pub clock: SharedClock,
-    /// What counts the tries.
+    /// Counters of tries.
     pub telemetry: Telemetry,
-    /// What heartbeats tell.
+    /// Health, which heartbeats report.
     pub health: Health,
 }
 
@@ -86,13 +88,13 @@ pub struct Hooks {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct TemplateError {
-    /// What is wrong, in a line.
+    /// The mistake, in a line.
     pub message: String,
     /// The line of the template, counted from 1.
     pub line: usize,
 }
 
-/// How long a try that is under way is given when the program ends. One that takes longer is made again at the
+/// Time for a try that is under way when the program ends. One that takes longer is made again at the
 /// next start.
 pub const IN_FLIGHT: Duration = Duration::from_secs(20);
 
@@ -105,25 +107,25 @@ const TITLE_CHARACTERS: usize = 200;
 pub struct Settings {
     /// Its name.
     pub name: Arc<str>,
-    /// Where it leads.
+    /// Its target.
     pub kind: Kind,
-    /// Whether it is told when alerts resolve.
+    /// True if it gets a message when alerts resolve.
     pub send_resolved: bool,
-    /// Whether what one evaluation brings goes into one message.
+    /// True if all alerts of one evaluation go into one message.
     pub group: bool,
     /// The hours in which nothing is sent.
     pub quiet_hours: Option<QuietHours>,
     /// The most time that one try may take.
     pub timeout: Duration,
-    /// Whether it may lead to private and link-local addresses and to this machine.
+    /// True if it may lead to private and link-local addresses and to this machine.
     pub allow_private: bool,
     /// Certificates in PEM form that are trusted instead of the usual ones.
     pub ca_file: Option<PathBuf>,
-    /// What is connected to instead of the receiver.
+    /// The proxy.
     pub proxy: Option<Proxy>,
 }
 
-/// Where a hook leads.
+/// Target of a hook.
 #[derive(Debug, Clone)]
 pub enum Kind {
     /// An HTTP endpoint.
@@ -132,7 +134,7 @@ pub enum Kind {
         url: Endpoint,
         /// Secrets that messages are signed with, all of them: so that one can be rotated.
         secrets: Vec<SecretSource>,
-        /// What is sent; without one, a [`Notification`] and its id as JSON.
+        /// Template of the body; without one, a [`Notification`] and its id as JSON.
         template: Option<Template>,
         /// The media type of what is sent.
         content_type: String,
@@ -171,9 +173,9 @@ pub enum Kind {
         host: String,
         /// Its port.
         port: u16,
-        /// How the connection is secured.
+        /// Encryption of the connection.
         encryption: Encryption,
-        /// What the server is greeted with; by default the host's full name, or its address.
+        /// Name in the greeting; by default the host's full name, or its address.
         hello: Option<ClientId>,
         /// User and password.
         credentials: Option<(String, SecretSource)>,
@@ -184,7 +186,7 @@ pub enum Kind {
     },
     /// A service that raises the alarm when no request comes.
     Heartbeat {
-        /// What is requested there.
+        /// Its URLs and token.
         service: Service,
         /// The time between two requests.
         interval: Duration,
@@ -206,7 +208,7 @@ pub enum Endpoint {
 }
 
 named! {
-    /// How a connection to a mail server is secured.
+    /// Encryption of a connection to a mail server.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum Encryption {
         /// TLS after a greeting in the clear, or not at all.
@@ -218,18 +220,18 @@ named! {
     }
 }
 
-/// What is sent in one try.
+/// Message of one try.
 #[derive(Debug, Clone)]
 pub struct Message {
     /// The delivery's id, the same at every try.
     pub id: Arc<str>,
-    /// When the delivery was put into the outbox.
+    /// Time at which the delivery was put into the outbox.
     pub created: DateTime<Utc>,
     /// The time of this try.
     pub now: DateTime<Utc>,
     /// The receiver, where the hook has several that each get a message of their own.
     pub target: String,
-    /// What is told.
+    /// The notices.
     pub notification: Notification,
 }
 
@@ -237,7 +239,7 @@ pub struct Message {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct SendError {
-    /// What happened, in a line.
+    /// Description of the failure, in a line.
     pub text: String,
     /// The receiver asked to be left alone for so long.
     pub retry_after: Option<Duration>,
@@ -248,31 +250,44 @@ pub struct SendError {
 }
 
 impl Message {
-    /// What programs are sent: a [`Notification`] and the delivery's id.
-    fn json(&self) -> serde_json::Value {
-        let Notification { test, alerts } = &self.notification;
-        serde_json::json!({ "id": &*self.id, "test": test, "alerts": alerts })
+    /// JSON for programs where no template says otherwise: a [`Notification`], the delivery's id,
+    /// and why a template that there is gave nothing.
+    fn plain(&self, template_error: Option<&str>) -> String {
+        #[derive(Serialize)]
+        struct Plain<'a> {
+            id: &'a str,
+            #[serde(flatten)]
+            notification: &'a Notification,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            template_error: Option<&'a str>,
+        }
+        let plain = Plain {
+            id: &self.id,
+            notification: &self.notification,
+            template_error,
+        };
+        serde_json::to_string(&plain).expect("all its maps have texts as their keys")
     }
 
-    /// What is told, in a line: the worst alert's title, and how many more there are.
+    /// Heading: the title of the summary or of the worst alert, and how many more alerts there are.
     fn title(&self) -> String {
-        let alerts = &self.notification.alerts;
-        let worst = alerts.first().map_or("", |notice| &notice.title);
-        let worst = one_line(worst, TITLE_CHARACTERS);
-        let more = match alerts.len() {
+        let cards = Card::all(&self.notification);
+        let first = cards.first().map_or("", |card| card.title);
+        let first = one_line(first, TITLE_CHARACTERS);
+        let more = match cards.len() {
             0 | 1 => String::new(),
             count => format!(" (and {} more)", count - 1),
         };
-        format!("{worst}{more}")
+        format!("{first}{more}")
     }
 
-    /// Whether anything in it fires, or all of it is over.
-    fn status(&self) -> Status {
+    /// `summary`, `resolved` if all alerts are over, or else `firing`.
+    fn status(&self) -> &'static str {
         let mut alerts = self.notification.alerts.iter();
-        if alerts.all(|notice| notice.status == Status::Resolved) {
-            Status::Resolved
-        } else {
-            Status::Firing
+        match &self.notification.summary {
+            Some(_) => "summary",
+            None if alerts.all(|notice| notice.status == Status::Resolved) => "resolved",
+            None => "firing",
         }
     }
 }
@@ -299,7 +314,7 @@ impl SendError {
 
 /// `text` as one line without hidden letters and with single spaces, cut to `limit` characters.
 fn one_line(text: &str, limit: usize) -> String {
-    let line = summary::line(text);
+    let line = text::line(text);
     if line.chars().count() <= limit {
         return line;
     }
@@ -332,14 +347,14 @@ impl Settings {
         }
     }
 
-    /// Whether the receiver forgets what it was told unless it is told again and again, as an
+    /// Returns true if the receiver forgets what it was told unless it is told again and again, as an
     /// Alertmanager does.
     #[must_use]
     pub fn forgets(&self) -> bool {
         matches!(self.kind, Kind::Alertmanager { .. })
     }
 
-    /// How it wants to be told.
+    /// The hook as alerts see it.
     #[must_use]
     pub fn route(&self) -> Route {
         Route {

@@ -13,7 +13,7 @@ use crate::flowgent::error::{QUOTE_BYTES, printable};
 use crate::secret::{Secret, SecretSource};
 use crate::text::web_page;
 
-/// What stands for what nobody may see.
+/// Replacement for hidden text.
 pub(super) const WITHHELD: &str = "[withheld]";
 /// Shorter parts of a URL's path and query, such as `services`, are no tokens.
 const TOKEN_LETTERS: usize = 9;
@@ -28,16 +28,16 @@ const WORDS: [&str; 7] = [
     "notifications",
 ];
 
-/// Where something is posted, with everything about it that nobody may read: it has no [`Debug`].
+/// Address to post to, with everything about it that nobody may read: it has no [`Debug`].
 pub(crate) struct Place {
     pub(super) url: Url,
-    /// What errors and logs call it.
+    /// Its name in errors and logs.
     name: String,
-    /// Whether the URL is a secret, with its host.
+    /// True if the URL is a secret, with its host.
     is_secret: bool,
     pub(super) receiver: Receiver,
     guarded: Vec<Secret>,
-    /// What proves to the receiver who sends.
+    /// Credentials that prove to the receiver who sends.
     pub(super) headers: HeaderMap,
 }
 
@@ -112,7 +112,7 @@ impl Place {
         }
     }
 
-    /// Where it is. It may hold a secret.
+    /// Its URL. It may hold a secret.
     pub(crate) fn url(&self) -> &Url {
         &self.url
     }
@@ -131,12 +131,12 @@ impl Place {
         self
     }
 
-    /// What the place is called in errors and logs: scheme, host and port, or where a secret URL is found.
+    /// Name of the place in errors and logs: scheme, host and port, or the source of a secret URL.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether its URL is a secret, with the host in it.
+    /// Returns true if its URL is a secret, with the host in it.
     pub(crate) fn is_secret(&self) -> bool {
         self.is_secret
     }
@@ -202,7 +202,7 @@ impl Place {
         Ok(())
     }
 
-    /// What an error may show of the receiver's text: a short, escaped piece, and nothing if the text
+    /// Part of the receiver's text that an error may show: a short, escaped piece, and nothing if the text
     /// holds a secret.
     pub(super) fn quote(&self, text: &[u8]) -> String {
         let decoded: Vec<u8> = percent_decode(text).collect();
@@ -215,7 +215,7 @@ impl Place {
         web_page(shown.as_bytes(), text.len()).unwrap_or_else(|| printable(&shown, QUOTE_BYTES))
     }
 
-    /// What follows on the status of an answer with this body, of which half is not shown: it could hold
+    /// Text after the status of an answer with this body, of which half is not shown: it could hold
     /// half a secret.
     pub(super) fn quoted(&self, body: &[u8], is_whole: bool) -> String {
         match body.trim_ascii() {

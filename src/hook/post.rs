@@ -32,7 +32,7 @@ const BODY_SHARE: f64 = 0.7;
 #[derive(Debug)]
 pub(crate) struct Poster {
     http: reqwest::Client,
-    /// What sends requests instead, as over a wire in memory.
+    /// Client that sends requests instead, as over a wire in memory.
     over: Option<HttpClient>,
     allow_private: bool,
     proxy: Option<Proxy>,
@@ -45,7 +45,7 @@ pub(crate) struct Poster {
 pub(crate) struct Refusal {
     /// The answer's status, if one came.
     pub(crate) status: Option<StatusCode>,
-    /// What happened.
+    /// Description of the failure.
     pub(crate) error: SendError,
     /// The answer's body as far as it was read, to look for words in it. It is not for anybody to see.
     pub(crate) said: Secret,
@@ -114,7 +114,7 @@ impl Poster {
     /// Posts `body` once and returns the status, such as `200 OK`, if the answer is the receiver's yes.
     ///
     /// # Errors
-    /// What came instead.
+    /// The failure, with the answer if there was one.
     pub(crate) async fn post(
         &self,
         place: &Place,
@@ -166,7 +166,7 @@ impl Poster {
     /// Asks `place` with `query`, and returns the body of a success, of at most `limit` bytes.
     ///
     /// # Errors
-    /// What came instead.
+    /// The failure, with the answer if there was one.
     pub(crate) async fn get(
         &self,
         place: &Place,
@@ -215,7 +215,7 @@ impl Poster {
         Err(self.refusal(place, &way, response, now).await)
     }
 
-    /// What came by that way instead of a success.
+    /// The failure, with the answer if there was one.
     async fn refusal(
         &self,
         place: &Place,

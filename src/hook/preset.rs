@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use url::{Host, Url};
 
-use super::summary::{Summary, colour, facts, line, link, shorten, verbatim};
+use super::text::{Card, MessageText, line, shorten, verbatim};
 use super::{Message, TemplateError};
-use crate::alert::{Notice, Severity, Status};
+use crate::alert::{Severity, Status};
 use crate::named::named;
 
 /// The most alerts that are shown one by one; the title tells how many there are.
@@ -35,7 +35,7 @@ named! {
     }
 }
 
-/// What `preset` makes of `message`, as JSON.
+/// Body of `message` in the form of `preset`, as JSON.
 pub(super) fn render(preset: Preset, message: &Message) -> Result<String, TemplateError> {
     let body = match preset {
         Preset::Slack => slack(message),
@@ -49,29 +49,30 @@ pub(super) fn render(preset: Preset, message: &Message) -> Result<String, Templa
 /// A message as it is laid out for chats: one heading, and the first alerts.
 struct Layout<'a> {
     heading: String,
-    alerts: &'a [Notice],
-    /// Whether each alert needs its own title, since the heading is not that of the only one.
+    cards: Vec<Card<'a>>,
+    /// True if each alert needs its own title, since the heading is not that of the only one.
     is_titled: bool,
 }
 
 impl<'a> Layout<'a> {
     fn of(message: &'a Message) -> Self {
-        let all = &message.notification.alerts;
-        let alerts = &all[..all.len().min(SHOWN_ALERTS)];
-        let mut heading = Summary::of(&message.notification).title;
-        if alerts.len() < all.len() {
+        let mut cards = Card::all(&message.notification);
+        let mut heading = MessageText::of(&message.notification).title;
+        let is_titled = cards.len() != 1;
+        if cards.len() > SHOWN_ALERTS {
             heading += &format!(", of which {SHOWN_ALERTS} are shown");
+            cards.truncate(SHOWN_ALERTS);
         }
         Self {
             heading,
-            alerts,
-            is_titled: all.len() != 1,
+            cards,
+            is_titled,
         }
     }
 
-    /// What each alert may have of `letters` that are allowed in all.
+    /// Each alert's part of the `letters` that are allowed in all.
     fn share(&self, letters: usize) -> usize {
-        letters / self.alerts.len().max(1)
+        letters / self.cards.len().max(1)
     }
 }
 
@@ -80,15 +81,15 @@ impl<'a> Layout<'a> {
 fn slack(message: &Message) -> Value {
     let layout = Layout::of(message);
     let section_letters = layout.share(10_000).min(3_000);
-    let attachments = layout.alerts.iter().map(|alert| {
+    let attachments = layout.cards.iter().map(|card| {
         let mut text = String::new();
         if layout.is_titled {
-            text += &format!("*{}*\n", shorten(&line(&alert.title), 300, slack_escape));
+            text += &format!("*{}*\n", shorten(&line(card.title), 300, slack_escape));
         }
         let left = section_letters - text.encode_utf16().count().min(section_letters);
-        text += &shorten(alert.text.trim(), left, slack_escape);
-        let mut context = shorten(&facts(alert), FACTS_LETTERS, slack_escape);
-        if let Some(url) = short_link(alert) {
+        text += &shorten(card.text.trim(), left, slack_escape);
+        let mut context = shorten(&card.facts, FACTS_LETTERS, slack_escape);
+        if let Some(url) = short_link(card) {
             let url = url.as_str().replace('|', "%7C").replace('&', "&amp;");
             context += &format!(" · <{url}|open>");
         }
@@ -100,7 +101,7 @@ fn slack(message: &Message) -> Value {
         }
         let context = json!({"type": "mrkdwn", "verbatim": true, "text": context});
         blocks.push(json!({"type": "context", "elements": [context]}));
-        json!({"color": format!("#{:06x}", colour(alert)), "blocks": blocks})
+        json!({"color": format!("#{:06x}", card.colour()), "blocks": blocks})
     });
     let attachments: Vec<Value> = attachments.collect();
     json!({
@@ -124,15 +125,15 @@ fn slack_escape(letter: char, shown: &mut String) {
 fn discord(message: &Message) -> Value {
     let layout = Layout::of(message);
     let share = layout.share(5_900);
-    let embeds = layout.alerts.iter().map(|alert| {
+    let embeds = layout.cards.iter().map(|card| {
         let title = match layout.is_titled {
-            true => line(&alert.title),
+            true => line(card.title),
             false => layout.heading.clone(),
         };
         let title = shorten(&title, 200, discord_escape);
         let left = (share - FACTS_LETTERS - title.encode_utf16().count()).min(4_096);
-        let mut text = shorten(alert.text.trim(), left, discord_escape);
-        let url = short_link(alert);
+        let mut text = shorten(card.text.trim(), left, discord_escape);
+        let url = short_link(card);
         if let Some(url) = url.as_ref().filter(|url| !is_linked_by_discord(url)) {
             let link = format!("\n<{url}>");
             if (text.encode_utf16().count() + link.len()) <= left {
@@ -142,9 +143,9 @@ fn discord(message: &Message) -> Value {
         let mut embed = json!({
             "title": title,
             "description": text,
-            "color": colour(alert),
+            "color": card.colour(),
             // Footers know no markup.
-            "footer": {"text": shorten(&facts(alert), FACTS_LETTERS, verbatim)},
+            "footer": {"text": shorten(&card.facts, FACTS_LETTERS, verbatim)},
         });
         if let Some(url) = url.filter(is_linked_by_discord) {
             embed["url"] = url.as_str().into();
@@ -161,7 +162,7 @@ fn discord(message: &Message) -> Value {
     body
 }
 
-/// Whether Discord takes it as the link of an embed. It refuses a message with a link to a host that is
+/// Returns true if Discord takes it as the link of an embed. It refuses a message with a link to a host that is
 /// neither an address nor a name with a dot, such as `localhost`.
 fn is_linked_by_discord(url: &Url) -> bool {
     match url.host() {
@@ -190,25 +191,25 @@ fn teams(message: &Message) -> Value {
         &shorten(&layout.heading, 200, verbatim),
         &json!({"weight": "Bolder", "size": "Medium"}),
     )];
-    for alert in layout.alerts {
+    for card in &layout.cards {
         let mut items = Vec::new();
         let mut left = share - FACTS_LETTERS;
         if layout.is_titled {
-            let title = shorten(&line(&alert.title), 150, verbatim);
+            let title = shorten(&line(card.title), 150, verbatim);
             left -= title.encode_utf16().count();
             items.push(teams_line(&title, &json!({"weight": "Bolder"})));
         }
-        let text = shorten(alert.text.trim(), left, verbatim);
+        let text = shorten(card.text.trim(), left, verbatim);
         // Where there are more lines than fit, the rest stands on the last one.
         let lines = text.splitn(most_lines.max(1), '\n').map(line);
         let lines = lines.filter(|text| !text.is_empty());
         items.extend(lines.map(|text| teams_line(&text, &json!({}))));
-        let facts = shorten(&facts(alert), FACTS_LETTERS, verbatim);
+        let facts = shorten(&card.facts, FACTS_LETTERS, verbatim);
         items.push(teams_line(
             &facts,
             &json!({"isSubtle": true, "size": "Small"}),
         ));
-        body.push(json!({"type": "Container", "style": teams_style(alert), "items": items}));
+        body.push(json!({"type": "Container", "style": teams_style(card), "items": items}));
     }
     let mut card = json!({
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
@@ -216,7 +217,7 @@ fn teams(message: &Message) -> Value {
         "version": "1.4",
         "body": body,
     });
-    if let Some(url) = layout.alerts.iter().find_map(short_link) {
+    if let Some(url) = layout.cards.iter().find_map(short_link) {
         card["actions"] = json!([{"type": "Action.OpenUrl", "title": "Open", "url": url.as_str()}]);
     }
     let contents = json!({
@@ -235,8 +236,8 @@ fn teams_line(text: &str, style: &Value) -> Value {
     json!({"type": "RichTextBlock", "spacing": "Small", "inlines": [run]})
 }
 
-fn teams_style(alert: &Notice) -> &'static str {
-    match (alert.status, alert.severity) {
+fn teams_style(card: &Card<'_>) -> &'static str {
+    match (card.status, card.severity) {
         (Status::Resolved, _) => "good",
         (Status::Firing, Severity::Info) => "accent",
         (Status::Firing, Severity::Warning) => "warning",
@@ -264,7 +265,7 @@ fn pager_duty(message: &Message) -> Result<Value, TemplateError> {
         "text".to_owned(),
         shorten(alert.text.trim(), 10_000, verbatim).into(),
     );
-    let summary = Summary::of(&message.notification).title;
+    let summary = MessageText::of(&message.notification).title;
     let source = line(&alert.subject);
     // PagerDuty refuses an event without one.
     let source = if source.is_empty() { "-" } else { &source };
@@ -285,7 +286,7 @@ fn pager_duty(message: &Message) -> Result<Value, TemplateError> {
             "custom_details": details,
         },
     });
-    if let Some(url) = short_link(alert) {
+    if let Some(url) = short_link(&Card::of(alert)) {
         event["links"] = json!([{"href": url.as_str(), "text": "Open"}]);
         event["client_url"] = url.as_str().into();
     }
@@ -301,6 +302,6 @@ fn dedup_key(key: &str) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn short_link(alert: &Notice) -> Option<Url> {
-    link(alert).filter(|url| url.as_str().len() <= LINK_LETTERS)
+fn short_link(card: &Card<'_>) -> Option<Url> {
+    card.link().filter(|url| url.as_str().len() <= LINK_LETTERS)
 }

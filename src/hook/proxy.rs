@@ -3,7 +3,7 @@
 use hyper_util::client::proxy::matcher::Matcher;
 use url::Url;
 
-/// Where the environment names proxies, in capitals or not.
+/// Variables that name proxies, in capitals or not.
 const VARIABLES: [&str; 3] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"];
 
 /// The proxy that a hook, or what pushes, connects to instead of the receiver.
@@ -36,7 +36,7 @@ impl Proxy {
         }
     }
 
-    /// Whether the environment names any.
+    /// Returns true if the environment names any.
     #[must_use]
     pub fn is_in_environment() -> bool {
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -46,7 +46,7 @@ impl Proxy {
     }
 }
 
-/// How an error begins that came by way of `proxy`.
+/// Prefix of an error that came by way of `proxy`.
 pub(super) fn way(proxy: Option<&Url>) -> String {
     proxy.map_or_else(String::new, |proxy| {
         format!(

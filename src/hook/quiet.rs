@@ -22,7 +22,7 @@ impl QuietHours {
         })
     }
 
-    /// When the quiet that `now` lies in is over; none if it is not quiet.
+    /// End of the quiet hours that `now` lies in; none if it is not quiet.
     ///
     /// A clock that is put back is taken to stand still until it has caught up with itself, so that
     /// nobody is disturbed by an hour that comes twice. What lies in an hour that is skipped happens
@@ -60,7 +60,7 @@ impl QuietHours {
         Some((start, self.instant(ends.and_time(self.to))?))
     }
 
-    /// When the clocks of the time zone first show `local` or, where they skip it, something later.
+    /// First instant at which the clocks of the time zone show `local` or, where they skip it, something later.
     fn instant(&self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
         // No time zone has ever skipped more than a day.
         (0..=24 * 60).find_map(|minutes| {

@@ -1,4 +1,4 @@
-//! Whether a hook's receivers can be reached, without a word being said to them.
+//! Reachability of a hook's receivers, without sending them a word.
 
 use url::Url;
 
@@ -50,11 +50,10 @@ pub async fn reach(settings: &Settings) -> Vec<Result<String, SendError>> {
     reached
 }
 
-/// Connects to the host of `place`, or to the proxy for it, and hangs up. Returns that it can be reached,
-/// in words.
+/// Connects to the host of `place`, or to the proxy for it, and hangs up. Returns a line that says so.
 ///
 /// # Errors
-/// Why it cannot.
+/// The reason why no connection is possible.
 pub(crate) async fn reach_place(
     place: &Place,
     allow_private: bool,
@@ -76,7 +75,7 @@ pub(crate) async fn reach_place(
         return reached;
     }
     match reached {
-        Ok(_) => Ok(format!("what {name} leads to can be reached")),
+        Ok(_) => Ok(format!("{name} can be reached")),
         Err(error) => Err(SendError::new(format!(
             "{name}: {}",
             place.without_host(&error.text)

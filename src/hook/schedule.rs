@@ -19,7 +19,7 @@ const WAITS: [Duration; 9] = [
     LONGEST_REST,
 ];
 
-/// How long to wait after `failures` failed tries, the last of which said `retry_after`: a day at most. Up to
+/// Wait after `failures` failed tries, the last of which said `retry_after`: a day at most. Up to
 /// a tenth is added, evenly if `random` is uniform over all of `u64`, so that what failed together does not
 /// come back together.
 pub(super) fn wait(failures: u32, retry_after: Option<Duration>, random: u64) -> Duration {

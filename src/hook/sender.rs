@@ -19,7 +19,7 @@ use crate::ledger::Alert;
 
 /// Sends to one hook, cloned freely.
 ///
-/// What it needs is looked up at each try: a secret that has changed is used from then on, and one that
+/// Secrets and files are looked up at each try: a secret that has changed is used from then on, and one that
 /// cannot be read fails that try alone.
 #[derive(Clone)]
 pub struct Sender {
@@ -52,7 +52,7 @@ pub trait Receiver: Send + Sync + 'static {
     }
 }
 
-/// What comes of a try.
+/// A try on its way to its result.
 pub type Taking<'a> = Pin<Box<dyn Future<Output = Result<String, SendError>> + Send + 'a>>;
 
 impl Sender {
@@ -118,7 +118,7 @@ impl Sender {
         .await
     }
 
-    /// What `sending` comes to within the timeout. It is a task of its own, so that a defect in it is a
+    /// Result of `sending` within the timeout. It is a task of its own, so that a defect in it is a
     /// failed try and not the end of all hooks.
     async fn bounded<T: Send + 'static>(
         &self,

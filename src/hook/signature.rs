@@ -11,7 +11,7 @@ use sha2::Sha256;
 
 use crate::secret::Secret;
 
-/// How a secret begins.
+/// Prefix of a secret.
 const PREFIX: &str = "whsec_";
 /// The bytes that a key may have.
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
@@ -30,7 +30,7 @@ pub enum SigningKeyError {
     /// It is something else.
     #[error("a signing secret begins with `{PREFIX}`")]
     Prefix,
-    /// What follows is damaged.
+    /// The rest is damaged.
     #[error("the text after `{PREFIX}` is not base64")]
     Base64,
     /// It is too short to be safe, or too long for receivers.

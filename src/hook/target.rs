@@ -28,7 +28,7 @@ pub(super) enum TargetError {
         host: String,
         /// The first of its addresses.
         address: IpAddr,
-        /// What that is.
+        /// Kind of that address.
         kind: &'static str,
     },
     /// Nobody could tell its addresses.
@@ -36,7 +36,7 @@ pub(super) enum TargetError {
     Unresolved {
         /// The host.
         host: String,
-        /// What the system said.
+        /// The system's words.
         error: io::Error,
     },
     /// It has none.
@@ -153,7 +153,7 @@ fn allowed(
     }
 }
 
-/// What an address is if it is not a public one, such as `a private address`.
+/// Kind of an address that is not public, such as `a private address`.
 #[must_use]
 pub fn not_public(address: IpAddr) -> Option<&'static str> {
     match address {

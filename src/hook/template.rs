@@ -1,4 +1,4 @@
-//! What is sent in a form that the receiver wants: templates of users, and presets.
+//! Messages in the form that the receiver wants: templates of users, and presets.
 //!
 //! A template is one of [minijinja](https://docs.rs/minijinja). It sees
 //!
@@ -6,10 +6,11 @@
 //! |---|---|
 //! | `id` | the delivery's id |
 //! | `test` | whether nothing has happened |
-//! | `status` | `firing`, `resolved`, or `mixed` |
-//! | `title` | the alert's title, or how many there are |
-//! | `text` | what is told of all alerts |
-//! | `alerts` | the alerts, each a [`Notice`] with its figures |
+//! | `status` | `firing`, `resolved`, `mixed`, or `summary` |
+//! | `title` | the title of the alert or summary, or how many alerts there are |
+//! | `text` | what is told of all alerts, or the text of the summary |
+//! | `alerts` | the alerts, each a [`Notice`] with its figures; none in a summary |
+//! | `summary` | the [`Summary`] with its rows, if the message is one |
 //!
 //! and, besides minijinja's own, the filters `credits` (`12345.5` gives `12,345.5`), `percent` (`0.8` gives
 //! `80%`) and `day` (`2026-11-27` or an instant gives `27 Nov 2026`). JSON is written with `tojson`.
@@ -19,7 +20,7 @@
 //! bounded, and both is done on a stack that suffices for the deepest that these bounds allow. There is
 //! no `namespace`, since only with that a value could hold itself and have no end.
 //!
-//! What a notice does not have, such as figures that say nothing about the kind of rule, may be asked for
+//! Fields that a notice lacks, such as figures that say nothing about the kind of rule, may be asked for
 //! with `if`; to print it, or anything else that does not exist, is an error.
 
 use std::collections::HashSet;
@@ -34,12 +35,13 @@ use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 
 use super::preset::{self, Preset};
-use super::summary::{Summary, line};
+use super::text::{MessageText, line};
 use super::{Message, TemplateError};
 use crate::alert::Notice;
 use crate::flowgent::error::{QUOTE_BYTES, printable};
+use crate::summary::Summary;
 
-/// What rendering may cost: an instruction costs one, and so do 64 bytes of data.
+/// Most that rendering may cost: an instruction costs one, and so do 64 bytes of data.
 const FUEL: u64 = 100_000;
 /// The stack for compiling and rendering. The unoptimised engine needs up to 2 KB for each byte of a
 /// source, and up to 2 KB for each unit of fuel. Only what is used of it takes up memory.
@@ -60,9 +62,9 @@ enum Form {
 }
 
 /// The names of what a template sees.
-const NAMES: [&str; 6] = ["id", "test", "status", "title", "text", "alerts"];
+const NAMES: [&str; 7] = ["id", "test", "status", "title", "text", "alerts", "summary"];
 
-/// What a template sees.
+/// Context of a template.
 #[derive(Debug, Serialize)]
 struct Context<'a> {
     id: &'a str,
@@ -71,6 +73,7 @@ struct Context<'a> {
     title: &'a str,
     text: &'a str,
     alerts: &'a [Notice],
+    summary: Option<&'a Summary>,
 }
 
 impl Template {
@@ -120,7 +123,7 @@ impl Template {
         Self(Form::Preset(preset))
     }
 
-    /// What it makes of `message`.
+    /// Renders `message`.
     ///
     /// # Errors
     /// It asks for something that does not exist, takes too long or gives too much.
@@ -131,7 +134,7 @@ impl Template {
         }
     }
 
-    /// Whether the receiver takes only one alert at a time.
+    /// Returns true if the receiver takes only one alert at a time.
     pub(super) fn takes_one_alert(&self) -> bool {
         matches!(self.0, Form::Preset(Preset::PagerDuty))
     }
@@ -175,14 +178,15 @@ fn known(
 }
 
 fn render(environment: &Environment<'_>, message: &Message) -> Result<String, TemplateError> {
-    let summary = Summary::of(&message.notification);
+    let text = MessageText::of(&message.notification);
     let context = Serde(Context {
         id: &message.id,
         test: message.notification.test,
-        status: summary.status,
-        title: &summary.title,
-        text: &summary.text,
+        status: text.status,
+        title: &text.title,
+        text: &text.text,
         alerts: &message.notification.alerts,
+        summary: message.notification.summary.as_ref(),
     });
     let mut output = Output::default();
     let rendered = environment

@@ -3,8 +3,12 @@
 use chrono::{DateTime, Utc};
 
 use super::webhook::check_json;
-use super::{Hooks, Message, SendError, Sender, Template, TemplateError};
+use super::{Hooks, Kind, Message, SendError, Sender, Settings, Template, TemplateError};
 use crate::alert::{Notice, Notification, Status};
+use crate::day::Day;
+use crate::summary::Summary;
+
+const SPECIMEN_ID: &str = "msg_000000000000000000000000000";
 
 /// Tries out what `template` makes of a message of one alert and of one of several, as at `now`. If it is
 /// sent as a `content_type` of JSON, it must be JSON.
@@ -26,11 +30,14 @@ pub fn check_template(
     };
     for alerts in [vec![firing.clone()], vec![firing, resolved]] {
         let text = template.render(&Message {
-            id: "msg_000000000000000000000000000".into(),
+            id: SPECIMEN_ID.into(),
             created: now,
             now,
             target: String::new(),
-            notification: Notification { test: true, alerts },
+            notification: Notification {
+                test: true,
+                ..Notification::of_alerts(alerts)
+            },
         })?;
         if let Some(content_type) = content_type {
             check_json(&text, content_type)
@@ -38,6 +45,41 @@ pub fn check_template(
         }
     }
     Ok(())
+}
+
+/// Tries out whether a hook can send a summary, as at `now`.
+///
+/// # Errors
+/// Its receiver takes alerts only, or its template fails.
+pub fn check_summary(hook: &Settings, now: DateTime<Utc>) -> Result<(), String> {
+    let (template, content_type) = match &hook.kind {
+        Kind::Alertmanager { .. } => return Err("an Alertmanager takes alerts only".to_owned()),
+        Kind::Whatsapp { .. } => return Err("the template of WhatsApp is for alerts".to_owned()),
+        Kind::Webhook {
+            template: Some(template),
+            content_type,
+            ..
+        } => (template, content_type),
+        Kind::Webhook { .. } | Kind::Email { .. } | Kind::Exec { .. } | Kind::Heartbeat { .. } => {
+            return Ok(());
+        }
+    };
+    if template.takes_one_alert() {
+        return Err("PagerDuty takes alerts only".to_owned());
+    }
+    let message = Message {
+        id: SPECIMEN_ID.into(),
+        created: now,
+        now,
+        target: String::new(),
+        notification: Notification::of_summary(Summary::sample(Day::of(now))),
+    };
+    let rendered = template.render(&message);
+    rendered
+        .map_err(|TemplateError { message, line }| {
+            format!("line {line} of its template: {message}")
+        })
+        .and_then(|text| check_json(&text, content_type))
 }
 
 /// An alert with every figure and label that there is.

@@ -31,7 +31,7 @@ pub(super) struct Reply<'a> {
     pub(super) content_type: &'a str,
     /// The body, or the beginning of it.
     pub(super) body: &'a [u8],
-    /// Whether that is all of it.
+    /// True if that is all of it.
     pub(super) is_whole: bool,
 }
 
@@ -86,7 +86,7 @@ pub(super) fn refusal(receiver: Receiver, reply: Reply<'_>, sent: &[u8]) -> Opti
     is_error.then_some("the answer is an error")
 }
 
-/// Whether a text is a web page: by its media type if it has any markup, else by how it begins.
+/// Returns true if a text is a web page: by its media type if it has any markup, else by how it begins.
 fn is_html(content_type: &str, text: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let essence = essence.to_ascii_lowercase();
@@ -104,7 +104,7 @@ fn is_xml_error(text: &str) -> bool {
     root(text).is_some_and(|root| names.contains(&root.as_str())) || is_fault()
 }
 
-/// Whether a JSON answer says no: in one of its own keys, or in those of one of its elements.
+/// Returns true if a JSON answer says no: in one of its own keys, or in those of one of its elements.
 fn is_json_error(json: &Value, sent: &str) -> bool {
     match json {
         Value::Object(object) => is_error_object(object, sent),
@@ -116,7 +116,7 @@ fn is_json_error(json: &Value, sent: &str) -> bool {
 }
 
 fn is_error_object(object: &Map<String, Value>, sent: &str) -> bool {
-    /// What an object may say besides a message, and be about nothing else.
+    /// Keys that an object may have besides a message, and be about nothing else.
     const ABOUT: [&str; 12] = [
         "status",
         "statuscode",
@@ -153,7 +153,7 @@ fn is_error_object(object: &Map<String, Value>, sent: &str) -> bool {
     })
 }
 
-/// Whether this value says no under this key, which is in lower case and has no signs in it.
+/// Returns true if this value says no under this key, which is in lower case and has no signs in it.
 fn says_no(key: &str, value: &Value, sent: &str) -> bool {
     const TROUBLES: [&str; 4] = ["err", "fail", "exception", "fault"];
     match key {
@@ -165,7 +165,7 @@ fn says_no(key: &str, value: &Value, sent: &str) -> bool {
     }
 }
 
-/// Whether the answer to whether it was taken is no.
+/// Returns true if the value denies that the message was accepted.
 fn is_no(value: &Value) -> bool {
     match value {
         Value::Bool(yes) => !yes,
@@ -189,7 +189,7 @@ fn is_error_status(value: &Value, sent: &str) -> bool {
     }
 }
 
-/// Whether what stands where errors do is one.
+/// Returns true if a value under an error's key is an error.
 fn is_trouble(value: &Value) -> bool {
     match value {
         Value::Null => false,
@@ -223,7 +223,7 @@ fn is_trouble(value: &Value) -> bool {
     }
 }
 
-/// Whether the first line of a text speaks of an error, other than one that it was `sent`, given as words.
+/// Returns true if the first line of a text speaks of an error, other than one that it was `sent`, given as words.
 fn is_error_text(text: &str, sent: &str) -> bool {
     const ERRORS: [&str; 24] = [
         "error",

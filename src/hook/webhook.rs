@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 
 use reqwest::header::{HeaderMap, HeaderValue};
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::place::{Place, read};
@@ -26,17 +25,6 @@ pub(super) struct Webhook {
     template: Option<Template>,
     content_type: String,
     routing_key: Option<SecretSource>,
-}
-
-/// What is sent where no template says otherwise.
-#[derive(Debug, Serialize)]
-struct Plain<'a> {
-    id: &'a str,
-    test: bool,
-    alerts: &'a [Notice],
-    /// Why this is sent although there is a template.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    template_error: Option<&'a str>,
 }
 
 /// The body of a request.
@@ -134,17 +122,17 @@ impl Webhook {
         let only = |alert: &Notice| Message {
             notification: Notification {
                 test: message.notification.test,
-                alerts: vec![alert.clone()],
+                ..Notification::of_alerts(vec![alert.clone()])
             },
             ..message.clone()
         };
         alerts.iter().map(|alert| Cow::Owned(only(alert))).collect()
     }
 
-    /// What the template gives, or plain JSON if it gives nothing of use: somebody must be told.
+    /// The template's output, or plain JSON if it is not usable: somebody must be told.
     fn body(&self, message: &Message, routing_key: Option<&Secret>) -> Body {
         let rendered = match &self.template {
-            None => Ok(plain(message, None)),
+            None => Ok(message.plain(None)),
             Some(template) => template
                 .render(message)
                 .map_err(|TemplateError { message, line }| format!("line {line}: {message}"))
@@ -157,14 +145,14 @@ impl Webhook {
                 template_error: None,
             },
             Err(error) => Body {
-                text: plain(message, Some(&error)),
+                text: message.plain(Some(&error)),
                 content_type: "application/json".to_owned(),
                 template_error: Some(error),
             },
         }
     }
 
-    /// What a template gave, if it is what it is said to be, with the routing key.
+    /// The template's output, if it is of its media type, with the routing key.
     fn checked(&self, text: String, routing_key: Option<&Secret>) -> Result<String, String> {
         if let Some(key) = routing_key {
             let mut event: Map<String, Value> =
@@ -200,17 +188,6 @@ fn headers(message: &Message, body: &Body, keys: &[SigningKey]) -> Result<Header
     Ok(headers)
 }
 
-fn plain(message: &Message, template_error: Option<&str>) -> String {
-    let Notification { test, alerts } = &message.notification;
-    let plain = Plain {
-        id: &message.id,
-        test: *test,
-        alerts,
-        template_error,
-    };
-    serde_json::to_string(&plain).expect("all its maps have texts as their keys")
-}
-
 /// Refuses what a template gave if it is no JSON and `content_type` is a media type of that.
 pub(super) fn check_json(text: &str, content_type: &str) -> Result<(), String> {
     if is_json(content_type) {
@@ -221,10 +198,12 @@ pub(super) fn check_json(text: &str, content_type: &str) -> Result<(), String> {
 
 fn no_json(error: &serde_json::Error) -> String {
     let error = printable(&error.to_string(), QUOTE_BYTES);
-    format!("its output is not JSON: {error}")
+    format!(
+        "its output is not JSON: {error}; write texts with `| tojson`, or set another `content_type`"
+    )
 }
 
-/// Whether a media type is one of JSON.
+/// Returns true if a media type is one of JSON.
 fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let essence = essence.to_ascii_lowercase();

@@ -16,7 +16,7 @@ use crate::secret::SecretSource;
 
 /// The most characters of a parameter: WhatsApp's limit for the whole text of a template.
 const PARAMETER_CHARACTERS: usize = 1024;
-/// What stands for a parameter that says nothing: WhatsApp refuses one that is empty.
+/// Text for an empty parameter, which WhatsApp refuses.
 const NOTHING: &str = "-";
 
 /// A hook that sends a WhatsApp template.
@@ -26,7 +26,7 @@ pub(super) struct Whatsapp {
     outgoing: Outgoing,
 }
 
-/// What is sent, but for the recipient and the values of parameters.
+/// Message without the recipient and the values of parameters.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     /// The account of the agent that sends it.
@@ -39,7 +39,7 @@ pub(super) struct Outgoing {
     pub(super) template_name: String,
     /// Its language, such as `en_US`.
     pub(super) language: String,
-    /// What its parameters say, in their order.
+    /// Templates of its parameters, in their order.
     pub(super) parameters: Vec<Template>,
 }
 

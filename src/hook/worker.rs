@@ -1,4 +1,4 @@
-//! What one hook is sent: what is due for it, one after the other, each noted before the next.
+//! Worker of one hook: it sends what is due, one after the other, each noted before the next.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,16 +21,16 @@ use crate::ledger::{
     SCHEDULED_TRIES,
 };
 
-/// How often the outbox is looked at: what waits for a time, or was made due from outside, is announced
+/// Interval between looks at the outbox: what waits for a time, or was made due from outside, is announced
 /// by nobody.
 pub(super) const TICK: Duration = Duration::from_secs(1);
-/// How long it rests when the ledger could not be read or written.
+/// Pause after the ledger could not be read or written.
 const REST_AFTER_ERROR: Duration = Duration::from_secs(10);
-/// How many deliveries are read at a time.
+/// Number of deliveries read at a time.
 const AT_A_TIME: usize = 64;
-/// How long it rests when something is lacking on this machine.
+/// Pause while something is missing on this machine.
 const REST_WHEN_UNREADY: Duration = Duration::from_secs(60);
-/// How often a receiver that forgets is reminded.
+/// Interval between reminders of a receiver that forgets.
 const RESEND_INTERVAL: Duration = Duration::from_secs(60);
 /// For how long it is reminded that something is over.
 const RESOLVED_RESENT: TimeDelta = TimeDelta::minutes(15);
@@ -48,17 +48,17 @@ pub(super) struct Worker {
     memory: Memory,
 }
 
-/// What a worker knows and the ledger does not. It goes on to the one that comes after it.
+/// A worker's memory besides the ledger. It goes on to the one that comes after it.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    /// What the ledger could not take yet. As long as there is something, nothing more is sent, or it
+    /// Results that the ledger could not take yet. As long as there is something, nothing more is sent, or it
     /// would be sent again and again.
     unrecorded: VecDeque<Note>,
-    /// Whether the last try failed, which is told once.
+    /// True if the last try failed, which is logged once.
     failing: bool,
-    /// What was last said about the ledger, which is said again only when it changes.
+    /// Last log line about the ledger, which is repeated only when it changes.
     told: Option<String>,
-    /// When the receiver is to be reminded.
+    /// Time of the next reminder.
     resend_at: Option<Instant>,
     /// Until when the receiver has asked to be left alone.
     paused_until: Option<DateTime<Utc>>,

@@ -1,4 +1,4 @@
-//! Where the exporter can be reached: an address and a port, or a unix socket.
+//! Addresses at which the exporter can be reached: an address and a port, or a unix socket.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use crate::roster::printable;
 
-/// What stands before the path of a unix socket.
+/// Prefix of a unix socket's path.
 const UNIX: &str = "unix:";
 /// The port of an example.
 const DEFAULT_PORT: &str = "13569";
@@ -25,14 +25,14 @@ pub enum Address {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}: {help}")]
 pub struct AddressError {
-    /// What is wrong.
+    /// The mistake.
     pub message: String,
-    /// What to do about it.
+    /// The remedy.
     pub help: String,
 }
 
 impl Address {
-    /// Where a browser on this machine opens it; nothing for a unix socket.
+    /// The URL for a browser on this machine; none for a unix socket.
     #[must_use]
     pub fn url(&self, tls: bool) -> Option<String> {
         let Self::Tcp(address) = self else {
@@ -46,7 +46,7 @@ impl Address {
         })
     }
 
-    /// What to connect to from this machine: an address that stands for all of them is not one.
+    /// The address to connect to from this machine: an address that stands for all of them is not one.
     #[must_use]
     pub fn reachable(&self) -> Self {
         match self {

@@ -41,7 +41,7 @@ struct Entry {
     evicted: CancellationToken,
 }
 
-/// What a connection is about.
+/// Phase of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// No complete request head is there: the connection is silent, dripping or idle.
@@ -114,7 +114,7 @@ impl Connections {
         })
     }
 
-    /// Whether whoever comes next presses another out.
+    /// Returns true if the next connection evicts another.
     pub(super) fn are_full(&self) -> bool {
         self.table.lock().open.len() >= self.capacity
     }

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Gate(Arc<[Room; Weight::ALL.len()]>);
 
-/// How much there is to do for an answer. None waits for those of another weight.
+/// Weight of an answer. No answer waits for those of another weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Weight {
     /// A few facts that are in memory.
@@ -28,7 +28,7 @@ pub(super) enum Weight {
     Long,
 }
 
-/// Where requests of one weight wait.
+/// Queue for requests of one weight.
 #[derive(Debug)]
 struct Room {
     places: Arc<Semaphore>,
@@ -97,7 +97,7 @@ impl Gate {
 
 #[cfg(test)]
 impl Gate {
-    /// How many places of that weight are taken.
+    /// Number of places of that weight in use.
     pub(super) fn taken(&self, weight: Weight) -> usize {
         weight.at_once() - self.0[weight as usize].places.available_permits()
     }

@@ -26,14 +26,14 @@ pub(super) struct Authority {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}: {help}")]
 pub struct HostError {
-    /// What is wrong.
+    /// The mistake.
     pub message: String,
-    /// What to do about it.
+    /// The remedy.
     pub help: String,
 }
 
 impl Host {
-    /// Whether it can only mean the machine that it is said on: `localhost`, a name under it (RFC 6761), or a
+    /// Returns true if it can only mean this machine: `localhost`, a name under it (RFC 6761), or a
     /// loopback address.
     pub(super) fn is_loopback(&self) -> bool {
         match self {
@@ -82,7 +82,7 @@ impl Authority {
     }
 }
 
-/// Whether a name may have this letter: `unreserved`, `sub-delims` and `%` of RFC 3986.
+/// Returns true if a name may have this letter: `unreserved`, `sub-delims` and `%` of RFC 3986.
 fn is_of_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte)
 }

@@ -2,7 +2,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-/// What became of a reload: the reason if it failed.
+/// Result of a reload: the reason if it failed.
 pub type Reloaded = Result<(), String>;
 
 /// Asks for reloads, one at a time.

@@ -44,20 +44,20 @@ const MAX_HEADERS: usize = 64;
 /// The first byte of a client that speaks TLS: a record of the handshake.
 const TLS_HANDSHAKE: u8 = 22;
 
-/// What a client is told that speaks to us without TLS where we speak it.
+/// Reply to plain HTTP on a TLS port.
 const NEEDS_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
     Content-Length: 33\r\nConnection: close\r\n\r\nTLS is spoken here: use https://\n";
 
-/// How long accepting rests after it failed for lack of something, doubling up to the second.
+/// First pause after accepting failed for lack of a resource; doubles up to the second.
 const ACCEPT_PAUSE: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
 
 /// The same complaint is logged no more often than this.
 const COMPLAINTS: Duration = Duration::from_secs(60);
 
-/// How often the connections are looked at.
+/// Interval between checks of the connections.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What clients may take from the server.
+/// Limits on clients.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Connections at once.
@@ -82,14 +82,14 @@ impl Default for Limits {
     }
 }
 
-/// Where there is no room left, so many connections are accepted before a pause: some 2,000 a second.
+/// When full, accept this many connections, then pause: some 2,000 a second.
 const CROWD_AT_ONCE: u32 = 4;
 const CROWD_PAUSE: Duration = Duration::from_millis(1);
 
-/// What requests come by.
+/// Kinds of sockets that requests come by.
 type Stream = Either<Socket, TlsStream<Socket>>;
 
-/// What every connection needs.
+/// Values that every connection needs.
 struct Server {
     state: State,
     guard: Guard,
@@ -194,7 +194,7 @@ async fn accept(server: Arc<Server>, listener: Listener) {
 #[derive(Debug, Default)]
 struct Complaint {
     told_at: Option<Instant>,
-    /// How often it has gone wrong since then.
+    /// Number of failures since then.
     times: u64,
 }
 
@@ -214,7 +214,7 @@ impl Complaint {
     }
 }
 
-/// Whether the error is about the connection that was to be accepted, not about accepting.
+/// Returns true if the error is about the connection to accept, not about accepting.
 fn is_of_the_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

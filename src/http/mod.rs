@@ -33,7 +33,7 @@ pub use state::State;
 
 use std::net::SocketAddr;
 
-/// Where and how the exporter is served.
+/// Settings of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Addresses to listen on.
@@ -42,9 +42,9 @@ pub struct Settings {
     pub hosts: Vec<Host>,
     /// Path of the metrics, `/metrics` by default.
     pub telemetry_path: String,
-    /// What protects it, if anything does.
+    /// Protection, if there is any.
     pub web_config: Option<web::CheckedFile>,
-    /// Whether a reload may be asked for over HTTP.
+    /// True if HTTP requests may cause a reload.
     pub lifecycle: bool,
 }
 

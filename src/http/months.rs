@@ -15,11 +15,11 @@ use crate::ledger::{LedgerError, Member, View};
 use crate::roster::Agent;
 use crate::status::Board;
 
-/// How many months are side by side, the current one among them.
+/// Number of months side by side, the current one among them.
 pub(super) const MONTHS: usize = 6;
 /// The most agents that an account lists.
 const LISTED: usize = 200;
-/// How many agents are read at a time. Other readers of the ledger wait no longer than that takes.
+/// Number of agents read at a time. Other readers of the ledger wait no longer than that takes.
 const AGENTS_AT_A_TIME: usize = 64;
 /// After a computation of one second, the next one waits this many seconds: a long backfill, which changes
 /// figures all the time, costs a twentieth of a core at most.
@@ -34,7 +34,7 @@ pub type Kept = Arc<ArcSwapOption<Result<Months, String>>>;
 #[derive(Debug)]
 pub struct Months {
     pub(super) today: Day,
-    /// How many months are not wholly before the history start.
+    /// Number of months that are not wholly before the history start.
     pub(super) number: usize,
     pub(super) accounts: BTreeMap<Arc<str>, OfAccount>,
 }
@@ -44,7 +44,7 @@ pub struct Months {
 pub(super) struct OfAccount {
     /// The agents that used most, and whether each is still there.
     pub(super) rows: Vec<(Agent, bool, [Month; MONTHS])>,
-    /// How many others there are.
+    /// Number of other agents.
     pub(super) more: usize,
     pub(super) total: [Sum; MONTHS],
 }
@@ -183,7 +183,7 @@ pub(super) fn months(today: Day) -> [(Day, Day); MONTHS] {
     })
 }
 
-/// How many of these months are not wholly before `start`.
+/// Number of these months that are not wholly before `start`.
 fn asked_for(months: &[(Day, Day)], start: Day) -> usize {
     let months = months.iter();
     months.filter(|(_, last)| *last >= start).count()

@@ -14,17 +14,17 @@ use super::host::{Authority, Host};
 use super::problem::{Kind, Problem};
 use crate::roster::printable;
 
-/// What browsers say about the page that a request comes from.
+/// Browsers' header about the page that sends a request.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// How a connection has come in.
+/// Origin of a connection.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Arrival {
     /// The address of this side; none on a unix socket.
     pub(super) local: Option<IpAddr>,
     /// The address of the other side; none on a unix socket.
     pub(super) client: Option<IpAddr>,
-    /// Whether the socket listens on loopback only.
+    /// True if the socket listens on loopback only.
     pub(super) on_loopback: bool,
 }
 
@@ -98,7 +98,7 @@ fn may_be_called(host: &Host, arrival: &Arrival, hosts: &[Host]) -> bool {
     is_open || host.is_loopback() || is_own() || hosts.contains(host)
 }
 
-/// Whether no browser has sent this on behalf of another origin than the one that it is for.
+/// Returns true unless a browser sent this on behalf of another origin than the one that it is for.
 fn comes_from_itself(headers: &HeaderMap, called: Option<&Authority>, tls: bool) -> bool {
     let site = |site: &HeaderValue| site == "same-origin" || site == "none";
     let origin = |origin: &HeaderValue| {
@@ -108,7 +108,7 @@ fn comes_from_itself(headers: &HeaderMap, called: Option<&Authority>, tls: bool)
     headers.get_all(SEC_FETCH_SITE).iter().all(site) && headers.get_all(ORIGIN).iter().all(origin)
 }
 
-/// Whether `origin` is that of the authority. Without TLS of ours, there may be some before us.
+/// Returns true if `origin` is that of the authority. Without TLS of ours, there may be some before us.
 fn is_of(origin: &str, called: &Authority, tls: bool) -> bool {
     let (usual, origin) = match origin.split_once("://") {
         Some(("https", rest)) => (443, rest),

@@ -18,7 +18,7 @@ use crate::exposition::Encoding;
 /// The parts of a text, in order. After a problem there are no more.
 pub(super) type Parts = Pin<Box<dyn Stream<Item = Result<Bytes, Problem>> + Send>>;
 
-/// What is sent: parts, or that one could not be made.
+/// Parts to send, or a sign that one could not be made.
 pub(super) type Sending = Pin<Box<dyn Stream<Item = Result<Bytes, BrokenOff>> + Send>>;
 
 /// A part could not be made, and the head of the answer is sent: the connection ends without the mark by which a

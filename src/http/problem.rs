@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What begins the types of problems: they are names, and lead nowhere.
+/// Prefix of problem types: they are names, and lead nowhere.
 const TYPES: &str = "tag:flowgent-exporter,2026:";
 
 /// Why a request cannot be answered.
@@ -45,7 +45,7 @@ pub(super) enum Kind {
     Misdirected,
     /// The ledger has failed.
     LedgerUnreadable,
-    /// What is asked for is not there yet.
+    /// The figures are not loaded yet.
     NotReady,
     /// Too much is asked for at once.
     TooBusy,
@@ -84,18 +84,18 @@ impl Problem {
         self.kind.status()
     }
 
-    /// What is wrong with this request.
+    /// Description of the mistake in this request.
     pub(super) fn detail(&self) -> &str {
         &self.detail
     }
 
-    /// What kind it is, in words.
+    /// Title of its kind.
     #[cfg(test)]
     pub(super) fn title(&self) -> String {
         self.kind.title()
     }
 
-    /// What is sent of it in answer to a request of `path`.
+    /// The reply to a request of `path`.
     pub(super) fn document<'a>(&'a self, path: &'a str) -> Document<'a> {
         Document {
             r#type: self.kind.uri(),

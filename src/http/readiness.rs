@@ -1,4 +1,4 @@
-//! Whether the exporter is ready: a set of latches, each held by a part that is still starting.
+//! Readiness: a set of latches, each held by a part that is still starting.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ impl Readiness {
 }
 
 impl Latch {
-    /// What was waited for has happened.
+    /// Releases the latch.
     pub fn release(self) {
         self.readiness.0.lock().remove(self.reason);
     }

@@ -1,4 +1,4 @@
-//! What is asked for, read with care: everything in it comes from outside.
+//! Requests, read with care: everything in them comes from outside.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::roster::printable;
 pub(super) struct Asked<'a> {
     /// The path, as it was sent.
     pub(super) path: &'a str,
-    /// What the path has where its route has braces, in order and decoded.
+    /// Parts of the path at the braces of its route, in order and decoded.
     pub(super) parameters: Vec<String>,
     /// The headers.
     pub(super) headers: &'a HeaderMap,

@@ -1,4 +1,4 @@
-//! How responses are made, and what all of them have in common.
+//! Construction of responses, and the headers that all of them have.
 
 use std::io::Write;
 use std::task::{Context, Poll};
@@ -92,7 +92,7 @@ impl Content {
         self.source = Source::Text(Bytes::new());
     }
 
-    /// How many bytes are left; none if that is not known before they are made.
+    /// Number of bytes left; none if unknown before they are made.
     pub(super) fn length(&self) -> Option<u64> {
         match &self.source {
             Source::Text(text) => Some(text.len() as u64),

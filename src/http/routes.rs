@@ -21,7 +21,7 @@ use super::state::State;
 use super::web::Refusal;
 use crate::exposition::{Encoding, MediaType, weight};
 
-/// Who answers.
+/// Handlers of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Handler {
     Metrics,
@@ -49,10 +49,10 @@ const ROUTES: [(&str, Handler); 8] = [
     ("/-/reload", Handler::Reload),
 ];
 
-/// What is told to those who give no or no right name and password.
+/// Reply to a missing or wrong name and password.
 const UNAUTHORIZED: &str = "unauthorized: this exporter asks for a user name and a password\n";
 
-/// What these paths lead to is for programs, also where it leads to nothing.
+/// Prefix of all paths for programs, existing or not.
 const API: &str = "/api/";
 
 impl Handler {
@@ -167,7 +167,7 @@ async fn send(
     response
 }
 
-/// Who answers `path`, and what it is handed.
+/// Handler of `path`, and its parameters.
 fn route(path: &str, telemetry_path: &str) -> (Handler, Vec<String>) {
     // First, so that the metrics may be at `/`.
     if path == telemetry_path {
@@ -185,7 +185,7 @@ fn routes() -> impl Iterator<Item = (&'static str, Handler)> {
     ROUTES.into_iter().chain(api)
 }
 
-/// What `path` has where `pattern` has braces, decoded; none if it is not of that pattern.
+/// Parts of `path` at the braces of `pattern`, decoded; none if it does not match.
 fn parameters(pattern: &str, path: &str) -> Option<Vec<String>> {
     let mut segments = path.split('/');
     let mut parameters = Vec::new();
@@ -246,7 +246,7 @@ async fn admitted(
     Ok(reply)
 }
 
-/// What people read who ask for a page while too much else is asked for.
+/// Page for people while too many requests wait.
 fn busy() -> Reply {
     let mut reply = response::text(
         StatusCode::SERVICE_UNAVAILABLE,
@@ -339,7 +339,7 @@ async fn reload(state: &State) -> Reply {
     }
 }
 
-/// What cannot be answered, in the form that whoever asks for such a path can read.
+/// Reply to a request without an answer, as a page or as JSON.
 fn refusal(kind: Kind, asked: &Asked<'_>) -> Reply {
     let (words, detail) = match kind {
         Kind::MethodNotAllowed => (

@@ -13,10 +13,10 @@ use tokio_util::either::Either;
 use super::Address;
 use super::origin::Arrival;
 
-/// Who may connect to a unix socket: its owner and its group.
+/// Mode of a unix socket: its owner and its group may connect.
 const MODE: u32 = 0o660;
 
-/// How many connections may wait to be accepted, as far as the system allows. Where a crowd fills that up, a
+/// Most connections that may wait to be accepted, as far as the system allows. Where a crowd fills that up, a
 /// scraper's connection is tried again only after a second.
 const BACKLOG: u32 = 4096;
 
@@ -86,7 +86,7 @@ impl Listener {
         }
     }
 
-    /// Where it listens: with the port that the system chose where 0 was asked for.
+    /// The address, with the port that the system chose if 0 was asked for.
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
@@ -115,7 +115,7 @@ impl Listener {
         }
     }
 
-    /// Whether only this machine can reach it by its address.
+    /// Returns true if only this machine can reach it by its address.
     fn is_on_loopback(&self) -> bool {
         match &self.address {
             Address::Tcp(address) => address.ip().to_canonical().is_loopback(),
@@ -189,7 +189,7 @@ pub enum InheritedError {
     Socket {
         /// Which of them, counted from 1.
         number: usize,
-        /// What was in the way.
+        /// The obstacle.
         cause: io::Error,
     },
 }

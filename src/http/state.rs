@@ -19,13 +19,13 @@ use crate::telemetry::Telemetry;
 pub struct State {
     /// The metrics.
     pub exposition: Arc<Exposition>,
-    /// What is known at this moment.
+    /// Everything known at this moment.
     pub board: Arc<Board>,
     /// The exporter's readiness.
     pub readiness: Readiness,
     /// Tells which day it is.
     pub clock: SharedClock,
-    /// Where requests are counted.
+    /// Counters of requests.
     pub telemetry: Telemetry,
     /// Path of the metrics.
     pub telemetry_path: String,

@@ -12,9 +12,9 @@ use crate::window::plan::Policy;
 /// Everything that is known of one agent, all of the same state of the ledger.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AgentHistory {
-    /// What its totals follow from.
+    /// Policy from which its totals follow.
     pub policy: Policy,
-    /// What is kept of it as a whole.
+    /// Totals in its own row.
     pub totals: Totals,
     /// Its known days, ascending, also those before the history start.
     pub days: Vec<FetchedDay>,
@@ -32,7 +32,7 @@ pub struct FetchedDay {
 }
 
 impl FetchedDay {
-    /// Whether it was fetched so long after its end that it is taken as final.
+    /// True if it was fetched so long after its end that it is taken as final.
     #[must_use]
     pub fn is_settled(&self, policy: Policy) -> bool {
         let known = KnownDay {

@@ -12,15 +12,16 @@ use super::alert_key::{AlertKey, key, params_of};
 use super::error::Fault;
 use super::schema::at_most;
 use super::schema::{self, instant, optional_instant, unreadable};
+use super::summaries::{self, NextSummaries, SummaryKey};
 use super::watched::{Judged, JudgedDays, JudgedKey, Watched};
 use super::{AgentNumber, Delivery, outbox, watched};
 use crate::day::Day;
 use crate::named::named;
 
-/// How long an alert of a period is kept after it was over: by then the period is, too, so that
+/// Time for which an alert of a period is kept after it was over: by then the period is, too, so that
 /// nothing can fire a second time for being forgotten.
 const RESOLVED_KEPT: TimeDelta = TimeDelta::days(400);
-/// How long the days that were judged are kept of a subject that is judged no more.
+/// Time for which judged days are kept of a subject that is judged no more.
 const JUDGED_KEPT: TimeDelta = TimeDelta::days(30);
 
 /// A query for alerts, the most severe first.
@@ -78,7 +79,7 @@ const FORGET_RESOLVED: &str =
     "DELETE FROM alert WHERE state = 'resolved' AND since_ms < ?1 AND period < ?2";
 
 named! {
-    /// Where an alert is in its life.
+    /// States of an alert.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum AlertState {
         /// The condition holds, but not for long enough.
@@ -95,11 +96,11 @@ named! {
 pub struct Alert {
     /// Which.
     pub key: AlertKey,
-    /// Where it is in its life.
+    /// Its state.
     pub state: AlertState,
     /// Since when it has been there.
     pub since: DateTime<Utc>,
-    /// When it fired, if it ever did.
+    /// Time at which it fired, if it ever did.
     pub fired_at: Option<DateTime<Utc>>,
     /// The hooks whose last word is that it fires.
     pub hooks: BTreeSet<String>,
@@ -111,16 +112,16 @@ pub struct Alert {
     pub days: Vec<Day>,
     /// The first of the days in a row on which the forecast was below the threshold.
     pub below_since: Option<Day>,
-    /// Whether the end of its period ended it: then it stays over.
+    /// True if the end of its period ended it: then it stays over.
     pub is_closed: bool,
-    /// How it stands, as JSON: what fires, with the figures of the last evaluation.
+    /// Its notice as JSON, with the figures of the last evaluation.
     pub notice: String,
 }
 
-/// What an evaluation changes, all in one transaction.
+/// Changes of an evaluation, all in one transaction.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AlertChanges {
-    /// How rules are watched from now on.
+    /// New definitions of rules.
     pub watched: Vec<(Arc<str>, Watched)>,
     /// Rules that are watched no more.
     pub unwatched: Vec<Arc<str>>,
@@ -130,7 +131,9 @@ pub struct AlertChanges {
     pub changed: Vec<Alert>,
     /// Alerts to be forgotten.
     pub forgotten: Vec<AlertKey>,
-    /// What is to be told.
+    /// The first day of the next period of summaries.
+    pub summaries: Vec<(SummaryKey, Day)>,
+    /// Messages to send.
     pub deliveries: Vec<Delivery>,
 }
 
@@ -150,10 +153,12 @@ impl Alert {
 pub struct AlertMemory {
     /// All alerts, ordered by their keys.
     pub alerts: Vec<Alert>,
-    /// How each rule has been watched.
+    /// Record of each rule's evaluations.
     pub watched: HashMap<Arc<str>, Watched>,
     /// The days that rules about days have judged.
     pub judged: JudgedDays,
+    /// The first day of the next period of each summary.
+    pub summaries: NextSummaries,
 }
 
 /// Everything that is remembered.
@@ -164,10 +169,11 @@ pub(super) fn memory(connection: &Connection) -> Result<AlertMemory, Fault> {
         alerts: alerts.collect::<rusqlite::Result<_>>()?,
         watched: watched::watched(connection)?,
         judged: watched::judged(connection)?,
+        summaries: summaries::all(connection)?,
     })
 }
 
-/// How many there are in each state that any is in.
+/// Number of alerts in each state that any is in.
 pub(super) fn counts(connection: &Connection) -> Result<Vec<(AlertState, usize)>, Fault> {
     let mut statement = connection.prepare_cached(COUNTS)?;
     let counts = statement.query_map([], |row| {
@@ -228,6 +234,7 @@ pub(super) fn record(
         judged,
         changed,
         forgotten,
+        summaries,
         deliveries,
     } = changes;
     watched::watch(connection, watched, unwatched)?;
@@ -265,6 +272,7 @@ pub(super) fn record(
             alert.notice,
         ])?;
     }
+    summaries::keep(connection, summaries)?;
     outbox::add(connection, deliveries)?;
     let oldest = now - RESOLVED_KEPT;
     connection

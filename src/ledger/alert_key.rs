@@ -12,7 +12,7 @@ use crate::day::Day;
 pub struct AlertKey {
     /// The name of the rule, budget or balance.
     pub rule: Arc<str>,
-    /// What it is about: `all`, an account, or an account and an agent as `acme/support`.
+    /// Subject: `all`, an account, or an account and an agent as `acme/support`.
     pub subject: Arc<str>,
     /// The first day of the budget's period; none for what has no periods.
     pub period: Option<Day>,

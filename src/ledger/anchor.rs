@@ -7,7 +7,7 @@ use std::path::Path;
 use super::error::{Fault, LedgerError};
 use super::file::{FileId, Lock, Place, file_id};
 
-/// What stands beside the ledger's file while it is open: the log and its index.
+/// Files beside the ledger's file while it is open: the log and its index.
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
 
 /// An open ledger's files, as they were when it was opened, and the right to write them.

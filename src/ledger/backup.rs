@@ -13,7 +13,7 @@ use super::schema;
 /// Pages per step, between which the progress is told: 4 MiB.
 const STEP_PAGES: i32 = 1024;
 
-/// How far a backup is.
+/// Progress of a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackupProgress {
     /// Bytes that were copied.

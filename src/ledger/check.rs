@@ -1,4 +1,4 @@
-//! Whether a ledger is sound: SQLite's own checks of the file, and ours, which compute every sum and
+//! Soundness of a ledger: SQLite's own checks of the file, and ours, which compute every sum and
 //! watermark again from the rows it must follow from.
 
 use std::fmt::Display;
@@ -63,7 +63,7 @@ const PUSH_FINDINGS: [&str; 3] = [
     WHERE number > newest ORDER BY agent, day",
 ];
 
-/// What a check has found.
+/// Findings of a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// Agents that were checked.
@@ -77,7 +77,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether nothing is wrong.
+    /// Returns true if nothing is wrong.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.violations.is_empty()
@@ -393,6 +393,6 @@ struct Link {
     number: u32,
     old: f64,
     new: f64,
-    /// What the day has now, if it is known.
+    /// Present value of the day, if it is known.
     credits: Option<f64>,
 }

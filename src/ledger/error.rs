@@ -1,4 +1,4 @@
-//! What can go wrong with a ledger, each with the file's name and what to do about it.
+//! Errors of a ledger, each with the file's name and the remedy.
 
 use std::fmt;
 use std::io;
@@ -17,11 +17,11 @@ use super::AgentNumber;
 pub struct LedgerError {
     /// The ledger's file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The fault.
     pub fault: Fault,
 }
 
-/// What can be wrong with a ledger.
+/// Faults of a ledger.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// There is nothing at the path.
@@ -39,7 +39,7 @@ pub enum Fault {
     /// The operating system refused something.
     #[error("cannot be used: cannot {action} {target}: {cause}")]
     Io {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
         /// The file or directory that it was tried with.
         target: PathBuf,
@@ -122,7 +122,7 @@ pub enum Fault {
     Panicked {
         /// Its name.
         transaction: &'static str,
-        /// What the panic said.
+        /// Text of the panic.
         message: String,
     },
     /// The ledger was closed before.
@@ -161,19 +161,19 @@ impl From<rusqlite::Error> for Fault {
 }
 
 impl LedgerError {
-    /// Whether it passes when another program has done its work.
+    /// Returns true if it passes when another program has done its work.
     #[must_use]
     pub const fn is_busy(&self) -> bool {
         matches!(self.fault, Fault::Busy)
     }
 
-    /// What is wrong, without what to do about it.
+    /// The fault, without the remedy.
     #[must_use]
     pub fn problem(&self) -> String {
         format!("ledger {} {}", self.path.display(), self.fault)
     }
 
-    /// What to do about it, if anything can be said.
+    /// The remedy, if there is one.
     #[must_use]
     pub fn advice(&self) -> Option<String> {
         let advice = match &self.fault {

@@ -13,7 +13,7 @@ use rustix::fs::{Access, access};
 
 use super::error::{Fault, LedgerError};
 
-/// How long to wait for somebody who holds the file with other tools.
+/// Time to wait for another tool that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pages of the write-ahead log after which they are moved into the file: 64 MiB. A backfill changes
 /// the same pages again and again; the rarer they are moved, the fewer times each is.
@@ -25,7 +25,7 @@ const WRITER_CACHE_KIB: i32 = 8192;
 /// Page cache of a reader in KiB. Everything else is left to the operating system's.
 const READER_CACHE_KIB: i32 = 4096;
 
-/// Where a ledger is: as the user wrote it, for messages, and with links resolved, so that two
+/// Path of a ledger: as the user wrote it, for messages, and with links resolved, so that two
 /// paths to one file meet at one lock.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
@@ -77,7 +77,7 @@ impl Place {
         })
     }
 
-    /// Whether this process may write the ledger at `path`, and beside it, without touching anything.
+    /// Checks that this process may write the ledger at `path`, and beside it, without touching anything.
     pub(super) fn may_be_written(path: &Path) -> Result<(), LedgerError> {
         let file = match Self::existing(path) {
             Ok(place) => Some(place.real),

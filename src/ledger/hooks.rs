@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::error::Fault;
 
-/// How many alerts a line names.
+/// Number of alerts that a line names.
 const NAMED: usize = 5;
 
 const REMEMBERED: &str = "SELECT name, identity FROM hook ORDER BY name";
@@ -45,7 +45,7 @@ pub struct HookIdentity {
     pub identity: String,
 }
 
-/// What has changed about the hooks since they were last looked at.
+/// Changes of the hooks since the last look.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AdoptedHooks {
     /// The old and the new name of each hook that is called something else now.
@@ -63,7 +63,7 @@ pub struct GoneHook {
     pub name: String,
     /// The rule and the subject of each alert of which its last word is that it fires, ordered by them.
     pub firing: Vec<(String, String)>,
-    /// How many messages wait for it.
+    /// Number of messages that wait for it.
     pub pending: u64,
 }
 
@@ -153,7 +153,7 @@ fn rename(connection: &Connection, old: &str, new: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What hooks leave open that are none of `names`, ordered by their names.
+/// Alerts left open by hooks that are none of `names`, ordered by their names.
 pub(super) fn gone(connection: &Connection, names: &[Arc<str>]) -> Result<Vec<GoneHook>, Fault> {
     let mut gone: Vec<GoneHook> = Vec::new();
     let mut told = connection.prepare_cached(TOLD)?;

@@ -22,7 +22,7 @@ const MARK: &str =
     "UPDATE listed SET unlisted_since = ?4 WHERE account = ?1 AND source = ?2 AND id = ?3";
 const REMOVE: &str = "DELETE FROM listed WHERE account = ?1 AND source = ?2 AND id = ?3";
 
-/// Where a list of an account's agents comes from.
+/// Source of a list of an account's agents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListSource {
     /// A file that another tool keeps.
@@ -45,7 +45,7 @@ impl ListSource {
 pub struct ListChange {
     /// Whom it names. Of one that it names twice, the first counts.
     pub agents: Vec<ListedAgent>,
-    /// Whether it names all: one that does not lets nobody leave.
+    /// True if it names all: one that does not lets nobody leave.
     pub is_whole: bool,
     /// The day that it is, if that is known; if not, nobody leaves.
     pub today: Option<Day>,
@@ -102,7 +102,7 @@ pub(super) fn save(
     Ok(kept)
 }
 
-/// What is kept of a list, ordered by the identifiers.
+/// Entries of a list, ordered by the identifiers.
 pub(super) fn read(
     connection: &Connection,
     account: &str,

@@ -1,4 +1,4 @@
-//! Who is in the ledger: who is there, under which name and labels, and who has left.
+//! Members of the ledger: the agents present, their names and labels, and those that have left.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ const LEAVE: &str = "
         name = ifnull(name, id), labels = ifnull(labels, '{}')
     WHERE number = ?1";
 
-/// Who is there.
+/// Agents that are present.
 #[derive(Debug, Clone, Default)]
 pub struct Enrolment {
     /// All agents that are asked for, and since which day their list no longer names them. The name and
@@ -43,7 +43,7 @@ pub struct Enrolment {
     pub today: Option<Day>,
 }
 
-/// What an [`Enrolment`] has changed.
+/// Changes by an [`Enrolment`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Enrolled {
     /// The agents that are asked for, in their order.

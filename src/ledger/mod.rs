@@ -9,7 +9,7 @@
 //! until it is taken. What was decided and what is to be told of it are committed together, so neither
 //! is ever there without the other.
 //!
-//! What databases have taken of the history stands here too, so that each value is pushed and none is
+//! Days that databases have taken of the history are recorded here too, so that each value is pushed and none is
 //! pushed again and again.
 //!
 //! Others may look at the file meanwhile, in this process or another one ([`View`]), and have
@@ -53,6 +53,7 @@ mod reader;
 mod retry;
 mod schema;
 mod standing;
+mod summaries;
 #[cfg(test)]
 pub(crate) mod tests;
 mod usage;
@@ -84,6 +85,7 @@ pub use outbox::{
 pub(crate) use outbox::{LONGEST_REST, RETRY_DAYS, SCHEDULED_TRIES};
 pub use pushed::{PushTarget, Pushed, Unpushed, UnpushedDay};
 pub use retry::{Which, retry};
+pub use summaries::{NextSummaries, SummaryKey};
 pub use view::View;
 pub use watched::{JUDGED_DAYS, Judged, JudgedDays, JudgedKey, Watched};
 
@@ -111,14 +113,14 @@ pub fn may_be_written(path: &Path) -> Result<(), LedgerError> {
     Place::may_be_written(path)
 }
 
-/// Where the ledger is.
+/// Path of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Its file. The write-ahead log and the lock stand beside it.
     pub path: PathBuf,
 }
 
-/// What an agent is to the ledger: the name of its account and FlowGent's identifier of it.
+/// Identity of an agent in the ledger: the name of its account and FlowGent's identifier of it.
 pub type Identity = (Arc<str>, Arc<str>);
 
 /// The ledger's own number of an agent, the same for as long as the file exists.
@@ -162,22 +164,22 @@ impl Member {
 pub struct Fetched {
     /// Whose.
     pub agent: AgentNumber,
-    /// What was asked for.
+    /// The window that was asked for.
     pub window: Window,
     /// The days that came: inside the window, each once, in any order, finite and not negative.
     pub rows: Vec<Usage>,
-    /// When the answer came, by the clock that is behind if they differ: the days settle by it.
+    /// Time of the answer, by the clock that is behind if they differ: the days settle by it.
     pub at: DateTime<Utc>,
 }
 
-/// What a commit has changed.
+/// Changes by a commit.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Committed {
     /// Days that were not known before, ascending.
     pub inserted: Vec<Day>,
     /// Days whose value was another one before, ascending.
     pub revisions: Vec<Revision>,
-    /// How many days came with the value that they had.
+    /// Number of days that came with the value that they had.
     pub confirmed: usize,
 }
 
@@ -192,7 +194,7 @@ pub struct Revision {
     pub old: f64,
     /// Credits after.
     pub new: f64,
-    /// When it was seen.
+    /// Time at which it was seen.
     pub at: DateTime<Utc>,
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Each function runs inside a transaction that its caller has begun.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,10 +24,10 @@ pub(crate) const RETRY_DAYS: u64 = 3;
 /// The longest that a delivery rests between two tries. One that seems to rest for longer was planned by a
 /// clock that ran ahead, and is due.
 pub(crate) const LONGEST_REST: Duration = Duration::from_secs(24 * 3600);
-/// How old a delivery gets that nobody takes, and how old one may be that is sent again with all others: what
+/// Age at which a delivery that nobody takes is given up, and limit for sending it again with all others: what
 /// is older is no news to anyone.
 const LONGEST_WAIT: TimeDelta = TimeDelta::days(30);
-/// How long a delivery that has ended is kept, for people to look at.
+/// Time for which an ended delivery is kept, for people to look at.
 const ENDED_KEPT: TimeDelta = TimeDelta::days(90);
 
 const ADD: &str = "
@@ -72,7 +73,7 @@ const IS_LAST_WORD: &str = "
                 AND later.threshold = told.threshold AND later.period IS told.period
                 AND later.delivery > mine.number AND newer.state <> 'given_up'
                 AND newer.hook = mine.hook AND newer.target = mine.target))";
-/// What the delivery of that number waits for is due at once if it has used up its scheduled tries: it goes
+/// Makes the delivery that the given one waits for due at once if it has used up its scheduled tries: it goes
 /// out before the newer one, or makes room for it.
 const HURRY: &str = "
     UPDATE delivery AS mine SET at_ms = ?2
@@ -120,11 +121,11 @@ const RETRY_ALL: &str = "
                         AND later.threshold = told.threshold AND later.period IS told.period
                         AND later.delivery > mine.number AND newer.state = 'delivered'
                         AND newer.hook = mine.hook AND newer.target = mine.target))))";
-/// Whether it was put here, or ended, in what is the future: by a clock that ran ahead.
+/// True if it was put here, or ended, in what is the future: by a clock that ran ahead.
 const MEND: &str = "
     UPDATE delivery SET created_ms = min(created_ms, ?1), at_ms = iif(state = 'pending', at_ms, min(at_ms, ?1))
     WHERE created_ms > ?1 OR state <> 'pending' AND at_ms > ?1";
-/// What somebody has had tried again, however old it is, has its scheduled tries first.
+/// Gives up old deliveries. One that somebody has had tried again has its scheduled tries first.
 const GIVE_UP: &str = "
     UPDATE delivery SET state = 'given_up', at_ms = ?1, result = CASE attempts
         WHEN 0 THEN 'waited for 30 days' || coalesce('; last: ' || result, '')
@@ -149,12 +150,12 @@ pub struct Delivery {
     pub alerts: Vec<AlertKey>,
     /// The message as JSON.
     pub notification: String,
-    /// When it was put here.
+    /// Time at which it was put here.
     pub created: DateTime<Utc>,
 }
 
 named! {
-    /// Where a delivery is in its life.
+    /// States of a delivery.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, schemars::JsonSchema)]
     #[schemars(inline, rename_all = "snake_case")]
     pub enum DeliveryState {
@@ -172,31 +173,31 @@ named! {
 pub struct DeliveryRecord {
     /// The delivery.
     pub delivery: Delivery,
-    /// Where it is in its life.
+    /// Its state.
     pub state: DeliveryState,
-    /// How often it was tried.
+    /// Number of tries.
     pub attempts: u32,
-    /// When it is due, or when it ended.
+    /// Time at which it is due, or ended.
     pub at: DateTime<Utc>,
-    /// What the last try came to: an answer or an error.
+    /// Result of the last try: an answer or an error.
     pub result: Option<String>,
 }
 
-/// What a try came to.
+/// Result of a try.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Attempt {
     /// It was taken.
     Delivered {
-        /// What the receiver said.
+        /// The receiver's answer.
         answer: String,
     },
     /// It was not, and is to be tried again then.
     Failed {
         /// Why.
         error: String,
-        /// When to try again.
+        /// Time of the next try.
         next: DateTime<Utc>,
-        /// Whether it may be given up instead, unless it is the last word on one of its alerts.
+        /// True if it may be given up instead, unless it is the last word on one of its alerts.
         may_end: bool,
     },
     /// It was not, for the last time.
@@ -206,12 +207,12 @@ pub enum Attempt {
     },
     /// It was not tried, since the hook is to be quiet until then.
     Postponed {
-        /// When to try.
+        /// Time of the next try.
         until: DateTime<Utc>,
     },
     /// It was not tried, since the hook lacks something on this machine. It is as due as it was.
     Unready {
-        /// What it lacks.
+        /// The missing secret or file.
         error: String,
     },
 }
@@ -223,18 +224,18 @@ pub struct Overdue {
     pub id: Arc<str>,
     /// The hook's name.
     pub hook: Arc<str>,
-    /// What became of it.
+    /// Its result.
     pub result: String,
 }
 
-/// What waits for one hook.
+/// Backlog of one hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backlog {
     /// The hook's name.
     pub hook: Arc<str>,
-    /// How many deliveries are pending.
+    /// Number of pending deliveries.
     pub pending: u64,
-    /// When the oldest of them was put here.
+    /// Time at which the oldest of them was put here.
     pub oldest: DateTime<Utc>,
 }
 
@@ -243,10 +244,22 @@ pub struct Backlog {
 pub struct DisabledHook {
     /// The hook's name.
     pub hook: Arc<str>,
-    /// When it said so.
+    /// Time of that answer.
     pub at: DateTime<Utc>,
-    /// What it said.
+    /// The receiver's words.
     pub reason: String,
+}
+
+impl Delivery {
+    /// The rules that it tells of, each once, or `summary`, which is about none.
+    #[must_use]
+    pub fn about(&self) -> String {
+        let rules: BTreeSet<&str> = self.alerts.iter().map(|key| &*key.rule).collect();
+        match rules.is_empty() {
+            true => "summary".to_owned(),
+            false => Vec::from_iter(rules).join(", "),
+        }
+    }
 }
 
 /// Puts `deliveries` into the outbox, due at once, and with them those that they wait for and that have used
@@ -273,7 +286,7 @@ pub(super) fn add(connection: &Connection, deliveries: &[Delivery]) -> Result<()
     Ok(())
 }
 
-/// What is due for `hook`, oldest first.
+/// Deliveries due for `hook`, oldest first.
 pub(super) fn due(
     connection: &Connection,
     hook: &str,
@@ -397,7 +410,7 @@ pub(super) fn record_attempt(
     Ok(if noted == 0 { before } else { after })
 }
 
-/// Whether the delivery `id` is the newest to its receiver about one of its alerts.
+/// Returns true if the delivery `id` is the newest to its receiver about one of its alerts.
 fn is_last_word(connection: &Connection, id: &str) -> Result<bool, Fault> {
     let mut statement = connection.prepare_cached(IS_LAST_WORD)?;
     Ok(statement.query_row([id], |row| row.get(0))?)
@@ -412,7 +425,7 @@ fn state(connection: &Connection, id: &str) -> Result<(String, DeliveryState), F
     found.ok_or_else(|| Fault::UnknownDelivery(id.to_owned()))
 }
 
-/// What waits for each hook that something waits for, ordered by their names.
+/// Backlog of each hook that has one, ordered by their names.
 pub(super) fn backlogs(connection: &Connection) -> Result<Vec<Backlog>, Fault> {
     let mut statement = connection.prepare_cached(BACKLOGS)?;
     let backlogs = statement.query_map([], |row| {

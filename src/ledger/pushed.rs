@@ -1,4 +1,4 @@
-//! What databases have taken of the history: of each agent the days whose first value was pushed, as
+//! Days that databases have taken of the history: of each agent the days whose first value was pushed, as
 //! ranges without gaps, and of each revised day the last revision that was. That is exact, so that nothing
 //! is left out and nothing old is sent again, which a database might not take any more.
 
@@ -58,13 +58,13 @@ pub struct PushTarget {
 pub struct UnpushedDay {
     /// The day and its usage.
     pub usage: Usage,
-    /// Whether its first value was pushed.
+    /// True if its first value was pushed.
     pub first_is_pushed: bool,
     /// Its revisions through this one were pushed.
     pub pushed_revision: u32,
 }
 
-/// What a database has not taken of an agent.
+/// Days of an agent that a database has not taken.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Unpushed {
     /// The days, ascending.
@@ -114,7 +114,7 @@ pub(super) fn forget(connection: &Connection, identity: &str) -> Result<(), Faul
     Ok(())
 }
 
-/// What `target` has not taken of the days of `agent` from `from` through `to`.
+/// Days of `agent` from `from` through `to` that `target` has not taken.
 pub(super) fn unpushed(
     connection: &Connection,
     target: PushTarget,
@@ -240,7 +240,7 @@ fn ranges(
     ranges.collect()
 }
 
-/// What is left of the days from `from` through `to` without those in `ranges`.
+/// The days from `from` through `to` without those in `ranges`.
 fn gaps(ranges: &[[Day; 2]], [from, to]: [Day; 2]) -> Vec<[Day; 2]> {
     let mut gaps = Vec::new();
     let mut next = from;

@@ -25,7 +25,7 @@ struct Shared {
     turn: Arc<Semaphore>,
     /// Gone once the ledger is closed.
     connection: Mutex<Option<Connection>>,
-    /// Where its transactions are timed and counted, if anywhere.
+    /// Timing and counts of its transactions, if there are any.
     metrics: Option<LedgerMetrics>,
 }
 

@@ -19,7 +19,7 @@ pub(super) const APPLICATION_ID: i32 = i32::from_be_bytes(*b"FlwG");
 /// Days are counted from 1970-01-01, instants in milliseconds from then. `usage` and `revision`
 /// hold nothing but their key and figures, side by side in key order, which makes 17 bytes per
 /// agent and day. What is told of alerts outlives them, so it holds their keys and not their numbers.
-const MIGRATIONS: [&str; 6] = [BEGINNING, ALERTS, PUSH, MEMBERS, EPISODES, HOOKS];
+const MIGRATIONS: [&str; 7] = [BEGINNING, ALERTS, PUSH, MEMBERS, EPISODES, HOOKS, SUMMARIES];
 
 /// Agents, their days, and the lists that they are in.
 const BEGINNING: &str = "
@@ -129,7 +129,7 @@ const ALERTS: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// What databases have taken of the history. The ranges of an agent neither overlap nor touch, so there is
+/// Days that databases have taken of the history. The ranges of an agent neither overlap nor touch, so there is
 /// one of them for as long as nothing is missing.
 const PUSH: &str = "
     CREATE TABLE push_target (
@@ -171,7 +171,7 @@ const MEMBERS: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// What episodes of alerts need: whose last word is what, and how rules were watched and days judged.
+/// Tables for episodes of alerts: last words, definitions of rules, and judged days.
 const EPISODES: &str = "
     ALTER TABLE alert DROP COLUMN limit_credits;
     ALTER TABLE alert ADD COLUMN over_hooks TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(over_hooks));
@@ -201,8 +201,18 @@ const HOOKS: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// The first day of the next period that each summary is to be sent of.
+const SUMMARIES: &str = "
+    CREATE TABLE summary (
+        name TEXT NOT NULL,
+        period TEXT NOT NULL,
+        next INTEGER NOT NULL,
+        PRIMARY KEY (name, period)
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// The schema version that this program writes.
-pub(super) const VERSION: i32 = 6;
+pub(super) const VERSION: i32 = 7;
 /// The first one that has alerts in it.
 pub(super) const WITH_ALERTS: i32 = 2;
 /// The first one that knows what was pushed.

@@ -14,7 +14,7 @@ pub(super) struct Row {
     pub(super) day: Day,
     /// Credits used on it.
     pub(super) credits: f64,
-    /// When it was fetched.
+    /// Time of its fetch.
     pub(super) fetched: Day,
 }
 
@@ -36,10 +36,10 @@ impl Row {
     }
 }
 
-/// What is kept in an agent's own row. Days before the history start do not count in it.
+/// Totals in an agent's own row. Days before the history start do not count in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Standing {
-    /// What is published of the agent.
+    /// Published totals.
     pub(super) totals: Totals,
     /// Every day from the history start through this one is known and settled.
     pub(super) settled_through: Option<Day>,

@@ -77,7 +77,7 @@ pub(super) fn newest(connection: &Connection) -> Result<Option<DateTime<Utc>>, F
     Ok(connection.query_row(NEWEST, [], newest)?)
 }
 
-/// What the planner needs to know of each agent that is asked for from that day on, or the history start.
+/// Planner's view of each agent that is asked for from that day on, or the history start.
 pub(super) fn coverage(
     connection: &Connection,
     agents: &[(AgentNumber, Day)],
@@ -213,7 +213,7 @@ pub(super) fn each_row(
     Ok(())
 }
 
-/// What is kept in the row of `agent`.
+/// Totals in the row of `agent`.
 pub(super) fn read_standing(
     connection: &Connection,
     agent: AgentNumber,

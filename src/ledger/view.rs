@@ -71,7 +71,7 @@ impl View {
         /// The file could not be read.
         fn newest in "newest"() -> Option<DateTime<Utc>> = usage::newest();
 
-        /// What the planner needs to know of `agents`, in their order, with the first day that is asked for of
+        /// Planner's view of `agents`, in their order, with the first day that is asked for of
         /// each; the history start, if that is earlier. Cheap once they are settled; an agent whose oldest days
         /// are missing, or are asked for from before the history start, is listed day by day.
         ///
@@ -114,7 +114,7 @@ impl View {
         /// The file could not be read.
         fn alert_memory in "alert_memory"() -> AlertMemory = alert::memory();
 
-        /// How many alerts are in each state that any is in.
+        /// Number of alerts in each state that any is in.
         ///
         /// # Errors
         /// The file could not be read.
@@ -142,13 +142,13 @@ impl View {
         fn deliveries in "deliveries"(all: bool, limit: usize) -> Vec<DeliveryRecord> =
             outbox::newest(all, limit);
 
-        /// What waits for each hook that something waits for, ordered by their names.
+        /// Backlog of each hook that has one, ordered by their names.
         ///
         /// # Errors
         /// The file could not be read.
         fn backlogs in "backlogs"() -> Vec<Backlog> = outbox::backlogs();
 
-        /// What is left open by hooks that are none of `names`, ordered by their names.
+        /// Alerts left open by hooks that are none of `names`, ordered by their names.
         ///
         /// # Errors
         /// The file could not be read.
@@ -183,7 +183,7 @@ impl View {
             .await
     }
 
-    /// What `visit` makes of each of `agents`, in their order. It is shown the history start that the
+    /// Results of `visit` for each of `agents`, in their order. It is shown the history start that the
     /// totals follow from, one agent's totals, and its known days from `recent_from` on, ascending, on
     /// a blocking thread; all that it is shown belongs to the same state of the ledger. Days before
     /// the history start are shown, too.
@@ -207,7 +207,7 @@ impl View {
             .await
     }
 
-    /// What `visit` makes of the known days of each of `agents` from `from` through `to`, in their order.
+    /// Results of `visit` for the known days of each of `agents` from `from` through `to`, in their order.
     /// The days ascend, also those before the history start; `visit` runs on a blocking thread, and all
     /// that it is shown belongs to the same state of the ledger.
     ///
@@ -235,7 +235,7 @@ impl View {
             .await
     }
 
-    /// What `target` has not taken of the days of each of `agents` from `from` through `to`, in their order.
+    /// Days of each of `agents` from `from` through `to` that `target` has not taken, in their order.
     ///
     /// # Errors
     /// An agent was not registered, or the file could not be read.

@@ -29,15 +29,15 @@ const JUDGE: &str = "
     ON CONFLICT (rule, subject) DO UPDATE SET through = excluded.through, credits = excluded.credits";
 const FORGET_JUDGED: &str = "DELETE FROM judged WHERE through < ?1";
 
-/// How many days a rule about days looks at: a day counts for a week after its end.
+/// Number of days that a rule about days looks at: a day counts for a week after its end.
 pub const JUDGED_DAYS: usize = 8;
 
-/// How a rule has been watched.
+/// Record of a rule's evaluations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Watched {
     /// Since when it is as it is. What ended before is none of its concern.
     pub since: DateTime<Utc>,
-    /// What decides when it fires: a rule with another definition is another rule.
+    /// Definition that decides when it fires: a rule with another definition is another rule.
     pub definition: String,
     /// The UTC day of its last evaluation; none if a version evaluated it that did not keep that.
     pub evaluated: Option<Day>,

@@ -272,7 +272,7 @@ pub(super) fn caught<T>(
     })
 }
 
-/// What a panic said.
+/// Text of a panic.
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned())

@@ -41,7 +41,7 @@ pub enum ListError {
     Form {
         /// The list.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// The mistake and its place.
         error: serde_json::Error,
     },
 }

@@ -6,11 +6,11 @@ use regex::Regex;
 
 use super::Agent;
 
-/// What an agent's account, name, id and labels must be. One without conditions matches every agent.
+/// Conditions on an agent's account, name, id and labels. A matcher without conditions matches every agent.
 #[derive(Debug, Clone, Default)]
 pub struct Matcher(Vec<(String, Pattern)>);
 
-/// What a value must be.
+/// Condition on a value.
 #[derive(Debug, Clone)]
 pub enum Pattern {
     /// This text.
@@ -49,7 +49,7 @@ impl Matcher {
         Self(conditions)
     }
 
-    /// Whether it is about `agent`.
+    /// Returns true if it matches `agent`.
     #[must_use]
     pub fn matches(&self, agent: &Agent) -> bool {
         self.0.iter().all(|(name, pattern)| {
@@ -78,7 +78,7 @@ impl Matcher {
         words.map(|words| words.join(" "))
     }
 
-    /// Whether it may be about agents of `account`, as far as can be said without knowing them.
+    /// Returns true if it may match agents of `account`, as far as can be said without knowing them.
     #[must_use]
     pub fn concerns(&self, account: &str) -> bool {
         let mut names = self.0.iter().filter(|(name, _)| name == "account");

@@ -42,7 +42,7 @@ pub enum SelectionError {
 }
 
 impl Selection {
-    /// Where the agents that are asked for stand among `agents`, ascending.
+    /// Places among `agents` of those that are asked for, ascending.
     ///
     /// # Errors
     /// The first name that nobody bears.
@@ -112,7 +112,7 @@ impl SelectionError {
     }
 }
 
-/// Where the agent of an account stands that has this name, or else this identifier.
+/// Place of the account's agent that has this name, or else this identifier.
 pub fn place<'a>(
     agents: impl Iterator<Item = &'a Agent> + Clone,
     account: &str,

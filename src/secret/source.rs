@@ -1,4 +1,4 @@
-//! Where a secret is read from, again whenever it is needed, so that it rotates without a restart.
+//! Sources of secrets, read again whenever one is needed, so that it rotates without a restart.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use super::Secret;
 use crate::blocking;
 use crate::files::{self, FileError, SECRET};
 
-/// Where a secret comes from: an API key, a URL that holds a token, a password.
+/// Source of a secret: an API key, a URL that holds a token, a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretSource {
     /// The content of a file.
@@ -70,7 +70,7 @@ impl SecretSource {
         blocking::run(move || source.read()).await
     }
 
-    /// Who else may read the file of a secret that can be read; see [`files::exposure`].
+    /// Others who may read the file of a secret that can be read; see [`files::exposure`].
     #[must_use]
     pub fn exposure(&self) -> Option<String> {
         match self {

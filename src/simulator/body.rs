@@ -17,11 +17,11 @@ const DRIP_INTERVAL: Duration = Duration::from_millis(20);
 const BLOCK_BYTES: usize = 64 * 1024;
 /// Pieces of an oversized body: 64 MiB in all.
 const BLOCKS: u32 = 1024;
-/// What one piece of a gzip bomb inflates to.
+/// Inflated size of one piece of a gzip bomb.
 const BOMB_BLOCK_BYTES: usize = 1024 * 1024;
 /// The header of a gzip member without name and time.
 const GZIP_HEADER: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
-/// How every endless or broken body begins: as if it would become an answer.
+/// Start of every endless or broken body: as if it would become an answer.
 const BEGINNING: &[u8] = br#"{"agent_id":"#;
 
 static BLOCK: LazyLock<Bytes> = LazyLock::new(|| vec![b' '; BLOCK_BYTES].into());

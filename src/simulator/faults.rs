@@ -1,4 +1,4 @@
-//! What can go wrong on purpose: rules that say which fault meets whose requests, and how often.
+//! Faults on purpose: rules that say which fault meets whose requests, and how often.
 
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -58,7 +58,7 @@ pub enum Fault {
     NoWhatsapp,
 }
 
-/// What a `Retry-After` header says.
+/// Value of a `Retry-After` header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryAfter {
     /// So many seconds.
@@ -175,7 +175,7 @@ pub enum Scope {
     Agent(String),
 }
 
-/// How often.
+/// Number of times.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Times {
     /// At each request, until cleared.
@@ -189,11 +189,11 @@ pub enum Times {
 /// Which fault meets whose requests, and how often. As text, `429=0.05` is a share and `hang` is always.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
-    /// What goes wrong.
+    /// The fault.
     pub fault: Fault,
     /// For whom.
     pub scope: Scope,
-    /// How often.
+    /// Number of times.
     pub times: Times,
 }
 
@@ -208,7 +208,7 @@ pub enum FaultError {
     Share {
         /// The fault.
         name: String,
-        /// What was given as its share.
+        /// The text given as its share.
         share: String,
     },
 }
@@ -256,9 +256,9 @@ impl FromStr for Rule {
 pub struct Faults {
     seed: u64,
     rules: Mutex<Vec<Rule>>,
-    /// How many draws were made, the number of the next one.
+    /// Number of draws made, which is the number of the next one.
     draws: AtomicU64,
-    /// How many requests met a fault.
+    /// Number of requests that met a fault.
     met: AtomicU64,
 }
 
@@ -303,7 +303,7 @@ impl Faults {
         self.rules.lock().clear();
     }
 
-    /// How many requests met a fault so far.
+    /// Number of requests that met a fault so far.
     #[must_use]
     pub fn met(&self) -> u64 {
         self.met.load(Ordering::Relaxed)

@@ -7,7 +7,7 @@ use chrono::Datelike;
 
 use crate::day::{Day, TRACKING_START};
 
-/// What kind of work an agent does. Agents take turns through [`CHARACTERS`].
+/// Kinds of work. Agents take turns through [`CHARACTERS`].
 #[derive(Debug)]
 struct Character {
     /// Least and most credits of an average day.
@@ -128,7 +128,7 @@ const HOLIDAYS: [(u32, u32); 7] = [
 const RAMP_DAYS: f64 = 28.0;
 /// Days of an average month.
 const MONTH_DAYS: f64 = 30.4375;
-/// How far the level moves from one week to the next at most, up or down, as a share of it.
+/// Largest move of the level from one week to the next, up or down, as a share of it.
 const STEP: f64 = 0.07;
 /// Below this mean a day is drawn from a geometric distribution, above from a bell curve.
 const FEW: f64 = 3.0;
@@ -191,7 +191,7 @@ pub(super) fn number(day: Day) -> u64 {
     i64::from(day.number()).cast_unsigned()
 }
 
-/// How one agent uses credits.
+/// Habit by which one agent uses credits.
 #[derive(Debug, Clone)]
 pub(super) struct Habit {
     seed: u64,

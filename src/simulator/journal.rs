@@ -1,4 +1,4 @@
-//! What the simulator was asked, for tests that say what must or must not have been asked.
+//! Journal of requests to the simulator, for tests that say what must or must not have been asked.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use super::world::Agent;
 use crate::day::Day;
 use crate::flowgent::wire::TemplateRequest;
 
-/// How many requests and how many templates are remembered; older ones are forgotten.
+/// Number of requests and of templates that are remembered; older ones are forgotten.
 const KEPT: usize = 100_000;
 
-/// What can be asked for.
+/// Endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     /// `GET agent`
@@ -29,7 +29,7 @@ pub enum Endpoint {
 /// One request that reached an endpoint, whatever the answer was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// Where it went.
+    /// Its endpoint.
     pub endpoint: Endpoint,
     /// Id of the agent that it named, if there is such an agent.
     pub agent: Option<Arc<str>>,
@@ -42,14 +42,14 @@ pub struct Request {
 pub struct SentTemplate {
     /// Id of the agent that sent it.
     pub agent: Arc<str>,
-    /// What was sent to whom.
+    /// Templates sent, with their recipients.
     pub template: TemplateRequest,
 }
 
-/// What the simulator was asked since it started or the journal was cleared.
+/// Requests since the simulator started or the journal was cleared.
 #[derive(Debug)]
 pub struct Journal {
-    /// Whether single requests are remembered, or only how many there were.
+    /// True if single requests are remembered, not only their number.
     detailed: bool,
     total: AtomicU64,
     pages: Mutex<Pages>,
@@ -71,13 +71,13 @@ impl Journal {
         }
     }
 
-    /// How many requests reached an endpoint.
+    /// Number of requests that reached an endpoint.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// How many requests concerned `agent` at `endpoint`.
+    /// Number of requests about `agent` at `endpoint`.
     #[must_use]
     pub fn count(&self, agent: &Agent, endpoint: Endpoint) -> u64 {
         let key = (Arc::clone(&agent.id), endpoint);

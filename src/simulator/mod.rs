@@ -33,7 +33,7 @@ pub use world::{Account, Agent, World};
 use crate::clock::SharedClock;
 use crate::secret::Secret;
 
-/// What is simulated.
+/// Settings of the simulation.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Everything random follows from it.
@@ -44,9 +44,9 @@ pub struct Settings {
     pub late_share: f64,
     /// The share of days whose first figure is corrected a day or two later.
     pub revised_share: f64,
-    /// Whether the journal keeps single requests, rather than only their number.
+    /// True if the journal keeps single requests, rather than only their number.
     pub record_requests: bool,
-    /// What the listing of agents looks like.
+    /// Form of the listing of agents.
     pub listing: Listing,
 }
 
@@ -145,7 +145,7 @@ pub struct Simulator {
     tasks: TaskTracker,
 }
 
-/// What all connections share.
+/// State shared by all connections.
 #[derive(Debug)]
 struct Shared {
     clock: SharedClock,
@@ -199,7 +199,7 @@ impl Simulator {
         Ok(simulator)
     }
 
-    /// Where it listens.
+    /// Its address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -217,13 +217,13 @@ impl Simulator {
         &self.shared.world
     }
 
-    /// What goes wrong.
+    /// Its faults.
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.shared.faults
     }
 
-    /// What was asked.
+    /// Its journal.
     #[must_use]
     pub fn journal(&self) -> &Journal {
         &self.shared.journal

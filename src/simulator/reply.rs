@@ -1,4 +1,4 @@
-//! What the server and the conversations share: responses, and work that goes on after them.
+//! Parts shared by the server and the conversations: responses, and work that goes on after them.
 
 use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -11,7 +11,7 @@ use super::body::Body;
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
-/// Where work goes on after the answer.
+/// Tasks that go on after the answer.
 pub(super) struct Background<'a> {
     pub(super) stop: &'a CancellationToken,
     pub(super) tasks: TaskTracker,

@@ -35,9 +35,9 @@ use super::world::{Account, Agent};
 use super::{Shared, talk};
 use crate::day::Day;
 
-/// What stands before every path, without the slash that follows.
+/// Prefix of every path, without the slash that follows.
 const ROOT: &str = "/api/public/agent";
-/// How long to wait after a connection could not be accepted, as when files run out.
+/// Pause after a connection could not be accepted, as when files run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts and serves connections until told to stop.
@@ -80,7 +80,7 @@ impl Connections {
     }
 }
 
-/// What a path names.
+/// Target of a path.
 struct Resource<'a> {
     endpoint: Endpoint,
     /// Empty for the listing.
@@ -220,7 +220,7 @@ fn refuse(refusal: &Refusal) -> Response<Body> {
     answer(refusal.status, refusal.body())
 }
 
-/// What a fault that replaces the answer puts in its place.
+/// Replacement for the answer by a fault.
 async fn replacement(fault: Fault, now: DateTime<Utc>) -> Response<Body> {
     let body = match fault {
         Fault::Status(status, retry_after) => return failure(status, retry_after, now),

@@ -1,4 +1,4 @@
-//! What agents are told to say: chats, and WhatsApp templates.
+//! Talk of agents: chats, and WhatsApp templates.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -29,7 +29,7 @@ use crate::flowgent::wire::{ChatMessages, ChatRequest, TemplateRequest};
 const BODY_BYTES: usize = 1024 * 1024;
 /// The most time that a callback may take.
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(5);
-/// What every chat costs.
+/// Cost of every chat.
 const CHAT_CREDITS: u32 = 1;
 const REPLY: &str =
     "I'd be happy to help with your order. Could you please provide your order number?";
@@ -130,7 +130,7 @@ fn replied_chat(agent: &Agent, request: ChatRequest, now: DateTime<Utc>, number:
     })
 }
 
-/// Where the answer of an asynchronous chat goes: a place on this machine, so that nobody can have
+/// Target of the answer of an asynchronous chat: a place on this machine, so that nobody can have
 /// the simulator call others.
 struct Callback {
     address: SocketAddr,

@@ -65,7 +65,7 @@ fn dates(start: &str, end: Option<Cow<'_, str>>, yesterday: Day) -> Result<(Day,
     }
 }
 
-/// What an answer tells.
+/// Contents of an answer.
 #[derive(Debug)]
 pub(super) struct Report<'a> {
     pub(super) agent_id: &'a str,

@@ -1,4 +1,4 @@
-//! What is true in the simulated FlowGent: who exists, and how many credits each agent used on each
+//! Truth of the simulated FlowGent: its accounts and agents, and the credits that each agent used on each
 //! day, as it is known at an instant and as it will be known in the end.
 
 use std::collections::{HashMap, HashSet};
@@ -42,7 +42,7 @@ pub struct Agent {
     habit: Habit,
 }
 
-/// What was done to a day from outside.
+/// Changes to a day from outside.
 #[derive(Debug, Default)]
 struct Change {
     /// Its usage, instead of the habitual one.
@@ -69,7 +69,7 @@ pub struct World {
     listing: RwLock<Unlisted>,
 }
 
-/// What the listings leave out.
+/// Agents that the listings leave out.
 #[derive(Debug, Default)]
 struct Unlisted {
     /// Ids of agents.
@@ -226,7 +226,7 @@ impl World {
         settled(agent, day, changes.get(&(agent.index, day)))
     }
 
-    /// What is known at `now` of the days from `start` through `end`, newest first.
+    /// Days from `start` through `end` as known at `now`, newest first.
     pub(super) fn known(
         &self,
         agent: &Agent,

@@ -9,36 +9,36 @@ use crate::roster::NAME_AGENTS;
 use crate::secret::SecretSource;
 use crate::sync::{Note, NoteKind, Problem};
 
-/// What to do about a clock that is wrong.
+/// Advice about a clock that is wrong.
 const SET_CLOCK: &str = "Set this machine's clock, for example with `timedatectl set-ntp true`.";
 
 /// Something that does not go as it should.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
-    /// Whether it mends itself at best by luck.
+    /// True if somebody must act: it mends itself at best by luck.
     pub is_severe: bool,
-    /// What it is: a sentence, or some.
+    /// Description: a sentence, or some.
     pub what: String,
-    /// What to do about it.
+    /// Advice.
     pub advice: String,
     /// The account that it is about, if it is about one.
     pub account: Option<Arc<str>>,
 }
 
-/// What is looked at for troubles.
+/// Facts from which troubles follow.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
     /// The accounts of the config.
     pub accounts: &'a [AccountPlace],
     /// Why the config that was read last is not the one in use.
     pub config_error: Option<&'a str>,
-    /// What hooks and pushing lack.
+    /// Secrets and files that hooks and pushing lack.
     pub obstacles: &'a [String],
     /// Why nothing can be kept any more.
     pub ledger_error: Option<&'a str>,
     /// Why this host's clock is not believed.
     pub clock: Option<&'a str>,
-    /// What is known of syncs.
+    /// State of syncs.
     pub sync: &'a SyncStatus,
     /// The hooks that want nothing any more.
     pub disabled_hooks: &'a [DisabledHook],
@@ -60,12 +60,12 @@ impl Facts<'_> {
         }
         troubles.extend(self.obstacles.iter().map(|obstacle| {
             let what = format!("{}.", capitalized(obstacle));
-            Trouble::severe(what, "Put it right; it is looked at again at each try.")
+            Trouble::severe(what, "Correct it; no reload is needed.")
         }));
         if let Some(error) = self.ledger_error {
             troubles.push(Trouble::severe(
-                format!("The ledger is gone: {error}."),
-                "This page shows what was read before. Until then nothing is stored, and no alerts are sent.",
+                format!("{}.", capitalized(error)),
+                "This page shows what was read before. Until the ledger is back, nothing is stored and no alerts are sent.",
             ));
         }
         if let Some(reason) = self.clock {
@@ -98,7 +98,7 @@ impl Facts<'_> {
         troubles
     }
 
-    /// What a problem of the last sync means.
+    /// Trouble from a problem of the last sync.
     fn of_problem(&self, problem: &Problem) -> Trouble {
         let account = &problem.account;
         let place = self.accounts.iter().find(|place| place.name == *account);
@@ -223,7 +223,7 @@ impl Facts<'_> {
     }
 }
 
-/// What there is to know about the lists that name an account's agents.
+/// Trouble from a note about the lists that name an account's agents.
 fn of_note(note: &Note) -> Trouble {
     let advice = match note.kind {
         NoteKind::Unlisted { .. } => {

@@ -29,9 +29,9 @@ pub(super) struct Account {
     pub(super) client: Client,
     api: flowgent::Settings,
     http: HttpClient,
-    /// Whether it has no key, or the request for its listing says that no other will fare better.
+    /// True if it has no key, or the request for its listing says that no other will fare better.
     pub(super) is_paused: AtomicBool,
-    /// Whether its key was refused the last time it was tried.
+    /// True if its key was refused the last time it was tried.
     pub(super) refused: AtomicBool,
     /// The agents that failed in the last sync, by their ids: they are asked for last.
     pub(super) troubled: Mutex<HashSet<Arc<str>>>,
@@ -41,7 +41,7 @@ pub(super) struct Account {
     listed: Mutex<Option<Day>>,
     /// The longest that a first request, or listing its agents, may keep others waiting.
     pub(super) patience: Duration,
-    /// What was last said about lists of agents, which is said again only when it changes.
+    /// Last warning about lists of agents, which is repeated only when it changes.
     warnings: Mutex<Vec<String>>,
     /// By what the last listing said that it is not whole, and how many agents it named.
     gap: Mutex<Option<(String, usize)>>,
@@ -84,7 +84,7 @@ pub(super) struct Present {
     pub(super) agents: Vec<(Agent, Option<Day>)>,
     /// Those that are listed and are not asked for, since there are too many.
     pub(super) set_aside: Vec<Identity>,
-    /// Whether each of its lists was had, now or before.
+    /// True if each of its lists was had, now or before.
     pub(super) is_known: bool,
 }
 
@@ -114,12 +114,12 @@ impl Account {
         }
     }
 
-    /// Whether both are asked in the same way. Keys are read at each sync anyway.
+    /// Returns true if both are asked in the same way. Keys are read at each sync anyway.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         self.settings == other.settings && self.api == other.api && self.http.is_like(&other.http)
     }
 
-    /// Whether its key was refused the last time it was tried.
+    /// Returns true if its key was refused the last time it was tried.
     pub(super) fn is_refused(&self) -> bool {
         self.refused.load(Ordering::Relaxed)
     }
@@ -315,7 +315,7 @@ impl Account {
         set_aside
     }
 
-    /// What needs a look about the lists that name the account's agents.
+    /// Warnings about the lists that name the account's agents.
     fn notes(&self, agents: &[Agent], unlisted: &BTreeMap<Arc<str>, Day>) -> Vec<Note> {
         let note = |kind| Note {
             account: Arc::clone(&self.settings.name),

@@ -14,7 +14,7 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 use crate::day::Day;
 
-/// When the worker is woken.
+/// Pattern that wakes the worker.
 const EVERY_SECOND: &str = "* * * * * *";
 
 /// A running cron trigger.
@@ -79,7 +79,7 @@ pub fn first_day_without(cron: &Cron, from: Day) -> Option<Day> {
     (0..366).map(|days| from.plus(days)).find(is_without)
 }
 
-/// Whether the pattern asks for days of the month and for weekdays, which must both be right then.
+/// Returns true if the pattern asks for days of the month and for weekdays, which must both be right then.
 #[must_use]
 pub fn asks_for_both_days(cron: &Cron) -> bool {
     let fields: Vec<&str> = cron.pattern.as_str().split_whitespace().collect();

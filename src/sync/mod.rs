@@ -42,20 +42,20 @@ use schedule::Trigger;
 /// So many agents are planned for at once: one whose history is half filled is listed day by day.
 const PLANNED_AT_ONCE: usize = 5_000;
 
-/// What a sync is to ask for.
+/// Days that a sync asks for.
 #[derive(Debug, Clone)]
 pub enum Wanted {
-    /// What is missing, and unsettled days as the value says.
+    /// Missing days, and unsettled days as the value says.
     Due(Refresh),
     /// The same for that reason, as of that day: nothing that can be known only later.
     AsOf(Trigger, Day),
-    /// What is missing of the accounts whose keys are refused.
+    /// Missing days of the accounts whose keys are refused.
     Keys,
     /// These windows of every agent, known or not.
     Windows(Vec<Window>),
 }
 
-/// What happens during a sync, for whoever shows it.
+/// Events during a sync, for whoever shows it.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// The sync began, at that time.
@@ -95,18 +95,18 @@ pub struct Syncer {
     reached: Arc<Mutex<HashMap<AgentNumber, Day>>>,
 }
 
-/// Who is there, as the ledger has taken it over.
+/// Members as the ledger knows them.
 #[derive(Debug)]
 struct Known {
     members: Arc<[Member]>,
     /// The accounts of which it was not known who else is there.
     unknown_accounts: HashSet<Arc<str>>,
-    /// Who is there and is not asked for.
+    /// Members that are not asked for.
     set_aside: HashSet<Identity>,
 }
 
 impl Known {
-    /// Whether the ledger would learn nothing from `enrolment`.
+    /// Returns true if the ledger would learn nothing from `enrolment`.
     fn is_of(&self, enrolment: &Enrolment) -> bool {
         let known = self.members.iter();
         let known = known.map(|member| (&member.agent, member.unlisted_since));
@@ -164,7 +164,7 @@ impl Syncer {
         }
     }
 
-    /// Whether both ask the same accounts in the same way.
+    /// Returns true if both ask the same accounts in the same way.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let accounts = || self.accounts.iter().zip(&other.accounts);
         self.policy == other.policy
@@ -531,7 +531,7 @@ impl Syncer {
     }
 }
 
-/// Whether all days from `asked_from` up to the history start are known and settled.
+/// Returns true if all days from `asked_from` up to the history start are known and settled.
 fn is_reached(known: &Coverage, policy: Policy) -> Option<Day> {
     let from = known.asked_from?;
     let days = policy.history_start.since(from);

@@ -26,7 +26,7 @@ use crate::window::Window;
 /// down: the rest is left to the next sync instead of waiting for each in turn.
 const GIVE_UP_AFTER: usize = 20;
 
-/// How long a request that is under way when the sync is told to stop may still take. With its retries
+/// Time for a request that is under way when the sync must stop. With its retries
 /// and waits it might take minutes.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -213,7 +213,7 @@ impl AccountSync {
         None
     }
 
-    /// Whether the list that named the agent no longer does: that it is refused says nothing new.
+    /// Returns true if the list that named the agent no longer does: a refusal of it says nothing new.
     fn is_unlisted(&self, index: usize) -> bool {
         self.members[index].unlisted_since.is_some()
     }
@@ -381,7 +381,7 @@ impl AccountSync {
     }
 }
 
-/// Whether the failure tells something about the agent rather than about the service.
+/// Returns true if the failure is about the agent rather than about the service.
 fn is_of_the_agent(error: &ApiError) -> bool {
     error.is_lasting() || matches!(error, ApiError::Contract(_))
 }

@@ -1,4 +1,4 @@
-//! How a sync went: counts for the log and the summary, and each kind of problem once, however many
+//! Report of a sync: counts for the log and the summary, and each kind of problem once, however many
 //! agents and requests met it.
 
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use crate::roster::printable;
 use crate::secret::SecretSource;
 use crate::window::Window;
 
-/// What may stand in the label `kind` of `flowgent_exporter_sync_last_problems`: the outcomes of requests
+/// Values of the label `kind` of `flowgent_exporter_sync_last_problems`: the outcomes of requests
 /// to FlowGent that are not as they should be, and what happens on this machine.
 pub fn problem_kinds() -> impl Iterator<Item = &'static str> {
     let outcomes = OUTCOMES.into_iter();
@@ -29,7 +29,7 @@ pub fn problem_kinds() -> impl Iterator<Item = &'static str> {
 pub(super) const SHOWN_NAMES: usize = 10;
 
 named! {
-    /// How a sync ended.
+    /// Outcomes of a sync.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, schemars::JsonSchema)]
     #[schemars(inline, rename_all = "lowercase")]
     pub enum Outcome {
@@ -42,19 +42,19 @@ named! {
     }
 }
 
-/// What it says that a window of an agent could not be had.
+/// Meaning of a refused window of an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// Nothing: its list no longer names the agent.
     Unlisted,
-    /// What it said on the days before: the agent is refused.
+    /// The same as on the days before: the agent is refused.
     Old,
     /// That something failed.
     New,
 }
 
 impl Refusal {
-    /// What it says of this member, if the refusal `is_old` or not.
+    /// Meaning of a refusal for this member, which may be an old one.
     pub(super) fn of(member: &Member, is_old: bool) -> Self {
         match member.unlisted_since {
             Some(_) => Self::Unlisted,
@@ -84,7 +84,7 @@ pub struct Counts {
     pub absent_days: usize,
 }
 
-/// How one sync went.
+/// Report of one sync.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// Counts of all agents together; a request of the sync is a window.
@@ -93,25 +93,25 @@ pub struct Report {
     pub accepted: BTreeSet<Arc<str>>,
     /// The newest day that FlowGent left out of an otherwise sound answer.
     pub newest_absent: Option<Day>,
-    /// Whether it was told to stop before it was through.
+    /// True if it was stopped before it was through.
     pub interrupted: bool,
-    /// When it began.
+    /// Time of its start.
     pub started: DateTime<Utc>,
-    /// When it ended.
+    /// Time of its end.
     pub ended: DateTime<Utc>,
-    /// How long it took, whatever was done to the clock meanwhile.
+    /// Its duration, whatever was done to the clock meanwhile.
     pub took: Duration,
-    /// What went wrong, by account and kind.
+    /// Problems by account and kind.
     pub problems: Vec<Problem>,
-    /// What needs a look about the lists that name agents, though nothing failed.
+    /// Notes about the lists that name agents, though nothing failed.
     pub notes: Vec<Note>,
     /// Windows that could not be had of agents that their list no longer names.
     pub excused: usize,
     /// Windows of agents that FlowGent has refused since before today.
     pub refused_before: usize,
-    /// Whether anything failed that another sync today may mend.
+    /// True if anything failed that another sync today may mend.
     pub is_failed: bool,
-    /// How each agent fared, in the order of the members.
+    /// Result of each agent, in the order of the members.
     pub members: Vec<MemberReport>,
 }
 
@@ -120,11 +120,11 @@ pub struct Report {
 pub struct Note {
     /// The account.
     pub account: Arc<str>,
-    /// What it is.
+    /// Its kind.
     pub kind: NoteKind,
 }
 
-/// What a [`Note`] is about.
+/// Kinds of [`Note`]s.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoteKind {
     /// Agents that their list no longer names, and that have not left yet.
@@ -136,16 +136,16 @@ pub enum NoteKind {
     Excess {
         /// Some of those that are not asked for.
         names: Vec<Arc<str>>,
-        /// How many these are.
+        /// Their number.
         number: usize,
-        /// How many are asked for at most.
+        /// Most agents that are asked for.
         limit: usize,
     },
     /// FlowGent's list says that it does not name all agents.
     Partial {
         /// By what it says so.
         gap: String,
-        /// How many it names.
+        /// Number of agents that it names.
         named: usize,
     },
 }
@@ -204,7 +204,7 @@ pub(super) fn shortened(names: &[Arc<str>], number: usize) -> String {
     }
 }
 
-/// How one agent fared in a sync.
+/// Result of one agent in a sync.
 #[derive(Debug, Clone)]
 pub struct MemberReport {
     /// The agent.
@@ -224,9 +224,9 @@ pub struct Problem {
     pub kind: &'static str,
     /// The first error of this kind.
     pub error: String,
-    /// Where it was first met: the agent's name and the window. None if it is the account's.
+    /// First agent's name and window that met it. None if it is the account's.
     pub first: Option<(Arc<str>, Window)>,
-    /// How many windows met it.
+    /// Number of windows that met it.
     pub windows: usize,
     /// The agents that met it, by their index among the members.
     pub agents: BTreeSet<usize>,
@@ -235,7 +235,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Whether both are the same kind of problem of the same account.
+    /// Returns true if both are the same kind of problem of the same account.
     fn is_like(&self, other: &Self) -> bool {
         self.account == other.account && self.kind == other.kind
     }
@@ -271,7 +271,7 @@ impl Report {
         }
     }
 
-    /// How the sync ended.
+    /// Outcome of the sync.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         let whole = self.counts.committed + self.excused == self.counts.planned
@@ -289,7 +289,7 @@ impl Report {
         }
     }
 
-    /// What another sync as of the day `as_of` may bring.
+    /// Work that another sync as of the day `as_of` may do.
     #[must_use]
     pub fn rest(&self, as_of: Day) -> Rest {
         let is_through =
@@ -306,7 +306,7 @@ impl Report {
         }
     }
 
-    /// How many agents of an account met that kind of problem; 1 if it is the account's as a whole.
+    /// Number of the account's agents that met that kind of problem; 1 if it is the account's as a whole.
     pub(super) fn problem_count(&self, account: &str, kind: &str) -> usize {
         let met = |problem: &&Problem| *problem.account == *account && problem.kind == kind;
         let problem = self.problems.iter().find(met);

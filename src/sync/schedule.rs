@@ -1,4 +1,4 @@
-//! When a sync is due: a pure state machine that is told the time and says what to do.
+//! Schedule of syncs: a pure state machine that gets the time and answers with what to do.
 //!
 //! Days pass whether or not anybody looks, hosts sleep, and clocks are set. So nothing here counts
 //! elapsed time: each look compares the present instant with the latest poll that the cron pattern
@@ -15,7 +15,7 @@ use crate::day::Day;
 use crate::named::named;
 use crate::window::plan::Refresh;
 
-/// When the daily poll happens.
+/// Time of the daily poll.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Seconds, minutes, hours, day, month, weekday, in UTC.
@@ -58,7 +58,7 @@ impl Trigger {
 const RETRY_FIRST: Duration = Duration::from_secs(15 * 60);
 const RETRY_LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// What is left to do for a sync that comes before the next poll.
+/// Work left for a sync before the next poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rest {
     /// Nothing that time alone may change by then.
@@ -76,12 +76,12 @@ const SOON: TimeDelta = TimeDelta::hours(1);
 #[derive(Debug)]
 pub struct Schedule {
     cron: Cron,
-    /// How long after the pattern's instant this instance polls.
+    /// Delay of this instance after the pattern's instant.
     offset: TimeDelta,
     retries: Backoff,
     /// The latest poll that has been started, or had passed when the program started.
     polled: DateTime<Utc>,
-    /// Whether the catch-up of the start is still to be done.
+    /// True while the catch-up of the start is still to be done.
     starting: bool,
     /// The day as of which the last sync asked that was no retry: it asked for no day whose poll was to come.
     as_of: Day,
@@ -91,11 +91,11 @@ pub struct Schedule {
 /// The last sync left something undone.
 #[derive(Debug, Clone, Copy)]
 struct Unfinished {
-    /// How many syncs in a row have.
+    /// Number of syncs in a row that have.
     times: u32,
-    /// When the last of them ended.
+    /// End of the last of them.
     since: DateTime<Utc>,
-    /// When to try again.
+    /// Time of the next try.
     retry_at: DateTime<Utc>,
 }
 
@@ -149,7 +149,7 @@ impl Schedule {
         }
     }
 
-    /// What is due at `now`. Saying so marks it as begun: it is due once.
+    /// The sync that is due at `now`. Saying so marks it as begun: it is due once.
     pub fn due(&mut self, now: DateTime<Utc>) -> Option<Trigger> {
         let latest = self.latest_poll(now);
         let poll_is_due = latest > self.polled;
@@ -202,7 +202,7 @@ impl Schedule {
         }
     }
 
-    /// When something is due next, as seen at `now`.
+    /// Time at which something is due next, as seen at `now`.
     #[must_use]
     pub fn next(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         let poll = self.next_poll(now);

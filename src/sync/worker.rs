@@ -17,7 +17,7 @@ use super::{Event, Observer, Problem, Syncer, Wanted};
 use crate::clock::SharedClock;
 use crate::telemetry::{self, Telemetry};
 
-/// How often the clock is looked at.
+/// Interval between looks at the clock.
 const TICK: Duration = Duration::from_secs(1);
 
 /// A new config for a running worker. If it changes what is asked of FlowGent, or when, a sync that is under
@@ -25,7 +25,7 @@ const TICK: Duration = Duration::from_secs(1);
 pub struct Reload {
     /// Does the syncs from now on.
     pub syncer: Syncer,
-    /// When they happen.
+    /// Schedule.
     pub schedule: schedule::Settings,
     /// Is told who the agents are, and what happens in the syncs of the new config.
     pub observer: Observer,
@@ -40,7 +40,7 @@ pub struct Worker {
     clock: SharedClock,
     metrics: SyncMetrics,
     observer: Observer,
-    /// What went wrong in the last sync.
+    /// Problems of the last sync.
     problems: Vec<Problem>,
 }
 
@@ -95,7 +95,7 @@ impl Worker {
         }
     }
 
-    /// What is due. Nothing is while the day is not known.
+    /// The sync that is due. None is while the day is not known.
     fn due(&mut self) -> Option<Trigger> {
         let time = self.clock.time();
         let is_known = time.standing.is_known();
@@ -114,7 +114,7 @@ impl Worker {
         self.clock.is_known().then_some(trigger)
     }
 
-    /// Whether the reload changes neither what is asked of FlowGent nor when. If so, its observer is told
+    /// Returns true if the reload changes neither requests to FlowGent nor their times. If so, its observer is told
     /// who the agents are.
     async fn is_as_before(&self, reload: &Reload) -> bool {
         if reload.schedule != self.settings || !reload.syncer.is_like(&self.syncer) {

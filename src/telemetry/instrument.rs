@@ -1,4 +1,4 @@
-//! How a set of instruments is declared: a line each, whose help text is also its documentation.
+//! Declaration of a set of instruments: a line each, whose help text is also its documentation.
 
 use prometheus::core::Collector;
 use prometheus::{

@@ -1,4 +1,4 @@
-//! What is accepted and what is rejected, one rule at a time.
+//! Accepted and rejected answers, one rule at a time.
 
 use super::*;
 use crate::flowgent::wire::{DailyUsage, TimeRange};

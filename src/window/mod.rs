@@ -56,7 +56,7 @@ impl Window {
     /// The days `start` through `end`, as seen on the UTC day `today`.
     ///
     /// # Errors
-    /// What the API would refuse: start after end, end today or later, more than [`MAX_DAYS`] days.
+    /// Days that the API would refuse: start after end, end today or later, more than [`MAX_DAYS`] days.
     pub fn new(start: Day, end: Day, today: Day) -> Result<Self, WindowError> {
         Range::new(start, end, today)?;
         let days = end.since(start).saturating_add(1);
@@ -83,13 +83,13 @@ impl Window {
         self.start.through(self.end)
     }
 
-    /// How many days it covers, 1 to [`MAX_DAYS`].
+    /// Number of days that it covers, 1 to [`MAX_DAYS`].
     #[must_use]
     pub fn length(&self) -> usize {
         self.days().count()
     }
 
-    /// Whether `day` lies in it.
+    /// Returns true if `day` lies in it.
     #[must_use]
     pub fn contains(&self, day: Day) -> bool {
         self.start <= day && day <= self.end
@@ -112,7 +112,7 @@ pub struct KnownDay {
 }
 
 impl KnownDay {
-    /// Whether it was fetched at least `settle_days` after it ended, so that its figure is taken as
+    /// Returns true if it was fetched at least `settle_days` after it ended, so that its figure is taken as
     /// final. A day ends where the next one starts.
     #[must_use]
     pub fn is_settled(&self, settle_days: i32) -> bool {
@@ -120,7 +120,7 @@ impl KnownDay {
     }
 }
 
-/// What the ledger knows of one agent, as the planner needs it: a long settled past in one figure,
+/// The ledger's knowledge of one agent, as the planner needs it: a long settled past in one figure,
 /// and the days after it one by one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coverage {

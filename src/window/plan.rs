@@ -6,7 +6,7 @@
 use crate::day::Day;
 use crate::window::{Coverage, KnownDay, MAX_DAYS, Range, Window, WindowError};
 
-/// What is asked for, and how often.
+/// Days that are asked for, and how often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// The first day that the figures of every agent count from, 2025-05-28 or later. Earlier days are asked
@@ -64,7 +64,7 @@ pub fn windows(policy: Policy, known: &Coverage, refresh: Refresh, today: Day) -
 /// The windows that cover `start` through `end`, newest first: a range that a person named.
 ///
 /// # Errors
-/// What the API would refuse of a range, but for its length.
+/// A range that the API would refuse, but for its length.
 pub fn range(start: Day, end: Day, today: Day) -> Result<Vec<Window>, WindowError> {
     Range::new(start, end, today)?;
     let mut windows = cover(start.through(end), today);

@@ -58,11 +58,11 @@ impl Range {
         }
     }
 
-    /// What was asked for: both days, or from a start through yesterday, or else the last
+    /// Range that was asked for: both days, or from a start through yesterday, or else the last
     /// `default_days` days.
     ///
     /// # Errors
-    /// What FlowGent would refuse too, but for the length.
+    /// Days that FlowGent would refuse too, but for the length.
     pub fn asked(
         start: Option<&str>,
         end: Option<&str>,
@@ -98,7 +98,7 @@ impl Range {
         self.end
     }
 
-    /// How many days it covers, at least one.
+    /// Number of days that it covers, at least one.
     #[must_use]
     pub const fn days(&self) -> u32 {
         self.end.since(self.start).unsigned_abs().saturating_add(1)

@@ -200,7 +200,8 @@ async fn an_alert_leads_to_its_budget_or_agent_and_that_to_its_budgets() {
     browser.follow(alert).await;
     let title = "document.querySelector(':target h3 bdi')?.innerText ?? location.href";
     let title = browser.evaluate(title).await;
-    assert!(title.as_str().unwrap().contains("all-month"), "{title}");
+    let title = title.as_str().unwrap();
+    assert!(title.starts_with("Budget all-month"), "{title}");
     // From an agent to a budget that includes it.
     let agent = &scene.agents()[0];
     let of_agent = format!("{base}agents/{}/{}", agent.account, agent.name);

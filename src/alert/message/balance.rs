@@ -1,10 +1,11 @@
 //! Words for the credits left of a balance.
 
 use super::super::finding::Observation;
-use super::super::words::{count, credits, date, number, rounded, sentence};
 use super::super::{Figures, Measure, Threshold};
 use super::{missing_line, top_line};
 use crate::balance::Left;
+use crate::balance::words::{amount, bounds, duration};
+use crate::words::{credits, date, number, rounded, sentence};
 
 /// Lines about the credits left.
 pub(super) fn lines(left: Option<&Left>) -> Vec<String> {
@@ -30,19 +31,7 @@ pub(super) fn lines(left: Option<&Left>) -> Vec<String> {
         .collect()
 }
 
-/// The credits left: `at most 812 credits left`.
-pub(crate) fn amount(left: &Left) -> String {
-    let Some(amount) = left.credits() else {
-        return "an unknown amount left".to_owned();
-    };
-    let bound = match left.standing.missing_days {
-        0 => "",
-        _ => "at most ",
-    };
-    format!("{bound}{} left", credits(amount))
-}
-
-/// How long that lasts: `enough for nine days`.
+/// The amount and how long it lasts: `812 credits left, enough for 9 days`.
 pub(super) fn measured(left: Option<&Left>) -> String {
     let Some(left) = left else {
         return "nothing is known of what is left".to_owned();
@@ -52,62 +41,6 @@ pub(super) fn measured(left: Option<&Left>) -> String {
         None => amount(left),
         Some(days) => format!("{}, enough for {days}", amount(left)),
     }
-}
-
-/// How long what is left lasts, and until when: `enough for nine days (7 to 12 days), until 9 Dec`.
-pub(crate) fn lasting(left: &Left) -> Option<String> {
-    let day = left.standing.last_day();
-    let day = day.map(|day| date(day, left.today));
-    if left.is_used_up() {
-        return Some(day.map_or("used up".to_owned(), |day| format!("used up on {day}")));
-    }
-    let duration = duration(left)?;
-    let bounds = bounds(left).map(|bounds| format!(" ({bounds})"));
-    let until = day.map(|day| format!(", until {day}"));
-    Some(format!(
-        "enough for {duration}{}{}",
-        bounds.unwrap_or_default(),
-        until.unwrap_or_default()
-    ))
-}
-
-/// By how much the last `set` differed from what was expected: `120 less than expected on 10 Mar`.
-pub(crate) fn correction(left: &Left) -> Option<String> {
-    let correction = left.correction_credits.filter(|credits| *credits != 0.0)?;
-    let more = if correction > 0.0 { "more" } else { "less" };
-    Some(format!(
-        "{} {more} than expected on {}",
-        number(rounded(correction.abs())),
-        date(left.standing.period.start, left.today)
-    ))
-}
-
-/// How long what is left is expected to last: `nine days`, `over a year`.
-fn duration(left: &Left) -> Option<String> {
-    match left.days_left() {
-        Some(days) => Some(whole_days(days)),
-        None => left.lasts().then(|| "over a year".to_owned()),
-    }
-}
-
-/// Days, rounded down: what is promised is there.
-fn whole_days(days: f64) -> String {
-    match days.floor() as u32 {
-        0 => "less than a day".to_owned(),
-        days => count(days, "day", "days"),
-    }
-}
-
-/// The low and the high bound of the duration: `7 to 12 days`.
-fn bounds(left: &Left) -> Option<String> {
-    let [low, high] = left.days_left_bounds();
-    let low = low?.floor();
-    Some(match high.map(f64::floor) {
-        Some(1.0) if low == 1.0 => "1 day".to_owned(),
-        Some(high) if high == low => format!("{} days", number(low)),
-        Some(high) => format!("{} to {} days", number(low), number(high)),
-        None => format!("{} days to over a year", number(low)),
-    })
 }
 
 fn outlook(left: &Left) -> String {
@@ -130,7 +63,7 @@ fn outlook(left: &Left) -> String {
     }
 }
 
-/// A threshold in words: `200 credits`, `seven days`.
+/// A threshold with its unit: `200 credits`, `7 days`.
 pub(super) fn threshold(threshold: &Threshold) -> String {
     match threshold.measure {
         Measure::DaysLeft if threshold.at == 1.0 => "1 day".to_owned(),
@@ -139,7 +72,7 @@ pub(super) fn threshold(threshold: &Threshold) -> String {
     }
 }
 
-/// Why it still fires though its threshold is not reached.
+/// A line on why the alert still fires below its threshold.
 pub(super) fn held(threshold: &Threshold) -> String {
     let held = Threshold {
         at: threshold.at * 1.05,
@@ -155,7 +88,7 @@ pub(super) fn held(threshold: &Threshold) -> String {
     )
 }
 
-/// Whether credits were set or added since the figures of before.
+/// Reports if credits were set or added since the previous figures.
 pub(super) fn is_topped_up(before: &Figures, observation: &Observation<'_>) -> bool {
     let now = observation.figures();
     let credits = |figures: &Figures| figures.limit_credits.unwrap_or(f64::NAN);

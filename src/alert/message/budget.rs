@@ -1,14 +1,14 @@
-//! How a budget stands, in words.
+//! Words for the standing of a budget.
 
 use super::super::finding::Observation;
-use super::super::words::{count, credits, date, dates, number, percent, rounded, sentence};
 use super::super::{Check, Measure, Threshold};
-use super::figures::ratio;
 use super::{missing_line, top_line};
+use crate::budget::words::{exhaustion, expected, is_exhausted, used};
 use crate::budget::{Cycle, Standing};
 use crate::day::Day;
+use crate::words::{credits, date, dates, number, rounded, sentence};
 
-/// How it stands, line by line.
+/// Its standing, line by line.
 pub(super) fn lines(observation: &Observation<'_>, standing: &Standing) -> Vec<String> {
     let today = observation.today;
     let top = standing
@@ -23,7 +23,7 @@ pub(super) fn lines(observation: &Observation<'_>, standing: &Standing) -> Vec<S
         .collect()
 }
 
-/// How much of a budget was used since when, and when its period ends.
+/// Used credits of a budget, their days, and the end of its period.
 fn used_line(standing: &Standing, today: Day) -> String {
     let period = standing.period;
     let last = period.end.map_or(today, |end| end.min(today)).previous();
@@ -38,69 +38,15 @@ fn used_line(standing: &Standing, today: Day) -> String {
     format!("{} {days}{ending}.", sentence(&used(standing)))
 }
 
-/// How much of a budget is used: `at least 4,012 of 5,000 credits used (80%)`.
-pub(super) fn used(standing: &Standing) -> String {
-    let amount = amount(standing.used_credits, standing.limit_credits, "used");
-    if standing.used_credits.is_some() && standing.missing_days > 0 {
-        return format!("at least {amount}");
-    }
-    amount
-}
-
-/// How much of a budget is used, or expected by when, as the threshold measures it.
+/// Used or expected credits of a budget, as the threshold measures them.
 pub(super) fn measured(standing: &Standing, threshold: &Threshold, today: Day) -> String {
     match threshold.measure {
-        Measure::Forecast => {
-            let expected = standing
-                .forecast
-                .map(|forecast| rounded(forecast.expected_credits));
-            let amount = amount(expected, standing.limit_credits, "expected");
-            let end = standing.period.end.map(|end| date(end.previous(), today));
-            end.map_or_else(|| amount.clone(), |end| format!("{amount} by {end}"))
-        }
+        Measure::Forecast => expected(standing, today),
         _ => used(standing),
     }
 }
 
-fn amount(value: Option<f64>, limit: f64, participle: &str) -> String {
-    match value {
-        Some(value) => {
-            let share = ratio(Some(value), limit).map(|ratio| format!(" ({})", percent(ratio)));
-            let (value, limit) = (number(value), credits(limit));
-            format!(
-                "{value} of {limit} {participle}{}",
-                share.unwrap_or_default()
-            )
-        }
-        None => format!("an unknown part of {} {participle}", credits(limit)),
-    }
-}
-
-/// Whether all of it is known to be used.
-fn is_exhausted(standing: &Standing) -> bool {
-    standing
-        .used_credits
-        .is_some_and(|used| used >= standing.limit_credits)
-}
-
-/// When a budget is expected to be exhausted: `used up on 27 Nov, three days before the period ends`.
-pub(super) fn exhaustion(standing: &Standing, today: Day) -> Option<String> {
-    let day = standing.last_day().filter(|_| !is_exhausted(standing))?;
-    let on = format!("used up on {}", date(day, today));
-    let Some(last) = standing.period.end.map(Day::previous) else {
-        return Some(on);
-    };
-    Some(match u32::try_from(last.since(day)) {
-        Ok(0) if last != standing.period.start => format!("{on}, the last day of the period"),
-        Ok(days @ 1..) => {
-            let days = count(days, "day", "days");
-            format!("{on}, {days} before the period ends")
-        }
-        _ => on,
-    })
-}
-
-/// When it was exhausted, the pace, and where that leads.
+/// Day of exhaustion, pace and forecast.
 fn outlook(observation: &Observation<'_>, standing: &Standing) -> Option<String> {
     let today = observation.today;
     let past = standing

@@ -1,11 +1,12 @@
 //! Titles: an event in one line.
 
 use super::super::finding::{Finding, Observation, Whose};
-use super::super::words::{date, exact_percent, number};
 use super::super::{Measure, Notice};
 use super::{balance, budget, usage};
+use crate::budget::words::{exhaustion, used};
 use crate::day::Day;
 use crate::ledger::Alert;
+use crate::words::{date, exact_percent, number};
 
 /// Reasons for the end of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub(super) fn firing(observation: &Observation<'_>, late: &[Day]) -> String {
             standing,
             threshold,
             ..
-        } => match (threshold.measure, budget::exhaustion(standing, today)) {
+        } => match (threshold.measure, exhaustion(standing, today)) {
             (Measure::Forecast, Some(exhaustion)) => {
                 format!("Budget {name}: at this pace {exhaustion}")
             }
@@ -77,7 +78,7 @@ pub(super) fn over(observation: &Observation<'_>, ending: Ending) -> String {
                 Some(end) => format!(
                     "budget {name}, its period ended on {} with {}",
                     date(end.previous(), today),
-                    budget::used(standing)
+                    used(standing)
                 ),
                 None => format!(
                     "budget {name} is below {} again, {}",

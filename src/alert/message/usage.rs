@@ -1,11 +1,11 @@
 //! Credits of days and spans, in words.
 
 use super::super::finding::{DayFigure, Finding, Observation};
-use super::super::words::{credits, date, dates, number};
 use super::super::{Check, Span};
 use crate::day::Day;
+use crate::words::{credits, date, dates, number};
 
-/// What was used in the span of a usage rule: `at least 1,234.5 credits on 22 Nov`.
+/// Use in the span of a usage rule: `at least 1,234.5 credits on 22 Nov`.
 pub(super) fn used(observation: &Observation<'_>) -> String {
     let Finding::Usage {
         span,
@@ -33,7 +33,7 @@ pub(super) fn used(observation: &Observation<'_>) -> String {
     format!("{used} {days}")
 }
 
-/// What was used on a day, and how that compares: `900 credits on 22 Nov, 4.5 times the usual 200`.
+/// Use on a day, compared with the usual: `900 credits on 22 Nov, 4.5 times the usual 200`.
 pub(super) fn spike(observation: &Observation<'_>) -> String {
     let Finding::Spike {
         day,

@@ -179,14 +179,14 @@ fn a_message_says_what_is_left_how_long_it_lasts_and_who_used_most() {
     let notice = stage.step(&on(missing), now).told[0].notice.clone();
     assert_eq!(
         notice.title,
-        "Balance acme: at most 812 credits left, enough for nine days"
+        "Balance acme: at most 812 credits left, enough for 9 days"
     );
     assert_eq!(
         notice.text.lines().collect::<Vec<_>>(),
         [
             "At most 812 credits left: 5,000 set and added since 1 Nov, at least 4,188 credits used.",
             "2 agent-days are missing, so use may be higher.",
-            "The pace is 85.5 credits a day: at this pace it lasts nine days (7 to 12 days), until 9 Dec.",
+            "The pace is 85.5 credits a day: at this pace it lasts 9 days (7 to 12 days), until 9 Dec.",
             "Threshold: 14 days left.",
         ]
     );
@@ -212,6 +212,13 @@ fn a_message_says_what_is_left_how_long_it_lasts_and_who_used_most() {
     assert_eq!(
         over[0].notice.title,
         "Resolved: balance acme is above 14 days again, 4,700 credits left, enough for 55 days"
+    );
+    let mut overdrawn = left("2026-12-02", 9_000.0, -100.0, None);
+    overdrawn.standing.missing_days = 1;
+    let told = stage.step(&on(overdrawn), at("2026-12-02T12:00:00Z")).told;
+    assert_eq!(
+        told[0].notice.title,
+        "Balance acme: used up, at least 100 credits more used than entered"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Who gets which messages.
+//! Recipients of messages.
 
 use super::super::deliveries::deliveries;
 use super::super::tell::Told;

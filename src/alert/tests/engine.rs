@@ -1,5 +1,7 @@
 //! The engine on a real ledger.
 
+mod summaries;
+
 use chrono::TimeDelta;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -88,7 +90,7 @@ impl Scene {
         self.engine.evaluate().await.unwrap();
     }
 
-    /// What is in the outbox.
+    /// Contents of the outbox.
     async fn outbox(&self) -> Vec<DeliveryRecord> {
         let later = self.clock.now() + chrono::TimeDelta::days(1000);
         self.ledger.due_deliveries("ops", later, 100).await.unwrap()
@@ -109,7 +111,7 @@ impl Scene {
             .get_sample_count()
     }
 
-    /// Whether somebody was told to look into the outbox.
+    /// Returns true if the hooks were told to look into the outbox.
     fn is_notified(&self) -> bool {
         use futures_util::FutureExt;
         self.outbox.notified().now_or_never().is_some()

@@ -189,7 +189,7 @@ fn heavy(hooks: &[&str]) -> Rule {
     }
 }
 
-/// What is sent to whom: the hooks, and the beginning of the title.
+/// Messages and their hooks: the hooks, and the beginning of the title.
 fn sent(stage: &mut Stage, facts: &Facts) -> Vec<String> {
     let step = stage.step(facts, at(NOW));
     let sent = step.told.iter().map(|told| {

@@ -1,4 +1,4 @@
-//! What agents have used that have left, or moved, stays used.
+//! Use by agents that have left, or moved, stays used.
 
 use super::*;
 use crate::day::Usage;

@@ -1,4 +1,4 @@
-//! What rules say about facts that are given.
+//! Verdicts of rules on given facts.
 
 use super::super::Condition::{Held, Met, NotMet, Past, Unknown};
 use super::*;

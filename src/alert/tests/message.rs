@@ -39,7 +39,7 @@ fn alert(observation: &Observation<'_>) -> Alert {
     }
 }
 
-/// What is sent of it.
+/// Notice sent of it.
 fn notice(observation: &Observation<'_>, url: Option<&str>) -> Notice {
     message::firing(observation, &alert(observation), None, url)
 }

@@ -13,7 +13,6 @@ mod observe;
 mod pending;
 mod properties;
 mod rule;
-mod words;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -135,6 +134,7 @@ fn settings(rules: Vec<Rule>) -> Settings {
     Settings {
         accounts: vec!["acme".into()],
         rules,
+        summaries: Vec::new(),
         routes: vec![route("ops")],
         dashboard_url: None,
     }
@@ -327,7 +327,7 @@ impl Stage {
             judged: Arc::clone(&self.memory.judged),
             ..facts.clone()
         };
-        let verdict = super::engine::decide(&self.settings, &facts, &self.memory, &background);
+        let verdict = super::decide::decide(&self.settings, &facts, &self.memory, &background);
         self.memory.apply(AlertChanges {
             changed: verdict.step.changed.clone(),
             forgotten: verdict.step.forgotten.clone(),
@@ -336,7 +336,7 @@ impl Stage {
         verdict.step
     }
 
-    /// What is told: the identity of each alert, and whether it fires.
+    /// Content of messages: the identity of each alert, and its status.
     fn told(&mut self, facts: &Facts, now: &str) -> Vec<String> {
         let step = self.step(facts, at(now));
         let shown = step.told.iter().map(|told| {
@@ -365,6 +365,7 @@ impl Stage {
             alerts: memory.alerts.into_values().collect(),
             watched: HashMap::clone(&memory.watched),
             judged: HashMap::clone(&memory.judged),
+            summaries: memory.summaries,
         });
     }
 }

@@ -1,4 +1,4 @@
-//! What is read from a ledger.
+//! Facts read from a ledger.
 
 use super::*;
 use crate::day::Usage;
@@ -50,7 +50,7 @@ impl Scene {
         }
     }
 
-    /// What is known for `rules` that have all been watched since `watched`.
+    /// Facts for `rules` that have all been watched since `watched`.
     async fn facts(&self, rules: Vec<Rule>, watched: &str, today: &str) -> Facts {
         let mut watched = super::watched(&rules, watched);
         for watched in watched.values_mut() {

@@ -1,4 +1,4 @@
-//! What is missing is pending before it fires.
+//! Missing data is pending before it fires.
 
 use super::*;
 

@@ -27,7 +27,7 @@ struct World {
     /// Until when FlowGent does not answer.
     outage_until: DateTime<Utc>,
     limit_credits: f64,
-    /// Whether the budget is in the config, and tells the hook.
+    /// True if the budget is in the config, and notifies the hook.
     has_budget: bool,
     has_hook: bool,
     /// The past periods that are looked at, and since when their end is known.
@@ -156,12 +156,12 @@ fn key(start: Day, ratio: f64) -> AlertKey {
     }
 }
 
-/// What an observer expects to fire, who knows nothing of how the program decides.
+/// Alerts that an observer expects to fire, who knows nothing of how the program decides.
 #[derive(Default)]
 struct Oracle {
-    /// When what fires began to.
+    /// Start of each alert that fires.
     firing: BTreeMap<AlertKey, DateTime<Utc>>,
-    /// What the end of its period has ended.
+    /// Alerts that the end of their period has ended.
     closed: BTreeSet<AlertKey>,
 }
 

@@ -1,4 +1,4 @@
-//! What a rule is known by.
+//! Identity of rules.
 
 use super::*;
 

@@ -1,7 +1,6 @@
 //! `alerts list`: the alerts and deliveries that the ledger remembers.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
@@ -83,7 +82,7 @@ fn alerts_table(alerts: &[Alert]) -> String {
     fitted(&table)
 }
 
-/// What was last said of an alert; nothing of one that is pending.
+/// Last title of an alert; none of one that is pending.
 fn notice(alert: &Alert) -> Option<Notice> {
     serde_json::from_str(&alert.notice).ok()
 }
@@ -107,7 +106,7 @@ fn deliveries_table(deliveries: &[DeliveryRecord]) -> String {
         table.add_row([
             &*delivery.id,
             &*hook(record),
-            &rules(record),
+            &record.delivery.about(),
             record.state.as_str(),
             &record.attempts.to_string(),
             &time(record.at),
@@ -124,13 +123,6 @@ fn hook(record: &DeliveryRecord) -> String {
         "" => delivery.hook.to_string(),
         target => format!("{}, {target}", delivery.hook),
     }
-}
-
-/// The rules that it tells of, each once.
-fn rules(record: &DeliveryRecord) -> String {
-    let alerts = record.delivery.alerts.iter();
-    let rules: BTreeSet<&str> = alerts.map(|key| &*key.rule).collect();
-    Vec::from_iter(rules).join(", ")
 }
 
 fn time(at: DateTime<Utc>) -> String {

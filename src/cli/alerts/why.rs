@@ -101,7 +101,7 @@ fn heading(rule: &Rule, today: Day) -> String {
     )
 }
 
-/// What it takes to fire, in a line; none of a budget or balance, whose thresholds have a line each.
+/// Condition in a line; none of a budget or balance, whose thresholds have a line each.
 fn wanted(check: &Check) -> String {
     match check {
         Check::Budget { .. } | Check::Balance { .. } => String::new(),
@@ -129,7 +129,7 @@ fn wanted(check: &Check) -> String {
     }
 }
 
-/// What is known of one subject, and what each threshold makes of it.
+/// Facts about one subject, and the verdict of each threshold.
 fn subject(observations: &[Observation<'_>], memory: &AlertMemory, has_state: bool) -> String {
     let Some(first) = observations.first() else {
         return String::new();

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::ledger::{self, GoneHook, ListSource, View};
 use crate::roster::{self, AccountSettings, Agent, Roster, printable};
 
-/// When the next poll comes.
+/// Time of the next poll.
 pub(super) fn next_poll(config: &Config) -> String {
     let schedule = &config.schedule;
     let next = schedule

@@ -41,7 +41,7 @@ pub(super) async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
     Ok(findings)
 }
 
-/// What is to be said of a clock that is so far from FlowGent's.
+/// Finding about a clock that is so far from FlowGent's.
 fn clock(skew_seconds: f64) -> Finding {
     let what = format!("FlowGent's clock is {skew_seconds:+.1} s from this machine's");
     if skew_seconds.abs() <= SKEW_SECONDS {
@@ -106,7 +106,7 @@ async fn ask(account: &str, agents: usize, client: &Client, agent: &Agent) -> Fi
     }
 }
 
-/// What to do about it.
+/// Advice about it.
 fn advice(error: &ApiError) -> &'static str {
     match error {
         ApiError::MissingKey | ApiError::InvalidKey | ApiError::UnusableKey => {

@@ -9,7 +9,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::hook;
 
-/// What waits for longer waits for more than the first tries.
+/// Age above which a pending message waits for more than the first tries.
 const PENDING: TimeDelta = TimeDelta::minutes(15);
 
 /// Connects to every hook's receivers, without sending anything, and looks at what waits for them.
@@ -17,7 +17,7 @@ pub(super) async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
     if config.hooks.is_empty() {
         return Ok(vec![Finding::warning(
             "there are none, so alerts are sent nowhere",
-            "add a [[hook]], and name it in rules and budgets",
+            "add a [[hook]], and name it in budgets, balances and rules",
         )]);
     }
     let reached = config.hooks.iter().map(|settings| async move {

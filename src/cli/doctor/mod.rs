@@ -19,7 +19,7 @@ use crate::files;
 use crate::ledger::Member;
 use crate::series::{self, Figures, Totals};
 
-/// What `doctor` takes.
+/// Arguments of `doctor`.
 #[derive(Debug, Args)]
 pub(super) struct DoctorArguments {
     /// Also check the series in this Prometheus, by its base URL, such as http://localhost:9090.
@@ -31,13 +31,13 @@ pub(super) struct DoctorArguments {
 #[derive(Debug, Clone, PartialEq)]
 struct Finding {
     state: State,
-    /// What it is about, and what was found.
+    /// Subject and result.
     what: String,
-    /// What to do about it; empty where nothing is to be done.
+    /// Advice; empty where nothing is to be done.
     advice: String,
 }
 
-/// How bad it is.
+/// Severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// As it should be.
@@ -77,7 +77,7 @@ impl Finding {
     }
 }
 
-/// What was found, told as it is found.
+/// Findings, printed as they come.
 #[derive(Debug, Default)]
 struct Visit {
     good: usize,
@@ -164,7 +164,7 @@ fn look_at_config(config: &Config) -> Vec<Finding> {
         config.path.display(),
         count(config.accounts.len(), "account"),
         agents(&config.accounts),
-        count(config.alerts.rules.len(), "rule"),
+        count(config.alerts.rules.len(), "alert rule"),
         count(config.hooks.len(), "hook"),
     ));
     let warnings = config.warnings.iter();
@@ -181,14 +181,14 @@ fn look_at_config(config: &Config) -> Vec<Finding> {
 /// Why nothing that the ledger holds was looked at.
 const NO_LEDGER: &str = "the ledger cannot be read";
 
-/// What the ledger knows of an agent, as of today.
+/// The ledger's knowledge of an agent, as of today.
 struct Known {
     member: Member,
     totals: Totals,
     figures: Figures,
 }
 
-/// What the ledger knows of all agents; none if it cannot be read, which is told elsewhere.
+/// The ledger's knowledge of all agents; none if it cannot be read, which another check reports.
 async fn known(config: &Config) -> Option<Vec<Known>> {
     let known = async {
         let view = view::open(config).await.ok()?;

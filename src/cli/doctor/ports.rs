@@ -35,7 +35,7 @@ async fn look_at(address: &Address) -> Finding {
     }
 }
 
-/// Whether one could listen there. A unix socket is not made for it, only looked for.
+/// Checks that one could listen there. A unix socket is not made for it, only looked for.
 async fn try_to_listen(address: &Address) -> io::Result<()> {
     match address {
         Address::Tcp(address) => TcpListener::bind(address).await.map(drop),

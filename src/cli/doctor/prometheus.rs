@@ -1,4 +1,4 @@
-//! What a Prometheus has of this exporter, held against the ledger.
+//! Comparison of a Prometheus with the ledger.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use crate::flowgent::transport::{self, HttpClientError};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// More of an answer is not read: some hundred bytes per agent.
 const ANSWER_BYTES: usize = 128 << 20;
-/// What is compared last.
+/// The series that is compared last.
 const FIGURES: &str = "yesterday's figures";
 
-/// What `/api/v1/query` answers.
+/// Answer of `/api/v1/query`.
 #[derive(Debug, Deserialize)]
 struct Answer {
     status: String,
@@ -201,7 +201,7 @@ fn quoted(text: &str) -> String {
     )
 }
 
-/// What `expression` is now, in the order of the labels: databases give it in any.
+/// Present result of `expression`, in the order of the labels: databases give it in any.
 async fn query(http: &reqwest::Client, url: &Url, expression: &str) -> anyhow::Result<Vec<Sample>> {
     let mut asked = url.clone();
     asked

@@ -16,7 +16,7 @@ use crate::ledger::{self, Fault, Member};
 const SCARCE_BYTES: u64 = 64 << 20;
 /// So many agents are named; the rest is counted.
 const NAMED: usize = 3;
-/// What is not looked at without a sound ledger.
+/// Checks skipped without a sound ledger.
 const AGENTS: &str = "fetches and missing days of agents";
 const START_ANEW: &str = "restore a backup, or move the file away to fetch all days again";
 const NOT_SOUND: &str = "the ledger is not sound";
@@ -127,7 +127,7 @@ fn named(members: &[&Member]) -> String {
     }
 }
 
-/// Whether there is room for the ledger to grow, and for its log and a backup.
+/// Checks that there is room for the ledger to grow, and for its log and a backup.
 pub(super) fn look_at_disk(config: &Config) -> Finding {
     let path = &config.storage.path;
     let folder = path
@@ -166,7 +166,7 @@ pub(super) fn look_at_disk(config: &Config) -> Finding {
     }
 }
 
-/// What the ledger takes, with the log of what was written last.
+/// Size of the ledger, with the log of what was written last.
 fn ledger_bytes(path: &Path) -> u64 {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::sheet::{Grouping, Sheet, Subject, Sums};
 use crate::balance::Left;
 use crate::csv;
+use crate::sheet::{Grouping, Sheet, Subject, Sums};
 use crate::tabulate::Amount;
 use crate::window::Range;
 
@@ -62,7 +62,7 @@ pub(super) fn json(sheet: &Sheet, balances: &[(Arc<str>, Left)]) -> String {
     });
     let mut total = json!({});
     add_sums(&mut total, &sheet.total, sheet);
-    let before = sheet.range.before();
+    let before = sheet.before;
     let all = json!({
         "start": sheet.range.start().to_string(),
         "end": sheet.range.end().to_string(),
@@ -75,7 +75,7 @@ pub(super) fn json(sheet: &Sheet, balances: &[(Arc<str>, Left)]) -> String {
     format!("{all:#}\n")
 }
 
-/// What is left of a balance, by the names of the API.
+/// A balance by the names of the API.
 fn left((name, left): &(Arc<str>, Left)) -> Value {
     let [low_days_left, high_days_left] = left.days_left_bounds();
     json!({

@@ -7,15 +7,15 @@ use crate::text::visible;
 
 /// Between two columns on a screen.
 const GAP: usize = 2;
-/// What stands for the end of a text that is cut.
+/// Sign for the end of a text that is cut.
 const CUT: char = '…';
 
-/// What a report is shown on.
+/// Screen or file that a report is shown on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Screen {
     /// Letters that fit beside each other.
     pub(super) width: usize,
-    /// Whether it shows colours.
+    /// True if it shows colours.
     pub(super) has_colours: bool,
 }
 
@@ -26,13 +26,13 @@ pub(super) struct Cell {
     look: Look,
 }
 
-/// How a text stands out where there are colours.
+/// Styles of texts where there are colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Look {
     Plain,
     /// Headings and totals.
     Strong,
-    /// What is not wholly known.
+    /// A figure with missing days.
     Lacking,
 }
 
@@ -81,7 +81,7 @@ impl Grid {
         self.rows.push(cells);
     }
 
-    /// How wide it is on a screen.
+    /// Width on a screen.
     pub(super) fn width(&self) -> usize {
         let widest = |place: usize, title: &str| {
             let texts = self.rows.iter().map(|row| row[place].text.as_str());

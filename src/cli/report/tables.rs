@@ -7,13 +7,12 @@ use chrono::Datelike;
 use super::super::count;
 use super::super::width::wrapped;
 use super::layout::{Cell, Grid, Look, Screen, escaped, shortened};
-use super::sheet::{Row, Sheet, Sums};
-use crate::alert::balance;
-use crate::alert::words::grouped;
-use crate::balance::Left;
+use crate::balance::{Left, words};
+use crate::sheet::{Row, Sheet, Sums};
 use crate::tabulate::{Amount, Step};
 use crate::text::visible;
 use crate::window::Range;
+use crate::words::grouped;
 
 /// The lowest to the highest bar of a sparkline.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -65,15 +64,15 @@ pub(super) fn for_screen(sheet: &Sheet, balances: &[(Arc<str>, Left)], screen: S
     text
 }
 
-/// What is left of a balance: `Balance acme: 812 credits left, enough for nine days (7 to 12 days), until 9 Dec`.
+/// Line about a balance: `Balance acme: 812 credits left, enough for 9 days (7 to 12 days), until 9 Dec`.
 fn in_words((name, left): &(Arc<str>, Left)) -> String {
-    let said = [balance::lasting(left), balance::correction(left)];
+    let said = [words::lasting(left), words::correction(left)];
     let said: String = said
         .into_iter()
         .flatten()
         .map(|said| format!(", {said}"))
         .collect();
-    format!("Balance {name}: {}{said}", balance::amount(left))
+    format!("Balance {name}: {}{said}", words::amount(left))
 }
 
 /// The report in Markdown.
@@ -104,7 +103,7 @@ fn heading(sheet: &Sheet) -> String {
     format!("Credits by {group} and {step}, {range} (UTC); change from the {days} before")
 }
 
-/// What is missing, if anything is.
+/// Note on missing days, if there are any.
 fn note(sheet: &Sheet) -> Option<String> {
     let days = match sheet.total.whole.missing_days {
         0 => return None,
@@ -200,7 +199,7 @@ fn by_bucket(sheet: &Sheet, columns: usize) -> Grid {
     grid
 }
 
-/// What a bucket is called: by its month if it is a whole one, else by its days.
+/// Name of a bucket: its month if it is a whole one, else its days.
 fn label(bucket: Range, step: Step) -> String {
     let (first, last) = (bucket.start(), bucket.end());
     let month_end = first.month_start().plus(31).month_start().previous();
@@ -219,7 +218,7 @@ fn label(bucket: Range, step: Step) -> String {
     format!("{first} to {last}")
 }
 
-/// How many decimals all figures have: none if all are whole.
+/// Number of decimals of all figures: none if all are whole.
 fn decimals(sheet: &Sheet) -> usize {
     let rows = sheet.rows.iter().map(|row| &row.sums);
     let mut amounts = rows.flat_map(|sums| &sums.buckets);

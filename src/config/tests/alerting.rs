@@ -2,6 +2,9 @@ use crate::alert::{Check, Per, Rule, Severity, Span, Threshold};
 use crate::budget::Cycle;
 
 use super::*;
+use crate::sheet::Grouping;
+use crate::summary;
+use crate::tabulate::Step;
 
 /// An account with one agent, and what is added to it.
 fn with_agent(added: &str) -> Config {
@@ -272,4 +275,71 @@ fn messages_link_to_the_exporter_itself_unless_told_otherwise() {
         config.alerts.dashboard_url.as_deref(),
         Some("https://grafana.example/d/credits")
     );
+}
+
+#[test]
+fn a_summary_is_as_it_is_written_and_by_agent_unless_it_is_written() {
+    let hook = "[[hook]]\nname = \"ops\"\nkind = \"exec\"\ncommand = [\"/bin/true\"]\n";
+    let with = |keys: &str| {
+        with_agent(&format!(
+            "{hook}[[summary]]\nname = \"monday\"\nhooks = [\"ops\"]\n{keys}"
+        ))
+    };
+    let plain = with("period = \"week\"\n");
+    let expected = summary::Settings {
+        name: "monday".into(),
+        period: Step::Week,
+        grouping: Grouping::Agent,
+        top: 10,
+        hooks: vec!["ops".into()],
+    };
+    assert_eq!(plain.alerts.summaries, std::slice::from_ref(&expected));
+    assert_eq!(plain.warnings, [""; 0], "the hook has its use");
+    let whole = with("period = \"month\"\nby = \"label:team\"\ntop = 3\n");
+    let expected = summary::Settings {
+        period: Step::Month,
+        grouping: Grouping::Label("team".to_owned()),
+        top: 3,
+        ..expected
+    };
+    assert_eq!(whole.alerts.summaries, [expected]);
+    assert_eq!(whole.warnings, [""; 0]);
+    let misspelt = with("period = \"week\"\nby = \"label:taem\"\n");
+    assert_eq!(
+        misspelt.warnings,
+        ["summary `monday` adds up by `taem`, which is a label of no agent; did you mean `team`?"]
+    );
+}
+
+#[test]
+fn a_balance_that_would_show_too_much_or_nothing_is_warned_of() {
+    let with = |entries: &str| {
+        with_agent(&format!(
+            "[[balance]]\nname = \"credits\"\nentries = [{entries}]\n"
+        ))
+        .warnings
+    };
+    let strangers = "balance `credits` would show too much: agents of account `acme` that are not named here \
+                     may use credits, too; `discover = true` finds them";
+    assert_eq!(with("{ on = \"2026-01-01\", set = 1234 }"), [strangers]);
+    assert_eq!(
+        with("{ on = \"2026-01-01\", add = 1234 }"),
+        [
+            "balance `credits` has no figures: none of its entries is a `set`",
+            strangers
+        ]
+    );
+    let later = today().plus(9);
+    assert_eq!(
+        with(&format!("{{ on = \"{later}\", set = 1234 }}")),
+        [
+            format!("balance `credits` has no figures before {later}, the day of its first `set`"),
+            strangers.to_owned()
+        ]
+    );
+    let discovering = "[[account]]\nname = \"acme\"\napi_key_file = \"../files/acme.key\"\ndiscover = true\n\
+                       [[balance]]\nname = \"credits\"\nentries = [{ on = \"2026-01-01\", set = 1 }]\n";
+    let path = format!("{FIXTURES}/good/text.toml");
+    let config = Config::parse(discovering, Path::new(&path), today()).unwrap();
+    assert_eq!(config.warnings, [""; 0]);
 }

@@ -1,4 +1,4 @@
-//! What is sent, and what becomes of sound answers.
+//! Requests, and sound answers to them.
 
 use std::pin::pin;
 use std::task::{Context, Waker};
@@ -219,7 +219,7 @@ async fn a_chat_tells_its_real_status_inside() {
     }
 }
 
-/// What is logged on this thread while `work` runs, a line each.
+/// Log of this thread while `work` runs, a line each.
 async fn logged(work: impl Future) -> Vec<String> {
     let file = tempfile::NamedTempFile::new().unwrap();
     let subscriber = tracing_subscriber::fmt()

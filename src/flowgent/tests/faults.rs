@@ -1,4 +1,4 @@
-//! What an API should not do.
+//! Answers that an API should not give.
 
 use std::io::Write;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const SHORT: Duration = Duration::from_millis(50);
 const TRIES: usize = 4;
 const LIMIT: usize = 1 << 20;
 
-/// What a client makes of a server that sends this to everyone, and how often it asks.
+/// A client's result with a server that sends this to everyone, and the number of its requests.
 async fn fate(sent: Vec<u8>) -> (ApiError, usize) {
     let server = Server::repeating(sent, TRIES).await;
     let error = usage(&patient(&server)).await.unwrap_err();

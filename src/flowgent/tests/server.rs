@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 
-/// What is done with one connection after its request was read.
+/// Treatment of one connection after its request was read.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
     /// These bytes, then the end.
@@ -82,7 +82,7 @@ impl Server {
         self.requests.recv().await.unwrap()
     }
 
-    /// How many requests came that nobody has looked at yet.
+    /// Number of requests that came and nobody has looked at yet.
     pub(crate) fn unseen(&self) -> usize {
         self.requests.len()
     }

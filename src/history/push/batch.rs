@@ -16,7 +16,7 @@ pub(super) struct Part {
     pub(super) samples: Vec<Sample>,
 }
 
-/// What goes into one request: each series once.
+/// Contents of one request: each series once.
 pub(super) type Batch = Vec<Part>;
 
 /// The samples that are to be sent of what is not pushed yet, none after `now`.
@@ -65,7 +65,7 @@ impl Collector {
         full
     }
 
-    /// What has come together so far, if that is anything.
+    /// The batch so far, if anything is in it.
     pub(super) fn take(&mut self) -> Option<Batch> {
         self.count = 0;
         let batch = std::mem::take(&mut self.batch);
@@ -73,7 +73,7 @@ impl Collector {
     }
 }
 
-/// How many samples there are in a batch.
+/// Number of samples in a batch.
 pub(super) fn count(batch: &Batch) -> usize {
     batch.iter().map(|part| part.samples.len()).sum()
 }
@@ -103,7 +103,7 @@ pub(super) fn halves_of_samples(batch: &Batch) -> Option<[Batch; 2]> {
     halves_of_series(batch)
 }
 
-/// Whether `one` holds samples of the same series as `other`, and only older ones.
+/// Returns true if `one` holds samples of the same series as `other`, and only older ones.
 pub(super) fn is_older(one: &Batch, other: &Batch) -> bool {
     let ([one], [other]) = (one.as_slice(), other.as_slice()) else {
         return false;
@@ -121,7 +121,7 @@ pub(super) fn earliest(batch: &Batch) -> Option<(&Member, Sample)> {
         .min_by_key(|(_, sample)| sample.at_ms)
 }
 
-/// What the ledger notes of a batch that was taken.
+/// Entries for the ledger about a batch that was taken.
 pub(super) fn taken(batch: &Batch) -> Vec<Pushed> {
     let of_part = |part: &Part| {
         let agent = part.member.number;

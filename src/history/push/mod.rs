@@ -5,7 +5,7 @@
 //! has a place of its own for good, so nothing that is pushed is ever to be taken back, and waiting would
 //! only leave gaps open for longer.
 //!
-//! What was taken is noted in the ledger after each request ([`crate::ledger::Pushed`]). Killed at any
+//! Samples that were taken are noted in the ledger after each request ([`crate::ledger::Pushed`]). Killed at any
 //! instant, the next pass begins with what was not noted; a sample that is sent again is the same sample.
 //! A database may answer that it has taken what it drops, as VictoriaMetrics does with what is older than
 //! it keeps. So nothing is noted of days that are older than all others before one of them was read back.
@@ -43,9 +43,9 @@ use crate::ledger::{Ledger, LedgerError, Member, PushTarget};
 use crate::roster::Agent;
 use crate::telemetry::Telemetry;
 
-/// How many agents are read from the ledger at a time.
+/// Number of agents read from the ledger at a time.
 const AGENTS_AT_A_TIME: usize = 64;
-/// How often a request is tried before the pass ends.
+/// Number of tries of a request before the pass ends.
 const TRIES: u32 = 5;
 /// The waits between these tries.
 const BACKOFF: Backoff = match Backoff::new(Duration::from_millis(500), Duration::from_secs(10)) {
@@ -69,10 +69,10 @@ const LOOKS: [Duration; 5] = [
     Duration::from_secs(12),
 ];
 
-/// What a pass has done.
+/// Result of a pass.
 #[derive(Debug, Default, PartialEq)]
 pub struct Summary {
-    /// Where the database is: scheme, host and port.
+    /// Place of the database: scheme, host and port.
     pub place: String,
     /// Samples that it has taken.
     pub samples: usize,
@@ -89,7 +89,7 @@ pub enum PushError {
     /// It may go on later.
     #[error("{text}")]
     Later {
-        /// What happened.
+        /// Description of the failure.
         text: String,
         /// The database asked to be left alone for so long.
         retry_after: Option<Duration>,
@@ -219,7 +219,7 @@ struct PushRun<'a> {
     too_old: Option<(i64, PushError)>,
 }
 
-/// What one request came to, if the pass goes on.
+/// Result of one request, if the pass goes on.
 enum Written {
     Taken,
     /// A series or a sample is at fault.
@@ -472,7 +472,7 @@ impl PushRun<'_> {
     }
 }
 
-/// When a scrape would have shown `day` at last, about.
+/// Time at which a scrape would have shown `day` at last, about.
 fn noon(day: Day) -> DateTime<Utc> {
     day.end() + chrono::TimeDelta::hours(12)
 }

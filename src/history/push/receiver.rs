@@ -17,10 +17,10 @@ use crate::roster::Agent;
 
 /// The most bytes that are read of an answer to a query: it holds one series with one sample.
 const ANSWER_LIMIT: usize = 64 << 10;
-/// How exactly a value is to come back. VictoriaMetrics keeps fifteen digits of it.
+/// Relative tolerance of a value that comes back. VictoriaMetrics keeps fifteen digits of it.
 const PRECISION: f64 = 1e-12;
 
-/// Where databases take writes, and where the same ones answer queries: the ends of the paths.
+/// Paths' ends for writes, and for queries of the same databases.
 const PATHS: [[&str; 2]; 2] = [
     // Prometheus and VictoriaMetrics.
     ["/api/v1/write", "/api/v1/query"],
@@ -101,12 +101,12 @@ impl<'a> Receiver<'a> {
         })
     }
 
-    /// What it is called in errors and logs: scheme, host and port, or where a secret URL is found.
+    /// Its name in errors and logs: scheme, host and port, or the source of a secret URL.
     pub(super) fn name(&self) -> &str {
         self.write.name()
     }
 
-    /// What the ledger knows it by: something that is another one wherever other series are written, and
+    /// Its name in the ledger: something that is another one wherever other series are written, and
     /// that tells no secret.
     pub(super) fn identity(&self) -> String {
         let mut url = self.write.url().clone();
@@ -144,7 +144,7 @@ impl<'a> Receiver<'a> {
             .map(drop)
     }
 
-    /// Whether queries show `sample` of `agent`, and if not, what they show there instead. Nothing is asked
+    /// Checks that queries show `sample` of `agent`, or returns what they show instead. Nothing is asked
     /// if nothing is to be read back.
     ///
     /// # Errors
@@ -193,7 +193,7 @@ const VERSION: HeaderName = HeaderName::from_static("x-prometheus-remote-write-v
 /// Which tenant of Mimir, Cortex or Loki is meant.
 const TENANT: HeaderName = HeaderName::from_static("x-scope-orgid");
 
-/// What queries show at an instant.
+/// Result of a query at an instant.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Shown {
     /// The value that was written.
@@ -221,7 +221,7 @@ async fn written_to(settings: &Settings) -> Result<Place, SendError> {
     }
 }
 
-/// What comes of `answer`, if it comes in time.
+/// Result of `answer`, if it comes in time.
 async fn in_time<T>(
     place: &Place,
     limit: Duration,

@@ -13,17 +13,17 @@ use crate::secret::SecretSource;
 /// `[push]`: where history is pushed.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where the database takes writes.
+    /// URL for writes.
     pub write_url: Endpoint,
-    /// Where it answers queries, if that does not follow from the path of the other.
+    /// URL for queries, if it does not follow from the path of the other.
     pub query_url: Option<Url>,
-    /// Whether it is seen to that what was written can be read.
+    /// True if written samples are read back.
     pub read_back: bool,
     /// The labels of the scrape.
     pub target: Target,
     /// The first day that is pushed.
     pub from: Day,
-    /// Whether the exporter pushes while it serves.
+    /// True if the exporter pushes while it serves.
     pub continuous: bool,
     /// The tenant whose series they are, in Mimir.
     pub tenant: Option<String>,
@@ -33,10 +33,10 @@ pub struct Settings {
     pub bearer_token: Option<SecretSource>,
     /// The most time that one request may take.
     pub timeout: Duration,
-    /// Whether it may lead to private addresses, to this machine, and there without encryption.
+    /// True if it may lead to private addresses, to this machine, and there without encryption.
     pub allow_private: bool,
     /// Certificates in PEM form that are trusted instead of the usual ones.
     pub ca_file: Option<PathBuf>,
-    /// What is connected to instead of the database.
+    /// The proxy.
     pub proxy: Option<Proxy>,
 }

@@ -19,7 +19,7 @@ pub(super) enum Verdict {
     Refused,
 }
 
-/// What an answer that is no success means, or that there was none; `said` is its body.
+/// Meaning of an answer that is no success, or of none; `said` is its body.
 pub(super) fn verdict(status: Option<u16>, said: &str) -> Verdict {
     let Some(status) = status else {
         return Verdict::Later;
@@ -56,7 +56,7 @@ pub(super) fn verdict(status: Option<u16>, said: &str) -> Verdict {
     }
 }
 
-/// Whether samples came out of order, and not the names of labels.
+/// Returns true if samples came out of order, and not the names of labels.
 fn is_out_of_order(said: &str) -> bool {
     let words: Vec<&str> = said
         .split(|letter: char| !letter.is_alphanumeric())

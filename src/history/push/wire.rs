@@ -7,7 +7,7 @@ use super::batch::Batch;
 use crate::history::{SERIES, Target};
 use crate::roster::Agent;
 
-/// What is posted.
+/// Body of a request.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct WriteRequest {
     #[prost(message, repeated, tag = "1")]

@@ -19,7 +19,7 @@ use crate::ledger::{Ledger, Member};
 use crate::sync::Event;
 use crate::telemetry::Telemetry;
 
-/// How often the clock is looked at.
+/// Interval between looks at the clock.
 const TICK: Duration = Duration::from_secs(1);
 /// The waits between passes that could not end.
 const BACKOFF: Backoff = match Backoff::new(Duration::from_secs(15), Duration::from_secs(900)) {
@@ -28,7 +28,7 @@ const BACKOFF: Backoff = match Backoff::new(Duration::from_secs(15), Duration::f
 };
 /// The longest that a database may ask to be left alone.
 const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
-/// How long it rests when somebody has to change something: it may be in the database's own config.
+/// Pause until somebody has changed something: it may be in the database's own config.
 const REST: Duration = Duration::from_secs(3600);
 
 /// Tells the worker what happens in syncs.
@@ -68,9 +68,9 @@ pub struct Worker {
     clock: SharedClock,
     telemetry: Telemetry,
     feed: Arc<Feed>,
-    /// How many passes have failed one after the other.
+    /// Number of passes that have failed one after the other.
     failures: u32,
-    /// What is in the log, so that an error that lasts is told once.
+    /// Error in the log, so that one that lasts is logged once.
     told: Option<String>,
 }
 

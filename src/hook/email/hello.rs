@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use lettre::transport::smtp::extension::ClientId;
 
-/// What `text`, a full name or an address with or without brackets, says in a greeting; none if it is neither.
+/// Form of `text`, a full name or an address with or without brackets, in a greeting; none if it is neither.
 #[must_use]
 pub fn hello(text: &str) -> Option<ClientId> {
     let inside = text
@@ -19,7 +19,7 @@ pub fn hello(text: &str) -> Option<ClientId> {
     }
 }
 
-/// What a server is greeted with from `address`: what is `chosen`, or the host's name if it is a full one, or
+/// Name for greetings from `address`: the `chosen` one, or the host's name if it is a full one, or
 /// the address.
 pub(super) fn greeting(chosen: Option<&ClientId>, host: &ClientId, address: IpAddr) -> ClientId {
     match (chosen, host) {
@@ -36,7 +36,7 @@ fn literal(address: IpAddr) -> ClientId {
     }
 }
 
-/// Whether it is a name with a domain, and not one that every machine has.
+/// Returns true if it is a name with a domain, and not one that every machine has.
 fn is_full_name(name: &str) -> bool {
     let is_label = |label: &str| {
         let is_letter = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';

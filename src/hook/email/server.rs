@@ -38,11 +38,11 @@ pub(in crate::hook) struct Server {
     pub(in crate::hook) host: String,
     /// Its port.
     pub(in crate::hook) port: u16,
-    /// How connections to it are secured.
+    /// Encryption of connections to it.
     pub(in crate::hook) encryption: Encryption,
-    /// What it is greeted with; by default the host's full name, or its address.
+    /// Name in the greeting; by default the host's full name, or its address.
     pub(in crate::hook) hello: Option<ClientId>,
-    /// Whether it may have a private address.
+    /// True if it may have a private address.
     pub(in crate::hook) allow_private: bool,
     /// Certificates that are trusted instead of the usual ones, read at every try, as secrets are.
     pub(in crate::hook) ca_file: Option<PathBuf>,
@@ -118,7 +118,7 @@ pub(super) fn public(addresses: &[SocketAddr]) -> Option<IpAddr> {
     addresses.find(|address| not_public(*address).is_none())
 }
 
-/// What an error of SMTP says: the server's code and words, or what went wrong without them.
+/// Text of an SMTP error: the server's code and words, or the failure without them.
 pub(super) fn told(error: &smtp::Error) -> String {
     let words =
         std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);

@@ -1,4 +1,4 @@
-//! What programs leave behind: processes that have left their group, and, where this process is the first one
+//! Remains of programs: processes that have left their group, and, where this process is the first one
 //! of a container and inherits every orphan, the dead whom nobody else collects.
 
 use std::collections::HashSet;
@@ -63,7 +63,7 @@ struct Process {
     id: Pid,
     parent: Option<Pid>,
     group: Option<Pid>,
-    /// Whether it has ended and nobody has collected its exit status.
+    /// True if it has ended and nobody has collected its exit status.
     is_dead: bool,
 }
 
@@ -94,7 +94,7 @@ fn parse(stat: &str) -> Option<Process> {
     })
 }
 
-/// Whether the environment that a process was started with holds `mark`. That of others cannot be read.
+/// Returns true if the initial environment of a process holds `mark`. That of others cannot be read.
 fn is_marked(process: Pid, mark: &str) -> bool {
     let path = format!("/proc/{}/environ", process.as_raw_nonzero());
     let environment = fs::read(path).unwrap_or_default();

@@ -83,7 +83,10 @@ async fn a_program_gets_the_message_and_nothing_of_the_exporters_environment() {
         "{lines:?}"
     );
     let stdin: serde_json::Value = serde_json::from_str(&lines).unwrap();
-    assert_eq!(stdin, message.json());
+    assert_eq!(
+        stdin,
+        serde_json::from_str::<serde_json::Value>(&message.plain(None)).unwrap()
+    );
     assert_eq!(read("pwd"), "/\n");
 
     let environment = read("env");

@@ -40,7 +40,7 @@ fn alertmanager(servers: &[Server]) -> Alertmanager {
     Alertmanager::new(&settings(), &urls(servers), None, None)
 }
 
-/// What a result says, with the servers' numbers instead of their addresses.
+/// Text of a result, with the servers' numbers instead of their addresses.
 fn told(servers: &[Server], text: &str) -> String {
     servers
         .iter()
@@ -406,7 +406,7 @@ async fn what_fires_wins_over_an_earlier_period_that_is_over() {
     assert_eq!(posted(&mut servers[0]).await[0]["endsAt"], NOW);
 }
 
-/// What an alert comes to that is first refused, then not taken, then taken, each twice.
+/// Results of an alert that is first refused, then not taken, then taken, each twice.
 async fn sent_six_times() -> Vec<bool> {
     let (bad, full) = (refusal(400, "odd"), refusal(503, "full"));
     let acts = [bad.clone(), bad, full.clone(), full, ok(), ok()];

@@ -10,7 +10,7 @@ use crate::hook::heartbeat::{Heartbeat, Service};
 const TOKEN: &str = "canary-token-0123";
 const REASON: &str = "the sync of 12:00 failed: 100 % & more";
 
-/// What a service is told by these URLs, relative to its own; its request, and what came of it.
+/// Request to a service by these URLs, relative to its own, and its result.
 async fn told(
     method: Method,
     [url, failure_url]: [&str; 2],

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::{Message, TITLE_CHARACTERS};
 use super::at;
 use crate::alert::{Figures, Notice, Notification, Severity, Status};
+use crate::summary::Summary;
 
 /// A message that tells of one alert per title, each with a text of its own.
 pub(in crate::hook) fn message(titles: &[&str]) -> Message {
@@ -30,10 +31,7 @@ pub(in crate::hook) fn message(titles: &[&str]) -> Message {
         created: at("2026-11-23T00:12:00Z"),
         now: at("2026-11-23T00:17:00Z"),
         target: String::new(),
-        notification: Notification {
-            test: false,
-            alerts: titles.iter().map(notice).collect(),
-        },
+        notification: Notification::of_alerts(titles.iter().map(notice).collect()),
     }
 }
 
@@ -57,15 +55,21 @@ fn a_title_is_one_line_that_counts_the_rest() {
 fn a_message_fires_as_long_as_one_of_its_alerts_does() {
     let mut message = message(&["one", "two"]);
     message.notification.alerts[0].status = Status::Resolved;
-    assert_eq!(message.status(), Status::Firing);
+    assert_eq!(message.status(), "firing");
     message.notification.alerts[1].status = Status::Resolved;
-    assert_eq!(message.status(), Status::Resolved);
+    assert_eq!(message.status(), "resolved");
+    message.notification = Notification::of_summary(Summary::sample("2026-11-30".parse().unwrap()));
+    assert_eq!(message.status(), "summary");
+    assert_eq!(
+        message.title(),
+        "Weekly summary example: 8,024 credits used"
+    );
 }
 
 #[test]
 fn programs_are_sent_the_notification_with_its_id() {
     let message = message(&["one"]);
-    let mut sent = message.json();
+    let mut sent: Value = serde_json::from_str(&message.plain(None)).unwrap();
     assert_eq!(sent["id"], json!("msg_27UH4WbU6Z5A5EzD8u03UvzRbpk"));
     sent.as_object_mut().unwrap().remove("id");
     let read: Notification = serde_json::from_value(sent).unwrap();

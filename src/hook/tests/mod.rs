@@ -120,9 +120,6 @@ fn message(alerts: Vec<Notice>) -> Message {
         created: at(NOW),
         now: at(NOW),
         target: String::new(),
-        notification: Notification {
-            test: false,
-            alerts,
-        },
+        notification: Notification::of_alerts(alerts),
     }
 }

@@ -1,9 +1,11 @@
-//! What each preset sends, whole.
+//! Messages of each preset, whole.
 
 use serde_json::{Value, json};
 
 use super::*;
-use crate::hook::{Preset, Template};
+use crate::alert::Notification;
+use crate::hook::{Message, Preset, Template};
+use crate::summary::Summary;
 
 fn rendered(preset: Preset, alerts: Vec<Notice>) -> Value {
     let text = Template::preset(preset).render(&message(alerts)).unwrap();
@@ -379,4 +381,51 @@ fn no_message_is_longer_than_its_receiver_takes() {
     let long = rendered(Preset::Slack, flood("x"));
     let text = long["attachments"][0]["blocks"][0]["text"]["text"].as_str();
     assert!(text.unwrap().ends_with("x…"));
+}
+
+#[test]
+fn a_summary_is_one_card_without_a_status() {
+    let today = "2026-11-30".parse().unwrap();
+    let summary = Summary {
+        text: "1,512 credits used.\n\nTop agents:\n1. acme/<@here>: 784 credits".to_owned(),
+        ..Summary::sample(today)
+    };
+    let message = Message {
+        notification: Notification::of_summary(summary),
+        ..message(Vec::new())
+    };
+    let rendered = |preset| -> Value {
+        let text = Template::preset(preset).render(&message).unwrap();
+        serde_json::from_str(&text).unwrap()
+    };
+    let title = "Weekly summary example: 8,024 credits used";
+    let slack = rendered(Preset::Slack);
+    assert_eq!(slack["text"], title);
+    let blocks = &slack["attachments"][0]["blocks"];
+    let text = "1,512 credits used.\n\nTop agents:\n1. acme/&lt;@here&gt;: 784 credits";
+    assert_eq!(blocks[0]["text"]["text"], text);
+    let context = "summary · example · <https://dash.example/|open>";
+    assert_eq!(blocks[1]["elements"][0]["text"], context);
+    let discord = rendered(Preset::Discord);
+    assert_eq!(discord["embeds"][0]["title"], title);
+    assert_eq!(discord["embeds"][0]["color"], 0x15_65c0);
+    assert_eq!(discord["embeds"][0]["footer"]["text"], "summary · example");
+    assert_eq!(discord["content"], Value::Null);
+    let card = &rendered(Preset::Teams)["attachments"][0]["content"];
+    assert_eq!(card["body"][0]["inlines"][0]["text"], title);
+    let lines = card["body"][1]["items"].as_array().unwrap();
+    let lines: Vec<&str> = lines
+        .iter()
+        .map(|line| line["inlines"][0]["text"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "1,512 credits used.",
+            "Top agents:",
+            "1. acme/<@here>: 784 credits",
+            "summary · example"
+        ]
+    );
+    assert_eq!(card["actions"][0]["url"], "https://dash.example/");
 }

@@ -1,4 +1,4 @@
-//! What templates see, and how they fail.
+//! Contexts of templates, and their errors.
 
 use super::*;
 use crate::hook::{Template, TemplateError};
@@ -112,7 +112,7 @@ fn a_text_that_is_no_template_is_refused_with_its_line() {
         ),
         (
             "{{ title }}\n{% if titel %}{% endif %}",
-            "`titel` is none of id, test, status, title, text, alerts",
+            "`titel` is none of id, test, status, title, text, alerts, summary",
             2,
         ),
     ] {
@@ -192,7 +192,7 @@ fn as_long_as_may_be(before: &str, piece: &str, after: &str) -> String {
     format!("{before}{}{after}", piece.repeat(room / piece.len()))
 }
 
-/// What comes of a source on a thread with no more stack than others have.
+/// Result of a source on a thread with no more stack than others have.
 fn on_a_usual_thread(source: String) -> Result<usize, String> {
     let work = move || {
         let template = Template::new(&source).map_err(|error| error.message)?;

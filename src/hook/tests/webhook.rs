@@ -31,7 +31,7 @@ pub(super) fn webhook(settings: &Settings, url: &str) -> (Webhook, SecretFile) {
     (webhook, url)
 }
 
-/// What comes of a message to a server that answers so.
+/// Result of a message to a server that answers so.
 async fn sent(settings: &Settings, act: Act) -> Result<String, SendError> {
     let server = Server::start(vec![act]).await;
     let url = format!("{}{TOKEN}?key={TOKEN}-query", server.url);
@@ -395,12 +395,14 @@ async fn a_template_that_fails_is_replaced_by_plain_json_that_says_so() {
         (
             "{\"text\": \"{{ title }}\"",
             "Application/Json; charset=utf-8",
-            "its output is not JSON: EOF while parsing an object at line 1 column 54",
+            "its output is not JSON: EOF while parsing an object at line 1 column 54; write texts with \
+             `| tojson`, or set another `content_type`",
         ),
         (
             "{{ title }}",
             "application/cloudevents+json",
-            "its output is not JSON: expected value at line 1 column 1",
+            "its output is not JSON: expected value at line 1 column 1; write texts with `| tojson`, or \
+             set another `content_type`",
         ),
     ] {
         let mut server = Server::start(vec![Act::Send(answer(200, "", ""))]).await;

@@ -30,7 +30,7 @@ pub(super) struct Balances<'a> {
     balances: Vec<Balance<'a>>,
 }
 
-/// What is left of a balance.
+/// A balance, with the credits left.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Balance<'a> {
     /// Its name.
@@ -75,7 +75,7 @@ struct Balance<'a> {
     /// Agents that used most since that `set`, descending.
     #[schemars(length(max = TOP_AGENTS))]
     top: Vec<Share<'a>>,
-    /// What alerts when no more than that is left.
+    /// Its thresholds, of credits and of days left.
     thresholds: Vec<LeftThreshold>,
 }
 

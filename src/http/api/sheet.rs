@@ -32,7 +32,7 @@ pub(super) struct Sheet {
     range: Range,
     buckets: Arc<[Range]>,
     form: Form,
-    /// How many agents are written.
+    /// Number of agents written.
     written: usize,
     place: Place,
 }
@@ -44,7 +44,7 @@ pub(super) struct Roll {
     pub(super) former: Arc<[Member]>,
 }
 
-/// How a sheet is written.
+/// Format of a sheet.
 pub(super) enum Form {
     /// As a page, whose agents are written after it.
     Json(Usage),

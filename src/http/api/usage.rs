@@ -1,4 +1,4 @@
-//! What agents used, by day, week or month, as JSON or as CSV.
+//! Use of agents by day, week or month, as JSON or as CSV.
 
 use std::sync::Arc;
 

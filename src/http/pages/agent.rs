@@ -14,19 +14,20 @@ use super::list::Health;
 use super::row::shown;
 use super::time::Moment;
 use super::{Frame, Page, State, account_link, alert_link, csv, refresh};
-use crate::alert::{subject, words};
+use crate::alert::subject;
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::ledger::{AgentHistory, LedgerError, Member, Revision};
 use crate::roster::{self, Agent};
 use crate::series::{self, Figures};
+use crate::words;
 
-/// How many days the bars show.
+/// Number of days that the bars show.
 const BAR_DAYS: i32 = 90;
 /// The most revisions and the most lines of the fetch log that are listed.
 const LISTED: usize = 60;
 /// The most budgets that are listed.
 const BUDGETS: usize = 24;
-/// How many days the bars show on a phone.
+/// Number of days that the bars show on a phone.
 const PHONE_DAYS: i32 = 30;
 
 #[derive(Debug, Template)]
@@ -132,7 +133,7 @@ pub(super) async fn agent(state: &State, path: &str, account: &str, name: &str) 
     Some(Page::of(StatusCode::OK, &page))
 }
 
-/// What is shown while nobody knows which agents there are.
+/// Page shown before the list of agents is known.
 fn loading(state: &State, path: &str, account: &str, name: &str) -> Page {
     let page = AgentPage {
         frame: Frame::new(state, path, "", format!("{name} · {account}")),
@@ -177,7 +178,7 @@ fn unreadable(error: &LedgerError) -> String {
     format!("The ledger cannot be read: {error}. `doctor` checks the ledger and its disk.")
 }
 
-/// What went wrong with the agent in the last sync, with its account if not with it.
+/// Problem of the agent, or of its account, in the last sync.
 fn problem(state: &State, member: &Member) -> Option<String> {
     let sync = state.board.sync();
     sync.last.as_ref()?.problem_of(member).map(str::to_owned)
@@ -278,7 +279,7 @@ fn tiles(history: &AgentHistory, figures: &Figures, days: &Days, today: Day) -> 
     ]
 }
 
-/// What all known days from the history start on come to.
+/// Sum of all known days since the history start.
 fn since_start(history: &AgentHistory, figures: &Figures, today: Day) -> Shown {
     let days = history.days.iter().map(|day| day.usage);
     let counts = |usage: &Usage| (history.policy.history_start..today).contains(&usage.day);

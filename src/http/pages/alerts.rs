@@ -32,7 +32,7 @@ struct AlertsPage {
 
 #[derive(Debug)]
 struct Known {
-    /// How much is watched, in a sentence; none until the rules were evaluated.
+    /// Number of firing alerts and of rules, in a sentence; none until the rules were evaluated.
     watched: Option<String>,
     evaluated: Option<Moment>,
     groups: Vec<Group>,
@@ -66,13 +66,13 @@ struct DeliveryRow {
     state: &'static str,
     class: &'static str,
     attempts: u32,
-    /// When it is due or when it ended, and which of them.
+    /// Time at which it is due or ended, and which of the two.
     at: Moment,
     at_word: &'static str,
     result: String,
 }
 
-/// What the page shows that only the ledger knows.
+/// Contents of the page that only the ledger knows.
 struct FromLedger {
     alerts: [(Vec<Alert>, usize); 3],
     backlogs: Vec<Backlog>,
@@ -125,14 +125,11 @@ impl Known {
         let watched = alerting.as_ref().map(|alerting| {
             let rules: BTreeSet<&str> = alerting.alerts.iter().map(|alert| &*alert.rule).collect();
             let firing = alerting.alerts.iter().filter(|alert| alert.firing).count();
-            match rules.len() {
-                0 => "The config has no rules or budgets.".to_owned(),
-                rules => format!(
-                    "{} firing; the config has {}.",
-                    counted(firing, "alert is", "alerts are"),
-                    counted(rules, "rule or budget", "rules and budgets"),
-                ),
-            }
+            format!(
+                "{} firing. Rules, budgets and balances in the config: {}.",
+                counted(firing, "alert is", "alerts are"),
+                rules.len(),
+            )
         });
         let [firing, pending, resolved] = read.alerts;
         let group = |id, title, empty, (alerts, more): (Vec<Alert>, usize)| {
@@ -205,8 +202,6 @@ fn waiting(state: &State, alert: &Alert) -> AlertView {
 
 impl DeliveryRow {
     fn of(record: &DeliveryRecord, now: DateTime<Utc>) -> Self {
-        let alerts = record.delivery.alerts.iter();
-        let rules: BTreeSet<&str> = alerts.map(|key| &*key.rule).collect();
         let (class, at_word) = match record.state {
             DeliveryState::Pending => ("warn", "due"),
             DeliveryState::Delivered => ("good", "ended"),
@@ -215,7 +210,7 @@ impl DeliveryRow {
         Self {
             created: Moment::of(record.delivery.created, now),
             hook: record.delivery.hook.to_string(),
-            rules: Vec::from_iter(rules).join(", "),
+            rules: record.delivery.about(),
             state: match record.state {
                 DeliveryState::Pending => "waiting",
                 DeliveryState::Delivered => "delivered",

@@ -1,34 +1,35 @@
 //! Pure: balances as pages show them.
 
 use super::figure::{Shown, Tile};
-use crate::alert::{balance as words_of, words};
 use crate::balance::Left;
+use crate::balance::words as words_of;
 use crate::exposition::BalanceSeries;
+use crate::words;
 
 /// A tile for each balance, those first that run out first.
-pub(super) fn tiles(balances: &[BalanceSeries]) -> Vec<Tile> {
+pub(super) fn tiles(balances: &[BalanceSeries]) -> impl Iterator<Item = Tile> {
     let mut order: Vec<&BalanceSeries> = balances.iter().collect();
     let days = |balance: &BalanceSeries| {
         let left = balance.left.as_ref();
         left.and_then(Left::days_left).unwrap_or(f64::INFINITY)
     };
     order.sort_by(|one, other| days(one).total_cmp(&days(other)));
-    order.into_iter().map(tile).collect()
+    order.into_iter().map(tile)
 }
 
 fn tile(balance: &BalanceSeries) -> Tile {
-    let label = format!("Left of {}", balance.name);
+    let label = format!("Balance {}", balance.name);
     let Some(left) = &balance.left else {
-        let why = "no `set` yet".to_owned();
+        let why = "no set entry yet".to_owned();
         return Tile::credits(label, Shown::unknown(why.clone()), why);
     };
     let missing = left.standing.missing_days;
-    let missing = (missing > 0).then(|| words::count(missing, "missing day", "missing days"));
     let mut shown = Shown::credits(left.credits(), || "no agents yet".to_owned());
     let mut notes = Vec::new();
-    if let Some(missing) = missing {
+    if missing > 0 {
         shown.text = format!("≤ {}", shown.text);
-        notes.push(format!("at most, {missing}"));
+        let missing = words::count(missing, "missing day", "missing days");
+        notes.push(format!("{missing}: less may be left"));
     }
     notes.extend(words_of::lasting(left));
     notes.extend(words_of::correction(left));
@@ -56,15 +57,15 @@ mod tests {
         };
         assert_eq!(
             shown(Some(left(0))),
-            "Left of acme: 812 credits: enough for nine days (7 to 12 days), until 9 Dec; 120 less than \
+            "Balance acme: 812 credits: enough for 9 days (7 to 12 days), until 9 Dec; 120 less than \
              expected on 1 Nov"
         );
         assert_eq!(
             shown(Some(left(2))),
-            "Left of acme: ≤ 812 credits: at most, two missing days; enough for nine days (7 to 12 days), \
+            "Balance acme: ≤ 812 credits: two missing days: less may be left; enough for 9 days (7 to 12 days), \
              until 9 Dec; 120 less than expected on 1 Nov"
         );
-        assert_eq!(shown(None), "Left of acme: – : no `set` yet");
+        assert_eq!(shown(None), "Balance acme: – : no set entry yet");
         let mut long = left(0);
         (
             long.standing.exhausted_at,
@@ -73,7 +74,7 @@ mod tests {
         ) = (None, [None; 2], None);
         assert_eq!(
             shown(Some(long)),
-            "Left of acme: 812 credits: enough for over a year"
+            "Balance acme: 812 credits: enough for over a year"
         );
         let mut gone = left(0);
         gone.standing.used_credits = Some(1_100.0);
@@ -81,10 +82,10 @@ mod tests {
         gone.correction_credits = None;
         assert_eq!(
             shown(Some(gone.clone())),
-            "Left of acme: -100 credits: used up on 28 Nov"
+            "Balance acme: -100 credits: used up on 28 Nov"
         );
-        let tiles = tiles(&[balance(None), balance(Some(left(0))), balance(Some(gone))]);
-        let texts: Vec<&str> = tiles.iter().map(|tile| &*tile.shown.text).collect();
+        let balances = [balance(None), balance(Some(left(0))), balance(Some(gone))];
+        let texts: Vec<String> = tiles(&balances).map(|tile| tile.shown.text).collect();
         assert_eq!(texts, ["-100", "812", "–"]);
     }
 }

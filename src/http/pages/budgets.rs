@@ -7,12 +7,12 @@ use super::chart::meter;
 use super::figure::{agents, amount, amount_at_least, short_span};
 use super::list::{LONGEST_SEARCH, Query};
 use super::{SEGMENT, alert_link};
-use crate::alert::words;
 use crate::budget::{Period, Standing};
 use crate::day::Day;
 use crate::exposition::{BudgetSeries, Mark};
 use crate::ledger::AlertState;
 use crate::roster::Matcher;
+use crate::words;
 
 /// A budget as it is shown.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(super) struct BudgetView {
     pub(super) agents: String,
     /// The list of them, seen from the first page; empty if the search cannot express it.
     pub(super) list: String,
-    /// How it stands, in a few words, and how bad that is.
+    /// State in a few words, and its severity.
     pub(super) state: String,
     pub(super) class: &'static str,
     /// `4,012 of 5,000 credits (80%)`.
@@ -80,7 +80,7 @@ fn fires(budget: &BudgetSeries) -> bool {
     budget.marks.iter().any(|mark| mark.state == firing)
 }
 
-/// How a budget stands, and how bad that is: the threshold that it is past and where it is heading.
+/// State and severity of a budget: the threshold that it is past, and its forecast.
 fn state_of(budget: &BudgetSeries) -> (String, &'static str) {
     let standing = &budget.standing;
     let (limit, used) = (standing.limit_credits, standing.used_credits);
@@ -121,7 +121,7 @@ fn state_of(budget: &BudgetSeries) -> (String, &'static str) {
     }
 }
 
-/// How much of the limit is used.
+/// Used share of the limit.
 fn used_of(standing: &Standing) -> String {
     let limit = words::credits(standing.limit_credits);
     let Some(used) = standing.used_credits else {

@@ -1,9 +1,9 @@
 //! Pure: figures as pages show them. With missing days a figure is a lower bound, and a dash if no day is known.
 
-use crate::alert::words;
 use crate::day::Day;
+use crate::words;
 
-/// What stands where a figure is not known.
+/// Sign for an unknown figure.
 const UNKNOWN: &str = "–";
 /// The most days that are listed one by one.
 const MOST_LISTED: usize = 6;
@@ -13,7 +13,7 @@ const MOST_LISTED: usize = 6;
 pub(super) struct Shown {
     /// The figure, `≥` and a lower bound of it, or a dash.
     pub(super) text: String,
-    /// What is missing of it; empty if nothing is.
+    /// Note on missing days; empty if none is missing.
     pub(super) title: String,
     /// The figure with its decimals, where `text` is rounded; else empty.
     pub(super) exact: String,
@@ -136,7 +136,7 @@ impl Sum {
         }
     }
 
-    /// How many agents have missing days, if any has.
+    /// Number of agents with missing days, if there are any.
     pub(super) fn lacking(&self) -> Option<String> {
         let lacking = self.agents - self.whole;
         (lacking > 0).then(|| {

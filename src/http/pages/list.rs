@@ -12,13 +12,13 @@ use crate::roster::Agent;
 use crate::series::Figures;
 use crate::status::Agents;
 
-/// How many agents are on a page.
+/// Number of agents on a page.
 pub(super) const PAGE: usize = 100;
 /// The most bytes of a search that are looked for.
 pub(super) const LONGEST_SEARCH: usize = 256;
 
 named! {
-    /// What agents are ordered by.
+    /// Sort orders of agents.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub(super) enum Sort {
         Name = "name",
@@ -47,14 +47,14 @@ named! {
     }
 }
 
-/// What a page of the list is asked for with, in the query of its address.
+/// Request for a page of the list, as in the query of its address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Query {
     pub(super) sort: Sort,
     pub(super) is_descending: bool,
     /// The page, from 1 on.
     pub(super) page: usize,
-    /// What the agent's name, identifier, account or a label's value contains.
+    /// Text contained in the agent's name, identifier, account or a label's value.
     pub(super) search: String,
     /// Only this account's; empty for all.
     pub(super) account: String,
@@ -62,7 +62,7 @@ pub(super) struct Query {
     pub(super) state: Option<Health>,
 }
 
-/// What is added up over agents.
+/// Sums over agents.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Totals {
     pub(super) agents: usize,
@@ -83,7 +83,7 @@ pub(super) struct List {
     pub(super) total: Totals,
     /// All agents by account, ordered by their names.
     pub(super) accounts: BTreeMap<Arc<str>, Totals>,
-    /// How many are listed on all pages together.
+    /// Number of agents on all pages together.
     pub(super) matching: usize,
     /// The page, from 1 on, and how many there are: at least one.
     pub(super) page: usize,
@@ -93,7 +93,7 @@ pub(super) struct List {
 }
 
 impl Sort {
-    /// Whether people want the largest first, unless they say otherwise.
+    /// Returns true if the largest comes first by default.
     pub(super) const fn is_descending(self) -> bool {
         !matches!(self, Self::Name)
     }
@@ -118,7 +118,7 @@ impl Sort {
 }
 
 impl Health {
-    /// How an agent with these figures is.
+    /// Health of an agent with these figures.
     pub(super) fn of(figures: &Figures) -> Self {
         match figures.up {
             Some(0.0) => Self::Failing,
@@ -151,7 +151,7 @@ impl Default for Query {
 }
 
 impl Query {
-    /// What the query of an address asks for. What makes no sense in it asks for nothing.
+    /// Parses the query of an address. Invalid parts are ignored.
     pub(super) fn parse(query: &str) -> Self {
         let mut parsed = Self::default();
         let mut order = None;
@@ -216,12 +216,12 @@ impl Query {
         query.finish()
     }
 
-    /// Whether some agents may be left out.
+    /// Returns true if some agents may be left out.
     pub(super) fn is_filtered(&self) -> bool {
         !self.search.is_empty() || !self.account.is_empty() || self.state.is_some()
     }
 
-    /// Whether `agent`, which is `health`, is asked for. `search` is the lower-case one.
+    /// Returns true if `agent`, which is `health`, matches. `search` is the lower-case one.
     fn takes(&self, agent: &Agent, health: Health, search: &str) -> bool {
         (self.account.is_empty() || *agent.account == *self.account)
             && self.state.is_none_or(|state| state == health)
@@ -252,7 +252,7 @@ impl Query {
     }
 }
 
-/// Whether `agent` has every word of `search`, which is lower-case: in its name, identifier, account or a
+/// Reports if `agent` has every word of `search`, which is lower-case: in its name, identifier, account or a
 /// label's value. A word such as `team=cx` is a label, or `account`, `agent` or `id`, and its whole value.
 fn contains(agent: &Agent, search: &str) -> bool {
     let own = [
@@ -269,8 +269,16 @@ fn contains(agent: &Agent, search: &str) -> bool {
                 name.to_lowercase() == wanted && value.to_lowercase() == text
             })
         };
-        all().any(|(_, value)| value.to_lowercase().contains(word)) || all().any(is_label)
+        all().any(|(_, value)| has(value, word)) || all().any(is_label)
     })
+}
+
+/// Reports if the lower-case form of `value` contains `word`. Most values are lower-case and need no copy.
+fn has(value: &str, word: &str) -> bool {
+    // Without a branch for each byte, several are looked at once.
+    let may_change = |any, byte: u8| any | byte.is_ascii_uppercase() | !byte.is_ascii();
+    value.contains(word)
+        || (value.bytes().fold(false, may_change) && value.to_lowercase().contains(word))
 }
 
 impl Totals {

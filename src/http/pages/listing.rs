@@ -3,10 +3,10 @@
 use super::figure::agents;
 use super::list::{Health, List, Query, Sort};
 use super::row::Row;
-use crate::alert::words;
 use crate::day::{Day, Usage};
 use crate::named::Named;
 use crate::status::LastSync;
+use crate::words;
 
 /// The most accounts that can be chosen from.
 const CHOICES: usize = 200;
@@ -28,7 +28,7 @@ pub(super) struct ListView {
     pub(super) last_page: usize,
 }
 
-/// What can be chosen in the form that filters.
+/// A choice in the form that filters.
 #[derive(Debug)]
 pub(super) struct Choice {
     pub(super) value: String,
@@ -186,7 +186,7 @@ impl Choice {
     }
 }
 
-/// What the list can be sorted by, as a choice.
+/// Label of a sort order in that form.
 const fn label_of(sort: Sort) -> &'static str {
     match sort {
         Sort::Name => "name",

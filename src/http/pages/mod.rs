@@ -33,11 +33,12 @@ use super::State;
 use super::gate::Weight;
 use super::request::Asked;
 use super::response::{self, Reply, set};
-use crate::alert::{Notice, words};
+use crate::alert::Notice;
 use crate::day::Day;
 use crate::ledger::{Alert, AlertState};
 use crate::roster::Agent;
 use crate::text::visible;
+use crate::words;
 
 /// The style of all pages. It stands in each of them, so that a page is one request.
 const STYLE: &str = include_str!("style.css");
@@ -56,14 +57,14 @@ static CONTENT_SECURITY: LazyLock<HeaderValue> = LazyLock::new(|| {
     HeaderValue::from_str(&policy).expect("it is made of visible ASCII")
 });
 
-/// What is not encoded in a segment of a path.
+/// Characters that are not encoded in a segment of a path.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
     .remove(b'~');
 
-/// What there is to see.
+/// Kinds of pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PageKind {
     Overview,
@@ -85,7 +86,7 @@ impl PageKind {
         }
     }
 
-    /// How much there is to do for it.
+    /// Weight of its answers.
     pub(super) const fn weight(self) -> Weight {
         match self {
             Self::Overview | Self::Account | Self::Agent | Self::Alerts => Weight::Page,
@@ -149,7 +150,7 @@ struct Page {
     refresh: Option<u32>,
 }
 
-/// What every page has around its content.
+/// Parts that every page has around its content.
 #[derive(Debug)]
 struct Frame {
     /// The page's own title.
@@ -159,9 +160,9 @@ struct Frame {
     root: String,
     /// The part of the navigation that the page is: `agents`, `alerts`, or none.
     section: &'static str,
-    /// How many alerts fire.
+    /// Number of firing alerts.
     firing: usize,
-    /// Where the metrics are, seen from the first page.
+    /// Path of the metrics, seen from the first page.
     metrics: String,
     version: &'static str,
     style: &'static str,
@@ -187,7 +188,7 @@ impl Frame {
         }
     }
 
-    /// How often the page is loaded again, in words.
+    /// Refresh interval in words.
     fn refreshes(&self) -> Option<String> {
         self.refresh.map(refresh::words)
     }
@@ -230,7 +231,7 @@ impl Page {
     }
 }
 
-/// What leads from the page at `path` to the first one.
+/// Relative path from the page at `path` to the first one.
 fn root(path: &str) -> String {
     match path.matches('/').count() {
         0 | 1 => "./".to_owned(),
@@ -281,21 +282,21 @@ fn agent_path(account: &str, name: &str) -> String {
 #[derive(Debug)]
 struct AlertView {
     state: &'static str,
-    /// How bad it is: `info`, `warning` or `critical`.
+    /// Severity: `info`, `warning` or `critical`.
     severity: &'static str,
     title: String,
-    /// What else is to be said of it, line by line.
+    /// Further lines.
     lines: Vec<String>,
-    /// Whether all of that is shown.
+    /// True if these lines are shown.
     is_told: bool,
     rule: String,
     threshold: String,
     subject: String,
     /// Its anchor on the page of alerts.
     anchor: String,
-    /// When it fires if it lasts, if it pends.
+    /// Earliest time to fire, if it pends.
     firing_at: Option<Moment>,
-    /// Where to look: the agent's page, or the budget; nothing if it is about several agents.
+    /// Link to the page of the agent or account, or to the budget; none if it is about several.
     link: Option<(String, &'static str)>,
     since: Moment,
 }
@@ -335,7 +336,7 @@ fn cards(alerts: &[Alert], now: DateTime<Utc>) -> Vec<AlertView> {
     told(alerts).iter().map(card).collect()
 }
 
-/// Whether `alert` says more than `other`, which is of the same rule and subject.
+/// Returns true if `alert` says more than `other`, which is of the same rule and subject.
 fn represents(alert: &Alert, other: &Alert) -> bool {
     let weight = |alert: &Alert| {
         let notice = serde_json::from_str::<Notice>(&alert.notice).ok()?;
@@ -372,7 +373,7 @@ fn alert_link(rule: &str, subject: &str) -> String {
     format!("alerts#{}", alert_anchor(rule, subject))
 }
 
-/// Where to look because of an alert, seen from the first page.
+/// Link to the cause of an alert, seen from the first page.
 fn link_of(notice: &Notice) -> Option<(String, &'static str)> {
     if notice.kind == "budget" {
         return Some((format!("#{}", budgets::anchor(&notice.rule)), "Budget"));
@@ -380,8 +381,10 @@ fn link_of(notice: &Notice) -> Option<(String, &'static str)> {
     if notice.kind == "balance" {
         return Some(("#totals".to_owned(), "Balance"));
     }
-    let (account, agent) = (notice.labels.get("account")?, notice.labels.get("agent")?);
-    Some((agent_path(account, agent), "Agent"))
+    let account = notice.labels.get("account")?;
+    let agent = notice.labels.get("agent");
+    let agent = agent.map(|agent| (agent_path(account, agent), "Agent"));
+    Some(agent.unwrap_or_else(|| (account_link(account), "Account")))
 }
 
 impl AlertView {

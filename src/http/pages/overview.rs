@@ -15,23 +15,23 @@ use super::refresh;
 use super::row::SPARK_DAYS;
 use super::sync::SyncView;
 use super::{AlertView, Frame, Page, State, csv};
-use crate::alert::words;
 use crate::blocking;
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::ledger::{Alert, AlertState, DeliveryRecord, DisabledHook, LedgerError, View};
 use crate::status::{Facts, SyncStatus, Trouble};
+use crate::words;
 
 /// The most of each that the page lists: a page of anything has an end.
 const TROUBLES: usize = 20;
 const ALERTS: usize = 6;
-/// How many alerts are looked at for those, since a budget has one for each threshold.
+/// Number of alerts read for those, since a budget has one for each threshold.
 const THRESHOLDS: usize = 10;
 const BUDGETS: usize = 24;
 const BALANCES: usize = 4;
 const ACCOUNTS: usize = 24;
 /// The most letters of the reason why an account has no agents.
 const REASON: usize = 300;
-/// How many deliveries are looked at for troubles.
+/// Number of deliveries read for troubles.
 const DELIVERIES: usize = 100;
 
 #[derive(Debug, Template)]
@@ -41,7 +41,7 @@ struct Overview {
     troubles: Vec<TroubleView>,
     more_troubles: usize,
     sync: SyncView,
-    /// Whether the form that filters can be shown: not on a page that is soon replaced.
+    /// True if the form that filters is shown: not on a page that is soon replaced.
     has_filter: bool,
     /// None while the figures are computed.
     known: Option<Known>,
@@ -59,18 +59,19 @@ struct TroubleView {
 /// A part of a text.
 #[derive(Debug, PartialEq)]
 struct Part {
-    /// Whether it is to be taken letter by letter, as what stands between backticks.
+    /// True for text between backticks, which is shown as code.
     is_code: bool,
     text: String,
 }
 
-/// What is shown once the figures are there.
+/// Contents once the figures are loaded.
 #[derive(Debug)]
 struct Known {
     yesterday: String,
-    /// How complete all is, in a sentence.
+    /// Sentence on missing days.
     state: String,
     is_complete: bool,
+    balances: Vec<Tile>,
     tiles: Vec<Tile>,
     more_balances: usize,
     alerts: Vec<AlertView>,
@@ -146,7 +147,7 @@ pub(super) async fn overview(state: &State, path: &str, asked: &str) -> Page {
     page.refreshing(refresh)
 }
 
-/// What the page shows that only the ledger knows.
+/// Contents of the page that only the ledger knows.
 #[derive(Debug, Default)]
 struct FromLedger {
     /// The history start, and the days of each row, in order.
@@ -213,46 +214,31 @@ fn known(
     now: DateTime<Utc>,
 ) -> Known {
     let alerting = state.board.alerting();
-    let budgets = alerting
-        .as_ref()
-        .map_or(&[][..], |alerting| &alerting.budgets);
-    let balances = alerting
-        .as_ref()
-        .map_or(&[][..], |alerting| &alerting.balances);
+    let alerting = alerting.as_deref();
+    let budgets = alerting.map_or(&[][..], |alerting| &alerting.budgets);
+    let balances = alerting.map_or(&[][..], |alerting| &alerting.balances);
     let firing = alerting.iter().flat_map(|alerting| &alerting.alerts);
     let firing = firing.filter(|alert| alert.firing).count();
     let alerts = super::told(&ledger.alerts).into_iter().take(ALERTS);
-    let alerts: Vec<AlertView> = alerts
-        .map(|alert| AlertView::of(alert, true, now))
-        .collect();
+    let view = |alert| AlertView::of(alert, true, now);
+    let alerts: Vec<AlertView> = alerts.map(view).collect();
+    let cards = budgets.iter().take(BUDGETS);
     let total = &list.total;
+    let only = list.accounts.keys().next();
+    let only = only.filter(|_| list.accounts.len() == 1);
     Known {
         yesterday: long(today.previous()),
         state: completeness(total),
         is_complete: total.missing_days == 0.0 && total.agents > 0,
-        tiles: balances::tiles(balances)
-            .into_iter()
-            .take(BALANCES)
-            .chain(tiles(total, today))
-            .collect(),
+        balances: balances::tiles(balances).take(BALANCES).collect(),
+        tiles: tiles(total, today),
         more_balances: balances.len().saturating_sub(BALANCES),
         more_alerts: firing.saturating_sub(alerts.len()),
         alerts,
-        budgets: budgets
-            .iter()
-            .take(BUDGETS)
-            .map(|budget| BudgetView::of(budget, now))
-            .collect(),
+        budgets: cards.map(|budget| BudgetView::of(budget, now)).collect(),
         more_budgets: budgets.len().saturating_sub(BUDGETS),
         accounts: accounts(state, &list),
-        months: match list.accounts.len() {
-            1 => list
-                .accounts
-                .keys()
-                .next()
-                .map(|name| super::account_link(name)),
-            _ => None,
-        },
+        months: only.map(|name| super::account_link(name)),
         csv: csv(None, today.plus(-30).max(TRACKING_START), today, "day"),
         more_accounts: list.accounts.len().saturating_sub(ACCOUNTS),
         list: ListView::of(
@@ -268,7 +254,7 @@ fn known(
     }
 }
 
-/// How complete all is, in a sentence.
+/// Sentence on missing days.
 fn completeness(total: &Totals) -> String {
     if total.agents == 0 {
         return "No agents yet.".to_owned();

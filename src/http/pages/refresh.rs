@@ -8,12 +8,12 @@ pub(super) const SOON: u32 = 5;
 /// Seconds to the next look otherwise.
 pub(super) const LATER: u32 = 300;
 
-/// When a page refreshes: never if `query` is not empty.
+/// Refresh interval of a page: never if `query` is not empty.
 pub(super) fn unless_asked(query: &str, seconds: u32) -> Option<u32> {
     query.is_empty().then_some(seconds)
 }
 
-/// How often, in words.
+/// The interval in words.
 pub(super) fn words(seconds: u32) -> String {
     match (seconds / 60, seconds % 60) {
         (0, seconds) => format!("every {seconds} s"),

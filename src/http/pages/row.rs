@@ -3,12 +3,12 @@
 use super::chart::{Days, sparkline};
 use super::figure::{Shown, counted, lacking, shortened};
 use super::list::Health;
-use crate::alert::words;
 use crate::day::{Day, Usage};
 use crate::ledger::Member;
 use crate::series::Figures;
+use crate::words;
 
-/// How many days a row's chart shows.
+/// Number of days in a row's chart.
 pub(super) const SPARK_DAYS: i32 = 60;
 /// The most letters of a reason.
 const REASON: usize = 200;
@@ -86,7 +86,7 @@ pub(super) fn shown(figures: &Figures, days: Option<&Days>, today: Day) -> [Show
     ]
 }
 
-/// How many days are missing, with the newest of them.
+/// Number of missing days, with the newest of them.
 fn missing(number: f64, days: Option<&Days>, today: Day) -> Shown {
     let text = words::number(number);
     let missing: Vec<Day> = days.iter().flat_map(|days| days.missing()).collect();

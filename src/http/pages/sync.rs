@@ -4,9 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::figure::counted;
 use super::time::{Moment, span};
-use crate::alert::words;
 use crate::status::{LastSync, SyncStatus};
 use crate::sync::Outcome;
+use crate::words;
 
 /// The sync that runs, the last one and the next.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct SyncView {
     pub(super) next: Option<Moment>,
 }
 
-/// How the last sync ended.
+/// Outcome of the last sync.
 #[derive(Debug)]
 pub(super) struct LastView {
     pub(super) ended: Moment,
@@ -54,6 +54,7 @@ impl LastView {
         for (number, one, many) in [
             (last.counts.new_days, "new day", "new days"),
             (last.counts.revised_days, "revised day", "revised days"),
+            (last.problems.len(), "problem", "problems"),
             (
                 last.counts.absent_days,
                 "day missing from FlowGent's answers",

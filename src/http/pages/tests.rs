@@ -1,4 +1,4 @@
-//! What pages say and what they never say, of a real ledger.
+//! Texts of pages on a real ledger, and texts that they never show.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ const POLICY: Policy = Policy {
     settle_days: 3,
 };
 
-/// What pages are made from, of a ledger in a folder of its own.
+/// State of a server on a ledger in a folder of its own.
 struct Scene {
     state: State,
     ledger: Ledger,
@@ -432,6 +432,17 @@ async fn the_most_severe_alert_comes_first_with_one_card_for_each_budget() {
     }
 }
 
+#[test]
+fn an_alert_about_an_account_leads_to_its_page() {
+    let mut notice = Notification::sample(None, NOW.parse().unwrap())
+        .alerts
+        .remove(0);
+    notice.kind = "key_refused".to_owned();
+    notice.labels = [("account".to_owned(), "a b".to_owned())].into();
+    let link = link_of(&notice);
+    assert_eq!(link, Some(("accounts/a%20b".to_owned(), "Account")));
+}
+
 #[tokio::test]
 async fn a_refused_key_is_at_the_top_with_the_file_that_the_right_one_goes_into() {
     let scene = Scene::of(&names(&[("customer-001", "support")])).await;
@@ -475,7 +486,7 @@ async fn the_page_of_an_agent_shows_all_days_revisions_and_fetches() {
     assert_eq!(squares, days - 1, "every known day has a square");
     assert!(page.contains("<title>Thu 5 Mar 2026: missing</title>"));
     assert!(page.contains("<title>Wed 25 Nov 2026: 1,234.5 credits</title>"));
-    let before = crate::alert::words::number(plain(yesterday).unwrap());
+    let before = crate::words::number(plain(yesterday).unwrap());
     assert!(
         page.contains(&format!("<td>{before}</td><td>1,234.5</td>")),
         "{page}"

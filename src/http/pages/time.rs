@@ -9,7 +9,7 @@ pub(super) struct Moment {
     pub(super) machine: String,
     /// For people: `26 Nov 2026, 00:12 UTC`.
     pub(super) text: String,
-    /// How far from now: `3 min ago`, `in 11 h 26 min`.
+    /// Distance from now: `3 min ago`, `in 11 h 26 min`.
     pub(super) distance: String,
 }
 

@@ -9,7 +9,7 @@ use crate::window::plan::Policy;
 /// Ten years of as many agents as these are more than the kernel's buffers of both sides take.
 const AGENTS: usize = 150;
 const CSV: &str = "/api/v1/usage.csv?start=2016-11-20";
-/// How the last chunk of an answer ends.
+/// Last chunk of an answer.
 const END: &[u8] = b"\r\n0\r\n\r\n";
 
 struct Scene {
@@ -83,7 +83,7 @@ impl Scene {
     }
 }
 
-/// What comes until the connection ends, and whether it ends as connections do.
+/// Everything up to the connection's end, and true if it ended in order.
 async fn rest(mut stream: TcpStream) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
     let ended = stream.read_to_end(&mut bytes).await;

@@ -1,4 +1,4 @@
-//! What a web config protects, and what becomes of that when a file changes. TLS has a room of its own.
+//! Protection by a web config, also while its file changes. TLS has a room of its own.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What all replies have in common, and those to programs.
+//! Properties that all replies have in common, and replies to programs.
 
 use std::collections::BTreeMap;
 

@@ -21,15 +21,15 @@ use crate::files::{WEB_CONFIG, exposure};
 /// A web config that has been checked whole. The default protects nothing.
 #[derive(Debug, Default)]
 pub(super) struct WebConfig {
-    /// How TLS is spoken, if it is.
+    /// TLS, if it is spoken.
     pub(super) tls: Option<Tls>,
     /// Headers of all responses.
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
-    /// Who may ask; nothing if anybody may.
+    /// Users; none if anybody may ask.
     pub(super) users: Option<Users>,
-    /// How often anybody may.
+    /// Rate limit for all clients together.
     pub(super) rate_limit: Option<RateLimit>,
-    /// What is allowed but deserves a second look, a line each.
+    /// Settings that are allowed but deserve a second look, a line each.
     pub(super) warnings: Vec<String>,
     /// Files of secrets that others may read, a line each.
     pub(super) exposed: Vec<String>,

@@ -21,7 +21,7 @@ const VERSIONS: [(&str, Option<&SupportedProtocolVersion>); 4] = [
     ("TLS13", Some(&TLS13)),
 ];
 
-/// What rustls has left out of TLS 1.2, and Go knows: padding oracles broke the like of the first, and who
+/// Suites of TLS 1.2 that Go knows and rustls left out: padding oracles broke the like of the first, and who
 /// steals the key can read what was ever said with the second.
 const CBC: &str = "CBC";
 const RSA: &str = "key exchange with RSA";

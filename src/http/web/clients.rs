@@ -1,4 +1,4 @@
-//! What is asked of clients in the handshake: `client_auth_type` and `client_allowed_sans`.
+//! Demands on clients in the handshake: `client_auth_type` and `client_allowed_sans`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl ClientAuth {
         ),
     ];
 
-    /// Whether certificates are checked against those who vouch for clients.
+    /// True if certificates are checked against the authorities for clients.
     pub(super) fn verifies(self) -> bool {
         matches!(
             self,
@@ -48,7 +48,7 @@ impl ClientAuth {
         )
     }
 
-    /// Whether nobody gets in without a certificate.
+    /// True if nobody gets in without a certificate.
     pub(super) fn requires(self) -> bool {
         matches!(
             self,
@@ -112,7 +112,7 @@ impl ClientCertVerifier for AnyCertificate {
 #[derive(Debug)]
 pub(super) struct Chosen {
     pub(super) inner: Arc<dyn ClientCertVerifier>,
-    /// What `client_ca_file` holds. A client's own certificate, which has signed itself, will do there, as in
+    /// Certificates of `client_ca_file`. A client's own certificate, which has signed itself, will do there, as in
     /// Go. rustls alone takes such a one for an authority that plays a client, and refuses it.
     pub(super) known: Vec<CertificateDer<'static>>,
     /// The names that are allowed, if not any.
@@ -183,7 +183,7 @@ fn check_known(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Ce
     }
 }
 
-/// Whether one of the certificate's alternative names (DNS, e-mail, IP address, URI) is exactly one of
+/// Returns true if one of the certificate's alternative names (DNS, e-mail, IP address, URI) is exactly one of
 /// the `allowed`. IP addresses are compared as such, however they are written.
 fn has_allowed_name(certificate: &CertificateDer<'_>, allowed: &[String]) -> bool {
     let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {

@@ -18,13 +18,13 @@ pub(super) type Text = Spanned<String>;
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WebFile {
-    /// How TLS is spoken, if it is.
+    /// TLS, if it is spoken.
     pub(super) tls_server_config: Option<Spanned<Tls>>,
-    /// What HTTP responses hold.
+    /// Headers of HTTP responses.
     pub(super) http_server_config: Option<Http>,
-    /// Who may ask: names, and passwords as bcrypt hashes.
+    /// Users: names, and passwords as bcrypt hashes.
     pub(super) basic_auth_users: Option<BTreeMap<String, Text>>,
-    /// How often anybody may ask.
+    /// Rate limit for all clients together.
     pub(super) rate_limit: Option<Rate>,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Tls {
     pub(super) cert_file: Option<Text>,
     /// The file of its key.
     pub(super) key_file: Option<Text>,
-    /// What is asked of clients. Default: `NoClientCert`.
+    /// Demand on clients. Default: `NoClientCert`.
     pub(super) client_auth_type: Option<Text>,
     /// The file of certificates of those who vouch for clients.
     pub(super) client_ca_file: Option<Text>,
@@ -54,7 +54,7 @@ pub(super) struct Tls {
     pub(super) max_version: Option<Text>,
     /// Cipher suites of TLS 1.2, the best first.
     pub(super) cipher_suites: Option<Vec<Text>>,
-    /// Whether their order counts, and not the client's. Default: true.
+    /// True if the server's order of suites counts, not the client's. Default: true.
     pub(super) prefer_server_cipher_suites: Option<bool>,
     /// Groups of the key exchange, the best first.
     pub(super) curve_preferences: Option<Vec<Text>>,
@@ -64,7 +64,7 @@ pub(super) struct Tls {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Http {
-    /// Whether HTTP/2 is spoken. Default here: as if it were false.
+    /// True if HTTP/2 is spoken. Default here: as if it were false.
     pub(super) http2: Option<bool>,
     /// Headers of all responses.
     pub(super) headers: Option<Headers>,
@@ -92,7 +92,7 @@ pub(super) struct Headers {
 pub(super) struct Rate {
     /// The time after which one more request is allowed, such as `100ms`. Default: `0`, no limit.
     pub(super) interval: Option<Text>,
-    /// How many requests may come at once.
+    /// Most requests at once.
     pub(super) burst: Option<Spanned<u32>>,
 }
 
@@ -107,7 +107,7 @@ pub(super) fn parse(text: &str) -> Result<WebFile, Fault> {
         .map_err(|error| fault(&error))
 }
 
-/// What is wrong, in words that hold no value of the file: it may be a secret.
+/// Description of a mistake that holds no value of the file: it may be a secret.
 fn fault(error: &Error) -> Fault {
     let message = match error {
         Error::WithSnippet { error, .. } | Error::AliasError { error, .. } => return fault(error),

@@ -11,7 +11,7 @@ use crate::roster::printable;
 #[derive(Debug, Default)]
 pub(super) struct Files(Vec<(PathBuf, Option<Stamp>)>);
 
-/// What changes when a file is written or replaced, as seen through symbolic links. The time of the
+/// Marks that change when a file is written or replaced, as seen through symbolic links. The time of the
 /// change is there beside that of the content since tools like to set the latter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp {
@@ -44,7 +44,7 @@ impl Files {
         files::read(path, purpose)
     }
 
-    /// Whether any of them is another one now, or has come or gone. Those that cannot be looked at in time are
+    /// Returns true if any of them was replaced, created or removed. Those that cannot be looked at in time are
     /// taken to be the same.
     pub(super) fn have_changed(&self) -> bool {
         let Some((first, _)) = self.0.first() else {

@@ -21,7 +21,7 @@ use crate::clock::{SharedClock, instant};
 use crate::files::CLOSE_IT;
 use crate::telemetry::Telemetry;
 
-/// How long a request waits for the files to be looked at; then the config from before serves it.
+/// Longest time that a request waits for the check of the files; then the previous config serves it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Protects what is served. Without a web config it lets everybody in.
@@ -37,17 +37,17 @@ pub struct Guard {
 struct Source {
     path: PathBuf,
     clock: SharedClock,
-    /// Where what is read takes effect.
+    /// Receiver of a new config.
     config: Arc<ArcSwap<WebConfig>>,
     metrics: HttpMetrics,
-    /// What the last reading has seen, whether it was good or not. Whoever holds it looks; all others
+    /// State of the files at the last reading, good or not. Whoever holds it looks; all others
     /// know then what was found.
     seen: Arc<tokio::sync::Mutex<Files>>,
-    /// Whether it was told that the look under way takes too long.
+    /// True once the log has said that the present check takes too long.
     told: AtomicBool,
 }
 
-/// Who may not have an answer, and what they are told.
+/// Reasons to refuse an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) enum Refusal {
     /// There is no name and password, or not the right ones.
@@ -100,7 +100,7 @@ impl Guard {
         })
     }
 
-    /// What holds now: the files are looked at first.
+    /// The config in force, after a check of the files.
     pub(in crate::http) async fn protection(&self) -> Protection {
         if let Some(source) = &self.source
             && tokio::time::timeout(PATIENCE, source.look()).await.is_err()
@@ -115,7 +115,7 @@ impl Guard {
         Protection(self.config.load_full())
     }
 
-    /// Whether a request with these headers, from the address `client`, may be answered; if not, what to say.
+    /// Admits a request with these headers from the address `client`, or returns the refusal.
     pub(in crate::http) async fn admit(
         &self,
         protection: &Protection,
@@ -202,7 +202,7 @@ impl Source {
 }
 
 impl WebConfig {
-    /// What protects now and would not any more.
+    /// Protections in force that the new config would turn off.
     fn what_would_be_lost(&self, new: &Self) -> Option<&'static str> {
         if let Some(old) = &self.tls {
             let Some(new) = &new.tls else {
@@ -225,7 +225,7 @@ impl WebConfig {
 }
 
 impl Protection {
-    /// What TLS is spoken with, if it is.
+    /// Settings of TLS, if it is spoken.
     pub(in crate::http) fn tls(&self) -> Option<&Arc<ServerConfig>> {
         self.0.tls.as_ref().map(|tls| &tls.config)
     }
@@ -235,7 +235,7 @@ impl Protection {
         &self.0.headers
     }
 
-    /// Whether TLS is spoken in another way by now.
+    /// Returns true if the TLS settings have changed.
     pub(in crate::http) fn speaks_otherwise_than(&self, other: &Self) -> bool {
         match (self.tls(), other.tls()) {
             (Some(ours), Some(theirs)) => !Arc::ptr_eq(ours, theirs),

@@ -20,10 +20,10 @@ use tokio::time::Instant;
 
 use crate::clock::instant;
 
-/// How many passwords may be hashed or wait for that at once.
+/// Most passwords hashed, or waiting for it, at once.
 pub(super) const MAX_PRESENT: usize = 32;
 
-/// How long it is remembered that somebody has failed, and for how many at most.
+/// Time for which a failed login is remembered, and the most that are.
 const MEMORY: Duration = Duration::from_secs(15 * 60);
 const MAX_REMEMBERED: usize = 4096;
 
@@ -33,20 +33,20 @@ const NETWORK_BITS: u32 = 64;
 /// Compares a password with a hash, for as long as that takes.
 pub(super) type Compare = dyn Fn(&[u8], &str) -> bool + Send + Sync;
 
-/// Where passwords are hashed.
+/// Queue and workers that hash passwords.
 pub(super) struct Hashing {
     compare: Arc<Compare>,
     queue: Arc<Queue>,
 }
 
-/// Who brings a password, by keyed hashes: the network, and the name from there.
+/// The applicant, by keyed hashes: the network, and the name from there.
 #[derive(Debug, Clone, Copy)]
 struct Applicant {
     network: u64,
     login: u64,
 }
 
-/// How well an applicant stands: the lower, the sooner its turn.
+/// Standing of an applicant: the lower, the sooner its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Standing {
     /// Nobody has failed from there lately.
@@ -58,7 +58,7 @@ enum Standing {
 }
 
 impl Standing {
-    /// How many places must stay free for others.
+    /// Number of places that must stay free for others.
     const fn kept(self) -> usize {
         match self {
             Self::Unblemished | Self::Neighbour => 0,
@@ -78,7 +78,7 @@ struct State {
     hashing: usize,
     /// The oldest first.
     waiting: Vec<Waiting>,
-    /// When each last failed.
+    /// Time of each one's last failure.
     failed: HashMap<u64, Instant>,
 }
 
@@ -242,7 +242,7 @@ impl State {
         }
     }
 
-    /// How well the one at that place of the queue stands by now: others with its name may have failed since it
+    /// Present standing of the one at that place of the queue: others with its name may have failed since it
     /// came.
     fn standing_of(&self, index: usize, now: Instant) -> Standing {
         self.standing(self.waiting[index].applicant, now)

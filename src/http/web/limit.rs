@@ -9,10 +9,10 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) struct RateLimit {
     interval: Duration,
-    /// How long an empty bucket takes to be full but for the token that is asked for; nothing if it never has
+    /// Time in which an empty bucket fills up but for the token that is asked for; none if it never has
     /// a token.
     tolerance: Option<Duration>,
-    /// When the bucket will be full again; nothing until somebody has asked.
+    /// Time at which the bucket is full again; none until the first request.
     full_at: Mutex<Option<Instant>>,
 }
 

@@ -36,7 +36,7 @@ pub enum WebConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What was in the way.
+        /// The mistake.
         reason: String,
     },
     /// Something in it is wrong.
@@ -44,12 +44,12 @@ pub enum WebConfigError {
     Invalid {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The mistake.
         fault: Fault,
     },
 }
 
-/// What is wrong, and where. It holds no value that may be secret.
+/// A mistake and its place. It holds no value that may be secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {message}", place.map_or_else(String::new, |(line, column)| format!(":{line}:{column}")))]
 pub struct Fault {
@@ -72,9 +72,9 @@ impl Fault {
 pub struct CheckedFile {
     /// The file.
     pub path: PathBuf,
-    /// Whether it has TLS spoken.
+    /// True if it turns on TLS.
     pub tls: bool,
-    /// What is allowed but deserves a second look, a line each.
+    /// Settings that are allowed but deserve a second look, a line each.
     pub warnings: Vec<String>,
     /// Files of secrets that others may read, a line each.
     pub exposed: Vec<String>,

@@ -103,7 +103,7 @@ fn the_example_is_good() {
     assert_eq!(checked.warnings, [""; 0]);
 }
 
-/// How TLS files of the exporter-toolkit's tests end after their certificate and key, in our own words, and
+/// Last lines of the exporter-toolkit's TLS test files, after certificate and key, in our own words, and
 /// its verdict on them.
 const VERDICTS_ON_TLS: [(&str, bool); 22] = [
     ("", true),

@@ -22,32 +22,32 @@ use crate::files::{CERTIFICATES, Content, Purpose, exposure};
 const NO_PAIR: &str = "`tls_server_config` needs a certificate and its key: `cert_file` and `key_file`, or `cert` \
      and `key`";
 
-/// How TLS is spoken.
+/// TLS as it is served.
 #[derive(Debug)]
 pub(super) struct Tls {
-    /// What rustls serves with.
+    /// Settings for rustls.
     pub(super) config: Arc<ServerConfig>,
-    /// What is asked of clients.
+    /// Demand on clients.
     pub(super) clients: ClientAuth,
-    /// Whether those who vouch for them are named, and not the system's.
+    /// True if the config names authorities for clients, instead of the system's.
     pub(super) has_authorities: bool,
-    /// Whether only some of their names are allowed.
+    /// True if only some of their names are allowed.
     pub(super) checks_names: bool,
 }
 
-/// What a section is checked with.
+/// Context in which a section is checked.
 pub(super) struct Surroundings<'a> {
-    /// What relative paths start from.
+    /// Folder from which relative paths start.
     pub(super) folder: &'a Path,
-    /// Where what is read is noted.
+    /// Record of the files that were read.
     pub(super) files: &'a mut Files,
-    /// Where a second look is advised.
+    /// Warnings.
     pub(super) warnings: &'a mut Vec<String>,
-    /// Where files of secrets are noted that others may read.
+    /// Files of secrets that others may read.
     pub(super) exposed: &'a mut Vec<String>,
     /// By which certificates are judged.
     pub(super) time: SharedTime,
-    /// Whether HTTP/2 is not turned off.
+    /// True unless HTTP/2 is turned off.
     pub(super) http2: bool,
 }
 

@@ -21,7 +21,7 @@ use super::file::{Text, place};
 use super::hashing::Hashing;
 use crate::roster::printable;
 
-/// What is hashed for users that are unknown, at the cost that the known ones have. Nobody's password
+/// Text hashed for unknown users, at the cost that the known ones have. Nobody's password
 /// needs to give it: it is compared with, and the result is thrown away.
 const NOBODY: &str = "JSe3iuVZ1Yw0b0dpPCtTKOXJ8VtQ4ZpzYzLbC7fMZbq7bNvYQwG5K";
 
@@ -33,7 +33,7 @@ const SLOW_COST: u32 = 15;
 const COSTS: RangeInclusive<u32> = 4..=31;
 const HIGHEST_COST: u32 = 20;
 
-/// What begins hashes that an old implementation made, which misread letters beyond ASCII.
+/// Prefix of hashes by an old implementation, which misread letters beyond ASCII.
 const OLD_KIND: &str = "$2x$";
 
 type Digest = [u8; 32];
@@ -53,7 +53,7 @@ struct User {
     right: Mutex<Option<Digest>>,
 }
 
-/// What became of a name and a password.
+/// Verdict on a name and a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// The password is right.

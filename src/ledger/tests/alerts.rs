@@ -1,4 +1,4 @@
-//! What is remembered of alerts, and what is to be told of them.
+//! Memory of alerts, and messages about them.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -116,11 +116,18 @@ async fn alerts_are_remembered_whole_and_in_the_order_of_their_keys() {
         ],
         ..changes(expected.iter().rev().cloned().collect(), vec![])
     };
+    let summary = |period: &str| -> SummaryKey { ("monday".into(), period.into()) };
+    let first = AlertChanges {
+        summaries: vec![(summary("week"), day(7)), (summary("month"), day(31))],
+        ..first
+    };
     ledger.record_alerts(first, noon(3)).await.unwrap();
     ledger.close().await;
     let ledger = open(&path);
     let memory = ledger.alert_memory().await.unwrap();
     assert_eq!(memory.alerts, expected);
+    let next = [(summary("week"), day(7)), (summary("month"), day(31))];
+    assert_eq!(memory.summaries, next.into());
     assert!(expected.is_sorted_by_key(|alert| &alert.key));
     let known = [
         watched("a", 2, "day"),
@@ -136,6 +143,7 @@ async fn alerts_are_remembered_whole_and_in_the_order_of_their_keys() {
     };
     let second = AlertChanges {
         watched: vec![watched("c", 9, "week")],
+        summaries: vec![(summary("week"), day(14))],
         unwatched: vec!["b".into()],
         forgotten: vec![key("a", ""), key("never", "there")],
         ..changes(vec![moved.clone()], vec![])
@@ -144,6 +152,8 @@ async fn alerts_are_remembered_whole_and_in_the_order_of_their_keys() {
     let memory = ledger.alert_memory().await.unwrap();
     let known = [watched("a", 2, "day"), watched("c", 9, "week")];
     assert_eq!(memory.watched, known.into());
+    let next = [(summary("week"), day(14)), (summary("month"), day(31))];
+    assert_eq!(memory.summaries, next.into());
     let expected = [expected[1].clone(), expected[2].clone(), moved];
     assert_eq!(memory.alerts, expected);
     ledger.close().await;

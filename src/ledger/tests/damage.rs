@@ -1,4 +1,4 @@
-//! What a check finds, and what a backup is worth.
+//! Findings of a check, and the worth of a backup.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Who is there, who is listed no more, and who has left.
+//! Members that are present, listed no more, or have left.
 
 use super::*;
 use crate::roster::Labels;
@@ -25,7 +25,7 @@ fn enrolment(agents: &[Agent], today: i32) -> Enrolment {
     }
 }
 
-/// Who is not among the members, with the day of leaving.
+/// Agents that have left, with the day of leaving.
 async fn gone(ledger: &Ledger, from: i32) -> Vec<(Arc<str>, Option<Day>)> {
     let absent = ledger.absent(Default::default(), day(from)).await.unwrap();
     let gone = absent.into_iter();

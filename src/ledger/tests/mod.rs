@@ -1,4 +1,4 @@
-//! What the ledger promises, each promise against a real file.
+//! Promises of the ledger, each against a real file.
 
 mod alerts;
 mod damage;

@@ -162,7 +162,7 @@ impl Model {
     }
 }
 
-/// What there is to ask of the ledger, beside what the model says.
+/// Questions to the ledger besides those to the model.
 async fn compare(ledger: &Ledger, agents: &[AgentNumber], models: &mut [Model], policy: Policy) {
     let snapshot = ledger.snapshot(agents.to_vec(), day(-99), |_, totals, recent| {
         (*totals, recent.to_vec())

@@ -1,4 +1,4 @@
-//! What may be opened, by whom, and what is said otherwise.
+//! Opening of files: which, by whom, and the errors.
 
 use std::collections::BTreeSet;
 use std::fs;

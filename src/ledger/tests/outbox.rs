@@ -14,7 +14,7 @@ const HOOKS: [&str; 2] = ["chat", "ops"];
 enum Op {
     /// A delivery to a hook and a target about some of a few alerts.
     Add(usize, usize, BTreeSet<u8>),
-    /// What becomes of the first one that is due for a hook.
+    /// Result of the first one that is due for a hook.
     Deliver(usize),
     /// With the seconds to the next try, and whether it may be given up instead.
     Fail(usize, i64, bool),
@@ -83,7 +83,7 @@ impl Model {
             .collect()
     }
 
-    /// Whether one of the alerts of the record at `index` has no newer delivery that may still arrive.
+    /// Returns true if one of the alerts of the record at `index` has no newer delivery that may still arrive.
     fn is_last_word(&self, index: usize) -> bool {
         let Delivery {
             alerts,
@@ -219,7 +219,7 @@ struct Scene {
     path: std::path::PathBuf,
     ledger: Ledger,
     model: Model,
-    /// How many deliveries there ever were.
+    /// Number of deliveries that there ever were.
     added: usize,
     now: DateTime<Utc>,
 }

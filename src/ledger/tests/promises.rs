@@ -1,4 +1,4 @@
-//! What committing, reading and closing promise.
+//! Promises of committing, reading and closing.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What was pushed, to the value: nothing is left out, and nothing is sent for ever.
+//! Pushed days, to the value: nothing is left out, and nothing is sent for ever.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use super::*;
 
 const DAYS: i32 = 30;
 
-/// What is not pushed of an agent: days with the numbers of their values.
+/// Days of an agent that are not pushed, with the numbers of their values.
 async fn left(
     ledger: &Ledger,
     target: PushTarget,

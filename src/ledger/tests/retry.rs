@@ -1,4 +1,4 @@
-//! What is tried again because somebody wants it.
+//! Deliveries that are tried again because somebody wants it.
 
 use super::alerts::{changes, delivery, due, key, new};
 use super::*;

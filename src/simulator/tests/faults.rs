@@ -1,4 +1,4 @@
-//! What goes wrong on request, as a client sees it.
+//! Faults on request, as a client sees them.
 
 use std::io::Read;
 

@@ -58,7 +58,7 @@ fn start(settings: &Settings) -> (Simulator, Arc<ManualClock>) {
     (simulator, clock)
 }
 
-/// What came back.
+/// Answer of the simulator.
 #[derive(Debug)]
 struct Answer {
     status: u16,

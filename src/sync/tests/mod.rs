@@ -1,4 +1,4 @@
-//! Who is there, and how many requests it takes.
+//! Members of syncs, and their requests.
 
 mod requests;
 

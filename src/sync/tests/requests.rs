@@ -1,4 +1,4 @@
-//! How many requests to FlowGent it takes, compared with the fewest that can do: filling takes one per agent
+//! Number of requests to FlowGent, compared with the fewest that can do: filling takes one per agent
 //! and 31 days, a day one per agent, a refused key one, a list of agents one.
 
 use chrono::{DateTime, Utc};
@@ -147,7 +147,7 @@ impl Stage {
         self.simulator.journal().total() - before
     }
 
-    /// How many requests concerned an agent so far.
+    /// Number of requests about an agent so far.
     fn of_agent(&self, place: usize) -> u64 {
         let journal = self.simulator.journal();
         journal.count(&self.agent(place), Endpoint::Usage)

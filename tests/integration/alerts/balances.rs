@@ -91,7 +91,7 @@ async fn what_runs_out_is_told_once_until_a_top_up_and_a_broken_file_changes_not
         .await;
     let (_, page) = exporter.get("/", "").await;
     let page = String::from_utf8(page).unwrap();
-    assert!(page.contains("Left of acme") && page.contains("uses its last valid entries"));
+    assert!(page.contains("Balance acme") && page.contains("uses its last valid entries"));
     // A reload and a restart go by them, too.
     exporter.signal("HUP").await;
     exporter.wait_for_log("config reloaded").await;

@@ -62,7 +62,10 @@ async fn a_heartbeat_follows_each_sound_sync_and_a_failed_one_is_told_with_its_r
     assert!(output.status.success(), "{output:?}");
     assert_eq!(beat(&service, 3).await, well);
     let log = exporter.log();
-    assert!(log.contains("no heartbeat any more: the sync of"), "{log}");
+    assert!(
+        log.contains("heartbeats have stopped: the sync of"),
+        "{log}"
+    );
     assert!(!log.contains("canary"), "{log}");
     exporter.stop().await;
 }

@@ -120,7 +120,7 @@ async fn before_the_first_start_it_says_what_is_not_there_yet() {
     assert_eq!(
         part(&ran, "hooks"),
         "hooks      warning  there are none, so alerts are sent nowhere\n\
-         \x20                   -> add a [[hook]], and name it in rules and budgets\n"
+         \x20                   -> add a [[hook]], and name it in budgets, balances and rules\n"
     );
     assert!(
         ran.stdout

@@ -1,4 +1,4 @@
-//! What becomes of deliveries, with a clock that is moved by hand.
+//! Fates of deliveries, with a clock that is moved by hand.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -28,7 +28,7 @@ const POLICY: Policy = Policy {
     settle_days: 3,
 };
 
-/// What a receiver does with one try.
+/// A receiver's answer to one try.
 enum Reply {
     Take,
     /// Takes it with so long an answer.
@@ -50,15 +50,15 @@ enum Reply {
 #[derive(Debug, Clone, PartialEq)]
 struct Seen {
     hook: String,
-    /// What stood in the hook's settings, by which one generation of them is told from another.
+    /// Mark in the hook's settings that identifies one generation of them.
     mark: String,
     id: String,
     target: String,
-    /// When the delivery was put into the outbox.
+    /// Time at which the delivery was put into the outbox.
     created: DateTime<Utc>,
-    /// What it tells.
+    /// Its notices.
     alerts: Vec<Notice>,
-    /// Whether it takes it, though nobody may hear of that.
+    /// True if it takes it, though nobody may hear of that.
     takes: bool,
     at: DateTime<Utc>,
     instant: Instant,
@@ -71,10 +71,10 @@ struct Script {
     stage: Arc<Stage>,
 }
 
-/// What all receivers share.
+/// State that all receivers share.
 struct Stage {
     clock: Arc<ManualClock>,
-    /// What each hook does next; it takes what comes after.
+    /// Next answers of each hook, in order.
     replies: Mutex<HashMap<String, VecDeque<Reply>>>,
     seen: mpsc::UnboundedSender<Seen>,
 }
@@ -213,7 +213,7 @@ struct Scene {
     telemetry: Telemetry,
     stage: Arc<Stage>,
     seen: mpsc::UnboundedReceiver<Seen>,
-    /// How many deliveries there have been, which their ids count.
+    /// Number of deliveries so far, which their ids count.
     count: usize,
     _folder: tempfile::TempDir,
 }
@@ -264,7 +264,7 @@ impl Scene {
         hooks(settings, self.clock.clone(), self.telemetry.clone())
     }
 
-    /// What `hook` does with its next tries.
+    /// Answers of `hook` to its next tries.
     fn script(&self, hook: &str, replies: impl IntoIterator<Item = Reply>) {
         let mut all = self.stage.replies.lock().unwrap();
         all.entry(hook.to_owned()).or_default().extend(replies);
@@ -314,7 +314,7 @@ impl Scene {
             .collect()
     }
 
-    /// How many tries to `hook` came to that.
+    /// Number of tries to `hook` with that result.
     fn counted(&self, hook: &str, outcome: &str) -> u64 {
         self.telemetry
             .of::<HookMetrics>()

@@ -11,8 +11,10 @@ use tempfile::TempDir;
 
 use super::server::public;
 use super::*;
+use crate::alert::Notification;
 use crate::hook::Encryption;
 use crate::hook::tests::message;
+use crate::summary::{Row, Summary};
 
 const PASSWORD: &str = "canary-password";
 
@@ -58,7 +60,7 @@ fn elsewhere() -> Server {
     }
 }
 
-/// What comes of sending a message by an office of such manners, with a login or without, and what
+/// Result of sending a message by an office of such manners, with a login or without, and what
 /// the office heard.
 async fn send(manners: Manners, login: bool) -> (Result<String, String>, Vec<String>) {
     let mut office = Office::open(manners).await;
@@ -180,6 +182,68 @@ async fn a_message_says_what_people_and_mail_systems_need() {
         "",
     ];
     assert_eq!(mail.split("\r\n").collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn a_summary_is_plain_text_and_a_page_with_bars_in_which_nothing_is_markup() {
+    let mut office = Office::open(Manners::default()).await;
+    let sample = Summary::sample("2026-11-30".parse().unwrap());
+    let mut top = sample.top.clone();
+    top[0].name = "acme/<b>&\"x\u{202e}".to_owned();
+    top.push(Row {
+        known_credits: 1_003.0,
+        missing_days: 0,
+        change_ratio: Some(-0.25),
+        ..sample.top[0].clone()
+    });
+    let summary = Summary {
+        text: "8,024 credits used.\nOne agent-day is missing.\n\nTop agents:\n1. …".to_owned(),
+        top,
+        ..sample
+    };
+    let message = Message {
+        notification: Notification::of_summary(summary),
+        ..message(&[])
+    };
+    hook(office.server(), None).send(&message).await.unwrap();
+    let heard = office.hear_all().await;
+    let mail = heard
+        .iter()
+        .find(|line| line.contains("Subject: "))
+        .unwrap();
+    assert!(
+        mail.contains("Subject: Weekly summary example: 8,024 credits used\r\n"),
+        "{mail}"
+    );
+    // The plain text comes first: of alternatives, the last one that can be shown is.
+    let kinds = mail
+        .match_indices("Content-Type: ")
+        .map(|(place, _)| mail[place..].lines().next().unwrap());
+    let kinds: Vec<&str> = kinds.map(|line| line.split(';').next().unwrap()).collect();
+    assert_eq!(
+        kinds,
+        [
+            "Content-Type: multipart/alternative",
+            "Content-Type: text/plain",
+            "Content-Type: text/html"
+        ]
+    );
+    assert!(mail.contains("\r\nOne agent-day is missing.\r\n"), "{mail}");
+    assert!(mail.contains("\r\nhttps://dash.example/\r\n"), "{mail}");
+    let page = html::html(message.notification.summary.as_ref().unwrap());
+    for part in [
+        "<p>8,024 credits used.<br>One agent-day is missing.</p>",
+        "acme/&lt;b&gt;&amp;&quot;x\\u202e<div style=\"width:100%;",
+        "acme/support<div style=\"width:25%;",
+        ">≥ 4,012</td>",
+        ">+10%</td>",
+        ">−25%</td>",
+        ">3,600 → 4,012</td>",
+        "<b>example</b>: 4,012 of 5,000 credits used (80%)<div style=\"width:80%;",
+        "<a href=\"https://dash.example/\">",
+    ] {
+        assert!(page.contains(part), "{part} is not in {page}");
+    }
 }
 
 #[tokio::test]

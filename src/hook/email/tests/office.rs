@@ -15,19 +15,19 @@ use tokio_rustls::TlsAcceptor;
 use crate::hook::Encryption;
 use crate::hook::email::Server;
 
-/// Where the office is.
+/// Address of the office.
 pub(super) const HOST: &str = "127.0.0.1";
 
-/// How a mail server behaves.
+/// Manners of a mail server.
 pub(super) struct Manners {
     pub(super) encryption: Encryption,
     /// Whose certificate it shows.
     pub(super) certificate: &'static str,
-    /// Whether nobody else vouches for it.
+    /// True if nobody else vouches for it.
     pub(super) signs_itself: bool,
-    /// What it offers after EHLO; none of it before STARTTLS, which it offers then.
+    /// Offers after EHLO; none of it before STARTTLS, which it offers then.
     pub(super) offers: &'static [&'static str],
-    /// What it answers to commands that begin so, to a message (`.`) and to a connection (nothing);
+    /// Answers to commands that begin so, to a message (`.`) and to a connection (nothing);
     /// for other commands what is usual. An empty answer is silence for ever.
     pub(super) answers: &'static [(&'static str, &'static str)],
 }
@@ -79,7 +79,7 @@ impl Office {
         }
     }
 
-    /// How it is reached by those who trust its certificate.
+    /// Settings for those who trust its certificate.
     pub(super) fn server(&self) -> Server {
         Server {
             host: HOST.to_owned(),

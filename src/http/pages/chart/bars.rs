@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Days, Point, long, told};
-use crate::alert::words;
+use crate::words;
 
 /// From one bar to the next, and how wide it is, in pixels.
 const PITCH: f64 = 9.0;
@@ -108,7 +108,7 @@ fn days_below(svg: &mut String, days: &Days) {
     }
 }
 
-/// How far apart the lines are: a round number, so that the highest is not below `most`.
+/// Distance between lines: a round number, so that the highest is not below `most`.
 fn step(most: f64) -> f64 {
     let least = most / f64::from(STEPS);
     if least <= 0.0 {

@@ -11,10 +11,10 @@ use crate::day::{Day, TRACKING_START};
 /// From one square to the next, and how wide one is, in pixels.
 const PITCH: i32 = 13;
 const SQUARE: i32 = 11;
-/// What is left of the squares and above them.
+/// Margins left of the squares and above them.
 const LEFT: i32 = 32;
 const TOP: i32 = 18;
-/// How many shades tell less from more.
+/// Number of shades.
 const SHADES: usize = 4;
 /// A day with more than this many times the median is a spike.
 const SPIKE: f64 = 3.0;
@@ -99,7 +99,7 @@ fn block(year: i32, points: &[(Day, Point)], bounds: &[f64]) -> String {
     svg + "</svg>"
 }
 
-/// Where the square of `day` is, in a block that begins with `first`. Weeks begin on Monday.
+/// Place of the square of `day` in a block that begins with `first`. Weeks begin on Monday.
 fn place(day: Day, first: Day) -> (i32, i32) {
     // Always below 7.
     let offset = first.weekday() as i32;

@@ -1,8 +1,8 @@
-//! How much of a budget is used, and how much is expected to be.
+//! Meter of a budget: the used and the expected share.
 
 use std::fmt::Write as _;
 
-/// How long the whole bar is, in units of its own.
+/// Length of the whole bar, in units of its own.
 const LENGTH: f64 = 1000.0;
 const HEIGHT: f64 = 12.0;
 

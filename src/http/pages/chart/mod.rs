@@ -14,10 +14,10 @@ pub(super) use calendar::{Calendar, calendar};
 pub(super) use meter::meter;
 pub(super) use spark::sparkline;
 
-use crate::alert::words;
 use crate::day::{Day, TRACKING_START, Usage};
+use crate::words;
 
-/// What is known of one day.
+/// State of one day.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Point {
     /// So many credits were used on it.
@@ -75,7 +75,7 @@ impl Days {
         self.used().fold(0.0, f64::max)
     }
 
-    /// What was used on each of the known ones.
+    /// Use on each of the known days.
     fn used(&self) -> impl Iterator<Item = f64> + '_ {
         self.points.iter().filter_map(|point| match point {
             Point::Used(credits) => Some(*credits),
@@ -83,7 +83,7 @@ impl Days {
         })
     }
 
-    /// What there is to see, in a sentence without its end.
+    /// Description of the chart, a sentence without its end.
     fn summary(&self) -> String {
         let known = u32::try_from(self.used().count()).unwrap_or(u32::MAX);
         let missing = u32::try_from(self.missing().count()).unwrap_or(u32::MAX);
@@ -111,7 +111,7 @@ fn long(day: Day) -> String {
     day.date().format("%a %-d %b %Y").to_string()
 }
 
-/// What is to be said of a day.
+/// Description of a day.
 fn told(day: Day, point: Point) -> String {
     let what = match point {
         Point::Used(credits) => words::credits(credits),

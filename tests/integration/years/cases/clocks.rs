@@ -41,6 +41,25 @@ fn a_clock_40_days_ahead_ends_nothing() {
 }
 
 #[test]
+fn a_start_under_a_clock_that_is_behind_keeps_when_an_episode_began() {
+    let mut scene = firing();
+    scene.live("2026-01-07T00:09");
+    scene.set_clock(TimeDelta::days(-5));
+    scene.go(at("2026-01-07T00:10"));
+    scene.turn();
+    scene.kill();
+    scene.start();
+    scene.turn();
+    scene.set_clock(TimeDelta::zero());
+    scene.live("2026-02-04T12:00");
+    assert_eq!(
+        scene.last("ops", "budget/all/2026-01-01/used 0.5"),
+        Some(false)
+    );
+    scene.must_be_right();
+}
+
+#[test]
 fn a_clock_30_days_ahead_gives_no_message_up() {
     let mut scene = firing();
     scene.close_desk("ops", at("2026-01-14T06:00"));

@@ -76,6 +76,7 @@ fn plan(history_start: &str, agents: u32) -> Plan {
             agents: (0..agents).map(agent).collect(),
         }],
         budgets: Vec::new(),
+        balances: Vec::new(),
         rules: Vec::new(),
         hooks: vec![hook("ops")],
     }

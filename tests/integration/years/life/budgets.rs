@@ -2,10 +2,9 @@
 //! and in those that have ended.
 
 use chrono::{Datelike, TimeDelta, Weekday};
-use flowgent_exporter::day::{Day, Usage};
-use flowgent_exporter::forecast::{Outlook, Pattern};
+use flowgent_exporter::day::Day;
 
-use super::oracle::{Ended, Fires, Life, Mark, Oracle, Sight};
+use super::oracle::{Ended, Fires, Life, Mark, Measure, Oracle, Sight};
 use super::plan::{Budget, Cycle};
 use super::roll::Sum;
 
@@ -41,16 +40,19 @@ impl Oracle {
             let is_current = (start, end) == current;
             let is_foreseen =
                 !budget.forecast.is_empty() && (is_current || self.foresees(budget, start));
-            let passed = end.map_or(today, |end| end.min(today)).previous();
+            let passed = end.map_or(today, |end| end.min(today));
+            let sum = sight.roll.sum(&budget.matcher, start, passed.previous());
             let period = Period {
                 start,
                 end,
                 is_current,
-                sum: sight.roll.sum(&budget.matcher, start, passed),
+                sum,
                 expected: end.filter(|_| is_foreseen).and_then(|end| {
-                    let days = [start, end, today];
-                    let look = || expected(budget, sight, start, end);
-                    sight.roll.outlook(&budget.matcher, days, look)
+                    let days = [start, passed, today];
+                    let prospects = sight.roll.prospects(&budget.matcher, days)?;
+                    let [low, high] =
+                        prospects.map(|one| sum.credits + one.missing + one.until(passed, end));
+                    Some((low, high))
                 }),
             };
             self.period(budget, &period, sight);
@@ -76,13 +78,14 @@ impl Oracle {
             || lives.any(|life| {
                 life.rule == budget.name
                     && life.fires != Fires::No
-                    && life.mark.is_some_and(|mark| mark.period == start)
+                    && life.mark.is_some_and(|mark| mark.period == Some(start))
             })
     }
 
     fn foresees(&self, budget: &Budget, start: Day) -> bool {
         self.lives.values().any(|life| {
-            let is_of_it = |mark: Mark| mark.is_forecast && mark.period == start;
+            let is_of_it =
+                |mark: Mark| mark.measure == Measure::Forecast && mark.period == Some(start);
             life.rule == budget.name && life.fires != Fires::No && life.mark.is_some_and(is_of_it)
         })
     }
@@ -104,14 +107,16 @@ impl Oracle {
             };
             self.ended.insert(key, ended);
         }
-        let thresholds = budget.used.iter().map(|ratio| (false, *ratio));
-        let thresholds = thresholds.chain(budget.forecast.iter().map(|ratio| (true, *ratio)));
-        for (is_forecast, ratio) in thresholds {
+        let used_at = budget.used.iter().map(|ratio| (Measure::Used, *ratio));
+        let forecast_at = budget.forecast.iter();
+        let forecast_at = forecast_at.map(|ratio| (Measure::Forecast, *ratio));
+        for (measure, ratio) in used_at.chain(forecast_at) {
             let mark = Mark {
-                period: period.start,
-                is_forecast,
-                ratio,
+                period: Some(period.start),
+                measure,
+                at: ratio,
             };
+            let is_forecast = measure == Measure::Forecast;
             let measure = if is_forecast { "forecast" } else { "used" };
             let key = format!("{}/all/{}/{measure} {ratio}", budget.name, period.start);
             let ended = self
@@ -180,28 +185,13 @@ fn forecast(life: &mut Life, period: &Period, limit: f64, sight: &Sight<'_>) {
     let reason = format!("{low} to {high} of {limit} are expected");
     let is_below = high < 0.95 * limit * (1.0 - TOLERANCE);
     let may_be_below = low < 0.95 * limit * (1.0 + TOLERANCE);
-    let below = life.below.entry(today).or_insert((false, true));
-    *below = (below.0 || may_be_below, below.1 && is_below);
-    while life.below.len() > 6 {
-        life.below.pop_first();
-    }
+    life.note_below(today, (may_be_below, is_below));
     if low >= limit * (1.0 + TOLERANCE) && !is_over {
         life.meet(sight, &reason);
     } else if high >= limit * (1.0 - TOLERANCE) && !is_over && life.fires == Fires::No {
         life.may_be_either(sight, &reason);
     } else if is_below || may_be_below {
-        let last: Vec<_> = life.below.iter().rev().take(4).collect();
-        let must = last.len() == 4
-            && last.iter().all(|(_, (_, all))| *all)
-            && *last[3].0 == today.plus(-3);
-        // On a day on which the clocks differ nobody looks.
-        let mut below = last.iter().take_while(|(_, (any, _))| *any);
-        let may = below.any(|(day, _)| **day <= today.plus(-2));
-        if must {
-            life.end(sight, &reason);
-        } else if may && life.fires == Fires::Yes {
-            life.may_be_either(sight, &reason);
-        }
+        life.end_after_three_days(sight, &reason);
     }
 }
 
@@ -239,44 +229,6 @@ fn end_of_period(life: &mut Life, period: &Period, ended: Ended, sight: &Sight<'
             life.has_ended = true;
         }
     }
-}
-
-/// What is expected by the end of the period, without and with what former agents may use.
-fn expected(budget: &Budget, sight: &Sight<'_>, start: Day, end: Day) -> Option<(f64, f64)> {
-    let today = sight.today();
-    let passed = end.min(today);
-    let mut outlooks = [Outlook::default(), Outlook::default()];
-    let mut used = 0.0;
-    let mut is_foreseen = false;
-    for same in sight.roll.matching(&budget.matcher).values() {
-        let on = |day: &Day| same.iter().find_map(|known| known.days.get(*day));
-        let days = start.through(passed.previous());
-        used += days.clone().filter_map(|day| on(&day)).sum::<f64>();
-        let missing: Vec<Day> = days.filter(|day| on(day).is_none()).collect();
-        let ahead: Vec<Day> = passed.through(end.previous()).collect();
-        let recent: Vec<Usage> = today
-            .plus(-112)
-            .through(today.previous())
-            .filter_map(|day| {
-                Some(Usage {
-                    day,
-                    credits: on(&day)?,
-                })
-            })
-            .collect();
-        let Some(pattern) = Pattern::of(&recent, today) else {
-            continue;
-        };
-        is_foreseen = true;
-        let is_certain = same[0].presence == super::roll::Presence::Present && same.len() == 1;
-        for (place, outlook) in outlooks.iter_mut().enumerate() {
-            if place == 1 || is_certain {
-                outlook.add(&pattern, missing.iter().chain(&ahead).copied());
-            }
-        }
-    }
-    let [low, high] = outlooks.map(|outlook| outlook.forecast(used).expected_credits);
-    is_foreseen.then_some((low, high))
 }
 
 /// Start and end of the period that `day` lies in, found day by day.

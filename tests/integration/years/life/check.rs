@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
 use flowgent_exporter::alert::{Notification, Status};
-use flowgent_exporter::day::Day;
 use flowgent_exporter::ledger::{Delivery, DeliveryRecord, DeliveryState};
 
 use super::oracle::{Fires, Life};
@@ -82,6 +81,7 @@ impl<'a> Words<'a> {
 impl Scene {
     pub(crate) fn check(&mut self) {
         self.check_words();
+        self.check_beats();
         // What is wrong in a text stays so until the next day or sync.
         if self.events.is_multiple_of(3) {
             self.check_served();
@@ -299,38 +299,6 @@ impl Scene {
                 .is_some_and(|word| word.created >= record.delivery.created)
         });
         !overtaken && !told
-    }
-
-    /// The ledger is what is true, once FlowGent has been there for long enough.
-    pub(crate) fn check_truth(&mut self) {
-        let last = self.today().previous();
-        let keys: Vec<_> = self
-            .roll
-            .agents
-            .iter()
-            .filter(|(_, known)| known.presence == super::roll::Presence::Present)
-            .map(|(key, _)| key.clone())
-            .collect();
-        let first = self.plan.history_start;
-        let kept = self.kept(&keys, first, last);
-        for (key, kept) in keys.into_iter().zip(kept) {
-            let truth: BTreeMap<Day, f64> = first
-                .through(last)
-                .filter_map(|day| Some((day, self.flowgent.state().credits(key.1, day)?)))
-                .collect();
-            let differs = first
-                .through(last)
-                .find(|day| kept.get(day) != truth.get(day));
-            if let Some(day) = differs {
-                self.fail(format!(
-                    "in the end the ledger has {:?} for {}/{} on {day}, true is {:?}",
-                    kept.get(&day),
-                    key.0,
-                    key.1,
-                    truth.get(&day)
-                ));
-            }
-        }
     }
 }
 

@@ -82,7 +82,7 @@ fn rename_hook(plan: &mut Plan, draw: &Draw) {
 
 fn hooks(plan: &mut Plan, draw: &Draw) {
     let hook = plan.hooks[draw.two % plan.hooks.len()].name.clone();
-    let count = plan.rules.len() + plan.budgets.len();
+    let count = plan.rules.len() + plan.budgets.len() + plan.balances.len();
     let hooks = hook_lists(plan).nth(draw.one % count).unwrap();
     if hooks.contains(&hook) {
         hooks.retain(|name| *name != hook);
@@ -138,8 +138,11 @@ fn add_hook(plan: &mut Plan, draw: &Draw) {
     plan.rules[0].hooks.push(name);
 }
 
-/// The hooks of each rule, then of each budget.
+/// The hooks of each rule, then of each budget and each balance.
 fn hook_lists(plan: &mut Plan) -> impl Iterator<Item = &mut Vec<String>> {
     let rules = plan.rules.iter_mut().map(|rule| &mut rule.hooks);
-    rules.chain(plan.budgets.iter_mut().map(|budget| &mut budget.hooks))
+    let budgets = plan.budgets.iter_mut().map(|budget| &mut budget.hooks);
+    let balances = plan.balances.iter_mut();
+    let balances = balances.map(|balance| &mut balance.hooks);
+    rules.chain(budgets).chain(balances)
 }

@@ -152,6 +152,7 @@ pub(crate) fn plan(random: &mut Rng, first: Day, history_days: i32) -> Plan {
                 &["night", "pager"],
             ),
         ],
+        balances: Vec::new(),
         rules: rules(),
         hooks: vec![hook("pager", "pager"), chat, night, bills],
     }

@@ -8,15 +8,21 @@
 //!
 //! `benches/years.rs` runs the same years with fresh seeds for as long as one likes.
 
+mod balances;
+mod beats;
 mod budgets;
 mod check;
 pub(crate) mod database;
 mod edits;
+mod entries;
+mod files;
 mod first;
 pub(crate) mod flowgent;
+mod kept;
 mod oracle;
 pub(crate) mod plan;
 mod process;
+mod prospect;
 pub(crate) mod receivers;
 mod roll;
 mod rules;

@@ -11,6 +11,7 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 use flowgent_exporter::day::Day;
 
+use super::balances::Account;
 use super::plan::Plan;
 use super::roll::Roll;
 
@@ -21,12 +22,22 @@ pub(crate) enum Fires {
     Either,
 }
 
-/// A threshold of a budget in one period.
+/// A threshold of a budget in one period, or of a balance.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Mark {
-    pub(crate) period: Day,
-    pub(crate) is_forecast: bool,
-    pub(crate) ratio: f64,
+    /// None of a balance.
+    pub(crate) period: Option<Day>,
+    pub(crate) measure: Measure,
+    /// A share, or what is left.
+    pub(crate) at: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Measure {
+    Used,
+    Forecast,
+    CreditsLeft,
+    DaysLeft,
 }
 
 /// A budget's period that has ended.
@@ -57,7 +68,7 @@ pub(crate) struct Life {
     pub(crate) has_ended: bool,
     /// Whether it may have.
     pub(crate) may_have_ended: bool,
-    /// Forecasts: by day, whether any look was below 95 % of the threshold, and whether all were.
+    /// What is foreseen: by day, whether any look was clear of the threshold, and whether all were.
     pub(crate) below: BTreeMap<Day, (bool, bool)>,
     /// Day rules: until when it fires for a day that came late.
     pub(crate) late_until: Option<DateTime<Utc>>,
@@ -93,6 +104,8 @@ pub(crate) struct Oracle {
     pub(crate) current: BTreeSet<(String, Day)>,
     /// The periods that were looked at after their end.
     pub(crate) ended: BTreeMap<(String, Day), Ended>,
+    /// What each balance was counted from when it was last looked at.
+    pub(crate) accounts: HashMap<String, Account>,
 }
 
 impl Oracle {
@@ -101,12 +114,8 @@ impl Oracle {
         for life in self.lives.values_mut() {
             life.is_seen = false;
         }
-        let plan = sight.plan;
-        let names = plan.budgets.iter().map(|budget| &budget.name);
-        let names: BTreeSet<_> = names
-            .chain(plan.rules.iter().map(|rule| &rule.name))
-            .collect();
-        self.watched.retain(|name, _| names.contains(name));
+        let names = sight.plan.names();
+        self.watched.retain(|name, _| names.contains(&**name));
         for budget in &sight.plan.budgets {
             let what = format!(
                 "{:?}",
@@ -120,6 +129,10 @@ impl Oracle {
             );
             self.watch(&budget.name, what, sight);
             self.budget(budget, sight);
+        }
+        for balance in &sight.plan.balances {
+            self.watch(&balance.name, format!("{:?}", balance.matcher), sight);
+            self.balance(balance, sight);
         }
         for rule in &sight.plan.rules {
             let what = format!(
@@ -152,16 +165,11 @@ impl Oracle {
 
     /// What nothing is about any more is over.
     fn end_unseen(&mut self, sight: &Sight<'_>) {
-        let rules: BTreeSet<&str> = sight
-            .plan
-            .budgets
-            .iter()
-            .map(|budget| &*budget.name)
-            .chain(sight.plan.rules.iter().map(|rule| &*rule.name))
-            .collect();
+        let rules = sight.plan.names();
         for life in self.lives.values_mut().filter(|life| !life.is_seen) {
             let is_gone = !rules.contains(&*life.rule);
-            let is_of_the_past = life.mark.is_some() && !is_gone;
+            let is_of_a_period = life.mark.is_some_and(|mark| mark.period.is_some());
+            let is_of_the_past = is_of_a_period && !is_gone;
             if life.fires == Fires::No || is_of_the_past {
                 continue;
             }
@@ -278,12 +286,49 @@ impl Life {
         let (Some(mine), Some(other)) = (self.mark, lower.mark) else {
             return false;
         };
-        let says_as_much = !mine.is_forecast || other.is_forecast;
+        let says_as_much = mine.measure == other.measure
+            || (mine.measure, other.measure) == (Measure::Used, Measure::Forecast);
         // Of what is crossed together, the highest is told.
         let is_crossed_together = self.maybe_since == lower.maybe_since;
         self.rule == lower.rule
             && mine.period == other.period
             && mine != other
-            && (is_crossed_together || says_as_much && mine.ratio >= other.ratio)
+            && (is_crossed_together || says_as_much && mine.height() >= other.height())
+    }
+
+    /// Notes whether this look is clear of the threshold: whether it may be, and whether it is for certain.
+    pub(crate) fn note_below(&mut self, today: Day, (may_be, is): (bool, bool)) {
+        let below = self.below.entry(today).or_insert((false, true));
+        *below = (below.0 || may_be, below.1 && is);
+        while self.below.len() > 6 {
+            self.below.pop_first();
+        }
+    }
+
+    /// It is over on the third day in a row that is clear of the threshold.
+    pub(crate) fn end_after_three_days(&mut self, sight: &Sight<'_>, reason: impl fmt::Display) {
+        let today = sight.today();
+        let last: Vec<_> = self.below.iter().rev().take(4).collect();
+        let must = last.len() == 4
+            && last.iter().all(|(_, (_, all))| *all)
+            && *last[3].0 == today.plus(-3);
+        // On a day on which the clocks differ nobody looks.
+        let mut below = last.iter().take_while(|(_, (any, _))| *any);
+        let may = below.any(|(day, _)| **day <= today.plus(-2));
+        if must {
+            self.end(sight, reason);
+        } else if may && self.fires == Fires::Yes {
+            self.may_be_either(sight, reason);
+        }
+    }
+}
+
+impl Mark {
+    /// The higher, the worse it is that it is reached.
+    fn height(&self) -> f64 {
+        match self.measure {
+            Measure::Used | Measure::Forecast => self.at,
+            Measure::CreditsLeft | Measure::DaysLeft => -self.at,
+        }
     }
 }

@@ -1,10 +1,14 @@
 //! The config as the years know it: plain values that are written as TOML for the exporter, and read by
 //! the oracle.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
 use flowgent_exporter::day::Day;
+
+/// The hook that heartbeats are sent to.
+pub(crate) const HEART: &str = "heart";
 
 /// FlowGent's identifier of an agent: `agent-0007`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +33,7 @@ pub(crate) struct Plan {
     pub(crate) history_start: Day,
     pub(crate) accounts: Vec<Account>,
     pub(crate) budgets: Vec<Budget>,
+    pub(crate) balances: Vec<Balance>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) hooks: Vec<Hook>,
 }
@@ -77,6 +82,39 @@ pub(crate) struct Budget {
     pub(crate) used: Vec<f64>,
     pub(crate) forecast: Vec<f64>,
     pub(crate) hooks: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Balance {
+    pub(crate) name: String,
+    pub(crate) matcher: Matcher,
+    /// What somebody keeps.
+    pub(crate) entries: Vec<Entry>,
+    /// The file that holds the entries; none if they are in the config.
+    pub(crate) file: Option<EntriesFile>,
+    pub(crate) credits_left: Vec<f64>,
+    pub(crate) days_left: Vec<f64>,
+    pub(crate) hooks: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct EntriesFile {
+    /// Nobody can read it.
+    pub(crate) is_broken: bool,
+    /// What was in it when it was last there and not broken.
+    pub(crate) read: Option<Vec<Entry>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) on: Day,
+    pub(crate) change: Change,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Change {
+    Set(f64),
+    Add(f64),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -157,14 +195,25 @@ impl Plan {
         self.hooks.iter().find(|hook| hook.name == name)
     }
 
-    /// The hooks of a budget or rule that are in the config.
+    /// Of all budgets, balances and rules.
+    pub(crate) fn names(&self) -> BTreeSet<&str> {
+        let budgets = self.budgets.iter().map(|budget| &*budget.name);
+        let balances = self.balances.iter().map(|balance| &*balance.name);
+        let rules = self.rules.iter().map(|rule| &*rule.name);
+        budgets.chain(balances).chain(rules).collect()
+    }
+
+    /// The hooks of a budget, balance or rule that are in the config.
     pub(crate) fn hooks_of(&self, rule: &str) -> Vec<&Hook> {
         let budgets = self
             .budgets
             .iter()
             .map(|budget| (&budget.name, &budget.hooks));
+        let balances = self.balances.iter();
+        let balances = balances.map(|balance| (&balance.name, &balance.hooks));
         let rules = self.rules.iter().map(|rule| (&rule.name, &rule.hooks));
-        let hooks = budgets.chain(rules).find(|(name, _)| *name == rule);
+        let mut all = budgets.chain(balances).chain(rules);
+        let hooks = all.find(|(name, _)| *name == rule);
         let hooks = hooks.into_iter().flat_map(|(_, hooks)| hooks);
         hooks.filter_map(|name| self.hook(name)).collect()
     }
@@ -173,7 +222,9 @@ impl Plan {
         let mut text = format!(
             "[storage]\npath = \"ledger.db\"\n[schedule]\njitter = \"0s\"\nhistory_start = \"{}\"\n\
              [api]\nbase_url = \"http://127.0.0.1:9/\"\nrequests_per_second = 1000\nconcurrency = 1\n\
-             [push]\nwrite_url = \"https://database.example/api/v1/write\"\ninstance = \"host:13569\"\nread_back = false\n",
+             [push]\nwrite_url = \"https://database.example/api/v1/write\"\ninstance = \"host:13569\"\nread_back = false\n\
+             [[hook]]\nname = \"{HEART}\"\nkind = \"heartbeat\"\nurl_file = \"{HEART}.url\"\n\
+             failure_url_file = \"{HEART}.url\"\n",
             self.history_start
         );
         for account in &self.accounts {
@@ -181,6 +232,9 @@ impl Plan {
         }
         for budget in &self.budgets {
             budget.write(&mut text).unwrap();
+        }
+        for balance in &self.balances {
+            balance.write(&mut text).unwrap();
         }
         for rule in &self.rules {
             rule.write(&mut text).unwrap();
@@ -249,6 +303,64 @@ impl Budget {
             Cycle::Week => writeln!(text, "period = \"week\""),
             Cycle::Month(day) => writeln!(text, "period = \"month\"\nanchor_day = {day}"),
             Cycle::Total(start) => writeln!(text, "period = \"total\"\nstart = \"{start}\""),
+        }
+    }
+}
+
+impl Balance {
+    /// The entries that a reader of config and file goes by; none if there never were any.
+    pub(crate) fn known_entries(&self) -> Option<&[Entry]> {
+        match &self.file {
+            Some(file) => file.read.as_deref(),
+            None => Some(&self.entries),
+        }
+    }
+
+    /// What stands in its file.
+    pub(crate) fn json(&self) -> String {
+        let entry = |entry: &Entry| {
+            let (key, credits) = entry.written();
+            format!("{{\"on\": \"{}\", \"{key}\": {credits:?}}}", entry.on)
+        };
+        let entries: Vec<String> = self.entries.iter().map(entry).collect();
+        format!("[{}]", entries.join(",\n"))
+    }
+
+    fn write(&self, text: &mut String) -> fmt::Result {
+        let Self {
+            name,
+            credits_left,
+            days_left,
+            hooks,
+            ..
+        } = self;
+        writeln!(text, "[[balance]]\nname = \"{name}\"\nhooks = {hooks:?}")?;
+        text.push_str(&self.matcher.toml());
+        writeln!(
+            text,
+            "credits_left = {credits_left:?}\ndays_left = {days_left:?}"
+        )?;
+        if self.file.is_some() {
+            return writeln!(text, "entries_file = \"{name}-entries.json\"");
+        }
+        let entry = |entry: &Entry| {
+            let (key, credits) = entry.written();
+            format!("{{ on = \"{}\", {key} = {credits:?} }}", entry.on)
+        };
+        let entries: Vec<String> = self.entries.iter().map(entry).collect();
+        writeln!(text, "entries = [{}]", entries.join(", "))
+    }
+}
+
+impl Entry {
+    pub(crate) const fn is_set(&self) -> bool {
+        matches!(self.change, Change::Set(_))
+    }
+
+    const fn written(&self) -> (&'static str, f64) {
+        match self.change {
+            Change::Set(credits) => ("set", credits),
+            Change::Add(credits) => ("add", credits),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! The exporter's parts as one process of the years has them. To kill it is to drop it.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -13,22 +12,22 @@ use flowgent_exporter::exposition::{Encoding, Exposition, Format};
 use flowgent_exporter::flowgent::timekeeper::Timekeeper;
 use flowgent_exporter::flowgent::transport::HttpClient;
 use flowgent_exporter::history::push::{PushError, Pusher};
-use flowgent_exporter::hook::{Deliverer, Hooks, MakeSender, Sender, Settings};
+use flowgent_exporter::hook::{Deliverer, Heart, Hooks, MakeSender, Sender, Settings};
 use flowgent_exporter::ledger::{Delivery, DeliveryRecord, Ledger, Member, Which, retry};
 use flowgent_exporter::publish::{Changes, Publisher};
+use flowgent_exporter::pulse::Pulses;
 use flowgent_exporter::status::Board;
 use flowgent_exporter::sync::schedule::{Schedule, Trigger};
 use flowgent_exporter::sync::{Event, Observer, Outcome, Syncer, Wanted};
 use flowgent_exporter::telemetry::Telemetry;
 use futures_util::FutureExt;
-use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::database::Database;
-use super::flowgent::State;
-use super::plan::Plan;
+use super::files::write;
+use super::plan::{HEART, Plan};
 use super::receivers::Office;
 
 /// What outlives a process.
@@ -65,6 +64,7 @@ struct Parts {
     outbox: Arc<Notify>,
     pusher: Pusher,
     deliverer: Deliverer,
+    heart: Heart,
     schedule: Schedule,
     telemetry: Telemetry,
     clock: SharedClock,
@@ -94,21 +94,6 @@ impl Ground {
         }
     }
 
-    /// Keeps the files that name agents as FlowGent's world has them.
-    pub(crate) fn write_lists(&self, plan: &Plan, flowgent: &State) {
-        for account in plan.accounts.iter().filter(|account| account.has_file) {
-            let agents = flowgent.file(&account.organisation);
-            let agents = agents.map(|agents| {
-                let agents = agents
-                    .iter()
-                    .map(|(id, name)| json!({ "id": id.to_string(), "name": name }));
-                Value::Array(agents.collect()).to_string()
-            });
-            let text = agents.unwrap_or_else(|| "[{".to_owned());
-            write(self.folder.path(), &format!("{}.json", account.name), &text);
-        }
-    }
-
     fn config(&self, plan: &Plan) -> Config {
         let path = self.folder.path().join("config.toml");
         for account in &plan.accounts {
@@ -119,20 +104,37 @@ impl Ground {
             let url = format!("https://hooks.example/{}", hook.target);
             write(self.folder.path(), &format!("{}.url", hook.target), &url);
         }
+        write(
+            self.folder.path(),
+            &format!("{HEART}.url"),
+            "https://hooks.example/heart",
+        );
         let text = plan.toml();
         Config::parse(&text, &path, self.clock.today())
             .unwrap_or_else(|error| panic!("{error}\n{text}"))
     }
 
-    fn hooks(&self, config: &Config, telemetry: &Telemetry, clock: &SharedClock) -> Hooks {
-        Hooks {
+    /// What delivers by this config, and what beats.
+    fn deliverer(
+        &self,
+        (config, plan): (&Config, &Plan),
+        telemetry: &Telemetry,
+        clock: &SharedClock,
+        board: &Arc<Board>,
+        ledger: &Ledger,
+    ) -> (Deliverer, Heart) {
+        let hooks = Hooks {
             settings: config.hooks.clone(),
             api: config.api.clone(),
             http: self.http.clone(),
             clock: Arc::clone(clock),
             telemetry: telemetry.clone(),
-            health: flowgent_exporter::hook::Health::default(),
-        }
+            health: app::health(Arc::clone(board), Pulses::default()),
+        };
+        let deliverer = Deliverer::with_senders(hooks, self.make_sender(plan), ledger.clone());
+        let mut hearts = config.hooks.iter().filter_map(|hook| deliverer.heart(hook));
+        let heart = hearts.next().expect("it is in every plan");
+        (deliverer, heart)
     }
 
     /// The way to the receivers that the hooks of `plan` lead to.
@@ -145,11 +147,9 @@ impl Ground {
             (desk.send_resolved, desk.group) = (hook.send_resolved, hook.group);
         }
         Arc::new(move |settings: &Settings, _: &Hooks| {
-            let hook = hooks
-                .iter()
-                .find(|hook| *hook.name == *settings.name)
-                .unwrap();
-            Sender::direct(settings, office.door(&hook.target))
+            let hook = hooks.iter().find(|hook| *hook.name == *settings.name);
+            let target = hook.map_or(HEART, |hook| &hook.target);
+            Sender::direct(settings, office.door(target))
         })
     }
 
@@ -214,8 +214,8 @@ impl Ground {
         let push = config.push.clone().expect("it is in every plan");
         let pusher = Pusher::new(push, ledger.clone(), Arc::clone(&clock), &telemetry);
         let pusher = pusher.over(self.http.clone().over(Arc::new(self.database.clone())));
-        let hooks = self.hooks(config, &telemetry, &clock);
-        let deliverer = Deliverer::with_senders(hooks, self.make_sender(plan), ledger.clone());
+        let (deliverer, heart) =
+            self.deliverer((config, plan), &telemetry, &clock, &board, &ledger);
         let schedule = Schedule::new(&config.schedule, ledger.instance(), clock.now());
         Parts {
             ledger,
@@ -230,6 +230,7 @@ impl Ground {
             outbox,
             pusher,
             deliverer,
+            heart,
             schedule,
             telemetry,
             clock,
@@ -252,9 +253,13 @@ impl Ground {
             let (changes, signals, board) = (&parts.changes, &parts.signals, &parts.board);
             let rules = Some(config.alerts.clone());
             parts.observer = app::link(changes, signals, board, None, rules);
-            let hooks = self.hooks(&config, &parts.telemetry, &clock);
-            let senders = self.make_sender(plan);
-            parts.deliverer = Deliverer::with_senders(hooks, senders, parts.ledger.clone());
+            (parts.deliverer, parts.heart) = self.deliverer(
+                (&config, plan),
+                &parts.telemetry,
+                &clock,
+                &parts.board,
+                &parts.ledger,
+            );
             let instance = parts.ledger.instance();
             parts
                 .schedule
@@ -296,13 +301,6 @@ async fn since(
     records.map(|record| record.delivery).collect()
 }
 
-fn write(folder: &Path, name: &str, text: &str) {
-    let path = folder.join(name);
-    if std::fs::read_to_string(&path).ok().as_deref() != Some(text) {
-        std::fs::write(path, text).unwrap();
-    }
-}
-
 impl Process {
     /// Lets the time pass that the clock has been moved by, as the process feels it.
     pub(crate) fn feel(&mut self, passed: TimeDelta) {
@@ -337,8 +335,8 @@ impl Process {
         self.parts.schedule.next(self.parts.clock.now())
     }
 
-    /// Does one sync; says whether it was complete.
-    pub(crate) fn sync(&mut self, trigger: Trigger, killed: &Notify) -> Result<bool, Killed> {
+    /// Does one sync.
+    pub(crate) fn sync(&mut self, trigger: Trigger, killed: &Notify) -> Result<Outcome, Killed> {
         let Self { parts, runtime } = self;
         runtime.block_on(async {
             let as_of = parts.schedule.as_of();
@@ -350,12 +348,12 @@ impl Process {
                 () = killed.notified() => return Err(Killed),
                 report = running => report.unwrap(),
             };
-            let is_complete = report.outcome() == Outcome::Complete;
+            let outcome = report.outcome();
             parts
                 .schedule
                 .finished(report.rest(as_of), parts.clock.now());
             (parts.observer)(Event::Ended(Ok(Arc::new(report))));
-            Ok(is_complete)
+            Ok(outcome)
         })
     }
 
@@ -409,6 +407,12 @@ impl Process {
                 Err(error) => panic!("{error}"),
             }
         })
+    }
+
+    /// Sends the heartbeat that is due.
+    pub(crate) fn beat(&mut self) {
+        let Self { parts, runtime } = self;
+        runtime.block_on(parts.heart.turn());
     }
 
     pub(crate) fn publish(&mut self) {

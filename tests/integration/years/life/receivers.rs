@@ -10,6 +10,8 @@ use flowgent_exporter::hook::{Message, Receiver, SendError, Taking};
 use flowgent_exporter::ledger::Alert;
 use tokio::sync::Notify;
 
+use super::beats::Beat;
+
 /// What a receiver does with one try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reply {
@@ -66,6 +68,8 @@ pub(crate) struct Floor {
     /// What went wrong as it was heard.
     pub(crate) complaints: Vec<String>,
     pub(crate) messages: usize,
+    /// The heartbeats since somebody looked.
+    pub(crate) beats: Vec<Beat>,
 }
 
 /// All receivers, cloned freely.
@@ -255,6 +259,14 @@ impl Receiver for Door {
             }
             None => floor.hear(&self.target, message),
         }
+        Box::pin(async { Ok("200 OK".to_owned()) })
+    }
+
+    fn beat<'a>(&'a self, failure: Option<&'a str>) -> Taking<'a> {
+        let mut floor = self.office.floor();
+        let at = floor.now;
+        let failure = failure.map(str::to_owned);
+        floor.beats.push(Beat { at, failure });
         Box::pin(async { Ok("200 OK".to_owned()) })
     }
 

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, TimeDelta, Utc};
 use flowgent_exporter::day::{Day, TRACKING_START};
 
-use super::flowgent::State;
-use super::plan::{AgentId, Matcher, Plan};
+use super::flowgent::{Listed, State};
+use super::plan::{Account, AgentId, Matcher, Plan};
+use super::prospect::Prospects;
 
 /// An agent of an account; the same id in another account is another one.
 pub(crate) type Key = (String, AgentId);
@@ -38,6 +39,10 @@ pub(crate) struct Known {
     earlier: BTreeMap<Day, Vec<f64>>,
     /// Days that are new or revised since the oracle looked last.
     pub(crate) news: BTreeSet<Day>,
+    /// What is expected of each weekday, as of a day; none until somebody asks.
+    pub(crate) week: RefCell<Option<(Day, Option<[f64; 7]>)>>,
+    /// The rules by which nothing is to be told of it on a day, unless something new becomes known of it.
+    pub(crate) calm: RefCell<Vec<(String, Day)>>,
 }
 
 /// Credits known to be used on some days, and how many days of agents are not known.
@@ -52,18 +57,28 @@ pub(crate) struct Sum {
     pub(crate) known: usize,
 }
 
-/// The least and the most that is expected; none if nothing is.
-pub(crate) type Outlook = Option<(f64, f64)>;
+/// Those whose use is foreseen: who match, with the two days between which their days count, as of a third.
+type Asked = (Matcher, [Day; 3]);
+
+/// What a roll is made from.
+#[derive(Debug, Default)]
+struct Source {
+    accounts: Vec<Account>,
+    /// By account: the agents that were listed, and whether these were all.
+    listings: BTreeMap<String, (Vec<(AgentId, String)>, bool)>,
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct Roll {
     pub(crate) agents: BTreeMap<Key, Known>,
     /// Whose names were which.
     names: HashMap<(String, String), AgentId>,
+    /// The accounts and listings that it was last made from.
+    source: Source,
     /// Each day's sum, from the day on which tracking started; none if it is to be added up again.
     sums: RefCell<HashMap<Matcher, Vec<Option<Sum>>>>,
-    /// What is expected of those who match, from the first of two days to the other, as of the third.
-    outlooks: RefCell<HashMap<(Matcher, [Day; 3]), Outlook>>,
+    /// What is expected of them.
+    prospects: RefCell<HashMap<Asked, Option<Prospects>>>,
 }
 
 /// How many days after tracking started `day` is; none before.
@@ -142,6 +157,9 @@ impl Roll {
     /// Takes over who there is by the config and by the last good listings.
     pub(crate) fn enrol(&mut self, plan: &Plan, flowgent: &State) {
         let now = flowgent.now;
+        if self.is_enrolled(plan, flowgent) {
+            return;
+        }
         let mut present: BTreeMap<Key, (String, String)> = BTreeMap::new();
         let mut unlisted: BTreeMap<Key, DateTime<Utc>> = BTreeMap::new();
         for account in &plan.accounts {
@@ -215,9 +233,14 @@ impl Roll {
                     days: Days::default(),
                     earlier: BTreeMap::new(),
                     news: BTreeSet::new(),
+                    week: RefCell::default(),
+                    calm: RefCell::default(),
                 }
             });
             has_changed |= known.presence != presence || known.team != team;
+            if known.presence != presence || known.team != team || known.name != name {
+                known.calm.take();
+            }
             known.presence = presence;
             if known.name != name {
                 self.names.insert((account, name.clone()), id);
@@ -227,7 +250,39 @@ impl Roll {
         }
         if has_changed {
             self.sums.get_mut().clear();
-            self.outlooks.get_mut().clear();
+            self.prospects.get_mut().clear();
+        }
+    }
+
+    /// Whether nothing has changed since somebody was enrolled last; notes what it is made from.
+    fn is_enrolled(&mut self, plan: &Plan, flowgent: &State) -> bool {
+        let Source { accounts, listings } = &self.source;
+        let is_as_before = |(account, (_, agents, is_whole)): (&String, &Listed)| {
+            let before = listings.get(account);
+            before.is_some_and(|before| before.0 == *agents && before.1 == *is_whole)
+        };
+        let waits = |known: &Known| matches!(known.presence, Presence::Unlisted(_));
+        if *accounts == plan.accounts
+            && listings.len() == flowgent.listing.len()
+            && flowgent.listing.iter().all(is_as_before)
+            && !self.agents.values().any(waits)
+        {
+            return true;
+        }
+        let listing = flowgent.listing.iter();
+        let listings = listing
+            .map(|(account, (_, agents, is_whole))| (account.clone(), (agents.clone(), *is_whole)));
+        self.source = Source {
+            accounts: plan.accounts.clone(),
+            listings: listings.collect(),
+        };
+        false
+    }
+
+    /// Somebody has edited the config.
+    pub(crate) fn look_anew(&self) {
+        for known in self.agents.values() {
+            known.calm.take();
         }
     }
 
@@ -241,7 +296,9 @@ impl Roll {
                 known.earlier.entry(day).or_default().push(old);
             }
             known.news.insert(day);
-            self.outlooks.get_mut().clear();
+            known.week.take();
+            known.calm.take();
+            self.prospects.get_mut().clear();
             for (matcher, sums) in self.sums.get_mut() {
                 let sum = place(day).and_then(|place| sums.get_mut(place));
                 if matcher.matches(&key.0, &known.team)
@@ -302,16 +359,16 @@ impl Roll {
         total
     }
 
-    /// What `look` expects, unless it did so before and nothing has changed.
-    pub(crate) fn outlook(
-        &self,
-        matcher: &Matcher,
-        days: [Day; 3],
-        look: impl FnOnce() -> Outlook,
-    ) -> Outlook {
+    /// What is expected of those who match, as [`Self::look_ahead`] says it, unless it did so before and
+    /// nothing has changed.
+    pub(crate) fn prospects(&self, matcher: &Matcher, days: [Day; 3]) -> Option<Prospects> {
         let key = (matcher.clone(), days);
-        let mut outlooks = self.outlooks.borrow_mut();
-        *outlooks.entry(key).or_insert_with(look)
+        let known = self.prospects.borrow().get(&key).copied();
+        known.unwrap_or_else(|| {
+            let prospects = self.look_ahead(matcher, days);
+            self.prospects.borrow_mut().insert(key, prospects);
+            prospects
+        })
     }
 }
 

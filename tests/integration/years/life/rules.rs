@@ -14,11 +14,35 @@ impl Oracle {
             Check::Key => self.keys(rule, sight),
             Check::Day { .. } | Check::Spike { .. } | Check::Missing { .. } | Check::Agent => {
                 for (key, known) in &sight.roll.agents {
-                    if rule.matcher.matches(&key.0, &known.team) {
+                    if rule.matcher.matches(&key.0, &known.team)
+                        && !is_calm(rule, key, known, sight)
+                    {
                         self.agent(rule, key, known, sight);
+                        self.note_calm(rule, key, known, sight);
                     }
                 }
             }
+        }
+    }
+
+    /// Notes that nothing is to be told of the agent by this rule, if that stays so until another day begins or
+    /// something becomes known of it.
+    fn note_calm(&self, rule: &Rule, key: &Key, known: &Known, sight: &Sight<'_>) {
+        if known.names.len() > 1
+            || known.presence != Presence::Present
+            || !known.news.is_empty()
+            || !sight.agrees
+            || known.days.first_unknown(sight.plan.history_start) < sight.today()
+        {
+            return;
+        }
+        let life = self
+            .lives
+            .get(&format!("{}/{}/{}", rule.name, key.0, known.name));
+        if life.is_some_and(|life| life.fires == Fires::No && life.late_until.is_none()) {
+            let mut calm = known.calm.borrow_mut();
+            calm.retain(|(name, _)| *name != rule.name);
+            calm.push((rule.name.clone(), sight.today()));
         }
     }
 
@@ -177,6 +201,14 @@ impl Oracle {
             }
         }
     }
+}
+
+/// Whether nothing is to be told of the agent by this rule, as before.
+fn is_calm(rule: &Rule, key: &Key, known: &Known, sight: &Sight<'_>) -> bool {
+    let calm = known.calm.borrow();
+    let is_refused = rule.check == Check::Agent && sight.agent_refused.get(key) == Some(&true);
+    let mut rules = calm.iter();
+    rules.any(|(name, day)| *name == rule.name && *day == sight.today()) && !is_refused
 }
 
 /// A rule about single days: the newest known one decides, and one that comes late is told for a day.

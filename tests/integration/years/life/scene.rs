@@ -8,8 +8,10 @@ use flowgent_exporter::clock::ManualClock;
 use flowgent_exporter::day::Day;
 use flowgent_exporter::flowgent::transport::HttpClient;
 use flowgent_exporter::flowgent::{Roots, Settings};
+use flowgent_exporter::sync::Outcome;
 use flowgent_exporter::sync::schedule::Trigger;
 
+use super::beats::Pulse;
 use super::database::Pushed;
 use super::flowgent::FlowGent;
 use super::oracle::{Oracle, Sight};
@@ -51,6 +53,7 @@ pub(crate) struct Scene {
     /// When each target was last not taking everything.
     pub(crate) troubled: HashMap<String, DateTime<Utc>>,
     pub(crate) restarts: usize,
+    pub(crate) pulse: Pulse,
     /// Since when the process runs on a clock that is right.
     pub(crate) calm: DateTime<Utc>,
 }
@@ -58,7 +61,7 @@ pub(crate) struct Scene {
 /// The clocks may differ by so much.
 const TOLERANCE: TimeDelta = TimeDelta::hours(1);
 /// For so long FlowGent is waited for.
-const PATIENCE: TimeDelta = TimeDelta::hours(7);
+const PATIENCE: TimeDelta = TimeDelta::hours(6);
 const LOG_LENGTH: usize = 400;
 
 impl Scene {
@@ -92,6 +95,7 @@ impl Scene {
             targets: HashMap::new(),
             troubled: HashMap::new(),
             restarts: 0,
+            pulse: Pulse::default(),
             calm: now,
         };
         scene.know_targets();
@@ -107,7 +111,7 @@ impl Scene {
     /// or its clock was set, or has not for so long that our clock counts.
     pub(crate) fn agrees(&self) -> bool {
         let answered = self.flowgent.state().answered;
-        let is_confirmed = answered >= self.calm || self.now - self.calm > PATIENCE;
+        let is_confirmed = answered >= self.calm || self.now - self.calm >= PATIENCE;
         self.offset.abs() <= TOLERANCE && is_confirmed
     }
 
@@ -177,6 +181,7 @@ impl Scene {
         if at - self.now > TOLERANCE {
             self.calm = at;
         }
+        self.pulse.rest(at - self.now);
         self.now = at;
         self.tell_time();
     }
@@ -197,6 +202,7 @@ impl Scene {
         self.note("starts");
         self.calm = self.now;
         self.process = Some(self.ground.start(&self.plan));
+        self.pulse = Pulse::default();
         self.flowgent.state().kill_after = None;
     }
 
@@ -216,6 +222,7 @@ impl Scene {
         let before = self.plan.clone();
         edit(&mut self.plan);
         self.know_targets();
+        self.roll.look_anew();
         // Budgets whose agents are others now are about something else.
         let relabelled = before.accounts != self.plan.accounts;
         for budget in &self.plan.budgets {
@@ -225,6 +232,15 @@ impl Scene {
             if has_changed || (relabelled && budget.matcher.team.is_some()) {
                 self.oracle
                     .doubt(&budget.name, self.now, "its agents may be others");
+            }
+        }
+        for balance in &self.plan.balances {
+            let mut old = before.balances.iter();
+            let is_other =
+                old.any(|old| old.name == balance.name && old.matcher != balance.matcher);
+            if is_other || (relabelled && balance.matcher.team.is_some()) {
+                self.oracle
+                    .doubt(&balance.name, self.now, "its agents may be others");
             }
         }
         let plan = self.plan.clone();
@@ -254,6 +270,7 @@ impl Scene {
         if self.now >= self.push_at && self.process().is_day_known() {
             self.push();
         }
+        self.process().beat();
         self.check();
     }
 
@@ -263,9 +280,12 @@ impl Scene {
 
     fn sync(&mut self, trigger: Trigger) {
         let killed = Arc::clone(&self.ground.killed);
+        self.plan.read_entries();
         self.ground.write_lists(&self.plan, &self.flowgent.state());
         match self.process().sync(trigger, &killed) {
-            Ok(is_complete) => {
+            Ok(outcome) => {
+                self.pulse.outcome = Some(outcome);
+                let is_complete = outcome == Outcome::Complete;
                 self.note(format!(
                     "sync ({}), complete: {is_complete}",
                     trigger.as_str()
@@ -330,77 +350,6 @@ impl Scene {
             self.sync(trigger);
         }
         self.evaluate();
-    }
-
-    /// Takes over what FlowGent has said since the last time, and holds the ledger against it. If the
-    /// process was killed meanwhile, each day is as it was before or as it was said.
-    fn take_in(&mut self, was_killed: bool) {
-        let said = {
-            let mut state = self.flowgent.state();
-            for account in self.plan.accounts.iter().filter(|account| account.has_file) {
-                if let Some(agents) = state.file(&account.organisation) {
-                    let listed = (self.now, agents.to_vec(), true);
-                    state.listing.insert(account.name.clone(), listed);
-                }
-            }
-            self.roll.enrol(&self.plan, &state);
-            std::mem::take(&mut state.said)
-        };
-        let bounds = said.values().flat_map(|days| {
-            let first = days.keys().next().copied();
-            first.zip(days.keys().next_back().copied())
-        });
-        let bounds = bounds.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
-        let Some((from, to)) = bounds else { return };
-        let keys: Vec<Key> = said.keys().cloned().collect();
-        let kept = self.kept(&keys, from, to);
-        for ((key, days), kept) in said.iter().zip(kept) {
-            for (day, credits) in days {
-                let kept = kept.get(day).copied();
-                let before = self
-                    .roll
-                    .agents
-                    .get(key)
-                    .and_then(|known| known.days.get(*day));
-                let is_right = kept == Some(*credits) || (was_killed && kept == before);
-                if !is_right {
-                    self.fail(format!(
-                        "the ledger has {kept:?} for {}/{} on {day}, FlowGent said {credits}",
-                        key.0, key.1
-                    ));
-                }
-                if let Some(kept) = kept {
-                    self.roll.learn(key, *day, kept);
-                }
-            }
-        }
-    }
-
-    /// What the ledger knows of the agents.
-    pub(crate) fn kept(&mut self, keys: &[Key], from: Day, to: Day) -> Vec<BTreeMap<Day, f64>> {
-        let identities: Vec<_> = keys
-            .iter()
-            .map(|(account, id)| {
-                (
-                    Arc::from(account.as_str()),
-                    Arc::from(id.to_string().as_str()),
-                )
-            })
-            .collect();
-        self.process().ask(async |ledger| {
-            let numbers = ledger.numbers(identities).await.unwrap();
-            let present: Vec<_> = numbers.iter().flatten().copied().collect();
-            let days = ledger.each_usage(present, from, to, |days| {
-                days.iter()
-                    .map(|usage| (usage.day, usage.credits))
-                    .collect::<BTreeMap<_, _>>()
-            });
-            let mut days = days.await.unwrap().into_iter();
-            numbers
-                .iter()
-                .map(|number| number.and_then(|_| days.next()).unwrap_or_default())
-                .collect()
-        })
     }
 
     /// From now on `target` takes nothing until `until`.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use flowgent_exporter::day::{Day, TRACKING_START};
 
+use super::balances::Left;
 use super::budgets::period;
 use super::oracle::Fires;
 use super::plan::AgentId;
@@ -58,6 +59,7 @@ impl Scene {
         if self.agrees() {
             self.check_figures(&served, &mut wrong);
             self.check_budgets(&served, &mut wrong);
+            self.check_balances(&served, &mut wrong);
             self.check_firing(&served, &mut wrong);
         }
         wrong.sort();
@@ -151,6 +153,52 @@ impl Scene {
                     "budget {name} of the period from {start} on: {missing} days are said to be missing, \
                      not {} to {}",
                     sum.missing, sum.perhaps_missing
+                ));
+            }
+        }
+    }
+
+    /// What is served of each balance is what is left of it, and for how many days.
+    fn check_balances(&self, served: &Served<'_>, wrong: &mut Vec<String>) {
+        for balance in &self.plan.balances {
+            let name = &balance.name;
+            let value =
+                |what: &str| served.get(&format!("flowgent_balance_{what}{{balance=\"{name}\"}}"));
+            let credits = value("credits");
+            let left = Left::of(balance, &self.roll, self.today());
+            let Some(left) = left else {
+                if credits.is_some() {
+                    wrong.push(format!(
+                        "balance {name}: {credits:?} credits; expected: none"
+                    ));
+                }
+                continue;
+            };
+            if credits.is_none_or(|credits| (credits - left.credits).abs() > left.tolerance()) {
+                wrong.push(format!(
+                    "balance {name}: {credits:?} credits are left; expected: {}",
+                    left.credits
+                ));
+            }
+            let sum = left.sum;
+            let missing = value("missing_days").unwrap_or(-1.0);
+            if !(sum.missing as f64..=sum.perhaps_missing as f64).contains(&missing) {
+                wrong.push(format!(
+                    "balance {name}: {missing} days are said to be missing; expected: {} to {}",
+                    sum.missing, sum.perhaps_missing
+                ));
+            }
+            let days = value("days_left");
+            let is_right = match (days, left.days) {
+                (None, None) => true,
+                (None, Some([_, high])) => high.is_infinite(),
+                (Some(_), None) => false,
+                (Some(days), Some([low, high])) => (low - 1e-4..=high + 1e-4).contains(&days),
+            };
+            if !is_right {
+                wrong.push(format!(
+                    "balance {name} is said to last {days:?} days; expected: {:?}",
+                    left.days
                 ));
             }
         }

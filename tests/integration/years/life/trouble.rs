@@ -25,6 +25,8 @@ pub struct Trouble {
     pub edits: bool,
     /// Our clock is set.
     pub clock: bool,
+    /// There are balances, and people keep their entries.
+    pub balances: bool,
 }
 
 impl Trouble {
@@ -37,6 +39,7 @@ impl Trouble {
         crashes: true,
         edits: true,
         clock: true,
+        balances: true,
     };
     /// None of it.
     pub const NONE: Self = Self {
@@ -47,6 +50,7 @@ impl Trouble {
         crashes: false,
         edits: false,
         clock: false,
+        balances: false,
     };
 
     /// Those of these names, with commas between.
@@ -67,6 +71,7 @@ impl Trouble {
                 "crashes" => trouble.crashes = true,
                 "edits" => trouble.edits = true,
                 "clock" => trouble.clock = true,
+                "balances" => trouble.balances = true,
                 other => panic!("there is no trouble named {other}"),
             }
         }
@@ -232,6 +237,9 @@ impl Year {
         }
         if self.trouble.edits && self.chance(1.2) && self.scene.agrees() {
             self.edit();
+        }
+        if self.trouble.balances && self.scene.agrees() {
+            self.keep_books();
         }
         let is_reachable = !self.scene.flowgent.state().is_unreachable;
         if self.trouble.clock && self.chance(0.6) && self.scene.offset.is_zero() && is_reachable {

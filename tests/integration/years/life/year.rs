@@ -5,6 +5,7 @@ use fastrand::Rng;
 use flowgent_exporter::day::Day;
 use flowgent_exporter::flowgent::transport::HttpClient;
 
+use super::entries::balances;
 use super::first;
 use super::flowgent::Organisation;
 use super::plan::AgentId;
@@ -17,7 +18,7 @@ pub(crate) const HISTORY_DAYS: i32 = 70;
 const QUIET_DAYS: i32 = 8;
 /// How many failures are shown.
 const MOST_SHOWN: usize = 400;
-/// The first identifier of those of whom only days go wrong.
+/// The first identifier of those of whom only days go wrong, and seldom.
 const CROWD: u32 = 10_000;
 /// How many agents there are at first.
 pub(crate) const AGENTS: u32 = 15;
@@ -38,6 +39,8 @@ pub struct Outcome {
 pub(crate) struct Year {
     pub(crate) scene: Scene,
     pub(crate) random: Rng,
+    /// Draws what happens to balances, so that all else goes as it does without them.
+    pub(crate) books: Rng,
     pub(crate) trouble: Trouble,
     pub(crate) first: Day,
     /// What ends by itself: when, and what.
@@ -51,7 +54,7 @@ pub(crate) struct Year {
 }
 
 /// Lives through `days` days, or until as much is wrong as `patience` bears. `crowd` agents of whom only
-/// days go wrong are there beside the others.
+/// days go wrong, and seldom, are there beside the others.
 pub fn live(
     seed: u64,
     days: i32,
@@ -87,11 +90,16 @@ impl Year {
         let mut random = Rng::with_seed(seed);
         let base: Day = "2025-12-01".parse().unwrap();
         let first = base.plus(random.i32(0..60));
-        let plan = first::plan(&mut random, first, HISTORY_DAYS);
+        let mut books = Rng::with_seed(!seed);
+        let mut plan = first::plan(&mut random, first, HISTORY_DAYS);
+        if trouble.balances {
+            plan.balances = balances(&mut books, first);
+        }
         let scene = Scene::new(plan, first.start() + TimeDelta::hours(10), http);
         let mut year = Self {
             scene,
             random,
+            books,
             trouble,
             first,
             endings: Vec::new(),
@@ -276,18 +284,20 @@ impl Year {
             if !self.trouble.days {
                 continue;
             }
+            // The crowd is quiet: it is there for its number.
+            let share = if id.0 < CROWD { 1.0 } else { 0.1 };
             let hours = |random: &mut Rng, least: i64, most: i64| {
                 day.end() + TimeDelta::minutes(random.i64(least * 60..most * 60))
             };
-            if self.chance(5.0) {
+            if self.chance(5.0 * share) {
                 let until = hours(&mut self.random, 1, 68);
                 self.scene.flowgent.state().hide(id, day, until);
-            } else if self.chance(0.7) {
+            } else if self.chance(0.7 * share) {
                 let until = hours(&mut self.random, 70, 300);
                 self.scene.flowgent.state().hide(id, day, until);
                 continue;
             }
-            if self.chance(5.0) {
+            if self.chance(5.0 * share) {
                 let wrong =
                     (credits * [0.0, 0.8, 12.0, 36.0][self.random.usize(..4)]).round() / 4.0;
                 let until = hours(&mut self.random, 12, 66);

@@ -1,20 +1,26 @@
-//! Pure: agents' days → rows of a report, one for each agent, account or value of a label.
+//! Agents' days → a sheet of rows, one for each agent, account or value of a label. All but its reading is pure.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::day::{TRACKING_START, Usage};
-use crate::ledger::Member;
+use crate::day::{Day, TRACKING_START, Usage};
+use crate::former::Once;
+use crate::ledger::{LedgerError, Member, View};
 use crate::roster::{Agent, check_label_name};
 use crate::tabulate::{Amount, Step, tabulate};
 use crate::window::Range;
 
-/// What has a row of its own.
+/// Number of agents read from the ledger at a time.
+const AGENTS_AT_A_TIME: usize = 4096;
+
+/// Subjects of rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Grouping {
+pub enum Grouping {
+    /// Each agent.
     Agent,
+    /// Each account.
     Account,
     /// The value of a custom label of that name.
     Label(String),
@@ -22,59 +28,72 @@ pub(crate) enum Grouping {
 
 /// Whom a row is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Subject {
+pub enum Subject {
+    /// An agent.
     Agent {
+        /// Its account.
         account: Arc<str>,
+        /// Its name.
         agent: Arc<str>,
         /// The identifier of one that has left: another may bear its name now.
         former: Option<Arc<str>>,
     },
+    /// An account.
     Account(Arc<str>),
     /// The value of the label; empty of agents that do not have it, as in a matcher.
     Label(String),
 }
 
-/// What a row adds up to.
+/// Sums of a row.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Sums {
+pub struct Sums {
     /// Bucket by bucket.
-    pub(super) buckets: Vec<Amount>,
+    pub buckets: Vec<Amount>,
     /// All of them together.
-    pub(super) whole: Amount,
-    /// The days before, as many as there are in all buckets.
-    pub(super) before: Amount,
+    pub whole: Amount,
+    /// The days before that it is compared with.
+    pub before: Amount,
 }
 
 /// One row.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Row {
-    pub(super) subject: Subject,
-    pub(super) sums: Sums,
+pub struct Row {
+    /// Whom it is about.
+    pub subject: Subject,
+    /// Its sums.
+    pub sums: Sums,
 }
 
-/// A report.
+/// Use in a range, row by row.
 #[derive(Debug, Clone)]
-pub(super) struct Sheet {
-    pub(super) range: Range,
-    pub(super) step: Step,
-    pub(super) grouping: Grouping,
-    /// What the range is cut into.
-    pub(super) buckets: Vec<Range>,
-    /// The rows; whoever used most comes first once the report is sorted.
-    pub(super) rows: Vec<Row>,
-    /// How many rows were left out, and their sums.
-    pub(super) others: (usize, Sums),
+pub struct Sheet {
+    /// Its days.
+    pub range: Range,
+    /// The days that they are compared with.
+    pub before: Range,
+    /// Length of a bucket.
+    pub step: Step,
+    /// Subjects of its rows.
+    pub grouping: Grouping,
+    /// Buckets of the range.
+    pub buckets: Vec<Range>,
+    /// The rows; whoever used most comes first once they are sorted.
+    pub rows: Vec<Row>,
+    /// Number of rows left out, and their sums.
+    pub others: (usize, Sums),
     /// All rows together, with those left out.
-    pub(super) total: Sums,
+    pub total: Sums,
     places: HashMap<Subject, usize>,
 }
 
 impl Sheet {
-    /// A report without rows.
-    pub(super) fn new(range: Range, step: Step, grouping: Grouping) -> Self {
+    /// A sheet without rows, to be compared with as many days right before `range`.
+    #[must_use]
+    pub fn new(range: Range, step: Step, grouping: Grouping) -> Self {
         let buckets: Vec<Range> = step.buckets(range).collect();
         Self {
             range,
+            before: range.before(),
             step,
             grouping,
             others: (0, Sums::nothing(buckets.len())),
@@ -85,8 +104,50 @@ impl Sheet {
         }
     }
 
+    /// The same compared with the days `before`, which end right before its own.
+    #[must_use]
+    pub fn against(self, before: Range) -> Self {
+        Self { before, ..self }
+    }
+
+    /// The same with what all of `members` used, as of the day `today`.
+    ///
+    /// # Errors
+    /// The ledger could not be read.
+    pub async fn read(
+        mut self,
+        members: &[Member],
+        view: &View,
+        today: Day,
+    ) -> Result<Self, LedgerError> {
+        let (first, last) = (self.before.start(), self.range.end());
+        let all: Vec<&Member> = members.iter().collect();
+        let once = Arc::new(Once::read(view, &all, (first, last), today).await?);
+        for members in members.chunks(AGENTS_AT_A_TIME) {
+            let numbers = members.iter().map(|member| member.number).collect();
+            let (buckets, before) = (self.buckets.clone(), self.before);
+            let once = Arc::clone(&once);
+            let shown: Vec<Member> = members.to_vec();
+            let mut order = shown.into_iter();
+            let sums = view
+                .each_usage(numbers, first, last, move |known| {
+                    let member = order.next();
+                    let own = member.as_ref().map(|member| once.days(member, known));
+                    Sums::of(&buckets, before, own.as_deref().unwrap_or(known))
+                })
+                .await?;
+            for (member, sums) in members.iter().zip(&sums) {
+                // One that has left has a row only where something is to be told of it.
+                if member.left_on.is_none() || sums.is_telling() {
+                    self.add(member, sums);
+                }
+            }
+        }
+        Ok(self)
+    }
+
     /// Adds what an agent used to its row and to the total.
-    pub(super) fn add(&mut self, member: &Member, sums: &Sums) {
+    pub(crate) fn add(&mut self, member: &Member, sums: &Sums) {
         let subject = self.grouping.subject(member);
         let place = match self.places.get(&subject) {
             Some(place) => *place,
@@ -101,8 +162,9 @@ impl Sheet {
         self.total.add(sums);
     }
 
-    /// The report with whoever is known to have used most first.
-    pub(super) fn sorted(mut self) -> Self {
+    /// The same with whoever is known to have used most first.
+    #[must_use]
+    pub fn sorted(mut self) -> Self {
         self.places.clear();
         self.rows.sort_by(|one, other| {
             let credits = |row: &Row| row.sums.whole.known_credits;
@@ -116,7 +178,7 @@ impl Sheet {
 
 impl Sheet {
     /// Keeps the first rows, and adds up the others.
-    pub(super) fn keep(&mut self, rows: usize) {
+    pub fn keep(&mut self, rows: usize) {
         for row in self.rows.drain(rows.min(self.rows.len())..) {
             self.others.0 += 1;
             self.others.1.add(&row.sums);
@@ -133,8 +195,8 @@ impl Sums {
         }
     }
 
-    /// What one agent used in `buckets` and in the days `before` them, which `known` holds.
-    pub(super) fn of(buckets: &[Range], before: Range, known: &[Usage]) -> Self {
+    /// Use of one agent in `buckets` and in the days `before` them, which `known` holds.
+    pub(crate) fn of(buckets: &[Range], before: Range, known: &[Usage]) -> Self {
         let buckets: Vec<Amount> = tabulate(buckets.iter().copied(), known).collect();
         let mut whole = Amount::default();
         for bucket in &buckets {
@@ -156,14 +218,14 @@ impl Sums {
         }
     }
 
-    /// Whether anything was used, or may have been.
-    pub(super) fn is_telling(&self) -> bool {
+    /// Returns true if anything was used, or may have been.
+    fn is_telling(&self) -> bool {
         let is_telling = |amount: &Amount| amount.known_credits > 0.0 || amount.missing_days > 0;
         is_telling(&self.whole) || is_telling(&self.before)
     }
 
     /// Adds another row's.
-    pub(super) fn add(&mut self, other: &Self) {
+    fn add(&mut self, other: &Self) {
         for (amount, other) in self.buckets.iter_mut().zip(&other.buckets) {
             amount.add(other);
         }
@@ -173,7 +235,8 @@ impl Sums {
 
     /// By which part more or less was used than in the days before; none unless all is known and there
     /// is something to compare with.
-    pub(super) fn change(&self) -> Option<f64> {
+    #[must_use]
+    pub fn change(&self) -> Option<f64> {
         let (now, before) = (self.whole.credits()?, self.before.credits()?);
         if before > 0.0 {
             Some((now - before) / before)
@@ -183,15 +246,17 @@ impl Sums {
     }
 
     /// The part of `total` that it is; none unless all is known, or if the total is nothing.
-    pub(super) fn share_of(&self, total: &Self) -> Option<f64> {
+    #[must_use]
+    pub fn share_of(&self, total: &Self) -> Option<f64> {
         let (part, total) = (self.whole.credits()?, total.whole.credits()?);
         (total > 0.0).then(|| part / total)
     }
 }
 
 impl Grouping {
-    /// What stands above the first column.
-    pub(super) fn title(&self) -> &str {
+    /// Heading of the first column.
+    #[must_use]
+    pub fn title(&self) -> &str {
         match self {
             Self::Agent => "agent",
             Self::Account => "account",
@@ -216,7 +281,8 @@ impl Grouping {
     }
 
     /// The labels that agents have but not this one, if it is of a label that none of them has.
-    pub(super) fn unknown_label<'a>(
+    #[must_use]
+    pub fn unknown_label<'a>(
         &self,
         agents: impl IntoIterator<Item = &'a Agent>,
     ) -> Option<(&str, Vec<&'a str>)> {

@@ -6,27 +6,28 @@ use url::Url;
 use crate::alert::{Notice, Notification, Severity, Status};
 use crate::text::is_hidden;
 
-/// A notification as one title and one text.
+/// A message as one title and one text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Summary {
-    /// `firing`, `resolved`, or `mixed`.
+pub(super) struct MessageText {
+    /// `firing`, `resolved`, `mixed`, or `summary`.
     pub(super) status: &'static str,
-    /// The alert's own, or how many fire and how many are over. A line.
+    /// The alert's or summary's own, or how many alerts fire and how many are over. A line.
     pub(super) title: String,
-    /// What is told of all of them.
+    /// All of it.
     pub(super) text: String,
 }
 
-impl Summary {
-    /// The summary of `notification`.
+impl MessageText {
+    /// The text of `notification`.
     pub(super) fn of(notification: &Notification) -> Self {
         let alerts = &notification.alerts;
         let is_firing = |alert: &&Notice| alert.status == Status::Firing;
         let firing = alerts.iter().filter(is_firing).count();
         let resolved = alerts.len() - firing;
-        let (status, count) = match (firing, resolved) {
-            (_, 0) => ("firing", format!("{firing} alerts firing")),
-            (0, _) => ("resolved", format!("{resolved} alerts resolved")),
+        let (status, count) = match (&notification.summary, firing, resolved) {
+            (Some(_), ..) => ("summary", String::new()),
+            (None, _, 0) => ("firing", format!("{firing} alerts firing")),
+            (None, 0, _) => ("resolved", format!("{resolved} alerts resolved")),
             _ => (
                 "mixed",
                 format!(
@@ -35,12 +36,12 @@ impl Summary {
                 ),
             ),
         };
-        let (title, text) = match alerts.as_slice() {
-            [alone] => (line(&alone.title), alone.text.clone()),
-            _ => {
-                let texts = alerts
+        let (title, text) = match Card::all(notification).as_slice() {
+            [alone] => (line(alone.title), alone.text.to_owned()),
+            cards => {
+                let texts = cards
                     .iter()
-                    .map(|alert| format!("{}\n{}", line(&alert.title), alert.text));
+                    .map(|card| format!("{}\n{}", line(card.title), card.text));
                 (count, texts.collect::<Vec<_>>().join("\n\n"))
             }
         };
@@ -52,34 +53,68 @@ impl Summary {
     }
 }
 
-/// What one alert is, besides its title: its status, how bad it is, and whose it is.
-pub(super) fn facts(alert: &Notice) -> String {
-    let status = match alert.status {
-        Status::Firing => "firing",
-        Status::Resolved => "resolved",
-    };
-    line(&format!(
-        "{status} · {} · {} · {}",
-        alert.severity.as_str(),
-        alert.rule,
-        alert.subject
-    ))
+/// An alert or a summary as a message shows it.
+pub(super) struct Card<'a> {
+    pub(super) title: &'a str,
+    pub(super) text: &'a str,
+    /// Line besides its title: of an alert its status, severity and subject.
+    pub(super) facts: String,
+    /// A summary looks like good news that goes on.
+    pub(super) status: Status,
+    pub(super) severity: Severity,
+    /// Link, as it is written.
+    pub(super) url: Option<&'a str>,
 }
 
-/// The colour of one alert, as red, green and blue.
-pub(super) fn colour(alert: &Notice) -> u32 {
-    match (alert.status, alert.severity) {
-        (Status::Resolved, _) => 0x2e_7d32,
-        (Status::Firing, Severity::Info) => 0x15_65c0,
-        (Status::Firing, Severity::Warning) => 0xef_6c00,
-        (Status::Firing, Severity::Critical) => 0xc6_2828,
+impl<'a> Card<'a> {
+    /// Everything that `notification` shows.
+    pub(super) fn all(notification: &'a Notification) -> Vec<Self> {
+        let summaries = notification.summary.iter().map(|summary| Self {
+            title: &summary.title,
+            text: &summary.text,
+            facts: line(&format!("summary · {}", summary.name)),
+            status: Status::Firing,
+            severity: Severity::Info,
+            url: summary.url.as_deref(),
+        });
+        let alerts = notification.alerts.iter().map(Self::of);
+        summaries.chain(alerts).collect()
     }
-}
 
-/// Where to look, if that is a place that a browser may be sent to.
-pub(super) fn link(alert: &Notice) -> Option<Url> {
-    let url = Url::parse(alert.url.as_deref()?).ok()?;
-    matches!(url.scheme(), "http" | "https").then_some(url)
+    pub(super) fn of(alert: &'a Notice) -> Self {
+        let status = match alert.status {
+            Status::Firing => "firing",
+            Status::Resolved => "resolved",
+        };
+        let severity = alert.severity.as_str();
+        Self {
+            title: &alert.title,
+            text: &alert.text,
+            facts: line(&format!(
+                "{status} · {severity} · {} · {}",
+                alert.rule, alert.subject
+            )),
+            status: alert.status,
+            severity: alert.severity,
+            url: alert.url.as_deref(),
+        }
+    }
+
+    /// Its colour, as red, green and blue.
+    pub(super) fn colour(&self) -> u32 {
+        match (self.status, self.severity) {
+            (Status::Resolved, _) => 0x2e_7d32,
+            (Status::Firing, Severity::Info) => 0x15_65c0,
+            (Status::Firing, Severity::Warning) => 0xef_6c00,
+            (Status::Firing, Severity::Critical) => 0xc6_2828,
+        }
+    }
+
+    /// Link for a browser, if the address is fit for one.
+    pub(super) fn link(&self) -> Option<Url> {
+        let url = Url::parse(self.url?).ok()?;
+        matches!(url.scheme(), "http" | "https").then_some(url)
+    }
 }
 
 /// A text on one line, without hidden letters and with single spaces.

@@ -1,0 +1,136 @@
+//! Pure: what comes of an evaluation.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::finding::Observation;
+use super::machine::{self, Step};
+use super::memory::Memory;
+use super::situation::Situation;
+use super::{Background, Check, Facts, Settings, judge, published};
+use crate::exposition::{BalanceSeries, BudgetSeries};
+use crate::ledger::{AgentNumber, AlertChanges, AlertState};
+
+/// The result of an evaluation, before any of it is kept.
+pub(super) struct Verdict {
+    pub(super) step: Step,
+    /// Changes to store besides the alerts and messages of the step.
+    pub(super) changes: AlertChanges,
+    /// Budgets, balances and every subject of every rule, in the order of the rules.
+    pub(super) budgets: Vec<BudgetSeries>,
+    pub(super) balances: Vec<BalanceSeries>,
+    pub(super) subjects: Vec<(Arc<str>, Arc<str>)>,
+}
+
+/// Judges the facts and moves the alerts along.
+pub(super) fn decide(
+    settings: &Settings,
+    facts: &Facts,
+    memory: &Memory,
+    background: &Background,
+) -> Verdict {
+    let observations = named_as_before(judge(&settings.rules, facts), memory);
+    let situation = Situation {
+        alerts: &memory.alerts,
+        settings,
+        redefined: memory.redefined(settings, facts),
+        pending: memory.pending(),
+        unseeded: &facts.unseeded,
+        now: background.now,
+        is_certain: background.is_certain,
+        is_checked: background.is_checked,
+    };
+    let step = machine::step(&situation, &observations);
+    let mut firing: HashSet<&str> = HashSet::new();
+    let changed: HashMap<_, _> = step
+        .changed
+        .iter()
+        .map(|alert| (&alert.key, alert.state))
+        .collect();
+    let kept = memory
+        .alerts
+        .values()
+        .map(|alert| (&alert.key, alert.state));
+    let kept = kept.filter(|(key, _)| !changed.contains_key(key));
+    let states = kept.chain(changed.iter().map(|(key, state)| (*key, *state)));
+    firing.extend(
+        states
+            .filter(|(_, state)| *state == AlertState::Firing)
+            .map(|(key, _)| &*key.rule),
+    );
+    let judged = observations.iter().filter_map(|observation| {
+        let (subject, judged) = observation.days.judged.clone()?;
+        let key = (Arc::clone(&observation.key.rule), subject);
+        let is_new = memory.judged.get(&key) != Some(&judged);
+        (is_new && background.is_certain).then_some((key, judged))
+    });
+    let changes = AlertChanges {
+        judged: judged.collect(),
+        ..memory.watch(settings, facts, background, &firing)
+    };
+    let budgets = settings.rules.iter().filter_map(|rule| {
+        let standing = facts.budgets.get(&rule.name)?.last()?.standing.clone();
+        matches!(rule.check, Check::Budget { .. }).then(|| BudgetSeries {
+            name: Arc::clone(&rule.name),
+            matcher: rule.matcher.clone(),
+            standing,
+            marks: published::marks(rule),
+        })
+    });
+    let balances = settings.rules.iter();
+    let balances = balances.filter(|rule| matches!(rule.check, Check::Balance { .. }));
+    let balances = balances.map(|rule| BalanceSeries {
+        name: Arc::clone(&rule.name),
+        left: facts.balances.get(&rule.name).cloned(),
+        marks: published::marks(rule),
+    });
+    let keys = observations
+        .iter()
+        .map(|observation| observation.key.clone());
+    let mut subjects: Vec<_> = keys.map(|key| (key.rule, key.subject)).collect();
+    // The observations of a subject stand together.
+    subjects.dedup();
+    Verdict {
+        budgets: budgets.collect(),
+        balances: balances.collect(),
+        subjects,
+        changes,
+        step,
+    }
+}
+
+/// The observations, those of an agent that was renamed while its alert fires under its name of before.
+/// Another agent that has taken that name is not observed until then: the two would be one alert.
+fn named_as_before<'a>(
+    mut observations: Vec<Observation<'a>>,
+    memory: &Memory,
+) -> Vec<Observation<'a>> {
+    let subjects = memory.subjects();
+    if subjects.is_empty() {
+        return observations;
+    }
+    let mut taken = HashSet::new();
+    for observation in &mut observations {
+        let Some(number) = observation.agent_number() else {
+            continue;
+        };
+        if let Some(subject) = subjects.get(&(&*observation.key.rule, number)) {
+            taken.insert((
+                Arc::clone(&observation.key.rule),
+                Arc::clone(subject),
+                number,
+            ));
+            observation.key.subject = Arc::clone(subject);
+        }
+    }
+    let names: HashMap<(&str, &str), AgentNumber> = taken
+        .iter()
+        .map(|(rule, subject, number)| ((&**rule, &**subject), *number))
+        .collect();
+    observations.retain(|observation| {
+        let key = (&*observation.key.rule, &*observation.key.subject);
+        let number = observation.agent_number();
+        names.get(&key).is_none_or(|owner| number == Some(*owner))
+    });
+    observations
+}

@@ -1,0 +1,196 @@
+use super::*;
+use crate::day::Usage;
+use crate::ledger::{AgentNumber, Member};
+use crate::roster::Agent;
+use crate::sheet::Sums;
+
+fn day(text: &str) -> Day {
+    text.parse().unwrap()
+}
+
+fn settings(period: Step, by: &str, top: usize) -> Settings {
+    Settings {
+        name: "monday".into(),
+        period,
+        grouping: by.parse().unwrap(),
+        top,
+        hooks: vec!["ops".into()],
+    }
+}
+
+/// Adds an agent that used the same credits on each day of the period and of the one before, but for the days that
+/// are missing.
+fn add(sheet: &mut Sheet, number: i64, name: &str, (before, used): (f64, f64), missing: &[&str]) {
+    let agent = Agent {
+        account: "acme".into(),
+        id: name.into(),
+        name: name.into(),
+        labels: Arc::default(),
+    };
+    let missing: Vec<Day> = missing.iter().map(|text| day(text)).collect();
+    let days = sheet.before.start().through(sheet.range.end());
+    let usage: Vec<Usage> = days
+        .filter(|day| !missing.contains(day))
+        .map(|day| Usage {
+            day,
+            credits: if day < sheet.range.start() {
+                before
+            } else {
+                used
+            },
+        })
+        .collect();
+    let sums = Sums::of(&sheet.buckets, sheet.before, &usage);
+    sheet.add(&Member::present(agent, AgentNumber(number)), &sums);
+}
+
+#[test]
+fn a_period_is_the_last_one_that_has_ended_and_is_held_against_the_one_before() {
+    for (period, today, range, before) in [
+        (
+            Step::Week,
+            "2026-11-30",
+            "2026-11-23 through 2026-11-29",
+            "2026-11-16 through 2026-11-22",
+        ),
+        (
+            Step::Week,
+            "2026-12-06",
+            "2026-11-23 through 2026-11-29",
+            "2026-11-16 through 2026-11-22",
+        ),
+        (
+            Step::Month,
+            "2026-03-01",
+            "2026-02-01 through 2026-02-28",
+            "2026-01-01 through 2026-01-31",
+        ),
+        (
+            Step::Month,
+            "2026-11-30",
+            "2026-10-01 through 2026-10-31",
+            "2026-09-01 through 2026-09-30",
+        ),
+    ] {
+        let sheet = settings(period, "agent", 10).sheet(day(today));
+        assert_eq!(sheet.range.to_string(), range, "{today}");
+        assert_eq!(sheet.before.to_string(), before, "{today}");
+        assert_eq!(sheet.buckets, [sheet.range]);
+    }
+}
+
+#[test]
+fn it_is_ready_once_all_is_known_and_otherwise_two_days_after_the_end() {
+    let settings = settings(Step::Week, "agent", 10);
+    let (monday, wednesday) = (day("2026-11-30"), day("2026-12-02"));
+    let mut sheet = settings.sheet(monday);
+    assert!(!settings.is_ready(&sheet, wednesday), "nobody is known");
+    add(&mut sheet, 1, "support", (1.0, 1.0), &["2026-11-17"]);
+    assert!(
+        settings.is_ready(&sheet, monday),
+        "days before do not count"
+    );
+    add(&mut sheet, 2, "sales", (1.0, 1.0), &["2026-11-29"]);
+    assert!(!settings.is_ready(&sheet, monday));
+    assert!(!settings.is_ready(&sheet, day("2026-12-01")));
+    assert!(settings.is_ready(&sheet, wednesday));
+}
+
+#[test]
+fn it_says_who_used_how_much_and_what_has_changed() {
+    let settings = settings(Step::Week, "agent", 2);
+    let today = day("2026-11-30");
+    let mut sheet = settings.sheet(today);
+    add(&mut sheet, 1, "support", (100.0, 112.0), &[]);
+    add(&mut sheet, 2, "sales", (50.0, 100.0), &[]);
+    add(&mut sheet, 3, "faq", (50.0, 4.0), &[]);
+    add(&mut sheet, 4, "idle", (0.0, 0.0), &[]);
+    let url = Some("https://dash.example/");
+    let summary = settings.summary(sheet.sorted(), &Purses::default(), url, today);
+    assert_eq!(
+        summary.title,
+        "Weekly summary monday: 1,512 credits used from 23 Nov through 29 Nov, 8% more than in the week before"
+    );
+    assert_eq!(
+        summary.text,
+        "1,512 credits used, 8% more than in the week before (1,400).\n\n\
+         Top agents:\n\
+         1. acme/support: 784 credits (51%), 12% more\n\
+         2. acme/sales: 700 credits (46%), 100% more\n\
+         Two others: 28 credits (1%), 92% less\n\n\
+         Growing fastest:\n\
+         acme/sales: from 350 to 700 credits\n\
+         acme/support: from 700 to 784 credits"
+    );
+    assert_eq!(
+        (summary.first_day.as_str(), summary.last_day.as_str()),
+        ("2026-11-23", "2026-11-29")
+    );
+    assert_eq!(
+        (summary.by.as_str(), summary.period.as_str()),
+        ("agent", "week")
+    );
+    assert_eq!(summary.url.as_deref(), url);
+    assert_eq!(summary.top.len(), 2);
+    assert_eq!(summary.total.known_credits, 1_512.0);
+    let kept: Summary = serde_json::from_str(&serde_json::to_string(&summary).unwrap()).unwrap();
+    assert_eq!(kept, summary);
+}
+
+#[test]
+fn where_days_are_missing_it_says_at_least_and_compares_nothing() {
+    let settings = settings(Step::Month, "account", 10);
+    let today = day("2026-11-03");
+    let mut sheet = settings.sheet(today);
+    add(
+        &mut sheet,
+        1,
+        "support",
+        (10.0, 10.0),
+        &["2026-10-30", "2026-10-31"],
+    );
+    add(&mut sheet, 2, "sales", (1.0, 1.0), &["2026-09-30"]);
+    let summary = settings.summary(sheet.sorted(), &Purses::default(), None, today);
+    assert_eq!(
+        summary.title,
+        "Monthly summary monday: at least 321 credits used in October 2026"
+    );
+    assert_eq!(
+        summary.text,
+        "At least 321 credits used; at least 329 in September.\n\
+         Two agent-days are missing, so use may be higher: of acme (2).\n\n\
+         Top accounts:\n\
+         1. acme: at least 321 credits (100%)"
+    );
+    assert!(summary.growing.is_empty());
+    assert_eq!(summary.total.gained_credits(), None);
+}
+
+#[test]
+fn missing_days_of_many_are_told_of_those_that_lack_most() {
+    let settings = settings(Step::Week, "agent", 10);
+    let today = day("2026-12-02");
+    let mut sheet = settings.sheet(today);
+    for (number, name) in (1..).zip(["a", "b", "c", "d"]) {
+        add(
+            &mut sheet,
+            number,
+            name,
+            (0.0, 1.0),
+            &["2026-11-28", "2026-11-29"][..1 + usize::from(name == "d")],
+        );
+    }
+    let summary = settings.summary(sheet.sorted(), &Purses::default(), None, today);
+    let line = summary.text.lines().nth(1).unwrap();
+    assert_eq!(
+        line,
+        "Five agent-days are missing, so use may be higher: mostly of acme/d (2), acme/a (1), acme/b (1)."
+    );
+    assert!(
+        summary
+            .text
+            .starts_with("At least 23 credits used; none in the week before."),
+        "{}",
+        summary.text
+    );
+}
