@@ -30,9 +30,9 @@
 //!
 //! # Around both
 //!
-//! - [`day`], [`clock`]: time as values. [`text`]: which characters may be shown. [`backoff`], [`nearest`],
-//!   [`named`], [`csv`]: small tools. [`blocking`], [`files`], [`secret`]: work that blocks, files read within bounds, and
-//!   values that cannot print.
+//! - [`day`], [`clock`]: time as values. [`text`]: which characters may be shown. [`words`]: numbers and days as
+//!   people write them. [`backoff`], [`nearest`], [`named`], [`csv`]: small tools. [`blocking`], [`files`],
+//!   [`secret`]: work that blocks, files read within bounds, and values that cannot print.
 //! - [`telemetry`], [`pulse`]: the exporter's own metrics and liveness.
 //! - [`simulator`]: a FlowGent to try all this on.
 //! - [`config`]: the config file, checked whole. [`app`]: start, reload and stop. [`logging`] and [`cli`]:

@@ -145,7 +145,7 @@ named! {
 }
 
 named! {
-    /// What a usage rule adds up to one subject.
+    /// Subjects for which a usage rule adds up use.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum Per {
         /// Each agent is a subject.

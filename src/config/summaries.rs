@@ -5,7 +5,6 @@ use super::diagnostics::Fault;
 use super::read::Section;
 use super::world::World;
 use crate::hook;
-use crate::named::Named;
 use crate::roster::printable;
 use crate::sheet::Grouping;
 use crate::summary;
@@ -34,10 +33,10 @@ impl Check<'_> {
         let summary = &mut summary;
         let name = self.name(summary);
         let period = self.needed(summary, ["period", "\"week\""], |text| {
-            {
-                word(text, &["week", "month"])
-                    .map(|word| Step::from_word(word).unwrap_or(Step::Week))
-            }
+            Ok(match word(text, &["week", "month"])? {
+                "week" => Step::Week,
+                _ => Step::Month,
+            })
         });
         let grouping = self.text(summary, "by", "agent", |text| {
             let refused =

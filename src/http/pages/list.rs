@@ -93,7 +93,7 @@ pub(super) struct List {
 }
 
 impl Sort {
-    /// Its word in an address.
+    /// Returns true if the largest comes first by default.
     pub(super) const fn is_descending(self) -> bool {
         !matches!(self, Self::Name)
     }
