@@ -135,7 +135,10 @@ impl<'a> Teller<'a> {
         let was_firing = before.filter(|before| before.state == AlertState::Firing);
         let url = self.situation.settings.dashboard_url.as_deref();
         let notice = message::firing(observation, alert, was_firing, url);
-        alert.notice = message::json(&notice);
+        // Nothing ends until the day is certain: a top-up is still to be seen then.
+        if was_firing.is_none() || self.situation.is_certain {
+            alert.notice = message::json(&notice);
+        }
         let hooks = observation.rule.hooks.iter().map(|hook| &**hook);
         let wanted: BTreeSet<&str> = hooks.filter(|hook| self.hooks.contains(hook)).collect();
         let to_tell: Vec<String> = wanted

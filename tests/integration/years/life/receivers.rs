@@ -162,6 +162,11 @@ impl Desk {
 }
 
 impl Word {
+    /// Whether it says that a hook was taken out of a rule: the alert may fire on, and is told if it is back.
+    fn is_withdrawn(&self) -> bool {
+        self.title.starts_with("No longer sent here")
+    }
+
     pub(crate) fn of(notice: &Notice, message: &Message, at: DateTime<Utc>) -> Self {
         Self {
             fires: notice.status == Status::Firing,
@@ -205,6 +210,7 @@ fn complain(before: Option<&Word>, word: &Word, send_resolved: bool) -> Option<S
             if !before.fires
                 && word.fires
                 && before.started >= word.started
+                && !before.is_withdrawn()
                 // The clock stands still between two things that happen at one moment.
                 && before.created < word.created =>
         {

@@ -162,7 +162,7 @@ impl Year {
             f64::from(8 + (id.0 * 37) % 90)
         } else {
             // All of the crowd together use about as much as one of the others.
-            0.5
+            0.25
         };
         let weekend = if day.weekday() >= 5 && !id.0.is_multiple_of(3) {
             0.3
