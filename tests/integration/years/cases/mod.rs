@@ -77,6 +77,7 @@ fn plan(history_start: &str, agents: u32) -> Plan {
         }],
         budgets: Vec::new(),
         balances: Vec::new(),
+        has_summary: false,
         rules: Vec::new(),
         hooks: vec![hook("ops")],
     }

@@ -82,6 +82,7 @@ impl Scene {
     pub(crate) fn check(&mut self) {
         self.check_words();
         self.check_beats();
+        self.check_weeks();
         // What is wrong in a text stays so until the next day or sync.
         if self.events.is_multiple_of(3) {
             self.check_served();
@@ -93,6 +94,8 @@ impl Scene {
         let mut wrong = Vec::new();
         for hook in self.plan.hooks.iter().filter(|hook| hook.group) {
             let messages = sent.iter().filter(|delivery| *delivery.hook == *hook.name);
+            // A summary is about no alert.
+            let messages = messages.filter(|delivery| !delivery.alerts.is_empty());
             let sizes: Vec<usize> = messages.map(|delivery| delivery.alerts.len()).collect();
             if sizes.len() > sizes.iter().sum::<usize>().div_ceil(MOST_IN_A_MESSAGE) {
                 let name = &hook.name;
@@ -238,6 +241,7 @@ impl Scene {
             let least = LONGEST_WAIT + quiet;
             let well = self.now - since.max(self.calm_since());
             if record.state == DeliveryState::GivenUp
+                && !record.delivery.alerts.is_empty()
                 && age < TimeDelta::days(29)
                 && self.is_last(record, records)
             {

@@ -153,6 +153,7 @@ pub(crate) fn plan(random: &mut Rng, first: Day, history_days: i32) -> Plan {
             ),
         ],
         balances: Vec::new(),
+        has_summary: false,
         rules: rules(),
         hooks: vec![hook("pager", "pager"), chat, night, bills],
     }

@@ -28,5 +28,6 @@ mod roll;
 mod rules;
 pub(crate) mod scene;
 mod served;
+mod summaries;
 pub(crate) mod trouble;
 pub(crate) mod year;

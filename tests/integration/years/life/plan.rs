@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use flowgent_exporter::day::Day;
 
+use super::summaries::SUMMARY;
+
 /// The hook that heartbeats are sent to.
 pub(crate) const HEART: &str = "heart";
 
@@ -34,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) accounts: Vec<Account>,
     pub(crate) budgets: Vec<Budget>,
     pub(crate) balances: Vec<Balance>,
+    /// Whether each week is summed up.
+    pub(crate) has_summary: bool,
     pub(crate) rules: Vec<Rule>,
     pub(crate) hooks: Vec<Hook>,
 }
@@ -241,6 +245,14 @@ impl Plan {
         }
         for hook in &self.hooks {
             hook.write(&mut text).unwrap();
+        }
+        if self.has_summary
+            && let Some(hook) = self.hooks.first()
+        {
+            let hook = &hook.name;
+            text += &format!(
+                "[[summary]]\nname = \"{SUMMARY}\"\nperiod = \"week\"\nhooks = [\"{hook}\"]\n"
+            );
         }
         text
     }

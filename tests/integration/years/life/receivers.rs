@@ -150,6 +150,9 @@ impl Desk {
     /// group gets one for each alert.
     fn complain_of_form(&self, message: &Message) -> Option<String> {
         let alerts = &message.notification.alerts;
+        if message.notification.summary.is_some() {
+            return None;
+        }
         let badness = |notice: &Notice| (notice.status == Status::Firing, notice.severity);
         if !alerts.is_sorted_by(|a, b| badness(a) >= badness(b)) {
             return Some(format!("the worst does not come first in {alerts:?}"));

@@ -19,6 +19,7 @@ use super::plan::{AgentId, Plan};
 use super::process::{Ground, Killed, Process};
 use super::receivers::Office;
 use super::roll::{Key, Roll};
+use super::summaries::Weeks;
 
 pub(crate) struct Scene {
     pub(crate) flowgent: FlowGent,
@@ -54,6 +55,7 @@ pub(crate) struct Scene {
     pub(crate) troubled: HashMap<String, DateTime<Utc>>,
     pub(crate) restarts: usize,
     pub(crate) pulse: Pulse,
+    pub(crate) weeks: Weeks,
     /// Since when the process runs on a clock that is right.
     pub(crate) calm: DateTime<Utc>,
 }
@@ -96,6 +98,7 @@ impl Scene {
             troubled: HashMap::new(),
             restarts: 0,
             pulse: Pulse::default(),
+            weeks: Weeks::default(),
             calm: now,
         };
         scene.know_targets();
@@ -313,6 +316,7 @@ impl Scene {
         process.publish();
         for hooks in process.evaluate() {
             self.check_grouped(&hooks);
+            self.check_sent_summaries(&hooks);
         }
         let sight = Sight {
             plan: &self.plan,

@@ -94,6 +94,7 @@ impl Year {
         let mut plan = first::plan(&mut random, first, HISTORY_DAYS);
         if trouble.balances {
             plan.balances = balances(&mut books, first);
+            plan.has_summary = true;
         }
         let scene = Scene::new(plan, first.start() + TimeDelta::hours(10), http);
         let mut year = Self {
