@@ -62,7 +62,7 @@ const SECRETS: [SecretKeys; 8] = [
 ];
 
 /// The reference of all keys, which explains each.
-const REFERENCE: &str = include_str!("../../deploy/config.toml");
+const REFERENCE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/config.toml"));
 
 /// Every word that the reference uses as a key, so that a line of a broken file can be told from a secret.
 pub(super) static KEYS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {

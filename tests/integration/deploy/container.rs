@@ -54,8 +54,17 @@ async fn builders_are_sent_all_that_the_program_is_built_from_and_nothing_else()
         // What the engine itself puts into a container.
         .filter(|folder| !["dev", "etc", "proc", "run", "sys"].contains(folder))
         .collect();
-    let expected = BTreeSet::from(["Cargo.lock", "Cargo.toml", "askama.toml", "benches", "src"]);
+    let expected = BTreeSet::from([
+        "Cargo.lock",
+        "Cargo.toml",
+        "askama.toml",
+        "benches",
+        "deploy",
+        "src",
+    ]);
     assert_eq!(folders, expected);
+    let deploy = sent.iter().filter(|path| path.starts_with("deploy/"));
+    assert_eq!(deploy.collect::<Vec<_>>(), ["deploy/config.toml"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
