@@ -93,7 +93,7 @@ impl Check<'_> {
     /// Says why a balance has no figures yet, or may have none later.
     fn look_at(&mut self, owner: &str, book: &Book) {
         if book.is_in_file() {
-            let stops = format!("{owner} uses its last valid entries");
+            let stops = format!("{owner} keeps its last valid entries, if there were any");
             if let Some(problem) = book.problem() {
                 self.failures.push(format!("{stops}: {problem}"));
             }

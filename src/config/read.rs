@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::diagnostics::{Fault, Finding};
 use super::secrets;
@@ -202,7 +202,7 @@ impl<'i> Section<'i> {
             .push(Finding { place, fault });
     }
 
-    fn unknown_key(&self, key: &str, found: &'static str) -> Fault {
+    fn unknown_key(&self, key: &str, found: &DeValue<'_>) -> Fault {
         let (in_hook, in_push) = (self.title.starts_with("[[hook]]"), self.title == "[push]");
         if secrets::is_secret_name(key) || (in_hook && secrets::is_url_name(key)) {
             let (what, keys) = match (in_hook, in_push) {
@@ -216,9 +216,13 @@ impl<'i> Section<'i> {
             ));
         }
         let shown = printable(key);
+        let is_table = |value: &Spanned<DeValue<'_>>| value.get_ref().as_table().is_some();
+        let are_tables = |list: &DeArray<'_>| list.iter().next().is_some_and(is_table);
         let fault = Fault::new(match (self.title.as_str(), found) {
-            ("", "table") => format!("unknown section `[{shown}]`"),
-            ("", "array") => format!("unknown section `[[{shown}]]`"),
+            ("", DeValue::Table(_)) => format!("unknown section `[{shown}]`"),
+            ("", DeValue::Array(list)) if are_tables(list) => {
+                format!("unknown section `[[{shown}]]`")
+            }
             ("", _) => format!("unknown key `{shown}` before the first section"),
             (title, _) => format!("unknown key `{shown}` in `{title}`"),
         });
@@ -241,7 +245,7 @@ impl Drop for Section<'_> {
             if self.known.contains(&key.get_ref().as_ref()) {
                 continue;
             }
-            let fault = self.unknown_key(key.get_ref(), value.get_ref().type_str());
+            let fault = self.unknown_key(key.get_ref(), value.get_ref());
             self.refuse(key.span(), fault);
             let mut slips = self.slips.borrow_mut();
             secrets::of_value(self.text, &value, &mut slips.secrets);

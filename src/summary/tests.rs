@@ -124,7 +124,7 @@ fn it_says_who_used_how_much_and_what_has_changed() {
          Top agents:\n\
          1. acme/support: 784 credits (52%), 12% more\n\
          2. acme/sales: 700 credits (46%), 100% more\n\
-         Two others: 28 credits (2%), 92% less"
+         2 others: 28 credits (2%), 92% less"
     );
     assert_eq!(
         (summary.first_day.as_str(), summary.last_day.as_str()),
@@ -162,7 +162,7 @@ fn where_days_are_missing_it_says_at_least_and_compares_nothing() {
     assert_eq!(
         summary.text,
         "At least 321 credits used; at least 329 in September.\n\
-         Two agent-days are missing, so use may be higher: of acme (2).\n\n\
+         2 agent-days are missing, so use may be higher: of acme (2).\n\n\
          Top accounts:\n\
          1. acme: at least 321 credits"
     );
@@ -188,7 +188,7 @@ fn missing_days_of_many_are_told_of_those_that_lack_most() {
     let line = summary.text.lines().nth(1).unwrap();
     assert_eq!(
         line,
-        "Five agent-days are missing, so use may be higher: of acme/d (2), acme/a (1), acme/b (1), and others."
+        "5 agent-days are missing, so use may be higher: of acme/d (2), acme/a (1), acme/b (1), and others."
     );
     assert!(
         summary
@@ -226,7 +226,7 @@ fn who_used_nothing_has_no_row_and_what_rounding_hides_is_no_growth() {
         "700 credits used; 700 in the week before.\n\n\
          Top agents:\n\
          1. acme/support: 700 credits (100%)\n\
-         Three others: 0 credits (0%)"
+         3 others: 0 credits (0%)"
     );
     assert_eq!((summary.top.len(), summary.growing.len()), (1, 0));
 }
@@ -247,7 +247,7 @@ fn of_nothing_known_it_says_so_and_of_a_thousandfold_no_percentage() {
     assert_eq!(
         summary.text,
         "Nothing is known of use; 7 in the week before.\n\
-         Seven agent-days are missing, so use may be higher: of acme/support (7)."
+         7 agent-days are missing, so use may be higher: of acme/support (7)."
     );
     let mut sheet = settings.sheet(today);
     add(&mut sheet, 1, "support", (0.0001, 100.0), &[]);

@@ -4,7 +4,7 @@ use super::{Row, Summary};
 use crate::day::Day;
 use crate::sheet::{Grouping, Sheet};
 use crate::tabulate::Step;
-use crate::words::{count, credits, dates, grouped, number, rounded, sentence};
+use crate::words::{credits, dates, grouped, number, rounded, sentence};
 
 /// The highest change in percent that says anything.
 const MOST_PERCENT: f64 = 1_000.0;
@@ -52,7 +52,7 @@ pub(super) fn text(summary: &Summary, sheet: &Sheet) -> String {
     add("Growing fastest", growing.collect());
     let top = (1..).zip(&summary.top);
     let top = top.map(|(rank, row)| format!("{rank}. {}", line(row)));
-    let others = summary.others.iter().map(|row| sentence(&line(row)));
+    let others = summary.others.iter().map(line);
     if !summary.top.is_empty() {
         add(&heading(&sheet.grouping), top.chain(others).collect());
     }
@@ -68,9 +68,12 @@ fn heading(grouping: &Grouping) -> String {
     }
 }
 
-/// Rows that have none of their own: `three others`.
+/// Rows that have none of their own: `3 others`.
 pub(super) fn others(number: usize) -> String {
-    count(u32::try_from(number).unwrap_or(u32::MAX), "other", "others")
+    match number {
+        1 => "1 other".to_owned(),
+        _ => format!("{} others", grouped(&number.to_string())),
+    }
 }
 
 fn total(summary: &Summary, sheet: &Sheet) -> String {
@@ -96,7 +99,10 @@ fn total(summary: &Summary, sheet: &Sheet) -> String {
         _ => format!("{} used{compared}.", sentence(&used(total))),
     };
     if total.missing_days > 0 {
-        let days = count(total.missing_days, "agent-day is", "agent-days are");
+        let days = match total.missing_days {
+            1 => "1 agent-day is".to_owned(),
+            days => format!("{} agent-days are", grouped(&days.to_string())),
+        };
         let whose = summary.missing.iter();
         let listed: u32 = whose.clone().map(|row| row.missing_days).sum();
         let whose = whose.map(|row| {
@@ -109,8 +115,7 @@ fn total(summary: &Summary, sheet: &Sheet) -> String {
             false => "",
         };
         text += &format!(
-            "\n{} missing, so use may be higher: of {}{more}.",
-            sentence(&days),
+            "\n{days} missing, so use may be higher: of {}{more}.",
             whose.join(", ")
         );
     }

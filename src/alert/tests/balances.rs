@@ -147,6 +147,22 @@ fn days_left_are_over_on_the_third_day_above_or_at_once_by_a_top_up() {
 }
 
 #[test]
+fn a_top_up_that_is_seen_before_the_clock_is_confirmed_ends_what_fires_once_it_is() {
+    let mut stage = stage(&[], &[14.0]);
+    let first = told(&mut stage, left("2026-11-02", 5_000.0, 800.0, Some(7.0)));
+    assert_eq!(first, "+acme/all/days_left 14");
+    let topped_up = || left("2026-11-03", 6_000.0, 1_700.0, Some(20.0));
+    let start = at("2026-11-03T06:00:00Z");
+    assert!(
+        stage
+            .step_unchecked(&on(topped_up()), start)
+            .told
+            .is_empty()
+    );
+    assert_eq!(told(&mut stage, topped_up()), "-acme/all/days_left 14");
+}
+
+#[test]
 fn of_credits_and_days_crossed_at_once_the_worst_is_told() {
     let mut stage = stage(&[1_000.0], &[14.0, 2.0]);
     let at_once = told(&mut stage, left("2026-11-01", 5_000.0, 900.0, Some(1.5)));

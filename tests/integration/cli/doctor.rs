@@ -329,6 +329,11 @@ async fn messages_that_wait_and_a_hook_that_was_given_up_are_told() {
     );
     let exporter = scene.start().await;
     exporter.wait_for_log("hook=gone").await;
+    exporter
+        .wait_until("all messages of the sync", |scrape| {
+            scrape.sum("flowgent_hook_pending_deliveries") == 8.0
+        })
+        .await;
     scene.set_time("2026-03-10T09:30:00");
     exporter.wait_for_log("hook=busy").await;
     exporter.stop().await;

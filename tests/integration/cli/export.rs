@@ -121,7 +121,7 @@ async fn a_file_is_there_whole_or_not_at_all() {
     let scene = synced().await;
     let whole = export(&scene, &[]).await.stdout;
     let told = export(&scene, &["--output", "history.om"]).await;
-    assert_eq!(told.stdout, "history.om: 1430 samples of 5 agents\n");
+    assert_eq!(told.stdout, "history.om: 1,430 samples of 5 agents\n");
     assert_eq!(told.stderr, "");
     assert_eq!(fs::read_to_string(scene.path("history.om")).unwrap(), whole);
     // What was there is replaced.

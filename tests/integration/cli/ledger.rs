@@ -13,7 +13,7 @@ async fn a_ledger_is_checked_and_copied_while_the_exporter_runs() {
     let exporter = scene.start().await;
     exporter.wait_until_whole(&scene).await;
     let checked = ran(&scene, &["ledger", "check"]).await;
-    let sound = "is sound: 5 agents, 1430 days, 0 revisions\n";
+    let sound = "is sound: 5 agents, 1,430 days, 0 revisions\n";
     assert_eq!(checked.stdout, format!("ledger.db {sound}"));
     assert_eq!((checked.code, checked.stderr.as_str()), (0, ""));
 
