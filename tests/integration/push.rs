@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use flowgent_exporter::day::{Day, TRACKING_START};
 use flowgent_exporter::simulator::Agent;
+use flowgent_exporter::words::number;
 
 use crate::harness::{Database, Exporter, Reply, Scene, command, day, many_agents, run, wait_for};
 
@@ -68,7 +69,10 @@ async fn every_value_is_sent_once_as_remote_write_has_it() {
     let origin = database.origin();
     assert_eq!(
         said,
-        format!("{origin}: {samples} samples of 5 agents pushed\n")
+        format!(
+            "{origin}: {} samples of 5 agents pushed\n",
+            number(samples.into())
+        )
     );
     assert_eq!(code, 0);
     assert_whole(&scene, &database, "2026-03-09");
@@ -104,7 +108,10 @@ async fn every_value_is_sent_once_as_remote_write_has_it() {
     let (code, said) = push(&scene, &["--again"]).await;
     assert_eq!(
         said,
-        format!("{origin}: {samples} samples of 5 agents pushed\n")
+        format!(
+            "{origin}: {} samples of 5 agents pushed\n",
+            number(samples.into())
+        )
     );
     assert_eq!(code, 0);
     assert_whole(&scene, &database, "2026-03-09");
@@ -205,7 +212,7 @@ async fn killed_at_any_request_it_goes_on_where_it_was_and_nothing_is_lost() {
         format!(
             "{}: {} samples of 20 agents pushed\n",
             database.origin(),
-            samples - sent
+            number((samples - sent).into())
         )
     );
     assert_eq!(code, 0);
@@ -292,7 +299,7 @@ async fn a_bad_series_is_found_by_halving_and_named_and_the_others_arrive() {
     let expected = format!(
         "account acme, agent legal: {origin}: 400 Bad Request: label value too long\n\
          {origin}: {} samples of 5 agents pushed, {days} refused\n",
-        4 * days
+        number((4 * days).into())
     );
     assert!(said.starts_with(&expected), "{said}");
     assert_eq!(said.matches("a series is refused").count(), 1, "{said}");

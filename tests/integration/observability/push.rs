@@ -53,7 +53,7 @@ async fn push(scene: &Scene, arguments: &[&str]) -> Result<usize, String> {
     }
     let said = String::from_utf8(output.stdout).unwrap();
     let words: Vec<&str> = said.split(' ').collect();
-    Ok(words[1].parse().unwrap())
+    Ok(words[1].replace(',', "").parse().unwrap())
 }
 
 /// Asserts that the bars of every agent and day are what FlowGent tells.
