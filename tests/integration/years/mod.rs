@@ -22,6 +22,7 @@
 //! | An upgrade tells nothing | `alert::tests::episodes` | |
 //! | Balances: what is left, for how many days, and what fires | `balance`, `alert::tests::balances` | served credits, missing days and days left; the last word of every hook; entries that are late, ahead, corrected, taken out or in a broken file |
 //! | Heartbeats | `hook::heart`, `app::health` | one in every hour, none before a first sync, and none that all is well after a sync that failed |
+//! | Summaries | `summary::tests`, `alert::tests::engine::summaries` | each week once, exact, and not before it is known or two days old |
 //!
 //! Beside them, seen in the same way: no counter falls, every served figure is exact or absent, every value and
 //! revision is pushed, what one evaluation brings comes in one message to a hook that groups. Much more is held
@@ -29,6 +30,7 @@
 //! of the first day or of agents that have left forgotten, missing days taken for nothing, an end while days are
 //! missing or within the hysteresis, none after a top-up, entries forgotten at a start while their file is broken. Of
 //! heartbeats: one that all is well after a sync that failed. An end before the third day was not found in two years.
+//! Of summaries: one that is sent again and again, and one without the agents that have left.
 
 mod cases;
 mod life;
