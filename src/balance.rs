@@ -83,7 +83,7 @@ impl Account {
 pub struct Left {
     /// Use since the last `set`, against what was set and added since.
     pub standing: Standing,
-    /// Times at which it runs out by the high bound of use, and by the low one; none if that is over a year away or
+    /// Times at which it runs out, by the high bound of use and by the low one; none if that is over a year away or
     /// nothing is foreseen.
     pub bounds: [Option<DateTime<Utc>>; 2],
     /// Credits by which the last `set` lay above what should have been left by the entries before; none

@@ -244,7 +244,7 @@ impl Tally {
         self.outlook.add(pattern, missing);
     }
 
-    /// Standing of a budget of so many credits with those who were added.
+    /// Returns the standing of a budget of `limit_credits` for the agents that were added.
     #[must_use]
     pub fn standing(&self, limit_credits: f64) -> Standing {
         let used = self.passed.iter().fold(0.0, |sum, day| sum + day.known);
@@ -271,7 +271,7 @@ impl Tally {
         }
     }
 
-    /// Times at which a period without end that stands like this is exhausted by the high bound of use, which is the
+    /// Returns when a period without end with this standing is exhausted: by the high bound of use, which is the
     /// earlier one, and by the low one; none of what is over a year away.
     #[must_use]
     pub fn exhaustion_bounds(&self, standing: &Standing) -> [Option<DateTime<Utc>>; 2] {

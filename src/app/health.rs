@@ -77,7 +77,7 @@ mod tests {
         Condition::Failing(text.to_owned())
     }
 
-    /// The end of a sync of that many requests, of which so many were answered.
+    /// Makes the end of a sync with these numbers of requests and answers.
     fn ended(board: &Board, ended: &str, planned: usize, committed: usize) {
         let problem = Problem {
             account: "acme".into(),

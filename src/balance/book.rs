@@ -24,7 +24,7 @@ pub struct Book {
     latest: Arc<Mutex<Latest>>,
 }
 
-/// What reading the entries came to.
+/// Result of the last reading of the entries.
 #[derive(Debug, Default)]
 struct Latest {
     /// The last entries that were good.
@@ -116,7 +116,7 @@ impl Book {
         self.latest.lock().problem.clone()
     }
 
-    /// Whether the entries are in a file.
+    /// Returns true if the entries are in a file.
     #[must_use]
     pub const fn is_in_file(&self) -> bool {
         self.path.is_some()

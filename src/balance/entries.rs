@@ -28,11 +28,11 @@ pub struct Written {
 pub struct Entry {
     /// The UTC day from which on it counts.
     pub on: Day,
-    /// What happened.
+    /// The change.
     pub change: Change,
 }
 
-/// What an entry says.
+/// Change of a balance.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Change {
     /// So many credits were left when the day began: its whole use counts after that.
@@ -76,7 +76,7 @@ pub enum EntryError {
 }
 
 impl EntryError {
-    /// What to do about it.
+    /// Advice.
     #[must_use]
     pub const fn help(&self) -> &'static str {
         match self {
@@ -210,7 +210,7 @@ impl Entries {
     }
 }
 
-/// What there is to spend from the last `set` on.
+/// Credits to spend from the last `set` on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Account {
     /// The day of the last `set`: use counts from this day on.
@@ -228,6 +228,6 @@ pub struct Closed {
     pub since: Day,
     /// Credits that were set, and those added since.
     pub credits: f64,
-    /// What was really left.
+    /// Credits that were really left.
     pub set_credits: f64,
 }

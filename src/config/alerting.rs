@@ -152,7 +152,7 @@ impl Check<'_> {
         })
     }
 
-    /// The shares that are told of, those of use first, with the severity of the budget unless they have their own.
+    /// Reads the thresholds of a budget, those of use first. One without a severity of its own has the budget's.
     fn thresholds(&mut self, budget: &mut Section<'_>, period: Option<Period>) -> Vec<Threshold> {
         let severity = self.optional(budget, "severity", one_of);
         let unforeseeable = match period {
@@ -286,7 +286,7 @@ impl Check<'_> {
         })
     }
 
-    /// What a rule of that kind looks at.
+    /// Reads the keys of a rule of that kind.
     fn rule_check(&mut self, rule: &mut Section<'_>, kind: &str) -> Option<alert::Check> {
         let usual = match kind {
             "key_refused" => Severity::Critical,
@@ -371,7 +371,7 @@ impl Check<'_> {
         ));
     }
 
-    /// What the `value` of one label, or the account or agent itself, must be.
+    /// Reads one condition: the `value` that a label, an account or an agent must have.
     fn pattern<'i>(
         &mut self,
         conditions: &Section<'i>,

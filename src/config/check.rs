@@ -25,14 +25,14 @@ use crate::status::Obstacle;
 pub(super) struct Check<'a> {
     /// The file as it is written.
     pub(super) text: &'a str,
-    /// What relative paths start from.
+    /// Folder that relative paths start from.
     pub(super) folder: &'a Path,
     pub(super) today: Day,
     /// The account of each agent so far, by the agent's identifier.
     pub(super) owners: HashMap<Arc<str>, Arc<str>>,
     pub(super) findings: Vec<Finding>,
     pub(super) warnings: Vec<String>,
-    /// What does not work and stops a part only.
+    /// Problems that stop only a part.
     pub(super) failures: Vec<String>,
     /// The same, for what is looked at again while the exporter runs.
     pub(super) obstacles: Vec<Obstacle>,
@@ -60,7 +60,7 @@ impl<'a> Check<'a> {
         self.findings.push(Finding { place, fault });
     }
 
-    /// What `written` means by its rule, if it is written and keeps it; a broken rule is noted.
+    /// Applies `rule` to a value, if one is written. Notes the fault if the value breaks the rule.
     pub(super) fn meaning<T, M>(
         &mut self,
         written: Option<Spanned<T>>,
@@ -73,7 +73,8 @@ impl<'a> Check<'a> {
             .ok()
     }
 
-    /// What a value means by its rule, the default if it is left out; a broken rule is noted.
+    /// Reads a value and applies `rule` to it, or to the default if it is left out. Notes the fault if the value breaks
+    /// the rule.
     pub(super) fn value<'i, T: Value<'i>, M>(
         &mut self,
         section: &mut Section<'i>,
@@ -129,7 +130,7 @@ impl<'a> Check<'a> {
         })
     }
 
-    /// What a text means by its rule, if it is written and keeps it.
+    /// Reads a text and applies `rule` to it, if it is written.
     pub(super) fn optional<M>(
         &mut self,
         section: &mut Section<'_>,
@@ -139,7 +140,7 @@ impl<'a> Check<'a> {
         self.meaning(section.get(key), |text: String| rule(&text))
     }
 
-    /// What one of several words means.
+    /// Reads one of several words.
     pub(super) fn choice<M: Named>(
         &mut self,
         section: &mut Section<'_>,
@@ -149,7 +150,7 @@ impl<'a> Check<'a> {
         self.optional(section, key, one_of).unwrap_or(default)
     }
 
-    /// What a value that must be there means by its rule; the message has an `example` of how to write it.
+    /// Reads a value that must be there and applies `rule` to it. The message has an `example` of how to write it.
     pub(super) fn needed_value<'i, T: Value<'i>, M>(
         &mut self,
         section: &mut Section<'i>,
@@ -258,7 +259,7 @@ impl<'a> Check<'a> {
         self.distinct(list.unwrap_or_default(), rule)
     }
 
-    /// What the texts of a list mean by the rule, none of it twice.
+    /// Applies `rule` to the texts of a list, and refuses repetitions.
     pub(super) fn distinct<M: PartialEq>(
         &mut self,
         list: Vec<Spanned<String>>,
@@ -369,7 +370,7 @@ impl<'a> Check<'a> {
         Some((username?, password?))
     }
 
-    /// How to log in: by name and password, by a token, or not at all.
+    /// Login: by name and password, by a token, or not at all.
     pub(super) fn login(
         &mut self,
         section: &mut Section<'_>,
@@ -449,7 +450,7 @@ pub(super) fn some<T>(list: Vec<T>, key: &str, example: &str) -> Checked<Vec<T>>
     Ok(list)
 }
 
-/// What one of several words means.
+/// Finds the value that a word stands for.
 pub(super) fn one_of<T: Named>(text: &str) -> Checked<T> {
     T::from_word(text).ok_or_else(|| none_of(text, &named::words::<T>()))
 }

@@ -11,10 +11,10 @@ use crate::files::FileError;
 use crate::http::web::WebConfigError;
 use crate::nearest::nearest;
 
-/// How many problems are shown; the rest is counted.
+/// Number of problems that are shown; the rest is counted.
 const MAX_SHOWN: usize = 50;
 
-/// What stands where a secret stood.
+/// Text in the place of a secret.
 const MASK: &str = "…";
 
 /// Why there is no config.
@@ -56,7 +56,7 @@ impl ConfigError {
 pub struct Problems {
     path: String,
     problems: Vec<Problem>,
-    /// How many more there are than are kept.
+    /// Number of problems that are not kept.
     further: usize,
 }
 
@@ -73,7 +73,7 @@ struct Problem {
     caret: Range<usize>,
 }
 
-/// What is wrong with a value, and what to do about it.
+/// Fault of a value, and advice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) message: String,

@@ -66,9 +66,9 @@ pub struct Config {
     pub alerts: alert::Settings,
     /// `[[hook]]`.
     pub hooks: Vec<hook::Settings>,
-    /// What is allowed but deserves a second look, a line each.
+    /// Warnings: allowed, but worth a second look. A line each.
     pub warnings: Vec<String>,
-    /// What does not work, and stops only the part that it is about, a line each.
+    /// Problems that stop only the part that they are about. A line each.
     pub failures: Vec<String>,
     /// The same, but for accounts: what hooks and pushing lack.
     pub obstacles: Vec<Obstacle>,
@@ -129,7 +129,7 @@ impl Config {
     }
 }
 
-/// What `check` makes of the text from its top on, or everything that keeps it from it.
+/// Runs `check` on the text from its top on, and collects every problem.
 fn read<'t, T>(
     text: &'t str,
     path: &'t Path,

@@ -91,7 +91,7 @@ impl<'i> Section<'i> {
         Some(Spanned::new(value.span(), value.get_ref().as_str()?))
     }
 
-    /// Where the value of `key` is written, if it is.
+    /// Place of the value of `key`, if it is written.
     pub(super) fn place(&self, key: &str) -> Option<Range<usize>> {
         self.table.get(key).map(Spanned::span)
     }

@@ -1,11 +1,11 @@
-//! What budgets, rules and hooks refer to.
+//! Names that budgets, rules and hooks refer to.
 
 use std::collections::BTreeSet;
 
 use crate::day::Day;
 use crate::roster::{AccountSettings, Matcher};
 
-/// What budgets, rules and hooks refer to.
+/// Names that budgets, rules and hooks refer to.
 pub(super) struct World<'a> {
     /// The accounts, but for those that are refused.
     pub(super) accounts: &'a [AccountSettings],

@@ -30,7 +30,7 @@ pub struct Settings {
     pub name: Arc<str>,
     /// A week or a month.
     pub period: Step,
-    /// What has a row of its own.
+    /// Subject of a row.
     pub grouping: Grouping,
     /// The most rows.
     pub top: usize,
@@ -38,7 +38,7 @@ pub struct Settings {
     pub hooks: Vec<Arc<str>>,
 }
 
-/// What was used in a period, as it is sent.
+/// Summary of a period, as it is sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Name of the summary.
@@ -49,13 +49,13 @@ pub struct Summary {
     pub first_day: String,
     /// Its last day.
     pub last_day: String,
-    /// What has a row of its own: `agent`, `account`, or the name of a label.
+    /// Subject of a row: `agent`, `account`, or the name of a label.
     pub by: String,
     /// The total in a line of plain words.
     pub title: String,
     /// All of it in lines of plain words.
     pub text: String,
-    /// Where to look.
+    /// Link to the page with more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// All agents together.
@@ -69,9 +69,9 @@ pub struct Summary {
     pub growing: Vec<Row>,
     /// Those of whom most days are missing, descending.
     pub missing: Vec<Row>,
-    /// How each budget stands now.
+    /// Budgets with their state now.
     pub budgets: Vec<Line>,
-    /// What is left of each balance now.
+    /// Balances with their state now.
     pub balances: Vec<Line>,
 }
 
@@ -80,14 +80,14 @@ pub struct Summary {
 pub struct Line {
     /// Its name.
     pub name: String,
-    /// How it stands, in words.
+    /// Its state in words.
     pub text: String,
     /// The part of its limit that is known to be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used_ratio: Option<f64>,
 }
 
-/// How budgets and balances stand now, with their names.
+/// Budgets and balances with their state now.
 #[derive(Debug, Clone, Default)]
 pub struct Purses<'a> {
     /// The budgets that have figures.

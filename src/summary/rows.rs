@@ -8,7 +8,7 @@ use crate::words::{number, rounded};
 /// The most of those whose use grew, or of whom days are missing.
 const MENTIONED: usize = 3;
 
-/// What somebody used in the period.
+/// Use of one subject in the period.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// An agent as `acme/support`, an account, a label's value, or those together that the row is of.

@@ -298,3 +298,16 @@ fn budgets_and_balances_say_of_which_days_they_are() {
         summary.text
     );
 }
+
+#[test]
+fn it_needs_the_last_period_and_the_one_before() {
+    for (period, today, first) in [
+        (Step::Week, "2026-11-29", "2026-11-09"),
+        (Step::Week, "2026-11-30", "2026-11-16"),
+        (Step::Month, "2026-11-03", "2026-09-01"),
+        (Step::Month, "2025-06-03", "2025-05-28"),
+    ] {
+        let reach = settings(period, "agent", 10).reach();
+        assert_eq!(reach.first_day(day(today)), Some(day(first)), "{today}");
+    }
+}

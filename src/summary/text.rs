@@ -135,7 +135,7 @@ fn line(row: &Row) -> String {
     )
 }
 
-/// What was used: `at least 4,012 credits`.
+/// Use in words: `at least 4,012 credits`.
 fn used(row: &Row) -> String {
     let bound = if row.missing_days > 0 {
         "at least "
