@@ -26,7 +26,8 @@
 //! - [`alert`]: what people should know, written to the ledger before it is sent. [`hook`]: sends it until it
 //!   is accepted.
 //! - [`history`]: exports and pushes days that no scrape has seen.
-//! - [`http`]: the server with its protection, the API and the pages.
+//! - [`http`]: a request, its reply, and the state that replies are made from. [`protection`]: TLS, users, limits
+//!   and foreign pages. [`api`] and [`pages`] make replies; [`server`] listens and routes requests to them.
 //!
 //! # Around both
 //!
@@ -77,6 +78,10 @@ pub mod alert;
 pub mod hook;
 pub mod history;
 pub mod http;
+pub mod protection;
+pub mod api;
+pub mod pages;
+pub mod server;
 
 pub mod simulator;
 pub mod config;
