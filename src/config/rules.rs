@@ -13,7 +13,7 @@ use url::Url;
 
 use super::diagnostics::Fault;
 use crate::day::{Day, TRACKING_START};
-use crate::flowgent::transport::is_loopback;
+use crate::egress::transport::is_loopback;
 use crate::http::{Host, HostError};
 use crate::roster::printable;
 use crate::server::{Address, AddressError};

@@ -1,6 +1,7 @@
-//! The web config: TLS, users, headers and a rate limit of everything that is served, in the YAML of the
-//! Prometheus exporter-toolkit, so that what is written for other exporters serves here too.
+//! Protection of the server: `origin` refuses foreign hosts and pages, [`Guard`] does what the web config says.
 //!
+//! The web config has TLS, users, headers and a rate limit of everything that is served, in the YAML of the
+//! Prometheus exporter-toolkit, so that what is written for other exporters serves here too.
 //! It is read again as soon as it or a file that it names has changed. What is wrong then changes
 //! nothing, and neither does what would turn protection off: a file that is half written must open
 //! nothing.

@@ -17,6 +17,7 @@ use super::clients::{AnyCertificate, Chosen, ClientAuth};
 use super::file::{self, Text, place};
 use super::files::{Files, shown};
 use super::{Fault, SharedTime};
+use crate::egress::trust::read_pem;
 use crate::files::{CERTIFICATES, Content, Purpose, exposure};
 
 const NO_PAIR: &str = "`tls_server_config` needs a certificate and its key: `cert_file` and `key_file`, or `cert` \
@@ -234,8 +235,7 @@ fn certificates(pem: Pem) -> Result<Vec<CertificateDer<'static>>, Fault> {
         origin,
         place,
     } = pem;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    let found = found.map_err(|error| {
+    let found = read_pem(&bytes).map_err(|error| {
         Fault::at(
             place,
             format!("{origin} holds a damaged certificate: {error}"),

@@ -13,7 +13,7 @@ const LINE_LETTERS: usize = 300;
 
 /// A receiver, as far as it says yes in a way of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Receiver {
+pub(crate) enum Receiver {
     /// Any status of success will do.
     Any,
     /// Slack itself: `ok`. Others imitate it and answer as they like.
@@ -24,20 +24,20 @@ pub(super) enum Receiver {
 
 /// An answer under 2xx.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reply<'a> {
+pub(crate) struct Reply<'a> {
     /// The status.
-    pub(super) status: u16,
+    pub(crate) status: u16,
     /// The media type, or nothing.
-    pub(super) content_type: &'a str,
+    pub(crate) content_type: &'a str,
     /// The body, or the beginning of it.
-    pub(super) body: &'a [u8],
+    pub(crate) body: &'a [u8],
     /// True if that is all of it.
-    pub(super) is_whole: bool,
+    pub(crate) is_whole: bool,
 }
 
 impl Receiver {
     /// The receiver that a URL with this host leads to.
-    pub(super) fn at(host: &str) -> Self {
+    pub(crate) fn at(host: &str) -> Self {
         match host.trim_end_matches('.').to_ascii_lowercase().as_str() {
             "hooks.slack.com" | "hooks.slack-gov.com" => Self::Slack,
             "events.pagerduty.com" | "events.eu.pagerduty.com" => Self::PagerDuty,
@@ -48,7 +48,7 @@ impl Receiver {
 
 /// Why `reply` to the message `sent` is no yes of `receiver`, in words that follow on a status and `but`;
 /// none if it is one. A body that cannot be read says nothing, and the status counts.
-pub(super) fn refusal(receiver: Receiver, reply: Reply<'_>, sent: &[u8]) -> Option<&'static str> {
+pub(crate) fn refusal(receiver: Receiver, reply: Reply<'_>, sent: &[u8]) -> Option<&'static str> {
     let Reply {
         status,
         content_type,

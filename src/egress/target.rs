@@ -6,21 +6,18 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use url::{Host, Url};
 
-use super::SendError;
-
-/// The longest that connecting to one of several addresses may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+use super::error::SendError;
+use super::transport::CONNECT_TIMEOUT;
 
 /// Why a host cannot be connected to.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TargetError {
+pub(crate) enum TargetError {
     /// None of its addresses is public.
     #[error("{host} leads to {kind}, {address}, which only `allow_private = true` allows")]
     NotPublic {
@@ -48,7 +45,7 @@ pub(super) enum TargetError {
 ///
 /// # Errors
 /// There are none.
-pub(super) async fn resolve(
+pub(crate) async fn resolve(
     host: &str,
     port: u16,
     allow_private: bool,
@@ -62,7 +59,7 @@ pub(super) async fn resolve(
 ///
 /// # Errors
 /// Why the last one did not.
-pub(super) async fn dial(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), String> {
+pub(crate) async fn dial(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), String> {
     let mut last = "it has no address".to_owned();
     for address in addresses {
         match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
@@ -83,7 +80,7 @@ pub(super) async fn dial(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketA
 ///
 /// # Errors
 /// It is not public, and `allow_private` is not set.
-pub(super) fn check_literal(url: &Url, allow_private: bool) -> Result<(), TargetError> {
+pub(crate) fn check_literal(url: &Url, allow_private: bool) -> Result<(), TargetError> {
     let address = match url.host() {
         Some(Host::Ipv4(address)) => IpAddr::V4(address),
         Some(Host::Ipv6(address)) => IpAddr::V6(address),
@@ -100,8 +97,8 @@ pub(super) fn check_literal(url: &Url, allow_private: bool) -> Result<(), Target
 
 /// Resolves names for an HTTP client, to allowed addresses only.
 #[derive(Debug)]
-pub(super) struct Resolver {
-    pub(super) allow_private: bool,
+pub(crate) struct Resolver {
+    pub(crate) allow_private: bool,
 }
 
 impl Resolve for Resolver {

@@ -20,7 +20,7 @@ pub enum Proxy {
 
 impl Proxy {
     /// The proxy on the way to `url`, without its user; none if there is none on it.
-    pub(super) fn to(&self, url: &Url) -> Option<Url> {
+    pub(crate) fn to(&self, url: &Url) -> Option<Url> {
         match self {
             Self::At(proxy) => Some(proxy.clone()),
             Self::Environment => {
@@ -47,7 +47,7 @@ impl Proxy {
 }
 
 /// Prefix of an error that came by way of `proxy`.
-pub(super) fn way(proxy: Option<&Url>) -> String {
+pub(crate) fn way(proxy: Option<&Url>) -> String {
     proxy.map_or_else(String::new, |proxy| {
         format!(
             "through the proxy {}: ",

@@ -7,14 +7,13 @@ use percent_encoding::{percent_decode, percent_decode_str};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use url::Url;
 
-use super::SendError;
+use super::error::SendError;
 use super::verdict::Receiver;
-use crate::flowgent::error::{QUOTE_BYTES, printable};
 use crate::secret::{Secret, SecretSource};
-use crate::text::web_page;
+use crate::text::{QUOTE_BYTES, printable, web_page};
 
 /// Replacement for hidden text.
-pub(super) const WITHHELD: &str = "[withheld]";
+pub(crate) const WITHHELD: &str = "[withheld]";
 /// Shorter parts of a URL's path and query, such as `services`, are no tokens.
 const TOKEN_LETTERS: usize = 9;
 /// Parts of well-known URLs that are no tokens either, and that receivers may well speak of.
@@ -30,22 +29,45 @@ const WORDS: [&str; 7] = [
 
 /// Address to post to, with everything about it that nobody may read: it has no [`Debug`].
 pub(crate) struct Place {
-    pub(super) url: Url,
+    /// It may hold a secret.
+    pub(crate) url: Url,
     /// Its name in errors and logs.
     name: String,
     /// True if the URL is a secret, with its host.
     is_secret: bool,
-    pub(super) receiver: Receiver,
+    pub(crate) receiver: Receiver,
     guarded: Vec<Secret>,
     /// Credentials that prove to the receiver who sends.
-    pub(super) headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
+}
+
+/// A URL of the user's choice.
+#[derive(Debug, Clone)]
+pub enum Endpoint {
+    /// It often holds a token, so it is read like a secret.
+    Secret(SecretSource),
+    /// It is the same for everyone.
+    Public(Url),
+}
+
+impl Endpoint {
+    /// The place that it leads to.
+    ///
+    /// # Errors
+    /// Its secret cannot be read, or holds no URL of HTTP.
+    pub(crate) async fn place(&self) -> Result<Place, SendError> {
+        match self {
+            Self::Public(url) => Ok(Place::new(url.clone())),
+            Self::Secret(source) => Place::secret(source).await,
+        }
+    }
 }
 
 /// Reads a secret for a try, beside the async threads.
 ///
 /// # Errors
 /// It cannot be read.
-pub(super) async fn read(source: &SecretSource) -> Result<Secret, SendError> {
+pub(crate) async fn read(source: &SecretSource) -> Result<Secret, SendError> {
     let secret = source.read_aside().await;
     secret.map_err(|error| SendError::unready(error.to_string()))
 }
@@ -112,11 +134,6 @@ impl Place {
         }
     }
 
-    /// Its URL. It may hold a secret.
-    pub(crate) fn url(&self) -> &Url {
-        &self.url
-    }
-
     /// The place on the same server whose path is what `change` makes of this one's.
     pub(crate) fn with_path(mut self, change: impl FnOnce(&str) -> String) -> Self {
         let path = change(self.url.path());
@@ -125,7 +142,7 @@ impl Place {
     }
 
     /// The place whose query is what `change` makes of this one's.
-    pub(super) fn with_query(mut self, change: impl FnOnce(&str) -> String) -> Self {
+    pub(crate) fn with_query(mut self, change: impl FnOnce(&str) -> String) -> Self {
         let query = self.url.query().map(change);
         self.url.set_query(query.as_deref());
         self
@@ -142,7 +159,7 @@ impl Place {
     }
 
     /// Has only what `receiver` says count as its yes.
-    pub(super) fn expect(&mut self, receiver: Receiver) {
+    pub(crate) fn expect(&mut self, receiver: Receiver) {
         self.receiver = receiver;
     }
 
@@ -158,7 +175,7 @@ impl Place {
     }
 
     /// Sees to it that no error shows `secret`.
-    pub(super) fn guard(&mut self, secret: &str) {
+    pub(crate) fn guard(&mut self, secret: &str) {
         let secret = Secret::new(secret);
         if !secret.is_empty() {
             self.guarded.push(secret);
@@ -204,7 +221,7 @@ impl Place {
 
     /// Part of the receiver's text that an error may show: a short, escaped piece, and nothing if the text
     /// holds a secret.
-    pub(super) fn quote(&self, text: &[u8]) -> String {
+    pub(crate) fn quote(&self, text: &[u8]) -> String {
         let decoded: Vec<u8> = percent_decode(text).collect();
         let held = |secret: &Secret| secret.is_in(text) || secret.is_in(&decoded);
         if self.guarded.iter().any(held) {
@@ -217,7 +234,7 @@ impl Place {
 
     /// Text after the status of an answer with this body, of which half is not shown: it could hold
     /// half a secret.
-    pub(super) fn quoted(&self, body: &[u8], is_whole: bool) -> String {
+    pub(crate) fn quoted(&self, body: &[u8], is_whole: bool) -> String {
         match body.trim_ascii() {
             [] => String::new(),
             _ if !is_whole => String::new(),

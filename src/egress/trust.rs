@@ -22,8 +22,18 @@ use rustls::{
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use super::Roots;
 use crate::files::{self, CERTIFICATES, FileError};
+
+/// Which certificate authorities are trusted to vouch for a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Roots {
+    /// Mozilla's list, built in: works on a machine that has no certificates of its own.
+    Bundled,
+    /// The operating system's list.
+    System,
+    /// The PEM certificates in this file, and no others.
+    File(PathBuf),
+}
 
 /// The place of certificates that are the operating system's.
 const SYSTEM_STORE: &str = "the system's certificate store";
@@ -111,14 +121,21 @@ fn certificates(roots: &Roots) -> Result<(Vec<CertificateDer<'static>>, String),
         ),
         Roots::File(path) => {
             let text = files::read(path, CERTIFICATES)?.bytes;
-            let found = CertificateDer::pem_slice_iter(&text).collect::<Result<_, _>>();
-            let found = found.map_err(|source| TrustError::Pem {
+            let found = read_pem(&text).map_err(|source| TrustError::Pem {
                 path: path.clone(),
                 source,
             })?;
             (found, path.display().to_string())
         }
     })
+}
+
+/// Reads the certificates of a text in PEM.
+///
+/// # Errors
+/// One of them is damaged.
+pub(crate) fn read_pem(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
+    CertificateDer::pem_slice_iter(text).collect()
 }
 
 /// Has the verifier in that field verify the signatures of a handshake.

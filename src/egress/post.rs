@@ -11,15 +11,15 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
-use super::SendError;
+use super::error::SendError;
 use super::place::{Place, WITHHELD};
 use super::proxy::{self, Proxy};
 use super::target::{self, Resolver};
+use super::transport::{self, Pool};
+use super::trust::Roots;
 use super::verdict::{self, Reply};
 use crate::blocking;
 use crate::clock;
-use crate::flowgent::Roots;
-use crate::flowgent::transport::{self, HttpClient};
 use crate::secret::Secret;
 
 /// The most bytes that are read of the body of an answer.
@@ -28,12 +28,11 @@ const BODY_LIMIT: usize = 64 << 10;
 const BODY_PATIENCE: Duration = Duration::from_secs(5);
 /// The share of a try's time after which no more is read of it: there is some left to tell what was.
 const BODY_SHARE: f64 = 0.7;
+
 /// The connections of one try.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Poster {
-    http: reqwest::Client,
-    /// Client that sends requests instead, as over a wire in memory.
-    over: Option<HttpClient>,
+    pool: Pool,
     allow_private: bool,
     proxy: Option<Proxy>,
     /// Until when the body of an answer is read: its status is worth telling even if that never ends.
@@ -78,22 +77,19 @@ impl Poster {
             // It is asked by the client itself.
             Some(Proxy::Environment) => builder,
         };
-        let http = builder.dns_resolver(resolver).build();
-        let http = http.map_err(|error| failed(&error))?;
+        let pool = Pool::new(builder.dns_resolver(resolver)).map_err(|error| failed(&error))?;
         Ok(Self {
-            http,
-            over: None,
+            pool,
             allow_private,
             proxy: proxy.cloned(),
             until,
         })
     }
 
-    /// A try whose requests `client` sends.
-    pub(crate) fn over(client: &HttpClient, timeout: Duration) -> Self {
+    /// A try over the connections of `pool`.
+    pub(crate) fn over(pool: &Pool, timeout: Duration) -> Self {
         Self {
-            http: client.http.clone(),
-            over: Some(client.clone()),
+            pool: pool.clone(),
             allow_private: true,
             proxy: None,
             until: clock::instant() + timeout.mul_f64(BODY_SHARE),
@@ -103,11 +99,8 @@ impl Poster {
     /// The same connections for another try.
     pub(crate) fn again(&self, timeout: Duration) -> Self {
         Self {
-            http: self.http.clone(),
-            over: self.over.clone(),
-            allow_private: self.allow_private,
-            proxy: self.proxy.clone(),
             until: clock::instant() + timeout.mul_f64(BODY_SHARE),
+            ..self.clone()
         }
     }
 
@@ -138,7 +131,7 @@ impl Poster {
         now: DateTime<Utc>,
     ) -> Result<String, Refusal> {
         let body = body.into();
-        let request = self.http.request(method, place.url.clone());
+        let request = self.pool.http.request(method, place.url.clone());
         let request = request.headers(headers);
         let mut response = self.answer(place, request.body(body.clone()), now).await?;
         let status = response.status();
@@ -177,7 +170,7 @@ impl Poster {
     ) -> Result<Vec<u8>, Refusal> {
         let mut url = place.url.clone();
         url.query_pairs_mut().extend_pairs(query);
-        let request = self.http.get(url).headers(headers);
+        let request = self.pool.http.get(url).headers(headers);
         let mut response = self.answer(place, request, now).await?;
         let body = transport::body(&mut response, limit).await;
         body.map_err(|error| Refusal::silent(place, &error.to_string()))
@@ -201,13 +194,7 @@ impl Poster {
             return Err(silent(text.to_owned()));
         }
         let request = request.headers(place.headers.clone());
-        let response = match &self.over {
-            None => request.send().await.map_err(transport::broken),
-            Some(client) => match request.build() {
-                Ok(request) => client.send(request).await,
-                Err(error) => Err(transport::broken(error)),
-            },
-        };
+        let response = self.pool.send(request).await;
         let response = response.map_err(|error| silent(error.to_string()))?;
         if response.status().is_success() {
             return Ok(response);
@@ -297,7 +284,7 @@ fn status_line(status: StatusCode) -> String {
 }
 
 /// An error with its causes.
-pub(super) fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
