@@ -32,6 +32,7 @@ pub(super) fn decide(
     let observations = named_as_before(judge(&settings.rules, facts), memory);
     let situation = Situation {
         alerts: &memory.alerts,
+        silences: &memory.silences,
         settings,
         redefined: memory.redefined(settings, facts),
         pending: memory.pending(),

@@ -189,7 +189,7 @@ impl Engine {
             let routes = &self.settings.routes;
             self.gone = Some(hooks::adopt(&self.ledger, routes, &self.gone_before).await?);
         }
-        let memory = match &self.memory {
+        let mut memory = match &self.memory {
             Some(memory) => Arc::clone(memory),
             None => {
                 let mut memory = Memory::from(self.ledger.alert_memory().await?);
@@ -197,6 +197,10 @@ impl Engine {
                 Arc::new(memory)
             }
         };
+        let silences = self.ledger.silences(today).await?;
+        if memory.silences != silences {
+            Arc::make_mut(&mut memory).silences = silences;
+        }
         for rule in &self.settings.rules {
             if let Check::Balance { book, .. } = &rule.check {
                 book.refresh().await;
@@ -348,7 +352,8 @@ impl Engine {
         let mut told = None;
         let mut is_retry = false;
         while !stop.is_cancelled() {
-            let rest = if !is_retry && !self.is_due() {
+            let is_due = is_retry || self.is_due() || self.is_silenced_otherwise().await;
+            let rest = if !is_due {
                 TICK
             } else {
                 match self.evaluate().await {
@@ -380,6 +385,16 @@ impl Engine {
                 () = tokio::time::sleep(rest) => {}
             }
         }
+    }
+
+    /// Returns true if somebody has silenced an alert, or ended a silence, since the last evaluation.
+    async fn is_silenced_otherwise(&self) -> bool {
+        let Some(memory) = &self.memory else {
+            return false;
+        };
+        let silences = self.ledger.silences(self.clock.today()).await;
+        // What keeps the ledger from being read is told by the next evaluation.
+        silences.is_ok_and(|silences| silences != memory.silences)
     }
 
     /// True if the trust in the clock has changed since the last evaluation, and no sync is running: a sync's end

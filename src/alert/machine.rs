@@ -4,7 +4,7 @@
 //! over, and the next time is a new episode. What is not known changes nothing. [`tell`](super::tell) says
 //! who is sent what of it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -118,9 +118,9 @@ impl<'a> Machine<'a> {
                         return self.fade(alert, case);
                     }
                     Some(alert) if observation.condition == Condition::NotMet => {
-                        self.forget(alert);
-                        return None;
+                        case.after = Some(self.dropped(alert)?);
                     }
+                    Some(alert) if !alert.hooks.is_empty() => {}
                     _ => return None,
                 },
             },
@@ -166,7 +166,7 @@ impl<'a> Machine<'a> {
         let is_new = known.is_none() || since.is_none();
         is_new.then(|| Alert {
             since: since.unwrap_or(*now),
-            ..self.pending(observation)
+            ..self.pending(before, observation)
         })
     }
 
@@ -246,8 +246,8 @@ impl<'a> Machine<'a> {
         let case = Case::new(Some(alert), None);
         let ending = match alert.state {
             AlertState::Pending => {
-                self.forget(alert);
-                return None;
+                let after = Some(self.dropped(alert)?);
+                return Some(Case { after, ..case });
             }
             AlertState::Resolved => return self.fade(alert, case),
             AlertState::Firing if !is_of_past => Ending::Gone,
@@ -273,35 +273,49 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn pending(&self, observation: &Observation<'_>) -> Alert {
+    /// An alert whose condition holds. Hooks that were never told of the last episode's end keep their place, with
+    /// the message about it.
+    fn pending(&self, before: Option<&Alert>, observation: &Observation<'_>) -> Alert {
+        let (hooks, over_hooks) = before
+            .map(|alert| (alert.hooks.clone(), alert.over_hooks.clone()))
+            .unwrap_or_default();
+        let owed = before.filter(|alert| !alert.hooks.is_empty());
         Alert {
             key: observation.key.clone(),
             state: AlertState::Pending,
             since: self.situation.now,
             fired_at: None,
-            hooks: BTreeSet::new(),
-            over_hooks: BTreeSet::new(),
+            hooks,
+            over_hooks,
             agent: observation.agent_number(),
             days: Vec::new(),
             below_since: None,
             is_closed: false,
             // There may be one per agent, and most of them never fire.
-            notice: String::new(),
+            notice: owed.map_or_else(String::new, |alert| alert.notice.clone()),
         }
     }
 
-    /// A new episode. Hooks that are gone and were never told of the last one's end keep their place.
+    /// A new episode.
     fn fired(&self, before: Option<&Alert>, observation: &Observation<'_>) -> Alert {
-        let (hooks, over_hooks) = before
-            .map(|alert| (alert.hooks.clone(), alert.over_hooks.clone()))
-            .unwrap_or_default();
         Alert {
             state: AlertState::Firing,
             fired_at: Some(self.situation.now),
-            hooks,
-            over_hooks,
-            ..self.pending(observation)
+            ..self.pending(before, observation)
         }
+    }
+
+    /// A pending alert whose condition is no longer met: forgotten, unless a hook still thinks that it fires.
+    fn dropped(&mut self, alert: &Alert) -> Option<Alert> {
+        if alert.hooks.is_empty() {
+            self.forget(alert);
+            return None;
+        }
+        Some(Alert {
+            state: AlertState::Resolved,
+            since: self.situation.now,
+            ..alert.clone()
+        })
     }
 
     fn ended(&self, alert: Alert, ending: Ending) -> Alert {
@@ -334,9 +348,12 @@ impl<'a> Machine<'a> {
         self.step.forgotten.push(alert.key.clone());
     }
 
-    /// Keeps an alert that is over, or forgets it after a while.
+    /// Keeps an alert that is over, or forgets it after a while, but not before every hook knows: a silence may last
+    /// for longer.
     fn fade(&mut self, alert: &Alert, case: Case<'a>) -> Option<Case<'a>> {
-        if self.situation.now.signed_duration_since(alert.since) > MEMORY {
+        let mut routes = self.situation.settings.routes.iter();
+        let is_owed = routes.any(|route| alert.hooks.contains(&*route.hook));
+        if !is_owed && self.situation.now.signed_duration_since(alert.since) > MEMORY {
             self.forget(alert);
             return None;
         }

@@ -10,7 +10,7 @@ use super::{Background, Check, Facts, Per, Rule, Settings};
 use crate::day::Day;
 use crate::ledger::{
     AgentNumber, Alert, AlertChanges, AlertKey, AlertMemory, AlertState, JudgedDays, Member,
-    NextSummaries, Watched,
+    NextSummaries, Silence, Watched,
 };
 
 /// Memory of earlier evaluations.
@@ -24,6 +24,8 @@ pub(super) struct Memory {
     pub(super) judged: Arc<JudgedDays>,
     /// The first day of the next period of each summary.
     pub(super) summaries: NextSummaries,
+    /// The silences of the day. Other processes write them, so they are read anew at each evaluation.
+    pub(super) silences: Vec<Silence>,
 }
 
 impl Memory {
@@ -191,6 +193,7 @@ impl From<AlertMemory> for Memory {
             watched: Arc::new(memory.watched),
             judged: Arc::new(memory.judged),
             summaries: memory.summaries,
+            silences: Vec::new(),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::memory::Memory;
 use super::{Check, Rule};
 use crate::day::Day;
 use crate::exposition::{AlertSeries, BalanceSeries, BudgetSeries, Mark};
-use crate::ledger::AlertState;
+use crate::ledger::{AlertState, Silence};
 
 /// The thresholds of a budget or balance, before it is known which are reached; none of another rule.
 pub(super) fn marks(rule: &Rule) -> Vec<Mark> {
@@ -60,6 +60,7 @@ pub(super) fn alerts(subjects: Vec<(Arc<str>, Arc<str>)>, memory: &Memory) -> Ve
         .collect();
     let series = |(rule, subject): (Arc<str>, Arc<str>)| AlertSeries {
         firing: firing.contains(&(&*rule, &*subject)),
+        silenced: Silence::of(&memory.silences, &rule, &subject).is_some(),
         rule,
         subject,
     };

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::Settings;
-use crate::ledger::{AgentNumber, Alert, AlertKey};
+use crate::ledger::{AgentNumber, Alert, AlertKey, Silence};
 
 /// The inputs of an evaluation besides the observations.
 pub(super) struct Situation<'a> {
     /// The alerts that are remembered.
     pub(super) alerts: &'a BTreeMap<AlertKey, Alert>,
+    /// Rules and subjects of which nothing is sent.
+    pub(super) silences: &'a [Silence],
     /// The rules and hooks.
     pub(super) settings: &'a Settings,
     /// The rules whose sums are of others than before, because somebody edited labels or a `match`.
@@ -26,4 +28,11 @@ pub(super) struct Situation<'a> {
     pub(super) is_certain: bool,
     /// True if FlowGent has confirmed this host's clock. Otherwise nothing begins to fire either.
     pub(super) is_checked: bool,
+}
+
+impl Situation<'_> {
+    /// Returns true if nothing is sent of that alert.
+    pub(super) fn is_silenced(&self, key: &AlertKey) -> bool {
+        Silence::of(self.silences, &key.rule, &key.subject).is_some()
+    }
 }

@@ -3,7 +3,8 @@
 //! An alert remembers the hooks whose last word is that it fires. Each evaluation compares them with those
 //! whose last word it should be, and sends the difference: so a hook that is added to a rule learns of what
 //! fires, one that is taken out is told so, and one that is gone from the config is told the truth when it
-//! comes back.
+//! comes back. Of what is silenced, nothing is sent and nothing is remembered as sent: at the silence's end, hooks
+//! learn how it stands then.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -106,7 +107,8 @@ impl<'a> Teller<'a> {
                 (AlertState::Firing, Some(observation)) => {
                     self.fires(&mut alert, before, observation, is_represented, told);
                 }
-                (AlertState::Resolved, _) => {
+                // A pending one may have ended, silenced, before.
+                (AlertState::Resolved | AlertState::Pending, _) => {
                     if let Some(ending) = ending {
                         let now = self.situation.now;
                         let notice = message::resolved(&alert, observation, ending, now);
@@ -114,7 +116,7 @@ impl<'a> Teller<'a> {
                     }
                     self.is_over(&mut alert, told);
                 }
-                (AlertState::Firing | AlertState::Pending, _) => {}
+                (AlertState::Firing, None) => {}
             }
             if before != Some(&alert) {
                 changed.push((ending, alert));
@@ -138,6 +140,9 @@ impl<'a> Teller<'a> {
         // Nothing ends until the day is certain: a top-up is still to be seen then.
         if was_firing.is_none() || self.situation.is_certain {
             alert.notice = message::json(&notice);
+        }
+        if self.situation.is_silenced(&alert.key) {
+            return;
         }
         let hooks = observation.rule.hooks.iter().map(|hook| &**hook);
         let wanted: BTreeSet<&str> = hooks.filter(|hook| self.hooks.contains(hook)).collect();
@@ -167,6 +172,9 @@ impl<'a> Teller<'a> {
 
     /// An alert is over: those who think that it fires are told, as far as they are there.
     fn is_over(&self, alert: &mut Alert, told: &mut Vec<Told>) {
+        if self.situation.is_silenced(&alert.key) {
+            return;
+        }
         let is_there = |hook: &&String| self.hooks.contains(&***hook);
         let to_tell: Vec<String> = alert.hooks.iter().filter(is_there).cloned().collect();
         for hook in &to_tell {

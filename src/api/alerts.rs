@@ -16,6 +16,8 @@ use crate::http::response::{self, Reply};
 use crate::http::state::State;
 use crate::ledger::{self, AlertState, DeliveryRecord, DeliveryState};
 
+/// The most silences that are served.
+const SILENCES: usize = 1000;
 /// Number of the newest deliveries that are served.
 const DELIVERIES: usize = 100;
 
@@ -27,6 +29,9 @@ pub(super) struct Alerts<'a> {
     /// Alerts that are firing or pending, by rule and subject.
     #[schemars(length(max = MAX_LIMIT))]
     alerts: Vec<Alert<'a>>,
+    /// Rules and subjects of which hooks get no messages for a while, by rule and subject, the same on every page.
+    #[schemars(length(max = SILENCES))]
+    silences: Vec<Silence<'a>>,
     /// The latest messages in the outbox, newest first, the same on every page.
     #[schemars(length(max = DELIVERIES))]
     deliveries: Vec<Delivery<'a>>,
@@ -50,6 +55,23 @@ struct Alert<'a> {
     text: Option<String>,
     /// Hooks that got a message.
     hooks: &'a BTreeSet<String>,
+    /// The first UTC day on which hooks get messages again; null if it is not silenced.
+    silenced_until: Option<Day>,
+}
+
+/// A rule, or one of its subjects, of which hooks get no messages for a while.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Silence<'a> {
+    /// The name of the rule, budget or balance.
+    rule: &'a str,
+    /// The subject; null if all are silenced.
+    subject: Option<&'a str>,
+    /// The first UTC day on which hooks get messages again.
+    until: Day,
+    /// Time at which it was set.
+    since: DateTime<Utc>,
+    /// Why.
+    reason: &'a str,
 }
 
 /// The key of an alert.
@@ -101,9 +123,15 @@ pub(super) async fn alerts(
     let (alerts, total) = alerts.map_err(|error| unreadable(&error))?;
     let deliveries = view.deliveries(true, DELIVERIES).await;
     let deliveries = deliveries.map_err(|error| unreadable(&error))?;
+    let silences = view.silences(state.clock.today()).await;
+    let silences = silences.map_err(|error| unreadable(&error))?;
     let mut reply = response::json(&Alerts {
         extent: page.extent(total),
-        alerts: alerts.iter().map(Alert::new).collect(),
+        alerts: alerts
+            .iter()
+            .map(|alert| Alert::new(alert, &silences))
+            .collect(),
+        silences: silences.iter().take(SILENCES).map(Silence::new).collect(),
         deliveries: deliveries.iter().map(Delivery::new).collect(),
     });
     page.link(&mut reply, asked, query, alerts.len(), total);
@@ -111,7 +139,7 @@ pub(super) async fn alerts(
 }
 
 impl<'a> Alert<'a> {
-    fn new(alert: &'a ledger::Alert) -> Self {
+    fn new(alert: &'a ledger::Alert, silences: &[ledger::Silence]) -> Self {
         let ledger::Alert {
             key,
             state,
@@ -133,6 +161,27 @@ impl<'a> Alert<'a> {
             title,
             text,
             hooks: alert.told_hooks(),
+            silenced_until: ledger::Silence::of(silences, &key.rule, &key.subject)
+                .map(|silence| silence.until),
+        }
+    }
+}
+
+impl<'a> Silence<'a> {
+    fn new(silence: &'a ledger::Silence) -> Self {
+        let ledger::Silence {
+            rule,
+            subject,
+            until,
+            since,
+            reason,
+        } = silence;
+        Self {
+            rule,
+            subject: subject.as_deref(),
+            until: *until,
+            since: to_milliseconds(*since),
+            reason,
         }
     }
 }

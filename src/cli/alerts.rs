@@ -1,12 +1,15 @@
 //! `alerts`: what fires, what waits to be sent, and why.
 
 mod list;
+mod silence;
 mod summaries;
 mod why;
 
 use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
+
+use silence::Silenced;
 
 use super::{Common, Failure, load, print, view};
 use crate::alert::Notification;
@@ -47,6 +50,22 @@ pub(super) enum AlertsCommand {
     },
     /// Resend failed deliveries; works while the exporter runs.
     Retry(RetryArguments),
+    /// Send no messages about a rule until a day; works while the exporter runs.
+    Silence {
+        #[command(flatten)]
+        silenced: Silenced,
+        /// First UTC day with messages again, YYYY-MM-DD; hooks then learn the present state.
+        #[arg(long, value_name = "DAY")]
+        until: Day,
+        /// Reason, shown on the page of alerts.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// End a silence; works while the exporter runs.
+    Unsilence {
+        #[command(flatten)]
+        silenced: Silenced,
+    },
     /// Evaluate a rule, budget or balance against the ledger and show every figure that it uses.
     Why {
         /// The name of the rule, budget or balance.
@@ -81,6 +100,12 @@ pub(super) async fn run(common: &Common, command: AlertsCommand) -> Result<(), F
         AlertsCommand::List { format, all } => list::list(common, format, all).await,
         AlertsCommand::Test { hook, summary } => test(common, &hook, summary.as_deref()).await,
         AlertsCommand::Retry(arguments) => retry(common, arguments),
+        AlertsCommand::Silence {
+            silenced,
+            until,
+            reason,
+        } => silence::silence(common, silenced, until, &reason).await,
+        AlertsCommand::Unsilence { silenced } => silence::unsilence(common, silenced).await,
         AlertsCommand::Why { rule, on } => why::why(common, &rule, on).await,
     }
 }

@@ -61,6 +61,8 @@ pub struct AlertSeries {
     pub subject: Arc<str>,
     /// True if it fires.
     pub firing: bool,
+    /// True if nothing is sent of it.
+    pub silenced: bool,
 }
 
 /// The series of `budgets`, `balances` and `alerts` as of the day `today`.
@@ -106,10 +108,17 @@ fn write_samples(
                 rule,
                 subject,
                 firing,
+                silenced: _,
             } in alerts
             {
                 let labels = [("rule", &**rule), ("subject", subject)];
                 write_sample(deflater, family, &labels, f64::from(u8::from(*firing)));
+            }
+        }
+        Samples::Silenced => {
+            for alert in alerts.iter().filter(|alert| alert.silenced) {
+                let labels = [("rule", &*alert.rule), ("subject", &*alert.subject)];
+                write_sample(deflater, family, &labels, 1.0);
             }
         }
         // Those of agents.

@@ -218,7 +218,7 @@ fn write_samples(deflater: &mut Deflater, family: &Family, chunk: &Chunk<'_>) {
             }
         }
         // No agent's.
-        Samples::Standing(_) | Samples::Left(_) | Samples::Firing => {}
+        Samples::Standing(_) | Samples::Left(_) | Samples::Firing | Samples::Silenced => {}
     }
 }
 

@@ -46,6 +46,8 @@ pub enum Samples {
     Left(fn(&Left) -> Option<f64>),
     /// Of an alert, 1 if it fires, else 0.
     Firing,
+    /// 1 for the alerts of which nothing is sent.
+    Silenced,
 }
 
 /// A sample that an agent may have in a family.
@@ -122,7 +124,7 @@ const fn direction(direction: &'static str, value: fn(&Figures) -> Option<f64>) 
 }
 
 /// The families of series, in the order in which they are served.
-pub static FAMILIES: [Family; 34] = [
+pub static FAMILIES: [Family; 35] = [
     Family {
         name: "flowgent_agent_info",
         kind: Kind::Gauge,
@@ -335,6 +337,13 @@ pub static FAMILIES: [Family; 34] = [
         is_of_today: false,
         samples: Samples::Firing,
     },
+    Family {
+        name: "flowgent_alert_silenced",
+        kind: Kind::Gauge,
+        help: "1 if hooks get no messages about the rule and subject because of `alerts silence`, else absent.",
+        is_of_today: false,
+        samples: Samples::Silenced,
+    },
 ];
 
 #[cfg(test)]
@@ -352,7 +361,7 @@ mod tests {
                 Samples::Info | Samples::Figures(_) => "flowgent_agent_",
                 Samples::Standing(_) => "flowgent_budget_",
                 Samples::Left(_) => "flowgent_balance_",
-                Samples::Firing => "flowgent_alert_",
+                Samples::Firing | Samples::Silenced => "flowgent_alert_",
             };
             assert!(family.name.starts_with(whose), "{}", family.name);
             assert_eq!(

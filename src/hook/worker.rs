@@ -16,6 +16,7 @@ use super::metrics::HookMetrics;
 use super::sender::Sender;
 use super::{IN_FLIGHT, Message, QuietHours, Settings, schedule};
 use crate::clock::{self, SharedClock};
+use crate::day::Day;
 use crate::egress::SendError;
 use crate::ledger::{
     Attempt, DeliveryRecord, DeliveryState, DisabledHook, Fault, LONGEST_REST, Ledger, LedgerError,
@@ -426,7 +427,10 @@ impl Worker {
         self.memory.resend_at = Some(instant + RESEND_INTERVAL);
         let now = self.clock.now();
         let since = now - RESOLVED_RESENT;
-        let alerts = self.ledger.alerts_of_hook(&self.name, since).await?;
+        let alerts = self
+            .ledger
+            .alerts_of_hook(&self.name, since, Day::of(now))
+            .await?;
         if !alerts.is_empty() {
             let outcome = self.sender.resend(alerts, now).await;
             self.heard(&outcome);

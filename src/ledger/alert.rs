@@ -12,6 +12,7 @@ use super::alert_key::{AlertKey, key, params_of};
 use super::error::Fault;
 use super::schema::at_most;
 use super::schema::{self, instant, optional_instant, unreadable};
+use super::silences::{self, silenced};
 use super::summaries::{self, NextSummaries, NextSummary};
 use super::watched::{Judged, JudgedDays, JudgedKey, Watched};
 use super::{AgentNumber, Delivery, outbox, watched};
@@ -53,7 +54,8 @@ const ACTIVE: &str = most_severe_first!(
     FROM alert WHERE state <> 'resolved'",
     "rule, subject, period, threshold LIMIT ?1 OFFSET ?2"
 );
-const OF_HOOK: &str = "
+const OF_HOOK: &str = concat!(
+    "
     SELECT rule, subject, period, threshold, state, since_ms, fired_at_ms, hooks, over_hooks,
         agent, days, below_since, is_closed, notice
     FROM alert
@@ -67,7 +69,10 @@ const OF_HOOK: &str = "
             WHERE told.rule = alert.rule AND told.subject = alert.subject
                 AND told.threshold = alert.threshold AND told.period IS alert.period
                 AND hook = ?1 AND delivery.state = 'pending' AND attempts = 0)
-    ORDER BY rule, subject, period, threshold";
+        AND NOT ",
+    silenced!("alert", "?3"),
+    " ORDER BY rule, subject, period, threshold"
+);
 const ADD: &str = "
     INSERT INTO alert (rule, subject, period, threshold, state, since_ms, fired_at_ms, hooks, over_hooks,
         agent, days, below_since, is_closed, notice)
@@ -211,14 +216,16 @@ pub(super) fn active(
 }
 
 /// The alerts that `hook` was told of, and that fire or are over since `resolved_since`. What it was
-/// never told of is left to the delivery that is still to tell it.
+/// never told of is left to the delivery that is still to tell it, and what is silenced to the silence's end.
 pub(super) fn of_hook(
     connection: &Connection,
     hook: &str,
     resolved_since: DateTime<Utc>,
+    today: Day,
 ) -> Result<Vec<Alert>, Fault> {
     let mut statement = connection.prepare_cached(OF_HOOK)?;
-    let alerts = statement.query_map((hook, resolved_since.timestamp_millis()), alert)?;
+    let parameters = (hook, resolved_since.timestamp_millis(), today.number());
+    let alerts = statement.query_map(parameters, alert)?;
     Ok(alerts.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -274,6 +281,7 @@ pub(super) fn record(
     }
     summaries::keep(connection, summaries)?;
     outbox::add(connection, deliveries)?;
+    silences::forget(connection, now)?;
     let oldest = now - RESOLVED_KEPT;
     connection
         .prepare_cached(FORGET_RESOLVED)?

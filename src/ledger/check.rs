@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::error::{Fault, LedgerError};
 use super::file::Place;
 use super::standing::Standing;
-use super::{AgentNumber, alert, outbox, schema, usage};
+use super::{AgentNumber, alert, outbox, schema, silences, usage};
 use crate::day::Day;
 use crate::window::plan::Policy;
 
@@ -163,6 +163,10 @@ fn inspect(connection: &Connection, version: i32, report: &mut Report) -> Result
     }
     if version >= schema::WITH_EPISODES {
         inspect_alerts(&snapshot, report)?;
+    }
+    if version >= schema::WITH_SILENCES {
+        let read = silences::active(&snapshot, Day::from_number(i32::MIN)).map(|_| ());
+        unless_unreadable("silence", read, report)?;
     }
     if version >= schema::WITH_PUSH {
         find(&snapshot, &PUSH_FINDINGS, report)?;

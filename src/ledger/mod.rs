@@ -53,6 +53,7 @@ mod reader;
 mod recent;
 mod retry;
 mod schema;
+mod silences;
 mod standing;
 mod summaries;
 #[cfg(test)]
@@ -86,6 +87,7 @@ pub use outbox::{
 pub(crate) use outbox::{LONGEST_REST, RETRY_DAYS, SCHEDULED_TRIES};
 pub use pushed::{PushTarget, Pushed, Unpushed, UnpushedDay};
 pub use retry::{Which, retry};
+pub use silences::{Silence, silence, unsilence};
 pub use summaries::{NextSummaries, NextSummary, SummaryKey};
 pub use view::View;
 pub use watched::{JUDGED_DAYS, Judged, JudgedDays, JudgedKey, Watched};

@@ -15,6 +15,8 @@ use super::AlertKey;
 use super::alert_key::{key, params_of};
 use super::error::Fault;
 use super::schema::{self, at_most, instant};
+use super::silences::silenced;
+use crate::day::Day;
 use crate::named::named;
 
 /// The number of tries that follow on each other by a schedule. After them, a delivery that is the last word
@@ -31,6 +33,18 @@ const LONGEST_WAIT: TimeDelta = TimeDelta::days(30);
 /// Time for which an ended delivery is kept, for people to look at.
 const ENDED_KEPT: TimeDelta = TimeDelta::days(90);
 
+/// The condition that all alerts of the delivery `mine`, which has some, are silenced on the day of that parameter.
+macro_rules! held {
+    ($day:literal) => {
+        concat!(
+            "(EXISTS (SELECT 1 FROM delivery_alert WHERE delivery = mine.number)
+            AND NOT EXISTS (SELECT 1 FROM delivery_alert AS loud WHERE loud.delivery = mine.number AND NOT ",
+            silenced!("loud", $day),
+            "))"
+        )
+    };
+}
+
 const ADD: &str = "
     INSERT INTO delivery (id, hook, target, state, attempts, created_ms, at_ms, notification)
     VALUES (?1, ?2, ?3, 'pending', 0, ?4, ?4, ?5)";
@@ -39,10 +53,13 @@ const ADD_ALERT: &str = "
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 /// SQLite keeps to the order of a cross join: a delivery's own few alerts lead to those before them. The
 /// other way round, each delivery would be held against all that are pending.
-const DUE: &str = "
+const DUE: &str = concat!(
+    "
     SELECT number, id, hook, target, state, attempts, created_ms, at_ms, result, notification
     FROM delivery AS mine
-    WHERE hook = ?1 AND state = 'pending' AND (at_ms <= ?2 OR at_ms > ?4)
+    WHERE hook = ?1 AND state = 'pending' AND (at_ms <= ?2 OR at_ms > ?4) AND NOT ",
+    held!("?5"),
+    "
         AND NOT EXISTS (SELECT 1 FROM disabled_hook WHERE disabled_hook.hook = ?1)
         AND NOT EXISTS (
             SELECT 1 FROM delivery_alert AS told
@@ -52,7 +69,8 @@ const DUE: &str = "
             CROSS JOIN delivery AS older ON older.number = earlier.delivery
             WHERE told.delivery = mine.number AND older.state = 'pending'
                 AND older.hook = mine.hook AND older.target = mine.target)
-    ORDER BY number LIMIT ?3";
+    ORDER BY number LIMIT ?3"
+);
 const NEWEST: &str = "
     SELECT number, id, hook, target, state, attempts, created_ms, at_ms, result, notification
     FROM delivery WHERE ?1 OR state <> 'delivered' ORDER BY number DESC LIMIT ?2";
@@ -126,13 +144,16 @@ const RETRY_ALL: &str = "
 const MEND: &str = "
     UPDATE delivery SET created_ms = min(created_ms, ?1), at_ms = iif(state = 'pending', at_ms, min(at_ms, ?1))
     WHERE created_ms > ?1 OR state <> 'pending' AND at_ms > ?1";
-/// Gives up old deliveries. One that somebody has had tried again has its scheduled tries first.
-const GIVE_UP: &str = "
-    UPDATE delivery SET state = 'given_up', at_ms = ?1, result = CASE attempts
+/// Gives up old deliveries, but for those that a silence holds back. One that somebody has had tried again has its scheduled tries first.
+const GIVE_UP: &str = concat!(
+    "
+    UPDATE delivery AS mine SET state = 'given_up', at_ms = ?1, result = CASE attempts
         WHEN 0 THEN 'waited for 30 days' || coalesce('; last: ' || result, '')
         ELSE 'not taken for 30 days, the last of ' || attempts || ' tries failed with: ' || result END
-    WHERE state = 'pending' AND created_ms < ?2 AND (attempts >= ?3 OR at_ms < ?2)
-    RETURNING id, hook, result";
+    WHERE state = 'pending' AND created_ms < ?2 AND (attempts >= ?3 OR at_ms < ?2) AND NOT ",
+    held!("?4"),
+    " RETURNING id, hook, result"
+);
 const FORGET_ALERTS: &str = "
     DELETE FROM delivery_alert WHERE delivery IN
         (SELECT number FROM delivery WHERE state <> 'pending' AND at_ms < ?1)";
@@ -298,7 +319,8 @@ pub(super) fn due(
 ) -> Result<Vec<DeliveryRecord>, Fault> {
     let mut statement = connection.prepare_cached(DUE)?;
     let instants = [now, now + LONGEST_REST].map(|instant| instant.timestamp_millis());
-    let parameters = (hook, instants[0], at_most(limit), instants[1]);
+    let today = Day::of(now).number();
+    let parameters = (hook, instants[0], at_most(limit), instants[1], today);
     let rows = statement.query_map(parameters, numbered)?;
     with_alerts(connection, rows)
 }
@@ -509,7 +531,8 @@ pub(super) fn tidy(connection: &Connection, now: DateTime<Utc>) -> Result<Vec<Ov
     connection.prepare_cached(MEND)?.execute([present])?;
     let oldest = (now - LONGEST_WAIT).timestamp_millis();
     let mut give_up = connection.prepare_cached(GIVE_UP)?;
-    let given_up = give_up.query_map((present, oldest, SCHEDULED_TRIES), |row| {
+    let parameters = (present, oldest, SCHEDULED_TRIES, Day::of(now).number());
+    let given_up = give_up.query_map(parameters, |row| {
         Ok(Overdue {
             id: row.get(0)?,
             hook: row.get(1)?,

@@ -6,9 +6,8 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 
 use super::error::LedgerError;
-use super::file::Place;
-use super::writer::in_transaction;
-use super::{outbox, schema};
+use super::outbox;
+use super::silences::beside;
 
 /// Which deliveries are to be tried again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,14 +34,8 @@ pub fn retry(
     hooks: &[&str],
     now: DateTime<Utc>,
 ) -> Result<usize, LedgerError> {
-    let place = Place::existing(path)?;
-    let mut connection = place.open_writer()?;
-    let found = schema::version(&connection, &place)?;
-    schema::must_be_current(found, &place)?;
-    place.configure_writer(&connection)?;
-    in_transaction(&mut connection, |connection| match &which {
+    beside(path, |connection| match &which {
         Which::All => outbox::retry_all(connection, hooks, now),
         Which::Delivery(id) => outbox::retry(connection, id, hooks, now).map(|()| 1),
     })
-    .map_err(|fault| fault.at(path))
 }

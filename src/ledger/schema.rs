@@ -19,7 +19,9 @@ pub(super) const APPLICATION_ID: i32 = i32::from_be_bytes(*b"FlwG");
 /// Days are counted from 1970-01-01, instants in milliseconds from then. `usage` and `revision`
 /// hold nothing but their key and figures, side by side in key order, which makes 17 bytes per
 /// agent and day. What is told of alerts outlives them, so it holds their keys and not their numbers.
-const MIGRATIONS: [&str; 7] = [BEGINNING, ALERTS, PUSH, MEMBERS, EPISODES, HOOKS, SUMMARIES];
+const MIGRATIONS: [&str; 8] = [
+    BEGINNING, ALERTS, PUSH, MEMBERS, EPISODES, HOOKS, SUMMARIES, SILENCES,
+];
 
 /// Agents, their days, and the lists that they are in.
 const BEGINNING: &str = "
@@ -211,14 +213,28 @@ const SUMMARIES: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// Rules and subjects of which nothing is sent before the day `until`. An empty subject stands for all of a rule.
+const SILENCES: &str = "
+    CREATE TABLE silence (
+        rule TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        until INTEGER NOT NULL,
+        since_ms INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        PRIMARY KEY (rule, subject)
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// The schema version that this program writes.
-pub(super) const VERSION: i32 = 7;
+pub(super) const VERSION: i32 = 8;
 /// The first one that has alerts in it.
 pub(super) const WITH_ALERTS: i32 = 2;
 /// The first one that knows what was pushed.
 pub(super) const WITH_PUSH: i32 = 3;
 /// The first one whose alerts have episodes.
 pub(super) const WITH_EPISODES: i32 = 5;
+/// The first one that has silences.
+pub(super) const WITH_SILENCES: i32 = 8;
 const _: () = assert!(MIGRATIONS.len() == VERSION as usize);
 
 /// The schema version of the file, 0 if nothing is in it yet.

@@ -13,8 +13,8 @@ use super::reader::Reader;
 use super::recent::Recent;
 use super::{
     AgentHistory, AgentNumber, Alert, AlertMemory, AlertState, Backlog, DeliveryRecord,
-    DisabledHook, GoneHook, Identity, ListSource, Member, PushTarget, Revision, Unpushed,
-    agent_history, alert, hooks, list, members, outbox, pushed, schema, usage,
+    DisabledHook, GoneHook, Identity, ListSource, Member, PushTarget, Revision, Silence, Unpushed,
+    agent_history, alert, hooks, list, members, outbox, pushed, schema, silences, usage,
 };
 use crate::day::{Day, Usage};
 use crate::roster::ListedAgent;
@@ -144,6 +144,12 @@ impl View {
         /// The file could not be read.
         fn deliveries in "deliveries"(all: bool, limit: usize) -> Vec<DeliveryRecord> =
             outbox::newest(all, limit);
+
+        /// The silences of the day `today`, by rule and subject.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn silences in "silences"(today: Day) -> Vec<Silence> = silences::active(today);
 
         /// Backlog of each hook that has one, ordered by their names.
         ///
@@ -285,8 +291,8 @@ impl View {
 
     /// The alerts that `hook` is told of which fire, or are over since `resolved_since`, ordered by
     /// their keys: what a receiver is to be reminded of that forgets. One that is still to be told for
-    /// the first time is not among them, since its delivery may have to wait. None for a hook that wants
-    /// nothing any more.
+    /// the first time is not among them, since its delivery may have to wait, nor one that is silenced on the
+    /// day `today`. None for a hook that wants nothing any more.
     ///
     /// # Errors
     /// The file could not be read.
@@ -294,18 +300,20 @@ impl View {
         &self,
         hook: &str,
         resolved_since: DateTime<Utc>,
+        today: Day,
     ) -> Result<Vec<Alert>, LedgerError> {
         let hook = hook.to_owned();
         self.reader
             .run("alerts_of_hook", move |connection| {
-                alert::of_hook(connection, &hook, resolved_since)
+                alert::of_hook(connection, &hook, resolved_since, today)
             })
             .await
     }
 
     /// The pending deliveries of `hook` that are due at `now`, oldest first, at most `limit`. One that
     /// shares an alert with an older pending one of the same hook and target waits for it, also while
-    /// that one waits for its next try. None for a hook that wants nothing any more.
+    /// that one waits for its next try. One whose alerts are all silenced is not due. None for a hook that
+    /// wants nothing any more.
     ///
     /// # Errors
     /// The file could not be read.

@@ -41,8 +41,8 @@ struct AgentPage {
     labels: Vec<(String, String)>,
     /// The budgets that count it.
     budgets: Vec<BudgetView>,
-    /// The rules that fire about it alone, and where their alerts are.
-    firing: Vec<(String, String)>,
+    /// The rules that fire about it alone, where their alerts are, and whether they are silenced.
+    firing: Vec<(String, String, bool)>,
     /// The download of its days.
     csv: String,
     /// None if the ledger cannot be read, or is still loading: then why.
@@ -160,7 +160,7 @@ fn budgets(state: &State, agent: &Agent, now: DateTime<Utc>) -> Vec<BudgetView> 
 }
 
 /// The rules that fire about `agent` alone.
-fn firing(state: &State, agent: &Agent) -> Vec<(String, String)> {
+fn firing(state: &State, agent: &Agent) -> Vec<(String, String, bool)> {
     let subject = subject(agent);
     let alerting = state.board.alerting();
     let alerts = alerting.iter().flat_map(|alerting| &alerting.alerts);
@@ -169,6 +169,7 @@ fn firing(state: &State, agent: &Agent) -> Vec<(String, String)> {
         (
             alert.rule.to_string(),
             alert_link(&alert.rule, &alert.subject),
+            alert.silenced,
         )
     })
     .collect()

@@ -11,9 +11,10 @@ use super::figure::{counted, shortened};
 use super::refresh;
 use super::time::Moment;
 use super::{AlertView, Frame, Page, State, agent_link};
+use crate::day::Day;
 use crate::ledger::{
     Alert, AlertState, Backlog, DeliveryRecord, DeliveryState, DisabledHook, LedgerError, Member,
-    View,
+    Silence, View,
 };
 
 /// The most alerts of each state, and the most deliveries that are listed.
@@ -38,7 +39,19 @@ struct Known {
     groups: Vec<Group>,
     backlogs: Vec<BacklogRow>,
     disabled: Vec<(String, Moment, String)>,
+    silences: Vec<SilenceRow>,
     deliveries: Vec<DeliveryRow>,
+}
+
+/// A rule, or one of its subjects, of which nothing is sent.
+#[derive(Debug)]
+struct SilenceRow {
+    rule: String,
+    /// Empty if all are silenced.
+    subject: String,
+    until: Day,
+    since: Moment,
+    reason: String,
 }
 
 /// The alerts of one state.
@@ -77,6 +90,7 @@ struct FromLedger {
     alerts: [(Vec<Alert>, usize); 3],
     backlogs: Vec<Backlog>,
     disabled: Vec<DisabledHook>,
+    silences: Vec<Silence>,
     deliveries: Vec<DeliveryRecord>,
 }
 
@@ -85,7 +99,7 @@ pub(super) async fn alerts(state: &State, path: &str, query: &str) -> Page {
     let refresh = refresh::unless_asked(query, refresh::LATER);
     let known = match state.board.ledger() {
         None => Err("The ledger is loading. Reload in a moment.".to_owned()),
-        Some(ledger) => match read(&ledger).await {
+        Some(ledger) => match read(&ledger, state.clock.today()).await {
             Ok(read) => Ok(Known::of(state, read)),
             Err(error) => Err(format!(
                 "The ledger cannot be read: {error}. `doctor` checks the ledger and its disk."
@@ -98,7 +112,7 @@ pub(super) async fn alerts(state: &State, path: &str, query: &str) -> Page {
     Page::of(StatusCode::OK, &page).refreshing(refresh)
 }
 
-async fn read(ledger: &View) -> Result<FromLedger, LedgerError> {
+async fn read(ledger: &View, today: Day) -> Result<FromLedger, LedgerError> {
     let counts = ledger.alert_counts().await?;
     let of_state = async |state: AlertState| {
         let alerts = ledger.newest_alerts(state, LISTED).await?;
@@ -114,6 +128,7 @@ async fn read(ledger: &View) -> Result<FromLedger, LedgerError> {
         ],
         backlogs: ledger.backlogs().await?,
         disabled: ledger.disabled_hooks().await?,
+        silences: ledger.silences(today).await?,
         deliveries: ledger.deliveries(true, LISTED).await?,
     })
 }
@@ -132,6 +147,7 @@ impl Known {
             )
         });
         let [firing, pending, resolved] = read.alerts;
+        let silences = read.silences;
         let group = |id, title, empty, (alerts, more): (Vec<Alert>, usize)| {
             let views = match id {
                 // A card per budget, which names the lower thresholds.
@@ -142,11 +158,12 @@ impl Known {
                     .map(|alert| AlertView::of(alert, false, now))
                     .collect(),
             };
+            let views = views.into_iter().map(|view| view.silenced(&silences));
             Group {
                 id,
                 title,
                 empty,
-                alerts: views,
+                alerts: views.collect(),
                 more,
             }
         };
@@ -175,6 +192,16 @@ impl Known {
             backlogs: backlogs.collect(),
             disabled: disabled
                 .map(|hook| (hook.hook.to_string(), Moment::of(hook.at, now), hook.reason))
+                .collect(),
+            silences: silences
+                .iter()
+                .map(|silence| SilenceRow {
+                    rule: silence.rule.to_string(),
+                    subject: silence.subject.as_deref().unwrap_or_default().to_owned(),
+                    until: silence.until,
+                    since: Moment::of(silence.since, now),
+                    reason: silence.reason.clone(),
+                })
                 .collect(),
             deliveries: read
                 .deliveries

@@ -35,7 +35,7 @@ use crate::http::State;
 use crate::http::gate::Weight;
 use crate::http::request::Asked;
 use crate::http::response::{self, Reply, set};
-use crate::ledger::{Alert, AlertState};
+use crate::ledger::{Alert, AlertState, Silence};
 use crate::roster::Agent;
 use crate::text::visible;
 use crate::words;
@@ -294,6 +294,8 @@ struct AlertView {
     subject: String,
     /// Its anchor on the page of alerts.
     anchor: String,
+    /// The first day on which messages about it are sent again, if it is silenced.
+    silenced_until: Option<Day>,
     /// Earliest time to fire, if it pends.
     firing_at: Option<Moment>,
     /// Link to the page of the agent or account, or to the budget; none if it is about several.
@@ -405,6 +407,7 @@ impl AlertView {
         Self {
             state: alert.state.as_str(),
             anchor: alert_anchor(&key.rule, &key.subject),
+            silenced_until: None,
             firing_at: None,
             link: notice.as_ref().and_then(link_of),
             severity: notice.map_or("warning", |notice| notice.severity.as_str()),
@@ -416,6 +419,13 @@ impl AlertView {
             subject: key.subject.to_string(),
             since: Moment::of(since, now),
         }
+    }
+
+    /// The same, with the silence that it is under.
+    fn silenced(mut self, silences: &[Silence]) -> Self {
+        let silence = Silence::of(silences, &self.rule, &self.subject);
+        self.silenced_until = silence.map(|silence| silence.until);
+        self
     }
 }
 

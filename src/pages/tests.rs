@@ -371,6 +371,7 @@ fn many_alerts(scene: &Scene) {
                 rule: name(place),
                 subject: "all".into(),
                 firing: true,
+                silenced: false,
             })
             .collect(),
         firing_at: Default::default(),
@@ -744,6 +745,7 @@ async fn an_alert_that_pends_says_when_it_fires_and_leads_to_its_agent_and_back(
             rule: Arc::clone(&key.rule),
             subject: Arc::clone(&key.subject),
             firing: true,
+            silenced: false,
         }],
         firing_at: [(key, now + TimeDelta::hours(5))].into(),
     });

@@ -13,6 +13,7 @@ mod observe;
 mod pending;
 mod properties;
 mod rule;
+mod silences;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;

@@ -7,8 +7,12 @@ use serde_json::{Value, json};
 
 use super::super::{Common, Failure, fitted, load, print, table, view};
 use super::Format;
+use super::silence::named;
 use crate::alert::Notice;
-use crate::ledger::{Alert, AlertKey, AlertState, DeliveryRecord, DeliveryState, DisabledHook};
+use crate::clock::{Clock, SystemClock};
+use crate::ledger::{
+    Alert, AlertKey, AlertState, DeliveryRecord, DeliveryState, DisabledHook, Silence,
+};
 
 /// The most deliveries that are shown.
 const DELIVERIES: usize = 1000;
@@ -21,18 +25,31 @@ pub(super) async fn list(common: &Common, format: Format, all: bool) -> Result<(
     alerts.sort_by_key(|alert| Reverse(notice(alert).map(|notice| notice.severity)));
     let deliveries = view.deliveries(all, DELIVERIES).await?;
     let disabled = view.disabled_hooks().await?;
+    let silences = view.silences(SystemClock.today()).await?;
     match format {
         Format::Json => {
-            let alerts: Vec<Value> = alerts.iter().map(alert_json).collect();
+            let alerts: Vec<Value> = alerts
+                .iter()
+                .map(|alert| alert_json(alert, &silences))
+                .collect();
             let deliveries: Vec<Value> = deliveries.iter().map(delivery_json).collect();
             let disabled: Vec<Value> = disabled.iter().map(disabled_json).collect();
+            let silences: Vec<Value> = silences.iter().map(silence_json).collect();
             let all = json!({
-                "alerts": alerts, "deliveries": deliveries, "disabled_hooks": disabled,
+                "alerts": alerts, "silences": silences, "deliveries": deliveries,
+                "disabled_hooks": disabled,
             });
             print(format_args!("{all:#}\n"))
         }
         Format::Table => {
             print(alerts_table(&alerts))?;
+            for silence in &silences {
+                let name = named(&silence.rule, silence.subject.as_deref());
+                let (until, reason) = (silence.until, &silence.reason);
+                print(format_args!(
+                    "\n{name} is silenced until {until}: {reason}\n"
+                ))?;
+            }
             print(deliveries_table(&deliveries))?;
             for DisabledHook { hook, at, reason } in &disabled {
                 let at = time(*at);
@@ -148,7 +165,7 @@ fn key_json(key: &AlertKey) -> Value {
     })
 }
 
-fn alert_json(alert: &Alert) -> Value {
+fn alert_json(alert: &Alert, silences: &[Silence]) -> Value {
     let Alert {
         key,
         state,
@@ -161,8 +178,27 @@ fn alert_json(alert: &Alert) -> Value {
     json["since"] = instant(*since).into();
     json["fired_at"] = fired_at.map(instant).into();
     json["hooks"] = json!(alert.told_hooks());
+    let silence = Silence::of(silences, &key.rule, &key.subject);
+    json["silenced_until"] = silence.map(|silence| silence.until.to_string()).into();
     json["notice"] = notice(alert).map_or(Value::Null, |notice| json!(notice));
     json
+}
+
+fn silence_json(silence: &Silence) -> Value {
+    let Silence {
+        rule,
+        subject,
+        until,
+        since,
+        reason,
+    } = silence;
+    json!({
+        "rule": &**rule,
+        "subject": subject.as_deref(),
+        "until": until.to_string(),
+        "since": instant(*since),
+        "reason": reason,
+    })
 }
 
 fn delivery_json(record: &DeliveryRecord) -> Value {

@@ -82,6 +82,7 @@ fn three_alerts() -> Vec<AlertSeries> {
         rule: rule.into(),
         subject: subject.into(),
         firing,
+        silenced: subject.contains('"'),
     })
     .into()
 }
@@ -119,6 +120,7 @@ fn at_midnight_only_limits_and_alerts_stay() {
             families.into_iter().collect::<Vec<_>>(),
             [
                 ("flowgent_alert_firing".into(), 3),
+                ("flowgent_alert_silenced".into(), 1),
                 ("flowgent_budget_limit_credits".into(), 3),
             ]
         );
@@ -199,6 +201,7 @@ proptest! {
             rule: numbered(number, rule),
             subject: subject.as_str().into(),
             firing: *firing,
+            silenced: *firing,
         };
         let alerts: Vec<_> = alerts.iter().enumerate().map(alert).collect();
         let today = day("2026-11-23");

@@ -338,7 +338,7 @@ async fn a_hook_is_reminded_of_what_it_was_told() {
     );
     ledger.record_alerts(first, noon(9)).await.unwrap();
     let told = || async {
-        let told = ledger.alerts_of_hook("ops", start).await.unwrap();
+        let told = ledger.alerts_of_hook("ops", start, day(0)).await.unwrap();
         let told = told.iter().map(|alert| alert.key.rule.to_string());
         told.collect::<Vec<_>>()
     };

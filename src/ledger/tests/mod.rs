@@ -10,6 +10,7 @@ mod outbox;
 mod promises;
 mod pushed;
 mod retry;
+mod silences;
 mod versions;
 
 use std::path::Path;

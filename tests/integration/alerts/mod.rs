@@ -7,6 +7,7 @@ mod crash;
 mod heartbeats;
 mod hooks;
 mod rules;
+mod silences;
 mod summaries;
 
 use crate::harness::{Exporter, Receiver, Scene};

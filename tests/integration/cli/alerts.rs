@@ -91,11 +91,28 @@ async fn what_the_config_or_the_ledger_does_not_have_is_named() {
     }
     assert!(!scene.path("ledger.db").exists());
     ran(&scene, &["sync"]).await;
-    let cases: [(&str, i32, &[&str]); 7] = [
+    let silence = |what: &[&'static str], until, reason| {
+        let flags = ["--until", until, "--reason", reason];
+        [&["silence"], what, &flags].concat()
+    };
+    let silences = [
+        silence(&["buzy"], "2026-03-11", "moving"),
+        silence(&["busy", "acme/suport"], "2026-03-11", "moving"),
+        silence(&["busy"], "2026-03-10", "moving"),
+        silence(&["busy"], "2027-03-12", "moving"),
+        silence(&["busy"], "2026-03-11", " \n "),
+    ];
+    let cases: [(&str, i32, &[&str]); 13] = [
         ("hook-mistyped", 2, &["test", "osp"]),
         ("hook-unknown", 2, &["test", "everyone"]),
         ("rule-mistyped", 2, &["why", "buzy"]),
         ("rule-unknown", 2, &["why", "ops", "--on", "2026-03-01"]),
+        ("silence-rule-mistyped", 2, &silences[0]),
+        ("silence-subject-mistyped", 2, &silences[1]),
+        ("silence-until-today", 2, &silences[2]),
+        ("silence-too-long", 2, &silences[3]),
+        ("silence-without-reason", 2, &silences[4]),
+        ("not-silenced", 2, &["unsilence", "busy"]),
         ("day-too-early", 2, &["why", "busy", "--on", "2025-05-28"]),
         ("day-to-come", 2, &["why", "busy", "--on", "2026-03-11"]),
         (
@@ -129,7 +146,9 @@ async fn where_nothing_has_happened_nothing_is_listed() {
             "no alert is firing\n\nno pending deliveries\n"
         );
     }
-    let nothing = serde_json::json!({ "alerts": [], "deliveries": [], "disabled_hooks": [] });
+    let nothing = serde_json::json!({
+        "alerts": [], "silences": [], "deliveries": [], "disabled_hooks": [],
+    });
     assert_eq!(listed(&scene).await, nothing);
     assert_eq!(
         printed(&scene, &["alerts", "retry", "--all"]).await,
