@@ -68,7 +68,7 @@ fn the<'a>(kind: &str, objects: &'a [Value]) -> &'a Value {
 }
 
 /// Whether the objects of Kubernetes itself in a text fit its schemas, and what there is to say.
-async fn validate(rendered: &str) -> (bool, String) {
+pub(super) async fn validate(rendered: &str) -> (bool, String) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(rendered.as_bytes()).unwrap();
     outcome(tool("kubernetes-validate").arg("--strict").arg(file.path())).await
@@ -76,7 +76,7 @@ async fn validate(rendered: &str) -> (bool, String) {
 
 /// What is wrong with each of some objects of the Prometheus operator, by its definitions. All at once, since
 /// these take long to load.
-async fn wrongs_of_operators(objects: &[Value]) -> Vec<Option<String>> {
+pub(super) async fn wrongs_of_operators(objects: &[Value]) -> Vec<Option<String>> {
     let mut child = tool("python")
         .arg(repository("tests/integration/deploy/operator_kinds.py"))
         .stdin(Stdio::piped())
@@ -90,7 +90,7 @@ async fn wrongs_of_operators(objects: &[Value]) -> Vec<Option<String>> {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn is_operators(object: &Value) -> bool {
+pub(super) fn is_operators(object: &Value) -> bool {
     object["apiVersion"] == "monitoring.coreos.com/v1"
 }
 

@@ -3,6 +3,7 @@
 mod compose;
 mod container;
 mod engine;
+mod helm;
 mod kubernetes;
 mod release;
 

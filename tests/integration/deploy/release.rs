@@ -129,6 +129,8 @@ fn every_file_names_the_version_of_this_release() {
     );
     let example = yaml("deploy/kubernetes/example/kustomization.yaml");
     assert_eq!(example["images"][0]["newTag"], Value::from(version));
+    let chart = yaml("deploy/helm/Chart.yaml");
+    assert_eq!([&chart["version"], &chart["appVersion"]], [version; 2]);
 }
 
 #[test]
