@@ -33,6 +33,7 @@ pub(super) fn decide(
     let situation = Situation {
         alerts: &memory.alerts,
         silences: &memory.silences,
+        last_told: &memory.last_told,
         settings,
         redefined: memory.redefined(settings, facts),
         pending: memory.pending(),

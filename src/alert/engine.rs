@@ -22,7 +22,7 @@ use crate::blocking;
 use crate::clock::{self, SharedClock, Standing};
 use crate::day::Day;
 use crate::exposition::Exposition;
-use crate::ledger::{AlertChanges, GoneHook, Ledger, LedgerError, Member};
+use crate::ledger::{AlertChanges, GoneHook, LastTold, Ledger, LedgerError, Member};
 use crate::status::{Alerting, Board};
 use crate::summary::Purses;
 use crate::telemetry::{Telemetry, seconds};
@@ -198,8 +198,14 @@ impl Engine {
             }
         };
         let silences = self.ledger.silences(today).await?;
-        if memory.silences != silences {
-            Arc::make_mut(&mut memory).silences = silences;
+        let last_told = match self.settings.repeats() {
+            true => self.ledger.last_told().await?,
+            false => LastTold::default(),
+        };
+        if memory.silences != silences || memory.last_told != last_told {
+            let memory = Arc::make_mut(&mut memory);
+            memory.silences = silences;
+            memory.last_told = last_told;
         }
         for rule in &self.settings.rules {
             if let Check::Balance { book, .. } = &rule.check {

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::finding::{Condition, Finding, Observation};
-use super::message::{self, Ending};
+use super::message::{self, Ending, fired_at};
 use super::situation::Situation;
 use super::tell::{Case, Teller, Told};
 use super::{Check, Settings};
@@ -67,6 +67,9 @@ pub(super) fn step(situation: &Situation<'_>, observations: &[Observation<'_>]) 
     for alert in unseen.filter(|alert| !seen.contains(&alert.key)) {
         let case = machine.unseen(alert, &observed);
         machine.tell(case.into_iter().collect());
+    }
+    if let Some(at) = machine.teller.next {
+        machine.wake(at);
     }
     machine.step
 }
@@ -378,9 +381,4 @@ fn fires_at(observation: &Observation<'_>, since: DateTime<Utc>) -> Option<DateT
         .and_then(|longer| longer.checked_add(&TimeDelta::milliseconds(1)))
         .and_then(|longer| day.end().max(since).checked_add_signed(longer));
     Some(at.unwrap_or(DateTime::<Utc>::MAX_UTC))
-}
-
-/// Time at which a firing alert began to.
-pub(super) fn fired_at(alert: &Alert) -> DateTime<Utc> {
-    alert.fired_at.unwrap_or(alert.since)
 }

@@ -9,8 +9,8 @@ use super::observe::watched_as_is;
 use super::{Background, Check, Facts, Per, Rule, Settings};
 use crate::day::Day;
 use crate::ledger::{
-    AgentNumber, Alert, AlertChanges, AlertKey, AlertMemory, AlertState, JudgedDays, Member,
-    NextSummaries, Silence, Watched,
+    AgentNumber, Alert, AlertChanges, AlertKey, AlertMemory, AlertState, JudgedDays, LastTold,
+    Member, NextSummaries, Silence, Watched,
 };
 
 /// Memory of earlier evaluations.
@@ -26,6 +26,8 @@ pub(super) struct Memory {
     pub(super) summaries: NextSummaries,
     /// The silences of the day. Other processes write them, so they are read anew at each evaluation.
     pub(super) silences: Vec<Silence>,
+    /// When each hook was last told of what fires, read anew too; empty if nothing is ever repeated.
+    pub(super) last_told: LastTold,
 }
 
 impl Memory {
@@ -194,6 +196,7 @@ impl From<AlertMemory> for Memory {
             judged: Arc::new(memory.judged),
             summaries: memory.summaries,
             silences: Vec::new(),
+            last_told: LastTold::new(),
         }
     }
 }

@@ -109,6 +109,15 @@ pub(super) fn withdrawn(notice: &Notice, now: DateTime<Utc>) -> Notice {
     }
 }
 
+/// Notice for a hook that hears again of an alert that goes on.
+pub(super) fn repeated(notice: &Notice, now: DateTime<Utc>) -> Notice {
+    let since = date(Day::of(notice.started_at), Day::of(now));
+    Notice {
+        title: format!("Still firing since {since}: {}", notice.title),
+        ..notice.clone()
+    }
+}
+
 impl Observation<'_> {
     /// The figures that a message about it has.
     #[must_use]
@@ -123,7 +132,8 @@ pub(super) fn is_topped_up(alert: &Alert, observation: &Observation<'_>) -> bool
         && balance::is_topped_up(&remembered(alert).figures, observation)
 }
 
-fn fired_at(alert: &Alert) -> DateTime<Utc> {
+/// Time at which a firing alert began to.
+pub(super) fn fired_at(alert: &Alert) -> DateTime<Utc> {
     alert.fired_at.unwrap_or(alert.since)
 }
 

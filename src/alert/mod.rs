@@ -44,6 +44,7 @@ pub use rule::{Check, Measure, Per, Rule, Severity, Span, Threshold};
 pub use summaries::read as read_summary;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::balance::Reach;
 use crate::summary;
@@ -61,6 +62,10 @@ pub struct Route {
     pub send_resolved: bool,
     /// The receivers, where each gets a message of its own; otherwise one that is empty.
     pub targets: Vec<String>,
+    /// Interval at which it hears again of critical alerts.
+    pub repeat: Option<Duration>,
+    /// True if it repeats by itself, as an Alertmanager does.
+    pub repeats_itself: bool,
 }
 
 /// Rules, and the hooks that they notify.
@@ -79,6 +84,14 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Returns true if a hook may hear again of an alert that goes on.
+    #[must_use]
+    pub fn repeats(&self) -> bool {
+        let mut rules = self.rules.iter().map(|rule| rule.repeat);
+        let mut routes = self.routes.iter().map(|route| route.repeat);
+        rules.any(|repeat| repeat.is_some()) || routes.any(|repeat| repeat.is_some())
+    }
+
     /// The days that budgets, balances and summaries need of their agents.
     #[must_use]
     pub fn reaches(&self) -> Vec<Reach> {

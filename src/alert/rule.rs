@@ -23,6 +23,8 @@ pub struct Rule {
     pub check: Check,
     /// The hooks that are told.
     pub hooks: Vec<Arc<str>>,
+    /// Interval at which hooks that do not repeat by themselves hear again that it is critical; by default the hook's.
+    pub repeat: Option<Duration>,
 }
 
 impl Rule {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::Settings;
-use crate::ledger::{AgentNumber, Alert, AlertKey, Silence};
+use crate::ledger::{AgentNumber, Alert, AlertKey, LastTold, Silence};
 
 /// The inputs of an evaluation besides the observations.
 pub(super) struct Situation<'a> {
@@ -14,6 +14,8 @@ pub(super) struct Situation<'a> {
     pub(super) alerts: &'a BTreeMap<AlertKey, Alert>,
     /// Rules and subjects of which nothing is sent.
     pub(super) silences: &'a [Silence],
+    /// When each hook was last told of what fires.
+    pub(super) last_told: &'a LastTold,
     /// The rules and hooks.
     pub(super) settings: &'a Settings,
     /// The rules whose sums are of others than before, because somebody edited labels or a `match`.

@@ -9,10 +9,12 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use super::finding::{Finding, Observation};
 use super::message::{self, Ending};
 use super::situation::Situation;
-use super::{Measure, Notice, Threshold};
+use super::{Measure, Notice, Severity, Threshold};
 use crate::ledger::{Alert, AlertKey, AlertState};
 
 /// A message about one alert.
@@ -70,6 +72,8 @@ pub(super) struct Teller<'a> {
     situation: &'a Situation<'a>,
     /// The hooks that there are.
     hooks: BTreeSet<&'a str>,
+    /// Time of the next repetition.
+    pub(super) next: Option<DateTime<Utc>>,
 }
 
 impl<'a> Teller<'a> {
@@ -78,13 +82,14 @@ impl<'a> Teller<'a> {
         Self {
             situation,
             hooks: routes.map(|route| &*route.hook).collect(),
+            next: None,
         }
     }
 
     /// Sends what there is to say of the alerts of one subject and period. Returns those that have changed,
     /// each with the reason of its end.
     pub(super) fn tell(
-        &self,
+        &mut self,
         cases: Vec<Case<'a>>,
         told: &mut Vec<Told>,
     ) -> Vec<(Option<Ending>, Alert)> {
@@ -127,7 +132,7 @@ impl<'a> Teller<'a> {
 
     /// An alert fires: those who should know and do not are told, and those who are to know no more.
     fn fires(
-        &self,
+        &mut self,
         alert: &mut Alert,
         before: Option<&Alert>,
         observation: &Observation<'_>,
@@ -153,6 +158,15 @@ impl<'a> Teller<'a> {
             .collect();
         let is_out = |hook: &&String| self.hooks.contains(&***hook) && !wanted.contains(&***hook);
         let out: Vec<String> = alert.hooks.iter().filter(is_out).cloned().collect();
+        let mut again = Vec::new();
+        for hook in wanted.iter().filter(|_| !is_represented) {
+            if notice.severity == Severity::Critical
+                && let Some(interval) = self.interval(observation, hook)
+                && self.is_due(alert, hook, interval)
+            {
+                again.push((*hook).to_owned());
+            }
+        }
         for hook in &to_tell {
             alert.hooks.insert(hook.clone());
             alert.over_hooks.remove(hook);
@@ -167,7 +181,36 @@ impl<'a> Teller<'a> {
             push(told, alert, || notice.clone(), to_tell);
             let now = self.situation.now;
             push(told, alert, || message::withdrawn(&notice, now), out);
+            push(told, alert, || message::repeated(&notice, now), again);
         }
+    }
+
+    /// The interval at which `hook` hears again of an alert.
+    fn interval(&self, observation: &Observation<'_>, hook: &str) -> Option<TimeDelta> {
+        let mut routes = self.situation.settings.routes.iter();
+        let route = routes.find(|route| *route.hook == *hook && !route.repeats_itself)?;
+        let interval = observation.rule.repeat.or(route.repeat)?;
+        TimeDelta::from_std(interval).ok()
+    }
+
+    /// Returns true if `hook`, which was told that the alert fires, is to hear it again now. While its receivers wait
+    /// for a message about it, there is nothing to repeat.
+    fn is_due(&mut self, alert: &Alert, hook: &str, interval: TimeDelta) -> bool {
+        let now = self.situation.now;
+        let is_known = alert.hooks.contains(hook);
+        let last = match self
+            .situation
+            .last_told
+            .get(&(alert.key.clone(), hook.to_owned()))
+        {
+            Some(Some(ended)) if is_known => (*ended).min(now),
+            None if is_known => message::fired_at(alert).min(now),
+            _ => now,
+        };
+        let is_due = last + interval <= now && self.situation.is_certain;
+        let next = if is_due { now } else { last } + interval;
+        self.next = Some(self.next.map_or(next, |other| other.min(next)));
+        is_due
     }
 
     /// An alert is over: those who think that it fires are told, as far as they are there.

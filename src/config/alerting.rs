@@ -66,12 +66,16 @@ impl Check<'_> {
     ) -> Vec<Rule> {
         let names = sections.iter().flatten();
         self.refuse_repeated_names("budget, balance or rule", names);
-        let rules = sections.into_iter().flatten();
-        rules
-            .filter_map(|section| match section.kind {
-                "budget" => self.budget(section, world),
-                "balance" => self.balance(section, world),
-                _ => self.rule(section, world),
+        let sections = sections.into_iter().flatten();
+        sections
+            .filter_map(|mut section| {
+                let repeat = self.optional(&mut section, "repeat", rules::repeat);
+                let rule = match section.kind {
+                    "budget" => self.budget(section, world),
+                    "balance" => self.balance(section, world),
+                    _ => self.rule(section, world),
+                };
+                rule.map(|rule| Rule { repeat, ..rule })
             })
             .collect()
     }
@@ -95,6 +99,7 @@ impl Check<'_> {
                 thresholds,
             },
             hooks,
+            repeat: None,
         })
     }
 
@@ -283,6 +288,7 @@ impl Check<'_> {
             matcher,
             check: check?,
             hooks,
+            repeat: None,
         })
     }
 

@@ -52,6 +52,7 @@ impl Check<'_> {
             matcher,
             check: alert::Check::Balance { book, thresholds },
             hooks,
+            repeat: None,
         })
     }
 

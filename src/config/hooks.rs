@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::check::{Check, listed, word};
 use super::diagnostics::Fault;
 use super::read::Section;
+use super::rules::alerting::repeat;
 use super::rules::hooks as rules;
 use super::world::World;
 use crate::hook::{self, QuietHours};
@@ -22,10 +23,10 @@ const KINDS: [&str; 6] = [
 
 /// The keys that only some kinds have.
 const KEYS: [(&[&str], &[&str]); 13] = [
-    // The kinds that can wait for the morning.
+    // The kinds that can wait for the morning, and do not repeat by themselves.
     (
         &["webhook", "whatsapp", "email", "exec"],
-        &["quiet_hours", "time_zone"],
+        &["quiet_hours", "time_zone", "repeat"],
     ),
     // The kinds that connect to a place of the user's choice.
     (
@@ -113,6 +114,7 @@ impl Check<'_> {
         self.refuse_keys_of_others(kind, hook);
         let timeout = self.duration(hook, "timeout", "10s", ["100ms", "2m"]);
         let quiet_hours = self.quiet_hours(hook);
+        let repeat = self.optional(hook, "repeat", repeat);
         let ca_file = self.ca_file(hook);
         let allow_private = hook.flag("allow_private", false);
         let proxy = self.proxy(hook, allow_private);
@@ -135,6 +137,7 @@ impl Check<'_> {
             group,
             kind: of_kind.kind,
             quiet_hours,
+            repeat,
             timeout,
             allow_private,
             ca_file,
@@ -173,6 +176,10 @@ impl Check<'_> {
                     ("quiet_hours", "alertmanager") => {
                         Fault::new("hooks of kind `alertmanager` have no quiet hours")
                             .help("Alertmanager has silences and mute times of its own")
+                    }
+                    ("repeat", "alertmanager") => {
+                        Fault::new("hooks of kind `alertmanager` have no `repeat`")
+                            .help("Alertmanager repeats by the `repeat_interval` of its routes")
                     }
                     ("proxy", "email") => fault.help(
                         "mail does not go through such a proxy: name a mail server that can be reached as `host`",

@@ -107,6 +107,8 @@ pub struct Settings {
     pub group: bool,
     /// The hours in which nothing is sent.
     pub quiet_hours: Option<QuietHours>,
+    /// Interval at which it hears again of critical alerts.
+    pub repeat: Option<Duration>,
     /// The most time that one try may take.
     pub timeout: Duration,
     /// True if it may lead to private and link-local addresses and to this machine.
@@ -324,6 +326,8 @@ impl Settings {
                 }
                 _ => vec![String::new()],
             },
+            repeat: self.repeat,
+            repeats_itself: self.forgets(),
         }
     }
 }

@@ -73,6 +73,18 @@ const OF_HOOK: &str = concat!(
     silenced!("alert", "?3"),
     " ORDER BY rule, subject, period, threshold"
 );
+/// Of each firing alert and hook, the time of its newest delivery that ended; none while all receivers still wait for
+/// one.
+const LAST_TOLD: &str = "
+    SELECT rule, subject, period, threshold, hook, max(ended_ms) FROM (
+        SELECT told.rule, told.subject, told.period, told.threshold, delivery.hook,
+            iif(max(delivery.state = 'pending'), NULL, max(delivery.at_ms)) AS ended_ms
+        FROM alert JOIN delivery_alert AS told ON told.rule = alert.rule AND told.subject = alert.subject
+            AND told.threshold = alert.threshold AND told.period IS alert.period
+        JOIN delivery ON delivery.number = told.delivery
+        WHERE alert.state = 'firing'
+        GROUP BY alert.number, delivery.hook, delivery.target)
+    GROUP BY rule, subject, period, threshold, hook";
 const ADD: &str = "
     INSERT INTO alert (rule, subject, period, threshold, state, since_ms, fired_at_ms, hooks, over_hooks,
         agent, days, below_since, is_closed, notice)
@@ -153,6 +165,9 @@ impl Alert {
     }
 }
 
+/// By alert and hook, the time of the newest delivery that ended; none while all receivers still wait for one.
+pub type LastTold = HashMap<(AlertKey, String), Option<DateTime<Utc>>>;
+
 /// Everything that is remembered of alerts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AlertMemory {
@@ -227,6 +242,15 @@ pub(super) fn of_hook(
     let parameters = (hook, resolved_since.timestamp_millis(), today.number());
     let alerts = statement.query_map(parameters, alert)?;
     Ok(alerts.collect::<rusqlite::Result<_>>()?)
+}
+
+/// When each hook was last told of each alert that fires.
+pub(super) fn last_told(connection: &Connection) -> Result<LastTold, Fault> {
+    let mut statement = connection.prepare_cached(LAST_TOLD)?;
+    let told = statement.query_map([], |row| {
+        Ok(((key(row, 0)?, row.get(4)?), optional_instant(row, 5)?))
+    })?;
+    Ok(told.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Keeps what an evaluation has changed, and forgets what is old.

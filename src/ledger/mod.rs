@@ -72,7 +72,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 
 pub use agent_history::{AgentHistory, FetchedDay};
-pub use alert::{Alert, AlertChanges, AlertMemory, AlertState};
+pub use alert::{Alert, AlertChanges, AlertMemory, AlertState, LastTold};
 pub use alert_key::AlertKey;
 pub use backup::{BackupProgress, backup};
 pub use check::{Report, check};

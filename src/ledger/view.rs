@@ -13,8 +13,8 @@ use super::reader::Reader;
 use super::recent::Recent;
 use super::{
     AgentHistory, AgentNumber, Alert, AlertMemory, AlertState, Backlog, DeliveryRecord,
-    DisabledHook, GoneHook, Identity, ListSource, Member, PushTarget, Revision, Silence, Unpushed,
-    agent_history, alert, hooks, list, members, outbox, pushed, schema, silences, usage,
+    DisabledHook, GoneHook, Identity, LastTold, ListSource, Member, PushTarget, Revision, Silence,
+    Unpushed, agent_history, alert, hooks, list, members, outbox, pushed, schema, silences, usage,
 };
 use crate::day::{Day, Usage};
 use crate::roster::ListedAgent;
@@ -116,6 +116,12 @@ impl View {
         /// # Errors
         /// The file could not be read.
         fn alert_memory in "alert_memory"() -> AlertMemory = alert::memory();
+
+        /// When each hook was last told of each alert that fires.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn last_told in "alerts"() -> LastTold = alert::last_told();
 
         /// Number of alerts in each state that any is in.
         ///

@@ -12,6 +12,7 @@ mod message;
 mod observe;
 mod pending;
 mod properties;
+mod repeats;
 mod rule;
 mod silences;
 
@@ -87,6 +88,7 @@ fn rule(name: &str, check: Check) -> Rule {
         matcher: Matcher::default(),
         check,
         hooks: vec!["ops".into()],
+        repeat: None,
     }
 }
 
@@ -128,6 +130,8 @@ fn route(hook: &str) -> Route {
         group: true,
         send_resolved: true,
         targets: vec![String::new()],
+        repeat: None,
+        repeats_itself: false,
     }
 }
 

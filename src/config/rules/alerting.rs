@@ -1,8 +1,10 @@
 //! The rules for single values of `[alerts]`, `[[budget]]`, `[[balance]]` and `[[rule]]`.
 
+use std::time::Duration;
+
 use toml::Spanned;
 
-use super::{Checked, url};
+use super::{Checked, duration_between, url};
 use crate::alert::Measure;
 use crate::config::diagnostics::Fault;
 use crate::roster::{self, Pattern, printable};
@@ -26,6 +28,11 @@ pub(in crate::config) fn dashboard_url(text: &str) -> Checked<String> {
         ));
     }
     Ok(text.to_owned())
+}
+
+/// Interval at which an alert that goes on is told again.
+pub(in crate::config) fn repeat(text: &str) -> Checked<Duration> {
+    duration_between("repeat", text, ["1h", "30days"])
 }
 
 /// Texts of which one must match.

@@ -35,6 +35,7 @@ pub(in crate::hook) fn settings() -> Settings {
         send_resolved: true,
         group: false,
         quiet_hours: None,
+        repeat: None,
         timeout: Duration::from_secs(60),
         allow_private: true,
         ca_file: None,

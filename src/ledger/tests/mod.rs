@@ -9,6 +9,7 @@ mod opening;
 mod outbox;
 mod promises;
 mod pushed;
+mod repeats;
 mod retry;
 mod silences;
 mod versions;

@@ -183,6 +183,7 @@ fn settings(name: &str) -> Settings {
         send_resolved: true,
         group: false,
         quiet_hours: None,
+        repeat: None,
         timeout: Duration::from_secs(30),
         allow_private: false,
         ca_file: None,
