@@ -363,11 +363,16 @@ impl<'a> Check<'a> {
             }
             _ => {}
         }
-        let username = self.optional(section, "username", |text| {
-            named(text, roster::check_name, "the user's name")
-        });
+        let username = self.user_name(section);
         let password = self.secret(section, &PASSWORD, |_| Ok(()));
         Some((username?, password?))
+    }
+
+    /// The name of a user, if it is written.
+    pub(super) fn user_name(&mut self, section: &mut Section<'_>) -> Option<String> {
+        self.optional(section, "username", |text| {
+            named(text, roster::check_name, "the user's name")
+        })
     }
 
     /// Login: by name and password, by a token, or not at all.

@@ -75,7 +75,17 @@ const KEYS: [(&[&str], &[&str]); 13] = [
     ),
     (
         &["email"],
-        &["host", "port", "encryption", "hello", "from", "to"],
+        &[
+            "host",
+            "port",
+            "encryption",
+            "hello",
+            "token_file",
+            "token_env",
+            "token_command",
+            "from",
+            "to",
+        ],
     ),
     (
         &["heartbeat"],

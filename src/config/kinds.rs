@@ -13,10 +13,10 @@ use super::hooks::KindSettings;
 use super::places::{program, program_name, resolve_path, template_text};
 use super::read::Section;
 use super::rules::hooks as rules;
-use super::secrets::{ROUTING_KEY, SIGNING_SECRET, URL};
+use super::secrets::{PASSWORD, ROUTING_KEY, SIGNING_SECRET, TOKEN, URL};
 use super::world::World;
 use crate::egress::Endpoint;
-use crate::hook::{self, Encryption, Preset, Template, TemplateError};
+use crate::hook::{self, Encryption, MailProof, Preset, Template, TemplateError};
 use crate::roster::{self, printable};
 use crate::secret::SecretSource;
 
@@ -240,7 +240,7 @@ impl Check<'_> {
         };
         let port = self.whole(hook, "port", usual_port, 1..=65_535);
         let hello = self.optional(hook, "hello", rules::hello);
-        let credentials = self.user(hook);
+        let credentials = self.mail_user(hook);
         let example = "\"Credits <credits@example.org>\"";
         let from = self.needed(hook, ["from", example], rules::mailbox);
         let to = self.each(hook, ["to", "[\"ops@example.org\"]"], rules::mailbox);
@@ -261,9 +261,56 @@ impl Check<'_> {
     }
 
     pub(super) fn exec(&mut self, hook: &mut Section<'_>) -> Option<KindSettings> {
-        let command = ["command", "[\"/usr/local/bin/tell\"]"];
-        let command = self.needed_value(hook, command, |list: Vec<Spanned<String>>| {
-            some(list, command[0], command[1])
+        let command = self.command(hook, ["command", "[\"/usr/local/bin/tell\"]"])?;
+        Some(KindSettings {
+            kind: hook::Kind::Exec { command },
+            send_resolved: true,
+            group: false,
+            alone: None,
+        })
+    }
+
+    /// The user of a mail server, with a password or a token, or a program that prints one.
+    fn mail_user(&mut self, hook: &mut Section<'_>) -> Option<(String, MailProof)> {
+        let keys = [TOKEN.file, TOKEN.variable, "token_command"];
+        let Some(key) = keys.into_iter().find(|key| hook.place(key).is_some()) else {
+            let (user, password) = self.user(hook)?;
+            return Some((user, MailProof::Password(password)));
+        };
+        for others in [
+            [PASSWORD.file, key],
+            [PASSWORD.variable, key],
+            [TOKEN.file, "token_command"],
+            [TOKEN.variable, "token_command"],
+        ] {
+            self.exclusive(hook, &others);
+        }
+        for other in [PASSWORD.file, PASSWORD.variable] {
+            hook.skip(other);
+        }
+        let place = hook.place(key);
+        if let (None, Some(place)) = (hook.place("username"), place) {
+            let fault = Fault::new("this token has no user").help("add `username = \"…\"`");
+            self.refuse(place, fault);
+        }
+        let user = self.user_name(hook);
+        let proof = if key == "token_command" {
+            let example = ["token_command", "[\"/usr/local/bin/token\"]"];
+            MailProof::TokenCommand(self.command(hook, example)?)
+        } else {
+            MailProof::Token(self.secret(hook, &TOKEN, |_| Ok(()))?)
+        };
+        Some((user?, proof))
+    }
+
+    /// A program that can be started, and its arguments.
+    fn command(
+        &mut self,
+        hook: &mut Section<'_>,
+        [key, example]: [&'static str; 2],
+    ) -> Option<Vec<String>> {
+        let command = self.needed_value(hook, [key, example], |list: Vec<Spanned<String>>| {
+            some(list, key, example)
         })?;
         let mut arguments = Vec::with_capacity(command.len());
         for (number, text) in command.into_iter().enumerate() {
@@ -282,12 +329,7 @@ impl Check<'_> {
             let look = move || program(&name);
             self.outside(stops, look(), look);
         }
-        Some(KindSettings {
-            kind: hook::Kind::Exec { command: arguments },
-            send_resolved: true,
-            group: false,
-            alone: None,
-        })
+        Some(arguments)
     }
 }
 

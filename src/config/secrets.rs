@@ -48,9 +48,10 @@ pub(super) const ROUTING_KEY: SecretKeys =
     keys("routing_key_file", "routing_key_env", "routing key");
 pub(super) const BEARER_TOKEN: SecretKeys = keys("bearer_token_file", "bearer_token_env", "token");
 pub(super) const PASSWORD: SecretKeys = keys("password_file", "password_env", "password");
+pub(super) const TOKEN: SecretKeys = keys("token_file", "token_env", "token");
 
 /// All of them.
-const SECRETS: [SecretKeys; 8] = [
+const SECRETS: [SecretKeys; 9] = [
     API_KEY,
     URL,
     FAILURE_URL,
@@ -59,6 +60,7 @@ const SECRETS: [SecretKeys; 8] = [
     ROUTING_KEY,
     BEARER_TOKEN,
     PASSWORD,
+    TOKEN,
 ];
 
 /// The reference of all keys, which explains each.
@@ -90,8 +92,8 @@ const URL_KEYS: [&str; 7] = [
     "write_url",
 ];
 
-/// The key of a program's arguments, which people give tokens to.
-const COMMAND_KEY: &str = "command";
+/// The keys of programs and their arguments, which people give tokens to.
+const COMMAND_KEYS: [&str; 2] = ["command", "token_command"];
 
 /// How files that hold a key are called.
 const KEY_FILE_ENDS: [&str; 7] = [
@@ -180,7 +182,10 @@ fn is_variable_key(key: &str) -> bool {
 }
 
 fn is_delicate(key: &str) -> bool {
-    key == COMMAND_KEY || is_file_key(key) || is_variable_key(key) || URL_KEYS.contains(&key)
+    COMMAND_KEYS.contains(&key)
+        || is_file_key(key)
+        || is_variable_key(key)
+        || URL_KEYS.contains(&key)
 }
 
 /// Whether this is certainly the name of a file and not a key that was pasted in its place.
@@ -318,7 +323,7 @@ fn collect(text: &str, table: &DeTable<'_>, secrets: &mut Vec<Range<usize>>) {
         match value.get_ref() {
             DeValue::Array(elements) if is_delicate(key.get_ref()) => {
                 for (place, element) in elements.iter().enumerate() {
-                    let argument = key.get_ref() == COMMAND_KEY && place > 0;
+                    let argument = COMMAND_KEYS.contains(&&**key.get_ref()) && place > 0;
                     if argument || hides(key.get_ref(), element.get_ref()) {
                         of_value(text, element, secrets);
                     }
@@ -344,7 +349,7 @@ fn hides(key: &str, value: &DeValue<'_>) -> bool {
         Some(value) if is_variable_key(key) => !looks_like_variable(value),
         Some(value) if URL_KEYS.contains(&key) => value.contains(['@', '?', '#']),
         // A whole line for a shell, with its arguments.
-        Some(value) if key == COMMAND_KEY => value.contains(char::is_whitespace),
+        Some(value) if COMMAND_KEYS.contains(&key) => value.contains(char::is_whitespace),
         _ => is_secret_name(key) || is_url_name(key),
     }
 }

@@ -6,6 +6,7 @@
 
 mod hello;
 mod html;
+mod login;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -15,24 +16,20 @@ pub(super) use server::Server;
 
 use std::time::{Duration, SystemTime};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use lettre::Address;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp;
-use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter};
+use login::Login;
 use server::{SHOWN_BYTES, told};
 use tokio::time::timeout;
 
-use super::Message;
 use super::text::Card;
+use super::{MailProof, Message};
 use crate::egress::SendError;
-use crate::egress::place::read;
-use crate::secret::{Secret, SecretSource};
 use crate::text::printable;
 use crate::text::visible;
 
@@ -43,23 +40,16 @@ const GOODBYE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Email {
     server: Server,
-    credentials: Option<(String, SecretSource)>,
+    credentials: Option<(String, MailProof)>,
     from: Mailbox,
     to: Vec<Mailbox>,
 }
 
-/// A user and a password as they were read for one try.
-struct Login<'a> {
-    user: &'a str,
-    password: Secret,
-}
-
 impl Email {
-    /// A hook that writes by way of `server`, which it logs in to if there are `credentials`: a user and
-    /// a password. Of `to` it takes the names that recipients are addressed with.
+    /// A hook that writes by way of `server`, which it logs in to if there are `credentials`. Of `to` it takes the names that recipients are addressed with.
     pub(super) fn new(
         server: Server,
-        credentials: Option<(String, SecretSource)>,
+        credentials: Option<(String, MailProof)>,
         from: Mailbox,
         to: Vec<Mailbox>,
     ) -> Self {
@@ -80,18 +70,14 @@ impl Email {
         let mail = self.compose(message, &recipient)?;
         let login = match &self.credentials {
             None => None,
-            Some((user, password)) => Some(Login {
-                user,
-                password: read(password).await?,
-            }),
+            Some((user, proof)) => Some(Login::of(user, proof).await?),
         };
         // Some servers repeat what they do not understand.
-        let shown = |text: String| {
-            if login.as_ref().is_some_and(|login| login.is_in(&text)) {
-                "its answer is withheld: it holds the password".to_owned()
-            } else {
-                text
+        let shown = |text: String| match &login {
+            Some(login) if login.is_in(&text) => {
+                format!("its answer is withheld: it holds the {}", login.word())
             }
+            _ => text,
         };
         let connected = self.server.connect().await;
         let mut connection = connected.map_err(|error| match &login {
@@ -164,10 +150,9 @@ impl Email {
         recipient: &Mailbox,
         mail: &lettre::Message,
     ) -> Result<String, String> {
-        if let Some(Login { user, password }) = login {
-            let credentials = Credentials::new((*user).to_owned(), password.expose().to_owned());
-            let done = connection.auth(DEFAULT_MECHANISMS, &credentials).await;
-            done.map_err(|error| format!("login: {}", told(&error)))?;
+        if let Some(login) = login {
+            let done = login.log_in(connection).await;
+            done.map_err(|reason| format!("login: {reason}"))?;
         }
         let bytes = mail.formatted();
         let mut parameters = Vec::new();
@@ -202,23 +187,6 @@ impl Email {
             .map_err(|error| failed("message", error))?;
         let words: Vec<&str> = taken.message().collect();
         Ok(format!("{} {}", taken.code(), words.join(" ")))
-    }
-}
-
-impl Login<'_> {
-    /// Returns true if a server's words hold the password, as it is or as it was sent.
-    fn is_in(&self, text: &str) -> bool {
-        let password = self.password.expose();
-        let plain = format!("\0{}\0{password}", self.user);
-        let text = text.to_ascii_lowercase();
-        let forms = [
-            password.to_owned(),
-            BASE64_STANDARD.encode(password),
-            BASE64_STANDARD.encode(plain),
-        ];
-        forms
-            .iter()
-            .any(|form| text.contains(&form.to_ascii_lowercase()))
     }
 }
 

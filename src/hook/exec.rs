@@ -25,6 +25,7 @@ use tokio::time::{sleep, timeout};
 use super::Message;
 use crate::blocking;
 use crate::egress::SendError;
+use crate::secret::Secret;
 use crate::text::{QUOTE_BYTES, printable};
 
 /// Variables of the exporter's own environment that a program gets.
@@ -41,6 +42,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// a moment to die, and may have started others meanwhile.
 const SWEEPS: u32 = 20;
 const SWEEP_REST: Duration = Duration::from_millis(50);
+/// The most bytes of a secret that a program prints: tokens have a few thousand.
+const SECRET_BYTES: u64 = 16 << 10;
 /// The variable that is another one at each start of a program.
 const RUN_VARIABLE: &str = "FLOWGENT_RUN";
 
@@ -97,49 +100,76 @@ impl Exec {
         &self,
         message: &Message,
     ) -> io::Result<(Running, Option<ChildStdin>, pipe::Receiver)> {
-        let [program, arguments @ ..] = &self.command[..] else {
-            return Err(io::ErrorKind::InvalidInput.into());
-        };
         // One pipe for both outputs, so that their lines come in the order in which they were written.
         let (receiver, sender) = io::pipe()?;
         let receiver = pipe::Receiver::from_owned_fd(OwnedFd::from(receiver))?;
-        let inherited = INHERITED.map(|name| (name, std::env::var_os(name)));
-        let run = format!("{:016x}", fastrand::u64(..));
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .current_dir("/")
-            .env_clear()
-            .envs(
-                inherited
-                    .iter()
-                    .filter_map(|(name, value)| Some((name, value.as_ref()?))),
-            )
-            .env("FLOWGENT_DELIVERY_ID", &*message.id)
-            .env(RUN_VARIABLE, &run)
-            .env("FLOWGENT_STATUS", message.status())
-            .env("FLOWGENT_TITLE", message.title())
-            .stdin(Stdio::piped())
-            .stdout(sender.try_clone()?)
-            .stderr(sender)
-            .process_group(0)
-            .kill_on_drop(true);
-        // The group of a child that leads one has the child's number.
-        let (mut child, group) = descendants::started(|| {
-            let child = command.spawn()?;
-            let id = child.id();
-            let process = id.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-            io::Result::Ok((child, process))
+        let mut running = Running::start(&self.command, |command| {
+            command
+                .env("FLOWGENT_DELIVERY_ID", &*message.id)
+                .env("FLOWGENT_STATUS", message.status())
+                .env("FLOWGENT_TITLE", message.title())
+                .stdin(Stdio::piped())
+                .stdout(sender.try_clone()?)
+                .stderr(sender);
+            Ok(())
         })?;
-        let stdin = child.stdin.take();
-        let mark = format!("{RUN_VARIABLE}={run}");
-        let running = Running {
-            child,
-            group,
-            process: group,
-            mark,
-        };
+        let stdin = running.child.stdin.take();
         Ok((running, stdin, receiver))
+    }
+}
+
+/// Runs a program that prints a secret, as those of hooks are run, and returns the secret. Nothing that it prints is
+/// shown. Dropping this kills it.
+///
+/// # Errors
+/// It could not be started, failed, or printed too much.
+pub(super) async fn print_secret(command: &[String]) -> Result<Secret, SendError> {
+    let program = command.first().map_or("", String::as_str);
+    let failed =
+        |what: String| SendError::unready(printable(&format!("`{program}` {what}"), QUOTE_BYTES));
+    let running = Running::start(command, |command| {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        Ok(())
+    });
+    let mut running = running.map_err(|error| failed(format!("cannot be started: {error}")))?;
+    let stdout = running.child.stdout.take();
+    let mut printed = Vec::new();
+    let status = {
+        let mut read = pin!(async {
+            match stdout {
+                Some(stdout) => {
+                    stdout
+                        .take(SECRET_BYTES + 1)
+                        .read_to_end(&mut printed)
+                        .await
+                }
+                None => Ok(0),
+            }
+        });
+        tokio::select! {
+            status = running.child.wait() => {
+                running.kill_group();
+                let _ = timeout(LAST_WORDS, read).await;
+                status
+            }
+            count = &mut read => {
+                if count.is_ok_and(|count| count as u64 > SECRET_BYTES) {
+                    running.kill_group();
+                }
+                running.child.wait().await
+            }
+        }
+    };
+    if printed.len() as u64 > SECRET_BYTES {
+        return Err(failed(format!("printed more than {SECRET_BYTES} bytes")));
+    }
+    match status {
+        Ok(status) if status.success() => Ok(Secret::new(&String::from_utf8_lossy(&printed))),
+        Ok(status) => Err(failed(describe(status))),
+        Err(error) => Err(failed(format!("cannot be waited for: {error}"))),
     }
 }
 
@@ -154,6 +184,45 @@ struct Running {
 }
 
 impl Running {
+    /// Starts a program in a group and with an environment of its own; `set` adds to both.
+    fn start(
+        command: &[String],
+        set: impl FnOnce(&mut Command) -> io::Result<()>,
+    ) -> io::Result<Self> {
+        let [program, arguments @ ..] = command else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let inherited = INHERITED.map(|name| (name, std::env::var_os(name)));
+        let run = format!("{:016x}", fastrand::u64(..));
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .current_dir("/")
+            .env_clear()
+            .envs(
+                inherited
+                    .iter()
+                    .filter_map(|(name, value)| Some((name, value.as_ref()?))),
+            )
+            .env(RUN_VARIABLE, &run)
+            .process_group(0)
+            .kill_on_drop(true);
+        set(&mut command)?;
+        // The group of a child that leads one has the child's number.
+        let (child, group) = descendants::started(|| {
+            let child = command.spawn()?;
+            let id = child.id();
+            let process = id.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+            io::Result::Ok((child, process))
+        })?;
+        Ok(Self {
+            child,
+            group,
+            process: group,
+            mark: format!("{RUN_VARIABLE}={run}"),
+        })
+    }
+
     /// Kills what is left of the group, once: its number may mean another one later.
     fn kill_group(&mut self) {
         if let Some(group) = self.group.take() {

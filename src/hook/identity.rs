@@ -71,6 +71,7 @@ pub(super) fn identity(kind: &Kind) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::MailProof;
     use super::*;
 
     fn webhook(url: &str, key: Option<&str>) -> Kind {
@@ -97,7 +98,10 @@ mod tests {
             port: 587,
             encryption: super::super::Encryption::Tls,
             hello: None,
-            credentials: Some(("me".to_owned(), SecretSource::File("password".into()))),
+            credentials: Some((
+                "me".to_owned(),
+                MailProof::Password(SecretSource::File("password".into())),
+            )),
             from: "Usage <usage@example.com>".parse().unwrap(),
             to: vec![to.parse().unwrap()],
         };

@@ -171,8 +171,8 @@ pub enum Kind {
         encryption: Encryption,
         /// Name in the greeting; by default the host's full name, or its address.
         hello: Option<ClientId>,
-        /// User and password.
-        credentials: Option<(String, SecretSource)>,
+        /// User, and the password or token.
+        credentials: Option<(String, MailProof)>,
         /// The sender.
         from: lettre::message::Mailbox,
         /// The recipients; each gets a message of its own.
@@ -190,6 +190,17 @@ pub enum Kind {
         /// The program and its arguments. No shell looks at them.
         command: Vec<String>,
     },
+}
+
+/// Proof of being a mail server's user.
+#[derive(Debug, Clone)]
+pub enum MailProof {
+    /// A password.
+    Password(SecretSource),
+    /// An OAuth access token, which somebody else refreshes.
+    Token(SecretSource),
+    /// A program that prints an access token, and its arguments.
+    TokenCommand(Vec<String>),
 }
 
 named! {

@@ -1,5 +1,5 @@
 use crate::egress::{Endpoint, Proxy};
-use crate::hook::{Encryption, Kind, Service, Settings};
+use crate::hook::{Encryption, Kind, MailProof, Service, Settings};
 
 use super::*;
 
@@ -139,7 +139,7 @@ fn the_other_kinds_are_as_they_are_written() {
         port: 465,
         encryption: Encryption::Tls,
         hello: Some(hello),
-        credentials: Some((user, SecretSource::Environment(_))),
+        credentials: Some((user, MailProof::Password(SecretSource::Environment(_)))),
         from,
         to,
     } = &config.hooks[5].kind

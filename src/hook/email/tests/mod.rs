@@ -1,5 +1,6 @@
 //! E-mail to a mail server on this machine.
 
+mod login;
 mod office;
 mod recipients;
 
@@ -14,6 +15,7 @@ use super::*;
 use crate::alert::Notification;
 use crate::hook::Encryption;
 use crate::hook::tests::message;
+use crate::secret::SecretSource;
 use crate::summary::{Row, Summary};
 
 const PASSWORD: &str = "canary-password";
@@ -38,7 +40,7 @@ fn password() -> (TempDir, SecretSource) {
     (folder, SecretSource::File(path))
 }
 
-fn hook(server: Server, credentials: Option<(String, SecretSource)>) -> Email {
+fn hook(server: Server, credentials: Option<(String, MailProof)>) -> Email {
     let to = ["Ops <ops@example.com>", "lead@example.com"];
     Email::new(
         server,
@@ -65,7 +67,7 @@ fn elsewhere() -> Server {
 async fn send(manners: Manners, login: bool) -> (Result<String, String>, Vec<String>) {
     let mut office = Office::open(manners).await;
     let (_folder, source) = password();
-    let credentials = login.then(|| ("ops".to_owned(), source));
+    let credentials = login.then(|| ("ops".to_owned(), MailProof::Password(source)));
     let hook = hook(office.server(), credentials);
     let answer = hook.send(&message(&["cx-month is at 80 %"])).await;
     let own = format!("{HOST}:{}: ", office.port);
@@ -410,7 +412,10 @@ async fn a_password_that_a_server_repeats_is_shown_nowhere() {
 #[tokio::test]
 async fn a_password_is_read_before_anybody_is_called() {
     let source = SecretSource::File("/nonexistent/password".into());
-    let hook = hook(elsewhere(), Some(("ops".to_owned(), source)));
+    let hook = hook(
+        elsewhere(),
+        Some(("ops".to_owned(), MailProof::Password(source))),
+    );
     let error = hook.send(&message(&["one"])).await.unwrap_err();
     let expected =
         "cannot read file `/nonexistent/password`: No such file or directory (os error 2)";

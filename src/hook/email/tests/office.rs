@@ -27,7 +27,7 @@ pub(super) struct Manners {
     pub(super) signs_itself: bool,
     /// Offers after EHLO; none of it before STARTTLS, which it offers then.
     pub(super) offers: &'static [&'static str],
-    /// Answers to commands that begin so, to a message (`.`) and to a connection (nothing);
+    /// Answers to commands that begin so, to a message (`.`), an empty line (`(empty)`) and a connection (nothing);
     /// for other commands what is usual. An empty answer is silence for ever.
     pub(super) answers: &'static [(&'static str, &'static str)],
 }
@@ -181,7 +181,10 @@ impl Counter {
                     .write_all(format!("250-mail.test\r\n{offers}250 HELP\r\n").as_bytes())
                     .await;
                 let _ = stream.flush().await;
-            } else if !self.answer(&mut stream, &line).await {
+            } else if !self
+                .answer(&mut stream, if line.is_empty() { "(empty)" } else { &line })
+                .await
+            {
                 return;
             } else if line == "DATA" {
                 let mut message = String::new();
@@ -219,6 +222,7 @@ impl Counter {
     {
         let own = self.manners.answers.iter().find(|(start, _)| match *start {
             "" => command.is_empty(),
+            "(empty)" => command == "(empty)",
             start => command.starts_with(start),
         });
         let usual = match command.split(' ').next().unwrap() {
