@@ -29,6 +29,7 @@ use crate::history::push;
 use crate::hook::{Hooks, IN_FLIGHT};
 use crate::http::{Address, Host, Reloaded};
 use crate::ledger::Ledger;
+use crate::probe;
 use crate::publish::Changes;
 use crate::pulse::Pulses;
 use crate::status::Board;
@@ -72,13 +73,14 @@ pub struct App {
     /// The server, which goes on until all others have ended, and what tells it to end.
     server: JoinSet<()>,
     serving: CancellationToken,
-    /// The publisher, the worker, the engine, the deliverer and what pushes, which end only
+    /// The publisher, the workers, the engine, the deliverer and what pushes, which end only
     /// when they are told to.
     parts: JoinSet<()>,
     pulses: Pulses,
     reloads: mpsc::Sender<Reload>,
     hook_reloads: mpsc::Sender<Hooks>,
     push_reloads: mpsc::Sender<Option<push::Settings>>,
+    probe_reloads: mpsc::Sender<probe::Reload>,
     /// Whom the timekeeper asks.
     time_source: Arc<ArcSwap<HttpClient>>,
     cron: CronTrigger,

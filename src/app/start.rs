@@ -28,6 +28,7 @@ use crate::http::{
     self, Address, Host, Inherited, InheritedError, Latch, Lifecycle, Listener, Readiness, Reloaded,
 };
 use crate::ledger::{Fault, Ledger, LedgerError, View};
+use crate::probe::{self, Prober};
 use crate::publish::Publisher;
 use crate::pulse::Pulses;
 use crate::status::Board;
@@ -132,10 +133,11 @@ impl App {
         let ledger = open_ledger(&config, &telemetry).await?;
         let http = HttpClient::open(&config.api).await?;
         let feed = Arc::<push::Feed>::default();
-        let wake = Arc::new(Notify::new());
+        let wake = [(); 2].map(|()| Arc::new(Notify::new()));
         let (reloads, reload_requests) = mpsc::channel(1);
         let (hook_reloads, other_hooks) = mpsc::channel(1);
         let (push_reloads, other_pushes) = mpsc::channel(1);
+        let (probe_reloads, other_probes) = mpsc::channel(1);
         let mut app = Self {
             read_config,
             config,
@@ -156,16 +158,19 @@ impl App {
             reloads,
             hook_reloads,
             push_reloads,
+            probe_reloads,
             time_source: Arc::new(ArcSwap::from_pointee(http.clone())),
-            cron: CronTrigger::start(Arc::clone(&wake)).await?,
+            cron: CronTrigger::start(wake.to_vec()).await?,
             stop,
         };
         app.watch_ledger_and_time().await?;
         let syncer = app.publish(&http, &served.exposition).await?;
         served.loading.release();
+        let [wake_sync, wake_probes] = wake;
+        app.probe(http.clone(), wake_probes, other_probes);
         app.alert(served.exposition, http, other_hooks);
         app.push(feed, other_pushes);
-        app.sync(syncer, wake, reload_requests);
+        app.sync(syncer, wake_sync, reload_requests);
         guard.disarm();
         Ok(app)
     }
@@ -270,6 +275,26 @@ impl App {
         );
         self.parts
             .spawn(pusher.run(other_pushes, self.stop.clone()));
+    }
+
+    /// Runs probes at their times. The rules are evaluated after each run.
+    fn probe(
+        &mut self,
+        http: HttpClient,
+        wake: Arc<Notify>,
+        other_probes: mpsc::Receiver<probe::Reload>,
+    ) {
+        let signals = Arc::clone(&self.signals);
+        let prober = Prober::new(
+            self.ledger.clone(),
+            Arc::clone(&self.board),
+            Arc::clone(&self.clock),
+            &self.telemetry,
+            Arc::new(move || signals.probed()),
+        );
+        let first = probes(&self.config, http);
+        let prober = prober.run(first, wake, other_probes, self.stop.clone());
+        self.parts.spawn(self.pulses.felt("prober", prober));
     }
 
     /// Syncs whenever it is due.
@@ -481,6 +506,15 @@ pub fn syncer(
         telemetry,
     )
     .reaching(config.alerts.reaches())
+}
+
+/// The probes as `config` says.
+pub(super) fn probes(config: &Config, http: HttpClient) -> probe::Reload {
+    probe::Reload {
+        probes: config.alerts.probes.clone(),
+        api: config.api.clone(),
+        http,
+    }
 }
 
 /// The hooks as `config` says.

@@ -26,6 +26,9 @@ use crate::ledger::{Identity, Member, ProbeRun};
 use crate::roster::Agent;
 use crate::secret::SecretSource;
 
+/// Failures in a row after which an alert fires, unless a rule says otherwise.
+pub const DEFAULT_FAILURES: u32 = 3;
+
 /// A message that an agent is sent at set times.
 #[derive(Debug, Clone)]
 pub struct Probe {
