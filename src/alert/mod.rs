@@ -28,6 +28,7 @@ mod observe;
 mod probes;
 mod published;
 mod rule;
+mod runs;
 mod situation;
 mod summaries;
 mod tell;
@@ -41,8 +42,8 @@ pub use finding::{Condition, DayFigure, DayVerdict, Finding, Observation, Whose}
 pub use judge::judge;
 pub use notice::{Figures, Notice, Notification, Share, Status};
 pub use observe::observe;
-pub use probes::{ProbeFacts, Probed};
 pub use rule::{Check, Measure, Per, Rule, Severity, Span, Threshold};
+pub use runs::{ProbeFacts, Probed};
 pub use summaries::read as read_summary;
 
 use std::sync::Arc;

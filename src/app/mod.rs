@@ -6,6 +6,7 @@ mod health;
 mod link;
 mod manager;
 mod metrics;
+mod probes;
 mod reload;
 mod start;
 mod supervisor;

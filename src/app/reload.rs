@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::metrics::ConfigMetrics;
-use super::start::{hooks, probes, unlocked};
+use super::probes::probes;
+use super::start::{hooks, unlocked};
 use super::{App, StartError, read, syncer};
 use crate::config::Config;
 use crate::flowgent::transport::HttpClient;

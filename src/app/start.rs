@@ -28,7 +28,6 @@ use crate::http::{
     self, Address, Host, Inherited, InheritedError, Latch, Lifecycle, Listener, Readiness, Reloaded,
 };
 use crate::ledger::{Fault, Ledger, LedgerError, View};
-use crate::probe::{self, Prober};
 use crate::publish::Publisher;
 use crate::pulse::Pulses;
 use crate::status::Board;
@@ -277,26 +276,6 @@ impl App {
             .spawn(pusher.run(other_pushes, self.stop.clone()));
     }
 
-    /// Runs probes at their times. The rules are evaluated after each run.
-    fn probe(
-        &mut self,
-        http: HttpClient,
-        wake: Arc<Notify>,
-        other_probes: mpsc::Receiver<probe::Reload>,
-    ) {
-        let signals = Arc::clone(&self.signals);
-        let prober = Prober::new(
-            self.ledger.clone(),
-            Arc::clone(&self.board),
-            Arc::clone(&self.clock),
-            &self.telemetry,
-            Arc::new(move || signals.probed()),
-        );
-        let first = probes(&self.config, http);
-        let prober = prober.run(first, wake, other_probes, self.stop.clone());
-        self.parts.spawn(self.pulses.felt("prober", prober));
-    }
-
     /// Syncs whenever it is due.
     fn sync(&mut self, syncer: Syncer, wake: Arc<Notify>, reload_requests: mpsc::Receiver<Reload>) {
         let worker = Worker::new(
@@ -506,15 +485,6 @@ pub fn syncer(
         telemetry,
     )
     .reaching(config.alerts.reaches())
-}
-
-/// The probes as `config` says.
-pub(super) fn probes(config: &Config, http: HttpClient) -> probe::Reload {
-    probe::Reload {
-        probes: config.alerts.probes.clone(),
-        api: config.api.clone(),
-        http,
-    }
 }
 
 /// The hooks as `config` says.

@@ -39,7 +39,6 @@ impl Check<'_> {
     ) -> Option<(Probe, Option<Rule>)> {
         let probe = &mut probe;
         let today = self.today;
-        let name = self.name(probe);
         if let Some(name) = probe.name()
             && world.hook_names.iter().any(|hook| hook == name.get_ref())
         {
@@ -48,6 +47,7 @@ impl Check<'_> {
             let help = "`alerts test` finds hooks and probes by their names";
             self.refuse(name.span(), fault.help(help));
         }
+        let name = self.name(probe);
         let account = self.needed(probe, ["account", "\"…\""], |name| {
             known_account(name, world)
         });

@@ -7,14 +7,15 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::flowgent::client::Client;
 use crate::flowgent::transport::HttpClient;
-use crate::ledger::{Member, ProbeOutcome};
+use crate::ledger::ProbeOutcome;
 use crate::probe::{self, Probe};
+use crate::roster::Agent;
 use crate::telemetry::Telemetry;
 use crate::words::credits;
 
 /// Asks the agent of `probe` once and shows how that went.
 pub(super) async fn ask(config: &Config, probe: &Probe) -> Result<(), Failure> {
-    let agent = probe.target(&members(config).await);
+    let agent = agent(config, probe).await;
     let (account, name) = (&agent.account, &agent.name);
     print(format_args!(
         "{}: asking agent {account}/{name} once, which costs credits\n",
@@ -44,10 +45,15 @@ pub(super) async fn ask(config: &Config, probe: &Probe) -> Result<(), Failure> {
     Err(Failure::Told)
 }
 
-/// The agents that the ledger knows; none if there is no ledger yet.
-async fn members(config: &Config) -> Arc<[Member]> {
-    let Ok(view) = view::open(config).await else {
-        return Arc::default();
+/// The agent, by the config or else by the lists that the ledger has, if there is a ledger yet.
+async fn agent(config: &Config, probe: &Probe) -> Agent {
+    let mut named = config.accounts.iter().flat_map(|account| &account.agents);
+    if let Some(agent) = named.find(|agent| agent.id == probe.agent) {
+        return agent.clone();
+    }
+    let known = match view::open(config).await {
+        Ok(view) => view::members(config, &view).await.unwrap_or_default(),
+        Err(_) => Arc::default(),
     };
-    view::members(config, &view).await.unwrap_or_default()
+    probe.target(&known)
 }

@@ -86,7 +86,7 @@ async fn credits_are_told_of_at_once_failures_after_three_and_both_ends_once() {
     scene.ran(18, Interrupted).await;
     scene.ran(19, Success).await;
     scene.ran(20, Success).await;
-    expected.push(warning("Resolved: ping: agent acme/support replies again"));
     expected.push(critical("Resolved: ping: account acme has credits again"));
+    expected.push(warning("Resolved: ping: agent acme/support replies again"));
     assert_eq!(scene.told().await, expected);
 }
