@@ -356,7 +356,7 @@ Open http://{address}/ in a browser, or try
   curl -s http://{address}/metrics | grep ^flowgent_agent_used_credits_total
   curl -s http://{address}/metrics | grep ^flowgent_budget_used_ratio
   curl -s http://{address}/metrics | grep ^flowgent_balance_days_left
-  curl -s http://{address}/metrics | grep ^flowgent_probe_last_status_code
+  curl -s http://{address}/metrics | grep ^flowgent_probe_runs_total
   curl -s http://{address}/-/ready
 
 To have Prometheus scrape it, put this into its config:
