@@ -161,6 +161,8 @@ impl Sum {
 /// Takes in one agent after the other.
 pub(super) struct Gatherer {
     pub(super) today: Day,
+    /// The facts about each member; at first, nothing is read of it.
+    pub(super) agents: Vec<AgentFacts>,
     /// Budgets and balances.
     pub(super) purses: Vec<Purse>,
     pub(super) sums: Vec<Sum>,
@@ -171,16 +173,17 @@ pub(super) struct Gatherer {
 }
 
 impl Gatherer {
-    /// Adds an agent to its budgets and balances, and says what is known of it.
+    /// Adds the agent at `place` to its budgets and balances, and notes what is known of it.
     pub(super) fn add(
         &mut self,
-        member: &Member,
+        place: usize,
         history_start: Day,
         totals: &Totals,
         recent: &[Usage],
-    ) -> AgentFacts {
-        let id = &member.agent.id;
-        let has_moved = member.unlisted_since.is_some() && self.shared.contains(id);
+    ) {
+        let today = self.today;
+        let member = self.agents[place].member.clone();
+        let has_moved = member.unlisted_since.is_some() && self.shared.contains(&member.agent.id);
         if !has_moved {
             let mut pattern = None;
             for purse in &mut self.purses {
@@ -188,30 +191,28 @@ impl Gatherer {
                     continue;
                 }
                 // Made once, and only for agents of a budget or balance.
-                let pattern = pattern.get_or_insert_with(|| Pattern::of(recent, self.today));
+                let pattern = pattern.get_or_insert_with(|| Pattern::of(recent, today));
                 for (_, tally) in &mut purse.tallies {
-                    tally.add(member, recent, pattern.as_ref(), self.today);
+                    tally.add(&member, recent, pattern.as_ref(), today);
                 }
             }
-            self.count(member, recent);
+            self.count(&member, recent);
         }
         // Only budgets and balances look at days before the history start.
         let recent = &recent[recent.partition_point(|usage| usage.day < history_start)..];
-        let missing_days = series::missing_days(totals, recent, history_start, self.today);
+        let missing_days = series::missing_days(totals, recent, history_start, today);
         let oldest = totals.frontier.map_or(history_start, Day::next);
-        let known = |span: Span| Known::of(recent, history_start, span.days(self.today));
-        AgentFacts {
-            days: days(recent, self.today),
-            previous_7_days: known(Span::Previous7Days),
-            previous_30_days: known(Span::Previous30Days),
-            month_to_date: known(Span::MonthToDate),
-            missing_days: u32::try_from(missing_days).unwrap_or(u32::MAX),
-            missing_since: (oldest < self.today).then_some(oldest),
-            missing_recently: missing_recently(recent, history_start, self.today),
-            last_success: totals.last_success,
-            is_counted: !has_moved,
-            ..AgentFacts::unread(member, self.today)
-        }
+        let known = |span: Span| Known::of(recent, history_start, span.days(today));
+        let facts = &mut self.agents[place];
+        facts.days = days(recent, today);
+        facts.previous_7_days = known(Span::Previous7Days);
+        facts.previous_30_days = known(Span::Previous30Days);
+        facts.month_to_date = known(Span::MonthToDate);
+        facts.missing_days = u32::try_from(missing_days).unwrap_or(u32::MAX);
+        facts.missing_since = (oldest < today).then_some(oldest);
+        facts.missing_recently = missing_recently(recent, history_start, today);
+        facts.last_success = totals.last_success;
+        facts.is_counted = !has_moved;
     }
 
     /// Notes which days of an identifier that several have had count by this member.

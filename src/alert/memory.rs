@@ -107,7 +107,8 @@ impl Memory {
             let is_other = |member: &Member| {
                 watched.agents.contains(&member.number) && !rule.matcher.matches(&member.agent)
             };
-            !is_about || facts.members.iter().any(is_other)
+            let has_fired = !watched.agents.is_empty();
+            !is_about || (has_fired && facts.members.iter().any(is_other))
         };
         let rules = settings.rules.iter().filter(is_redefined);
         rules.map(|rule| Arc::clone(&rule.name)).collect()

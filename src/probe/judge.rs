@@ -2,10 +2,12 @@
 
 use regex::Regex;
 
+use crate::egress::TransportError;
 use crate::flowgent::client::ChatReply;
-use crate::flowgent::error::{ApiError, QUOTE_BYTES, printable};
+use crate::flowgent::error::ApiError;
 use crate::flowgent::wire::{ChatBody, ChatMetadata};
 use crate::ledger::{ProbeOutcome, ProbeResult};
+use crate::text::{QUOTE_BYTES, printable};
 
 /// The most credits, or milliseconds, that a reply may say of itself.
 const ABSURD: f64 = 1e9;
@@ -78,9 +80,10 @@ const fn outcome(error: &ApiError) -> ProbeOutcome {
         ApiError::RateLimited { .. }
         | ApiError::Unavailable { .. }
         | ApiError::Server { .. }
-        | ApiError::Connect(_)
-        | ApiError::Interrupted(_) => ProbeOutcome::Unavailable,
-        ApiError::TooLarge { .. }
+        | ApiError::Transport(TransportError::Connect(_) | TransportError::Interrupted(_)) => {
+            ProbeOutcome::Unavailable
+        }
+        ApiError::Transport(TransportError::TooLarge { .. })
         | ApiError::NotJson(_)
         | ApiError::Contract(_)
         | ApiError::Redirect { .. } => ProbeOutcome::Malformed,

@@ -246,7 +246,7 @@ impl Shared {
                 .end_probe(number, result.clone(), self.clock.now())
         };
         persistently("keep the run of a probe", end).await;
-        self.show_one(probe).await;
+        self.refresh(std::slice::from_ref(probe)).await;
         (self.tell)();
     }
 
@@ -259,41 +259,32 @@ impl Shared {
             }
             stays
         });
-        for probe in probes {
-            self.show_one(probe).await;
-        }
+        self.refresh(probes).await;
     }
 
-    async fn show_one(&self, probe: &Probe) {
+    /// Shows the newest runs, and the series of these probes.
+    async fn refresh(&self, probes: &[Arc<Probe>]) {
         let read = async {
-            Ok::<_, LedgerError>((
-                self.ledger.probe_runs().await?,
-                self.ledger.probe_totals().await?,
-            ))
+            let runs = self.ledger.probe_runs().await?;
+            Ok::<_, LedgerError>((runs, self.ledger.probe_totals().await?))
         };
         let (runs, totals) = match read.await {
             Ok(read) => read,
-            Err(error) => {
-                error!(
-                    probe = &*probe.name,
-                    "cannot read the runs of the probe: {error}"
-                );
-                return;
-            }
+            Err(error) => return error!("cannot read the runs of probes: {error}"),
         };
-        let agent = probe.target(&self.board.members());
-        let labels = [&probe.name, &probe.account, &agent.name].map(ToString::to_string);
-        let mut shown = self.shown.lock();
-        let before = shown.insert(Arc::clone(&probe.name), labels.clone());
-        if let Some(before) = before.filter(|before| *before != labels) {
-            self.metrics.remove(&before);
+        let members = self.board.members();
+        for probe in probes {
+            let agent = probe.target(&members);
+            let labels = [&probe.name, &probe.account, &agent.name].map(ToString::to_string);
+            let mut shown = self.shown.lock();
+            let before = shown.insert(Arc::clone(&probe.name), labels.clone());
+            if let Some(before) = before.filter(|before| *before != labels) {
+                self.metrics.remove(&before);
+            }
+            let own = probe.runs(&agent, &runs);
+            self.metrics.show(&labels, own, &totals, &identity(&agent));
         }
-        self.metrics.show(
-            &labels,
-            probe.runs(&agent, &runs),
-            &totals,
-            &identity(&agent),
-        );
+        self.board.probed(runs);
     }
 }
 

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::*;
+use crate::egress::Roots;
+use crate::flowgent::Settings;
 use crate::flowgent::tests::server::{Server, answer};
-use crate::flowgent::{Roots, Settings};
 use crate::sync::cron::parse_cron;
 
 const KEY: &str = "test-key-acme";
