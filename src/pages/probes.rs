@@ -54,3 +54,70 @@ pub(super) fn rows(runs: &[ProbeRun], now: DateTime<Utc>) -> Vec<ProbeRow> {
     };
     runs.iter().take(LISTED).map(row).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{PlannedRun, ProbeResult};
+
+    #[test]
+    fn a_run_shows_its_figures_and_one_that_is_under_way_none() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let run = |result| ProbeRun {
+            planned: PlannedRun {
+                probe: "ping".into(),
+                agent: ("acme".into(), "a1".into()),
+                planned_at: at("2026-11-23T06:00:00Z"),
+            },
+            result,
+        };
+        let ended = ProbeResult {
+            outcome: ProbeOutcome::NoCredits,
+            status_code: Some(402),
+            duration_seconds: Some(1.25),
+            execution_seconds: None,
+            used_credits: None,
+            detail: "no credits are left".to_owned(),
+        };
+        let replied = ProbeResult {
+            outcome: ProbeOutcome::Success,
+            status_code: Some(200),
+            used_credits: Some(0.5),
+            ..ended.clone()
+        };
+        let runs = [run(None), run(Some(ended)), run(Some(replied))];
+        let rows = rows(&runs, at("2026-11-23T06:01:00Z"));
+        let shown = rows.iter().map(|row| {
+            [
+                &row.outcome,
+                row.class,
+                &row.status,
+                &row.took,
+                &row.used,
+                &row.detail,
+            ]
+        });
+        assert_eq!(
+            shown.collect::<Vec<_>>(),
+            [
+                ["under way", "waiting", "–", "–", "–", ""],
+                [
+                    "no credits",
+                    "bad",
+                    "402",
+                    "1.25 s",
+                    "–",
+                    "no credits are left"
+                ],
+                [
+                    "success",
+                    "good",
+                    "200",
+                    "1.25 s",
+                    "0.5",
+                    "no credits are left"
+                ],
+            ]
+        );
+    }
+}

@@ -94,6 +94,30 @@ async fn a_probe_says_what_it_used_and_whether_the_account_has_credits() {
             ),
         ]
     );
+    let (_, shown) = exporter.get("/api/v1/agents/acme/support", "").await;
+    let shown: serde_json::Value = serde_json::from_slice(&shown).unwrap();
+    let outcomes: Vec<_> = shown["probe_runs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|run| (&run["planned_at"], &run["outcome"], &run["status_code"]))
+        .map(|(at, outcome, status)| format!("{at} {outcome} {status}").replace('"', ""))
+        .collect();
+    assert_eq!(
+        outcomes,
+        [
+            "2026-03-05T06:00:00Z success 200",
+            "2026-03-04T06:00:00Z no_credits 402",
+            "2026-03-03T06:00:00Z success 200",
+        ]
+    );
+    let (_, page) = exporter.get("/agents/acme/support", "").await;
+    let page = String::from_utf8(page).unwrap();
+    assert!(page.contains("<h2 id=\"probes\">Probes</h2>"), "{page}");
+    assert!(
+        page.contains("<span class=\"state bad\">no credits</span>"),
+        "{page}"
+    );
     // A reload sends nothing, and neither does the same time a second time.
     exporter.signal("HUP").await;
     exporter.wait_for_log("config reloaded").await;
