@@ -87,6 +87,12 @@ impl Signals {
         self.notify.notify_one();
     }
 
+    /// A probe has run.
+    pub fn probed(&self) {
+        self.pending.lock().is_urgent = true;
+        self.notify.notify_one();
+    }
+
     /// Other rules and hooks from now on, and the agents that they are about: rules are never judged by
     /// the agents of another config.
     pub fn configure(&self, settings: Settings, members: Arc<[Member]>) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::Span;
+use super::{ProbeFacts, Span};
 use crate::balance::Left;
 use crate::budget::Standing;
 use crate::day::{Day, TRACKING_START, Usage};
@@ -167,6 +167,8 @@ pub struct Facts {
     pub judged: Arc<JudgedDays>,
     /// Which keys and agents FlowGent refuses.
     pub access: Arc<Access>,
+    /// Probes and their last runs.
+    pub probes: ProbeFacts,
 }
 
 impl Known {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{AgentFacts, Check, Measure, Rule, Severity, Span, Threshold};
+use super::{AgentFacts, Check, Measure, Probed, Rule, Severity, Span, Threshold};
 use crate::balance::Left;
 use crate::budget::Standing;
 use crate::day::Day;
@@ -123,6 +123,15 @@ pub enum Finding<'a> {
     },
     /// An agent that belongs to the account, or does not.
     AgentRefused(&'a AgentFacts),
+    /// A probe and its last runs.
+    Probe(Probed<'a>),
+    /// An account's credits.
+    NoCredits {
+        /// The account.
+        account: &'a Arc<str>,
+        /// The newest run that shows whether it has any: its planned time, and the agent that was asked.
+        last: Option<(DateTime<Utc>, &'a Agent)>,
+    },
 }
 
 /// The agents that a usage rule has added up.
@@ -161,7 +170,9 @@ impl<'a> Observation<'a> {
             Finding::Budget { .. }
             | Finding::Balance { .. }
             | Finding::Usage { .. }
-            | Finding::KeyRefused { .. } => None,
+            | Finding::KeyRefused { .. }
+            | Finding::Probe(_)
+            | Finding::NoCredits { .. } => None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::days::{Question, verdict};
 use super::facts::{AgentFacts, Facts, Known, SubjectDay, unknown_days};
 use super::finding::{Condition, DayVerdict, Finding, Observation, Whose};
-use super::{Check, Measure, Per, Rule, Severity, Span, Threshold};
+use super::{Check, Measure, Per, Rule, Severity, Span, Threshold, probes};
 use crate::balance::Left;
 use crate::budget::Standing;
 use crate::day::Day;
@@ -89,6 +89,13 @@ impl<'a> Judge<'a> {
                 let condition = listed(agent, refused(refusals.get(&agent.member.number)));
                 (condition, Finding::AgentRefused(agent))
             }),
+            Check::Probe { .. } | Check::NoCredits { .. } => {
+                let seen = probes::judge(self.rule, &self.facts.probes).into_iter();
+                seen.map(|(subject, condition, severity, finding)| {
+                    self.observation(subject, condition, severity, finding)
+                })
+                .collect()
+            }
         }
     }
 

@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 
 use super::facts::escaped;
 use super::finding::{Condition, Finding, Observation, Whose};
-use super::{AgentFacts, Check, Figures, Measure, Notice, Severity, Status};
+use super::{AgentFacts, Check, Figures, Measure, Notice, Severity, Status, probes};
 use crate::day::Day;
 use crate::ledger::{Alert, AlertKey};
 use crate::roster::Agent;
@@ -168,7 +168,10 @@ fn key_text(key: &AlertKey) -> String {
 /// Labels that stay the same for as long as an alert fires. The labels of its agent are among them, unless one
 /// of the others has their name.
 fn labels(observation: &Observation<'_>) -> BTreeMap<String, String> {
-    let agent = observation.agent().map(|facts| &facts.member.agent);
+    let agent = match &observation.finding {
+        Finding::Probe(probed) => Some(probed.agent),
+        _ => observation.agent().map(|facts| &facts.member.agent),
+    };
     let own = agent.into_iter().flat_map(|agent| agent.labels.iter());
     let mut labels: BTreeMap<String, String> = own
         .map(|(name, value)| (name.clone(), value.clone()))
@@ -194,8 +197,12 @@ fn labels(observation: &Observation<'_>) -> BTreeMap<String, String> {
             whose: Whose::Account(account),
             ..
         }
-        | Finding::KeyRefused { account, .. } => {
+        | Finding::KeyRefused { account, .. }
+        | Finding::NoCredits { account, .. } => {
             label("account", account);
+        }
+        Finding::Probe(probed) => {
+            label("probe", probed.name);
         }
         _ => {}
     }
@@ -257,6 +264,8 @@ fn lines(observation: &Observation<'_>, status: Status) -> Vec<String> {
         },
         Finding::KeyRefused { account, .. } => key_lines(account, status),
         Finding::AgentRefused(facts) => agent_lines(facts, status),
+        Finding::Probe(probed) => probes::lines(&subject, probed, status),
+        Finding::NoCredits { account, last } => probes::credit_lines(account, *last, status),
     }
 }
 
@@ -339,7 +348,14 @@ fn lasting(observation: &Observation<'_>, alert: &Alert) -> Option<String> {
         return Some("It fires for 24 hours, because these figures came late.".to_owned());
     }
     match (observation.condition, &observation.finding) {
-        (Condition::Met, _) | (_, Finding::KeyRefused { .. } | Finding::AgentRefused(_)) => None,
+        (Condition::Met, _)
+        | (
+            _,
+            Finding::KeyRefused { .. }
+            | Finding::AgentRefused(_)
+            | Finding::Probe(_)
+            | Finding::NoCredits { .. },
+        ) => None,
         (Condition::Unknown, _) if observation.missing_days() > 0 => Some(format!(
             "It still fires: {} missing.",
             match observation.missing_days() {

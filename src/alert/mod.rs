@@ -25,8 +25,10 @@ mod metrics;
 mod message;
 mod notice;
 mod observe;
+mod probes;
 mod published;
 mod rule;
+mod runs;
 mod situation;
 mod summaries;
 mod tell;
@@ -41,11 +43,13 @@ pub use judge::judge;
 pub use notice::{Figures, Notice, Notification, Share, Status};
 pub use observe::observe;
 pub use rule::{Check, Measure, Per, Rule, Severity, Span, Threshold};
+pub use runs::{ProbeFacts, Probed};
 pub use summaries::read as read_summary;
 
 use std::sync::Arc;
 
 use crate::balance::Reach;
+use crate::probe::Probe;
 use crate::summary;
 
 /// A hook as alerts see it. The rest of a hook is none of an alert's concern.
@@ -70,6 +74,8 @@ pub struct Settings {
     pub accounts: Vec<Arc<str>>,
     /// Budgets and rules, each with a name of its own.
     pub rules: Vec<Rule>,
+    /// Probes, whose runs some rules are about.
+    pub probes: Vec<Probe>,
     /// Summaries, each with a name of its own.
     pub summaries: Vec<summary::Settings>,
     /// The hooks.

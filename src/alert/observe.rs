@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::facts::{AgentFacts, Background, Facts, PeriodFacts, RECENT_DAYS};
 use super::gather::{Gatherer, Purse, Stood, Sum};
-use super::{Check, Rule, Settings};
+use super::{Check, ProbeFacts, Rule, Settings};
 use crate::balance::Left;
 use crate::day::{Day, Usage};
 use crate::forecast::PATTERN_DAYS;
@@ -72,6 +72,7 @@ pub async fn observe(
     let gatherer = Arc::new(Mutex::new(gatherer));
     read(ledger, &members, &wanted, &gatherer).await?;
     add_others(ledger, others, &gatherer, today).await?;
+    let probes = ProbeFacts::read(ledger, &settings.probes, everyone, &settings.rules).await?;
     let mut gatherer = gatherer.lock();
     let (budgets, balances) = closed(&gatherer.purses, today);
     let agents = std::mem::take(&mut gatherer.agents);
@@ -98,6 +99,7 @@ pub async fn observe(
         has_synced: *has_synced,
         judged: Arc::clone(judged),
         access: Arc::clone(access),
+        probes,
     })
 }
 
@@ -244,6 +246,7 @@ fn needs(rules: &[Rule], purses: &[Purse], today: Day) -> Vec<Need> {
             Check::Usage { .. } | Check::Spike { .. } | Check::MissingData { .. } => usual,
             // Only when they were last fetched.
             Check::KeyRefused { .. } | Check::AgentRefused { .. } => today,
+            Check::Probe { .. } | Check::NoCredits { .. } => return None,
         };
         Some(Need {
             matcher: rule.matcher.clone(),

@@ -101,6 +101,20 @@ pub enum Check {
         /// Severity.
         severity: Severity,
     },
+    /// A probe fails several times in a row.
+    Probe {
+        /// The probe that the rule belongs to: then it is also about the credits of its account.
+        only: Option<Arc<str>>,
+        /// Number of failures.
+        times: u32,
+        /// Severity.
+        severity: Severity,
+    },
+    /// An account has no credits left, as a probe saw.
+    NoCredits {
+        /// Severity.
+        severity: Severity,
+    },
 }
 
 /// A share of a budget, or what is left of a balance, that is told of when it is reached.
@@ -252,7 +266,9 @@ impl Rule {
             | Check::Spike { .. }
             | Check::MissingData { .. }
             | Check::KeyRefused { .. }
-            | Check::AgentRefused { .. } => about,
+            | Check::AgentRefused { .. }
+            | Check::Probe { .. }
+            | Check::NoCredits { .. } => about,
         }
     }
 }
@@ -289,6 +305,8 @@ impl Check {
             Self::MissingData { .. } => "missing_data",
             Self::KeyRefused { .. } => "key_refused",
             Self::AgentRefused { .. } => "agent_refused",
+            Self::Probe { .. } => "probe",
+            Self::NoCredits { .. } => "no_credits",
         }
     }
 }

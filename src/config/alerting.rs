@@ -13,18 +13,22 @@ use super::world::World;
 use crate::alert::{self, Measure, Per, Rule, Severity, Span, Threshold};
 use crate::budget::Cycle;
 use crate::day::Day;
+use crate::ledger::KEPT_RUNS;
 use crate::named::named;
 use crate::nearest::nearest;
+use crate::probe::DEFAULT_FAILURES;
 use crate::roster::{Matcher, Pattern, printable};
 use crate::server;
 use crate::summary;
 
-const KINDS: [&str; 5] = [
+const KINDS: [&str; 7] = [
     "usage",
     "spike",
     "missing_data",
     "key_refused",
     "agent_refused",
+    "probe",
+    "no_credits",
 ];
 
 named! {
@@ -38,7 +42,7 @@ named! {
 }
 
 /// The keys that only one kind of rule has.
-const KEYS: [(&str, &str); 7] = [
+const KEYS: [(&str, &str); 8] = [
     ("over", "usage"),
     ("span", "usage"),
     ("per", "usage"),
@@ -46,6 +50,7 @@ const KEYS: [(&str, &str); 7] = [
     ("factor", "spike"),
     ("floor", "spike"),
     ("longer_than", "missing_data"),
+    ("times", "probe"),
 ];
 
 impl Check<'_> {
@@ -64,8 +69,6 @@ impl Check<'_> {
         sections: [Vec<Section<'_>>; 3],
         world: &World<'_>,
     ) -> Vec<Rule> {
-        let names = sections.iter().flatten();
-        self.refuse_repeated_names("budget, balance or rule", names);
         let rules = sections.into_iter().flatten();
         rules
             .filter_map(|section| match section.kind {
@@ -289,7 +292,7 @@ impl Check<'_> {
     /// Reads the keys of a rule of that kind.
     fn rule_check(&mut self, rule: &mut Section<'_>, kind: &str) -> Option<alert::Check> {
         let usual = match kind {
-            "key_refused" => Severity::Critical,
+            "key_refused" | "no_credits" => Severity::Critical,
             _ => Severity::Warning,
         };
         let severity = self.choice(rule, "severity", usual);
@@ -315,6 +318,12 @@ impl Check<'_> {
                 severity,
             },
             "key_refused" => alert::Check::KeyRefused { severity },
+            "probe" => alert::Check::Probe {
+                only: None,
+                times: self.whole(rule, "times", DEFAULT_FAILURES.into(), 1..=KEPT_RUNS as i64),
+                severity,
+            },
+            "no_credits" => alert::Check::NoCredits { severity },
             _ => alert::Check::AgentRefused { severity },
         })
     }

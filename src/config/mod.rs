@@ -12,6 +12,7 @@ mod heartbeats;
 mod hooks;
 mod kinds;
 mod places;
+mod probes;
 mod push;
 mod read;
 mod rules;

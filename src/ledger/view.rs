@@ -1,6 +1,6 @@
 //! Reading a ledger, also while another process writes it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,8 +13,9 @@ use super::reader::Reader;
 use super::recent::Recent;
 use super::{
     AgentHistory, AgentNumber, Alert, AlertMemory, AlertState, Backlog, DeliveryRecord,
-    DisabledHook, GoneHook, Identity, ListSource, Member, PushTarget, Revision, Unpushed,
-    agent_history, alert, hooks, list, members, outbox, pushed, schema, usage,
+    DisabledHook, GoneHook, Identity, ListSource, Member, ProbeRun, ProbeTotal, PushTarget,
+    Revision, Unpushed, agent_history, alert, hooks, list, members, outbox, probes, pushed, schema,
+    usage,
 };
 use crate::day::{Day, Usage};
 use crate::roster::ListedAgent;
@@ -162,6 +163,26 @@ impl View {
         /// # Errors
         /// The file could not be read.
         fn disabled_hooks in "disabled_hooks"() -> Vec<DisabledHook> = outbox::disabled();
+
+        /// The last runs of each probe, also of those that are gone from the config, newest first.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn probe_runs in "probe_runs"() -> Vec<ProbeRun> = probes::runs();
+
+        /// All runs of each probe, added up by outcome.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn probe_totals in "probe_runs"() -> Vec<ProbeTotal> = probes::totals();
+
+        /// Credits that probes used by the account and identifier of each agent that was asked, on the UTC days
+        /// `from` through `to`, ascending. FlowGent counts them among the agent's use, a day later.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn probe_use in "probe_use"(from: Day, to: Day) -> HashMap<Identity, Vec<Usage>> =
+            probes::used(from, to);
     }
 
     /// Names of those below.

@@ -1,7 +1,7 @@
 //! Titles: an event in one line.
 
 use super::super::finding::{Finding, Observation, Whose};
-use super::super::{Measure, Notice};
+use super::super::{Measure, Notice, probes};
 use super::{balance, budget, usage};
 use crate::budget::words::{exhaustion, used};
 use crate::day::Day;
@@ -60,6 +60,10 @@ pub(super) fn firing(observation: &Observation<'_>, late: &[Day]) -> String {
             "{name}: FlowGent says that {subject} does not belong to account {}",
             facts.member.agent.account
         ),
+        Finding::Probe(probed) => format!("{name}: {subject} {}", probes::failures(probed)),
+        Finding::NoCredits { account, .. } => {
+            format!("{name}: account {account} has no credits left")
+        }
     }
 }
 
@@ -103,6 +107,10 @@ pub(super) fn over(observation: &Observation<'_>, ending: Ending) -> String {
             format!("{name}: the key of account {account} is accepted again")
         }
         Finding::AgentRefused(_) => format!("{name}: {subject} is accepted again"),
+        Finding::Probe(_) => format!("{name}: {subject} replies again"),
+        Finding::NoCredits { account, .. } => {
+            format!("{name}: account {account} has credits again")
+        }
     }
 }
 
@@ -137,7 +145,9 @@ pub(super) fn subject(observation: &Observation<'_>) -> String {
         Finding::Usage {
             whose: Whose::Account(account),
             ..
-        } => format!("account {account}"),
+        }
+        | Finding::NoCredits { account, .. } => format!("account {account}"),
+        Finding::Probe(probed) => probes::subject(observation.rule, probed),
         Finding::Budget { .. }
         | Finding::Balance { .. }
         | Finding::Usage {

@@ -11,6 +11,7 @@ mod machine;
 mod message;
 mod observe;
 mod pending;
+mod probes;
 mod properties;
 mod rule;
 
@@ -134,6 +135,7 @@ fn settings(rules: Vec<Rule>) -> Settings {
     Settings {
         accounts: vec!["acme".into()],
         rules,
+        probes: Vec::new(),
         summaries: Vec::new(),
         routes: vec![route("ops")],
         dashboard_url: None,
@@ -170,6 +172,7 @@ fn facts(today: &str) -> Facts {
         unseeded: HashSet::new(),
         has_synced: false,
         judged: Arc::default(),
+        probes: ProbeFacts::default(),
         access: Arc::default(),
     }
 }

@@ -126,6 +126,12 @@ fn wanted(check: &Check) -> String {
             "fires while FlowGent refuses, which only a running exporter knows; try `check --live`\n"
                 .to_owned()
         }
+        Check::Probe { times, .. } => {
+            format!("fires once a probe failed {times} times in a row\n")
+        }
+        Check::NoCredits { .. } => {
+            "fires once a probe is told that the account has no credits left\n".to_owned()
+        }
     }
 }
 

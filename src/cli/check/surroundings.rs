@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
+
 use super::super::{count, view};
 use super::from_file;
 use crate::alert;
@@ -9,7 +11,11 @@ use crate::blocking;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::ledger::{self, GoneHook, ListSource, View};
+use crate::probe::Probe;
 use crate::roster::{self, AccountSettings, Agent, Roster, printable};
+
+/// The most runs of a probe that are counted.
+const SHOWN_RUNS: usize = 50_000;
 
 /// Time of the next poll.
 pub(super) fn next_poll(config: &Config) -> String {
@@ -26,6 +32,26 @@ pub(super) fn next_poll(config: &Config) -> String {
     }
     let jitter = humantime::format_duration(schedule.jitter);
     format!("the next poll is due {next}, plus up to {jitter} of jitter")
+}
+
+/// The number of runs of a probe, each of which costs credits.
+pub(super) fn runs(probe: &Probe) -> String {
+    let now = SystemClock.now();
+    let end = now + TimeDelta::days(30);
+    let times = probe.cron.iter_after(now);
+    let runs = times
+        .take(SHOWN_RUNS)
+        .take_while(|time| *time <= end)
+        .count();
+    let runs = match runs {
+        SHOWN_RUNS => format!("{SHOWN_RUNS} times or more"),
+        1 => "once".to_owned(),
+        runs => format!("{runs} times"),
+    };
+    format!(
+        "probe {} runs {runs} in 30 days; each run costs credits",
+        probe.name
+    )
 }
 
 /// The warnings, one line each.

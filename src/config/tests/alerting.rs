@@ -343,3 +343,54 @@ fn a_balance_that_would_show_too_much_or_nothing_is_warned_of() {
     let config = Config::parse(discovering, Path::new(&path), today()).unwrap();
     assert_eq!(config.warnings, [""; 0]);
 }
+
+#[test]
+fn a_probe_with_hooks_has_a_rule_of_its_own_and_an_agent_of_a_list_is_a_warning() {
+    let written = "[[probe]]\nname = \"ping\"\naccount = \"acme\"\nagent = \"support\"\n\
+                   message = \"OK?\"\ncron = \"0 0 6 * * *\"\n";
+    let silent = with_agent(written);
+    assert!(silent.alerts.rules.is_empty());
+    assert_eq!(silent.warnings, [""; 0]);
+    let [probe] = &silent.alerts.probes[..] else {
+        panic!("{:?}", silent.alerts.probes);
+    };
+    assert_eq!((&*probe.account, &*probe.agent), ("acme", "a1"));
+    assert_eq!(
+        (&*probe.message, probe.timeout),
+        ("OK?", Duration::from_secs(60))
+    );
+    assert!(probe.expect.is_none());
+
+    let hook = "[[hook]]\nname = \"ops\"\nkind = \"exec\"\ncommand = [\"/bin/true\"]\n";
+    let told = with_agent(&format!(
+        "{written}timeout = \"2m\"\nexpect = {{ regex = \"^OK\" }}\nhooks = [\"ops\"]\n{hook}"
+    ));
+    let probe = &told.alerts.probes[0];
+    assert_eq!(probe.timeout, Duration::from_secs(120));
+    assert!(
+        probe
+            .expect
+            .as_ref()
+            .is_some_and(|expect| expect.is_match("OK."))
+    );
+    let [rule] = &told.alerts.rules[..] else {
+        panic!("{:?}", told.alerts.rules);
+    };
+    assert_eq!((&*rule.name, &*rule.hooks[0]), ("ping", "ops"));
+    let Check::Probe { only, times: 3, .. } = &rule.check else {
+        panic!("{rule:?}");
+    };
+    assert_eq!(only.as_deref(), Some("ping"));
+    assert_eq!(told.warnings, [""; 0], "the hook has its use");
+
+    let listed =
+        "[[account]]\nname = \"acme\"\napi_key_file = \"../files/acme.key\"\ndiscover = true\n";
+    let path = format!("{FIXTURES}/good/text.toml");
+    let config = Config::parse(&format!("{listed}{written}"), Path::new(&path), today()).unwrap();
+    assert_eq!(
+        config.warnings,
+        [
+            "probe `ping` asks agent `support`, which this file does not name: it must come by a list of account `acme`"
+        ]
+    );
+}
