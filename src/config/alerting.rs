@@ -4,7 +4,7 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::check::{Check, one_of, word};
+use super::check::{Check, listed, one_of, word};
 use super::diagnostics::Fault;
 use super::read::{Misfit, Section, Value};
 use super::rules::alerting as rules;
@@ -19,9 +19,11 @@ use crate::nearest::nearest;
 use crate::roster::{Matcher, Pattern, printable};
 use crate::summary;
 
-const KINDS: [&str; 5] = [
+const KINDS: [&str; 7] = [
     "usage",
     "spike",
+    "drop",
+    "silent",
     "missing_data",
     "key_refused",
     "agent_refused",
@@ -37,15 +39,16 @@ named! {
     }
 }
 
-/// The keys that only one kind of rule has.
-const KEYS: [(&str, &str); 7] = [
-    ("over", "usage"),
-    ("span", "usage"),
-    ("per", "usage"),
-    ("hysteresis", "usage"),
-    ("factor", "spike"),
-    ("floor", "spike"),
-    ("longer_than", "missing_data"),
+/// The keys that only some kinds of rules have.
+const KEYS: [(&str, &[&str]); 8] = [
+    ("over", &["usage"]),
+    ("span", &["usage"]),
+    ("per", &["usage"]),
+    ("hysteresis", &["usage"]),
+    ("factor", &["spike", "drop"]),
+    ("floor", &["spike", "drop"]),
+    ("days", &["silent"]),
+    ("longer_than", &["missing_data"]),
 ];
 
 impl Check<'_> {
@@ -80,8 +83,9 @@ impl Check<'_> {
         let budget = &mut budget;
         let name = self.name(budget);
         let matcher = self.matcher(budget, world);
-        let credits = rules::above("credits", 0.0);
-        let limit_credits = self.needed_value(budget, ["credits", "5000"], credits);
+        let per = self.per(budget, world);
+        let is_each = budget.place("per").is_some() || per.is_some();
+        let limits = self.limits(budget, is_each);
         let period = self.needed(budget, ["period", "\"month\""], one_of);
         let cycle = self.cycle(budget, period, world.history_start);
         let thresholds = self.thresholds(budget, period);
@@ -90,7 +94,8 @@ impl Check<'_> {
             name: name?.into(),
             matcher,
             check: alert::Check::Budget {
-                limit_credits: limit_credits?,
+                limits: limits?,
+                per,
                 cycle: cycle?,
                 thresholds,
             },
@@ -265,12 +270,13 @@ impl Check<'_> {
         rule.may_have(&KEYS.map(|(key, _)| key));
         rule.may_have(&["severity"]);
         for (key, needed) in KEYS {
-            let Some(kind) = kind.filter(|kind| *kind != needed) else {
+            let Some(kind) = kind.filter(|kind| !needed.contains(kind)) else {
                 continue;
             };
             if let Some(place) = rule.place(key) {
                 let fault = Fault::new(format!(
-                    "`{key}` belongs to rules of kind `{needed}`, and this one is of kind `{kind}`"
+                    "`{key}` belongs to rules of kind {}, and this one is of kind `{kind}`",
+                    listed(needed)
                 ));
                 self.refuse(place, fault);
             }
@@ -308,6 +314,15 @@ impl Check<'_> {
             "spike" => alert::Check::Spike {
                 factor: self.value(rule, "factor", 3.0, rules::above("factor", 1.0)),
                 floor_credits: self.value(rule, "floor", 10.0, rules::at_least_zero("floor")),
+                severity,
+            },
+            "drop" => alert::Check::Drop {
+                factor: self.value(rule, "factor", 0.2, rules::below_one("factor")),
+                floor_credits: self.value(rule, "floor", 10.0, rules::at_least_zero("floor")),
+                severity,
+            },
+            "silent" => alert::Check::Silent {
+                days: self.whole(rule, "days", 3, 1..=28),
                 severity,
             },
             "missing_data" => alert::Check::MissingData {

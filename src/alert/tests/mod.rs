@@ -13,8 +13,9 @@ mod observe;
 mod pending;
 mod properties;
 mod rule;
+mod subjects;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -113,7 +114,8 @@ fn critical(threshold: Threshold) -> Threshold {
 
 fn budget(name: &str, cycle: Cycle, limit_credits: f64, thresholds: &[Threshold]) -> Rule {
     let check = Check::Budget {
-        limit_credits,
+        limits: limit_credits.into(),
+        per: None,
         cycle,
         thresholds: thresholds.to_vec(),
     };
@@ -125,6 +127,7 @@ fn route(hook: &str) -> Route {
         hook: hook.into(),
         identity: hook.to_owned(),
         group: true,
+        tracks: false,
         send_resolved: true,
         targets: vec![String::new()],
     }
@@ -148,7 +151,7 @@ fn watched(rules: &[Rule], since: &str) -> HashMap<Arc<str>, Watched> {
             definition: rule.definition(),
             evaluated: Some(Day::of(at(since))),
             open_periods: Vec::new(),
-            agents: BTreeSet::new(),
+            agents: BTreeMap::new(),
         };
         (Arc::clone(&rule.name), watched)
     });
@@ -170,6 +173,7 @@ fn facts(today: &str) -> Facts {
         unseeded: HashSet::new(),
         has_synced: false,
         judged: Arc::default(),
+        unsettled: HashMap::new(),
         access: Arc::default(),
     }
 }
@@ -204,6 +208,8 @@ impl AgentFacts {
 /// A budget in its current period.
 fn current(standing: Standing) -> PeriodFacts {
     PeriodFacts {
+        subject: "all".into(),
+        agent: None,
         standing,
         over_since: None,
     }
@@ -212,6 +218,8 @@ fn current(standing: Standing) -> PeriodFacts {
 /// A budget in a period whose end was first seen then.
 fn over_since(standing: Standing, since: &str) -> PeriodFacts {
     PeriodFacts {
+        subject: "all".into(),
+        agent: None,
         standing,
         over_since: Some(at(since)),
     }
@@ -316,6 +324,7 @@ impl Stage {
             watched: Arc::clone(&self.memory.watched),
             judged: Arc::clone(&self.memory.judged),
             access: Arc::clone(&facts.access),
+            probes: Arc::default(),
             firing: self.memory.firing(),
         };
         let facts = Facts {

@@ -90,14 +90,15 @@ fn a_budget_has_the_documented_defaults() {
         let rule = budget(&format!("period = \"{period}\"\n"));
         assert!(rule.hooks.is_empty() && rule.matcher.to_string().is_empty());
         let Check::Budget {
-            limit_credits,
+            limits,
+            per: None,
             cycle,
             thresholds: found,
         } = rule.check
         else {
             panic!("{period} is no budget");
         };
-        assert_eq!((limit_credits, cycle), (5000.0, expected));
+        assert_eq!((limits, cycle), (5000.0.into(), expected));
         assert_eq!(shown(&found), thresholds, "{period}");
     }
 }

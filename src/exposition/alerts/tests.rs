@@ -45,6 +45,8 @@ fn three_budgets() -> Vec<BudgetSeries> {
     };
     let named = |(name, standing): (&str, Standing)| BudgetSeries {
         matcher: Default::default(),
+        subject: None,
+        agent: None,
         name: name.into(),
         standing,
         marks: Vec::new(),
@@ -180,6 +182,8 @@ proptest! {
             let [limit, used, expected_credits, low, high] = *values;
             BudgetSeries {
                 matcher: Default::default(),
+                subject: None,
+                agent: None,
                 name: numbered(number, name),
                 standing: Standing {
                     limit_credits: limit.unwrap_or(0.0),

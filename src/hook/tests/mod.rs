@@ -91,6 +91,7 @@ fn firing() -> Notice {
             }],
             ..Figures::default()
         },
+        subjects: Vec::new(),
     }
 }
 
@@ -111,6 +112,7 @@ fn resolved() -> Notice {
         url: Some("javascript:alert(1)".to_owned()),
         labels: BTreeMap::new(),
         figures: Figures::default(),
+        subjects: Vec::new(),
     }
 }
 

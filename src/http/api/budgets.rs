@@ -135,6 +135,8 @@ impl<'a> Budget<'a> {
     fn new(series: &'a BudgetSeries) -> Self {
         let BudgetSeries {
             name,
+            subject: _,
+            agent: _,
             matcher: _,
             standing,
             marks,

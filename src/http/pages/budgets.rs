@@ -212,6 +212,8 @@ mod tests {
         };
         let budget = BudgetSeries {
             name: "team".into(),
+            subject: None,
+            agent: None,
             matcher: Default::default(),
             standing,
             marks: marks.iter().map(mark).collect(),
