@@ -191,6 +191,8 @@ pub(super) struct Gatherer {
     pub(super) today: Day,
     /// Credits that probes used.
     pub(super) probes: Arc<ProbeUse>,
+    /// The facts about each member; at first, nothing is read of it.
+    pub(super) agents: Vec<AgentFacts>,
     /// Budgets and balances.
     pub(super) purses: Vec<Purse>,
     pub(super) sums: Vec<Sum>,
@@ -201,16 +203,17 @@ pub(super) struct Gatherer {
 }
 
 impl Gatherer {
-    /// Adds an agent to its budgets and balances, and says what is known of it.
+    /// Adds the agent at `place` to its budgets and balances, and notes what is known of it.
     pub(super) fn add(
         &mut self,
-        member: &Member,
+        place: usize,
         history_start: Day,
         totals: &Totals,
         recent: &[Usage],
-    ) -> AgentFacts {
-        let id = &member.agent.id;
-        let has_moved = member.unlisted_since.is_some() && self.shared.contains(id);
+    ) {
+        let today = self.today;
+        let member = self.agents[place].member.clone();
+        let has_moved = member.unlisted_since.is_some() && self.shared.contains(&member.agent.id);
         if !has_moved {
             let mut pattern = None;
             for purse in &mut self.purses {
@@ -218,36 +221,32 @@ impl Gatherer {
                     continue;
                 };
                 // Made once, and only for agents of a budget or balance.
-                let pattern = pattern.get_or_insert_with(|| Pattern::of(recent, self.today));
-                for tally in purse.tallies(subject, Some(member)) {
-                    tally.add(member, recent, pattern.as_ref(), self.today);
+                let pattern = pattern.get_or_insert_with(|| Pattern::of(recent, today));
+                for tally in purse.tallies(subject, Some(&member)) {
+                    tally.add(&member, recent, pattern.as_ref(), today);
                 }
             }
-            self.count(member, recent);
+            self.count(&member, recent);
         }
         // Only budgets and balances look at days before the history start.
         let recent = &recent[recent.partition_point(|usage| usage.day < history_start)..];
-        let missing_days = series::missing_days(totals, recent, history_start, self.today);
+        let missing_days = series::missing_days(totals, recent, history_start, today);
         let oldest = totals.frontier.map_or(history_start, Day::next);
-        let known = |span: Span| Known::of(recent, history_start, span.days(self.today));
+        let known = |span: Span| Known::of(recent, history_start, span.days(today));
         let probes = self.probes.get(&member.number);
         let unprobed = without_probes(recent, probes);
-        let (used_days, known_days) = used_days(&unprobed, self.today);
-        AgentFacts {
-            days: days(recent, self.today),
-            days_unprobed: probes.map(|_| Box::new(days(&unprobed, self.today))),
-            used_days,
-            known_days,
-            previous_7_days: known(Span::Previous7Days),
-            previous_30_days: known(Span::Previous30Days),
-            month_to_date: known(Span::MonthToDate),
-            missing_days: u32::try_from(missing_days).unwrap_or(u32::MAX),
-            missing_since: (oldest < self.today).then_some(oldest),
-            missing_recently: missing_recently(recent, history_start, self.today),
-            last_success: totals.last_success,
-            is_counted: !has_moved,
-            ..AgentFacts::unread(member, self.today)
-        }
+        let facts = &mut self.agents[place];
+        facts.days = days(recent, today);
+        facts.days_unprobed = probes.map(|_| Box::new(days(&unprobed, today)));
+        (facts.used_days, facts.known_days) = used_days(&unprobed, today);
+        facts.previous_7_days = known(Span::Previous7Days);
+        facts.previous_30_days = known(Span::Previous30Days);
+        facts.month_to_date = known(Span::MonthToDate);
+        facts.missing_days = u32::try_from(missing_days).unwrap_or(u32::MAX);
+        facts.missing_since = (oldest < today).then_some(oldest);
+        facts.missing_recently = missing_recently(recent, history_start, today);
+        facts.last_success = totals.last_success;
+        facts.is_counted = !has_moved;
     }
 
     /// Notes which days of an identifier that several have had count by this member.

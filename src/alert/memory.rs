@@ -112,9 +112,15 @@ impl Memory {
                 (counts_for(rule, &member.agent).as_ref() != Some(before))
                     .then(|| Arc::clone(before))
             };
-            let lost: HashSet<Arc<str>> = facts.members.iter().filter_map(lost).collect();
-            let subjects = (is_about && rule.per().is_some()).then_some(lost.clone());
-            (!is_about || !lost.is_empty()).then(|| (Arc::clone(&rule.name), subjects))
+            let members = facts.members.iter();
+            let lost: HashSet<Arc<str>> = match watched.agents.is_empty() {
+                true => HashSet::new(),
+                false => members.filter_map(lost).collect(),
+            };
+            (!is_about || !lost.is_empty()).then(|| {
+                let is_each = is_about && rule.per().is_some();
+                (Arc::clone(&rule.name), is_each.then_some(lost))
+            })
         };
         Redefined(settings.rules.iter().filter_map(redefined).collect())
     }

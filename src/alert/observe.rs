@@ -59,9 +59,13 @@ pub async fn observe(
     let everyone = members;
     let members = concerned(members, &settings.rules);
     let wanted = wanted(&members, &needs);
+    let unread = members.iter();
     let gatherer = Gatherer {
         today,
         probes: Arc::clone(probes),
+        agents: unread
+            .map(|member| AgentFacts::unread(member, today))
+            .collect(),
         shared: shared(&members, &others),
         purses,
         sums,
@@ -69,10 +73,11 @@ pub async fn observe(
     };
     let gatherer = Arc::new(Mutex::new(gatherer));
     let unsettled = unsettled(ledger, &members, &settings.rules, today).await?;
-    let agents = read(ledger, &members, &wanted, &gatherer, today).await?;
+    read(ledger, &members, &wanted, &gatherer).await?;
     add_others(ledger, others, &gatherer, today).await?;
     let mut gatherer = gatherer.lock();
     let (budgets, balances) = closed(&gatherer.purses, today);
+    let agents = std::mem::take(&mut gatherer.agents);
     let sums = std::mem::take(&mut gatherer.sums);
     Ok(Facts {
         today,
@@ -145,37 +150,28 @@ fn closed(purses: &[Purse], today: Day) -> (Named<Vec<PeriodFacts>>, Named<Left>
     (budgets, balances)
 }
 
-/// The facts about `members`. Of those that are `wanted`, each by the first day that is wanted of it and its
-/// place, and in the order of these days, the ledger is read, and they are added to what is gathered.
+/// Reads the days of those `members` that are `wanted`, each by the first day that is wanted of it and its place, in
+/// the order of these days, and adds them to what is gathered.
 async fn read(
     ledger: &View,
-    members: &Arc<[Member]>,
+    members: &[Member],
     wanted: &[(Day, usize)],
     gatherer: &Arc<Mutex<Gatherer>>,
-    today: Day,
-) -> Result<Vec<AgentFacts>, LedgerError> {
-    let unread = members.iter();
-    let unread = unread.map(|member| AgentFacts::unread(member, today));
-    let mut agents: Vec<AgentFacts> = unread.collect();
+) -> Result<(), LedgerError> {
     let alike = wanted.chunk_by(|one, other| one.0 == other.0);
     for wanted in alike.flat_map(|alike| alike.chunks(AGENTS_AT_A_TIME)) {
         let (recent_from, _) = wanted[0];
         let places: Vec<usize> = wanted.iter().map(|(_, place)| *place).collect();
         let numbers = places.iter().map(|place| members[*place].number).collect();
-        let mut order = places.clone().into_iter();
-        let (members, gatherer) = (Arc::clone(members), Arc::clone(gatherer));
+        let (mut places, gatherer) = (places.into_iter(), Arc::clone(gatherer));
         let visit = move |history_start, totals: &Totals, recent: &[Usage]| {
-            let member = order.next().map(|place| &members[place])?;
-            Some(gatherer.lock().add(member, history_start, totals, recent))
-        };
-        let read = ledger.snapshot(numbers, recent_from, visit).await?;
-        for (place, facts) in places.into_iter().zip(read) {
-            if let Some(facts) = facts {
-                agents[place] = facts;
+            if let Some(place) = places.next() {
+                gatherer.lock().add(place, history_start, totals, recent);
             }
-        }
+        };
+        ledger.watch(numbers, recent_from, visit).await?;
     }
-    Ok(agents)
+    Ok(())
 }
 
 /// Adds what agents have used that are not asked for any more, or not for long.

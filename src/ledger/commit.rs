@@ -47,8 +47,11 @@ static ADD_ROWS: LazyLock<Vec<String>> = LazyLock::new(|| {
 });
 const LONGEST_WINDOW: usize = MAX_DAYS.unsigned_abs() as usize;
 
-/// Stores one answer and everything that follows from it.
-pub(super) fn commit(connection: &Connection, fetched: &Fetched) -> Result<Committed, Fault> {
+/// Stores one answer and everything that follows from it. Returns the agent's totals from then on, too.
+pub(super) fn commit(
+    connection: &Connection,
+    fetched: &Fetched,
+) -> Result<(Committed, Totals), Fault> {
     let agent = fetched.agent;
     let policy = schema::policy(connection)?;
     let mut standing = read_standing(connection, agent)?;
@@ -66,7 +69,7 @@ pub(super) fn commit(connection: &Connection, fetched: &Fetched) -> Result<Commi
         &mut standing,
     )?;
     write_standing(connection, agent, &standing)?;
-    Ok(committed)
+    Ok((committed, standing.totals))
 }
 
 /// Writes what is new or different in `rows`, which ascend.
@@ -252,15 +255,16 @@ fn update_standing(
     Ok(())
 }
 
-/// Notes that a fetch of `agent` failed.
+/// Notes that a fetch of `agent` failed. Returns its totals from then on.
 pub(super) fn record_failure(
     connection: &Connection,
     agent: AgentNumber,
     at: DateTime<Utc>,
-) -> Result<(), Fault> {
+) -> Result<Totals, Fault> {
     let mut standing = read_standing(connection, agent)?;
     standing.totals.last_failure = Some(at);
-    Ok(write_standing(connection, agent, &standing)?)
+    write_standing(connection, agent, &standing)?;
+    Ok(standing.totals)
 }
 
 /// Makes the stored sums and watermarks follow from `policy`. All rows are read, but only if it

@@ -50,6 +50,7 @@ mod members;
 mod outbox;
 mod pushed;
 mod reader;
+mod recent;
 mod retry;
 mod schema;
 mod standing;
@@ -92,16 +93,23 @@ pub use watched::{JUDGED_DAYS, Judged, JudgedDays, JudgedKey, Watched};
 use crate::clock;
 use crate::day::{Day, Usage};
 use crate::roster::{Agent, ListedAgent};
+use crate::series::Totals;
 use crate::telemetry::Telemetry;
 use crate::window::Window;
 use crate::window::plan::Policy;
 use file::{Lock, Place};
 use reader::Reader;
+use recent::Recent;
 use writer::Writer;
 
 /// Names of all transactions, as they stand in metrics.
 fn transaction_names() -> impl Iterator<Item = &'static str> {
-    let names = [Ledger::TRANSACTIONS, View::TRANSACTIONS, View::OTHERS];
+    let names = [
+        Ledger::TRANSACTIONS,
+        Ledger::OTHERS,
+        View::TRANSACTIONS,
+        View::OTHERS,
+    ];
     names.into_iter().flatten().copied()
 }
 
@@ -205,6 +213,7 @@ pub struct Ledger {
     instance: u64,
     writer: Writer,
     view: View,
+    recent: Arc<Recent>,
 }
 
 /// A ledger is a view that can also write. Each read is thus written once, for both, and whoever is
@@ -243,10 +252,12 @@ impl Ledger {
         metrics.took("configure", started.elapsed().as_secs_f64());
         let reader = Reader::new(path.into(), place.open_reader()?, Some(metrics.clone()));
         let writer = Writer::start(place, connection, lock, metrics)?;
+        let recent = Arc::<Recent>::default();
         Ok(Self {
             instance,
             writer,
-            view: View::new(reader),
+            view: View::new(reader, Some(Arc::clone(&recent))),
+            recent,
         })
     }
 
@@ -258,13 +269,6 @@ impl Ledger {
 
     transactions! {
         writer:
-        /// Changes the policy that frontiers, sums and watermarks follow from, all at once. Costs a scan
-        /// of all days if it differs from the present one, and nothing otherwise.
-        ///
-        /// # Errors
-        /// The file could not be read or written.
-        fn configure in "configure"(policy: Policy) -> () = commit::configure(policy);
-
         /// The numbers of `agents`, in their order. Agents that are new get one.
         ///
         /// # Errors
@@ -278,20 +282,6 @@ impl Ledger {
         /// # Errors
         /// The file could not be read or written.
         fn enrol in "enrol"(enrolment: Enrolment) -> Enrolled = members::enrol(&enrolment);
-
-        /// Keeps an answer. Returns when it is on the disk, with everything that follows from it.
-        ///
-        /// # Errors
-        /// The agent was not registered, or the file could not be read or written; then nothing of it
-        /// is kept.
-        fn commit in "record"(fetched: Fetched) -> Committed = commit::commit(&fetched);
-
-        /// Notes that a fetch of `agent` failed at the instant `at`.
-        ///
-        /// # Errors
-        /// The agent was not registered, or the file could not be read or written.
-        fn record_failure in "record"(agent: AgentNumber, at: DateTime<Utc>) -> () =
-            commit::record_failure(agent, at);
 
         /// Keeps a list of an account's agents as of the day `today`. Agents that it no longer names are kept,
         /// marked, for [`UNLISTED_DAYS`]; for as long as it is not whole. One that is the same
@@ -365,6 +355,54 @@ impl Ledger {
         /// # Errors
         /// The file could not be written.
         fn forget_pushed in "forget_pushed"(identity: String) -> () = pushed::forget(&identity);
+    }
+
+    /// Names of the transactions below.
+    const OTHERS: &'static [&'static str] = &["configure", "record"];
+
+    /// Changes the policy that frontiers, sums and watermarks follow from, all at once. Costs a scan
+    /// of all days if it differs from the present one, and nothing otherwise.
+    ///
+    /// # Errors
+    /// The file could not be read or written.
+    pub async fn configure(&self, policy: Policy) -> Result<(), LedgerError> {
+        let work = move |connection: &Connection| commit::configure(connection, policy);
+        let recent = Arc::clone(&self.recent);
+        let done = move |(): &()| recent.clear();
+        self.writer.run_then("configure", work, done).await
+    }
+
+    /// Keeps an answer. Returns when it is on the disk, with everything that follows from it.
+    ///
+    /// # Errors
+    /// The agent was not registered, or the file could not be read or written; then nothing of it
+    /// is kept.
+    pub async fn commit(&self, fetched: Fetched) -> Result<Committed, LedgerError> {
+        let fetched = Arc::new(fetched);
+        let answer = Arc::clone(&fetched);
+        let work = move |connection: &Connection| commit::commit(connection, &answer);
+        let recent = Arc::clone(&self.recent);
+        let done = move |(_, totals): &(Committed, Totals)| {
+            recent.committed(fetched.agent, *totals, &fetched.rows);
+        };
+        let (committed, _) = self.writer.run_then("record", work, done).await?;
+        Ok(committed)
+    }
+
+    /// Notes that a fetch of `agent` failed at the instant `at`.
+    ///
+    /// # Errors
+    /// The agent was not registered, or the file could not be read or written.
+    pub async fn record_failure(
+        &self,
+        agent: AgentNumber,
+        at: DateTime<Utc>,
+    ) -> Result<(), LedgerError> {
+        let work = move |connection: &Connection| commit::record_failure(connection, agent, at);
+        let recent = Arc::clone(&self.recent);
+        let done = move |totals: &Totals| recent.committed(agent, *totals, &[]);
+        self.writer.run_then("record", work, done).await?;
+        Ok(())
     }
 
     /// Waits for the writing thread to answer, which it does between two transactions.

@@ -137,22 +137,32 @@ pub(super) fn snapshot<T>(
     mut visit: impl FnMut(Day, &Totals, &[Usage]) -> T,
 ) -> Result<Vec<T>, Fault> {
     let history_start = schema::policy(connection)?.history_start;
+    let mut days = Vec::new();
+    let visited = agents.iter().map(|agent| {
+        days.clear();
+        let totals = recent(connection, *agent, recent_from, &mut days)?;
+        Ok(visit(history_start, &totals, &days))
+    });
+    visited.collect()
+}
+
+/// Totals of `agent`, whose days from `from` on are added to `days`.
+pub(super) fn recent(
+    connection: &Connection,
+    agent: AgentNumber,
+    from: Day,
+    days: &mut Vec<Usage>,
+) -> Result<Totals, Fault> {
+    let standing = read_standing(connection, agent)?;
     let mut statement = connection.prepare_cached(RECENT)?;
-    let mut recent = Vec::new();
-    let mut visited = Vec::with_capacity(agents.len());
-    for &agent in agents {
-        let standing = read_standing(connection, agent)?;
-        recent.clear();
-        let mut rows = statement.query((agent.0, recent_from.number()))?;
-        while let Some(row) = rows.next()? {
-            recent.push(Usage {
-                day: Day::from_number(row.get(0)?),
-                credits: row.get(1)?,
-            });
-        }
-        visited.push(visit(history_start, &standing.totals, &recent));
+    let mut rows = statement.query((agent.0, from.number()))?;
+    while let Some(row) = rows.next()? {
+        days.push(Usage {
+            day: Day::from_number(row.get(0)?),
+            credits: row.get(1)?,
+        });
     }
-    Ok(visited)
+    Ok(standing.totals)
 }
 
 /// The known days of `agent` from `from` through `to`, ascending.

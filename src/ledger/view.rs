@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use super::error::LedgerError;
 use super::file::Place;
 use super::reader::Reader;
+use super::recent::Recent;
 use super::{
     AgentHistory, AgentNumber, Alert, AlertMemory, AlertState, Backlog, DeliveryRecord,
     DisabledHook, GoneHook, Identity, ListSource, Member, PushTarget, Revision, Unpushed,
@@ -24,6 +25,8 @@ use crate::window::Coverage;
 #[derive(Debug, Clone)]
 pub struct View {
     reader: Reader,
+    /// Days that are kept in memory, if nobody else can write the ledger.
+    recent: Option<Arc<Recent>>,
 }
 
 impl View {
@@ -37,11 +40,11 @@ impl View {
         let connection = place.open_reader()?;
         let found = schema::version(&connection, &place)?;
         schema::must_be_current(found, &place)?;
-        Ok(Self::new(Reader::new(path.into(), connection, None)))
+        Ok(Self::new(Reader::new(path.into(), connection, None), None))
     }
 
-    pub(super) fn new(reader: Reader) -> Self {
-        Self { reader }
+    pub(super) fn new(reader: Reader, recent: Option<Arc<Recent>>) -> Self {
+        Self { reader, recent }
     }
 
     pub(super) async fn close(&self) {
@@ -210,6 +213,31 @@ impl View {
         self.reader
             .run("snapshot", move |connection| {
                 usage::snapshot(connection, &agents, recent_from, visit)
+            })
+            .await
+    }
+
+    /// The same, for one who looks again and again: days are kept in memory, as far as there is room. All that is
+    /// shown of an agent belongs to the same state of the ledger, and agents may be of different ones.
+    ///
+    /// # Errors
+    /// An agent was not registered, or the file could not be read.
+    pub async fn watch<T, V>(
+        &self,
+        agents: Vec<AgentNumber>,
+        recent_from: Day,
+        visit: V,
+    ) -> Result<Vec<T>, LedgerError>
+    where
+        T: Send + 'static,
+        V: FnMut(Day, &Totals, &[Usage]) -> T + Send + 'static,
+    {
+        let Some(recent) = self.recent.clone() else {
+            return self.snapshot(agents, recent_from, visit).await;
+        };
+        self.reader
+            .run("snapshot", move |connection| {
+                recent.snapshot(connection, &agents, recent_from, visit)
             })
             .await
     }

@@ -47,16 +47,19 @@ trait Job: Send {
     fn answer(self: Box<Self>, outcome: Result<(), LedgerError>);
 }
 
-struct Call<W, T> {
+struct Call<W, D, T> {
     transaction: &'static str,
     work: W,
+    /// Is shown the result once it is on the disk, before the caller hears of it.
+    done: D,
     result: Option<T>,
     caller: oneshot::Sender<Result<T, LedgerError>>,
 }
 
-impl<W, T> Job for Call<W, T>
+impl<W, D, T> Job for Call<W, D, T>
 where
     W: FnMut(&Connection) -> Result<T, Fault> + Send,
+    D: FnOnce(&T) + Send,
     T: Send,
 {
     fn transaction(&self) -> &'static str {
@@ -70,9 +73,12 @@ where
     }
 
     fn answer(self: Box<Self>, outcome: Result<(), LedgerError>) {
-        let result = self.result;
-        let answer =
-            outcome.map(|()| result.expect("a job that succeeded has left its result behind"));
+        let (result, done) = (self.result, self.done);
+        let answer = outcome.map(|()| {
+            let result = result.expect("a job that succeeded has left its result behind");
+            done(&result);
+            result
+        });
         // A caller that no longer waits has nobody to tell; its work is done all the same.
         let _ = self.caller.send(answer);
     }
@@ -111,11 +117,27 @@ impl Writer {
         T: Send + 'static,
         W: FnMut(&Connection) -> Result<T, Fault> + Send + 'static,
     {
+        self.run_then(transaction, work, |_| ()).await
+    }
+
+    /// The same, with something that is to be done once it is on the disk, also if nobody waits for it any more.
+    pub(super) async fn run_then<T, W, D>(
+        &self,
+        transaction: &'static str,
+        work: W,
+        done: D,
+    ) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        W: FnMut(&Connection) -> Result<T, Fault> + Send + 'static,
+        D: FnOnce(&T) + Send + 'static,
+    {
         let closed = || Fault::Closed.at(&self.path);
         let (caller, answer) = oneshot::channel();
         let job = Message::Job(Box::new(Call {
             transaction,
             work,
+            done,
             result: None,
             caller,
         }));

@@ -29,7 +29,7 @@ const POLICY: Policy = Policy {
 };
 
 /// The day that lies `offset` days after the history start.
-fn day(offset: i32) -> Day {
+pub(crate) fn day(offset: i32) -> Day {
     TRACKING_START.plus(offset)
 }
 

@@ -182,6 +182,20 @@ async fn compare(ledger: &Ledger, agents: &[AgentNumber], models: &mut [Model], 
         let revisions = ledger.revisions(agents[index]).await;
         assert_eq!(revisions.unwrap(), model.revisions());
     }
+    // What is kept in memory since the last time, days before it, and what is kept when these are given up.
+    for from in [day(0), day(-99), day(0)] {
+        let watched = ledger.watch(agents.to_vec(), from, |start, totals, recent| {
+            (start, *totals, recent.to_vec())
+        });
+        let expected = models.iter_mut().map(|model| {
+            (
+                policy.history_start,
+                model.totals(policy),
+                model.usage(from),
+            )
+        });
+        assert_eq!(watched.await.unwrap(), expected.collect::<Vec<_>>());
+    }
 }
 
 async fn live_through(ops: Vec<Op>) {

@@ -163,16 +163,20 @@ fn days_left(
     // The exporter counts in milliseconds.
     let nearly = 1e-6 * at;
     let reason = format!("it lasts {low} to {high} days");
+    let is_clear = low > HELD * at + nearly;
+    let may_be_clear = high > HELD * at - nearly;
     if !sight.agrees {
-        if life.fires == Fires::No && low <= at + nearly {
-            life.may_be_either(sight, &reason);
-            // By a clock that is wrong it may have begun long ago.
-            life.maybe_since = sight.now - chrono::TimeDelta::days(2);
+        if low <= at + nearly {
+            // What begins to fire now has not been clear before.
+            life.note_below(sight.today(), (may_be_clear, is_clear));
+            if life.fires == Fires::No {
+                life.may_be_either(sight, &reason);
+                // By a clock that is wrong it may have begun long ago.
+                life.maybe_since = sight.now - chrono::TimeDelta::days(2);
+            }
         }
         return;
     }
-    let is_clear = low > HELD * at + nearly;
-    let may_be_clear = high > HELD * at - nearly;
     life.note_below(sight.today(), (may_be_clear, is_clear));
     if high < at - nearly {
         life.meet(sight, &reason);

@@ -176,15 +176,19 @@ fn forecast(life: &mut Life, period: &Period, limit: f64, sight: &Sight<'_>) {
     let Some((low, high)) = period.expected else {
         return;
     };
+    let is_below = high < 0.95 * limit * (1.0 - TOLERANCE);
+    let may_be_below = low < 0.95 * limit * (1.0 + TOLERANCE);
     if !sight.agrees {
-        if life.fires == Fires::No && high >= limit * (1.0 - TOLERANCE) {
-            life.may_be_either(sight, "it may be expected");
+        if high >= limit * (1.0 - TOLERANCE) {
+            // What begins to fire now has not been clear before.
+            life.note_below(today, (may_be_below, is_below));
+            if life.fires == Fires::No {
+                life.may_be_either(sight, "it may be expected");
+            }
         }
         return;
     }
     let reason = format!("{low} to {high} of {limit} are expected");
-    let is_below = high < 0.95 * limit * (1.0 - TOLERANCE);
-    let may_be_below = low < 0.95 * limit * (1.0 + TOLERANCE);
     life.note_below(today, (may_be_below, is_below));
     if low >= limit * (1.0 + TOLERANCE) && !is_over {
         life.meet(sight, &reason);
