@@ -283,7 +283,9 @@ impl Engine {
         let budgets = verdict.budgets.iter();
         let balances = verdict.balances.iter();
         let purses = Purses {
-            budgets: budgets.map(|one| (&*one.name, &one.standing)).collect(),
+            budgets: budgets
+                .map(|one| (&*one.name, one.subject.as_deref(), &one.standing))
+                .collect(),
             balances: balances
                 .filter_map(|one| Some((&*one.name, one.left.as_ref()?)))
                 .collect(),

@@ -127,6 +127,19 @@ impl Check<'_> {
         }
     }
 
+    /// Says which rules never fire because days settle too late for them.
+    pub(super) fn look_for_late_drops(&mut self, rules: &[Rule], settle_days: i32) {
+        let is_late = |rule: &&Rule| matches!(rule.check, alert::Check::Drop { .. });
+        let late = rules.iter().filter(is_late).filter(|_| settle_days > 7);
+        let warnings = late.map(|rule| {
+            format!(
+                "rule `{}` never fires: days settle after {settle_days} days, and it looks at the last 7",
+                printable(&rule.name)
+            )
+        });
+        self.warnings.extend(warnings);
+    }
+
     fn cycle(
         &mut self,
         budget: &mut Section<'_>,

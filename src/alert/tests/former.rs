@@ -63,7 +63,7 @@ impl Scene {
     }
 
     /// The same while an alert about each of these agents fires.
-    async fn facts_while_firing(
+    pub(super) async fn facts_while_firing(
         &self,
         rules: &[Rule],
         today: &str,

@@ -12,6 +12,7 @@ mod message;
 mod observe;
 mod pending;
 mod properties;
+mod quiet;
 mod rule;
 mod subjects;
 

@@ -109,6 +109,28 @@ fn the_exposition_is_what_users_depend_on() {
 }
 
 #[test]
+fn a_budget_with_a_limit_for_each_subject_has_series_for_each() {
+    let today = day("2026-11-23");
+    let budgets = ["acme/support", "the \"big\" one"].map(|subject| BudgetSeries {
+        subject: Some(subject.into()),
+        ..three_budgets().remove(0)
+    });
+    let document = document(&render(today, &budgets, &[], &[]), Format::Text, today);
+    check(&document, Format::Text);
+    let lines: Vec<&str> = document
+        .lines()
+        .filter(|line| line.starts_with("flowgent_budget_limit_credits"))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            r#"flowgent_budget_limit_credits{budget="cx-month",subject="acme/support"} 5000"#,
+            r#"flowgent_budget_limit_credits{budget="cx-month",subject="the \"big\" one"} 5000"#,
+        ]
+    );
+}
+
+#[test]
 fn at_midnight_only_limits_and_alerts_stay() {
     let today = day("2026-11-23");
     let body = render(today, &three_budgets(), &two_balances(), &three_alerts());
