@@ -22,10 +22,11 @@ use tokio_util::sync::CancellationToken;
 
 use flowgent_exporter::clock::{ManualClock, SharedClock, instant};
 use flowgent_exporter::day::{Day, TRACKING_START};
+use flowgent_exporter::egress::Roots;
+use flowgent_exporter::flowgent;
 use flowgent_exporter::flowgent::client::Client;
 use flowgent_exporter::flowgent::error::ApiError;
 use flowgent_exporter::flowgent::transport::HttpClient;
-use flowgent_exporter::flowgent::{self, Roots};
 use flowgent_exporter::ledger::Ledger;
 use flowgent_exporter::roster::{AccountSettings, Agent};
 use flowgent_exporter::secret::Secret;

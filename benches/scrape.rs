@@ -22,10 +22,11 @@ use flowgent_exporter::clock::{Clock, ManualClock, instant};
 use flowgent_exporter::exposition::{
     AgentSeries, Body, DEFLATE_LEVEL, Encoding, Exposition, FAMILIES, Format, Samples,
 };
-use flowgent_exporter::http::web::Guard;
-use flowgent_exporter::http::{Gate, Limits, Readiness, State, serve};
+use flowgent_exporter::http::{Gate, Readiness, State};
+use flowgent_exporter::protection::Guard;
 use flowgent_exporter::roster::Agent;
 use flowgent_exporter::series::Figures;
+use flowgent_exporter::server::{Limits, serve};
 use flowgent_exporter::telemetry::Telemetry;
 
 const AGENTS: usize = 100_000;

@@ -10,7 +10,8 @@
 //! - [`window`]: the days that one request may ask for; [`window::plan`] finds the fewest requests that fill
 //!   every gap. [`tabulate`] cuts a range into days, weeks or months.
 //! - [`roster`]: accounts, agents, and the keys to ask with.
-//! - [`flowgent`]: the client, with its pace, retries and limits.
+//! - [`egress`]: requests to the outside: trust, proxies, and the addresses that may be reached. [`flowgent`]: the
+//!   client, with its pace, retries and limits.
 //! - [`validate`]: an answer is accepted only if it agrees with itself and with the question.
 //! - [`ledger`]: every accepted day with its revisions, alerts and deliveries, in SQLite.
 //! - [`sync`]: one pass over all agents along this way, and the schedule that says when.
@@ -26,7 +27,8 @@
 //! - [`alert`]: what people should know, written to the ledger before it is sent. [`hook`]: sends it until it
 //!   is accepted.
 //! - [`history`]: exports and pushes days that no scrape has seen.
-//! - [`http`]: the server with its protection, the API and the pages.
+//! - [`http`]: a request, its reply, and the state that replies are made from. [`protection`]: TLS, users, limits
+//!   and foreign pages. [`api`] and [`pages`] make replies; [`server`] listens and routes requests to them.
 //!
 //! # Around both
 //!
@@ -57,6 +59,7 @@ pub mod pulse;
 pub mod window;
 pub mod tabulate;
 pub mod roster;
+pub mod egress;
 pub mod flowgent;
 pub mod validate;
 
@@ -77,6 +80,10 @@ pub mod alert;
 pub mod hook;
 pub mod history;
 pub mod http;
+pub mod protection;
+pub mod api;
+pub mod pages;
+pub mod server;
 
 pub mod simulator;
 pub mod config;

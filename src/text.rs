@@ -5,6 +5,9 @@
 
 use std::borrow::Cow;
 
+/// The most bytes of a foreign text that an error shows.
+pub(crate) const QUOTE_BYTES: usize = 200;
+
 /// The most letters of a foreign text that [`brief`] shows.
 const BRIEF_LETTERS: usize = 64;
 const CUT: char = '…';

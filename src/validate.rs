@@ -6,9 +6,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::day::{Day, DayError, TRACKING_START, Usage};
-use crate::flowgent::error::{ApiError, printable};
+use crate::flowgent::error::ApiError;
 use crate::flowgent::wire::UsageAnswer;
 use crate::text::grouped;
+use crate::text::printable;
 use crate::window::{MAX_DAYS, Window};
 
 /// More credits than any agent can use in a day.

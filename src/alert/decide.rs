@@ -76,7 +76,7 @@ pub(super) fn decide(
             name: Arc::clone(&rule.name),
             subject: rule.per().map(|_| Arc::clone(&period.subject)),
             agent: period.agent.as_ref().map(|member| member.number),
-            matcher: rule.matcher.clone(),
+            matcher: rule.matcher_of(&period.subject, period.agent.as_ref().map(|one| &one.agent)),
             standing: period.standing.clone(),
             marks: published::marks(rule),
         })

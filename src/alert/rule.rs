@@ -260,6 +260,19 @@ impl Rule {
         }
     }
 
+    /// The agents of one of its subjects.
+    pub(super) fn matcher_of(&self, subject: &str, agent: Option<&Agent>) -> Matcher {
+        let matcher = self.matcher.clone();
+        match (self.per(), agent) {
+            (Some(Grouping::Agent), Some(agent)) => matcher
+                .and("account", &agent.account)
+                .and("agent", &agent.name),
+            (Some(Grouping::Account), _) => matcher.and("account", subject),
+            (Some(Grouping::Label(name)), _) => matcher.and(name, subject),
+            _ => matcher,
+        }
+    }
+
     /// The subject of a budget that `agent` counts for, if it counts for one.
     pub(super) fn subject_of(&self, agent: &Agent) -> Option<Arc<str>> {
         if !self.matcher.matches(agent) {

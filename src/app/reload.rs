@@ -12,7 +12,8 @@ use super::start::{hooks, unlocked};
 use super::{App, StartError, read, syncer};
 use crate::config::Config;
 use crate::flowgent::transport::HttpClient;
-use crate::http::{self, Address, Reloaded};
+use crate::http::Reloaded;
+use crate::server::{self, Address};
 use crate::sync::Syncer;
 use crate::sync::worker::Reload;
 
@@ -95,7 +96,7 @@ impl App {
         let hosts = config.server.hosts.clone();
         self.hosts.store(Arc::new(hosts.clone()));
         self.config = Config {
-            server: http::Settings { hosts, ..server },
+            server: server::Settings { hosts, ..server },
             storage,
             ..config
         };

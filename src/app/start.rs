@@ -18,18 +18,18 @@ use crate::alert::{self, Engine, Outlets};
 use crate::blocking;
 use crate::clock::{self, CheckedClock, SharedClock};
 use crate::config::{Config, ConfigError, SOME_DAY};
+use crate::egress::transport::HttpClientError;
 use crate::exposition::Exposition;
 use crate::flowgent::timekeeper::Timekeeper;
-use crate::flowgent::transport::{HttpClient, HttpClientError};
+use crate::flowgent::transport::HttpClient;
 use crate::history::push;
 use crate::hook::{Deliverer, Health, Hooks};
-use crate::http::web::{Guard, WebConfigError};
-use crate::http::{
-    self, Address, Host, Inherited, InheritedError, Latch, Lifecycle, Listener, Readiness, Reloaded,
-};
+use crate::http::{Gate, Host, Latch, Lifecycle, Readiness, Reloaded, State};
 use crate::ledger::{Fault, Ledger, LedgerError, View};
+use crate::protection::{Guard, WebConfigError};
 use crate::publish::Publisher;
 use crate::pulse::Pulses;
+use crate::server::{self, Address, Inherited, InheritedError, Limits, Listener};
 use crate::status::Board;
 use crate::sync::cron::CronTrigger;
 use crate::sync::worker::{Reload, Worker};
@@ -317,7 +317,7 @@ async fn serve(
     let board = Arc::<Board>::default();
     board.configured(&config.accounts, config.obstacles.clone());
     let hosts = Arc::new(ArcSwap::from_pointee(config.server.hosts.clone()));
-    let state = http::State {
+    let state = State {
         exposition: Arc::clone(&exposition),
         board: Arc::clone(&board),
         readiness,
@@ -325,13 +325,13 @@ async fn serve(
         telemetry: telemetry.clone(),
         telemetry_path: config.server.telemetry_path.clone(),
         hosts: Arc::clone(&hosts),
-        gate: http::Gate::default(),
+        gate: Gate::default(),
         months: Default::default(),
         lifecycle: config.server.lifecycle.then_some(lifecycle),
     };
     let (mut server, serving) = (JoinSet::new(), CancellationToken::new());
-    let limits = http::Limits::default();
-    let serve = http::serve(listeners, state, protection, limits, serving.clone());
+    let limits = Limits::default();
+    let serve = server::serve(listeners, state, protection, limits, serving.clone());
     server.spawn(pulses.felt("server", serve));
     Ok(Served {
         exposition,

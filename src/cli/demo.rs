@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::day::TRACKING_START;
-use crate::http::Address;
+use crate::server::Address;
 use crate::simulator::{Account, Settings, Simulator};
 use crate::sync::{Event, Outcome, Report};
 

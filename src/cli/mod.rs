@@ -34,9 +34,9 @@ use url::Url;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError};
-use crate::http::{Address, Inherited};
 use crate::nearest::nearest;
 use crate::roster::AccountSettings;
+use crate::server::{Address, Inherited};
 use crate::text::{grouped, visible};
 use crate::{logging, secret};
 

@@ -10,8 +10,8 @@ use super::{Common, Failure, ServeArguments};
 use crate::app::{App, ReadConfig};
 use crate::clock::SystemClock;
 use crate::config::{Config, check_telemetry_path};
-use crate::http::Inherited;
-use crate::http::web::check_file;
+use crate::protection::check_file;
+use crate::server::Inherited;
 
 /// Serves until the program is told to end; a SIGHUP has it read its config again.
 pub(super) async fn serve(

@@ -13,10 +13,10 @@ use super::world::World;
 use crate::alert::{self, Measure, Per, Rule, Severity, Span, Threshold};
 use crate::budget::Cycle;
 use crate::day::Day;
-use crate::http;
 use crate::named::named;
 use crate::nearest::nearest;
 use crate::roster::{Matcher, Pattern, printable};
+use crate::server;
 use crate::summary;
 
 const KINDS: [&str; 7] = [
@@ -55,7 +55,7 @@ impl Check<'_> {
     pub(super) fn dashboard_url(
         &mut self,
         mut alerts: Section<'_>,
-        server: &http::Settings,
+        server: &server::Settings,
     ) -> Option<String> {
         self.optional(&mut alerts, "dashboard_url", rules::dashboard_url)
             .or_else(|| server.own_page())

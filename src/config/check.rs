@@ -15,7 +15,7 @@ use super::read::{Section, Value};
 use super::rules::{self, Checked};
 use super::secrets::{BEARER_TOKEN, PASSWORD, SecretKeys};
 use crate::day::Day;
-use crate::hook::Proxy;
+use crate::egress::Proxy;
 use crate::named::{self, Named};
 use crate::roster::{self, printable};
 use crate::secret::SecretSource;

@@ -8,8 +8,8 @@ use std::path::Path;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use crate::files::FileError;
-use crate::http::web::WebConfigError;
 use crate::nearest::nearest;
+use crate::protection::WebConfigError;
 
 /// Number of problems that are shown; the rest is counted.
 const MAX_SHOWN: usize = 50;

@@ -15,7 +15,8 @@ use super::read::Section;
 use super::rules::hooks as rules;
 use super::secrets::{ROUTING_KEY, SIGNING_SECRET, URL};
 use super::world::World;
-use crate::hook::{self, Encryption, Endpoint, Preset, Template, TemplateError};
+use crate::egress::Endpoint;
+use crate::hook::{self, Encryption, Preset, Template, TemplateError};
 use crate::roster::{self, printable};
 use crate::secret::SecretSource;
 

@@ -39,7 +39,7 @@ use crate::files;
 use crate::roster::{AccountSettings, printable};
 use crate::status::Obstacle;
 use crate::window::plan::Policy;
-use crate::{alert, flowgent, history, hook, http, ledger, sync::schedule};
+use crate::{alert, flowgent, history, hook, ledger, server, sync::schedule};
 
 /// A day that no date in a config is after. Configs are checked as on this day while the day is not known.
 pub const SOME_DAY: Day = Day::from_number(376_200);
@@ -50,7 +50,7 @@ pub struct Config {
     /// The file that it was read from.
     pub path: PathBuf,
     /// `[server]`.
-    pub server: http::Settings,
+    pub server: server::Settings,
     /// `[storage]`.
     pub storage: ledger::Settings,
     /// `[schedule]`: when to poll.
@@ -94,13 +94,13 @@ impl Config {
     ///
     /// # Errors
     /// The file cannot be read, or every problem in its section `[server]`.
-    pub fn load_server(path: &Path, today: Day) -> Result<http::Settings, ConfigError> {
+    pub fn load_server(path: &Path, today: Day) -> Result<server::Settings, ConfigError> {
         let text = files::text(path, files::CONFIG)?;
         read(&text, path, today, Check::server_alone)
     }
 
     /// Serves in another way than is written. The page that messages link to follows, unless it is another.
-    pub fn serve_otherwise(&mut self, change: impl FnOnce(&mut http::Settings)) {
+    pub fn serve_otherwise(&mut self, change: impl FnOnce(&mut server::Settings)) {
         let links_to_itself = self.alerts.dashboard_url == self.server.own_page();
         change(&mut self.server);
         if links_to_itself {

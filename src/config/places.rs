@@ -5,8 +5,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use crate::egress::trust::read_pem;
 
 use super::diagnostics::Fault;
 use super::secrets::{self, SecretKeys};
@@ -193,12 +192,8 @@ pub(super) fn certificates(path: &Path) -> Result<(), Fault> {
     let refuse = |error: String| Fault::new(format!("cannot use `{}`: {error}", path.display()));
     let read = files::read(path, CERTIFICATES);
     let text = read.map_err(|error| Fault::new(error.to_string()))?.bytes;
-    let mut found = 0;
-    for certificate in CertificateDer::pem_slice_iter(&text) {
-        certificate.map_err(|error| refuse(error.to_string()))?;
-        found += 1;
-    }
-    if found == 0 {
+    let found = read_pem(&text).map_err(|error| refuse(error.to_string()))?;
+    if found.is_empty() {
         return Err(refuse("it holds no PEM certificate".to_owned()));
     }
     Ok(())

@@ -8,8 +8,8 @@ use super::read::Section;
 use super::rules::{self, hooks, push as push_rules};
 use super::secrets::WRITE_URL;
 use crate::day::Day;
+use crate::egress::Endpoint;
 use crate::history::{DEFAULT_JOB, Target, push};
-use crate::hook::Endpoint;
 use crate::roster;
 
 impl Check<'_> {

@@ -13,9 +13,10 @@ use url::Url;
 
 use super::diagnostics::Fault;
 use crate::day::{Day, TRACKING_START};
-use crate::flowgent::transport::is_loopback;
-use crate::http::{Address, AddressError, Host, HostError};
+use crate::egress::transport::is_loopback;
+use crate::http::{Host, HostError};
 use crate::roster::printable;
+use crate::server::{Address, AddressError};
 use crate::sync::cron::parse_cron;
 
 const ONE_DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::flowgent::Roots;
+use crate::egress::Roots;
 use crate::roster::read_agents;
 use crate::secret::SecretSource;
 

@@ -16,16 +16,17 @@ use super::read::Section;
 use super::rules;
 use super::secrets::API_KEY;
 use super::world::World;
+use crate::egress::Roots;
+use crate::egress::transport::is_loopback;
 use crate::files;
-use crate::flowgent::transport::is_loopback;
-use crate::flowgent::{self, Roots};
+use crate::flowgent;
 use crate::http::Host;
-use crate::http::web::{CheckedFile, check_file};
+use crate::protection::{CheckedFile, check_file};
 use crate::roster::{self, AccountSettings, Agent, printable};
 use crate::secret::SecretSource;
 use crate::sync::{cron, schedule};
 use crate::window::plan::Policy;
-use crate::{alert, hook, http, ledger};
+use crate::{alert, hook, ledger, server};
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:13569";
 
@@ -84,7 +85,7 @@ impl Check<'_> {
     }
 
     /// The section `[server]`, and nothing else.
-    pub(super) fn server_alone(&mut self, mut top: Section<'_>) -> Option<http::Settings> {
+    pub(super) fn server_alone(&mut self, mut top: Section<'_>) -> Option<server::Settings> {
         let mut server = top.section("server");
         top.skip_rest();
         // What protects the exporter may be broken by now without any harm to it.
@@ -92,7 +93,7 @@ impl Check<'_> {
         Some(self.server(server))
     }
 
-    fn server(&mut self, mut server: Section<'_>) -> http::Settings {
+    fn server(&mut self, mut server: Section<'_>) -> server::Settings {
         let listen = match server.get("listen") {
             None => rules::listen_address(DEFAULT_LISTEN).into_iter().collect(),
             Some(list) => {
@@ -101,7 +102,7 @@ impl Check<'_> {
                 self.distinct(list.into_inner(), rules::listen_address)
             }
         };
-        http::Settings {
+        server::Settings {
             listen,
             hosts: self.hosts(&mut server),
             telemetry_path: self.text(&mut server, "telemetry_path", "/metrics", |path| {

@@ -22,7 +22,7 @@ pub struct BudgetSeries {
     pub subject: Option<Arc<str>>,
     /// The agent, if the subject is one.
     pub agent: Option<AgentNumber>,
-    /// The agents of the budget, all subjects together.
+    /// The agents that it counts.
     pub matcher: Matcher,
     /// Its standing in its current period.
     pub standing: Standing,

@@ -14,18 +14,20 @@ use tokio::time::{sleep, timeout};
 use super::metrics::ApiMetrics;
 use crate::backoff::Backoff;
 use crate::clock::{SharedClock, instant};
+use crate::egress::{TransportError, transport};
 use crate::flowgent::Settings;
 use crate::flowgent::credential::Credential;
-use crate::flowgent::error::{ApiError, QUOTE_BYTES, printable};
+use crate::flowgent::error::ApiError;
 use crate::flowgent::listing::{self, Listing};
 use crate::flowgent::pace::Pace;
-use crate::flowgent::transport::{self, HttpClient, Question};
+use crate::flowgent::transport::{HttpClient, Question};
 use crate::flowgent::wire::{
     ChatAccepted, ChatBody, ChatRequest, ErrorAnswer, TemplateAnswer, TemplateRequest, UsageAnswer,
 };
 use crate::secret::Secret;
 use crate::telemetry::Telemetry;
 use crate::text::web_page;
+use crate::text::{QUOTE_BYTES, printable};
 use crate::window::Window;
 
 /// Most tries of a request within one call.
@@ -325,7 +327,7 @@ impl Client {
         credential: &Credential,
         answered: &mut Option<u16>,
     ) -> Result<Vec<u8>, ApiError> {
-        let http = &self.http.http;
+        let http = &self.http.pool.http;
         let request = match &call.posted {
             None => http.get(&call.url),
             Some(json) => http
@@ -335,8 +337,7 @@ impl Client {
         };
         let question = Question::now(&*self.clock);
         let request = request.header(AUTHORIZATION, credential.header());
-        let request = request.build().map_err(transport::broken)?;
-        let mut response = self.http.send(request).await?;
+        let mut response = self.http.pool.send(request).await?;
         let skew = question.skew(response.headers(), &*self.clock);
         self.clock.hear(skew);
         if let Some(skew) = skew {
@@ -349,7 +350,7 @@ impl Client {
         let status = response.status();
         *answered = Some(status.as_u16());
         if status.is_success() {
-            return transport::body(&mut response, call.endpoint.limit()).await;
+            return Ok(transport::body(&mut response, call.endpoint.limit()).await?);
         }
         let retry_after = transport::retry_after(response.headers(), now);
         let status = status.as_u16();
@@ -400,7 +401,8 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| match error.classify() {
         Category::Data => ApiError::Contract(printable(&error.to_string(), QUOTE_BYTES)),
         Category::Eof if !body.trim_ascii().is_empty() => {
-            ApiError::Interrupted(format!("its JSON ends early, after {} bytes", body.len()))
+            let text = format!("its JSON ends early, after {} bytes", body.len());
+            TransportError::Interrupted(text).into()
         }
         _ if body.trim_ascii().is_empty() => ApiError::NotJson("an empty body".to_owned()),
         _ => ApiError::NotJson(web_page(body, body.len()).unwrap_or_else(|| {

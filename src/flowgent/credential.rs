@@ -2,9 +2,10 @@
 
 use reqwest::header::HeaderValue;
 
-use crate::flowgent::error::{ApiError, QUOTE_BYTES, printable};
+use crate::flowgent::error::ApiError;
 use crate::secret::Secret;
 use crate::text::web_page;
+use crate::text::{QUOTE_BYTES, printable};
 
 /// An API key that fits into its header.
 #[derive(Debug)]

@@ -3,14 +3,11 @@
 
 use std::time::Duration;
 
+use crate::egress::TransportError;
 use crate::flowgent::wire::ErrorAnswer;
-pub(crate) use crate::text::printable;
 
 /// The longest that a server's Retry-After stops an account; what asks for more ends the attempt.
 pub const LONGEST_HOLD: Duration = Duration::from_secs(5 * 60);
-
-/// The most bytes of a foreign text that an error shows.
-pub(crate) const QUOTE_BYTES: usize = 200;
 
 /// Why a request to FlowGent has no usable answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -84,20 +81,9 @@ pub enum ApiError {
         /// The time that a request may take.
         limit: Duration,
     },
-    /// No connection came about, so that nothing was sent.
-    #[error("cannot connect: {0}")]
-    Connect(String),
-    /// The connection or the compressed body broke before the answer was whole.
-    #[error("the answer broke off: {0}")]
-    Interrupted(String),
-    /// The answer was not read to its end.
-    #[error("the answer has {seen} bytes or more, the limit is {limit}")]
-    TooLarge {
-        /// Bytes announced, or read when reading was given up.
-        seen: u64,
-        /// The most bytes that an answer may have.
-        limit: usize,
-    },
+    /// The request or its answer did not come through.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
     /// A success whose body is something else, such as the page of a proxy.
     #[error("not JSON but {0}")]
     NotJson(String),
@@ -225,8 +211,7 @@ impl ApiError {
             | Self::Unavailable { .. }
             | Self::Server { .. }
             | Self::Timeout { .. }
-            | Self::Connect(_)
-            | Self::Interrupted(_) => true,
+            | Self::Transport(TransportError::Connect(_) | TransportError::Interrupted(_)) => true,
             // Load balancers say so when a connection that they meant to close is used once more.
             Self::Unexpected { status, .. } => *status == 408,
             _ => false,
@@ -236,7 +221,10 @@ impl ApiError {
     /// Returns true if FlowGent certainly did nothing, so that even a request with effects may be repeated.
     #[must_use]
     pub const fn is_without_effect(&self) -> bool {
-        matches!(self, Self::Connect(_) | Self::RateLimited { .. })
+        matches!(
+            self,
+            Self::Transport(TransportError::Connect(_)) | Self::RateLimited { .. }
+        )
     }
 
     /// Returns true if no other request of the account will fare better within this sync: the key is
@@ -308,9 +296,9 @@ impl ApiError {
             Self::Unavailable { .. } => "unavailable",
             Self::Server { .. } => "server_error",
             Self::Timeout { .. } => "timeout",
-            Self::Connect(_) => "connect",
-            Self::Interrupted(_) => "interrupted",
-            Self::TooLarge { .. } => "too_large",
+            Self::Transport(TransportError::Connect(_)) => "connect",
+            Self::Transport(TransportError::Interrupted(_)) => "interrupted",
+            Self::Transport(TransportError::TooLarge { .. }) => "too_large",
             Self::NotJson(_) => "not_json",
             Self::Contract(_) => "contract",
             Self::Redirect { .. } => "redirect",

@@ -8,8 +8,9 @@ use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Number;
 
-use crate::flowgent::error::{ApiError, printable};
+use crate::flowgent::error::ApiError;
 use crate::roster::{Labels, ListedAgent};
+use crate::text::printable;
 
 /// Under what names the list may stand in an object.
 const LISTS: [&str; 3] = ["agents", "data", "items"];

@@ -10,13 +10,13 @@ pub mod pace;
 pub(crate) mod tests;
 pub mod timekeeper;
 pub mod transport;
-pub mod trust;
 pub mod wire;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
+
+use crate::egress::Roots;
 
 /// Settings of the client.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,15 +31,4 @@ pub struct Settings {
     pub concurrency: usize,
     /// Which certificate authorities are trusted.
     pub roots: Roots,
-}
-
-/// Which certificate authorities are trusted to vouch for FlowGent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Roots {
-    /// Mozilla's list, built in: works on a machine that has no certificates of its own.
-    Bundled,
-    /// The operating system's list.
-    System,
-    /// The PEM certificates in this file, and no others.
-    File(PathBuf),
 }

@@ -1,61 +1,30 @@
-//! HTTP underneath the calls: one pool of connections for all accounts, and answers that cannot be too
-//! large. Redirects are not followed, so that a key goes to the configured host and to no other.
-//!
-//! Hooks that speak HTTP are built on the same ground.
+//! HTTP underneath the calls: one pool of connections for all accounts, and the time that FlowGent's answers tell.
 
-use std::error::Error;
-use std::fmt::Debug;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use reqwest::header::{
-    ACCEPT, AGE, CACHE_CONTROL, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
-};
-use reqwest::{ClientBuilder, Request, Response, redirect, retry};
+use reqwest::header::{ACCEPT, AGE, CACHE_CONTROL, HeaderMap, HeaderValue};
 use tokio::time::Instant;
-use url::{Host, Url};
+use url::Url;
 
 use crate::blocking;
 use crate::clock::{Clock, instant};
+use crate::egress::transport::{
+    CONNECT_TIMEOUT, HttpClientError, Pool, Wire, client_builder, date, is_loopback,
+};
+use crate::egress::{Roots, TransportError};
 use crate::files::{self, CERTIFICATES};
-use crate::flowgent::error::{ApiError, QUOTE_BYTES, printable};
-use crate::flowgent::trust::{self, TrustError};
-use crate::flowgent::{Roots, Settings};
-
-/// The longest that connecting may take, so that a dead address is told from a slow answer.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::flowgent::Settings;
 
 /// A pool of connections to FlowGent, shared by the clients of all accounts; clones are the same pool.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
-    pub(crate) http: reqwest::Client,
-    wire: Option<Arc<dyn Wire>>,
+    pub(crate) pool: Pool,
     pub(super) base_url: Url,
     pub(super) timeout: Duration,
     /// The certificates of the file that was named, as they were read.
     certificates: Option<Arc<[u8]>>,
-}
-
-/// Carries requests to a FlowGent or a database that no socket leads to, such as one in memory.
-pub trait Wire: Debug + Send + Sync + 'static {
-    /// Returns the answer to `request`.
-    fn send(
-        &self,
-        request: Request,
-    ) -> Pin<Box<dyn Future<Output = Result<Response, ApiError>> + Send>>;
-}
-
-/// Why FlowGent cannot be talked to at all.
-#[derive(Debug, thiserror::Error)]
-pub enum HttpClientError {
-    /// Nobody could be trusted.
-    #[error(transparent)]
-    Trust(#[from] TrustError),
-    /// The client cannot be set up.
-    #[error("cannot set up the HTTP client")]
-    Build(#[source] reqwest::Error),
 }
 
 impl HttpClient {
@@ -83,8 +52,7 @@ impl HttpClient {
             Roots::Bundled | Roots::System => None,
         };
         Ok(Self {
-            http: builder.build().map_err(HttpClientError::Build)?,
-            wire: None,
+            pool: Pool::new(builder)?,
             base_url: settings.base_url.clone(),
             timeout: settings.timeout,
             certificates,
@@ -109,16 +77,8 @@ impl HttpClient {
     #[must_use]
     pub fn over(self, wire: Arc<dyn Wire>) -> Self {
         Self {
-            wire: Some(wire),
+            pool: self.pool.over(wire),
             ..self
-        }
-    }
-
-    /// Sends a request and returns the head of its answer.
-    pub(crate) async fn send(&self, request: Request) -> Result<Response, ApiError> {
-        match &self.wire {
-            Some(wire) => wire.send(request).await,
-            None => self.http.execute(request).await.map_err(broken),
         }
     }
 
@@ -126,120 +86,18 @@ impl HttpClient {
     ///
     /// # Errors
     /// There was no answer.
-    pub async fn ask_the_time(&self, clock: &dyn Clock) -> Result<(), ApiError> {
+    pub async fn ask_the_time(&self, clock: &dyn Clock) -> Result<(), TransportError> {
         let question = Question::now(clock);
         let request = self
+            .pool
             .http
             .head(self.base_url.clone())
             .header(CACHE_CONTROL, "no-cache")
             .timeout(CONNECT_TIMEOUT);
-        let response = self.send(request.build().map_err(broken)?).await?;
+        let response = self.pool.send(request).await?;
         clock.hear(question.skew(response.headers(), clock));
         Ok(())
     }
-}
-
-/// Properties that all clients have in common: no redirect is followed, nothing is asked twice, connecting is
-/// bounded, and only `roots` are trusted.
-///
-/// # Errors
-/// The certificates cannot be read or there are none.
-pub(crate) fn client_builder(roots: &Roots) -> Result<ClientBuilder, HttpClientError> {
-    // Fails only if one is installed already, which is then as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    // Over HTTP/1.1 a request that times out takes its connection with it; over HTTP/2 all that follow
-    // would be sent into the same dead one.
-    let mut tls = trust::client_config(roots)?;
-    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(reqwest::Client::builder()
-        .user_agent(concat!("flowgent-exporter/", env!("CARGO_PKG_VERSION")))
-        .http1_only()
-        .redirect(redirect::Policy::none())
-        .retry(retry::never())
-        .referer(false)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tls_backend_preconfigured(tls))
-}
-
-/// Returns true if a URL points to the machine itself, so that plain HTTP is safe and no proxy is of use.
-///
-/// Of names only `localhost` does: what is below it may be resolved by any server of names.
-#[must_use]
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
-}
-
-/// The body of an answer, decompressed, of at most `limit` bytes.
-///
-/// The limit holds for every byte that is kept, whatever the length that was announced and however
-/// well the body was compressed; a longer one is given up and its connection closed.
-pub(crate) async fn body(response: &mut Response, limit: usize) -> Result<Vec<u8>, ApiError> {
-    let announced = response.content_length().unwrap_or(0);
-    let too_large = |seen| ApiError::TooLarge { seen, limit };
-    let Some(capacity) = usize::try_from(announced).ok().filter(|n| *n <= limit) else {
-        return Err(too_large(announced));
-    };
-    let mut body = Vec::with_capacity(capacity);
-    while let Some(chunk) = response.chunk().await.map_err(broken)? {
-        if chunk.len() > limit - body.len() {
-            return Err(too_large((body.len() + chunk.len()) as u64));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-/// An error below HTTP, told by its first cause: the layers above it only say that they met it.
-pub(crate) fn broken(error: reqwest::Error) -> ApiError {
-    let connecting = error.is_connect();
-    let error = error.without_url();
-    let mut cause: &dyn Error = &error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    let mut text = printable(&cause.to_string(), QUOTE_BYTES);
-    if let Some(advice) = trust::advice(&error) {
-        text += &format!(": {advice}");
-    }
-    if connecting {
-        ApiError::Connect(text)
-    } else {
-        ApiError::Interrupted(text)
-    }
-}
-
-/// The server's time by its `Date` header, cut to the second.
-pub(super) fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
-    http_date(headers, &DATE)
-}
-
-/// Wait that the server asks for: seconds, or a date, which is taken relative to the
-/// server's own clock where it tells the time, else to `now`.
-pub(crate) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
-    }
-    let then = http_date(headers, &RETRY_AFTER)?;
-    let now = date(headers).unwrap_or(now);
-    Some((then - now).to_std().unwrap_or_default())
-}
-
-fn http_date(headers: &HeaderMap, name: &HeaderName) -> Option<DateTime<Utc>> {
-    let text = headers.get(name)?.to_str().ok()?.trim();
-    httpdate::parse_http_date(text).ok().map(DateTime::from)
-}
-
-/// The host that a redirect points to.
-pub(crate) fn redirect_host(response: &Response) -> Option<String> {
-    let location = response.headers().get(LOCATION)?.to_str().ok()?;
-    let target = response.url().join(location).ok()?;
-    target.host_str().map(str::to_owned)
 }
 
 /// Time of a request, by both of this host's clocks.
@@ -283,6 +141,8 @@ fn skew(headers: &HeaderMap, asked: DateTime<Utc>, answered: DateTime<Utc>) -> O
 
 #[cfg(test)]
 mod tests {
+    use reqwest::header::{DATE, HeaderName};
+
     use super::*;
 
     fn at(text: &str) -> DateTime<Utc> {
@@ -327,44 +187,5 @@ mod tests {
         assert_eq!(skew(&cached), Some(TimeDelta::zero()));
         assert_eq!(skew(&headers(&[date, (AGE, "old")])), old);
         assert_eq!(skew(&headers(&[(AGE, "7200")])), None);
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date_by_the_servers_clock() {
-        let now = at("2026-11-23T12:00:00Z");
-        let wait = |pairs: &[(HeaderName, &str)]| {
-            retry_after(&headers(pairs), now).map(|wait| wait.as_secs())
-        };
-        let date = "Mon, 23 Nov 2026 12:01:00 GMT";
-        assert_eq!(wait(&[(RETRY_AFTER, "30")]), Some(30));
-        assert_eq!(
-            wait(&[(RETRY_AFTER, "99999999999999999999")]),
-            Some(u64::MAX)
-        );
-        assert_eq!(wait(&[(RETRY_AFTER, date)]), Some(60));
-        let clock = (DATE, "Mon, 23 Nov 2026 12:00:50 GMT");
-        assert_eq!(wait(&[(RETRY_AFTER, date), clock]), Some(10));
-        let past = "Sun, 06 Nov 1994 08:49:37 GMT";
-        assert_eq!(wait(&[(RETRY_AFTER, past)]), Some(0));
-        for text in ["", "-1", "1.5", "soon"] {
-            assert_eq!(wait(&[(RETRY_AFTER, text)]), None, "{text}");
-        }
-        assert_eq!(wait(&[]), None);
-    }
-
-    #[test]
-    fn loopback_hosts_are_told_from_others() {
-        let loopback = |url: &str| is_loopback(&Url::parse(url).unwrap());
-        for url in ["http://127.0.0.2:1/", "http://[::1]/", "http://localhost/"] {
-            assert!(loopback(url), "{url}");
-        }
-        for url in [
-            "https://flowgent.ai/",
-            "http://10.0.0.1/",
-            "http://localhost.example/",
-            "http://a.localhost/",
-        ] {
-            assert!(!loopback(url), "{url}");
-        }
     }
 }

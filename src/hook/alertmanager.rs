@@ -16,11 +16,12 @@ use serde::Serialize;
 use tokio::time::timeout;
 use url::Url;
 
-use super::place::Place;
-use super::post::{Poster, Refusal};
 use super::text::{Card, line};
-use super::{Message, SendError, Settings};
+use super::{Message, Settings};
 use crate::alert::{Notice, Status};
+use crate::egress::SendError;
+use crate::egress::place::Place;
+use crate::egress::post::{Poster, Refusal};
 use crate::ledger::{Alert, AlertState};
 use crate::secret::SecretSource;
 use crate::text::visible;

@@ -28,11 +28,12 @@ use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParam
 use server::{SHOWN_BYTES, told};
 use tokio::time::timeout;
 
-use super::place::read;
+use super::Message;
 use super::text::Card;
-use super::{Message, SendError};
-use crate::flowgent::error::printable;
+use crate::egress::SendError;
+use crate::egress::place::read;
 use crate::secret::{Secret, SecretSource};
+use crate::text::printable;
 use crate::text::visible;
 
 /// Time for a server to say goodbye once it has taken the message.

@@ -22,9 +22,10 @@ use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{sleep, timeout};
 
-use super::{Message, SendError};
+use super::Message;
 use crate::blocking;
-use crate::flowgent::error::{QUOTE_BYTES, printable};
+use crate::egress::SendError;
+use crate::text::{QUOTE_BYTES, printable};
 
 /// Variables of the exporter's own environment that a program gets.
 const INHERITED: [&str; 3] = ["PATH", "LANG", "TZ"];

@@ -13,9 +13,10 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::Sender;
 use super::metrics::HookMetrics;
-use super::{SendError, Sender};
 use crate::clock::{self, SharedClock};
+use crate::egress::SendError;
 
 /// Interval between checks of the exporter's condition.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);

@@ -5,9 +5,10 @@ use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use url::form_urlencoded::byte_serialize;
 
-use super::place::{Place, read};
-use super::post::Refusal;
-use super::{SendError, Settings};
+use super::Settings;
+use crate::egress::SendError;
+use crate::egress::place::{Place, read};
+use crate::egress::post::Refusal;
 use crate::secret::SecretSource;
 
 /// Placeholder in a URL's query for the reason of a failure.

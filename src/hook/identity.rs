@@ -1,6 +1,7 @@
 //! Pure: what makes a hook the same one under another name.
 
-use super::{Endpoint, Kind};
+use super::Kind;
+use crate::egress::Endpoint;
 use crate::secret::SecretSource;
 
 /// The kind of a hook, and the file, variable or address that it leads to, as the config has them: a text that

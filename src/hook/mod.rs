@@ -13,22 +13,17 @@ mod heart;
 mod heartbeat;
 mod identity;
 mod metrics;
-mod place;
-mod post;
 mod preset;
-mod proxy;
 mod quiet;
 mod reach;
 mod schedule;
 mod sender;
 mod signature;
 mod text;
-mod target;
 mod template;
 #[cfg(test)]
 mod tests;
 mod trial;
-mod verdict;
 mod webhook;
 mod whatsapp;
 mod worker;
@@ -37,16 +32,11 @@ pub use deliver::{Deliverer, MakeSender};
 pub use email::hello;
 pub use heart::{Condition, Health, Heart};
 pub use heartbeat::Service;
-pub(crate) use place::Place;
-pub(crate) use post::{Poster, Refusal};
 pub use preset::Preset;
-pub use proxy::Proxy;
 pub use quiet::QuietHours;
 pub use reach::reach;
-pub(crate) use reach::reach_place;
 pub use sender::{Receiver, Sender, Taking};
 pub use signature::{SigningKeyError, check_signing_secret};
-pub use target::not_public;
 pub use template::Template;
 pub use trial::{check_summary, check_template, test};
 
@@ -61,6 +51,8 @@ use text::Card;
 
 use crate::alert::{Notification, Route, Status};
 use crate::clock::SharedClock;
+use crate::egress::post::Poster;
+use crate::egress::{Endpoint, Proxy, SendError};
 use crate::flowgent;
 use crate::flowgent::transport::HttpClient;
 use crate::named::named;
@@ -198,15 +190,6 @@ pub enum Kind {
     },
 }
 
-/// The URL of a webhook.
-#[derive(Debug, Clone)]
-pub enum Endpoint {
-    /// It often holds a token, so it is read like a secret.
-    Secret(SecretSource),
-    /// It is the same for everyone.
-    Public(url::Url),
-}
-
 named! {
     /// Encryption of a connection to a mail server.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,20 +216,6 @@ pub struct Message {
     pub target: String,
     /// The notices.
     pub notification: Notification,
-}
-
-/// Why a try failed. The text names the place and what it said, and holds no secret.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text}")]
-pub struct SendError {
-    /// Description of the failure, in a line.
-    pub text: String,
-    /// The receiver asked to be left alone for so long.
-    pub retry_after: Option<Duration>,
-    /// The receiver wants nothing any more: HTTP 410.
-    pub gone: bool,
-    /// The exporter itself lacks something, such as a file, and has connected to nobody.
-    pub unready: bool,
 }
 
 impl Message {
@@ -292,26 +261,6 @@ impl Message {
     }
 }
 
-impl SendError {
-    /// A failure that says nothing of when to come again.
-    pub(crate) fn new(text: String) -> Self {
-        Self {
-            text,
-            retry_after: None,
-            gone: false,
-            unready: false,
-        }
-    }
-
-    /// A failure for want of something on this machine.
-    pub(crate) fn unready(text: String) -> Self {
-        Self {
-            unready: true,
-            ..Self::new(text)
-        }
-    }
-}
-
 /// `text` as one line without hidden letters and with single spaces, cut to `limit` characters.
 fn one_line(text: &str, limit: usize) -> String {
     let line = text::line(text);
@@ -328,14 +277,8 @@ impl Settings {
     /// # Errors
     /// The file of certificates cannot be read or holds none.
     async fn poster(&self) -> Result<Poster, SendError> {
-        let ca_file = self.ca_file.as_deref();
-        Poster::new(
-            self.timeout,
-            self.allow_private,
-            ca_file,
-            self.proxy.as_ref(),
-        )
-        .await
+        let (ca_file, proxy) = (self.ca_file.as_deref(), self.proxy.as_ref());
+        Poster::new(self.timeout, self.allow_private, ca_file, proxy).await
     }
 
     /// True if it sends what a template of the user's makes.

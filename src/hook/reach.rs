@@ -1,103 +1,41 @@
 //! Reachability of a hook's receivers, without sending them a word.
 
-use url::Url;
+use futures_util::future::join_all;
 
-use super::place::Place;
-use super::proxy::{self, Proxy};
-use super::target::{dial, resolve};
-use super::{Endpoint, Kind, SendError, Settings};
+use super::{Kind, Settings};
+use crate::egress::SendError;
+use crate::egress::place::Place;
+use crate::egress::reach::{reach_host, reach_place};
 
 /// Connects to every receiver of the hook, and hangs up. Returns of each that it can be reached, in words, or
 /// why it cannot. WhatsApp's is FlowGent itself, which others ask.
 pub async fn reach(settings: &Settings) -> Vec<Result<String, SendError>> {
-    let mut reached = Vec::new();
-    let proxy = settings.proxy.as_ref();
-    match &settings.kind {
-        Kind::Webhook { url, .. } => {
-            let place = match url {
-                Endpoint::Public(url) => Ok(Place::new(url.clone())),
-                Endpoint::Secret(source) => Place::secret(source).await,
-            };
-            match place {
-                Ok(place) => reached.push(reach_place(&place, settings.allow_private, proxy).await),
-                Err(error) => reached.push(Err(error)),
-            }
-        }
+    let places = match &settings.kind {
+        Kind::Webhook { url, .. } => vec![url.place().await],
         Kind::Alertmanager { urls, .. } => {
-            for url in urls {
-                let place = Place::new(url.clone());
-                reached.push(reach_place(&place, settings.allow_private, proxy).await);
-            }
-        }
-        Kind::Email { host, port, .. } => {
-            reached.push(reach_host(host, *port, settings.allow_private).await);
+            let urls = urls.iter().cloned();
+            urls.map(|url| Ok(Place::new(url))).collect()
         }
         Kind::Heartbeat { service, .. } => {
-            for source in [&service.url].into_iter().chain(&service.failure_url) {
-                reached.push(match Place::secret(source).await {
-                    Ok(place) => reach_place(&place, settings.allow_private, proxy).await,
-                    Err(error) => Err(error),
-                });
-            }
+            let sources = [&service.url].into_iter().chain(&service.failure_url);
+            join_all(sources.map(Place::secret)).await
+        }
+        Kind::Email { host, port, .. } => {
+            return vec![reach_host(host, *port, settings.allow_private).await];
         }
         // The config was refused if it cannot be run.
         Kind::Exec { command } => {
             let program = command.first().map_or("", String::as_str);
-            reached.push(Ok(format!("{program} can be run")));
+            return vec![Ok(format!("{program} can be run"))];
         }
-        Kind::Whatsapp { .. } => {}
+        Kind::Whatsapp { .. } => Vec::new(),
+    };
+    let mut reached = Vec::new();
+    for place in places {
+        reached.push(match place {
+            Ok(place) => reach_place(&place, settings.allow_private, settings.proxy.as_ref()).await,
+            Err(error) => Err(error),
+        });
     }
     reached
-}
-
-/// Connects to the host of `place`, or to the proxy for it, and hangs up. Returns a line that says so.
-///
-/// # Errors
-/// The reason why no connection is possible.
-pub(crate) async fn reach_place(
-    place: &Place,
-    allow_private: bool,
-    proxy: Option<&Proxy>,
-) -> Result<String, SendError> {
-    let name = place.name();
-    let proxy = proxy.and_then(|proxy| proxy.to(place.url()));
-    if let Some(proxy) = &proxy {
-        return match reach_url(proxy, allow_private).await {
-            Ok(reached) => Ok(format!("{reached}, the proxy for {name}")),
-            Err(error) => Err(SendError::new(format!(
-                "{name}: {}{error}",
-                proxy::way(Some(proxy))
-            ))),
-        };
-    }
-    let reached = reach_url(place.url(), allow_private).await;
-    if !place.is_secret() {
-        return reached;
-    }
-    match reached {
-        Ok(_) => Ok(format!("{name} can be reached")),
-        Err(error) => Err(SendError::new(format!(
-            "{name}: {}",
-            place.without_host(&error.text)
-        ))),
-    }
-}
-
-async fn reach_url(url: &Url, allow_private: bool) -> Result<String, SendError> {
-    // Both are there in a URL of HTTP. An IPv6 address stands in brackets, which no resolver knows.
-    let host = url.host_str().unwrap_or_default();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let port = url.port_or_known_default().unwrap_or_default();
-    reach_host(host, port, allow_private).await
-}
-
-async fn reach_host(host: &str, port: u16, allow_private: bool) -> Result<String, SendError> {
-    let receiver = format!("{host}:{port}");
-    let addresses = resolve(host, port, allow_private).await?;
-    match dial(&addresses).await {
-        Ok(_) => Ok(format!("{receiver} can be reached")),
-        Err(error) => Err(SendError::new(format!(
-            "cannot connect to {receiver}: {error}"
-        ))),
-    }
 }

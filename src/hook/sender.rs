@@ -14,7 +14,8 @@ use super::exec::Exec;
 use super::heartbeat::Heartbeat;
 use super::webhook::Webhook;
 use super::whatsapp::{Outgoing, Whatsapp};
-use super::{Hooks, Kind, Message, SendError, Settings};
+use super::{Hooks, Kind, Message, Settings};
+use crate::egress::SendError;
 use crate::ledger::Alert;
 
 /// Sends to one hook, cloned freely.

@@ -38,8 +38,8 @@ use super::preset::{self, Preset};
 use super::text::{MessageText, line};
 use super::{Message, TemplateError};
 use crate::alert::Notice;
-use crate::flowgent::error::{QUOTE_BYTES, printable};
 use crate::summary::Summary;
+use crate::text::{QUOTE_BYTES, printable};
 
 /// Most that rendering may cost: an instruction costs one, and so do 64 bytes of data.
 const FUEL: u64 = 100_000;

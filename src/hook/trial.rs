@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 
 use super::webhook::check_json;
-use super::{Hooks, Kind, Message, SendError, Sender, Settings, Template, TemplateError};
+use super::{Hooks, Kind, Message, Sender, Settings, Template, TemplateError};
 use crate::alert::{Notice, Notification, Status, SubjectLine};
 use crate::day::Day;
+use crate::egress::SendError;
 use crate::summary::Summary;
 
 const SPECIMEN_ID: &str = "msg_000000000000000000000000000";

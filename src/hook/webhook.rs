@@ -6,15 +6,16 @@ use std::borrow::Cow;
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value};
 
-use super::place::{Place, read};
-use super::post::Refusal;
 use super::signature::SigningKey;
 use super::template::Template;
-use super::verdict::Receiver;
-use super::{Endpoint, Message, SendError, Settings, TemplateError};
+use super::{Message, Settings, TemplateError};
 use crate::alert::{Notice, Notification};
-use crate::flowgent::error::{QUOTE_BYTES, printable};
+use crate::egress::place::{Place, read};
+use crate::egress::post::Refusal;
+use crate::egress::verdict::Receiver;
+use crate::egress::{Endpoint, SendError};
 use crate::secret::{Secret, SecretSource};
+use crate::text::{QUOTE_BYTES, printable};
 
 /// An HTTP endpoint. Its URL and secrets are read at each try, so that they can be exchanged.
 #[derive(Debug)]
@@ -60,10 +61,7 @@ impl Webhook {
     /// # Errors
     /// It was not taken, or something that is needed for sending it cannot be read.
     pub(super) async fn send(&self, message: &Message) -> Result<String, SendError> {
-        let mut place = match &self.url {
-            Endpoint::Secret(source) => Place::secret(source).await?,
-            Endpoint::Public(url) => Place::new(url.clone()),
-        };
+        let mut place = self.url.place().await?;
         let keys = self.signing_keys(&mut place).await?;
         let routing_key = match &self.routing_key {
             None => None,

@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::place::read;
-use super::{Hooks, Message, SendError, Template, one_line};
+use super::{Hooks, Message, Template, one_line};
+use crate::egress::SendError;
+use crate::egress::place::read;
 use crate::flowgent::client::Client;
-use crate::flowgent::error::{ApiError, QUOTE_BYTES, printable};
+use crate::flowgent::error::ApiError;
 use crate::flowgent::wire::TemplateRequest;
 use crate::secret::SecretSource;
+use crate::text::{QUOTE_BYTES, printable};
 
 /// The most characters of a parameter: WhatsApp's limit for the whole text of a template.
 const PARAMETER_CHARACTERS: usize = 1024;

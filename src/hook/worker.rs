@@ -14,8 +14,9 @@ use tracing::{debug, error, info, warn};
 use super::heart::Turns;
 use super::metrics::HookMetrics;
 use super::sender::Sender;
-use super::{IN_FLIGHT, Message, QuietHours, SendError, Settings, schedule};
+use super::{IN_FLIGHT, Message, QuietHours, Settings, schedule};
 use crate::clock::{self, SharedClock};
+use crate::egress::SendError;
 use crate::ledger::{
     Attempt, DeliveryRecord, DeliveryState, DisabledHook, Fault, LONGEST_REST, Ledger, LedgerError,
     SCHEDULED_TRIES,

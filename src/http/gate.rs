@@ -19,7 +19,7 @@ pub struct Gate(Arc<[Room; Weight::ALL.len()]>);
 
 /// Weight of an answer. No answer waits for those of another weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Weight {
+pub(crate) enum Weight {
     /// A few facts that are in memory.
     Light,
     /// A page, for people or of a list.
@@ -37,7 +37,7 @@ struct Room {
 
 /// The place of a request whose answer is being made or sent. It is free again once dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     _place: OwnedSemaphorePermit,
     turns: Arc<Semaphore>,
     turn: Option<OwnedSemaphorePermit>,
@@ -69,7 +69,7 @@ impl Gate {
     ///
     /// # Errors
     /// Too many others are not done.
-    pub(super) async fn enter(&self, weight: Weight) -> Result<Place, Problem> {
+    pub(crate) async fn enter(&self, weight: Weight) -> Result<Place, Problem> {
         let Room { places, turns } = &self.0[weight as usize];
         let entered = async {
             let mut place = Place {
@@ -98,21 +98,21 @@ impl Gate {
 #[cfg(test)]
 impl Gate {
     /// Number of places of that weight in use.
-    pub(super) fn taken(&self, weight: Weight) -> usize {
+    pub(crate) fn taken(&self, weight: Weight) -> usize {
         weight.at_once() - self.0[weight as usize].places.available_permits()
     }
 }
 
 impl Place {
     /// Waits until it is its turn to make a part of the answer.
-    pub(super) async fn turn(&mut self) {
+    pub(crate) async fn turn(&mut self) {
         if self.turn.is_none() {
             self.turn = Arc::clone(&self.turns).acquire_owned().await.ok();
         }
     }
 
     /// Leaves the turn to others: what was made is only to be sent.
-    pub(super) fn rest(&mut self) {
+    pub(crate) fn rest(&mut self) {
         self.turn = None;
     }
 }

@@ -17,9 +17,9 @@ pub enum Host {
 
 /// A host and the port behind it, if there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Authority {
-    pub(super) host: Host,
-    pub(super) port: Option<u16>,
+pub(crate) struct Authority {
+    pub(crate) host: Host,
+    pub(crate) port: Option<u16>,
 }
 
 /// Why a text is not a host.
@@ -35,7 +35,7 @@ pub struct HostError {
 impl Host {
     /// Returns true if it can only mean this machine: `localhost`, a name under it (RFC 6761), or a
     /// loopback address.
-    pub(super) fn is_loopback(&self) -> bool {
+    pub(crate) fn is_loopback(&self) -> bool {
         match self {
             Self::Name(name) => name == "localhost" || name.ends_with(".localhost"),
             Self::Address(address) => address.is_loopback(),
@@ -62,7 +62,7 @@ impl Host {
 
 impl Authority {
     /// Reads a host and its port. A name and password before them are none of a `Host` header.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let end = text.rfind(']').map_or(0, |bracket| bracket + 1);
         let (host, port) = match text[end..].find(':') {
             Some(colon) => (&text[..end + colon], &text[end + colon + 1..]),

@@ -18,7 +18,7 @@ impl Lifecycle {
     }
 
     /// Has the config read again; returns when that is done.
-    pub(super) async fn reload(&self) -> Reloaded {
+    pub(crate) async fn reload(&self) -> Reloaded {
         let (answer, answered) = oneshot::channel();
         let asked = self.0.send(answer).await;
         let answer = match asked {

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
-use super::pages::figure::Sum;
 use crate::clock::{Clock, instant};
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::former::Once;
@@ -16,7 +15,7 @@ use crate::roster::Agent;
 use crate::status::Board;
 
 /// Number of months side by side, the current one among them.
-pub(super) const MONTHS: usize = 6;
+pub(crate) const MONTHS: usize = 6;
 /// The most agents that an account lists.
 const LISTED: usize = 200;
 /// Number of agents read at a time. Other readers of the ledger wait no longer than that takes.
@@ -33,33 +32,45 @@ pub type Kept = Arc<ArcSwapOption<Result<Months, String>>>;
 /// The months of all accounts as of one day.
 #[derive(Debug)]
 pub struct Months {
-    pub(super) today: Day,
+    pub(crate) today: Day,
     /// Number of months that are not wholly before the history start.
-    pub(super) number: usize,
-    pub(super) accounts: BTreeMap<Arc<str>, OfAccount>,
+    pub(crate) number: usize,
+    pub(crate) accounts: BTreeMap<Arc<str>, OfAccount>,
 }
 
 /// The months of an account, the newest first.
 #[derive(Debug, Default)]
-pub(super) struct OfAccount {
+pub(crate) struct OfAccount {
     /// The agents that used most, and whether each is still there.
-    pub(super) rows: Vec<(Agent, bool, [Month; MONTHS])>,
+    pub(crate) rows: Vec<(Agent, bool, [Month; MONTHS])>,
     /// Number of other agents.
-    pub(super) more: usize,
-    pub(super) total: [Sum; MONTHS],
+    pub(crate) more: usize,
+    pub(crate) total: [Sum; MONTHS],
 }
 
 /// The credits of a month.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Month {
+pub(crate) enum Month {
     Whole(f64),
     /// Those of the known days; others are missing.
     AtLeast(f64),
     Unknown,
 }
 
+/// The sum of a figure over agents.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Sum {
+    /// Of all known days.
+    pub(crate) credits: f64,
+    /// Agents of which every day is known.
+    pub(crate) whole: usize,
+    /// Agents of which any day is known.
+    pub(crate) known: usize,
+    pub(crate) agents: usize,
+}
+
 /// Computes the months whenever agents or their figures change, for as long as it is polled.
-pub(super) async fn keep(kept: &Kept, board: &Board, clock: &dyn Clock) {
+pub(crate) async fn keep(kept: &Kept, board: &Board, clock: &dyn Clock) {
     let mut changes = board.changes();
     loop {
         let started = instant();
@@ -77,7 +88,7 @@ pub(super) async fn keep(kept: &Kept, board: &Board, clock: &dyn Clock) {
 }
 
 /// Computes the months as of `today`. Returns false if the ledger could not be read.
-pub(super) async fn refresh(kept: &Kept, board: &Board, today: Day) -> bool {
+pub(crate) async fn refresh(kept: &Kept, board: &Board, today: Day) -> bool {
     let Some(ledger) = board.ledger() else {
         return true;
     };
@@ -161,9 +172,26 @@ impl OfAccount {
     }
 }
 
+impl Sum {
+    /// Adds an agent's figure, or a lower bound of it.
+    pub(crate) fn add(&mut self, credits: Option<f64>, at_least: Option<f64>) {
+        self.agents += 1;
+        self.whole += usize::from(credits.is_some());
+        if let Some(credits) = credits.or(at_least) {
+            self.known += 1;
+            self.credits += credits;
+        }
+    }
+
+    /// The credits that are known.
+    pub(crate) fn credits(&self) -> f64 {
+        self.credits
+    }
+}
+
 impl Month {
     /// All credits, or else those of the known days.
-    pub(super) fn figures(self) -> (Option<f64>, Option<f64>) {
+    pub(crate) fn figures(self) -> (Option<f64>, Option<f64>) {
         match self {
             Self::Whole(credits) => (Some(credits), None),
             Self::AtLeast(credits) => (None, Some(credits)),
@@ -174,7 +202,7 @@ impl Month {
 
 /// The first and the last day of each month, the newest first; the current one ends yesterday. On the first day
 /// of a month, the list begins with the month that has just ended.
-pub(super) fn months(today: Day) -> [(Day, Day); MONTHS] {
+pub(crate) fn months(today: Day) -> [(Day, Day); MONTHS] {
     let mut last = today.previous();
     std::array::from_fn(|_| {
         let month = (last.month_start(), last);

@@ -16,15 +16,15 @@ use crate::blocking;
 use crate::exposition::Encoding;
 
 /// The parts of a text, in order. After a problem there are no more.
-pub(super) type Parts = Pin<Box<dyn Stream<Item = Result<Bytes, Problem>> + Send>>;
+pub(crate) type Parts = Pin<Box<dyn Stream<Item = Result<Bytes, Problem>> + Send>>;
 
 /// Parts to send, or a sign that one could not be made.
-pub(super) type Sending = Pin<Box<dyn Stream<Item = Result<Bytes, BrokenOff>> + Send>>;
+pub(crate) type Sending = Pin<Box<dyn Stream<Item = Result<Bytes, BrokenOff>> + Send>>;
 
 /// A part could not be made, and the head of the answer is sent: the connection ends without the mark by which a
 /// client knows that all has come.
 #[derive(Debug)]
-pub(super) struct BrokenOff;
+pub(crate) struct BrokenOff;
 
 impl fmt::Display for BrokenOff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,7 +35,7 @@ impl fmt::Display for BrokenOff {
 impl std::error::Error for BrokenOff {}
 
 /// Sends `parts` in that encoding. Each is made when `place` has its turn.
-pub(super) fn sending(parts: Parts, encoding: Encoding, place: Option<Place>) -> Sending {
+pub(crate) fn sending(parts: Parts, encoding: Encoding, place: Option<Place>) -> Sending {
     let encoder = match encoding {
         Encoding::Gzip => Some(GzEncoder::new(Vec::new(), Compression::default())),
         Encoding::Identity => None,

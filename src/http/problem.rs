@@ -11,14 +11,14 @@ const TYPES: &str = "tag:flowgent-exporter,2026:";
 
 /// Why a request cannot be answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     kind: Kind,
     detail: Cow<'static, str>,
 }
 
 /// The kinds of problems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A query that cannot be read, or a parameter that is not known, repeated or out of bounds.
     InvalidParameter,
     /// A day that is not of the form YYYY-MM-DD.
@@ -54,7 +54,7 @@ pub(super) enum Kind {
 /// Reason why a request cannot be answered (RFC 9457).
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Problem")]
-pub(super) struct Document<'a> {
+pub(crate) struct Document<'a> {
     /// The kind of problem: a name that leads nowhere.
     #[schemars(url, extend("enum" = Kind::ALL.map(Kind::uri)))]
     r#type: String,
@@ -72,7 +72,7 @@ pub(super) struct Document<'a> {
 
 impl Problem {
     /// A problem whose `detail` says what is wrong with this request, and how to put it right.
-    pub(super) fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
             kind,
             detail: detail.into(),
@@ -80,23 +80,23 @@ impl Problem {
     }
 
     /// The status of its response.
-    pub(super) fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         self.kind.status()
     }
 
     /// Description of the mistake in this request.
-    pub(super) fn detail(&self) -> &str {
+    pub(crate) fn detail(&self) -> &str {
         &self.detail
     }
 
     /// Title of its kind.
     #[cfg(test)]
-    pub(super) fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         self.kind.title()
     }
 
     /// The reply to a request of `path`.
-    pub(super) fn document<'a>(&'a self, path: &'a str) -> Document<'a> {
+    pub(crate) fn document<'a>(&'a self, path: &'a str) -> Document<'a> {
         Document {
             r#type: self.kind.uri(),
             title: self.kind.title(),
@@ -128,12 +128,12 @@ impl Kind {
     ];
 
     /// Its name for programs.
-    pub(super) fn uri(self) -> String {
+    pub(crate) fn uri(self) -> String {
         format!("{TYPES}{}", self.row().0)
     }
 
     /// Its name for people, which is the same each time.
-    pub(super) fn title(self) -> String {
+    pub(crate) fn title(self) -> String {
         let (name, _) = self.row();
         name[..1].to_uppercase() + &name[1..].replace('-', " ")
     }

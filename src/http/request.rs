@@ -11,24 +11,24 @@ use crate::roster::printable;
 
 /// A request as its handler sees it.
 #[derive(Debug)]
-pub(super) struct Asked<'a> {
+pub(crate) struct Asked<'a> {
     /// The path, as it was sent.
-    pub(super) path: &'a str,
+    pub(crate) path: &'a str,
     /// Parts of the path at the braces of its route, in order and decoded.
-    pub(super) parameters: Vec<String>,
+    pub(crate) parameters: Vec<String>,
     /// The headers.
-    pub(super) headers: &'a HeaderMap,
+    pub(crate) headers: &'a HeaderMap,
     /// The query, as it was sent; empty if there is none.
-    pub(super) query: &'a str,
+    pub(crate) query: &'a str,
 }
 
 /// The parameters of a query, by name and in order.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Query(Vec<(String, String)>);
+pub(crate) struct Query(Vec<(String, String)>);
 
 impl<'a> Asked<'a> {
     /// A request of this path, query and headers.
-    pub(super) fn new(
+    pub(crate) fn new(
         path: &'a str,
         parameters: Vec<String>,
         query: Option<&'a str>,
@@ -46,7 +46,7 @@ impl<'a> Asked<'a> {
     ///
     /// # Errors
     /// The query cannot be read, or has another parameter.
-    pub(super) fn query(&self, known: &[&str]) -> Result<Query, Problem> {
+    pub(crate) fn query(&self, known: &[&str]) -> Result<Query, Problem> {
         let query = Query::parse(self.query)?;
         match query.0.iter().find(|(name, _)| !known.contains(&&**name)) {
             None => Ok(query),
@@ -68,7 +68,7 @@ impl Query {
     ///
     /// # Errors
     /// It is not of percent-encoded UTF-8.
-    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
         let pairs = text.split('&').filter(|pair| !pair.is_empty());
         let pairs = pairs.map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -78,7 +78,7 @@ impl Query {
     }
 
     /// All of it.
-    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
@@ -88,7 +88,7 @@ impl Query {
     ///
     /// # Errors
     /// It is there more often.
-    pub(super) fn one<'a>(&'a self, name: &'a str) -> Result<Option<&'a str>, Problem> {
+    pub(crate) fn one<'a>(&'a self, name: &'a str) -> Result<Option<&'a str>, Problem> {
         let mut values = self.all(name);
         let first = values.next();
         match values.count() {
@@ -101,21 +101,21 @@ impl Query {
     }
 
     /// The values of a parameter that may be repeated.
-    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let named = self.0.iter().filter(move |(other, _)| other == name);
         named.map(|(_, value)| value.as_str())
     }
 }
 
 /// All values of a header as one list. Values that are no text are left out.
-pub(super) fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
+pub(crate) fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
     let values = headers.get_all(name).iter();
     let values: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
     values.join(",")
 }
 
 /// A problem with a parameter.
-pub(super) fn invalid(detail: impl Into<Cow<'static, str>>) -> Problem {
+pub(crate) fn invalid(detail: impl Into<Cow<'static, str>>) -> Problem {
     Problem::new(Kind::InvalidParameter, detail)
 }
 

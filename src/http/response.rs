@@ -47,10 +47,10 @@ const COMMON: [(HeaderName, &str); 5] = [
 ];
 
 /// A response on its way to be [finished](finish).
-pub(super) type Reply = Response<Content>;
+pub(crate) type Reply = Response<Content>;
 
 /// The content of a response, in frames.
-pub(super) struct Content {
+pub(crate) struct Content {
     source: Source,
     /// Its place among those that are made and sent, until it is dropped.
     place: Option<Place>,
@@ -66,12 +66,12 @@ enum Source {
 
 impl Content {
     /// A text.
-    pub(super) fn text(text: Bytes) -> Self {
+    pub(crate) fn text(text: Bytes) -> Self {
         Self::of(Source::Text(text))
     }
 
     /// The metrics.
-    pub(super) fn metrics(frames: Frames) -> Self {
+    pub(crate) fn metrics(frames: Frames) -> Self {
         Self::of(Source::Metrics(frames))
     }
 
@@ -83,17 +83,17 @@ impl Content {
     }
 
     /// Keeps `place` until the last frame is taken.
-    pub(super) fn hold(&mut self, place: Place) {
+    pub(crate) fn hold(&mut self, place: Place) {
         self.place = Some(place);
     }
 
     /// Has nothing left to send.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.source = Source::Text(Bytes::new());
     }
 
     /// Number of bytes left; none if unknown before they are made.
-    pub(super) fn length(&self) -> Option<u64> {
+    pub(crate) fn length(&self) -> Option<u64> {
         match &self.source {
             Source::Text(text) => Some(text.len() as u64),
             Source::Metrics(frames) => Some(frames.length()),
@@ -102,7 +102,7 @@ impl Content {
     }
 
     /// The next of them.
-    pub(super) fn poll_next(
+    pub(crate) fn poll_next(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, BrokenOff>>> {
@@ -121,30 +121,30 @@ impl Content {
 
     /// The next of them.
     #[cfg(test)]
-    pub(super) async fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
+    pub(crate) async fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
         std::future::poll_fn(|context| self.poll_next(context)).await
     }
 }
 
 /// A plain text.
-pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Reply {
+pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>) -> Reply {
     let mut reply = of_type("text/plain; charset=utf-8", text.into());
     *reply.status_mut() = status;
     reply
 }
 
 /// A page.
-pub(super) fn html(page: impl Into<Bytes>) -> Reply {
+pub(crate) fn html(page: impl Into<Bytes>) -> Reply {
     of_type("text/html; charset=utf-8", page.into())
 }
 
 /// `value` as JSON.
-pub(super) fn json(value: &impl Serialize) -> Reply {
+pub(crate) fn json(value: &impl Serialize) -> Reply {
     of_type("application/json", to_json(value))
 }
 
 /// A text that is JSON already.
-pub(super) fn json_text(text: &'static str) -> Reply {
+pub(crate) fn json_text(text: &'static str) -> Reply {
     of_type("application/json", text.into())
 }
 
@@ -152,7 +152,7 @@ pub(super) fn json_text(text: &'static str) -> Reply {
 ///
 /// # Errors
 /// The problem with one of its first parts.
-pub(super) async fn in_parts(media_type: &'static str, mut parts: Parts) -> Result<Reply, Problem> {
+pub(crate) async fn in_parts(media_type: &'static str, mut parts: Parts) -> Result<Reply, Problem> {
     let mut begun = BytesMut::new();
     while begun.len() <= WHOLE {
         let Some(part) = parts.next().await else {
@@ -166,7 +166,7 @@ pub(super) async fn in_parts(media_type: &'static str, mut parts: Parts) -> Resu
 }
 
 /// A problem, with the path that it is of.
-pub(super) fn problem(problem: &Problem, path: &str) -> Reply {
+pub(crate) fn problem(problem: &Problem, path: &str) -> Reply {
     let text = to_json(&problem.document(path));
     let mut reply = of_type("application/problem+json", text);
     *reply.status_mut() = problem.status();
@@ -177,13 +177,13 @@ pub(super) fn problem(problem: &Problem, path: &str) -> Reply {
 }
 
 /// Sets a header to a text that is known beforehand.
-pub(super) fn set(reply: &mut Reply, name: HeaderName, value: &'static str) {
+pub(crate) fn set(reply: &mut Reply, name: HeaderName, value: &'static str) {
     let value = HeaderValue::from_static(value);
     reply.headers_mut().insert(name, value);
 }
 
 /// A text of that media type.
-pub(super) fn of_type(media_type: &'static str, text: Bytes) -> Reply {
+pub(crate) fn of_type(media_type: &'static str, text: Bytes) -> Reply {
     typed(media_type, Content::text(text))
 }
 
@@ -202,7 +202,7 @@ fn to_json(value: &impl Serialize) -> Bytes {
 
 /// Makes a reply ready to be sent: compresses a long text if the client takes that, and sets the headers that all
 /// responses have.
-pub(super) async fn finish(mut reply: Reply, asked: &HeaderMap) -> Reply {
+pub(crate) async fn finish(mut reply: Reply, asked: &HeaderMap) -> Reply {
     let encoding = Encoding::negotiate(&joined(asked, &ACCEPT_ENCODING));
     let content = reply.body_mut();
     let source = std::mem::replace(&mut content.source, Source::Text(Bytes::new()));
@@ -297,7 +297,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_problem_with_the_first_parts_is_told_as_one() {
-        let problem = Problem::new(super::super::problem::Kind::LedgerUnreadable, "it is gone");
+        let problem = Problem::new(crate::http::problem::Kind::LedgerUnreadable, "it is gone");
         let parts = [Ok(Bytes::from("begun")), Err(problem.clone())];
         let told = in_parts("text/csv", Box::pin(stream::iter(parts))).await;
         assert_eq!(told.err(), Some(problem));

@@ -41,7 +41,7 @@ pub struct State {
 
 impl State {
     /// Why the exporter is not ready; nothing if it is.
-    pub(super) fn pending(&self) -> Option<String> {
+    pub(crate) fn pending(&self) -> Option<String> {
         self.readiness.pending().or_else(|| {
             let standing = self.clock.time().standing;
             (!standing.is_known()).then(|| standing.to_string())

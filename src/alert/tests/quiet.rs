@@ -107,8 +107,7 @@ async fn an_agent_in_use_is_silent_after_so_many_days_without_use() {
     fetch(&scene, "2026-11-19", &[0.0, 0.0], "2026-11-21").await;
     assert_eq!(told(&scene, &mut stage, "2026-11-21").await, NOTHING);
     fetch(&scene, "2026-11-21", &[0.0], "2026-11-22").await;
-    let title =
-        "agent acme/support used nothing from 19 to 21 Nov, after use on 28 of the 28 days before";
+    let title = "agent acme/support used nothing from 19 Nov through 21 Nov, after use on 28 of the 28 days before";
     assert_eq!(
         told(&scene, &mut stage, "2026-11-22").await,
         [format!("quiet: {title}")]

@@ -9,6 +9,7 @@ use super::super::{Failure, count};
 use super::Finding;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Config;
+use crate::egress::TransportError;
 use crate::flowgent::client::Client;
 use crate::flowgent::error::ApiError;
 use crate::flowgent::transport::HttpClient;
@@ -118,7 +119,8 @@ fn advice(error: &ApiError) -> &'static str {
         }
         ApiError::ListingDenied => roster::NAME_AGENTS,
         ApiError::EndDateTooRecent => "set this machine's clock, which is ahead of FlowGent's",
-        ApiError::Connect(_) | ApiError::Interrupted(_) | ApiError::Timeout { .. } => {
+        ApiError::Transport(TransportError::Connect(_) | TransportError::Interrupted(_))
+        | ApiError::Timeout { .. } => {
             "check `[api] base_url`, DNS, proxy variables, firewall and certificates"
         }
         ApiError::Redirect { .. } | ApiError::NotJson(_) => {

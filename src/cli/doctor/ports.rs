@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, UnixStream};
 use super::super::ask::{Answer, ask};
 use super::Finding;
 use crate::config::Config;
-use crate::http::Address;
+use crate::server::Address;
 
 /// Looks at every address.
 pub(super) async fn look(config: &Config) -> Vec<Finding> {

@@ -11,8 +11,9 @@ use super::super::{Failure, count};
 use super::{Finding, NO_LEDGER, known};
 use crate::blocking;
 use crate::config::Config;
-use crate::flowgent::Roots;
-use crate::flowgent::transport::{self, HttpClientError};
+use crate::egress::Roots;
+use crate::egress::promql::{Answer, quoted};
+use crate::egress::transport::{self, HttpClientError};
 
 /// A Prometheus answers this at once.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,19 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const ANSWER_BYTES: usize = 128 << 20;
 /// The series that is compared last.
 const FIGURES: &str = "yesterday's figures";
-
-/// Answer of `/api/v1/query`.
-#[derive(Debug, Deserialize)]
-struct Answer {
-    status: String,
-    error: Option<String>,
-    data: Option<Data>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Data {
-    result: Vec<Sample>,
-}
 
 /// One series at one instant.
 #[derive(Debug, Deserialize)]
@@ -191,16 +179,6 @@ async fn look_at_figures(
     )))
 }
 
-/// A text in PromQL.
-fn quoted(text: &str) -> String {
-    format!(
-        "\"{}\"",
-        text.replace('\\', "\\\\")
-            .replace('"', "\\\"")
-            .replace('\n', "\\n")
-    )
-}
-
 /// Present result of `expression`, in the order of the labels: databases give it in any.
 async fn query(http: &reqwest::Client, url: &Url, expression: &str) -> anyhow::Result<Vec<Sample>> {
     let mut asked = url.clone();
@@ -214,7 +192,7 @@ async fn query(http: &reqwest::Client, url: &Url, expression: &str) -> anyhow::R
     let mut response = response.map_err(transport::broken)?;
     let status = response.status();
     let body = transport::body(&mut response, ANSWER_BYTES).await?;
-    let answer = serde_json::from_slice::<Answer>(&body);
+    let answer = serde_json::from_slice::<Answer<Sample>>(&body);
     let answer = answer.with_context(|| format!("status {status}, not an answer of Prometheus"))?;
     ensure!(
         answer.status == "success",

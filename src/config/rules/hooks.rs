@@ -11,7 +11,8 @@ use url::{Host, Url};
 
 use super::{Checked, as_base, formed, url, without_user};
 use crate::config::diagnostics::Fault;
-use crate::hook::{self, Proxy};
+use crate::egress::{self, Proxy};
+use crate::hook;
 use crate::roster::printable;
 use crate::secret::Secret;
 
@@ -89,8 +90,8 @@ fn private(what: &str, kind: &str) -> Fault {
 fn not_public<S: AsRef<str>>(host: &Host<S>) -> Option<&'static str> {
     match host {
         Host::Domain(name) => (name.as_ref() == "localhost").then_some("this machine"),
-        Host::Ipv4(address) => hook::not_public(IpAddr::V4(*address)),
-        Host::Ipv6(address) => hook::not_public(IpAddr::V6(*address)),
+        Host::Ipv4(address) => egress::not_public(IpAddr::V4(*address)),
+        Host::Ipv6(address) => egress::not_public(IpAddr::V6(*address)),
     }
 }
 

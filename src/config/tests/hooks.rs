@@ -1,4 +1,5 @@
-use crate::hook::{Encryption, Endpoint, Kind, Proxy, Service, Settings};
+use crate::egress::{Endpoint, Proxy};
+use crate::hook::{Encryption, Kind, Service, Settings};
 
 use super::*;
 

@@ -1,5 +1,5 @@
+use crate::egress::Endpoint;
 use crate::history::{Target, push::Settings};
-use crate::hook::Endpoint;
 
 use super::*;
 

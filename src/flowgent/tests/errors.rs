@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::fixtures::fixture;
-use crate::flowgent::error::{ApiError, OUTCOMES, QUOTE_BYTES, printable};
+use crate::egress::TransportError;
+use crate::flowgent::error::{ApiError, OUTCOMES};
+use crate::text::{QUOTE_BYTES, printable};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -123,19 +125,19 @@ fn table() -> Vec<(ApiError, &'static str, [bool; 3], &'static str)> {
             "no complete answer within 30s",
         ),
         (
-            Connect("connection refused".into()),
+            TransportError::Connect("connection refused".into()).into(),
             "connect",
             unsent,
             "cannot connect: connection refused",
         ),
         (
-            Interrupted("end of file".into()),
+            TransportError::Interrupted("end of file".into()).into(),
             "interrupted",
             again,
             "the answer broke off: end of file",
         ),
         (
-            TooLarge { seen: 9, limit: 8 },
+            TransportError::TooLarge { seen: 9, limit: 8 }.into(),
             "too_large",
             no,
             "the answer has 9 bytes or more, the limit is 8",

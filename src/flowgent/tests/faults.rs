@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::server::{Act, Server, answer, chunked_head};
 use super::*;
+use crate::egress::TransportError;
 
 /// For servers that never finish, so that no test can be too slow for it.
 const SHORT: Duration = Duration::from_millis(50);
@@ -182,12 +183,18 @@ async fn no_answer_is_larger_than_its_limit() {
     let server = Server::start(vec![Act::Stall(announced)]).await;
     let error = usage(&patient(&server)).await.unwrap_err();
     let seen = 1_048_577;
-    assert_eq!(error, ApiError::TooLarge { seen, limit: LIMIT });
+    assert_eq!(
+        error,
+        TransportError::TooLarge { seen, limit: LIMIT }.into()
+    );
 
     let server = Server::start(vec![Act::Flood(chunked_head())]).await;
     let error = usage(&patient(&server)).await.unwrap_err();
     assert!(
-        matches!(error, ApiError::TooLarge { limit: LIMIT, .. }),
+        matches!(
+            error,
+            ApiError::Transport(TransportError::TooLarge { limit: LIMIT, .. })
+        ),
         "{error}"
     );
 
@@ -197,7 +204,7 @@ async fn no_answer_is_larger_than_its_limit() {
     assert!(bomb.len() < LIMIT / 8);
     let (error, tries) = fate(answer(200, "content-encoding: gzip\r\n", bomb)).await;
     assert!(
-        matches!(error, ApiError::TooLarge { seen, limit: LIMIT } if seen < 2 << 20),
+        matches!(error, ApiError::Transport(TransportError::TooLarge { seen, limit: LIMIT }) if seen < 2 << 20),
         "{error}"
     );
     assert_eq!(tries, 1);

@@ -17,12 +17,13 @@ use url::Url;
 
 use crate::backoff::Backoff;
 use crate::clock::ManualClock;
+use crate::egress::Roots;
+use crate::flowgent::Settings;
 use crate::flowgent::client::Client;
 use crate::flowgent::error::ApiError;
 use crate::flowgent::metrics::ApiMetrics;
 use crate::flowgent::transport::HttpClient;
 use crate::flowgent::wire::UsageAnswer;
-use crate::flowgent::{Roots, Settings};
 use crate::secret::Secret;
 use crate::telemetry::Telemetry;
 use crate::window::Window;

@@ -10,9 +10,13 @@ use tokio::time::timeout;
 
 use super::settings::Settings;
 use super::wire;
+use crate::egress::SendError;
+use crate::egress::place::Place;
+use crate::egress::post::{Poster, Refusal};
+use crate::egress::promql::{Answer, quoted};
+use crate::egress::reach::reach_place;
 use crate::flowgent::transport::HttpClient;
 use crate::history::placement::Sample;
-use crate::hook::{self, Endpoint, Place, Poster, Refusal, SendError};
 use crate::roster::Agent;
 
 /// The most bytes that are read of an answer to a query: it holds one series with one sample.
@@ -57,24 +61,18 @@ impl<'a> Receiver<'a> {
         over: Option<&HttpClient>,
     ) -> Result<Self, SendError> {
         let poster = match over {
-            Some(client) => Poster::over(client, settings.timeout),
+            Some(client) => Poster::over(&client.pool, settings.timeout),
             None => {
-                let Settings {
-                    timeout,
-                    allow_private,
-                    ca_file,
-                    proxy,
-                    ..
-                } = settings;
-                Poster::new(*timeout, *allow_private, ca_file.as_deref(), proxy.as_ref()).await?
+                let (ca_file, proxy) = (settings.ca_file.as_deref(), settings.proxy.as_ref());
+                Poster::new(settings.timeout, settings.allow_private, ca_file, proxy).await?
             }
         };
         let mut query = match &settings.query_url {
             _ if !settings.read_back => None,
             Some(url) => Some(Place::new(url.clone())),
             None => {
-                let place = written_to(settings).await?;
-                let Some(path) = query_path(place.url().path()) else {
+                let place = settings.write_url.place().await?;
+                let Some(path) = query_path(place.url.path()) else {
                     return Err(SendError::new(format!(
                         "{}: the path of its URL does not tell where it answers queries: set `query_url` \
                          in [push], or `read_back = false`",
@@ -84,7 +82,7 @@ impl<'a> Receiver<'a> {
                 Some(place.with_path(|_| path))
             }
         };
-        let mut write = written_to(settings).await?;
+        let mut write = settings.write_url.place().await?;
         for place in std::iter::once(&mut write).chain(&mut query) {
             if let Some((user, password)) = &settings.basic_auth {
                 place.log_in(user, password).await?;
@@ -109,7 +107,7 @@ impl<'a> Receiver<'a> {
     /// Its name in the ledger: something that is another one wherever other series are written, and
     /// that tells no secret.
     pub(super) fn identity(&self) -> String {
-        let mut url = self.write.url().clone();
+        let mut url = self.write.url.clone();
         // Who writes makes no difference, and passwords change. A URL of HTTP can have both removed.
         let _ = url.set_username("");
         let _ = url.set_password(None);
@@ -209,16 +207,10 @@ pub(super) enum Shown {
 /// # Errors
 /// Why it cannot.
 pub async fn reach(settings: &Settings) -> Result<String, String> {
-    let place = written_to(settings).await.map_err(|error| error.text)?;
-    let reached = hook::reach_place(&place, settings.allow_private, settings.proxy.as_ref()).await;
+    let place = settings.write_url.place().await;
+    let place = place.map_err(|error| error.text)?;
+    let reached = reach_place(&place, settings.allow_private, settings.proxy.as_ref()).await;
     reached.map_err(|error| error.text)
-}
-
-async fn written_to(settings: &Settings) -> Result<Place, SendError> {
-    match &settings.write_url {
-        Endpoint::Public(url) => Ok(Place::new(url.clone())),
-        Endpoint::Secret(source) => Place::secret(source).await,
-    }
 }
 
 /// Result of `answer`, if it comes in time.
@@ -231,28 +223,8 @@ async fn in_time<T>(
     timeout(limit, answer).await.map_err(late)?
 }
 
-/// A text as queries write it.
-fn quoted(text: &str) -> String {
-    let escaped = text
-        .replace('\\', r"\\")
-        .replace('"', r#"\""#)
-        .replace('\n', r"\n");
-    format!("\"{escaped}\"")
-}
-
 fn is_same(one: f64, other: f64) -> bool {
     (one - other).abs() <= PRECISION * other.abs()
-}
-
-/// An answer of the query API, as far as it is of interest.
-#[derive(Deserialize)]
-struct Answer {
-    data: Data,
-}
-
-#[derive(Deserialize)]
-struct Data {
-    result: Vec<Series>,
 }
 
 #[derive(Deserialize)]
@@ -267,8 +239,8 @@ struct Series {
 )]
 #[must_use]
 pub fn parse(answer: &[u8]) -> Option<Vec<(i64, f64)>> {
-    let answer: Answer = serde_json::from_slice(answer).ok()?;
-    let series = answer.data.result.into_iter();
+    let answer: Answer<Series> = serde_json::from_slice(answer).ok()?;
+    let series = answer.data?.result.into_iter();
     series
         .flat_map(|series| series.values)
         .map(|(seconds, value)| Some(((seconds * 1000.0).round() as i64, value.parse().ok()?)))
@@ -317,10 +289,5 @@ mod tests {
         assert!(is_same(0.0, 0.0));
         assert!(!is_same(5.0, 6.0));
         assert!(!is_same(0.0, 1e-9));
-    }
-
-    #[test]
-    fn labels_are_quoted_as_queries_want_them() {
-        assert_eq!(quoted("a\"b\\c\nd"), r#""a\"b\\c\nd""#);
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use url::Url;
 
 use crate::day::Day;
+use crate::egress::{Endpoint, Proxy};
 use crate::history::Target;
-use crate::hook::{Endpoint, Proxy};
 use crate::secret::SecretSource;
 
 /// `[push]`: where history is pushed.

@@ -20,11 +20,12 @@ use tokio_rustls::TlsConnector;
 
 use super::hello::greeting;
 use crate::blocking;
-use crate::flowgent::error::printable;
-use crate::flowgent::{Roots, trust};
-use crate::hook::post::chain;
-use crate::hook::target::{dial, not_public, resolve};
-use crate::hook::{Encryption, SendError, one_line};
+use crate::egress::SendError;
+use crate::egress::post::chain;
+use crate::egress::target::{dial, not_public, resolve};
+use crate::egress::{Roots, trust};
+use crate::hook::{Encryption, one_line};
+use crate::text::printable;
 
 /// The most bytes that a server may say in all: honest ones need about a thousand.
 const ANSWER_BYTES: usize = 64 << 10;

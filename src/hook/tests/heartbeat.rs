@@ -3,8 +3,8 @@
 use reqwest::Method;
 
 use super::*;
+use crate::egress::SendError;
 use crate::flowgent::tests::server::{Act, Server, answer};
-use crate::hook::SendError;
 use crate::hook::heartbeat::{Heartbeat, Service};
 
 const TOKEN: &str = "canary-token-0123";

@@ -15,8 +15,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tempfile::NamedTempFile;
 
-use super::{Endpoint, Kind, Message, Settings};
+use super::{Kind, Message, Settings};
 use crate::alert::{Figures, Notice, Notification, Severity, Share, Status};
+use crate::egress::Endpoint;
 use crate::secret::SecretSource;
 
 /// The time of every try.

@@ -9,8 +9,8 @@ use tokio::net::TcpListener;
 
 use super::webhook::webhook;
 use super::*;
+use crate::egress::Proxy;
 use crate::flowgent::tests::server::{Act, Server, answer, request};
-use crate::hook::Proxy;
 
 /// A server whose error takes most of a try's time to begin, and then never ends.
 async fn late_and_endless(status: &'static str, delay: Duration) -> SocketAddr {

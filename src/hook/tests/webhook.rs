@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::egress::SendError;
 use crate::flowgent::tests::server::{Act, Server, answer, chunked_head};
 use crate::flowgent::tests::tls::TlsServer;
-use crate::hook::SendError;
 use crate::hook::signature::SigningKey;
 use crate::hook::webhook::Webhook;
 use crate::hook::{Preset, Template};

@@ -8,9 +8,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::ManualClock;
+use crate::egress::Roots;
+use crate::flowgent;
 use crate::flowgent::transport::HttpClient;
 use crate::flowgent::wire::TemplateAnswer;
-use crate::flowgent::{self, Roots};
 use crate::hook::tests::{at, message::message};
 use crate::secret::Secret;
 use crate::simulator::{self, Fault, RetryAfter, Simulator, Times};

@@ -8,7 +8,7 @@ use super::metrics::SyncMetrics;
 use super::*;
 use crate::clock::{Clock, ManualClock};
 use crate::day::TRACKING_START;
-use crate::flowgent::Roots;
+use crate::egress::Roots;
 use crate::secret::SecretSource;
 
 /// A syncer of one account, whose agents are in the config and in a file.

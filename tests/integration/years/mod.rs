@@ -17,7 +17,7 @@
 //! | Hooks that change | `cases::hooks`, `ledger::tests::hooks` | the last word of hooks that are added to a rule or taken out |
 //! | Missing days of a first start count | `cases::days`, `alert::tests::judge` | that what is missing is told in time |
 //! | Delivered means the receiver's own yes | `hook::verdict`, `hook::tests::webhook` | |
-//! | What fires is shown with today's figures | `alert::tests`, `http::pages::tests` | an alert of a renamed agent is the same one |
+//! | What fires is shown with today's figures | `alert::tests`, `pages::tests` | an alert of a renamed agent is the same one |
 //! | One table says when exactly | `docs` | |
 //! | An upgrade tells nothing | `alert::tests::episodes` | |
 //! | Balances: what is left, for how many days, and what fires | `balance`, `alert::tests::balances` | served credits, missing days and days left; the last word of every hook; entries that are late, ahead, corrected, taken out or in a broken file |

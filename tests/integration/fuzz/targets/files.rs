@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use flowgent_exporter::config::{Config, SOME_DAY};
-use flowgent_exporter::http::web;
+use flowgent_exporter::protection;
 use flowgent_exporter::roster::read_agents;
 use tempfile::TempDir;
 
@@ -45,7 +45,7 @@ pub(super) fn config(bytes: &[u8]) {
 }
 
 pub(super) fn web_config(bytes: &[u8]) {
-    match web::check_file(&file(bytes)) {
+    match protection::check_file(&file(bytes)) {
         Ok(checked) => {
             let said = [checked.warnings, checked.exposed].concat();
             said.iter().for_each(|line| assert_line(line));

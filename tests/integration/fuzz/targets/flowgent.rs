@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowgent_exporter::day::Day;
+use flowgent_exporter::egress::Roots;
+use flowgent_exporter::egress::{TransportError, Wire};
+use flowgent_exporter::flowgent::Settings;
 use flowgent_exporter::flowgent::client::Client;
 use flowgent_exporter::flowgent::error::ApiError;
-use flowgent_exporter::flowgent::transport::{HttpClient, Wire};
+use flowgent_exporter::flowgent::transport::HttpClient;
 use flowgent_exporter::flowgent::wire::{
     ChatMessages, ChatRequest, TemplateAnswer, TemplateRequest,
 };
-use flowgent_exporter::flowgent::{Roots, Settings};
 use flowgent_exporter::secret::Secret;
 use flowgent_exporter::telemetry::Telemetry;
 use flowgent_exporter::validate::{self, MOST_CREDITS};
@@ -86,7 +88,10 @@ impl Answer {
 }
 
 impl Wire for Answer {
-    fn send(&self, _: Request) -> Pin<Box<dyn Future<Output = Result<Response, ApiError>> + Send>> {
+    fn send(
+        &self,
+        _: Request,
+    ) -> Pin<Box<dyn Future<Output = Result<Response, TransportError>> + Send>> {
         let response = self.response().expect("it was tried");
         Box::pin(async move { Ok(response) })
     }

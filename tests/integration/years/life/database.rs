@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use flowgent_exporter::day::Day;
-use flowgent_exporter::flowgent::error::ApiError;
-use flowgent_exporter::flowgent::transport::Wire;
+use flowgent_exporter::egress::{TransportError, Wire};
 use prost::Message;
 use reqwest::{Request, Response};
 use tokio::sync::Notify;
@@ -110,7 +109,7 @@ impl Wire for Database {
     fn send(
         &self,
         request: Request,
-    ) -> Pin<Box<dyn Future<Output = Result<Response, ApiError>> + Send>> {
+    ) -> Pin<Box<dyn Future<Output = Result<Response, TransportError>> + Send>> {
         let mut store = self.store();
         let write = store.writes.pop();
         if matches!(write, None | Some(Write::TakeAndKill)) {

@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use chrono::{DateTime, Utc};
 use flowgent_exporter::day::{Day, TRACKING_START};
-use flowgent_exporter::flowgent::error::ApiError;
-use flowgent_exporter::flowgent::transport::Wire;
+use flowgent_exporter::egress::{TransportError, Wire};
 use reqwest::{Request, Response};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -307,7 +306,7 @@ impl Wire for FlowGent {
     fn send(
         &self,
         request: Request,
-    ) -> Pin<Box<dyn Future<Output = Result<Response, ApiError>> + Send>> {
+    ) -> Pin<Box<dyn Future<Output = Result<Response, TransportError>> + Send>> {
         let mut state = self.state();
         if let Some(left) = &mut state.kill_after {
             if *left == 0 {
@@ -318,7 +317,7 @@ impl Wire for FlowGent {
             *left -= 1;
         }
         if state.is_unreachable {
-            let refused = ApiError::Connect("connection refused".to_owned());
+            let refused = TransportError::Connect("connection refused".to_owned());
             return Box::pin(async move { Err(refused) });
         }
         let Some((status, body)) = state.answer(&request) else {

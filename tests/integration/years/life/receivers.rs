@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use flowgent_exporter::alert::{Notice, Status};
-use flowgent_exporter::hook::{Message, Receiver, SendError, Taking};
+use flowgent_exporter::egress::SendError;
+use flowgent_exporter::hook::{Message, Receiver, Taking};
 use flowgent_exporter::ledger::Alert;
 use tokio::sync::Notify;
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use flowgent_exporter::clock::ManualClock;
 use flowgent_exporter::day::Day;
+use flowgent_exporter::egress::Roots;
+use flowgent_exporter::flowgent::Settings;
 use flowgent_exporter::flowgent::transport::HttpClient;
-use flowgent_exporter::flowgent::{Roots, Settings};
 use flowgent_exporter::sync::Outcome;
 use flowgent_exporter::sync::schedule::Trigger;
 

@@ -1,0 +1,180 @@
+//! Alerts, and what was sent of them.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::page::{Extent, MAX_LIMIT, Page};
+use super::{ledger, to_milliseconds, unreadable};
+use crate::alert::{Notice, Severity};
+use crate::day::Day;
+use crate::http::problem::Problem;
+use crate::http::request::{Asked, Query};
+use crate::http::response::{self, Reply};
+use crate::http::state::State;
+use crate::ledger::{self, AlertState, DeliveryRecord, DeliveryState};
+
+/// Number of the newest deliveries that are served.
+const DELIVERIES: usize = 100;
+
+/// A page of alerts, and the newest deliveries.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Alerts<'a> {
+    #[serde(flatten)]
+    extent: Extent,
+    /// Alerts that are firing or pending, by rule and subject.
+    #[schemars(length(max = MAX_LIMIT))]
+    alerts: Vec<Alert<'a>>,
+    /// The latest messages in the outbox, newest first, the same on every page.
+    #[schemars(length(max = DELIVERIES))]
+    deliveries: Vec<Delivery<'a>>,
+}
+
+/// An alert.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Alert<'a> {
+    #[serde(flatten)]
+    key: AlertKey<'a>,
+    /// `firing`, or `pending` if the condition holds but not for long enough yet.
+    #[schemars(extend("enum" = [AlertState::Pending.as_str(), AlertState::Firing.as_str()]))]
+    state: &'static str,
+    /// Time at which it entered that state.
+    since: DateTime<Utc>,
+    /// Its severity; null if that is not known.
+    severity: Option<Severity>,
+    /// Title of the alert, in one line; null if that is not known.
+    title: Option<String>,
+    /// Full text of the alert; null if that is not known.
+    text: Option<String>,
+    /// Hooks that got a message.
+    hooks: &'a BTreeSet<String>,
+}
+
+/// The key of an alert.
+#[derive(Debug, Serialize, JsonSchema)]
+struct AlertKey<'a> {
+    /// The name of the rule, budget or balance.
+    rule: &'a str,
+    /// Its subject: `all`, an account, or an account and an agent as `acme/support`.
+    subject: &'a str,
+    /// The first day of the budget's period; null for rules without periods.
+    period: Option<Day>,
+    /// The threshold, such as `used 0.8`; null for rules that have only one.
+    threshold: Option<&'a str>,
+}
+
+/// A message to a hook, sent or waiting, without its receivers and address.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Delivery<'a> {
+    /// Its identifier, the same at every attempt.
+    id: &'a str,
+    /// The hook's name.
+    hook: &'a str,
+    /// Its state.
+    #[schemars(with = "DeliveryState")]
+    state: &'static str,
+    /// Number of attempts.
+    attempts: u32,
+    /// Time at which it was put into the outbox.
+    created_at: DateTime<Utc>,
+    /// Time of the next attempt; null if it has ended.
+    due_at: Option<DateTime<Utc>>,
+    /// Time at which it ended; null if it is pending.
+    ended_at: Option<DateTime<Utc>>,
+    /// Result of the last attempt: an answer or an error; null if there was none.
+    result: Option<&'a str>,
+    /// Alerts in the message.
+    alerts: Vec<AlertKey<'a>>,
+}
+
+/// `/api/v1/alerts`: firing and pending alerts, in pages, and the latest messages.
+pub(super) async fn alerts(
+    state: &State,
+    asked: &Asked<'_>,
+    query: &Query,
+) -> Result<Reply, Problem> {
+    let page = Page::of(query)?;
+    let view = ledger(state)?;
+    let alerts = view.active_alerts(page.offset, page.limit).await;
+    let (alerts, total) = alerts.map_err(|error| unreadable(&error))?;
+    let deliveries = view.deliveries(true, DELIVERIES).await;
+    let deliveries = deliveries.map_err(|error| unreadable(&error))?;
+    let mut reply = response::json(&Alerts {
+        extent: page.extent(total),
+        alerts: alerts.iter().map(Alert::new).collect(),
+        deliveries: deliveries.iter().map(Delivery::new).collect(),
+    });
+    page.link(&mut reply, asked, query, alerts.len(), total);
+    Ok(reply)
+}
+
+impl<'a> Alert<'a> {
+    fn new(alert: &'a ledger::Alert) -> Self {
+        let ledger::Alert {
+            key,
+            state,
+            since,
+            notice,
+            ..
+        } = alert;
+        // No hook has got a message about a pending alert.
+        let notice = serde_json::from_str::<Notice>(notice).ok();
+        let (severity, words) = notice.map_or((None, None), |notice| {
+            (Some(notice.severity), Some((notice.title, notice.text)))
+        });
+        let (title, text) = words.unzip();
+        Self {
+            key: AlertKey::new(key),
+            state: state.as_str(),
+            since: to_milliseconds(*since),
+            severity,
+            title,
+            text,
+            hooks: alert.told_hooks(),
+        }
+    }
+}
+
+impl<'a> AlertKey<'a> {
+    fn new(key: &'a ledger::AlertKey) -> Self {
+        let ledger::AlertKey {
+            rule,
+            subject,
+            period,
+            threshold,
+        } = key;
+        Self {
+            rule,
+            subject,
+            period: *period,
+            threshold: Some(&**threshold).filter(|threshold| !threshold.is_empty()),
+        }
+    }
+}
+
+impl<'a> Delivery<'a> {
+    fn new(record: &'a DeliveryRecord) -> Self {
+        let DeliveryRecord {
+            delivery,
+            state,
+            attempts,
+            at,
+            result,
+        } = record;
+        let at = to_milliseconds(*at);
+        let is_pending = *state == DeliveryState::Pending;
+        Self {
+            id: &delivery.id,
+            hook: &delivery.hook,
+            state: state.as_str(),
+            attempts: *attempts,
+            created_at: to_milliseconds(delivery.created),
+            due_at: is_pending.then_some(at),
+            ended_at: (!is_pending).then_some(at),
+            result: result.as_deref(),
+            alerts: delivery.alerts.iter().map(AlertKey::new).collect(),
+        }
+    }
+}
