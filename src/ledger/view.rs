@@ -195,7 +195,7 @@ impl View {
 
     /// Results of `visit` for each of `agents`, in their order. It is shown the history start that the
     /// totals follow from, one agent's totals, and its known days from `recent_from` on, ascending, on
-    /// a blocking thread; all that it is shown belongs to the same state of the ledger. Days before
+    /// a blocking thread. All that is shown of an agent belongs to the same state of the ledger. Days before
     /// the history start are shown, too.
     ///
     /// # Errors
@@ -210,15 +210,10 @@ impl View {
         T: Send + 'static,
         V: FnMut(Day, &Totals, &[Usage]) -> T + Send + 'static,
     {
-        self.reader
-            .run("snapshot", move |connection| {
-                usage::snapshot(connection, &agents, recent_from, visit)
-            })
-            .await
+        self.shown(agents, (recent_from, false), visit).await
     }
 
-    /// The same, for one who looks again and again: days are kept in memory, as far as there is room. All that is
-    /// shown of an agent belongs to the same state of the ledger, and agents may be of different ones.
+    /// The same, for one who looks again and again: the days are kept in memory, as far as there is room.
     ///
     /// # Errors
     /// An agent was not registered, or the file could not be read.
@@ -232,12 +227,24 @@ impl View {
         T: Send + 'static,
         V: FnMut(Day, &Totals, &[Usage]) -> T + Send + 'static,
     {
-        let Some(recent) = self.recent.clone() else {
-            return self.snapshot(agents, recent_from, visit).await;
-        };
+        self.shown(agents, (recent_from, true), visit).await
+    }
+
+    async fn shown<T, V>(
+        &self,
+        agents: Vec<AgentNumber>,
+        from: (Day, bool),
+        visit: V,
+    ) -> Result<Vec<T>, LedgerError>
+    where
+        T: Send + 'static,
+        V: FnMut(Day, &Totals, &[Usage]) -> T + Send + 'static,
+    {
+        let recent = self.recent.clone();
         self.reader
-            .run("snapshot", move |connection| {
-                recent.snapshot(connection, &agents, recent_from, visit)
+            .run("snapshot", move |connection| match recent {
+                Some(recent) => recent.snapshot(connection, &agents, from, visit),
+                None => usage::snapshot(connection, &agents, from.0, visit),
             })
             .await
     }
