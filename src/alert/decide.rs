@@ -8,7 +8,6 @@ use super::machine::{self, Step};
 use super::memory::Memory;
 use super::situation::Situation;
 use super::{Background, Check, Facts, Settings, judge, published};
-use crate::day::Day;
 use crate::exposition::{BalanceSeries, BudgetSeries};
 use crate::ledger::{AgentNumber, AlertChanges, AlertKey, AlertState};
 
@@ -113,7 +112,12 @@ fn named_as_before<'a>(
     if subjects.is_empty() {
         return observations;
     }
-    let mut owners: HashMap<(Arc<str>, Arc<str>, Option<Day>), AgentNumber> = HashMap::new();
+    // Without a threshold: all alerts of a subject and period.
+    let of_subject = |key: &AlertKey| AlertKey {
+        threshold: Arc::default(),
+        ..key.clone()
+    };
+    let mut owners: HashMap<AlertKey, AgentNumber> = HashMap::new();
     for observation in &mut observations {
         let Some(number) = observation.agent_number() else {
             continue;
@@ -121,20 +125,12 @@ fn named_as_before<'a>(
         let key = &mut observation.key;
         if let Some(subject) = subjects.get(&(&*key.rule, number, key.period)) {
             key.subject = Arc::clone(subject);
-            let taken = (Arc::clone(&key.rule), Arc::clone(subject), key.period);
-            owners.insert(taken, number);
+            owners.insert(of_subject(key), number);
         }
     }
     observations.retain(|observation| {
-        let AlertKey {
-            rule,
-            subject,
-            period,
-            ..
-        } = &observation.key;
-        let key = (Arc::clone(rule), Arc::clone(subject), *period);
-        let number = observation.agent_number();
-        owners.get(&key).is_none_or(|owner| number == Some(*owner))
+        let owner = owners.get(&of_subject(&observation.key));
+        owner.is_none_or(|owner| observation.agent_number() == Some(*owner))
     });
     observations
 }
