@@ -9,7 +9,7 @@ use super::{Figures, Notice, Status, SubjectLine};
 use crate::ledger::AlertKey;
 use crate::words::grouped;
 
-/// The most alerts of a budget's subjects that are sent one by one.
+/// The most subjects of a budget whose alerts are sent one by one.
 const MAX_SINGLE: usize = 10;
 /// The most lines of a card.
 const MAX_LINES: usize = 20;
@@ -25,7 +25,7 @@ pub(super) fn carded(told: &[&Told]) -> Vec<About> {
     for told in told.iter().copied().filter(|told| has_subject(told)) {
         groups.entry(group(told)).or_default().push(told);
     }
-    groups.retain(|_, told| told.len() > MAX_SINGLE);
+    groups.retain(|_, told| subjects(told).len() > MAX_SINGLE);
     let mut notices = Vec::new();
     for told in told.iter().copied() {
         let group = group(told);
@@ -41,6 +41,11 @@ pub(super) fn carded(told: &[&Told]) -> Vec<About> {
 
 fn has_subject(told: &Told) -> bool {
     told.notice.labels.contains_key(SUBJECT)
+}
+
+fn subjects<'a>(told: &[&'a Told]) -> BTreeSet<&'a str> {
+    let subjects = told.iter().map(|told| &*told.notice.subject);
+    subjects.collect()
 }
 
 /// The budget, and how the titles of its alerts that are over begin: `Resolved`.
@@ -67,8 +72,7 @@ fn card(mut told: Vec<&Told>, (rule, end): (&str, &str)) -> About {
         severities.then(ratio(other).total_cmp(&ratio(one)))
     });
     let notices = || told.iter().map(|told| &told.notice);
-    let names: BTreeSet<&str> = notices().map(|notice| &*notice.subject).collect();
-    let subjects = grouped(&names.len().to_string());
+    let subjects = grouped(&subjects(&told).len().to_string());
     let mut lines: Vec<&str> = notices().map(|notice| &*notice.title).collect();
     let rest = lines.len().saturating_sub(MAX_LINES);
     lines.truncate(MAX_LINES);

@@ -1,17 +1,17 @@
 //! Pure: what the rules are asked about, as values.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
 use super::Span;
+use super::subject::subject;
 use crate::balance::Left;
 use crate::budget::Standing;
 use crate::day::{Day, TRACKING_START, Usage};
-use crate::ledger::{AgentNumber, JUDGED_DAYS, JudgedDays, Member, Watched};
-use crate::roster::Agent;
+use crate::ledger::{AgentNumber, Identity, JUDGED_DAYS, JudgedDays, Member, Watched};
 
 /// Number of days that rules about days look back: the days that they judge, and eight weeks before each.
 pub(super) const RECENT_DAYS: i32 = JUDGED_DAYS as i32 + 56;
@@ -126,8 +126,8 @@ impl Access {
     }
 }
 
-/// Credits that probes used, by agent and day.
-pub type ProbeUse = HashMap<AgentNumber, BTreeMap<Day, f64>>;
+/// Credits that probes used, day by day, by the account and the identifier of the agent.
+pub type ProbeUse = HashMap<Identity, Vec<Usage>>;
 
 /// Inputs of an evaluation besides the days in the ledger.
 #[derive(Debug, Clone)]
@@ -148,7 +148,7 @@ pub struct Background {
     pub judged: Arc<JudgedDays>,
     /// Which keys and agents FlowGent refuses.
     pub access: Arc<Access>,
-    /// Credits that probes used, by agent and day.
+    /// Credits that probes used.
     pub probes: Arc<ProbeUse>,
     /// The agents about which an alert fires.
     pub firing: HashSet<AgentNumber>,
@@ -369,17 +369,6 @@ impl AgentFacts {
     }
 }
 
-/// An agent as the subject of an alert: `acme/support`. A slash in the account's name is escaped: two
-/// agents never become one subject.
-pub(crate) fn subject(agent: &Agent) -> Arc<str> {
-    format!("{}/{}", escaped(&agent.account), agent.name).into()
-}
-
-/// A name that a slash comes after, with its own slashes escaped.
-pub(super) fn escaped(name: &str) -> String {
-    name.replace('\\', "\\\\").replace('/', "\\/")
-}
-
 /// The days that rules about days judge on the day `today`, of which nothing is known.
 pub(super) fn unknown_days(today: Day) -> [SubjectDay; JUDGED_DAYS] {
     std::array::from_fn(|index| SubjectDay {
@@ -438,14 +427,18 @@ pub(super) fn used_days(recent: &[Usage], today: Day) -> (u64, u64) {
 /// These days of an agent without what its probes have used.
 pub(super) fn without_probes<'a>(
     recent: &'a [Usage],
-    probes: Option<&BTreeMap<Day, f64>>,
+    probes: Option<&[Usage]>,
 ) -> Cow<'a, [Usage]> {
     let Some(probes) = probes else {
         return Cow::Borrowed(recent);
     };
-    let less = |usage: &Usage| Usage {
-        credits: (usage.credits - probes.get(&usage.day).unwrap_or(&0.0)).max(0.0),
-        ..*usage
+    let less = |usage: &Usage| {
+        let probed = probes.iter().filter(|probe| probe.day == usage.day);
+        let probed: f64 = probed.map(|probe| probe.credits).sum();
+        Usage {
+            credits: (usage.credits - probed).max(0.0),
+            ..*usage
+        }
     };
     recent.iter().map(less).collect()
 }

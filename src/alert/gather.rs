@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::facts::{
     AgentFacts, Known, PeriodFacts, ProbeUse, days, missing_recently, used_days, without_probes,
 };
-use super::rule::ALL;
+use super::subject::ALL;
 use super::{Check, Per, Rule, Span};
 use crate::balance::{Account, Left};
 use crate::budget::{Cycle, Period, Tally};
@@ -233,8 +233,12 @@ impl Gatherer {
         let missing_days = series::missing_days(totals, recent, history_start, today);
         let oldest = totals.frontier.map_or(history_start, Day::next);
         let known = |span: Span| Known::of(recent, history_start, span.days(today));
-        let probes = self.probes.get(&member.number);
-        let unprobed = without_probes(recent, probes);
+        let identity = (
+            Arc::clone(&member.agent.account),
+            Arc::clone(&member.agent.id),
+        );
+        let probes = self.probes.get(&identity);
+        let unprobed = without_probes(recent, probes.map(Vec::as_slice));
         let facts = &mut self.agents[place];
         facts.days = days(recent, today);
         facts.days_unprobed = probes.map(|_| Box::new(days(&unprobed, today)));

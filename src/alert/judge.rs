@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::days::{Question, verdict};
 use super::facts::{AgentFacts, Facts, Known, SubjectDay, unknown_days};
 use super::finding::{Condition, DayVerdict, Finding, Observation, Whose};
-use super::rule::ALL;
+use super::subject::ALL;
 use super::{Check, Measure, Per, Rule, Severity, Span, Threshold};
 use crate::balance::Left;
 use crate::budget::Standing;

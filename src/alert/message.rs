@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::facts::escaped;
 use super::finding::{Condition, Finding, Observation, Whose};
+use super::subject::escaped;
 use super::{AgentFacts, Check, Figures, Measure, Notice, Severity, Status};
 use crate::day::Day;
 use crate::ledger::{Alert, AlertKey};

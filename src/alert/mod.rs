@@ -29,13 +29,13 @@ mod observe;
 mod published;
 mod rule;
 mod situation;
+mod subject;
 mod summaries;
 mod tell;
 #[cfg(test)]
 mod tests;
 
 pub use engine::{Engine, Outlets, Signals};
-pub(crate) use facts::subject;
 pub use facts::{
     Access, AgentFacts, Background, Facts, Known, PeriodFacts, ProbeUse, Silence, SubjectDay,
 };
@@ -43,7 +43,9 @@ pub use finding::{Condition, DayFigure, DayVerdict, Finding, Observation, Whose}
 pub use judge::judge;
 pub use notice::{Figures, Notice, Notification, Share, Status, SubjectLine};
 pub use observe::observe;
-pub use rule::{Check, Measure, Per, Rule, Severity, Span, Threshold, subject_of};
+pub use rule::{Check, Measure, Per, Rule, Severity, Span, Threshold};
+pub(crate) use subject::subject;
+pub use subject::subject_of;
 pub use summaries::read as read_summary;
 
 use std::sync::Arc;

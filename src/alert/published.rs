@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::memory::Memory;
-use super::rule::ALL;
+use super::subject::ALL;
 use super::{Check, Rule};
 use crate::day::Day;
 use crate::exposition::{AlertSeries, BalanceSeries, BudgetSeries, Mark};

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::subject;
+use super::subject::{ALL, subject_of};
 use crate::balance::{Book, Days, Reach};
 use crate::budget::{Cycle, Limits};
 use crate::day::Day;
@@ -13,9 +13,6 @@ use crate::ledger::Watched;
 use crate::named::named;
 use crate::roster::{Agent, Matcher};
 use crate::sheet::Grouping;
-
-/// The subject of a rule that is about all its agents together.
-pub(super) static ALL: LazyLock<Arc<str>> = LazyLock::new(|| "all".into());
 
 /// A budget, a balance or another rule.
 #[derive(Debug, Clone)]
@@ -323,17 +320,6 @@ impl Rule {
             | Check::AgentRefused { .. } => about,
         }
     }
-}
-
-/// The subject of a group that `agent` is part of; none without the label.
-#[must_use]
-pub fn subject_of(per: &Grouping, agent: &Agent) -> Option<Arc<str>> {
-    let subject = match per {
-        Grouping::Agent => subject(agent),
-        Grouping::Account => Arc::clone(&agent.account),
-        Grouping::Label(name) => agent.labels.get(name)?.as_str().into(),
-    };
-    Some(subject).filter(|subject| !subject.is_empty())
 }
 
 impl Rule {

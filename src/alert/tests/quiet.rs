@@ -200,7 +200,10 @@ fn use_by_probes_is_no_use() {
         credits,
     });
     recent.reverse();
-    let probes = [1, 2, 3].map(|ago| (today.plus(-ago), 0.3)).into();
+    let probes = [1, 2, 3].map(|ago| Usage {
+        day: today.plus(-ago),
+        credits: 0.3,
+    });
     let unprobed = without_probes(&recent, Some(&probes));
     assert_eq!(used_days(&unprobed, today), (0b010, 0b111));
     assert_eq!(
