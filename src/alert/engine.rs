@@ -218,6 +218,7 @@ impl Engine {
             watched: Arc::clone(&memory.watched),
             judged: Arc::clone(&memory.judged),
             access: Arc::clone(&self.access),
+            probes: Arc::default(),
             firing: memory.firing(),
         };
         let facts = observe(&self.ledger, &members, &self.settings, &background).await?;
@@ -288,7 +289,9 @@ impl Engine {
         let budgets = verdict.budgets.iter();
         let balances = verdict.balances.iter();
         let purses = Purses {
-            budgets: budgets.map(|one| (&*one.name, &one.standing)).collect(),
+            budgets: budgets
+                .map(|one| (&*one.name, one.subject.as_deref(), &one.standing))
+                .collect(),
             balances: balances
                 .filter_map(|one| Some((&*one.name, one.left.as_ref()?)))
                 .collect(),

@@ -8,7 +8,7 @@ use super::{AgentFacts, Check, Measure, Probed, Rule, Severity, Span, Threshold}
 use crate::balance::Left;
 use crate::budget::Standing;
 use crate::day::Day;
-use crate::ledger::{AgentNumber, AlertKey, Judged};
+use crate::ledger::{AgentNumber, AlertKey, Judged, Member};
 use crate::roster::Agent;
 
 /// State of a rule's condition.
@@ -78,6 +78,8 @@ pub enum Finding<'a> {
         threshold: Threshold,
         /// Time of the budget's first evaluation after the period's end; none for the current period.
         over_since: Option<DateTime<Utc>>,
+        /// The agent, if it is the subject.
+        agent: Option<&'a Member>,
     },
     /// Credits or days left of a balance, and one of its thresholds.
     Balance {
@@ -101,8 +103,8 @@ pub enum Finding<'a> {
         /// The agents that used most of it, if it is of several.
         top: Vec<(&'a Agent, f64)>,
     },
-    /// An agent's newest known day, compared with the usual.
-    Spike {
+    /// An agent's newest known day, compared with the days before.
+    Day {
         /// The agent.
         agent: &'a AgentFacts,
         /// The day.
@@ -164,7 +166,7 @@ impl<'a> Observation<'a> {
                 whose: Whose::Agent(agent),
                 ..
             }
-            | Finding::Spike { agent, .. }
+            | Finding::Day { agent, .. }
             | Finding::MissingData(agent, _)
             | Finding::AgentRefused(agent) => Some(agent),
             Finding::Budget { .. }
@@ -176,13 +178,22 @@ impl<'a> Observation<'a> {
         }
     }
 
+    /// The agent that is its subject, also of a budget.
+    #[must_use]
+    pub fn member(&self) -> Option<&'a Member> {
+        match self.finding {
+            Finding::Budget { agent, .. } => agent,
+            _ => self.agent().map(|agent| &agent.member),
+        }
+    }
+
     /// The number of that agent.
     #[must_use]
     pub fn agent_number(&self) -> Option<AgentNumber> {
-        self.agent().map(|agent| agent.member.number)
+        self.member().map(|member| member.number)
     }
 
-    /// Returns true if that agent has left: nothing about it begins to fire.
+    /// Returns true if it is about one agent that has left: nothing but a budget of its begins to fire.
     #[must_use]
     pub fn has_left(&self) -> bool {
         self.agent()

@@ -15,13 +15,17 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::facts::escaped;
 use super::finding::{Condition, Finding, Observation, Whose};
+use super::subject::escaped;
 use super::{AgentFacts, Check, Figures, Measure, Notice, Severity, Status, probes};
 use crate::day::Day;
 use crate::ledger::{Alert, AlertKey};
 use crate::roster::Agent;
+use crate::sheet::Grouping;
 use crate::words::{count, credits, date, exact_percent, number, percent, sentence};
+
+/// Label for the subject of a budget whose subjects have a limit each.
+pub(super) const SUBJECT: &str = "subject";
 
 /// Notice of an alert that fires, with the figures of this evaluation. For as long as it fires, and
 /// under whatever name its agent goes by then, it keeps what identifies it: as `was_firing` has it.
@@ -49,6 +53,7 @@ pub(super) fn firing(
         url: url.map(str::to_owned),
         labels: labels(observation),
         figures: figures::of(observation),
+        subjects: Vec::new(),
     };
     let Some(told) =
         was_firing.and_then(|alert| serde_json::from_str::<Notice>(&alert.notice).ok())
@@ -149,6 +154,7 @@ pub(super) fn remembered(alert: &Alert) -> Notice {
         url: None,
         labels: BTreeMap::from([("rule".to_owned(), alert.key.rule.to_string())]),
         figures: Figures::default(),
+        subjects: Vec::new(),
     })
 }
 
@@ -170,20 +176,28 @@ fn key_text(key: &AlertKey) -> String {
 fn labels(observation: &Observation<'_>) -> BTreeMap<String, String> {
     let agent = match &observation.finding {
         Finding::Probe(probed) => Some(probed.agent),
-        _ => observation.agent().map(|facts| &facts.member.agent),
+        _ => observation.member().map(|member| &member.agent),
     };
     let own = agent.into_iter().flat_map(|agent| agent.labels.iter());
     let mut labels: BTreeMap<String, String> = own
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     let mut label = |name: &str, value: &str| labels.insert(name.to_owned(), value.to_owned());
-    label("rule", &observation.key.rule);
     if let Some(agent) = agent {
         label("account", &agent.account);
         label("agent", &agent.name);
     }
     match &observation.finding {
         Finding::Budget { threshold, .. } => {
+            let subject = &observation.key.subject;
+            match observation.rule.per() {
+                Some(Grouping::Account) => drop(label("account", subject)),
+                Some(Grouping::Label(name)) => drop(label(name, subject)),
+                Some(Grouping::Agent) | None => {}
+            }
+            if observation.rule.per().is_some() {
+                label(SUBJECT, subject);
+            }
             label("budget", &observation.key.rule);
             label("measure", threshold.measure.as_str());
             label("threshold", &threshold.at.to_string());
@@ -206,6 +220,7 @@ fn labels(observation: &Observation<'_>) -> BTreeMap<String, String> {
         }
         _ => {}
     }
+    label("rule", &observation.key.rule);
     labels
 }
 
@@ -235,11 +250,12 @@ fn lines(observation: &Observation<'_>, status: Status) -> Vec<String> {
                 .chain(top_line(top, *used_credits))
                 .collect()
         }
-        Finding::Spike {
+        Finding::Day {
             day, usual_credits, ..
         } => {
-            let used = format!("{} used {}.", sentence(&subject), usage::spike(observation));
-            let usual = usual_credits.map(|usual| {
+            let used = format!("{} used {}.", sentence(&subject), usage::day(observation));
+            let is_compared = !matches!(observation.rule.check, Check::Silent { .. });
+            let usual = usual_credits.filter(|_| is_compared).map(|usual| {
                 let weekday = day.date().format("%A");
                 let usual = credits(usual);
                 format!("Usual: {usual}, the median of the {weekday}s in the eight weeks before.")
@@ -323,7 +339,7 @@ fn reason(observation: &Observation<'_>) -> Option<String> {
             number(over_credits * (1.0 - hysteresis))
         )),
         (
-            Finding::Spike { .. },
+            _,
             Check::Spike {
                 factor,
                 floor_credits,
@@ -333,6 +349,22 @@ fn reason(observation: &Observation<'_>) -> Option<String> {
             "A spike is more than {} times the usual and more than {}.",
             number(*factor),
             credits(*floor_credits)
+        )),
+        (
+            _,
+            Check::Drop {
+                factor,
+                floor_credits,
+                ..
+            },
+        ) => Some(format!(
+            "A drop is less than {} of the usual, if that is more than {}.",
+            exact_percent(*factor),
+            credits(*floor_credits)
+        )),
+        (_, Check::Silent { days, .. }) => Some(format!(
+            "It fires after {} without use, if there was use on at least 4 of the 28 days before.",
+            count(*days, "day", "days")
         )),
         (Finding::MissingData(..), Check::MissingData { longer_than, .. }) => Some(format!(
             "It has been missing for longer than {}.",

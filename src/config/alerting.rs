@@ -4,7 +4,7 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::check::{Check, one_of, word};
+use super::check::{Check, listed, one_of, word};
 use super::diagnostics::Fault;
 use super::read::{Misfit, Section, Value};
 use super::rules::alerting as rules;
@@ -21,9 +21,11 @@ use crate::roster::{Matcher, Pattern, printable};
 use crate::server;
 use crate::summary;
 
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 9] = [
     "usage",
     "spike",
+    "drop",
+    "silent",
     "missing_data",
     "key_refused",
     "agent_refused",
@@ -41,16 +43,17 @@ named! {
     }
 }
 
-/// The keys that only one kind of rule has.
-const KEYS: [(&str, &str); 8] = [
-    ("over", "usage"),
-    ("span", "usage"),
-    ("per", "usage"),
-    ("hysteresis", "usage"),
-    ("factor", "spike"),
-    ("floor", "spike"),
-    ("longer_than", "missing_data"),
-    ("times", "probe"),
+/// The keys that only some kinds of rules have.
+const KEYS: [(&str, &[&str]); 9] = [
+    ("over", &["usage"]),
+    ("span", &["usage"]),
+    ("per", &["usage"]),
+    ("hysteresis", &["usage"]),
+    ("factor", &["spike", "drop"]),
+    ("floor", &["spike", "drop"]),
+    ("days", &["silent"]),
+    ("longer_than", &["missing_data"]),
+    ("times", &["probe"]),
 ];
 
 impl Check<'_> {
@@ -83,8 +86,9 @@ impl Check<'_> {
         let budget = &mut budget;
         let name = self.name(budget);
         let matcher = self.matcher(budget, world);
-        let credits = rules::above("credits", 0.0);
-        let limit_credits = self.needed_value(budget, ["credits", "5000"], credits);
+        let per = self.per(budget, world);
+        let is_each = budget.place("per").is_some() || per.is_some();
+        let limits = self.limits(budget, is_each);
         let period = self.needed(budget, ["period", "\"month\""], one_of);
         let cycle = self.cycle(budget, period, world.history_start);
         let thresholds = self.thresholds(budget, period);
@@ -93,7 +97,8 @@ impl Check<'_> {
             name: name?.into(),
             matcher,
             check: alert::Check::Budget {
-                limit_credits: limit_credits?,
+                limits: limits?,
+                per,
                 cycle: cycle?,
                 thresholds,
             },
@@ -123,6 +128,19 @@ impl Check<'_> {
                 ));
             }
         }
+    }
+
+    /// Says which rules never fire because days settle too late for them.
+    pub(super) fn look_for_late_drops(&mut self, rules: &[Rule], settle_days: i32) {
+        let is_late = |rule: &&Rule| matches!(rule.check, alert::Check::Drop { .. });
+        let late = rules.iter().filter(is_late).filter(|_| settle_days > 7);
+        let warnings = late.map(|rule| {
+            format!(
+                "rule `{}` never fires: days settle after {settle_days} days, and it looks at the last 7",
+                printable(&rule.name)
+            )
+        });
+        self.warnings.extend(warnings);
     }
 
     fn cycle(
@@ -268,12 +286,13 @@ impl Check<'_> {
         rule.may_have(&KEYS.map(|(key, _)| key));
         rule.may_have(&["severity"]);
         for (key, needed) in KEYS {
-            let Some(kind) = kind.filter(|kind| *kind != needed) else {
+            let Some(kind) = kind.filter(|kind| !needed.contains(kind)) else {
                 continue;
             };
             if let Some(place) = rule.place(key) {
                 let fault = Fault::new(format!(
-                    "`{key}` belongs to rules of kind `{needed}`, and this one is of kind `{kind}`"
+                    "`{key}` belongs to rules of kind {}, and this one is of kind `{kind}`",
+                    listed(needed)
                 ));
                 self.refuse(place, fault);
             }
@@ -311,6 +330,15 @@ impl Check<'_> {
             "spike" => alert::Check::Spike {
                 factor: self.value(rule, "factor", 3.0, rules::above("factor", 1.0)),
                 floor_credits: self.value(rule, "floor", 10.0, rules::at_least_zero("floor")),
+                severity,
+            },
+            "drop" => alert::Check::Drop {
+                factor: self.value(rule, "factor", 0.2, rules::below_one("factor")),
+                floor_credits: self.value(rule, "floor", 10.0, rules::at_least_zero("floor")),
+                severity,
+            },
+            "silent" => alert::Check::Silent {
+                days: self.whole(rule, "days", 3, 1..=28),
                 severity,
             },
             "missing_data" => alert::Check::MissingData {

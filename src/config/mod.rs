@@ -11,6 +11,7 @@ mod diagnostics;
 mod heartbeats;
 mod hooks;
 mod kinds;
+mod limits;
 mod places;
 mod probes;
 mod push;

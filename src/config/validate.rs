@@ -64,6 +64,7 @@ impl Check<'_> {
         let summaries = self.summaries(summaries, &hooks, &world);
         self.look_for_unused_hooks(&hooks, &rules, &summaries);
         self.look_for_earlier_days(&rules, &summaries, policy.history_start);
+        self.look_for_late_drops(&rules, policy.settle_days);
         self.findings.is_empty().then(|| Config {
             path: path.to_owned(),
             server,

@@ -91,6 +91,13 @@ impl View {
         fn usage in "usage"(agent: AgentNumber, from: Day, to: Day) -> Vec<Usage> =
             usage::usage(agent, from, to);
 
+        /// The known days of each of `agents` from `from` on that were last fetched too early to be settled.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn unsettled in "unsettled"(agents: Vec<AgentNumber>, from: Day) -> Vec<Vec<Day>> =
+            usage::unsettled(&agents, from);
+
         /// All revisions of `agent`, by day and number.
         ///
         /// # Errors

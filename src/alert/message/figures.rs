@@ -34,7 +34,7 @@ pub(super) fn of(observation: &Observation<'_>) -> Figures {
                 .collect(),
             ..Figures::default()
         },
-        Finding::Spike {
+        Finding::Day {
             day,
             used_credits,
             usual_credits,

@@ -13,9 +13,11 @@ mod observe;
 mod pending;
 mod probes;
 mod properties;
+mod quiet;
 mod rule;
+mod subjects;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,7 +116,8 @@ fn critical(threshold: Threshold) -> Threshold {
 
 fn budget(name: &str, cycle: Cycle, limit_credits: f64, thresholds: &[Threshold]) -> Rule {
     let check = Check::Budget {
-        limit_credits,
+        limits: limit_credits.into(),
+        per: None,
         cycle,
         thresholds: thresholds.to_vec(),
     };
@@ -126,6 +129,7 @@ fn route(hook: &str) -> Route {
         hook: hook.into(),
         identity: hook.to_owned(),
         group: true,
+        tracks: false,
         send_resolved: true,
         targets: vec![String::new()],
     }
@@ -150,7 +154,7 @@ fn watched(rules: &[Rule], since: &str) -> HashMap<Arc<str>, Watched> {
             definition: rule.definition(),
             evaluated: Some(Day::of(at(since))),
             open_periods: Vec::new(),
-            agents: BTreeSet::new(),
+            agents: BTreeMap::new(),
         };
         (Arc::clone(&rule.name), watched)
     });
@@ -173,6 +177,7 @@ fn facts(today: &str) -> Facts {
         has_synced: false,
         judged: Arc::default(),
         probes: ProbeFacts::default(),
+        unsettled: HashMap::new(),
         access: Arc::default(),
     }
 }
@@ -207,6 +212,8 @@ impl AgentFacts {
 /// A budget in its current period.
 fn current(standing: Standing) -> PeriodFacts {
     PeriodFacts {
+        subject: "all".into(),
+        agent: None,
         standing,
         over_since: None,
     }
@@ -215,6 +222,8 @@ fn current(standing: Standing) -> PeriodFacts {
 /// A budget in a period whose end was first seen then.
 fn over_since(standing: Standing, since: &str) -> PeriodFacts {
     PeriodFacts {
+        subject: "all".into(),
+        agent: None,
         standing,
         over_since: Some(at(since)),
     }
@@ -319,6 +328,7 @@ impl Stage {
             watched: Arc::clone(&self.memory.watched),
             judged: Arc::clone(&self.memory.judged),
             access: Arc::clone(&facts.access),
+            probes: Arc::default(),
             firing: self.memory.firing(),
         };
         let facts = Facts {

@@ -74,6 +74,7 @@ impl Scene {
             watched: Arc::new(watched.clone()),
             judged: Arc::default(),
             access: Arc::default(),
+            probes: Arc::default(),
             firing: HashSet::new(),
         };
         let settings = settings(rules);

@@ -90,14 +90,15 @@ fn a_budget_has_the_documented_defaults() {
         let rule = budget(&format!("period = \"{period}\"\n"));
         assert!(rule.hooks.is_empty() && rule.matcher.to_string().is_empty());
         let Check::Budget {
-            limit_credits,
+            limits,
+            per: None,
             cycle,
             thresholds: found,
         } = rule.check
         else {
             panic!("{period} is no budget");
         };
-        assert_eq!((limit_credits, cycle), (5000.0, expected));
+        assert_eq!((limits, cycle), (5000.0.into(), expected));
         assert_eq!(shown(&found), thresholds, "{period}");
     }
 }
@@ -125,6 +126,21 @@ fn rules_have_the_documented_defaults() {
         panic!("spike");
     };
     assert_eq!((factor, floor_credits), (3.0, 10.0));
+    assert!(matches!(
+        rule("\"drop\""),
+        Check::Drop {
+            factor: 0.2,
+            floor_credits: 10.0,
+            severity: Severity::Warning
+        }
+    ));
+    assert!(matches!(
+        rule("\"silent\""),
+        Check::Silent {
+            days: 3,
+            severity: Severity::Warning
+        }
+    ));
     let Check::MissingData {
         longer_than,
         severity: Severity::Warning,
@@ -205,6 +221,69 @@ fn budgets_and_rules_are_as_they_are_written() {
         Check::MissingData { longer_than, severity: Severity::Info }
             if longer_than == Duration::from_secs(2 * 24 * 3600)
     ));
+}
+
+#[test]
+fn a_budget_has_a_limit_for_each_subject() {
+    let each = |written: &str| {
+        let rule = the_rule(&format!(
+            "[[budget]]\nname = \"b\"\nperiod = \"month\"\n{written}\n"
+        ));
+        let Check::Budget { limits, per, .. } = &rule.check else {
+            panic!("{written}");
+        };
+        (
+            per.as_ref().map(ToString::to_string),
+            limits.clone(),
+            rule.definition(),
+        )
+    };
+    let (per, limits, _) = each("per = \"agent\"\ncredits = 500");
+    assert_eq!(
+        (per.as_deref(), limits.of("acme/support")),
+        (Some("agent"), Some(500.0))
+    );
+    let (per, limits, definition) =
+        each("per = \"label:team\"\ncredits = { default = 100, \"cx\" = 800 }");
+    assert_eq!(per.as_deref(), Some("label:team"));
+    assert_eq!(
+        (limits.of("cx"), limits.of("sales")),
+        (Some(800.0), Some(100.0))
+    );
+    assert!(
+        definition.starts_with("budget {} per label:team: 100 credits, cx 800 credits a month"),
+        "{definition}"
+    );
+    let (_, limits, _) = each("per = \"account\"\ncredits = { acme = 1.5 }");
+    assert_eq!((limits.of("acme"), limits.of("globex")), (Some(1.5), None));
+    // A budget as it always was keeps its definition, by which it is known in the ledger.
+    let (per, _, definition) = each("credits = 5000");
+    assert_eq!(per, None);
+    assert!(
+        definition.starts_with("budget {}: 5000 credits a month from day 1: "),
+        "{definition}"
+    );
+    let unknown = with_agent(
+        "[[budget]]\nname = \"b\"\nperiod = \"month\"\nper = \"label:taem\"\ncredits = 5\n",
+    );
+    assert_eq!(
+        unknown.warnings,
+        ["budget `b` has a limit per `taem`, which is a label of no agent; did you mean `team`?"]
+    );
+}
+
+#[test]
+fn a_drop_is_never_judged_if_days_settle_after_a_week() {
+    let config = |days| {
+        with_agent(&format!(
+            "[[rule]]\nname = \"d\"\nkind = \"drop\"\n[schedule]\nsettle_days = {days}\n"
+        ))
+    };
+    assert_eq!(config(7).warnings, [""; 0]);
+    assert_eq!(
+        config(8).warnings,
+        ["rule `d` never fires: days settle after 8 days, and it looks at the last 7"]
+    );
 }
 
 #[test]

@@ -92,6 +92,7 @@ fn firing() -> Notice {
             }],
             ..Figures::default()
         },
+        subjects: Vec::new(),
     }
 }
 
@@ -112,6 +113,7 @@ fn resolved() -> Notice {
         url: Some("javascript:alert(1)".to_owned()),
         labels: BTreeMap::new(),
         figures: Figures::default(),
+        subjects: Vec::new(),
     }
 }
 
