@@ -218,7 +218,6 @@ impl Engine {
             watched: Arc::clone(&memory.watched),
             judged: Arc::clone(&memory.judged),
             access: Arc::clone(&self.access),
-            probes: Arc::default(),
             firing: memory.firing(),
         };
         let facts = observe(&self.ledger, &members, &self.settings, &background).await?;

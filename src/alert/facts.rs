@@ -148,8 +148,6 @@ pub struct Background {
     pub judged: Arc<JudgedDays>,
     /// Which keys and agents FlowGent refuses.
     pub access: Arc<Access>,
-    /// Credits that probes used.
-    pub probes: Arc<ProbeUse>,
     /// The agents about which an alert fires.
     pub firing: HashSet<AgentNumber>,
 }
@@ -168,7 +166,6 @@ impl Background {
             judged: Arc::default(),
             // What FlowGent refuses is known to a running exporter alone; alerts of it are remembered.
             access: Arc::default(),
-            probes: Arc::default(),
             firing: HashSet::new(),
         }
     }

@@ -190,7 +190,7 @@ impl Sum {
 pub(super) struct Gatherer {
     pub(super) today: Day,
     /// Credits that probes used.
-    pub(super) probes: Arc<ProbeUse>,
+    pub(super) probes: ProbeUse,
     /// The facts about each member; at first, nothing is read of it.
     pub(super) agents: Vec<AgentFacts>,
     /// Budgets and balances.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::facts::{AgentFacts, Background, Facts, PeriodFacts, RECENT_DAYS};
+use super::facts::{AgentFacts, Background, Facts, PeriodFacts, ProbeUse, RECENT_DAYS};
 use super::gather::{Gatherer, Purse, Stood, Sum};
 use super::{Check, ProbeFacts, Rule, Settings};
 use crate::balance::Left;
@@ -40,7 +40,6 @@ pub async fn observe(
         watched,
         judged,
         access,
-        probes,
         firing,
     } = background;
     let (now, today) = (*now, *today);
@@ -62,7 +61,7 @@ pub async fn observe(
     let unread = members.iter();
     let gatherer = Gatherer {
         today,
-        probes: Arc::clone(probes),
+        probes: probe_use(ledger, &settings.rules, today).await?,
         agents: unread
             .map(|member| AgentFacts::unread(member, today))
             .collect(),
@@ -116,6 +115,16 @@ async fn unsettled(
     let from = today.plus(-(JUDGED_DAYS as i32));
     let days = ledger.unsettled(agents.clone(), from).await?;
     Ok(agents.into_iter().zip(days).collect())
+}
+
+/// Credits that probes used on the days that rules about drops or silence look at, if there are any.
+async fn probe_use(ledger: &View, rules: &[Rule], today: Day) -> Result<ProbeUse, LedgerError> {
+    let is_about = |rule: &Rule| matches!(rule.check, Check::Drop { .. } | Check::Silent { .. });
+    if !rules.iter().any(is_about) {
+        return Ok(ProbeUse::new());
+    }
+    let from = today.plus(-RECENT_DAYS);
+    ledger.probe_use(from, today.previous()).await
 }
 
 /// The first day that was still to end when each rule was first watched as it is.

@@ -82,7 +82,6 @@ impl Scene {
             watched: Arc::new(watched),
             judged: Arc::default(),
             access: Arc::default(),
-            probes: Arc::default(),
             firing: firing.iter().copied().collect(),
         };
         let settings = settings(rules.to_vec());

@@ -328,7 +328,6 @@ impl Stage {
             watched: Arc::clone(&self.memory.watched),
             judged: Arc::clone(&self.memory.judged),
             access: Arc::clone(&facts.access),
-            probes: Arc::default(),
             firing: self.memory.firing(),
         };
         let facts = Facts {

@@ -7,7 +7,7 @@ use crate::day::Usage;
 use crate::ledger::Fetched;
 use crate::window::Window;
 
-const DROP: Check = Check::Drop {
+pub(super) const DROP: Check = Check::Drop {
     factor: 0.2,
     floor_credits: 10.0,
     severity: Severity::Warning,
