@@ -87,15 +87,7 @@ pub async fn observe(
         budgets,
         balances,
         watched_from: watched_from(&settings.rules, watched, today),
-        unseeded: settings
-            .rules
-            .iter()
-            .filter(|rule| {
-                let watched = watched_as_is(rule, watched);
-                watched.is_some_and(|watched| watched.evaluated.is_none())
-            })
-            .map(|rule| Arc::clone(&rule.name))
-            .collect(),
+        unseeded: unseeded(&settings.rules, watched),
         has_synced: *has_synced,
         judged: Arc::clone(judged),
         access: Arc::clone(access),
@@ -110,6 +102,16 @@ fn watched_from(rules: &[Rule], watched: &Named<Watched>, today: Day) -> Named<D
         (Arc::clone(&rule.name), from)
     };
     rules.iter().map(from).collect()
+}
+
+/// The rules that a version watched which did not keep the days that it judged.
+fn unseeded(rules: &[Rule], watched: &Named<Watched>) -> HashSet<Arc<str>> {
+    let is_unseeded = |rule: &&Rule| {
+        let watched = watched_as_is(rule, watched);
+        watched.is_some_and(|watched| watched.evaluated.is_none())
+    };
+    let rules = rules.iter().filter(is_unseeded);
+    rules.map(|rule| Arc::clone(&rule.name)).collect()
 }
 
 /// Values by the names of their rules.
