@@ -75,17 +75,7 @@ pub(super) async fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
         ..Settings::demo(arguments.seed)
     };
     let simulator = simulate::start(&settings, any_port)?;
-    faults
-        .into_iter()
-        .for_each(|fault| simulator.faults().add(fault));
-    // The last account has no credits for chats, as its probe will see.
-    if let Some(account) = simulator.world().accounts().last() {
-        simulator.faults().add(Rule {
-            fault: Fault::NoCredits,
-            scope: Scope::Account(account.name.to_string()),
-            times: Times::Always,
-        });
-    }
+    spoil(&simulator, faults);
     let config = folder.join("config.toml");
     write_config(&simulator, listen, folder)
         .with_context(|| format!("cannot write to {}", folder.display()))?;
@@ -128,6 +118,17 @@ pub(super) async fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
     }
     simulator.shutdown().await;
     Ok(())
+}
+
+/// Adds these faults, and that the last account has no credits for chats, as its probe will see.
+fn spoil(simulator: &Simulator, faults: Vec<Rule>) {
+    let broke = simulator.world().accounts().last().map(|account| Rule {
+        fault: Fault::NoCredits,
+        scope: Scope::Account(account.name.to_string()),
+        times: Times::Always,
+    });
+    let all = faults.into_iter().chain(broke);
+    all.for_each(|fault| simulator.faults().add(fault));
 }
 
 /// The address that is listened on. Says so if it is not the one that was `wanted`.

@@ -157,9 +157,10 @@ async fn each_hostile_answer_has_its_outcome_and_the_status_inside_counts() {
             "the reply does not match `^OK`: Sorry\\u{7}, no.",
         ),
     ];
+    let expected = Regex::new("^OK").unwrap();
     for (answer, outcome, status, detail) in cases {
         let result = result(Act::Send(answer), |probe| {
-            probe.expect = Some(Regex::new("^OK").unwrap());
+            probe.expect = Some(expected.clone());
         });
         let result = result.await;
         assert_eq!(
