@@ -1,8 +1,9 @@
-//! An evaluation of balances: all agents belong to one of many accounts, each of which has a balance. The time is that
-//! of a whole evaluation after a sync: agents are read from the ledger, judged, kept, and published.
+//! An evaluation of balances or limits: all agents belong to one of many accounts, each of which has a balance, or a
+//! limit in one budget, which all have passed. The time is that of a whole evaluation after a sync: agents are read from
+//! the ledger, judged, kept, and published.
 //!
-//! `cargo bench --bench evaluate -- [agents] [balances] [directory]`; 10,000 agents and 100 balances in the system's
-//! temporary directory by default.
+//! `cargo bench --bench evaluate -- [agents] [accounts] [balances|limits] [directory]`; 10,000 agents, 100 accounts and
+//! balances in the system's temporary directory by default.
 
 #[path = "common/history.rs"]
 #[allow(dead_code, reason = "each bench uses a part of what they share")]
@@ -15,14 +16,16 @@ use anyhow::{Context, Result, ensure};
 use tokio::sync::Notify;
 
 use flowgent_exporter::alert::{
-    self, Engine, Measure, Outlets, Rule, Severity, Signals, Threshold,
+    self, Engine, Measure, Outlets, Route, Rule, Severity, Signals, Threshold,
 };
 use flowgent_exporter::balance::{Book, Change, Entries, Entry};
+use flowgent_exporter::budget::Cycle;
 use flowgent_exporter::clock::{Clock, ManualClock, SystemClock, instant};
 use flowgent_exporter::day::{Day, TRACKING_START};
 use flowgent_exporter::exposition::Exposition;
 use flowgent_exporter::ledger::{Identity, Ledger, Member};
 use flowgent_exporter::roster::{Agent, Matcher, Pattern};
+use flowgent_exporter::sheet::Grouping;
 use flowgent_exporter::status::Board;
 use flowgent_exporter::telemetry::Telemetry;
 use flowgent_exporter::window::plan::Policy;
@@ -35,23 +38,30 @@ fn main() -> Result<()> {
     let arguments = std::env::args().skip(1);
     let mut arguments = arguments.filter(|argument| !argument.starts_with('-'));
     let agents: usize = arguments.next().map_or(Ok(10_000), |text| text.parse())?;
-    let balances: usize = arguments.next().map_or(Ok(100), |text| text.parse())?;
+    let accounts: usize = arguments.next().map_or(Ok(100), |text| text.parse())?;
+    let has_limits = arguments.next().is_some_and(|text| text == "limits");
     let directory = arguments
         .next()
         .map_or_else(std::env::temp_dir, PathBuf::from);
     let folder = tempfile::tempdir_in(directory)?;
     let runtime = tokio::runtime::Runtime::new()?;
-    runtime.block_on(evaluate(agents, balances, &folder.path().join("ledger.db")))
+    let path = folder.path().join("ledger.db");
+    runtime.block_on(evaluate(agents, accounts, has_limits, &path))
 }
 
-async fn evaluate(agents: usize, balances: usize, path: &std::path::Path) -> Result<()> {
+async fn evaluate(
+    agents: usize,
+    accounts: usize,
+    has_limits: bool,
+    path: &std::path::Path,
+) -> Result<()> {
     let now = SystemClock.now();
     let today = Day::of(now);
     let policy = Policy {
         history_start: TRACKING_START.max(today.plus(-DAYS)),
         settle_days: 3,
     };
-    let account = |place: usize| -> Arc<str> { format!("account-{}", place % balances).into() };
+    let account = |place: usize| -> Arc<str> { format!("account-{}", place % accounts).into() };
     let identities: Vec<Identity> = (0..agents)
         .map(|place| (account(place), format!("agent-{place}").into()))
         .collect();
@@ -83,22 +93,47 @@ async fn evaluate(agents: usize, balances: usize, path: &std::path::Path) -> Res
         outbox: Arc::new(Notify::new()),
     };
     let settings = alert::Settings {
-        rules: (0..balances)
-            .map(|place| balance(&account(place), today))
-            .collect::<Result<_>>()?,
+        rules: match has_limits {
+            true => vec![limits()],
+            false => (0..accounts)
+                .map(|place| balance(&account(place), today))
+                .collect::<Result<_>>()?,
+        },
+        routes: vec![Route {
+            hook: "ops".into(),
+            identity: "ops".to_owned(),
+            group: false,
+            tracks: false,
+            send_resolved: true,
+            targets: vec![String::new()],
+        }],
         ..alert::Settings::default()
     };
     let clock = ManualClock::at(now);
-    let mut engine = Engine::new(settings, ledger, outlets, clock, &telemetry, signals);
+    let mut engine = Engine::new(
+        settings,
+        ledger.clone(),
+        outlets,
+        clock,
+        &telemetry,
+        signals,
+    );
+    let started = instant();
     engine.evaluate().await?;
+    let first = started.elapsed().as_secs_f64() * 1e3;
     let shown = board.alerting().context("nothing was evaluated")?;
     ensure!(
-        shown.balances.len() == balances,
-        "not all balances are shown"
+        shown.balances.len() + shown.budgets.len() == accounts,
+        "not all balances or limits are shown"
     );
     ensure!(
         shown.balances.iter().all(|one| one.left.is_some()),
         "a balance has no figures"
+    );
+    let messages = ledger.deliveries(true, 10).await?.len();
+    ensure!(
+        messages == usize::from(has_limits),
+        "{messages} messages are queued"
     );
     let mut milliseconds = Vec::new();
     for _ in 0..ROUNDS {
@@ -108,11 +143,32 @@ async fn evaluate(agents: usize, balances: usize, path: &std::path::Path) -> Res
     }
     milliseconds.sort_unstable_by(f64::total_cmp);
     println!(
-        "{agents} agents, {balances} balances: {:.1} ms, at most {:.1} ms",
+        "{agents} agents, {accounts} {}: {first:.1} ms at first, then {:.1} ms, at most {:.1} ms",
+        if has_limits { "limits" } else { "balances" },
         milliseconds[ROUNDS / 2],
         milliseconds[ROUNDS - 1]
     );
     Ok(())
+}
+
+/// A budget with a limit for each account that all have passed.
+fn limits() -> Rule {
+    let threshold = |at| Threshold {
+        measure: Measure::Used,
+        at,
+        severity: Severity::Warning,
+    };
+    Rule {
+        name: "limits".into(),
+        matcher: Matcher::default(),
+        check: alert::Check::Budget {
+            limits: 1.0.into(),
+            per: Some(Grouping::Account),
+            cycle: Cycle::Month { anchor_day: 1 },
+            thresholds: [0.5, 0.8, 1.0].map(threshold).to_vec(),
+        },
+        hooks: vec!["ops".into()],
+    }
 }
 
 /// A balance of an account that was set a hundred days ago, and lasts for some weeks.

@@ -5,6 +5,10 @@
 
 pub mod words;
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::day::{Day, TRACKING_START, Usage};
@@ -36,6 +40,43 @@ pub enum Cycle {
         /// The first day that counts.
         start: Day,
     },
+}
+
+/// Limits of a budget: of all its agents together, or of each of its subjects.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Limits {
+    /// Limit of a subject without one of its own; if absent, only named subjects have a limit.
+    pub default: Option<f64>,
+    /// Limits of named subjects.
+    pub named: BTreeMap<Arc<str>, f64>,
+}
+
+impl Limits {
+    /// The limit of `subject`, if it has one.
+    #[must_use]
+    pub fn of(&self, subject: &str) -> Option<f64> {
+        self.named.get(subject).copied().or(self.default)
+    }
+}
+
+impl From<f64> for Limits {
+    fn from(default: f64) -> Self {
+        Self {
+            default: Some(default),
+            named: BTreeMap::new(),
+        }
+    }
+}
+
+impl fmt::Display for Limits {
+    /// As in a rule's definition: `100 credits, acme/support 800 credits`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let default = self.default.map(|limit| format!("{limit} credits"));
+        let named = self.named.iter();
+        let named = named.map(|(subject, limit)| format!("{subject} {limit} credits"));
+        let all: Vec<String> = default.into_iter().chain(named).collect();
+        f.write_str(&all.join(", "))
+    }
 }
 
 /// The days from `start` up to, but not including, `end`.
@@ -160,7 +201,7 @@ impl Standing {
 }
 
 /// Adds up agents, one after the other, to a [`Standing`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Tally {
     period: Period,
     /// The day that it is, or the day after the period if that is over: the days before it have passed.

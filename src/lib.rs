@@ -23,6 +23,7 @@
 //!   what is left of credits bought ahead. [`sheet`]: rows of a range, for reports and summaries.
 //! - [`exposition`]: the figures for Prometheus, rendered and compressed once a change.
 //! - [`status`] and [`publish`]: what is served, kept in step with the ledger.
+//! - [`probe`]: a message to an agent at set times, to see that it still replies.
 //! - [`summary`]: a week or month for those who look once in a while.
 //! - [`alert`]: what people should know, written to the ledger before it is sent. [`hook`]: sends it until it
 //!   is accepted.
@@ -75,6 +76,7 @@ pub mod exposition;
 pub mod sync;
 pub mod status;
 pub mod publish;
+pub mod probe;
 pub mod summary;
 pub mod alert;
 pub mod hook;

@@ -299,6 +299,17 @@ impl Grouping {
     }
 }
 
+impl fmt::Display for Grouping {
+    /// As in the config.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Agent => f.write_str("agent"),
+            Self::Account => f.write_str("account"),
+            Self::Label(name) => write!(f, "label:{name}"),
+        }
+    }
+}
+
 impl FromStr for Grouping {
     type Err = String;
 

@@ -18,8 +18,8 @@ use tokio::sync::watch;
 
 use crate::day::Day;
 use crate::exposition::{AgentSeries, AlertSeries, BalanceSeries, BudgetSeries};
-use crate::ledger::{AgentNumber, AlertKey, Member, View};
-use crate::roster::AccountSettings;
+use crate::ledger::{AgentNumber, AlertKey, Member, ProbeRun, View};
+use crate::roster::{AccountSettings, Agent};
 use crate::secret::SecretSource;
 use crate::series::Figures;
 use crate::sync::{Counts, Event, Note, Outcome, Problem, Report};
@@ -32,6 +32,7 @@ pub struct Board {
     alerting: ArcSwapOption<Alerting>,
     sync: ArcSwap<SyncStatus>,
     accounts: ArcSwap<Vec<AccountPlace>>,
+    probe_runs: ArcSwap<Vec<ProbeRun>>,
     obstacles: ArcSwap<Vec<Obstacle>>,
     config_error: ArcSwapOption<String>,
     ledger_error: ArcSwapOption<String>,
@@ -158,6 +159,17 @@ impl Board {
         self.alerting.load_full()
     }
 
+    /// The last runs of probes that asked `agent`, newest first.
+    #[must_use]
+    pub fn probe_runs(&self, agent: &Agent) -> Vec<ProbeRun> {
+        let runs = self.probe_runs.load();
+        let is_own = |run: &&ProbeRun| {
+            let (account, id) = &run.planned.agent;
+            *account == agent.account && *id == agent.id
+        };
+        runs.iter().filter(is_own).cloned().collect()
+    }
+
     /// State of syncs.
     #[must_use]
     pub fn sync(&self) -> Arc<SyncStatus> {
@@ -252,6 +264,11 @@ impl Board {
     /// Result of `render` for the series, whether they are of one day or not.
     pub(crate) fn series<T>(&self, render: impl FnOnce(&[AgentSeries]) -> T) -> T {
         render(&self.agents.read().agents.series)
+    }
+
+    /// These are the last runs of probes, newest first.
+    pub fn probed(&self, runs: Vec<ProbeRun>) {
+        self.probe_runs.store(Arc::new(runs));
     }
 
     /// This is what the rules came to.

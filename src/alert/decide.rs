@@ -9,7 +9,7 @@ use super::memory::Memory;
 use super::situation::Situation;
 use super::{Background, Check, Facts, Settings, judge, published};
 use crate::exposition::{BalanceSeries, BudgetSeries};
-use crate::ledger::{AgentNumber, AlertChanges, AlertState};
+use crate::ledger::{AgentNumber, AlertChanges, AlertKey, AlertState};
 
 /// The result of an evaluation, before any of it is kept.
 pub(super) struct Verdict {
@@ -70,12 +70,15 @@ pub(super) fn decide(
         judged: judged.collect(),
         ..memory.watch(settings, facts, background, &firing)
     };
-    let budgets = settings.rules.iter().filter_map(|rule| {
-        let standing = facts.budgets.get(&rule.name)?.last()?.standing.clone();
-        matches!(rule.check, Check::Budget { .. }).then(|| BudgetSeries {
+    let budgets = settings.rules.iter().flat_map(|rule| {
+        let periods = facts.budgets.get(&rule.name).into_iter().flatten();
+        let current = periods.filter(|period| period.is_current());
+        current.map(|period| BudgetSeries {
             name: Arc::clone(&rule.name),
-            matcher: rule.matcher.clone(),
-            standing,
+            subject: rule.per().map(|_| Arc::clone(&period.subject)),
+            agent: period.agent.as_ref().map(|member| member.number),
+            matcher: rule.matcher_of(&period.subject, period.agent.as_ref().map(|one| &one.agent)),
+            standing: period.standing.clone(),
             marks: published::marks(rule),
         })
     });
@@ -111,28 +114,25 @@ fn named_as_before<'a>(
     if subjects.is_empty() {
         return observations;
     }
-    let mut taken = HashSet::new();
+    // Without a threshold: all alerts of a subject and period.
+    let of_subject = |key: &AlertKey| AlertKey {
+        threshold: Arc::default(),
+        ..key.clone()
+    };
+    let mut owners: HashMap<AlertKey, AgentNumber> = HashMap::new();
     for observation in &mut observations {
         let Some(number) = observation.agent_number() else {
             continue;
         };
-        if let Some(subject) = subjects.get(&(&*observation.key.rule, number)) {
-            taken.insert((
-                Arc::clone(&observation.key.rule),
-                Arc::clone(subject),
-                number,
-            ));
-            observation.key.subject = Arc::clone(subject);
+        let key = &mut observation.key;
+        if let Some(subject) = subjects.get(&(&*key.rule, number, key.period)) {
+            key.subject = Arc::clone(subject);
+            owners.insert(of_subject(key), number);
         }
     }
-    let names: HashMap<(&str, &str), AgentNumber> = taken
-        .iter()
-        .map(|(rule, subject, number)| ((&**rule, &**subject), *number))
-        .collect();
     observations.retain(|observation| {
-        let key = (&*observation.key.rule, &*observation.key.subject);
-        let number = observation.agent_number();
-        names.get(&key).is_none_or(|owner| number == Some(*owner))
+        let owner = owners.get(&of_subject(&observation.key));
+        owner.is_none_or(|owner| observation.agent_number() == Some(*owner))
     });
     observations
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::card::{About, carded};
 use super::tell::Told;
 use super::{Notice, Notification, Route, Status};
 use crate::ledger::{AlertKey, Delivery};
@@ -32,9 +33,16 @@ pub(super) fn deliveries(
             wanted && told.hooks.iter().any(|hook| **hook == *route.hook)
         };
         let told: Vec<&Told> = told.iter().filter(is_for_it).copied().collect();
-        for told in told.chunks(if route.group { MAX_ALERTS } else { 1 }) {
-            let alerts = told.iter().map(|told| told.notice.clone()).collect();
-            let keys = told.iter().map(|told| told.key.clone()).collect();
+        let notices: Vec<About> = match route.tracks {
+            true => told
+                .iter()
+                .map(|told| (vec![told.key.clone()], told.notice.clone()))
+                .collect(),
+            false => carded(&told),
+        };
+        for notices in notices.chunks(if route.group { MAX_ALERTS } else { 1 }) {
+            let alerts = notices.iter().map(|(_, notice)| notice.clone()).collect();
+            let keys = notices.iter().flat_map(|(keys, _)| keys.clone()).collect();
             let notification = Notification::of_alerts(alerts);
             deliveries.extend(to_targets(route, keys, &notification, now, random));
         }

@@ -87,6 +87,12 @@ impl Signals {
         self.notify.notify_one();
     }
 
+    /// A probe has run.
+    pub fn probed(&self) {
+        self.pending.lock().is_urgent = true;
+        self.notify.notify_one();
+    }
+
     /// Other rules and hooks from now on, and the agents that they are about: rules are never judged by
     /// the agents of another config.
     pub fn configure(&self, settings: Settings, members: Arc<[Member]>) {
@@ -292,7 +298,9 @@ impl Engine {
         let budgets = verdict.budgets.iter();
         let balances = verdict.balances.iter();
         let purses = Purses {
-            budgets: budgets.map(|one| (&*one.name, &one.standing)).collect(),
+            budgets: budgets
+                .map(|one| (&*one.name, one.subject.as_deref(), &one.standing))
+                .collect(),
             balances: balances
                 .filter_map(|one| Some((&*one.name, one.left.as_ref()?)))
                 .collect(),

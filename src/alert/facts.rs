@@ -1,19 +1,22 @@
 //! Pure: what the rules are asked about, as values.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::Span;
+use super::subject::subject;
+use super::{ProbeFacts, Span};
 use crate::balance::Left;
 use crate::budget::Standing;
 use crate::day::{Day, TRACKING_START, Usage};
-use crate::ledger::{AgentNumber, JUDGED_DAYS, JudgedDays, Member, Watched};
-use crate::roster::Agent;
+use crate::ledger::{AgentNumber, Identity, JUDGED_DAYS, JudgedDays, Member, Watched};
 
 /// Number of days that rules about days look back: the days that they judge, and eight weeks before each.
 pub(super) const RECENT_DAYS: i32 = JUDGED_DAYS as i32 + 56;
+/// Number of days before a silence.
+const BEFORE_DAYS: u32 = 28;
 /// The fewest days of which a usual value is made.
 const MIN_USUAL_DAYS: usize = 3;
 
@@ -26,6 +29,12 @@ pub struct AgentFacts {
     pub subject: Arc<str>,
     /// The days that rules about days judge, oldest first; the last one is yesterday.
     pub days: [SubjectDay; JUDGED_DAYS],
+    /// The same without use by probes, of an agent that is probed.
+    pub days_unprobed: Option<Box<[SubjectDay; JUDGED_DAYS]>>,
+    /// The last 64 days on which it was used, not counting probes: the lowest bit is yesterday.
+    pub used_days: u64,
+    /// Those of them that are known.
+    pub known_days: u64,
     /// Use on the 7 days that end with yesterday.
     pub previous_7_days: Known,
     /// Use on the 30 days that end with yesterday.
@@ -67,13 +76,36 @@ pub struct SubjectDay {
     pub usual_credits: Option<f64>,
 }
 
+/// Use of an agent on some days, and on the 28 days before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Silence {
+    /// True if it was not used; none if that is not known.
+    pub is_idle: Option<bool>,
+    /// Days before on which it was used.
+    pub used_before: u32,
+    /// Days before that are not known.
+    pub unknown_before: u32,
+}
+
 /// A budget in one period.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeriodFacts {
+    /// The subject: `all`, or one of those that have a limit each.
+    pub subject: Arc<str>,
+    /// The agent, if the subject is one.
+    pub agent: Option<Member>,
     /// Its standing.
     pub standing: Standing,
     /// Time of the budget's first evaluation after the period's end; none for the current period.
     pub over_since: Option<DateTime<Utc>>,
+}
+
+impl PeriodFacts {
+    /// Returns true if it is of the current period.
+    #[must_use]
+    pub const fn is_current(&self) -> bool {
+        self.over_since.is_none()
+    }
 }
 
 /// Which keys and agents FlowGent refused the last time that it was asked. What is not there is not
@@ -93,6 +125,9 @@ impl Access {
         self.agent_refused.extend(newer.agent_refused);
     }
 }
+
+/// Credits that probes used, day by day, by the account and the identifier of the agent.
+pub type ProbeUse = HashMap<Identity, Vec<Usage>>;
 
 /// Inputs of an evaluation besides the days in the ledger.
 #[derive(Debug, Clone)]
@@ -152,8 +187,10 @@ pub struct Facts {
     /// Use by others in the spans of rules about accounts and totals, by the rule's name: agents
     /// that have left, and those that moved to another account, each day of an identifier once.
     pub others: HashMap<Arc<str>, Vec<AgentFacts>>,
-    /// Standings of each budget in the periods that are evaluated, oldest first, by the budget's name.
-    /// The last one is the current one.
+    /// The known days that may still change, of each agent that a rule about drops is about.
+    pub unsettled: HashMap<AgentNumber, Vec<Day>>,
+    /// Standings of each subject of each budget in the periods that are evaluated, oldest first, by the
+    /// budget's name. The last one of a subject may be the current one.
     pub budgets: HashMap<Arc<str>, Vec<PeriodFacts>>,
     /// Credits left of each balance that has figures, by its name.
     pub balances: HashMap<Arc<str>, Left>,
@@ -167,11 +204,13 @@ pub struct Facts {
     pub judged: Arc<JudgedDays>,
     /// Which keys and agents FlowGent refuses.
     pub access: Arc<Access>,
+    /// Probes and their last runs.
+    pub probes: ProbeFacts,
 }
 
 impl Known {
     /// One day of one agent that is not known.
-    const UNKNOWN_DAY: Self = Self {
+    pub(super) const UNKNOWN_DAY: Self = Self {
         credits: None,
         missing_days: 1,
     };
@@ -231,6 +270,9 @@ impl AgentFacts {
             subject: subject(&member.agent),
             member: member.clone(),
             days: unknown_days(today),
+            days_unprobed: None,
+            used_days: 0,
+            known_days: 0,
             previous_7_days: Known::default(),
             previous_30_days: Known::default(),
             month_to_date: Known::default(),
@@ -267,6 +309,30 @@ impl AgentFacts {
         }
     }
 
+    /// The days that rules about days judge, without use by probes.
+    #[must_use]
+    pub fn days_in_use(&self) -> [SubjectDay; JUDGED_DAYS] {
+        self.days_unprobed.as_deref().copied().unwrap_or(self.days)
+    }
+
+    /// Use on the `days` days that end with `day`, one of those that rules about days judge, and on the
+    /// 28 days before.
+    #[must_use]
+    pub fn silence(&self, day: Day, days: u32) -> Silence {
+        let age = self.days[JUDGED_DAYS - 1].day.since(day).unsigned_abs();
+        let part = |bits: u64, from: u32, days: u32| {
+            bits.checked_shr(age + from).unwrap_or(0) & ((1 << days) - 1)
+        };
+        let idle = part(self.used_days, 0, days) == 0;
+        let is_known = part(self.known_days, 0, days).count_ones() == days;
+        let before = |bits| part(bits, days, BEFORE_DAYS).count_ones();
+        Silence {
+            is_idle: (is_known || !idle).then_some(idle),
+            used_before: before(self.used_days),
+            unknown_before: BEFORE_DAYS - before(self.known_days),
+        }
+    }
+
     /// Use on `day`, one of the days that rules about days judge.
     #[must_use]
     pub fn on(&self, day: Day) -> SubjectDay {
@@ -300,17 +366,6 @@ impl AgentFacts {
         let mut recently = self.missing_recently.iter();
         recently.find(|day| **day >= from).copied()
     }
-}
-
-/// An agent as the subject of an alert: `acme/support`. A slash in the account's name is escaped: two
-/// agents never become one subject.
-pub(crate) fn subject(agent: &Agent) -> Arc<str> {
-    format!("{}/{}", escaped(&agent.account), agent.name).into()
-}
-
-/// A name that a slash comes after, with its own slashes escaped.
-pub(super) fn escaped(name: &str) -> String {
-    name.replace('\\', "\\\\").replace('/', "\\/")
 }
 
 /// The days that rules about days judge on the day `today`, of which nothing is known.
@@ -351,6 +406,40 @@ fn usual_credits(recent: &[Usage], day: Day) -> Option<f64> {
         even if even.is_multiple_of(2) => Some(f64::midpoint(credits[middle - 1], credits[middle])),
         _ => Some(credits[middle]),
     }
+}
+
+/// The last 64 days on which something was used, and those that are known; the lowest bit is yesterday.
+pub(super) fn used_days(recent: &[Usage], today: Day) -> (u64, u64) {
+    let (mut used, mut known) = (0, 0);
+    for usage in recent {
+        let age = u32::try_from(today.previous().since(usage.day));
+        let bit = age.ok().and_then(|age| 1_u64.checked_shl(age)).unwrap_or(0);
+        known |= bit;
+        // What subtracting floats has left in their last bits is no use.
+        if usage.credits > 1e-9 {
+            used |= bit;
+        }
+    }
+    (used, known)
+}
+
+/// These days of an agent without what its probes have used.
+pub(super) fn without_probes<'a>(
+    recent: &'a [Usage],
+    probes: Option<&[Usage]>,
+) -> Cow<'a, [Usage]> {
+    let Some(probes) = probes else {
+        return Cow::Borrowed(recent);
+    };
+    let less = |usage: &Usage| {
+        let probed = probes.iter().filter(|probe| probe.day == usage.day);
+        let probed: f64 = probed.map(|probe| probe.credits).sum();
+        Usage {
+            credits: (usage.credits - probed).max(0.0),
+            ..*usage
+        }
+    };
+    recent.iter().map(less).collect()
 }
 
 /// The days of the last eight weeks, from the history start on, that are not known.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{AgentFacts, Check, Measure, Rule, Severity, Span, Threshold};
+use super::{AgentFacts, Check, Measure, Probed, Rule, Severity, Span, Threshold};
 use crate::balance::Left;
 use crate::budget::Standing;
 use crate::day::Day;
-use crate::ledger::{AgentNumber, AlertKey, Judged};
+use crate::ledger::{AgentNumber, AlertKey, Judged, Member};
 use crate::roster::Agent;
 
 /// State of a rule's condition.
@@ -78,6 +78,8 @@ pub enum Finding<'a> {
         threshold: Threshold,
         /// Time of the budget's first evaluation after the period's end; none for the current period.
         over_since: Option<DateTime<Utc>>,
+        /// The agent, if it is the subject.
+        agent: Option<&'a Member>,
     },
     /// Credits or days left of a balance, and one of its thresholds.
     Balance {
@@ -101,8 +103,8 @@ pub enum Finding<'a> {
         /// The agents that used most of it, if it is of several.
         top: Vec<(&'a Agent, f64)>,
     },
-    /// An agent's newest known day, compared with the usual.
-    Spike {
+    /// An agent's newest known day, compared with the days before.
+    Day {
         /// The agent.
         agent: &'a AgentFacts,
         /// The day.
@@ -123,6 +125,15 @@ pub enum Finding<'a> {
     },
     /// An agent that belongs to the account, or does not.
     AgentRefused(&'a AgentFacts),
+    /// A probe and its last runs.
+    Probe(Probed<'a>),
+    /// An account's credits.
+    NoCredits {
+        /// The account.
+        account: &'a Arc<str>,
+        /// The newest run that shows whether it has any: its planned time, and the agent that was asked.
+        last: Option<(DateTime<Utc>, &'a Agent)>,
+    },
 }
 
 /// The agents that a usage rule has added up.
@@ -155,23 +166,34 @@ impl<'a> Observation<'a> {
                 whose: Whose::Agent(agent),
                 ..
             }
-            | Finding::Spike { agent, .. }
+            | Finding::Day { agent, .. }
             | Finding::MissingData(agent, _)
             | Finding::AgentRefused(agent) => Some(agent),
             Finding::Budget { .. }
             | Finding::Balance { .. }
             | Finding::Usage { .. }
-            | Finding::KeyRefused { .. } => None,
+            | Finding::KeyRefused { .. }
+            | Finding::Probe(_)
+            | Finding::NoCredits { .. } => None,
+        }
+    }
+
+    /// The agent that is its subject, also of a budget.
+    #[must_use]
+    pub fn member(&self) -> Option<&'a Member> {
+        match self.finding {
+            Finding::Budget { agent, .. } => agent,
+            _ => self.agent().map(|agent| &agent.member),
         }
     }
 
     /// The number of that agent.
     #[must_use]
     pub fn agent_number(&self) -> Option<AgentNumber> {
-        self.agent().map(|agent| agent.member.number)
+        self.member().map(|member| member.number)
     }
 
-    /// Returns true if that agent has left: nothing about it begins to fire.
+    /// Returns true if it is about one agent that has left: nothing but a budget of its begins to fire.
     #[must_use]
     pub fn has_left(&self) -> bool {
         self.agent()

@@ -1,11 +1,14 @@
 //! Pure: agents are taken in one after the other, and become facts.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::facts::{AgentFacts, Known, PeriodFacts, days, missing_recently};
+use super::facts::{
+    AgentFacts, Known, PeriodFacts, ProbeUse, days, missing_recently, used_days, without_probes,
+};
+use super::subject::ALL;
 use super::{Check, Per, Rule, Span};
 use crate::balance::{Account, Left};
 use crate::budget::{Cycle, Period, Tally};
@@ -15,6 +18,7 @@ use crate::former;
 use crate::ledger::{Member, Watched};
 use crate::roster::Matcher;
 use crate::series::{self, Totals};
+use crate::sheet::Grouping;
 
 /// Time for which a period is evaluated after the first evaluation past its end: its last days may come
 /// late.
@@ -22,19 +26,21 @@ const LATE: TimeDelta = TimeDelta::days(7);
 
 /// A budget in the periods that are looked at, or a balance in its accounts.
 pub(super) struct Purse {
-    pub(super) name: Arc<str>,
-    matcher: Matcher,
-    amount: Amount,
-    /// The periods, oldest first, and when each was first evaluated with its end past.
-    tallies: Vec<(Option<DateTime<Utc>>, Tally)>,
+    pub(super) rule: Rule,
+    /// Of a balance: what use is counted against.
+    account: Option<Account>,
+    /// Nobody's use in each period, oldest first, and when it was first evaluated with its end past.
+    blank: Vec<(Option<DateTime<Utc>>, Tally)>,
+    /// The subjects that have agents, by their names.
+    subjects: BTreeMap<Arc<str>, Subject>,
 }
 
-/// The amount that use is counted against.
-enum Amount {
-    /// A budget.
-    Limit(f64),
-    /// A balance.
-    Account(Account),
+/// A subject of a budget, or all agents of a budget or balance.
+struct Subject {
+    /// The agent, if it is one.
+    agent: Option<Member>,
+    /// Its use in each period.
+    tallies: Vec<Tally>,
 }
 
 /// Standing of a budget or a balance.
@@ -52,54 +58,76 @@ impl Purse {
         now: DateTime<Utc>,
         today: Day,
     ) -> Option<Self> {
-        let (amount, tallies) = match &rule.check {
-            Check::Budget {
-                limit_credits,
-                cycle,
-                ..
-            } => {
+        let (account, blank) = match &rule.check {
+            Check::Budget { cycle, .. } => {
                 let periods = periods(*cycle, watched, now, today).into_iter();
                 let tally = |(period, over_since)| (over_since, Tally::new(period, today));
-                (Amount::Limit(*limit_credits), periods.map(tally).collect())
+                (None, periods.map(tally).collect())
             }
             Check::Balance { book, .. } => {
                 let account = book.entries()?.account(today)?;
                 let tallies = account.tallies(today).into_iter();
                 let tallies = tallies.map(|tally| (None, tally)).collect();
-                (Amount::Account(account), tallies)
+                (Some(account), tallies)
             }
             _ => return None,
         };
-        Some(Self {
-            name: Arc::clone(&rule.name),
-            matcher: rule.matcher.clone(),
-            amount,
-            tallies,
-        })
+        let mut purse = Self {
+            rule: rule.clone(),
+            account,
+            blank,
+            subjects: BTreeMap::new(),
+        };
+        // All agents together are a subject even if there is none.
+        if rule.per().is_none() {
+            purse.tallies(Arc::clone(&ALL), None);
+        }
+        Some(purse)
+    }
+
+    /// The tallies of `subject`, which `member` is part of.
+    fn tallies(&mut self, subject: Arc<str>, member: Option<&Member>) -> &mut [Tally] {
+        let subject = self.subjects.entry(subject).or_insert_with(|| {
+            let is_agent = self.rule.per() == Some(&Grouping::Agent);
+            let blank = self.blank.iter();
+            Subject {
+                agent: member.filter(|_| is_agent).cloned(),
+                tallies: blank.map(|(_, tally)| tally.clone()).collect(),
+            }
+        });
+        &mut subject.tallies
     }
 
     /// The first day that counts.
     pub(super) fn start(&self) -> Option<Day> {
-        self.tallies.first().map(|(_, tally)| tally.start())
+        self.blank.first().map(|(_, tally)| tally.start())
     }
 
-    /// Its standing.
+    /// Its standing. A subject is in the periods in which it has agents.
     pub(super) fn close(&self, today: Day) -> Option<Stood> {
-        let tallies = self.tallies.iter();
-        Some(match &self.amount {
-            Amount::Limit(limit_credits) => Stood::Budget(
-                tallies
-                    .map(|(over_since, tally)| PeriodFacts {
-                        standing: tally.standing(*limit_credits),
+        if let Some(account) = &self.account {
+            let subjects = self.subjects.values();
+            let tallies: Vec<&Tally> = subjects.flat_map(|subject| &subject.tallies).collect();
+            return Some(Stood::Balance(Left::of(account, &tallies, today)?));
+        }
+        let Check::Budget { limits, .. } = &self.rule.check else {
+            return None;
+        };
+        let mut periods = Vec::new();
+        for (name, Subject { agent, tallies }) in &self.subjects {
+            for ((over_since, _), tally) in self.blank.iter().zip(tallies) {
+                let standing = tally.standing(limits.of(name)?);
+                if standing.agents > 0 || self.rule.per().is_none() {
+                    periods.push(PeriodFacts {
+                        subject: Arc::clone(name),
+                        agent: agent.clone(),
+                        standing,
                         over_since: *over_since,
-                    })
-                    .collect(),
-            ),
-            Amount::Account(account) => {
-                let tallies: Vec<&Tally> = tallies.map(|(_, tally)| tally).collect();
-                Stood::Balance(Left::of(account, &tallies, today)?)
+                    });
+                }
             }
-        })
+        }
+        Some(Stood::Budget(periods))
     }
 }
 
@@ -161,6 +189,8 @@ impl Sum {
 /// Takes in one agent after the other.
 pub(super) struct Gatherer {
     pub(super) today: Day,
+    /// Credits that probes used.
+    pub(super) probes: ProbeUse,
     /// The facts about each member; at first, nothing is read of it.
     pub(super) agents: Vec<AgentFacts>,
     /// Budgets and balances.
@@ -168,8 +198,8 @@ pub(super) struct Gatherer {
     pub(super) sums: Vec<Sum>,
     /// The identifiers that several have had.
     pub(super) shared: HashSet<Arc<str>>,
-    /// The days of these that count already, by the rule's name and the identifier.
-    pub(super) counted: HashMap<(Arc<str>, Arc<str>), BTreeSet<Day>>,
+    /// The days of these that count already, by the rule's name, the subject and the identifier.
+    pub(super) counted: HashMap<[Arc<str>; 3], BTreeSet<Day>>,
 }
 
 impl Gatherer {
@@ -187,12 +217,12 @@ impl Gatherer {
         if !has_moved {
             let mut pattern = None;
             for purse in &mut self.purses {
-                if !purse.matcher.matches(&member.agent) {
+                let Some(subject) = purse.rule.subject_of(&member.agent) else {
                     continue;
-                }
+                };
                 // Made once, and only for agents of a budget or balance.
                 let pattern = pattern.get_or_insert_with(|| Pattern::of(recent, today));
-                for (_, tally) in &mut purse.tallies {
+                for tally in purse.tallies(subject, Some(&member)) {
                     tally.add(&member, recent, pattern.as_ref(), today);
                 }
             }
@@ -203,8 +233,16 @@ impl Gatherer {
         let missing_days = series::missing_days(totals, recent, history_start, today);
         let oldest = totals.frontier.map_or(history_start, Day::next);
         let known = |span: Span| Known::of(recent, history_start, span.days(today));
+        let identity = (
+            Arc::clone(&member.agent.account),
+            Arc::clone(&member.agent.id),
+        );
+        let probes = self.probes.get(&identity);
+        let unprobed = without_probes(recent, probes.map(Vec::as_slice));
         let facts = &mut self.agents[place];
         facts.days = days(recent, today);
+        facts.days_unprobed = probes.map(|_| Box::new(days(&unprobed, today)));
+        (facts.used_days, facts.known_days) = used_days(&unprobed, today);
         facts.previous_7_days = known(Span::Previous7Days);
         facts.previous_30_days = known(Span::Previous30Days);
         facts.month_to_date = known(Span::MonthToDate);
@@ -221,17 +259,17 @@ impl Gatherer {
         if !self.shared.contains(id) {
             return;
         }
-        let purses = self
-            .purses
-            .iter()
-            .map(|purse| (&purse.name, &purse.matcher));
-        let sums = self.sums.iter().map(|sum| (&sum.rule, &sum.matcher));
-        for (rule, matcher) in purses.chain(sums) {
-            if matcher.matches(&member.agent) {
-                let key = (Arc::clone(rule), Arc::clone(id));
-                let days = self.counted.entry(key).or_default();
-                days.extend(recent.iter().map(|usage| usage.day));
-            }
+        let purses = self.purses.iter().filter_map(|purse| {
+            let subject = purse.rule.subject_of(&member.agent)?;
+            Some((&purse.rule.name, subject))
+        });
+        let sums = self.sums.iter();
+        let sums = sums.filter(|sum| sum.matcher.matches(&member.agent));
+        let sums = sums.map(|sum| (&sum.rule, Arc::clone(&ALL)));
+        for (rule, subject) in purses.chain(sums) {
+            let key = [Arc::clone(rule), subject, Arc::clone(id)];
+            let days = self.counted.entry(key).or_default();
+            days.extend(recent.iter().map(|usage| usage.day));
         }
     }
 
@@ -241,21 +279,27 @@ impl Gatherer {
         let asked_until = former::asked_until(member, self.today);
         let id = &member.agent.id;
         let none = BTreeSet::new();
-        let own = |rule: &Arc<str>| {
-            let key = (Arc::clone(rule), Arc::clone(id));
+        let own = |rule: &Arc<str>, subject: &Arc<str>| {
+            let key = [rule, subject, id].map(Arc::clone);
             former::own(recent, self.counted.get(&key).unwrap_or(&none))
         };
         for purse in &mut self.purses {
-            if purse.matcher.matches(&member.agent) {
-                let own = own(&purse.name);
-                for (_, tally) in &mut purse.tallies {
+            let Some(subject) = purse.rule.subject_of(&member.agent) else {
+                continue;
+            };
+            let own = own(&purse.rule.name, &subject);
+            let is_each = purse.rule.per().is_some();
+            for tally in purse.tallies(subject, Some(member)) {
+                // It is no subject of a period that began after it had left.
+                let is_gone = member.left_on.is_some_and(|left| left <= tally.start());
+                if !(is_each && is_gone) {
                     tally.add(member, &own, None, asked_until);
                 }
             }
         }
         for sum in &mut self.sums {
             if sum.matcher.matches(&member.agent) {
-                let own = own(&sum.rule);
+                let own = own(&sum.rule, &ALL);
                 let facts = AgentFacts::unasked(member, &own, asked_until, self.today);
                 sum.others.push(facts);
             }

@@ -6,20 +6,21 @@ use std::sync::Arc;
 use super::days::{Question, verdict};
 use super::facts::{AgentFacts, Facts, Known, SubjectDay, unknown_days};
 use super::finding::{Condition, DayVerdict, Finding, Observation, Whose};
-use super::{Check, Measure, Per, Rule, Severity, Span, Threshold};
+use super::subject::ALL;
+use super::{Check, Measure, Per, Rule, Severity, Span, Threshold, probes};
 use crate::balance::Left;
 use crate::budget::Standing;
 use crate::day::Day;
 use crate::ledger::{AlertKey, JUDGED_DAYS};
 use crate::roster::Agent;
 
-/// The subject of a rule that is about all its agents together.
-const ALL: &str = "all";
 /// Share of a threshold below which an alert resolves: figures are revised, and forecasts
 /// move a little every day.
 const HYSTERESIS: f64 = 0.95;
 /// By how much, relatively, a value may lie below a share of a limit and still reach it.
 const TOLERANCE: f64 = 1e-9;
+/// The fewest days with use, among the 28 before, of an agent that was in use.
+const MIN_USED_DAYS: u32 = 4;
 /// Number of top users that a finding names.
 const TOP: usize = 3;
 
@@ -61,11 +62,25 @@ impl<'a> Judge<'a> {
                 floor_credits,
                 severity,
             } => {
-                let is_spike = |day: &SubjectDay| spike(day, *factor, *floor_credits);
-                let agents = self.subjects();
-                agents
-                    .map(|agent| self.spike(agent, *severity, is_spike))
-                    .collect()
+                let is_spike =
+                    |_: &AgentFacts, day: &SubjectDay| spike(day, *factor, *floor_credits);
+                self.days(*severity, |agent| agent.days, is_spike)
+            }
+            Check::Drop {
+                factor,
+                floor_credits,
+                severity,
+            } => {
+                let is_drop = |agent: &AgentFacts, day: &SubjectDay| {
+                    staying(agent, is_drop(day, *factor, *floor_credits))
+                };
+                self.days(*severity, |agent| self.settled(agent), is_drop)
+            }
+            Check::Silent { days, severity } => {
+                let is_silent = |agent: &AgentFacts, day: &SubjectDay| {
+                    staying(agent, silent(agent, day.day, *days))
+                };
+                self.days(*severity, AgentFacts::days_in_use, is_silent)
             }
             Check::MissingData { severity, .. } => {
                 let look = |agent: &'a AgentFacts| {
@@ -89,6 +104,13 @@ impl<'a> Judge<'a> {
                 let condition = listed(agent, refused(refusals.get(&agent.member.number)));
                 (condition, Finding::AgentRefused(agent))
             }),
+            Check::Probe { .. } | Check::NoCredits { .. } => {
+                let seen = probes::judge(self.rule, &self.facts.probes).into_iter();
+                seen.map(|(subject, condition, severity, finding)| {
+                    self.observation(subject, condition, severity, finding)
+                })
+                .collect()
+            }
         }
     }
 
@@ -133,27 +155,45 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The days of one agent against the usual.
-    fn spike(
+    /// The days of each agent by itself, against the days before.
+    fn days(
         self,
-        agent: &'a AgentFacts,
         severity: Severity,
-        is_spike: impl Fn(&SubjectDay) -> Condition,
-    ) -> Observation<'a> {
-        let question = self.question(Whose::Agent(agent).judged_as(), agent.days);
-        let (condition, day, verdict) = verdict(&question, is_spike);
-        let finding = Finding::Spike {
-            agent,
-            day: day.day,
-            used_credits: day.known.credits,
-            usual_credits: day.usual_credits,
+        days: impl Fn(&AgentFacts) -> [SubjectDay; JUDGED_DAYS],
+        look: impl Fn(&AgentFacts, &SubjectDay) -> Condition,
+    ) -> Vec<Observation<'a>> {
+        let observe = |agent: &'a AgentFacts| {
+            let question = self.question(Whose::Agent(agent).judged_as(), days(agent));
+            let (condition, day, verdict) = verdict(&question, |day| look(agent, day));
+            let finding = Finding::Day {
+                agent,
+                day: day.day,
+                used_credits: day.known.credits,
+                usual_credits: day.usual_credits,
+            };
+            let subject = Arc::clone(&agent.subject);
+            let observation = self.observation(subject, condition, severity, finding);
+            Observation {
+                days: verdict,
+                ..observation
+            }
         };
-        let subject = Arc::clone(&agent.subject);
-        let observation = self.observation(subject, condition, severity, finding);
-        Observation {
-            days: verdict,
-            ..observation
-        }
+        self.subjects().map(observe).collect()
+    }
+
+    /// The days of an agent without its probes, of which those that may still change are not known.
+    fn settled(self, agent: &AgentFacts) -> [SubjectDay; JUDGED_DAYS] {
+        let unsettled = self.facts.unsettled.get(&agent.member.number);
+        agent.days_in_use().map(|day| {
+            let is_unsettled = unsettled.is_some_and(|days| days.contains(&day.day));
+            match is_unsettled {
+                true => SubjectDay {
+                    known: Known::UNKNOWN_DAY,
+                    ..day
+                },
+                false => day,
+            }
+        })
     }
 
     fn question(self, subject: Arc<str>, days: [SubjectDay; JUDGED_DAYS]) -> Question<'a> {
@@ -232,7 +272,6 @@ impl<'a> Judge<'a> {
     /// One observation per period and threshold.
     fn budget(self, thresholds: &[Threshold]) -> Vec<Observation<'a>> {
         let periods = self.facts.budgets.get(&self.rule.name);
-        let subject: Arc<str> = ALL.into();
         let mut observations = Vec::new();
         for period in periods.into_iter().flatten() {
             let standing = &period.standing;
@@ -245,8 +284,9 @@ impl<'a> Judge<'a> {
                     standing,
                     threshold,
                     over_since: period.over_since,
+                    agent: period.agent.as_ref(),
                 };
-                let subject = Arc::clone(&subject);
+                let subject = Arc::clone(&period.subject);
                 let observation = self.observation(subject, condition, threshold.severity, finding);
                 observations.push(observation);
             }
@@ -260,7 +300,7 @@ impl<'a> Judge<'a> {
         let observe = |&threshold: &Threshold| {
             let condition = left.map_or(Condition::Unknown, |left| is_left(left, threshold));
             let finding = Finding::Balance { left, threshold };
-            self.observation(ALL.into(), condition, threshold.severity, finding)
+            self.observation(Arc::clone(&ALL), condition, threshold.severity, finding)
         };
         thresholds.iter().map(observe).collect()
     }
@@ -377,7 +417,7 @@ impl Whose<'_> {
         match self {
             Self::Agent(agent) => Arc::clone(&agent.subject),
             Self::Account(account) => Arc::clone(account),
-            Self::All => ALL.into(),
+            Self::All => Arc::clone(&ALL),
         }
     }
 
@@ -386,7 +426,7 @@ impl Whose<'_> {
         match self {
             Self::Agent(agent) => format!("agent {}", agent.member.number).into(),
             Self::Account(account) => format!("account {account}").into(),
-            Self::All => ALL.into(),
+            Self::All => Arc::clone(&ALL),
         }
     }
 }
@@ -409,6 +449,36 @@ fn spike(day: &SubjectDay, factor: f64, floor_credits: f64) -> Condition {
     figures.map_or(Condition::Unknown, |(used, usual)| {
         met(used > factor * usual && used > floor_credits)
     })
+}
+
+/// Returns true if an agent's day is far below the usual.
+fn is_drop(day: &SubjectDay, factor: f64, floor_credits: f64) -> Condition {
+    let figures = day.known.credits.zip(day.usual_credits);
+    figures.map_or(Condition::Unknown, |(used, usual)| {
+        met(used < factor * usual && usual > floor_credits)
+    })
+}
+
+/// Returns true if an agent is not used on the `days` days that end with `day`, and was in use before.
+/// Missing days may add to known use, and take nothing away.
+fn silent(agent: &AgentFacts, day: Day, days: u32) -> Condition {
+    let silence = agent.silence(day, days);
+    let before = silence.used_before;
+    match silence.is_idle {
+        Some(false) => Condition::NotMet,
+        Some(true) if before >= MIN_USED_DAYS => Condition::Met,
+        Some(true) if before + silence.unknown_before < MIN_USED_DAYS => Condition::NotMet,
+        _ => Condition::Unknown,
+    }
+}
+
+/// The condition of an agent of which use is expected. None is of one that has left, and perhaps none of
+/// one that its list no longer names.
+fn staying(agent: &AgentFacts, condition: Condition) -> Condition {
+    match agent.member.left_on {
+        Some(_) => Condition::NotMet,
+        None => listed(agent, condition),
+    }
 }
 
 /// The condition of an agent. One that its list no longer names may well be refused or late: that fires

@@ -185,7 +185,7 @@ impl<'a> Machine<'a> {
         if !is_certain {
             return None;
         }
-        if redefined.contains(&alert.key.rule) {
+        if redefined.contains(&alert.key) {
             return Some(Ending::Redefined);
         }
         match observation.condition {
@@ -244,8 +244,11 @@ impl<'a> Machine<'a> {
             let cycle = observed.cycles.get(&**rule);
             cycle.is_some_and(|cycle| cycle.period_of(start).start == start)
         };
-        let is_of_past =
-            period.is_some_and(is_period) && !observed.periods.contains(&(&**rule, *period));
+        // A budget whose subjects are gone has no period at all.
+        let is_later = |(other, later): &(&str, Option<Day>)| **rule == **other && later > period;
+        let is_of_past = period.is_some_and(is_period)
+            && !observed.periods.contains(&(&**rule, *period))
+            && observed.periods.iter().any(is_later);
         let case = Case::new(Some(alert), None);
         let ending = match alert.state {
             AlertState::Pending => {

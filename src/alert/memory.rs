@@ -6,12 +6,15 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::observe::watched_as_is;
+use super::situation::Redefined;
 use super::{Background, Check, Facts, Per, Rule, Settings};
 use crate::day::Day;
 use crate::ledger::{
     AgentNumber, Alert, AlertChanges, AlertKey, AlertMemory, AlertState, JudgedDays, LastTold,
     Member, NextSummaries, Silence, Watched,
 };
+use crate::roster::Agent;
+use crate::sheet::Grouping;
 
 /// Memory of earlier evaluations.
 #[derive(Debug, Clone, Default)]
@@ -96,26 +99,34 @@ impl Memory {
         }
     }
 
-    /// The rules whose sums are of others than before: their `match` was edited, or labels or names of
-    /// agents that fired with them.
-    pub(super) fn redefined(&self, settings: &Settings, facts: &Facts) -> HashSet<Arc<str>> {
-        let is_redefined = |rule: &&Rule| {
-            let Some(watched) = self.watched.get(&rule.name).filter(|_| is_of_several(rule)) else {
-                return false;
-            };
+    /// The sums that are of others than before: the rule's `match` was edited, or labels or names of agents
+    /// that fired with them.
+    pub(super) fn redefined(&self, settings: &Settings, facts: &Facts) -> Redefined {
+        let redefined = |rule: &Rule| {
+            let watched = self.watched.get(&rule.name);
+            let watched = watched.filter(|_| is_of_several(rule))?;
             let about = rule.about();
             let is_about = watched
                 .definition
                 .strip_prefix(&about)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
-            let is_other = |member: &Member| {
-                watched.agents.contains(&member.number) && !rule.matcher.matches(&member.agent)
+            // The subjects that an agent counted for and counts for no longer.
+            let lost = |member: &Member| {
+                let before = watched.agents.get(&member.number)?;
+                (counts_for(rule, &member.agent).as_ref() != Some(before))
+                    .then(|| Arc::clone(before))
             };
-            let has_fired = !watched.agents.is_empty();
-            !is_about || (has_fired && facts.members.iter().any(is_other))
+            let members = facts.members.iter();
+            let lost: HashSet<Arc<str>> = match watched.agents.is_empty() {
+                true => HashSet::new(),
+                false => members.filter_map(lost).collect(),
+            };
+            (!is_about || !lost.is_empty()).then(|| {
+                let is_each = is_about && rule.per().is_some();
+                (Arc::clone(&rule.name), is_each.then_some(lost))
+            })
         };
-        let rules = settings.rules.iter().filter(is_redefined);
-        rules.map(|rule| Arc::clone(&rule.name)).collect()
+        Redefined(settings.rules.iter().filter_map(redefined).collect())
     }
 
     /// New definitions of the rules after an evaluation, and the rules that are gone. Alerts of the
@@ -134,18 +145,19 @@ impl Memory {
             }
             let known = watched_as_is(rule, &self.watched);
             let periods = facts.budgets.get(&rule.name).into_iter().flatten();
-            let open = periods
-                .filter_map(|period| Some((period.standing.period.start, period.over_since?)));
+            let open: BTreeMap<Day, DateTime<Utc>> = periods
+                .filter_map(|period| Some((period.standing.period.start, period.over_since?)))
+                .collect();
             let is_summed = is_of_several(rule) && firing.contains(&*rule.name);
             let watched = Watched {
                 since: known.map_or(background.now, |known| known.since),
                 definition: rule.definition(),
                 evaluated: Some(background.today),
-                open_periods: open.collect(),
+                open_periods: open.into_iter().collect(),
                 agents: if is_summed {
                     members(rule, facts)
                 } else {
-                    BTreeSet::new()
+                    BTreeMap::new()
                 },
             };
             (known != Some(&watched)).then(|| (Arc::clone(&rule.name), watched))
@@ -165,11 +177,15 @@ impl Memory {
         firing.map(|((_, agent), _)| agent).collect()
     }
 
-    /// The subject that an alert about each agent bears as long as it fires, whatever the agent's name is by
-    /// then, by the rule's name.
-    pub(super) fn subjects(&self) -> HashMap<(&str, AgentNumber), &Arc<str>> {
-        self.of_agents(AlertState::Firing)
-            .map(|(key, alert)| (key, &alert.key.subject))
+    /// The subject that an alert about each agent bears as long as it fires, or its period has ended it,
+    /// whatever the agent's name is by then, by the rule's name and the period.
+    pub(super) fn subjects(&self) -> HashMap<(&str, AgentNumber, Option<Day>), &Arc<str>> {
+        let closed = self.of_agents(AlertState::Resolved);
+        let closed = closed.filter(|(_, alert)| alert.is_closed);
+        let firing = self.of_agents(AlertState::Firing);
+        closed
+            .chain(firing)
+            .map(|((rule, agent), alert)| ((rule, agent, alert.key.period), &alert.key.subject))
             .collect()
     }
 
@@ -211,14 +227,19 @@ fn is_of_several(rule: &Rule) -> bool {
                 per: Per::Account | Per::Total,
                 ..
             }
-    )
+    ) && rule.per() != Some(&Grouping::Agent)
 }
 
-/// The agents that a rule is about.
-fn members(rule: &Rule, facts: &Facts) -> BTreeSet<AgentNumber> {
+/// The agents that a rule is about, and the subject of each.
+fn members(rule: &Rule, facts: &Facts) -> BTreeMap<AgentNumber, Arc<str>> {
     let members = facts.members.iter();
     members
-        .filter(|member| rule.matcher.matches(&member.agent))
-        .map(|member| member.number)
+        .filter_map(|member| Some((member.number, counts_for(rule, &member.agent)?)))
         .collect()
+}
+
+/// The subject of a budget that `agent` counts for; empty if a rule is about all its agents together.
+fn counts_for(rule: &Rule, agent: &Agent) -> Option<Arc<str>> {
+    let subject = rule.subject_of(agent)?;
+    Some(rule.per().map_or_else(Arc::default, |_| subject))
 }

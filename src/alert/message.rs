@@ -15,13 +15,17 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::facts::escaped;
 use super::finding::{Condition, Finding, Observation, Whose};
-use super::{AgentFacts, Check, Figures, Measure, Notice, Severity, Status};
+use super::subject::escaped;
+use super::{AgentFacts, Check, Figures, Measure, Notice, Severity, Status, probes};
 use crate::day::Day;
 use crate::ledger::{Alert, AlertKey};
 use crate::roster::Agent;
+use crate::sheet::Grouping;
 use crate::words::{count, credits, date, exact_percent, number, percent, sentence};
+
+/// Label for the subject of a budget whose subjects have a limit each.
+pub(super) const SUBJECT: &str = "subject";
 
 /// Notice of an alert that fires, with the figures of this evaluation. For as long as it fires, and
 /// under whatever name its agent goes by then, it keeps what identifies it: as `was_firing` has it.
@@ -49,6 +53,7 @@ pub(super) fn firing(
         url: url.map(str::to_owned),
         labels: labels(observation),
         figures: figures::of(observation),
+        subjects: Vec::new(),
     };
     let Some(told) =
         was_firing.and_then(|alert| serde_json::from_str::<Notice>(&alert.notice).ok())
@@ -159,6 +164,7 @@ pub(super) fn remembered(alert: &Alert) -> Notice {
         url: None,
         labels: BTreeMap::from([("rule".to_owned(), alert.key.rule.to_string())]),
         figures: Figures::default(),
+        subjects: Vec::new(),
     })
 }
 
@@ -178,19 +184,30 @@ fn key_text(key: &AlertKey) -> String {
 /// Labels that stay the same for as long as an alert fires. The labels of its agent are among them, unless one
 /// of the others has their name.
 fn labels(observation: &Observation<'_>) -> BTreeMap<String, String> {
-    let agent = observation.agent().map(|facts| &facts.member.agent);
+    let agent = match &observation.finding {
+        Finding::Probe(probed) => Some(probed.agent),
+        _ => observation.member().map(|member| &member.agent),
+    };
     let own = agent.into_iter().flat_map(|agent| agent.labels.iter());
     let mut labels: BTreeMap<String, String> = own
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     let mut label = |name: &str, value: &str| labels.insert(name.to_owned(), value.to_owned());
-    label("rule", &observation.key.rule);
     if let Some(agent) = agent {
         label("account", &agent.account);
         label("agent", &agent.name);
     }
     match &observation.finding {
         Finding::Budget { threshold, .. } => {
+            let subject = &observation.key.subject;
+            match observation.rule.per() {
+                Some(Grouping::Account) => drop(label("account", subject)),
+                Some(Grouping::Label(name)) => drop(label(name, subject)),
+                Some(Grouping::Agent) | None => {}
+            }
+            if observation.rule.per().is_some() {
+                label(SUBJECT, subject);
+            }
             label("budget", &observation.key.rule);
             label("measure", threshold.measure.as_str());
             label("threshold", &threshold.at.to_string());
@@ -204,11 +221,16 @@ fn labels(observation: &Observation<'_>) -> BTreeMap<String, String> {
             whose: Whose::Account(account),
             ..
         }
-        | Finding::KeyRefused { account, .. } => {
+        | Finding::KeyRefused { account, .. }
+        | Finding::NoCredits { account, .. } => {
             label("account", account);
+        }
+        Finding::Probe(probed) => {
+            label("probe", probed.name);
         }
         _ => {}
     }
+    label("rule", &observation.key.rule);
     labels
 }
 
@@ -238,11 +260,12 @@ fn lines(observation: &Observation<'_>, status: Status) -> Vec<String> {
                 .chain(top_line(top, *used_credits))
                 .collect()
         }
-        Finding::Spike {
+        Finding::Day {
             day, usual_credits, ..
         } => {
-            let used = format!("{} used {}.", sentence(&subject), usage::spike(observation));
-            let usual = usual_credits.map(|usual| {
+            let used = format!("{} used {}.", sentence(&subject), usage::day(observation));
+            let is_compared = !matches!(observation.rule.check, Check::Silent { .. });
+            let usual = usual_credits.filter(|_| is_compared).map(|usual| {
                 let weekday = day.date().format("%A");
                 let usual = credits(usual);
                 format!("Usual: {usual}, the median of the {weekday}s in the eight weeks before.")
@@ -267,6 +290,8 @@ fn lines(observation: &Observation<'_>, status: Status) -> Vec<String> {
         },
         Finding::KeyRefused { account, .. } => key_lines(account, status),
         Finding::AgentRefused(facts) => agent_lines(facts, status),
+        Finding::Probe(probed) => probes::lines(&subject, probed, status),
+        Finding::NoCredits { account, last } => probes::credit_lines(account, *last, status),
     }
 }
 
@@ -324,7 +349,7 @@ fn reason(observation: &Observation<'_>) -> Option<String> {
             number(over_credits * (1.0 - hysteresis))
         )),
         (
-            Finding::Spike { .. },
+            _,
             Check::Spike {
                 factor,
                 floor_credits,
@@ -334,6 +359,22 @@ fn reason(observation: &Observation<'_>) -> Option<String> {
             "A spike is more than {} times the usual and more than {}.",
             number(*factor),
             credits(*floor_credits)
+        )),
+        (
+            _,
+            Check::Drop {
+                factor,
+                floor_credits,
+                ..
+            },
+        ) => Some(format!(
+            "A drop is less than {} of the usual, if that is more than {}.",
+            exact_percent(*factor),
+            credits(*floor_credits)
+        )),
+        (_, Check::Silent { days, .. }) => Some(format!(
+            "It fires after {} without use, if there was use on at least 4 of the 28 days before.",
+            count(*days, "day", "days")
         )),
         (Finding::MissingData(..), Check::MissingData { longer_than, .. }) => Some(format!(
             "It has been missing for longer than {}.",
@@ -349,7 +390,14 @@ fn lasting(observation: &Observation<'_>, alert: &Alert) -> Option<String> {
         return Some("It fires for 24 hours, because these figures came late.".to_owned());
     }
     match (observation.condition, &observation.finding) {
-        (Condition::Met, _) | (_, Finding::KeyRefused { .. } | Finding::AgentRefused(_)) => None,
+        (Condition::Met, _)
+        | (
+            _,
+            Finding::KeyRefused { .. }
+            | Finding::AgentRefused(_)
+            | Finding::Probe(_)
+            | Finding::NoCredits { .. },
+        ) => None,
         (Condition::Unknown, _) if observation.missing_days() > 0 => Some(format!(
             "It still fires: {} missing.",
             match observation.missing_days() {

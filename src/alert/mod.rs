@@ -10,6 +10,7 @@
 //! period and its threshold, and by no value and no day, so that one that lasts stays one. Each time that
 //! it fires is an episode, which ends by being told over.
 
+mod card;
 mod days;
 mod decide;
 mod deliveries;
@@ -25,28 +26,36 @@ mod metrics;
 mod message;
 mod notice;
 mod observe;
+mod probes;
 mod published;
 mod rule;
+mod runs;
 mod situation;
+mod subject;
 mod summaries;
 mod tell;
 #[cfg(test)]
 mod tests;
 
 pub use engine::{Engine, Outlets, Signals};
-pub(crate) use facts::subject;
-pub use facts::{Access, AgentFacts, Background, Facts, Known, PeriodFacts, SubjectDay};
+pub use facts::{
+    Access, AgentFacts, Background, Facts, Known, PeriodFacts, ProbeUse, Silence, SubjectDay,
+};
 pub use finding::{Condition, DayFigure, DayVerdict, Finding, Observation, Whose};
 pub use judge::judge;
-pub use notice::{Figures, Notice, Notification, Share, Status};
+pub use notice::{Figures, Notice, Notification, Share, Status, SubjectLine};
 pub use observe::observe;
 pub use rule::{Check, Measure, Per, Rule, Severity, Span, Threshold};
+pub use runs::{ProbeFacts, Probed};
+pub(crate) use subject::subject;
+pub use subject::subject_of;
 pub use summaries::read as read_summary;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::balance::Reach;
+use crate::probe::Probe;
 use crate::summary;
 
 /// A hook as alerts see it. The rest of a hook is none of an alert's concern.
@@ -58,6 +67,8 @@ pub struct Route {
     pub identity: String,
     /// True if all alerts of one evaluation go into one message.
     pub group: bool,
+    /// True if the receiver tracks each alert by its key, so that it gets each of very many.
+    pub tracks: bool,
     /// True if it gets a message when alerts resolve.
     pub send_resolved: bool,
     /// The receivers, where each gets a message of its own; otherwise one that is empty.
@@ -75,6 +86,8 @@ pub struct Settings {
     pub accounts: Vec<Arc<str>>,
     /// Budgets and rules, each with a name of its own.
     pub rules: Vec<Rule>,
+    /// Probes, whose runs some rules are about.
+    pub probes: Vec<Probe>,
     /// Summaries, each with a name of its own.
     pub summaries: Vec<summary::Settings>,
     /// The hooks.

@@ -53,6 +53,25 @@ pub struct Notice {
     pub labels: BTreeMap<String, String>,
     /// The figures in the text.
     pub figures: Figures,
+    /// Of a card about very many subjects of a budget: the worst of them, worst first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subjects: Vec<SubjectLine>,
+}
+
+/// Alert of one subject on a card.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SubjectLine {
+    /// The subject.
+    pub subject: String,
+    /// The alert's identity.
+    pub key: String,
+    /// Severity.
+    pub severity: Severity,
+    /// Summary in a line of plain words.
+    pub title: String,
+    /// The part of the limit that is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_ratio: Option<f64>,
 }
 
 /// Status of an alert.
@@ -212,6 +231,7 @@ impl Notification {
                 top: vec![share("support", 2_600.0), share("sales", 1_412.0)],
                 ..Figures::default()
             },
+            subjects: Vec::new(),
         };
         Self {
             test: true,

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::facts::{AgentFacts, Background, Facts, PeriodFacts, RECENT_DAYS};
+use super::facts::{AgentFacts, Background, Facts, PeriodFacts, ProbeUse, RECENT_DAYS};
 use super::gather::{Gatherer, Purse, Stood, Sum};
-use super::{Check, Rule, Settings};
+use super::{Check, ProbeFacts, Rule, Settings};
 use crate::balance::Left;
 use crate::day::{Day, Usage};
 use crate::forecast::PATTERN_DAYS;
 use crate::former;
-use crate::ledger::{AgentNumber, LedgerError, Member, View, Watched};
+use crate::ledger::{AgentNumber, JUDGED_DAYS, LedgerError, Member, View, Watched};
 use crate::roster::{Agent, Matcher};
 use crate::series::Totals;
 
@@ -61,6 +61,7 @@ pub async fn observe(
     let unread = members.iter();
     let gatherer = Gatherer {
         today,
+        probes: probe_use(ledger, &settings.rules, today).await?,
         agents: unread
             .map(|member| AgentFacts::unread(member, today))
             .collect(),
@@ -70,8 +71,10 @@ pub async fn observe(
         counted: HashMap::new(),
     };
     let gatherer = Arc::new(Mutex::new(gatherer));
+    let unsettled = unsettled(ledger, &members, &settings.rules, today).await?;
     read(ledger, &members, &wanted, &gatherer).await?;
     add_others(ledger, others, &gatherer, today).await?;
+    let probes = ProbeFacts::read(ledger, &settings.probes, everyone, &settings.rules).await?;
     let mut gatherer = gatherer.lock();
     let (budgets, balances) = closed(&gatherer.purses, today);
     let agents = std::mem::take(&mut gatherer.agents);
@@ -82,23 +85,46 @@ pub async fn observe(
         members: Arc::clone(everyone),
         agents,
         left,
+        unsettled,
         others: sums.into_iter().map(|sum| (sum.rule, sum.others)).collect(),
         budgets,
         balances,
         watched_from: watched_from(&settings.rules, watched, today),
-        unseeded: settings
-            .rules
-            .iter()
-            .filter(|rule| {
-                let watched = watched_as_is(rule, watched);
-                watched.is_some_and(|watched| watched.evaluated.is_none())
-            })
-            .map(|rule| Arc::clone(&rule.name))
-            .collect(),
+        unseeded: unseeded(&settings.rules, watched),
         has_synced: *has_synced,
         judged: Arc::clone(judged),
         access: Arc::clone(access),
+        probes,
     })
+}
+
+/// The days of agents that rules about drops are about which may still change.
+async fn unsettled(
+    ledger: &View,
+    members: &[Member],
+    rules: &[Rule],
+    today: Day,
+) -> Result<HashMap<AgentNumber, Vec<Day>>, LedgerError> {
+    let is_drop = |rule: &&Rule| matches!(rule.check, Check::Drop { .. });
+    let is_meant = |member: &&Member| {
+        let mut rules = rules.iter().filter(is_drop);
+        rules.any(|rule| rule.matcher.matches(&member.agent))
+    };
+    let members = members.iter().filter(is_meant);
+    let agents: Vec<AgentNumber> = members.map(|member| member.number).collect();
+    let from = today.plus(-(JUDGED_DAYS as i32));
+    let days = ledger.unsettled(agents.clone(), from).await?;
+    Ok(agents.into_iter().zip(days).collect())
+}
+
+/// Credits that probes used on the days that rules about drops or silence look at, if there are any.
+async fn probe_use(ledger: &View, rules: &[Rule], today: Day) -> Result<ProbeUse, LedgerError> {
+    let is_about = |rule: &Rule| matches!(rule.check, Check::Drop { .. } | Check::Silent { .. });
+    if !rules.iter().any(is_about) {
+        return Ok(ProbeUse::new());
+    }
+    let from = today.plus(-RECENT_DAYS);
+    ledger.probe_use(from, today.previous()).await
 }
 
 /// The first day that was still to end when each rule was first watched as it is.
@@ -110,6 +136,16 @@ fn watched_from(rules: &[Rule], watched: &Named<Watched>, today: Day) -> Named<D
     rules.iter().map(from).collect()
 }
 
+/// The rules that a version watched which did not keep the days that it judged.
+fn unseeded(rules: &[Rule], watched: &Named<Watched>) -> HashSet<Arc<str>> {
+    let is_unseeded = |rule: &&Rule| {
+        let watched = watched_as_is(rule, watched);
+        watched.is_some_and(|watched| watched.evaluated.is_none())
+    };
+    let rules = rules.iter().filter(is_unseeded);
+    rules.map(|rule| Arc::clone(&rule.name)).collect()
+}
+
 /// Values by the names of their rules.
 type Named<T> = HashMap<Arc<str>, T>;
 
@@ -117,7 +153,7 @@ type Named<T> = HashMap<Arc<str>, T>;
 fn closed(purses: &[Purse], today: Day) -> (Named<Vec<PeriodFacts>>, Named<Left>) {
     let (mut budgets, mut balances) = (HashMap::new(), HashMap::new());
     for purse in purses {
-        let name = Arc::clone(&purse.name);
+        let name = Arc::clone(&purse.rule.name);
         match purse.close(today) {
             Some(Stood::Budget(periods)) => drop(budgets.insert(name, periods)),
             Some(Stood::Balance(left)) => drop(balances.insert(name, left)),
@@ -238,12 +274,17 @@ fn needs(rules: &[Rule], purses: &[Purse], today: Day) -> Vec<Need> {
     let needs = rules.iter().filter_map(|rule| {
         let from = match &rule.check {
             Check::Budget { .. } | Check::Balance { .. } => {
-                let purse = purses.iter().find(|purse| purse.name == rule.name)?;
+                let purse = purses.iter().find(|purse| purse.rule.name == rule.name)?;
                 foreseen.min(purse.start()?)
             }
-            Check::Usage { .. } | Check::Spike { .. } | Check::MissingData { .. } => usual,
+            Check::Usage { .. }
+            | Check::Spike { .. }
+            | Check::Drop { .. }
+            | Check::Silent { .. }
+            | Check::MissingData { .. } => usual,
             // Only when they were last fetched.
             Check::KeyRefused { .. } | Check::AgentRefused { .. } => today,
+            Check::Probe { .. } | Check::NoCredits { .. } => return None,
         };
         Some(Need {
             matcher: rule.matcher.clone(),

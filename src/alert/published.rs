@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::memory::Memory;
+use super::subject::ALL;
 use super::{Check, Rule};
 use crate::day::Day;
 use crate::exposition::{AlertSeries, BalanceSeries, BudgetSeries, Mark};
-use crate::ledger::{AlertState, Silence};
+use crate::ledger::{AgentNumber, AlertState, Silence};
 
 /// The thresholds of a budget or balance, before it is known which are reached; none of another rule.
 pub(super) fn marks(rule: &Rule) -> Vec<Mark> {
@@ -33,21 +34,34 @@ pub(super) fn marked(
     let states: HashMap<_, AlertState> = memory
         .alerts
         .iter()
-        .map(|(key, alert)| ((&*key.rule, key.period, &*key.threshold), alert.state))
+        .map(|(key, alert)| {
+            let whose = whose(alert.agent, &key.subject);
+            (
+                (&*key.rule, whose, key.period, &*key.threshold),
+                alert.state,
+            )
+        })
         .collect();
-    let mark = |name: &str, period: Option<Day>, marks: &mut Vec<Mark>| {
+    let mark = |name: &str, whose, period: Option<Day>, marks: &mut Vec<Mark>| {
         for mark in marks {
-            mark.state = states.get(&(name, period, &*mark.threshold)).copied();
+            let state = states.get(&(name, whose, period, &*mark.threshold));
+            mark.state = state.copied();
         }
     };
     for budget in &mut budgets {
         let start = budget.standing.period.start;
-        mark(&budget.name, Some(start), &mut budget.marks);
+        let whose = whose(budget.agent, budget.subject.as_ref().unwrap_or(&ALL));
+        mark(&budget.name, whose, Some(start), &mut budget.marks);
     }
     for balance in &mut balances {
-        mark(&balance.name, None, &mut balance.marks);
+        mark(&balance.name, Err(&**ALL), None, &mut balance.marks);
     }
     (budgets, balances)
+}
+
+/// Identity of an alert's subject: a renamed agent keeps its alert until that is over.
+fn whose(agent: Option<AgentNumber>, subject: &str) -> Result<AgentNumber, &str> {
+    agent.ok_or(subject)
 }
 
 /// Which subjects fire.

@@ -5,12 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::subject::{ALL, subject_of};
 use crate::balance::{Book, Days, Reach};
-use crate::budget::Cycle;
+use crate::budget::{Cycle, Limits};
 use crate::day::Day;
 use crate::ledger::Watched;
 use crate::named::named;
-use crate::roster::Matcher;
+use crate::roster::{Agent, Matcher};
+use crate::sheet::Grouping;
 
 /// A budget, a balance or another rule.
 #[derive(Debug, Clone)]
@@ -46,10 +48,12 @@ impl Rule {
 /// Checks of rules.
 #[derive(Debug, Clone)]
 pub enum Check {
-    /// Use of all matching agents together, by periods.
+    /// Use of all matching agents together, or of each subject among them, by periods.
     Budget {
-        /// The limit and its period.
-        limit_credits: f64,
+        /// The limits in a period.
+        limits: Limits,
+        /// The subjects that have a limit each; none if all agents together have one.
+        per: Option<Grouping>,
         /// The periods.
         cycle: Cycle,
         /// Thresholds: at least one, ascending within each measure.
@@ -86,6 +90,23 @@ pub enum Check {
         /// Severity.
         severity: Severity,
     },
+    /// An agent's settled day is less than `factor` times the median of the same weekday over the eight
+    /// weeks before, which is more than the floor.
+    Drop {
+        /// Share of the usual.
+        factor: f64,
+        /// A usual use of no more than this never drops.
+        floor_credits: f64,
+        /// Severity.
+        severity: Severity,
+    },
+    /// An agent that was in use is not used for so many days.
+    Silent {
+        /// The days.
+        days: u32,
+        /// Severity.
+        severity: Severity,
+    },
     /// A day of an agent has been over, and not known, for longer than this.
     MissingData {
         /// Longest time without the day.
@@ -100,6 +121,20 @@ pub enum Check {
     },
     /// FlowGent says that an agent is not the account's.
     AgentRefused {
+        /// Severity.
+        severity: Severity,
+    },
+    /// A probe fails several times in a row.
+    Probe {
+        /// The probe that the rule belongs to: then it is also about the credits of its account.
+        only: Option<Arc<str>>,
+        /// Number of failures.
+        times: u32,
+        /// Severity.
+        severity: Severity,
+    },
+    /// An account has no credits left, as a probe saw.
+    NoCredits {
         /// Severity.
         severity: Severity,
     },
@@ -223,7 +258,48 @@ impl Rule {
     /// definition.
     #[must_use]
     pub fn about(&self) -> String {
-        format!("{} {{{}}}", self.check.kind(), self.matcher)
+        let per = self
+            .per()
+            .map_or_else(String::new, |per| format!(" per {per}"));
+        format!("{} {{{}}}{per}", self.check.kind(), self.matcher)
+    }
+
+    /// The subjects that have a limit each; none if all agents together have one.
+    #[must_use]
+    pub const fn per(&self) -> Option<&Grouping> {
+        match &self.check {
+            Check::Budget { per, .. } => per.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The agents of one of its subjects.
+    pub(super) fn matcher_of(&self, subject: &str, agent: Option<&Agent>) -> Matcher {
+        let matcher = self.matcher.clone();
+        match (self.per(), agent) {
+            (Some(Grouping::Agent), Some(agent)) => matcher
+                .and("account", &agent.account)
+                .and("agent", &agent.name),
+            (Some(Grouping::Account), _) => matcher.and("account", subject),
+            (Some(Grouping::Label(name)), _) => matcher.and(name, subject),
+            _ => matcher,
+        }
+    }
+
+    /// The subject of a budget that `agent` counts for, if it counts for one.
+    pub(super) fn subject_of(&self, agent: &Agent) -> Option<Arc<str>> {
+        if !self.matcher.matches(agent) {
+            return None;
+        }
+        let Check::Budget {
+            limits,
+            per: Some(per),
+            ..
+        } = &self.check
+        else {
+            return Some(Arc::clone(&ALL));
+        };
+        subject_of(per, agent).filter(|subject| limits.of(subject).is_some())
     }
 
     /// Definition that decides when it fires, as a text that stays the same until that changes. Its hooks are no
@@ -234,7 +310,8 @@ impl Rule {
         let about = self.about();
         match &self.check {
             Check::Budget {
-                limit_credits,
+                limits,
+                per: _,
                 cycle,
                 thresholds,
             } => {
@@ -243,7 +320,7 @@ impl Rule {
                 let thresholds: Vec<String> = thresholds.iter().map(threshold).collect();
                 let thresholds = thresholds.join(", ");
                 let cycle = words(*cycle);
-                format!("{about}: {limit_credits} credits {cycle}: {thresholds}")
+                format!("{about}: {limits} {cycle}: {thresholds}")
             }
             // So the last good entries outlast the program: see `recall`.
             Check::Balance { book, .. } => match book.entries() {
@@ -252,9 +329,13 @@ impl Rule {
             },
             Check::Usage { .. }
             | Check::Spike { .. }
+            | Check::Drop { .. }
+            | Check::Silent { .. }
             | Check::MissingData { .. }
             | Check::KeyRefused { .. }
-            | Check::AgentRefused { .. } => about,
+            | Check::AgentRefused { .. }
+            | Check::Probe { .. }
+            | Check::NoCredits { .. } => about,
         }
     }
 }
@@ -288,9 +369,13 @@ impl Check {
             Self::Balance { .. } => "balance",
             Self::Usage { .. } => "usage",
             Self::Spike { .. } => "spike",
+            Self::Drop { .. } => "drop",
+            Self::Silent { .. } => "silent",
             Self::MissingData { .. } => "missing_data",
             Self::KeyRefused { .. } => "key_refused",
             Self::AgentRefused { .. } => "agent_refused",
+            Self::Probe { .. } => "probe",
+            Self::NoCredits { .. } => "no_credits",
         }
     }
 }

@@ -8,6 +8,21 @@ use chrono::{DateTime, Utc};
 use super::Settings;
 use crate::ledger::{AgentNumber, Alert, AlertKey, LastTold, Silence};
 
+/// Rules whose sums are of other agents than before: all of them, or those of these subjects.
+#[derive(Debug, Default)]
+pub(super) struct Redefined(pub(super) HashMap<Arc<str>, Option<HashSet<Arc<str>>>>);
+
+impl Redefined {
+    /// Returns true if the alert of `key` is about such a sum.
+    pub(super) fn contains(&self, key: &AlertKey) -> bool {
+        let subjects = self.0.get(&key.rule);
+        subjects.is_some_and(|subjects| {
+            let mut subjects = subjects.iter();
+            subjects.all(|subjects| subjects.contains(&key.subject))
+        })
+    }
+}
+
 /// The inputs of an evaluation besides the observations.
 pub(super) struct Situation<'a> {
     /// The alerts that are remembered.
@@ -18,8 +33,8 @@ pub(super) struct Situation<'a> {
     pub(super) last_told: &'a LastTold,
     /// The rules and hooks.
     pub(super) settings: &'a Settings,
-    /// The rules whose sums are of others than before, because somebody edited labels or a `match`.
-    pub(super) redefined: HashSet<Arc<str>>,
+    /// The sums that are of others than before, because somebody edited labels or a `match`.
+    pub(super) redefined: Redefined,
     /// Since when an alert about each agent is pending, by the rule's name: also under another name.
     pub(super) pending: HashMap<(&'a str, AgentNumber), DateTime<Utc>>,
     /// The rules of which an older version decided before: what fires is taken as told.

@@ -15,9 +15,9 @@ use crate::http::problem::{Kind, Problem};
 use crate::http::request::{Asked, Query};
 use crate::http::response::{self, Reply};
 use crate::http::state::State;
-use crate::ledger::Member;
+use crate::ledger::{Member, ProbeOutcome, ProbeRun};
 use crate::roster::{self, Labels, Selection, SelectionError};
-use crate::status::SyncStatus;
+use crate::status::{Board, SyncStatus};
 
 /// A page of agents.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -65,10 +65,60 @@ pub(super) struct Agent<'a> {
     revised_up_days: u64,
     /// Revisions that lowered a known day.
     revised_down_days: u64,
+    /// The last ten runs of each of its probes, newest first.
+    #[schemars(length(max = MAX_RUNS))]
+    probe_runs: Vec<Run>,
+}
+
+/// The most runs of an agent: many probes may ask it.
+const MAX_RUNS: usize = 1_000;
+
+/// A run of a probe.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Run {
+    /// The probe's name.
+    probe: String,
+    /// Time for which it was planned.
+    planned_at: DateTime<Utc>,
+    /// Outcome; null while the run is under way.
+    outcome: Option<ProbeOutcome>,
+    /// `statusCode` of the reply, else the HTTP status; null if there was neither.
+    status_code: Option<u16>,
+    /// Time from the request to the end of the reply.
+    duration_seconds: Option<f64>,
+    /// The agent's own time, as the reply says.
+    execution_seconds: Option<f64>,
+    /// Credits used, as the reply says.
+    used_credits: Option<f64>,
+    /// The reason for an outcome other than success.
+    detail: Option<String>,
+}
+
+impl From<ProbeRun> for Run {
+    fn from(ProbeRun { planned, result }: ProbeRun) -> Self {
+        let result = result.as_ref();
+        Self {
+            probe: planned.probe.to_string(),
+            planned_at: planned.planned_at,
+            outcome: result.map(|result| result.outcome),
+            status_code: result.and_then(|result| result.status_code),
+            duration_seconds: result.and_then(|result| result.duration_seconds),
+            execution_seconds: result.and_then(|result| result.execution_seconds),
+            used_credits: result.and_then(|result| result.used_credits),
+            detail: result
+                .map(|result| result.detail.clone())
+                .filter(|detail| !detail.is_empty()),
+        }
+    }
 }
 
 impl<'a> Agent<'a> {
-    fn new(AgentSeries { agent, figures }: &'a AgentSeries, problem: Option<&'a str>) -> Self {
+    fn new(
+        AgentSeries { agent, figures }: &'a AgentSeries,
+        problem: Option<&'a str>,
+        board: &Board,
+    ) -> Self {
+        let runs = board.probe_runs(agent).into_iter();
         Self {
             account: &agent.account,
             agent: &agent.name,
@@ -86,6 +136,7 @@ impl<'a> Agent<'a> {
             last_success: figures.last_success_seconds.and_then(instant),
             revised_up_days: figures.revised_up as u64,
             revised_down_days: figures.revised_down as u64,
+            probe_runs: runs.take(MAX_RUNS).map(Run::from).collect(),
         }
     }
 }
@@ -111,7 +162,9 @@ pub(super) fn agents(state: &State, asked: &Asked<'_>, query: &Query) -> Result<
         today,
         extent: page.extent(places.len()),
         agents: served
-            .map(|(place, series)| Agent::new(series, problem(&sync, &members[*place])))
+            .map(|(place, series)| {
+                Agent::new(series, problem(&sync, &members[*place]), &state.board)
+            })
             .collect(),
     };
     let mut reply = response::json(&body);
@@ -136,7 +189,7 @@ pub(super) fn agent(state: &State, asked: &Asked<'_>) -> Result<Reply, Problem> 
         Some(Err(members)) => Err(unknown(account, agent, &members)),
         Some(Ok((member, series))) => {
             let sync = state.board.sync();
-            let body = Agent::new(&series, problem(&sync, &member));
+            let body = Agent::new(&series, problem(&sync, &member), &state.board);
             Ok(response::json(&body))
         }
     }

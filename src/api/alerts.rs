@@ -107,8 +107,10 @@ struct Delivery<'a> {
     ended_at: Option<DateTime<Utc>>,
     /// Result of the last attempt: an answer or an error; null if there was none.
     result: Option<&'a str>,
-    /// Alerts in the message.
+    /// Alerts in the message; none in a summary.
     alerts: Vec<AlertKey<'a>>,
+    /// Name of the summary; null in a message about alerts.
+    summary: Option<String>,
 }
 
 /// `/api/v1/alerts`: firing and pending alerts, in pages, and the latest messages.
@@ -224,6 +226,7 @@ impl<'a> Delivery<'a> {
             ended_at: (!is_pending).then_some(at),
             result: result.as_deref(),
             alerts: delivery.alerts.iter().map(AlertKey::new).collect(),
+            summary: delivery.summary(),
         }
     }
 }

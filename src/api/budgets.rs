@@ -26,7 +26,7 @@ pub(super) struct Budgets<'a> {
     evaluated_at: DateTime<Utc>,
     #[serde(flatten)]
     extent: Extent,
-    /// Budgets, in the order of the config.
+    /// Budgets, in the order of the config, and the subjects of each by name.
     #[schemars(length(max = MAX_LIMIT))]
     budgets: Vec<Budget<'a>>,
 }
@@ -36,6 +36,9 @@ pub(super) struct Budgets<'a> {
 struct Budget<'a> {
     /// Its name.
     budget: &'a str,
+    /// The subject that has the limit: an agent as `acme/support`, an account, or the value of a label. Null if all
+    /// agents together have it.
+    subject: Option<&'a str>,
     /// The first day of the period.
     start: Day,
     /// The last day of the period; null if it never ends.
@@ -117,11 +120,14 @@ pub(super) const INACTIVE: &str = "inactive";
 pub(super) fn budgets(state: &State, asked: &Asked<'_>, query: &Query) -> Result<Reply, Problem> {
     let page = Page::of(query)?;
     let alerting = evaluated(state, "the budgets have not been evaluated yet")?;
-    let all = &alerting.budgets;
-    Ok(page.reply(asked, query, all, |extent, shown| Budgets {
+    let wanted: Vec<&str> = query.all("budget").collect();
+    let all = alerting.budgets.iter();
+    let all = all.filter(|one| wanted.is_empty() || wanted.contains(&&*one.name));
+    let all: Vec<&BudgetSeries> = all.collect();
+    Ok(page.reply(asked, query, &all, |extent, shown| Budgets {
         evaluated_at: to_milliseconds(alerting.evaluated_at),
         extent,
-        budgets: shown.iter().map(Budget::new).collect(),
+        budgets: shown.iter().map(|one| Budget::new(one)).collect(),
     }))
 }
 
@@ -135,6 +141,8 @@ impl<'a> Budget<'a> {
     fn new(series: &'a BudgetSeries) -> Self {
         let BudgetSeries {
             name,
+            subject,
+            agent: _,
             matcher: _,
             standing,
             marks,
@@ -152,6 +160,7 @@ impl<'a> Budget<'a> {
         } = standing;
         Self {
             budget: name,
+            subject: subject.as_deref(),
             start: period.start,
             end: period.end.map(Day::previous),
             agents: *agents,

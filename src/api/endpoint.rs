@@ -94,6 +94,11 @@ const AGENT: Parameter = Parameter {
     description: "Selects this agent, by name or identifier. May be repeated. Default: all agents.",
     schema: |_| json_schema!({"type": "array", "items": {"type": "string"}, "examples": [["support"]]}),
 };
+const BUDGET: Parameter = Parameter {
+    name: "budget",
+    description: "Selects this budget. May be repeated. Default: all budgets.",
+    schema: |_| json_schema!({"type": "array", "items": {"type": "string"}, "examples": [["cx-month"]]}),
+};
 const START: Parameter = Parameter {
     name: "start",
     description: "The first day, UTC, YYYY-MM-DD. Without `start`, the answer covers the 7 days ending yesterday.",
@@ -222,10 +227,11 @@ pub(crate) static FACTS: [Facts; 10] = [
         id: "listBudgets",
         tag: "alerting",
         summary: "Budgets",
-        description: "Budgets and their use, as of the last evaluation.",
+        description: "Budgets and their use, as of the last evaluation. A budget with a limit for each subject has an \
+                              item for each.",
         answer: "A page of budgets.",
         json: Some(schema::<Budgets<'_>>),
-        parameters: &[LIMIT, OFFSET],
+        parameters: &[BUDGET, LIMIT, OFFSET],
         problems: &[],
     },
     Facts {

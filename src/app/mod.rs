@@ -6,6 +6,7 @@ mod health;
 mod link;
 mod manager;
 mod metrics;
+mod probes;
 mod reload;
 mod start;
 mod supervisor;
@@ -29,6 +30,7 @@ use crate::history::push;
 use crate::hook::{Hooks, IN_FLIGHT};
 use crate::http::{Host, Reloaded};
 use crate::ledger::Ledger;
+use crate::probe;
 use crate::publish::Changes;
 use crate::pulse::Pulses;
 use crate::server::Address;
@@ -73,13 +75,14 @@ pub struct App {
     /// The server, which goes on until all others have ended, and what tells it to end.
     server: JoinSet<()>,
     serving: CancellationToken,
-    /// The publisher, the worker, the engine, the deliverer and what pushes, which end only
+    /// The publisher, the workers, the engine, the deliverer and what pushes, which end only
     /// when they are told to.
     parts: JoinSet<()>,
     pulses: Pulses,
     reloads: mpsc::Sender<Reload>,
     hook_reloads: mpsc::Sender<Hooks>,
     push_reloads: mpsc::Sender<Option<push::Settings>>,
+    probe_reloads: mpsc::Sender<probe::Reload>,
     /// Whom the timekeeper asks.
     time_source: Arc<ArcSwap<HttpClient>>,
     cron: CronTrigger,

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::metrics::ConfigMetrics;
+use super::probes::probes;
 use super::start::{hooks, unlocked};
 use super::{App, StartError, read, syncer};
 use crate::config::Config;
@@ -77,12 +78,14 @@ impl App {
             schedule: config.schedule.clone(),
             observer: self.linked(Some(config.alerts.clone())),
         };
+        let probes = probes(&config, http.clone());
         let (clock, telemetry) = (Arc::clone(&self.clock), self.telemetry.clone());
         let hooks = hooks(&config, http, clock, telemetry, self.health());
         let sent = [
             self.reloads.send(reload).await.is_ok(),
             self.hook_reloads.send(hooks).await.is_ok(),
             self.push_reloads.send(config.push.clone()).await.is_ok(),
+            self.probe_reloads.send(probes).await.is_ok(),
         ];
         if sent.contains(&false) {
             debug!("a component has ended, so the program ends");

@@ -132,10 +132,11 @@ impl App {
         let ledger = open_ledger(&config, &telemetry).await?;
         let http = HttpClient::open(&config.api).await?;
         let feed = Arc::<push::Feed>::default();
-        let wake = Arc::new(Notify::new());
+        let wake = [(); 2].map(|()| Arc::new(Notify::new()));
         let (reloads, reload_requests) = mpsc::channel(1);
         let (hook_reloads, other_hooks) = mpsc::channel(1);
         let (push_reloads, other_pushes) = mpsc::channel(1);
+        let (probe_reloads, other_probes) = mpsc::channel(1);
         let mut app = Self {
             read_config,
             config,
@@ -156,16 +157,19 @@ impl App {
             reloads,
             hook_reloads,
             push_reloads,
+            probe_reloads,
             time_source: Arc::new(ArcSwap::from_pointee(http.clone())),
-            cron: CronTrigger::start(Arc::clone(&wake)).await?,
+            cron: CronTrigger::start(wake.to_vec()).await?,
             stop,
         };
         app.watch_ledger_and_time().await?;
         let syncer = app.publish(&http, &served.exposition).await?;
         served.loading.release();
+        let [wake_sync, wake_probes] = wake;
+        app.probe(http.clone(), wake_probes, other_probes);
         app.alert(served.exposition, http, other_hooks);
         app.push(feed, other_pushes);
-        app.sync(syncer, wake, reload_requests);
+        app.sync(syncer, wake_sync, reload_requests);
         guard.disarm();
         Ok(app)
     }

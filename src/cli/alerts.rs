@@ -1,6 +1,7 @@
 //! `alerts`: what fires, what waits to be sent, and why.
 
 mod list;
+mod probes;
 mod silence;
 mod summaries;
 mod why;
@@ -40,10 +41,10 @@ pub(super) enum AlertsCommand {
         #[arg(long)]
         all: bool,
     },
-    /// Send a marked sample or summary to a hook and show the answer.
+    /// Send a marked sample or summary to a hook, or run a probe once, which costs credits, and show the answer.
     Test {
-        /// The hook's name.
-        hook: String,
+        /// The hook's or probe's name.
+        name: String,
         /// Send this summary of the last week or month, with the figures in the ledger.
         #[arg(long, value_name = "NAME")]
         summary: Option<String>,
@@ -98,7 +99,7 @@ pub(super) enum Format {
 pub(super) async fn run(common: &Common, command: AlertsCommand) -> Result<(), Failure> {
     match command {
         AlertsCommand::List { format, all } => list::list(common, format, all).await,
-        AlertsCommand::Test { hook, summary } => test(common, &hook, summary.as_deref()).await,
+        AlertsCommand::Test { name, summary } => test(common, &name, summary.as_deref()).await,
         AlertsCommand::Retry(arguments) => retry(common, arguments),
         AlertsCommand::Silence {
             silenced,
@@ -112,10 +113,15 @@ pub(super) async fn run(common: &Common, command: AlertsCommand) -> Result<(), F
 
 async fn test(common: &Common, name: &str, summary: Option<&str>) -> Result<(), Failure> {
     let config = load(common)?;
-    let mut names = config.hooks.iter().map(|hook| &*hook.name);
-    if !names.clone().any(|hook| hook == name) {
-        let known = names.by_ref().collect::<Vec<_>>();
-        return Err(unknown("hook", name, &known));
+    let mut probes = config.alerts.probes.iter();
+    if let Some(probe) = probes.clone().find(|probe| &*probe.name == name) {
+        return probes::ask(&config, probe).await;
+    }
+    let hooks = config.hooks.iter().map(|hook| &*hook.name);
+    if !hooks.clone().any(|hook| hook == name) {
+        let probes = probes.by_ref().map(|probe| &*probe.name);
+        let known: Vec<&str> = hooks.chain(probes).collect();
+        return Err(unknown("hook or probe", name, &known));
     }
     let now = SystemClock.now();
     let hooks = Hooks {

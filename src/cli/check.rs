@@ -56,6 +56,9 @@ pub(super) async fn check(common: &Common, arguments: &CheckArguments) -> Result
         agents(&config.accounts)
     ))?;
     print(format_args!("{}\n", surroundings::next_poll(&config)))?;
+    for probe in &config.alerts.probes {
+        print(format_args!("{}\n", surroundings::runs(probe)))?;
+    }
     for warning in surroundings::warnings(&config).await {
         print(format_args!("warning: {warning}\n"))?;
     }

@@ -19,13 +19,15 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::day::TRACKING_START;
 use crate::server::Address;
-use crate::simulator::{Account, Settings, Simulator};
+use crate::simulator::{Account, Fault, Rule, Scope, Settings, Simulator, Times};
 use crate::sync::{Event, Outcome, Report};
 
 /// The file in the demo's folder that alerts are written to.
 const ALERTS: &str = "alerts.jsonl";
 /// The file in it that a running demo holds.
 const LOCK: &str = "demo.lock";
+/// Message of its probes.
+const MESSAGE: &str = "This is an automatic check. Reply with the word OK only, and use no tools.";
 /// The port that another may be taken for.
 const DEFAULT_PORT: u16 = 13569;
 
@@ -73,9 +75,7 @@ pub(super) async fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
         ..Settings::demo(arguments.seed)
     };
     let simulator = simulate::start(&settings, any_port)?;
-    faults
-        .into_iter()
-        .for_each(|fault| simulator.faults().add(fault));
+    spoil(&simulator, faults);
     let config = folder.join("config.toml");
     write_config(&simulator, listen, folder)
         .with_context(|| format!("cannot write to {}", folder.display()))?;
@@ -118,6 +118,17 @@ pub(super) async fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
     }
     simulator.shutdown().await;
     Ok(())
+}
+
+/// Adds these faults, and that the last account has no credits for chats, as its probe will see.
+fn spoil(simulator: &Simulator, faults: Vec<Rule>) {
+    let broke = simulator.world().accounts().last().map(|account| Rule {
+        fault: Fault::NoCredits,
+        scope: Scope::Account(account.name.to_string()),
+        times: Times::Always,
+    });
+    let all = faults.into_iter().chain(broke);
+    all.for_each(|fault| simulator.faults().add(fault));
 }
 
 /// The address that is listened on. Says so if it is not the one that was `wanted`.
@@ -199,7 +210,7 @@ fn first_sync_observer(filled: oneshot::Sender<Option<Arc<Report>>>) -> crate::s
 }
 
 /// Writes the key files and a config for the simulator's accounts: one that lists its agents, and
-/// one whose agents are discovered.
+/// one whose agents are discovered but for the first.
 fn write_config(simulator: &Simulator, listen: SocketAddr, folder: &Path) -> anyhow::Result<()> {
     let world = simulator.world();
     let mut text = format!(
@@ -218,11 +229,12 @@ fn write_config(simulator: &Simulator, listen: SocketAddr, folder: &Path) -> any
             text,
             "\n[[account]]\nname = \"{name}\"\napi_key_file = \"{key_file}\"\n"
         )?;
+        let mut named = account.agents.len();
         if place > 0 {
             writeln!(text, "discover = true")?;
-            continue;
+            named = 1;
         }
-        for agent in &account.agents {
+        for agent in &account.agents[..named] {
             write!(
                 text,
                 "\n[[account.agent]]\nid = \"{}\"\nname = \"{}\"\n",
@@ -235,7 +247,7 @@ fn write_config(simulator: &Simulator, listen: SocketAddr, folder: &Path) -> any
     Ok(())
 }
 
-/// Budgets that recent use makes plausible, rules, and a hook that appends what it is told to a file.
+/// Budgets that recent use makes plausible, rules, a probe of each account, and a hook that appends what it is told to a file.
 fn alerting(simulator: &Simulator, alerts: &Path) -> String {
     let (world, today) = (simulator.world(), SystemClock.today());
     // One account is about to run dry: what it used in a month was set a month ago, and five days' use more.
@@ -253,6 +265,16 @@ fn alerting(simulator: &Simulator, alerts: &Path) -> String {
     };
     let used = |days| used_of(world.accounts(), days);
     let entered = (used_of(dry, 30) * 7.0 / 6.0).ceil();
+    let probes = world.accounts().iter().map(|account| {
+        format!(
+            "\n[[probe]]\nname = \"{account}-replies\"\naccount = \"{account}\"\nagent = \"{}\"\n\
+             message = \"{MESSAGE}\"\n# Every minute, so that you need not wait; a real one costs credits.\n\
+             cron = \"0 * * * * *\"\nhooks = [\"file\"]\n",
+            account.agents[0].name,
+            account = account.name
+        )
+    });
+    let probes: String = probes.collect();
     let command = ["sh", "-c", "cat >> \"$0\"", &alerts.display().to_string()];
     format!(
         "\n[[budget]]\nname = \"all-month\"\ncredits = {}\nperiod = \"month\"\nhooks = [\"file\"]\n\
@@ -262,7 +284,7 @@ fn alerting(simulator: &Simulator, alerts: &Path) -> String {
          \n[[rule]]\nname = \"spike\"\nkind = \"spike\"\nhooks = [\"file\"]\n\
          \n[[rule]]\nname = \"missing-data\"\nkind = \"missing_data\"\nhooks = [\"file\"]\n\
          \n[[rule]]\nname = \"key-refused\"\nkind = \"key_refused\"\nhooks = [\"file\"]\n\
-         \n[[rule]]\nname = \"agent-refused\"\nkind = \"agent_refused\"\nhooks = [\"file\"]\n\
+         \n[[rule]]\nname = \"agent-refused\"\nkind = \"agent_refused\"\nhooks = [\"file\"]\n{probes}\
          \n[[hook]]\nname = \"file\"\nkind = \"exec\"\ncommand = {command:?}\n",
         used(30),
         // Less than a week's use, so that there is something to be told.
@@ -307,7 +329,8 @@ fn told_faults(
         return String::new();
     }
     let what_to_do = match (met, is_seen) {
-        (0, _) => "The demo sends no chats and no WhatsApp messages; `simulate` answers them with these faults.\n"
+        (0, _) => "Probes, which run every minute, meet faults of chats; the pages of their agents show how they went. The demo \
+                   sends no WhatsApp messages: `simulate` answers them with these faults.\n"
             .to_owned(),
         (_, false) => {
             "FlowGent's answers were usable all the same, or after retries: no problem is left to show.\n".to_owned()
@@ -334,6 +357,7 @@ Open http://{address}/ in a browser, or try
   curl -s http://{address}/metrics | grep ^flowgent_agent_used_credits_total
   curl -s http://{address}/metrics | grep ^flowgent_budget_used_ratio
   curl -s http://{address}/metrics | grep ^flowgent_balance_days_left
+  curl -s http://{address}/metrics | grep ^flowgent_probe_runs_total
   curl -s http://{address}/-/ready
 
 To have Prometheus scrape it, put this into its config:

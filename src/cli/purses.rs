@@ -14,7 +14,7 @@ use crate::ledger::{LedgerError, View};
 /// The budgets and balances that have figures, in the order of the config.
 #[derive(Default)]
 pub(super) struct Standings {
-    pub(super) budgets: Vec<(Arc<str>, Standing)>,
+    pub(super) budgets: Vec<(Arc<str>, Option<Arc<str>>, Standing)>,
     pub(super) balances: Vec<(Arc<str>, Left)>,
 }
 
@@ -44,10 +44,17 @@ pub(super) async fn purses(
     };
     let facts = alert::observe(view, &members, &settings, &background).await?;
     let mut standings = Standings::default();
-    for Rule { name, .. } in settings.rules {
-        if let Some(period) = facts.budgets.get(&name).and_then(|periods| periods.last()) {
-            standings.budgets.push((name, period.standing.clone()));
-        } else if let Some(left) = facts.balances.get(&name) {
+    for rule in settings.rules {
+        let periods = facts.budgets.get(&rule.name).into_iter().flatten();
+        for period in periods.filter(|period| period.is_current()) {
+            let subject = rule.per().map(|_| Arc::clone(&period.subject));
+            let name = Arc::clone(&rule.name);
+            standings
+                .budgets
+                .push((name, subject, period.standing.clone()));
+        }
+        let name = rule.name;
+        if let Some(left) = facts.balances.get(&name) {
             standings.balances.push((name, left.clone()));
         }
     }

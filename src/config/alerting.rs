@@ -4,7 +4,7 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::check::{Check, one_of, word};
+use super::check::{Check, listed, one_of, word};
 use super::diagnostics::Fault;
 use super::read::{Misfit, Section, Value};
 use super::rules::alerting as rules;
@@ -13,18 +13,24 @@ use super::world::World;
 use crate::alert::{self, Measure, Per, Rule, Severity, Span, Threshold};
 use crate::budget::Cycle;
 use crate::day::Day;
+use crate::ledger::KEPT_RUNS;
 use crate::named::named;
 use crate::nearest::nearest;
+use crate::probe::DEFAULT_FAILURES;
 use crate::roster::{Matcher, Pattern, printable};
 use crate::server;
 use crate::summary;
 
-const KINDS: [&str; 5] = [
+const KINDS: [&str; 9] = [
     "usage",
     "spike",
+    "drop",
+    "silent",
     "missing_data",
     "key_refused",
     "agent_refused",
+    "probe",
+    "no_credits",
 ];
 
 named! {
@@ -37,15 +43,17 @@ named! {
     }
 }
 
-/// The keys that only one kind of rule has.
-const KEYS: [(&str, &str); 7] = [
-    ("over", "usage"),
-    ("span", "usage"),
-    ("per", "usage"),
-    ("hysteresis", "usage"),
-    ("factor", "spike"),
-    ("floor", "spike"),
-    ("longer_than", "missing_data"),
+/// The keys that only some kinds of rules have.
+const KEYS: [(&str, &[&str]); 9] = [
+    ("over", &["usage"]),
+    ("span", &["usage"]),
+    ("per", &["usage"]),
+    ("hysteresis", &["usage"]),
+    ("factor", &["spike", "drop"]),
+    ("floor", &["spike", "drop"]),
+    ("days", &["silent"]),
+    ("longer_than", &["missing_data"]),
+    ("times", &["probe"]),
 ];
 
 impl Check<'_> {
@@ -64,8 +72,6 @@ impl Check<'_> {
         sections: [Vec<Section<'_>>; 3],
         world: &World<'_>,
     ) -> Vec<Rule> {
-        let names = sections.iter().flatten();
-        self.refuse_repeated_names("budget, balance or rule", names);
         let sections = sections.into_iter().flatten();
         sections
             .filter_map(|mut section| {
@@ -84,8 +90,9 @@ impl Check<'_> {
         let budget = &mut budget;
         let name = self.name(budget);
         let matcher = self.matcher(budget, world);
-        let credits = rules::above("credits", 0.0);
-        let limit_credits = self.needed_value(budget, ["credits", "5000"], credits);
+        let per = self.per(budget, world);
+        let is_each = budget.place("per").is_some() || per.is_some();
+        let limits = self.limits(budget, is_each);
         let period = self.needed(budget, ["period", "\"month\""], one_of);
         let cycle = self.cycle(budget, period, world.history_start);
         let thresholds = self.thresholds(budget, period);
@@ -94,7 +101,8 @@ impl Check<'_> {
             name: name?.into(),
             matcher,
             check: alert::Check::Budget {
-                limit_credits: limit_credits?,
+                limits: limits?,
+                per,
                 cycle: cycle?,
                 thresholds,
             },
@@ -125,6 +133,19 @@ impl Check<'_> {
                 ));
             }
         }
+    }
+
+    /// Says which rules never fire because days settle too late for them.
+    pub(super) fn look_for_late_drops(&mut self, rules: &[Rule], settle_days: i32) {
+        let is_late = |rule: &&Rule| matches!(rule.check, alert::Check::Drop { .. });
+        let late = rules.iter().filter(is_late).filter(|_| settle_days > 7);
+        let warnings = late.map(|rule| {
+            format!(
+                "rule `{}` never fires: days settle after {settle_days} days, and it looks at the last 7",
+                printable(&rule.name)
+            )
+        });
+        self.warnings.extend(warnings);
     }
 
     fn cycle(
@@ -270,12 +291,13 @@ impl Check<'_> {
         rule.may_have(&KEYS.map(|(key, _)| key));
         rule.may_have(&["severity"]);
         for (key, needed) in KEYS {
-            let Some(kind) = kind.filter(|kind| *kind != needed) else {
+            let Some(kind) = kind.filter(|kind| !needed.contains(kind)) else {
                 continue;
             };
             if let Some(place) = rule.place(key) {
                 let fault = Fault::new(format!(
-                    "`{key}` belongs to rules of kind `{needed}`, and this one is of kind `{kind}`"
+                    "`{key}` belongs to rules of kind {}, and this one is of kind `{kind}`",
+                    listed(needed)
                 ));
                 self.refuse(place, fault);
             }
@@ -295,7 +317,7 @@ impl Check<'_> {
     /// Reads the keys of a rule of that kind.
     fn rule_check(&mut self, rule: &mut Section<'_>, kind: &str) -> Option<alert::Check> {
         let usual = match kind {
-            "key_refused" => Severity::Critical,
+            "key_refused" | "no_credits" => Severity::Critical,
             _ => Severity::Warning,
         };
         let severity = self.choice(rule, "severity", usual);
@@ -316,11 +338,26 @@ impl Check<'_> {
                 floor_credits: self.value(rule, "floor", 10.0, rules::at_least_zero("floor")),
                 severity,
             },
+            "drop" => alert::Check::Drop {
+                factor: self.value(rule, "factor", 0.2, rules::below_one("factor")),
+                floor_credits: self.value(rule, "floor", 10.0, rules::at_least_zero("floor")),
+                severity,
+            },
+            "silent" => alert::Check::Silent {
+                days: self.whole(rule, "days", 3, 1..=28),
+                severity,
+            },
             "missing_data" => alert::Check::MissingData {
                 longer_than: self.duration(rule, "longer_than", "36h", ["1h", "30days"]),
                 severity,
             },
             "key_refused" => alert::Check::KeyRefused { severity },
+            "probe" => alert::Check::Probe {
+                only: None,
+                times: self.whole(rule, "times", DEFAULT_FAILURES.into(), 1..=KEPT_RUNS as i64),
+                severity,
+            },
+            "no_credits" => alert::Check::NoCredits { severity },
             _ => alert::Check::AgentRefused { severity },
         })
     }

@@ -263,7 +263,7 @@ impl Check<'_> {
                 .any(|hooks| hooks.contains(&hook.name));
             if hook.interval().is_none() && !is_named {
                 self.warnings.push(format!(
-                    "hook `{}` is named by no budget, balance, rule or summary",
+                    "hook `{}` is named by no budget, balance, rule, probe or summary",
                     printable(&hook.name)
                 ));
             }

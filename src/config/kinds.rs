@@ -346,7 +346,7 @@ fn tried(
 }
 
 /// The account that is called so.
-fn known_account(name: &str, world: &World<'_>) -> Result<String, Fault> {
+pub(super) fn known_account(name: &str, world: &World<'_>) -> Result<String, Fault> {
     let known: Vec<_> = world.account_names.iter().map(String::as_str).collect();
     if known.contains(&name) {
         return Ok(name.to_owned());
@@ -356,7 +356,11 @@ fn known_account(name: &str, world: &World<'_>) -> Result<String, Fault> {
 }
 
 /// The identifier of the account's agent with that name or identifier.
-fn known_agent(text: &str, account: Option<&str>, world: &World<'_>) -> Result<String, Fault> {
+pub(super) fn known_agent(
+    text: &str,
+    account: Option<&str>,
+    world: &World<'_>,
+) -> Result<String, Fault> {
     roster::check_id(text).map_err(|error| Fault::new(format!("the agent's name {error}")))?;
     // An account that is refused is told of where it stands.
     let Some(account) = world

@@ -3,6 +3,7 @@
 use super::check::{Check, word};
 use super::diagnostics::Fault;
 use super::read::Section;
+use super::rules::alerting as rules;
 use super::world::World;
 use crate::hook;
 use crate::roster::printable;
@@ -38,11 +39,7 @@ impl Check<'_> {
                 _ => Step::Month,
             })
         });
-        let grouping = self.text(summary, "by", "agent", |text| {
-            let refused =
-                |error: String| Fault::new(format!("`{}` is no group: {error}", printable(text)));
-            text.parse().map_err(refused)
-        });
+        let grouping = self.text(summary, "by", "agent", rules::grouping);
         if let Grouping::Label(label) = &grouping {
             self.warn_of_unknown_label(&summary.owner, "adds up by", label, world);
         }

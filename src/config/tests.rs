@@ -394,7 +394,8 @@ fn the_example_is_good_with_all_that_is_commented_out() {
     assert_eq!(config.hooks.len(), text.matches("[[hook]]").count());
     assert_eq!(
         config.alerts.rules.len(),
-        ["[[budget]]", "[[balance]]", "[[rule]]"]
+        // A probe with hooks has a rule of its own.
+        ["[[budget]]", "[[balance]]", "[[rule]]", "[[probe]]"]
             .map(|section| text.matches(section).count())
             .iter()
             .sum::<usize>()
@@ -402,6 +403,10 @@ fn the_example_is_good_with_all_that_is_commented_out() {
     assert_eq!(
         config.alerts.summaries.len(),
         text.matches("[[summary]]").count()
+    );
+    assert_eq!(
+        config.alerts.probes.len(),
+        text.matches("[[probe]]").count()
     );
     assert!(config.push.is_some());
     assert!(config.hooks.len() >= 8 && config.alerts.rules.len() >= 7);

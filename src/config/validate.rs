@@ -45,6 +45,7 @@ impl Check<'_> {
         let accounts = self.accounts(sections);
         let dashboard_url = self.dashboard_url(top.section("alerts"), &server);
         let rules = ["budget", "balance", "rule"].map(|key| top.tables(key));
+        let probes = top.tables("probe");
         let summaries = top.tables("summary");
         let hooks = top.tables("hook");
         let world = World::new(
@@ -54,11 +55,16 @@ impl Check<'_> {
             names(&hooks, |hook| hook.is("kind", "heartbeat")),
             policy.history_start,
         );
-        let rules = self.alert_rules(rules, &world);
+        let all = rules.iter().flatten().chain(&probes);
+        self.refuse_repeated_names("budget, balance, rule or probe", all);
+        let mut rules = self.alert_rules(rules, &world);
+        let (probes, of_probes) = self.probes(probes, &world);
+        rules.extend(of_probes);
         let hooks = self.hooks(hooks, &world);
         let summaries = self.summaries(summaries, &hooks, &world);
         self.look_for_unused_hooks(&hooks, &rules, &summaries);
         self.look_for_earlier_days(&rules, &summaries, policy.history_start);
+        self.look_for_late_drops(&rules, policy.settle_days);
         self.findings.is_empty().then(|| Config {
             path: path.to_owned(),
             server,
@@ -70,6 +76,7 @@ impl Check<'_> {
             alerts: alert::Settings {
                 accounts: accounts.iter().map(|one| Arc::clone(&one.name)).collect(),
                 rules,
+                probes,
                 summaries,
                 routes: hooks.iter().map(hook::Settings::route).collect(),
                 dashboard_url,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::balance::Left;
 use crate::budget::Standing;
 use crate::day::Day;
-use crate::ledger::AlertState;
+use crate::ledger::{AgentNumber, AlertState};
 use crate::roster::Matcher;
 
 use super::body::Body;
@@ -18,6 +18,10 @@ use super::text::{write_label, write_value};
 pub struct BudgetSeries {
     /// Its name.
     pub name: Arc<str>,
+    /// The subject that has the limit; none if all agents together have it.
+    pub subject: Option<Arc<str>>,
+    /// The agent, if the subject is one.
+    pub agent: Option<AgentNumber>,
     /// The agents that it counts.
     pub matcher: Matcher,
     /// Its standing in its current period.
@@ -90,9 +94,15 @@ fn write_samples(
 ) {
     match family.samples {
         Samples::Standing(value) => {
-            for BudgetSeries { name, standing, .. } in budgets {
-                if let Some(value) = value(standing) {
-                    write_sample(deflater, family, &[("budget", name)], value);
+            for budget in budgets {
+                let subject = budget.subject.iter();
+                let subject = subject.map(|subject| ("subject", &**subject));
+                let labels: Vec<(&str, &str)> = [("budget", &*budget.name)]
+                    .into_iter()
+                    .chain(subject)
+                    .collect();
+                if let Some(value) = value(&budget.standing) {
+                    write_sample(deflater, family, &labels, value);
                 }
             }
         }

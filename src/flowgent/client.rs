@@ -8,6 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::error::Category;
 use tokio::time::{sleep, timeout};
 
@@ -92,6 +93,8 @@ struct Call {
     /// Its subject, for the log.
     agent: Option<String>,
     days: Option<Window>,
+    /// Longest time from connecting to the last byte.
+    limit: Duration,
 }
 
 impl Client {
@@ -180,14 +183,24 @@ impl Client {
         })
     }
 
-    /// Says something to an agent. It is not said again where it may have been heard: the agent
-    /// would answer, act and be paid twice.
-    ///
-    /// # Errors
-    /// The error, also where FlowGent reports it under HTTP 200.
-    pub async fn chat(&self, agent_id: &str, request: &ChatRequest) -> Result<ChatReply, ApiError> {
-        let call = self.post(Endpoint::Chat, agent_id, request)?;
-        self.ask(&call, chat_reply).await
+    /// Says something to an agent, and waits for the reply for at most `limit` from the request on. It is never
+    /// said twice: the agent would reply, act and be paid twice. Returns the reply, or the error, also where FlowGent
+    /// reports it under HTTP 200; and how long it took.
+    pub async fn chat(
+        &self,
+        agent_id: &str,
+        request: &ChatRequest,
+        limit: Duration,
+    ) -> (Result<ChatReply, ApiError>, Duration) {
+        let mut took = Duration::ZERO;
+        let reply = match self.post(Endpoint::Chat, agent_id, request) {
+            Ok(call) => {
+                let call = Call { limit, ..call };
+                self.ask_once(&call, chat_reply, &mut took).await
+            }
+            Err(error) => Err(error),
+        };
+        (reply, took)
     }
 
     /// Sends a WhatsApp template. It is not sent again where it may have arrived: people would read
@@ -236,6 +249,7 @@ impl Client {
             posted: None,
             agent: agent_id.map(|id| printable(id, QUOTE_BYTES)),
             days: None,
+            limit: self.http.timeout,
         })
     }
 
@@ -245,9 +259,9 @@ impl Client {
         call: &Call,
         read: impl Fn(&[u8]) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
-        let mut attempt = 0;
+        let (mut attempt, mut took) = (0, Duration::ZERO);
         loop {
-            let error = match self.ask_once(call, &read).await {
+            let error = match self.ask_once(call, &read, &mut took).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -263,27 +277,30 @@ impl Client {
         }
     }
 
+    /// Asks once, and notes how long that took.
     async fn ask_once<T>(
         &self,
         call: &Call,
         read: impl Fn(&[u8]) -> Result<T, ApiError>,
+        took: &mut Duration,
     ) -> Result<T, ApiError> {
         let permit = self.pace.acquire().await;
         // Loaded only now: the key may have been rotated during the wait.
         let credential = self.credential.load_full().ok_or(ApiError::MissingKey)?;
         let started = instant();
-        let limit = self.http.timeout;
+        let limit = call.limit;
         let mut status = None;
         let answer = timeout(limit, self.exchange(call, &credential, &mut status))
             .await
             .unwrap_or(Err(ApiError::Timeout { limit }));
-        let seconds = (instant() - started).as_secs_f64();
+        *took = instant() - started;
+        let seconds = took.as_secs_f64();
         let result = answer.and_then(|body| {
             // Errors under HTTP 200 are documented for chats; nothing says that they are all.
             let result = read(&body).map_err(|error| ApiError::documented(&body).unwrap_or(error));
             let shown = match &result {
-                // Names become labels, which everyone may read.
-                Ok(_) => call.endpoint == Endpoint::Agents,
+                // Names become labels, which everyone may read, and replies are shown.
+                Ok(_) => matches!(call.endpoint, Endpoint::Agents | Endpoint::Chat),
                 Err(error) => error.quotes(),
             };
             if shown && credential.is_in(&body) {
@@ -361,7 +378,7 @@ impl Client {
                     .map(|host| credential.quote(host.as_bytes())),
             },
             // These say all by their status, which must not be lost to a body that never ends.
-            429 | 500.. => ApiError::of_status(status, retry_after, String::new()),
+            402 | 429 | 500.. => ApiError::of_status(status, retry_after, String::new()),
             _ => {
                 // Half a body could hold half a key: it is all or nothing.
                 let body = transport::body(&mut response, ERROR_LIMIT)
@@ -420,25 +437,28 @@ fn template_sent(body: &[u8]) -> Result<TemplateAnswer, ApiError> {
     Ok(answer)
 }
 
-/// Reads the answer to a chat, whose real status is inside.
+/// Reads the answer to a chat, whose real status is inside. The body of an error may be of any form.
 fn chat_reply(body: &[u8]) -> Result<ChatReply, ApiError> {
     /// The fields of both forms of answer.
     #[derive(serde::Deserialize)]
     struct Either {
         #[serde(rename = "statusCode")]
         status_code: Option<u16>,
-        body: Option<ChatBody>,
+        #[serde(default)]
+        body: Value,
         status: Option<String>,
         message: Option<String>,
     }
     let answer: Either = parse(body)?;
     match (answer.status_code, answer.status) {
-        (Some(200), _) => answer
-            .body
+        (Some(200), _) if answer.body.is_null() => Err(ApiError::Contract(
+            "statusCode 200 without a body".to_owned(),
+        )),
+        (Some(200), _) => serde_json::from_value(answer.body)
             .map(ChatReply::Answered)
-            .ok_or_else(|| ApiError::Contract("statusCode 200 without a body".to_owned())),
+            .map_err(|error| ApiError::Contract(printable(&error.to_string(), QUOTE_BYTES))),
         (Some(status), _) => {
-            let body = answer.body.unwrap_or_default();
+            let body: ChatBody = serde_json::from_value(answer.body).unwrap_or_default();
             let said = ErrorAnswer {
                 error: body.error.or(body.message.clone()).unwrap_or_default(),
                 message: body.message,

@@ -328,6 +328,14 @@ impl Settings {
             hook: Arc::clone(&self.name),
             identity: identity::identity(&self.kind),
             group: self.group,
+            tracks: self.forgets()
+                || matches!(
+                    &self.kind,
+                    Kind::Webhook {
+                        routing_key: Some(_),
+                        ..
+                    }
+                ),
             send_resolved: self.send_resolved,
             targets: match &self.kind {
                 Kind::Whatsapp { recipients, .. } => recipients.clone(),

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::webhook::check_json;
 use super::{Hooks, Kind, Message, Sender, Settings, Template, TemplateError};
-use crate::alert::{Notice, Notification, Status};
+use crate::alert::{Notice, Notification, Status, SubjectLine};
 use crate::day::Day;
 use crate::egress::SendError;
 use crate::summary::Summary;
@@ -99,6 +99,13 @@ fn specimen(now: DateTime<Utc>) -> Notice {
     let figures = &mut notice.figures;
     figures.usual_credits = Some(100.0);
     figures.missing_since.clone_from(&figures.first_day);
+    notice.subjects = vec![SubjectLine {
+        subject: notice.subject.clone(),
+        key: notice.key.clone(),
+        severity: notice.severity,
+        title: notice.title.clone(),
+        used_ratio: notice.figures.used_ratio,
+    }];
     notice
 }
 

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::error::{Fault, LedgerError};
 use super::file::Place;
 use super::standing::Standing;
-use super::{AgentNumber, alert, outbox, schema, silences, usage};
+use super::{AgentNumber, alert, outbox, probes, schema, silences, usage};
 use crate::day::Day;
 use crate::window::plan::Policy;
 
@@ -61,6 +61,15 @@ const PUSH_FINDINGS: [&str; 3] = [
             AS newest
         FROM pushed_revision) JOIN (SELECT number AS agent, account, id FROM agent) USING (agent)
     WHERE number > newest ORDER BY agent, day",
+];
+
+/// Finds totals of probes that do not hold the runs that are kept, and says so.
+const PROBE_FINDINGS: [&str; 1] = [
+    "SELECT format('probe %s: %d runs with outcome %s are kept, its total is %d',
+        probe, count(*), outcome, ifnull(runs, 0))
+    FROM probe_run LEFT JOIN probe_total USING (probe, account, agent, outcome)
+    WHERE outcome IS NOT NULL GROUP BY probe, account, agent, outcome
+    HAVING count(*) > ifnull(runs, 0) ORDER BY probe, outcome",
 ];
 
 /// Findings of a check.
@@ -170,6 +179,11 @@ fn inspect(connection: &Connection, version: i32, report: &mut Report) -> Result
     }
     if version >= schema::WITH_PUSH {
         find(&snapshot, &PUSH_FINDINGS, report)?;
+    }
+    if version >= schema::WITH_PROBES {
+        find(&snapshot, &PROBE_FINDINGS, report)?;
+        let read = probes::runs(&snapshot).and_then(|_| probes::totals(&snapshot));
+        unless_unreadable("probe_run or probe_total", read.map(drop), report)?;
     }
     Ok(())
 }

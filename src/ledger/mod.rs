@@ -48,6 +48,7 @@ mod list;
 mod metrics;
 mod members;
 mod outbox;
+mod probes;
 mod pushed;
 mod reader;
 mod recent;
@@ -85,6 +86,9 @@ pub use outbox::{
     Attempt, Backlog, Delivery, DeliveryRecord, DeliveryState, DisabledHook, Overdue,
 };
 pub(crate) use outbox::{LONGEST_REST, RETRY_DAYS, SCHEDULED_TRIES};
+pub use probes::{
+    KEPT_RUNS, PlannedRun, ProbeOutcome, ProbeResult, ProbeRun, ProbeTotal, RunNumber,
+};
 pub use pushed::{PushTarget, Pushed, Unpushed, UnpushedDay};
 pub use retry::{Which, retry};
 pub use silences::{Silence, silence, unsilence};
@@ -337,6 +341,27 @@ impl Ledger {
         /// # Errors
         /// The file could not be read or written.
         fn disable_hook in "disable_hook"(disabled: DisabledHook) -> () = outbox::disable(&disabled);
+
+        /// Keeps a run of a probe that is about to begin at `now`, and gives it a number. Only then may its
+        /// question be asked. None if it must not be: its time was asked for before, or lies before one that was.
+        ///
+        /// # Errors
+        /// The file could not be read or written.
+        fn begin_probe in "begin_probe"(run: PlannedRun, now: DateTime<Utc>) -> Option<RunNumber> =
+            probes::begin(&run, now);
+
+        /// Keeps the end of a run of a probe at the instant `at`, once.
+        ///
+        /// # Errors
+        /// The file could not be read or written.
+        fn end_probe in "end_probe"(run: RunNumber, result: ProbeResult, at: DateTime<Utc>) -> () =
+            probes::end(run, &result, at);
+
+        /// Ends all runs of probes that are still open, and says how many: to be called before any begins.
+        ///
+        /// # Errors
+        /// The file could not be read or written.
+        fn interrupt_probes in "end_probe"(now: DateTime<Utc>) -> usize = probes::interrupt(now);
 
         /// The database of that identity, which has taken nothing if it was not known before.
         ///

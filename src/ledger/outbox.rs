@@ -198,9 +198,18 @@ impl Delivery {
         if !rules.is_empty() {
             return Vec::from_iter(rules).join(", ");
         }
-        let message: Value = serde_json::from_str(&self.notification).unwrap_or_default();
-        let name = message["summary"]["name"].as_str().unwrap_or_default();
-        format!("summary {name}").trim_end().to_owned()
+        let summary = self.summary().unwrap_or_default();
+        format!("summary {summary}").trim_end().to_owned()
+    }
+
+    /// Name of the summary that it is; none of a message about alerts.
+    #[must_use]
+    pub fn summary(&self) -> Option<String> {
+        if !self.alerts.is_empty() {
+            return None;
+        }
+        let message: Value = serde_json::from_str(&self.notification).ok()?;
+        Some(message["summary"]["name"].as_str()?.to_owned())
     }
 }
 

@@ -39,13 +39,13 @@ struct Days {
 }
 
 impl Recent {
-    /// Shows each agent's totals and its days from `from` on to `visit`. What is not kept yet is read, and
-    /// kept from then on as far as there is room.
+    /// Shows each agent's totals and its days from `from` on to `visit`. What is not kept is read, and if `is_kept`
+    /// kept from then on, as far as there is room.
     pub(super) fn snapshot<T>(
         &self,
         connection: &Connection,
         agents: &[AgentNumber],
-        from: Day,
+        (from, is_kept): (Day, bool),
         mut visit: impl FnMut(Day, &Totals, &[Usage]) -> T,
     ) -> Result<Vec<T>, Fault> {
         let (commits, kept) = self.find(agents, from);
@@ -60,7 +60,9 @@ impl Recent {
                 days.totals
             } else {
                 let totals = usage::recent(connection, agent, from, &mut recent)?;
-                read.push((agent, Days::new(totals, from, &recent)));
+                if is_kept {
+                    read.push((agent, Days::new(totals, from, &recent)));
+                }
                 totals
             };
             visited.push(visit(history_start, &totals, &recent));

@@ -19,8 +19,8 @@ pub(super) const APPLICATION_ID: i32 = i32::from_be_bytes(*b"FlwG");
 /// Days are counted from 1970-01-01, instants in milliseconds from then. `usage` and `revision`
 /// hold nothing but their key and figures, side by side in key order, which makes 17 bytes per
 /// agent and day. What is told of alerts outlives them, so it holds their keys and not their numbers.
-const MIGRATIONS: [&str; 8] = [
-    BEGINNING, ALERTS, PUSH, MEMBERS, EPISODES, HOOKS, SUMMARIES, SILENCES,
+const MIGRATIONS: [&str; 9] = [
+    BEGINNING, ALERTS, PUSH, MEMBERS, EPISODES, HOOKS, SUMMARIES, PROBES, SILENCES,
 ];
 
 /// Agents, their days, and the lists that they are in.
@@ -213,6 +213,41 @@ const SUMMARIES: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// Runs of probes, their totals, and the credits that they used. A run without an outcome was begun and not ended.
+const PROBES: &str = "
+    CREATE TABLE probe_run (
+        number INTEGER PRIMARY KEY,
+        probe TEXT NOT NULL,
+        account TEXT NOT NULL,
+        agent TEXT NOT NULL,
+        planned_ms INTEGER NOT NULL,
+        outcome TEXT,
+        status_code INTEGER,
+        duration_seconds REAL,
+        execution_seconds REAL,
+        used_credits REAL CHECK (used_credits BETWEEN 0 AND 1e12),
+        detail TEXT,
+        UNIQUE (probe, planned_ms),
+        CHECK (outcome IS NULL OR detail IS NOT NULL)
+    ) STRICT;
+    CREATE TABLE probe_total (
+        probe TEXT NOT NULL,
+        account TEXT NOT NULL,
+        agent TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        runs INTEGER NOT NULL CHECK (runs > 0),
+        used_credits REAL NOT NULL CHECK (used_credits >= 0),
+        PRIMARY KEY (probe, account, agent, outcome)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE probe_use (
+        account TEXT NOT NULL,
+        agent TEXT NOT NULL,
+        day INTEGER NOT NULL,
+        credits REAL NOT NULL CHECK (credits > 0),
+        PRIMARY KEY (account, agent, day)
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// Rules and subjects of which nothing is sent before the day `until`. An empty subject stands for all of a rule.
 const SILENCES: &str = "
     CREATE TABLE silence (
@@ -226,15 +261,17 @@ const SILENCES: &str = "
 ";
 
 /// The schema version that this program writes.
-pub(super) const VERSION: i32 = 8;
+pub(super) const VERSION: i32 = 9;
 /// The first one that has alerts in it.
 pub(super) const WITH_ALERTS: i32 = 2;
 /// The first one that knows what was pushed.
 pub(super) const WITH_PUSH: i32 = 3;
 /// The first one whose alerts have episodes.
 pub(super) const WITH_EPISODES: i32 = 5;
+/// The first one that has probes in it.
+pub(super) const WITH_PROBES: i32 = 8;
 /// The first one that has silences.
-pub(super) const WITH_SILENCES: i32 = 8;
+pub(super) const WITH_SILENCES: i32 = 9;
 const _: () = assert!(MIGRATIONS.len() == VERSION as usize);
 
 /// The schema version of the file, 0 if nothing is in it yet.

@@ -181,6 +181,26 @@ pub(super) fn usage(
     Ok(days)
 }
 
+/// The known days of each agent from `from` on that were fetched too early to be settled.
+pub(super) fn unsettled(
+    connection: &Connection,
+    agents: &[AgentNumber],
+    from: Day,
+) -> Result<Vec<Vec<Day>>, Fault> {
+    let settle_days = schema::policy(connection)?.settle_days;
+    let unsettled = |agent: &AgentNumber| {
+        let mut days = Vec::new();
+        each_row(connection, *agent, from, FOREVER, |row| {
+            if !row.known().is_settled(settle_days) {
+                days.push(row.day);
+            }
+            true
+        })?;
+        Ok(days)
+    };
+    agents.iter().map(unsettled).collect()
+}
+
 /// The revisions of `agent`, by day and number.
 pub(super) fn revisions(
     connection: &Connection,

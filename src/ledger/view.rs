@@ -1,6 +1,6 @@
 //! Reading a ledger, also while another process writes it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,8 +13,9 @@ use super::reader::Reader;
 use super::recent::Recent;
 use super::{
     AgentHistory, AgentNumber, Alert, AlertMemory, AlertState, Backlog, DeliveryRecord,
-    DisabledHook, GoneHook, Identity, LastTold, ListSource, Member, PushTarget, Revision, Silence,
-    Unpushed, agent_history, alert, hooks, list, members, outbox, pushed, schema, silences, usage,
+    DisabledHook, GoneHook, Identity, LastTold, ListSource, Member, ProbeRun, ProbeTotal,
+    PushTarget, Revision, Silence, Unpushed, agent_history, alert, hooks, list, members, outbox,
+    probes, pushed, schema, silences, usage,
 };
 use crate::day::{Day, Usage};
 use crate::roster::ListedAgent;
@@ -89,6 +90,13 @@ impl View {
         /// The agent was not registered, or the file could not be read.
         fn usage in "usage"(agent: AgentNumber, from: Day, to: Day) -> Vec<Usage> =
             usage::usage(agent, from, to);
+
+        /// The known days of each of `agents` from `from` on that were last fetched too early to be settled.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn unsettled in "unsettled"(agents: Vec<AgentNumber>, from: Day) -> Vec<Vec<Day>> =
+            usage::unsettled(&agents, from);
 
         /// All revisions of `agent`, by day and number.
         ///
@@ -174,6 +182,26 @@ impl View {
         /// # Errors
         /// The file could not be read.
         fn disabled_hooks in "disabled_hooks"() -> Vec<DisabledHook> = outbox::disabled();
+
+        /// The last runs of each probe, also of those that are gone from the config, newest first.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn probe_runs in "probe_runs"() -> Vec<ProbeRun> = probes::runs();
+
+        /// All runs of each probe, added up by outcome.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn probe_totals in "probe_runs"() -> Vec<ProbeTotal> = probes::totals();
+
+        /// Credits that probes used by the account and identifier of each agent that was asked, on the UTC days
+        /// `from` through `to`, ascending. FlowGent counts them among the agent's use, a day later.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn probe_use in "probe_use"(from: Day, to: Day) -> HashMap<Identity, Vec<Usage>> =
+            probes::used(from, to);
     }
 
     /// Names of those below.
@@ -200,7 +228,7 @@ impl View {
 
     /// Results of `visit` for each of `agents`, in their order. It is shown the history start that the
     /// totals follow from, one agent's totals, and its known days from `recent_from` on, ascending, on
-    /// a blocking thread; all that it is shown belongs to the same state of the ledger. Days before
+    /// a blocking thread. All that is shown of an agent belongs to the same state of the ledger. Days before
     /// the history start are shown, too.
     ///
     /// # Errors
@@ -215,15 +243,10 @@ impl View {
         T: Send + 'static,
         V: FnMut(Day, &Totals, &[Usage]) -> T + Send + 'static,
     {
-        self.reader
-            .run("snapshot", move |connection| {
-                usage::snapshot(connection, &agents, recent_from, visit)
-            })
-            .await
+        self.shown(agents, (recent_from, false), visit).await
     }
 
-    /// The same, for one who looks again and again: days are kept in memory, as far as there is room. All that is
-    /// shown of an agent belongs to the same state of the ledger, and agents may be of different ones.
+    /// The same, for one who looks again and again: the days are kept in memory, as far as there is room.
     ///
     /// # Errors
     /// An agent was not registered, or the file could not be read.
@@ -237,12 +260,24 @@ impl View {
         T: Send + 'static,
         V: FnMut(Day, &Totals, &[Usage]) -> T + Send + 'static,
     {
-        let Some(recent) = self.recent.clone() else {
-            return self.snapshot(agents, recent_from, visit).await;
-        };
+        self.shown(agents, (recent_from, true), visit).await
+    }
+
+    async fn shown<T, V>(
+        &self,
+        agents: Vec<AgentNumber>,
+        from: (Day, bool),
+        visit: V,
+    ) -> Result<Vec<T>, LedgerError>
+    where
+        T: Send + 'static,
+        V: FnMut(Day, &Totals, &[Usage]) -> T + Send + 'static,
+    {
+        let recent = self.recent.clone();
         self.reader
-            .run("snapshot", move |connection| {
-                recent.snapshot(connection, &agents, recent_from, visit)
+            .run("snapshot", move |connection| match recent {
+                Some(recent) => recent.snapshot(connection, &agents, from, visit),
+                None => usage::snapshot(connection, &agents, from.0, visit),
             })
             .await
     }

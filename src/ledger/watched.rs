@@ -3,11 +3,12 @@
 //!
 //! Each function runs inside a transaction that its caller has begun.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
 
 use super::AgentNumber;
 use super::error::Fault;
@@ -44,8 +45,9 @@ pub struct Watched {
     /// The periods of a budget that had ended by then and were still open, oldest first: the first day of
     /// each, and when the budget was first evaluated after its end.
     pub open_periods: Vec<(Day, DateTime<Utc>)>,
-    /// The agents that its sums were of at the last evaluation, as long as one of its alerts fires.
-    pub agents: BTreeSet<AgentNumber>,
+    /// The agents that its sums were of at the last evaluation, as long as one of its alerts fires, each with
+    /// the subject of a budget that it counted for; empty if that is all agents together.
+    pub agents: BTreeMap<AgentNumber, Arc<str>>,
 }
 
 /// The figures by which the days of one subject were last judged.
@@ -93,6 +95,30 @@ impl Judged {
     }
 }
 
+/// An agent that counted, as the ledger keeps it: its number, with the subject if there are several.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Counted {
+    Together(i64),
+    For(i64, String),
+}
+
+impl Counted {
+    fn of((agent, subject): (&AgentNumber, &Arc<str>)) -> Self {
+        match subject.is_empty() {
+            true => Self::Together(agent.0),
+            false => Self::For(agent.0, subject.to_string()),
+        }
+    }
+
+    fn read(self) -> (AgentNumber, Arc<str>) {
+        match self {
+            Self::Together(agent) => (AgentNumber(agent), Arc::default()),
+            Self::For(agent, subject) => (AgentNumber(agent), subject.into()),
+        }
+    }
+}
+
 /// Every rule that was ever watched.
 pub(super) fn watched(connection: &Connection) -> Result<HashMap<Arc<str>, Watched>, Fault> {
     let mut statement = connection.prepare_cached(WATCHED)?;
@@ -105,7 +131,7 @@ pub(super) fn watched(connection: &Connection) -> Result<HashMap<Arc<str>, Watch
             at.map(|at| (Day::from_number(start), at))
                 .ok_or_else(|| unreadable(4, "no such instant"))
         };
-        let agents: Vec<i64> =
+        let agents: Vec<Counted> =
             serde_json::from_str(&text(5)?).map_err(|error| unreadable(5, error))?;
         let watched = Watched {
             since: instant(row, 1)?,
@@ -115,7 +141,7 @@ pub(super) fn watched(connection: &Connection) -> Result<HashMap<Arc<str>, Watch
                 .into_iter()
                 .map(period)
                 .collect::<rusqlite::Result<_>>()?,
-            agents: agents.into_iter().map(AgentNumber).collect(),
+            agents: agents.into_iter().map(Counted::read).collect(),
         };
         Ok((row.get(0)?, watched))
     })?;
@@ -139,8 +165,8 @@ pub(super) fn watch(
             .iter()
             .map(|(start, at)| (start.number(), at.timestamp_millis()))
             .collect();
-        let agents: Vec<i64> = watched.agents.iter().map(|agent| agent.0).collect();
-        let text = "a list of numbers is always JSON";
+        let agents: Vec<Counted> = watched.agents.iter().map(Counted::of).collect();
+        let text = "lists of numbers and texts are always JSON";
         statement.execute(params![
             rule,
             watched.since.timestamp_millis(),

@@ -11,6 +11,7 @@ use super::budgets::BudgetView;
 use super::chart::{Calendar, Days, bars, calendar};
 use super::figure::{Shown, Tile, counted, lacking, short_span};
 use super::list::Health;
+use super::probes::{ProbeRow, rows};
 use super::row::shown;
 use super::time::Moment;
 use super::{Frame, Page, State, account_link, alert_link, csv, refresh};
@@ -45,6 +46,8 @@ struct AgentPage {
     firing: Vec<(String, String, bool)>,
     /// The download of its days.
     csv: String,
+    /// The last runs of its probes, newest first.
+    probes: Vec<ProbeRow>,
     /// None if the ledger cannot be read, or is still loading: then why.
     known: Result<Known, String>,
 }
@@ -128,6 +131,7 @@ pub(super) async fn agent(state: &State, path: &str, account: &str, name: &str) 
         budgets: budgets(state, &member.agent, now),
         firing: firing(state, &member.agent),
         csv: csv(Some((account, Some(id))), TRACKING_START, today, "day"),
+        probes: rows(&state.board.probe_runs(&member.agent), now),
         known,
     };
     Some(Page::of(StatusCode::OK, &page))
@@ -145,6 +149,7 @@ fn loading(state: &State, path: &str, account: &str, name: &str) -> Page {
         budgets: Vec::new(),
         firing: Vec::new(),
         csv: String::new(),
+        probes: Vec::new(),
         known: Err("The figures are being computed. Reload in a moment.".to_owned()),
     };
     Page::of(StatusCode::OK, &page).refreshing(Some(refresh::SOON))

@@ -14,6 +14,9 @@ use crate::ledger::AlertState;
 use crate::roster::Matcher;
 use crate::words;
 
+/// The most subjects of a budget that are shown.
+const SUBJECTS: usize = 6;
+
 /// A budget as it is shown.
 #[derive(Debug)]
 pub(super) struct BudgetView {
@@ -34,6 +37,8 @@ pub(super) struct BudgetView {
     pub(super) meter: String,
     /// The period, what is expected, when the limit is reached, what is missing: a sentence each.
     pub(super) notes: Vec<String>,
+    /// The list of all subjects of its budget, seen from the first page, if more are left out after this one.
+    pub(super) all: Option<(String, String)>,
 }
 
 impl BudgetView {
@@ -45,13 +50,18 @@ impl BudgetView {
         let used = standing.used_credits;
         let expected = standing.forecast.map(|forecast| forecast.expected_credits);
         let (state, class) = state_of(budget);
+        let name = match &budget.subject {
+            Some(subject) => format!("{} ({subject})", budget.name),
+            None => budget.name.to_string(),
+        };
         Self {
-            name: budget.name.to_string(),
-            anchor: anchor(&budget.name),
+            anchor: anchor(&name),
+            name,
             alert: match fires(budget) {
-                true => alert_link(&budget.name, "all"),
+                true => alert_link(&budget.name, budget.subject.as_deref().unwrap_or("all")),
                 false => String::new(),
             },
+            all: None,
             agents: agents(standing.agents),
             list: list_of(&budget.matcher),
             state,
@@ -61,6 +71,28 @@ impl BudgetView {
             notes: notes(standing, now, today),
         }
     }
+}
+
+/// The budgets, and of each the subjects that used most of their limits, the worst first.
+pub(super) fn cards(budgets: &[BudgetSeries], now: DateTime<Utc>) -> Vec<BudgetView> {
+    let mut cards = Vec::new();
+    for alike in budgets.chunk_by(|one, other| one.name == other.name) {
+        let ratio = |budget: &BudgetSeries| budget.standing.used_ratio().unwrap_or(0.0);
+        let mut worst: Vec<&BudgetSeries> = alike.iter().collect();
+        worst.sort_by(|one, other| ratio(other).total_cmp(&ratio(one)));
+        worst.truncate(SUBJECTS);
+        cards.extend(worst.iter().map(|budget| BudgetView::of(budget, now)));
+        if let (Some(last), true) = (cards.last_mut(), alike.len() > SUBJECTS) {
+            let name = &alike[0].name;
+            let link = format!(
+                "api/v1/budgets?budget={}",
+                utf8_percent_encode(name, SEGMENT)
+            );
+            let number = words::grouped(&alike.len().to_string());
+            last.all = Some((link, format!("All {number} subjects of {name} as JSON")));
+        }
+    }
+    cards
 }
 
 /// The anchor of a budget on the first page.
@@ -212,6 +244,8 @@ mod tests {
         };
         let budget = BudgetSeries {
             name: "team".into(),
+            subject: None,
+            agent: None,
             matcher: Default::default(),
             standing,
             marks: marks.iter().map(mark).collect(),
@@ -287,6 +321,26 @@ mod tests {
             ""
         );
         assert_eq!(list(vec![]), "", "all agents are no selection");
+    }
+
+    #[test]
+    fn of_a_thousand_subjects_the_worst_are_cards_and_the_last_one_links_to_all() {
+        let budget = |number: u32| BudgetSeries {
+            name: "each team".into(),
+            subject: Some(format!("team-{number}").into()),
+            agent: None,
+            matcher: Default::default(),
+            standing: standing(Some(f64::from(number)), 100.0, 0),
+            marks: Vec::new(),
+        };
+        let budgets: Vec<BudgetSeries> = (0..1_000).map(budget).collect();
+        let cards = cards(&budgets, "2026-11-26T12:00:00Z".parse().unwrap());
+        let names: Vec<&str> = cards.iter().map(|card| &*card.name).collect();
+        assert_eq!((names.len(), names[0]), (6, "each team (team-999)"));
+        let link = "api/v1/budgets?budget=each%20team".to_owned();
+        let text = "All 1,000 subjects of each team as JSON".to_owned();
+        assert_eq!(cards[5].all, Some((link, text)));
+        assert!(cards[..5].iter().all(|card| card.all.is_none()));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod list;
 mod listing;
 mod missing;
 mod overview;
+mod probes;
 mod refresh;
 mod row;
 mod sync;

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use hyper::StatusCode;
 
 use super::balances;
-use super::budgets::BudgetView;
+use super::budgets::{self, BudgetView};
 use super::figure::{Shown, Tile, agents, short_span, shortened};
 use super::list::{List, Query, Totals};
 use super::listing::ListView;
@@ -223,7 +223,9 @@ fn known(
     let alerts = super::told(&ledger.alerts).into_iter().take(ALERTS);
     let view = |alert| AlertView::of(alert, true, now);
     let alerts: Vec<AlertView> = alerts.map(view).collect();
-    let cards = budgets.iter().take(BUDGETS);
+    let mut cards = budgets::cards(budgets, now);
+    let more_budgets = cards.len().saturating_sub(BUDGETS);
+    cards.truncate(BUDGETS);
     let total = &list.total;
     let only = list.accounts.keys().next();
     let only = only.filter(|_| list.accounts.len() == 1);
@@ -236,8 +238,8 @@ fn known(
         more_balances: balances.len().saturating_sub(BALANCES),
         more_alerts: firing.saturating_sub(alerts.len()),
         alerts,
-        budgets: cards.map(|budget| BudgetView::of(budget, now)).collect(),
-        more_budgets: budgets.len().saturating_sub(BUDGETS),
+        budgets: cards,
+        more_budgets,
         accounts: accounts(state, &list),
         months: only.map(|name| super::account_link(name)),
         csv: csv(None, today.plus(-30).max(TRACKING_START), today, "day"),

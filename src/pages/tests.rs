@@ -361,6 +361,8 @@ fn many_alerts(scene: &Scene) {
         budgets: (0..300)
             .map(|place| BudgetSeries {
                 name: name(place),
+                subject: None,
+                agent: None,
                 matcher: Default::default(),
                 standing: crate::budget::Tally::new(month, today).standing(100.0),
                 marks: Vec::new(),

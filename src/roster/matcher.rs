@@ -63,6 +63,14 @@ impl Matcher {
         })
     }
 
+    /// The same for agents whose `name` is also this `value`.
+    #[must_use]
+    pub fn and(mut self, name: &str, value: &str) -> Self {
+        let pattern = Pattern::Equals(value.to_owned());
+        self.0.push((name.to_owned(), pattern));
+        self
+    }
+
     /// Writes the conditions as words of the pages' search, such as `account=acme team=cx`, if it can express them.
     #[must_use]
     pub fn search(&self) -> Option<String> {

@@ -20,6 +20,8 @@ use crate::sheet::{Grouping, Sheet};
 use crate::tabulate::Step;
 use crate::window::Range;
 
+/// The most subjects of a budget.
+const SUBJECTS: usize = 10;
 /// Days after the end of a period that a summary waits for figures.
 const WAIT_DAYS: i32 = 2;
 
@@ -90,8 +92,8 @@ pub struct Line {
 /// Budgets and balances with their state now.
 #[derive(Debug, Clone, Default)]
 pub struct Purses<'a> {
-    /// The budgets that have figures.
-    pub budgets: Vec<(&'a str, &'a Standing)>,
+    /// The budgets that have figures, with the subject where each has a limit; those of a budget stand together.
+    pub budgets: Vec<(&'a str, Option<&'a str>, &'a Standing)>,
     /// The balances that have figures.
     pub balances: Vec<(&'a str, &'a Left)>,
 }
@@ -160,12 +162,7 @@ impl Settings {
             others,
             growing,
             missing,
-            budgets: purses
-                .budgets
-                .iter()
-                .filter(|(_, standing)| standing.agents > 0)
-                .map(|(name, standing)| of_budget(name, standing, today))
-                .collect(),
+            budgets: of_budgets(&purses.budgets, today),
             balances: purses
                 .balances
                 .iter()
@@ -250,6 +247,37 @@ impl Summary {
             ..self
         }
     }
+}
+
+/// The budgets that have agents, and of each the subjects that used most of their limits.
+fn of_budgets(budgets: &[(&str, Option<&str>, &Standing)], today: Day) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for alike in budgets.chunk_by(|one, other| one.0 == other.0) {
+        let mut alike: Vec<_> = alike.iter().filter(|(.., one)| one.agents > 0).collect();
+        let ratio = |standing: &Standing| standing.used_ratio().unwrap_or(0.0);
+        alike.sort_by(|one, other| ratio(other.2).total_cmp(&ratio(one.2)));
+        let rest = alike.len().saturating_sub(SUBJECTS);
+        lines.extend(
+            alike
+                .iter()
+                .take(SUBJECTS)
+                .map(|(name, subject, standing)| {
+                    let name = match subject {
+                        Some(subject) => format!("{name} ({subject})"),
+                        None => (*name).to_owned(),
+                    };
+                    of_budget(&name, standing, today)
+                }),
+        );
+        if let (Some((name, ..)), 1..) = (alike.first(), rest) {
+            lines.push(Line {
+                name: (*name).to_owned(),
+                text: text::others(rest),
+                used_ratio: None,
+            });
+        }
+    }
+    lines
 }
 
 fn of_budget(name: &str, standing: &Standing, today: Day) -> Line {

@@ -282,7 +282,7 @@ fn budgets_and_balances_say_of_which_days_they_are() {
     tally.add(&member, &[usage], None, today);
     let standing = tally.standing(5_000.0);
     let purses = Purses {
-        budgets: vec![("cx-month", &standing), ("nobody", &nobody)],
+        budgets: vec![("cx-month", None, &standing), ("nobody", None, &nobody)],
         balances: Vec::new(),
     };
     let mut sheet = settings.sheet(today);
@@ -297,6 +297,39 @@ fn budgets_and_balances_say_of_which_days_they_are() {
         "{}",
         summary.text
     );
+}
+
+#[test]
+fn of_very_many_subjects_of_a_budget_those_that_used_most_are_named() {
+    let settings = settings(Step::Week, "agent", 10);
+    let today = day("2026-12-02");
+    let period = Period {
+        start: day("2026-12-01"),
+        end: Some(day("2027-01-01")),
+    };
+    let standing = |used| Standing {
+        used_credits: Some(used),
+        agents: 1,
+        ..Tally::new(period, today).standing(100.0)
+    };
+    let standings: Vec<Standing> = (0..1_000).map(|used| standing(f64::from(used))).collect();
+    let names: Vec<String> = (0..1_000).map(|number| format!("team-{number}")).collect();
+    let each = names.iter().zip(&standings);
+    let purses = Purses {
+        budgets: each
+            .map(|(name, standing)| ("teams", Some(&**name), standing))
+            .collect(),
+        balances: Vec::new(),
+    };
+    let mut sheet = settings.sheet(today);
+    add(&mut sheet, 1, "support", (1.0, 1.0), &[]);
+    let summary = settings.summary(sheet.sorted(), &purses, None, today);
+    let names: Vec<&str> = summary.budgets.iter().map(|line| &*line.name).collect();
+    assert_eq!(
+        (names.len(), names[0], names[10]),
+        (11, "teams (team-999)", "teams")
+    );
+    assert_eq!(summary.budgets[10].text, "990 others");
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! Cron patterns, and the trigger that wakes the worker and does nothing else.
+//! Cron patterns, and the trigger that wakes those who go by one and does nothing else.
 //!
 //! The scheduler behind the trigger keeps its own clock, forgets runs that the host slept through and
 //! does not know whether the last one is over; and its loops outlive it. So there is one for the whole
-//! process, which knows no pattern: at each second the worker's pure schedule decides.
+//! process, which knows no pattern: at each second a pure schedule decides.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 use crate::day::Day;
 
-/// Pattern that wakes the worker.
+/// Pattern that wakes them.
 const EVERY_SECOND: &str = "* * * * * *";
 
 /// A running cron trigger.
@@ -23,13 +23,15 @@ pub struct CronTrigger {
 }
 
 impl CronTrigger {
-    /// Notifies `wake` at every second from now on. Start it once in the life of a process.
+    /// Notifies each of `wake` at every second from now on. Start it once in the life of a process.
     ///
     /// # Errors
     /// The scheduler could not be started.
-    pub async fn start(wake: Arc<Notify>) -> Result<Self, JobSchedulerError> {
+    pub async fn start(wake: Vec<Arc<Notify>>) -> Result<Self, JobSchedulerError> {
         let scheduler = JobScheduler::new().await?;
-        let job = Job::new(EVERY_SECOND, move |_, _| wake.notify_one())?;
+        let job = Job::new(EVERY_SECOND, move |_, _| {
+            wake.iter().for_each(|wake| wake.notify_one())
+        })?;
         scheduler.add(job).await?;
         scheduler.start().await?;
         Ok(Self { scheduler })

@@ -34,7 +34,7 @@ pub(super) fn of(observation: &Observation<'_>) -> Figures {
                 .collect(),
             ..Figures::default()
         },
-        Finding::Spike {
+        Finding::Day {
             day,
             used_credits,
             usual_credits,
@@ -51,7 +51,10 @@ pub(super) fn of(observation: &Observation<'_>) -> Figures {
             missing_since: since.map(|day| day.to_string()),
             ..Figures::default()
         },
-        Finding::KeyRefused { .. } | Finding::AgentRefused(_) => Figures::default(),
+        Finding::KeyRefused { .. }
+        | Finding::AgentRefused(_)
+        | Finding::Probe(_)
+        | Finding::NoCredits { .. } => Figures::default(),
     }
 }
 

@@ -1,11 +1,11 @@
 //! Titles: an event in one line.
 
 use super::super::finding::{Finding, Observation, Whose};
-use super::super::{Measure, Notice};
-use super::{balance, budget, usage};
+use super::super::{Measure, Notice, probes};
+use super::{SUBJECT, balance, budget, usage};
 use crate::budget::words::{exhaustion, used};
 use crate::day::Day;
-use crate::ledger::Alert;
+use crate::ledger::{Alert, AlertKey};
 use crate::words::{date, exact_percent, number};
 
 /// Reasons for the end of an alert.
@@ -23,7 +23,7 @@ pub(in crate::alert) enum Ending {
 
 /// Writes the title of an alert that fires, in one line.
 pub(super) fn firing(observation: &Observation<'_>, late: &[Day]) -> String {
-    let (name, today) = (&observation.key.rule, observation.today);
+    let (name, today) = (name(observation), observation.today);
     let subject = subject(observation);
     match &observation.finding {
         Finding::Budget {
@@ -40,7 +40,7 @@ pub(super) fn firing(observation: &Observation<'_>, late: &[Day]) -> String {
             ),
         },
         Finding::Balance { left, .. } => format!("Balance {name}: {}", balance::measured(*left)),
-        Finding::Usage { .. } | Finding::Spike { .. } if !late.is_empty() => {
+        Finding::Usage { .. } | Finding::Day { .. } if !late.is_empty() => {
             format!("{name}: {subject} used {}", usage::late(observation, late))
         }
         Finding::Usage { .. } => format!(
@@ -48,7 +48,7 @@ pub(super) fn firing(observation: &Observation<'_>, late: &[Day]) -> String {
             usage::used(observation),
             number(observation.limit_credits())
         ),
-        Finding::Spike { .. } => format!("{name}: {subject} used {}", usage::spike(observation)),
+        Finding::Day { .. } => format!("{name}: {subject} used {}", usage::day(observation)),
         Finding::MissingData(_, since) => match since {
             Some(day) => format!("{name}: {subject} has no data for {}", date(*day, today)),
             None => format!("{name}: no day of {subject} is missing"),
@@ -60,12 +60,16 @@ pub(super) fn firing(observation: &Observation<'_>, late: &[Day]) -> String {
             "{name}: FlowGent says that {subject} does not belong to account {}",
             facts.member.agent.account
         ),
+        Finding::Probe(probed) => format!("{name}: {subject} {}", probes::failures(probed)),
+        Finding::NoCredits { account, .. } => {
+            format!("{name}: account {account} has no credits left")
+        }
     }
 }
 
 /// Writes the title of an alert that has ended, in one line.
 pub(super) fn over(observation: &Observation<'_>, ending: Ending) -> String {
-    let (name, today) = (&observation.key.rule, observation.today);
+    let (name, today) = (name(observation), observation.today);
     let subject = subject(observation);
     match &observation.finding {
         Finding::Budget {
@@ -97,18 +101,28 @@ pub(super) fn over(observation: &Observation<'_>, ending: Ending) -> String {
             usage::used(observation),
             number(observation.limit_credits())
         ),
-        Finding::Spike { .. } => format!("{name}: {subject} used {}", usage::spike(observation)),
+        Finding::Day { agent, .. } if agent.member.left_on.is_some() => {
+            format!("{name}: {subject} has left")
+        }
+        Finding::Day { .. } => format!("{name}: {subject} used {}", usage::day(observation)),
         Finding::MissingData(..) => format!("{name}: {subject} has no more missing days"),
         Finding::KeyRefused { account, .. } => {
             format!("{name}: the key of account {account} is accepted again")
         }
         Finding::AgentRefused(_) => format!("{name}: {subject} is accepted again"),
+        Finding::Probe(_) => format!("{name}: {subject} replies again"),
+        Finding::NoCredits { account, .. } => {
+            format!("{name}: account {account} has credits again")
+        }
     }
 }
 
 /// Title and text of the end of an alert that is no longer observed.
 pub(super) fn unseen(told: &Notice, alert: &Alert, ending: Ending, today: Day) -> (String, String) {
     let what = match told.kind.as_str() {
+        kind @ "budget" if told.labels.contains_key(SUBJECT) => {
+            format!("{kind} {} ({})", told.rule, told.subject)
+        }
         kind @ ("budget" | "balance") => format!("{kind} {}", told.rule),
         _ => format!("{}: {}", told.rule, told.subject),
     };
@@ -131,13 +145,24 @@ pub(super) fn unseen(told: &Notice, alert: &Alert, ending: Ending, today: Day) -
     }
 }
 
+/// Name of the rule, with the subject of a budget whose subjects have a limit each.
+fn name(observation: &Observation<'_>) -> String {
+    let AlertKey { rule, subject, .. } = &observation.key;
+    match observation.rule.per() {
+        Some(_) => format!("{rule} ({subject})"),
+        None => rule.to_string(),
+    }
+}
+
 /// Subject of the alert, as part of a sentence.
 pub(super) fn subject(observation: &Observation<'_>) -> String {
     match &observation.finding {
         Finding::Usage {
             whose: Whose::Account(account),
             ..
-        } => format!("account {account}"),
+        }
+        | Finding::NoCredits { account, .. } => format!("account {account}"),
+        Finding::Probe(probed) => probes::subject(observation.rule, probed),
         Finding::Budget { .. }
         | Finding::Balance { .. }
         | Finding::Usage {

@@ -3,7 +3,7 @@
 use super::super::finding::{DayFigure, Finding, Observation};
 use super::super::{Check, Span};
 use crate::day::Day;
-use crate::words::{credits, date, dates, number};
+use crate::words::{credits, date, dates, number, percent};
 
 /// Use in the span of a usage rule: `at least 1,234.5 credits on 22 Nov`.
 pub(super) fn used(observation: &Observation<'_>) -> String {
@@ -33,13 +33,13 @@ pub(super) fn used(observation: &Observation<'_>) -> String {
     format!("{used} {days}")
 }
 
-/// Use on a day, compared with the usual: `900 credits on 22 Nov, 4.5 times the usual 200`.
-pub(super) fn spike(observation: &Observation<'_>) -> String {
-    let Finding::Spike {
+/// Use on a day, compared with the days before: `900 credits on 22 Nov, 4.5 times the usual 200`.
+pub(super) fn day(observation: &Observation<'_>) -> String {
+    let Finding::Day {
+        agent: _,
         day,
         used_credits,
         usual_credits,
-        ..
     } = observation.finding
     else {
         return String::new();
@@ -47,21 +47,32 @@ pub(super) fn spike(observation: &Observation<'_>) -> String {
     let on = date(day, observation.today);
     match used_credits {
         Some(credits) => compared(
+            observation,
             &DayFigure {
                 day,
                 credits,
                 usual_credits,
             },
-            observation.today,
         ),
         None => format!("an unknown amount on {on}"),
     }
 }
 
-fn compared(figure: &DayFigure, today: Day) -> String {
+fn compared(observation: &Observation<'_>, figure: &DayFigure) -> String {
     let used = credits(figure.credits);
-    let on = dates(figure.day, figure.day, today);
+    let on = dates(figure.day, figure.day, observation.today);
     let compared = match figure.usual_credits {
+        _ if figure.credits <= 0.0 && is_silent(observation) => {
+            return silence(observation, figure.day);
+        }
+        _ if is_silent(observation) => return format!("{used} {on}"),
+        Some(usual) if usual > figure.credits => {
+            format!(
+                "{} of the usual {}",
+                percent(figure.credits / usual),
+                number(usual)
+            )
+        }
         Some(usual) if usual > 0.0 => format!(
             "{} times the usual {}",
             number(figure.credits / usual),
@@ -71,6 +82,26 @@ fn compared(figure: &DayFigure, today: Day) -> String {
         None => "usual use unknown".to_owned(),
     };
     format!("{used} {on}, {compared}")
+}
+
+const fn is_silent(observation: &Observation<'_>) -> bool {
+    matches!(observation.rule.check, Check::Silent { .. })
+}
+
+/// No use until `day`, and use before.
+fn silence(observation: &Observation<'_>, day: Day) -> String {
+    let (Finding::Day { agent, .. }, Check::Silent { days, .. }) =
+        (&observation.finding, &observation.rule.check)
+    else {
+        return String::new();
+    };
+    let before = agent.silence(day, *days).used_before;
+    let first = day.plus(1 - *days as i32);
+    format!(
+        "nothing {}, after use on {} of the 28 days before",
+        dates(first, day, observation.today),
+        number(before.into())
+    )
 }
 
 /// The days whose figures came late, in a title: `5,000 credits on 3 Nov, reported late`, or the days alone.
@@ -83,7 +114,12 @@ pub(super) fn late(observation: &Observation<'_>, days: &[Day]) -> String {
                 .iter()
                 .map(|figure| date(figure.day, observation.today))
                 .collect();
-            format!("too much on {}, reported late", on.join(", "))
+            let amount = match observation.rule.check {
+                Check::Drop { .. } => "too little",
+                Check::Silent { .. } => "nothing",
+                _ => "too much",
+            };
+            format!("{amount} on {}, reported late", on.join(", "))
         }
     }
 }
@@ -113,6 +149,6 @@ fn one(observation: &Observation<'_>, figure: &DayFigure) -> String {
             dates(figure.day, figure.day, today),
             number(over_credits)
         ),
-        _ => compared(figure, today),
+        _ => compared(observation, figure),
     }
 }

@@ -1,5 +1,6 @@
 //! The engine on a real ledger.
 
+mod probes;
 mod summaries;
 
 use chrono::TimeDelta;

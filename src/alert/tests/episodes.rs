@@ -303,10 +303,10 @@ fn a_match_or_labels_that_are_edited_end_what_fires_and_the_new_definition_begin
         },
     );
     below.agents = above.agents.clone();
-    let Check::Budget { limit_credits, .. } = &mut stage.settings.rules[0].check else {
+    let Check::Budget { limits, .. } = &mut stage.settings.rules[0].check else {
         panic!("it is a budget");
     };
-    *limit_credits = 9_000.0;
+    *limits = 9_000.0.into();
     let (told, _) = titles(&mut stage, &below);
     assert_eq!(
         told,

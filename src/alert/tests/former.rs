@@ -9,14 +9,14 @@ const TODAY: &str = "2026-11-23";
 const LONG_AGO: &str = "2025-06-01T00:00:00Z";
 
 /// A ledger, and who is in it.
-struct Scene {
-    ledger: Ledger,
-    members: Arc<[Member]>,
+pub(super) struct Scene {
+    pub(super) ledger: Ledger,
+    pub(super) members: Arc<[Member]>,
     _folder: tempfile::TempDir,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self {
             ledger: open(&folder),
@@ -26,7 +26,7 @@ impl Scene {
     }
 
     /// These agents are there from the day `today` on, and since when they are listed no more.
-    async fn enrol(&mut self, agents: &[(Agent, Option<&str>)], today: &str) {
+    pub(super) async fn enrol(&mut self, agents: &[(Agent, Option<&str>)], today: &str) {
         let agents = agents.iter();
         let enrolment = Enrolment {
             agents: agents
@@ -40,7 +40,7 @@ impl Scene {
     }
 
     /// Keeps so many credits for each of the days `first` through `last` of a member.
-    async fn commit(&self, place: usize, first: &str, last: &str, credits: f64) {
+    pub(super) async fn commit(&self, place: usize, first: &str, last: &str, credits: f64) {
         let days: Vec<Day> = day(first).through(day(last)).collect();
         for days in days.chunks(31) {
             let (start, end) = (days[0], days[days.len() - 1]);
@@ -58,12 +58,12 @@ impl Scene {
     }
 
     /// Facts for rules that have all been watched for long.
-    async fn facts(&self, rules: &[Rule], today: &str) -> Facts {
+    pub(super) async fn facts(&self, rules: &[Rule], today: &str) -> Facts {
         self.facts_while_firing(rules, today, &[]).await
     }
 
     /// The same while an alert about each of these agents fires.
-    async fn facts_while_firing(
+    pub(super) async fn facts_while_firing(
         &self,
         rules: &[Rule],
         today: &str,

@@ -1,8 +1,9 @@
 //! The whole of what people read, for every kind of rule.
 
 use super::super::message::{self, Ending};
+use super::probes::{NO_CREDITS, probed, probes};
 use super::*;
-use crate::ledger::Alert;
+use crate::ledger::{Alert, ProbeOutcome};
 
 const NOW: &str = "2026-11-23T00:12:00Z";
 
@@ -239,6 +240,10 @@ fn of_rules() -> Vec<(&'static str, String)> {
         key_refused: [("acme".into(), false)].into(),
         agent_refused: [(good.agents[0].member.number, false)].into(),
     });
+    let support = [("ping", good.agents[0].member.agent.clone())];
+    let failed = [ProbeOutcome::NoCredits; 3].map(|outcome| (0, outcome));
+    bad.probes = probed(&support, &failed);
+    good.probes = probed(&support, &[(0, ProbeOutcome::Success)]);
     let severity = Severity::Critical;
     let rules = [
         (
@@ -264,6 +269,8 @@ fn of_rules() -> Vec<(&'static str, String)> {
             "agent refused",
             rule("agents", Check::AgentRefused { severity }),
         ),
+        ("probe", rule("probes", probes(None, 3))),
+        ("no credits", rule("credits", NO_CREDITS)),
     ];
     let messages = rules.iter().flat_map(|(name, rule)| {
         [

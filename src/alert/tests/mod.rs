@@ -11,12 +11,15 @@ mod machine;
 mod message;
 mod observe;
 mod pending;
+mod probes;
 mod properties;
+mod quiet;
 mod repeats;
 mod rule;
 mod silences;
+mod subjects;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,7 +119,8 @@ fn critical(threshold: Threshold) -> Threshold {
 
 fn budget(name: &str, cycle: Cycle, limit_credits: f64, thresholds: &[Threshold]) -> Rule {
     let check = Check::Budget {
-        limit_credits,
+        limits: limit_credits.into(),
+        per: None,
         cycle,
         thresholds: thresholds.to_vec(),
     };
@@ -128,6 +132,7 @@ fn route(hook: &str) -> Route {
         hook: hook.into(),
         identity: hook.to_owned(),
         group: true,
+        tracks: false,
         send_resolved: true,
         targets: vec![String::new()],
         repeat: None,
@@ -139,6 +144,7 @@ fn settings(rules: Vec<Rule>) -> Settings {
     Settings {
         accounts: vec!["acme".into()],
         rules,
+        probes: Vec::new(),
         summaries: Vec::new(),
         routes: vec![route("ops")],
         dashboard_url: None,
@@ -153,7 +159,7 @@ fn watched(rules: &[Rule], since: &str) -> HashMap<Arc<str>, Watched> {
             definition: rule.definition(),
             evaluated: Some(Day::of(at(since))),
             open_periods: Vec::new(),
-            agents: BTreeSet::new(),
+            agents: BTreeMap::new(),
         };
         (Arc::clone(&rule.name), watched)
     });
@@ -175,6 +181,8 @@ fn facts(today: &str) -> Facts {
         unseeded: HashSet::new(),
         has_synced: false,
         judged: Arc::default(),
+        probes: ProbeFacts::default(),
+        unsettled: HashMap::new(),
         access: Arc::default(),
     }
 }
@@ -209,6 +217,8 @@ impl AgentFacts {
 /// A budget in its current period.
 fn current(standing: Standing) -> PeriodFacts {
     PeriodFacts {
+        subject: "all".into(),
+        agent: None,
         standing,
         over_since: None,
     }
@@ -217,6 +227,8 @@ fn current(standing: Standing) -> PeriodFacts {
 /// A budget in a period whose end was first seen then.
 fn over_since(standing: Standing, since: &str) -> PeriodFacts {
     PeriodFacts {
+        subject: "all".into(),
+        agent: None,
         standing,
         over_since: Some(at(since)),
     }

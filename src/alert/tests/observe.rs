@@ -1,8 +1,9 @@
 //! Facts read from a ledger.
 
+use super::quiet::DROP;
 use super::*;
 use crate::day::Usage;
-use crate::ledger::Fetched;
+use crate::ledger::{Fetched, PlannedRun, ProbeOutcome, ProbeResult};
 use crate::window::Window;
 
 const TODAY: &str = "2026-11-23";
@@ -395,4 +396,38 @@ async fn an_agent_whose_key_alone_is_looked_at_is_there_by_its_name() {
     let facts = scene.facts(rules, LONG_AGO, TODAY).await;
     assert_eq!(&*facts.agents[0].subject, "acme/support");
     assert!(facts.accounts.contains("acme"));
+}
+
+#[tokio::test]
+async fn rules_about_little_use_do_not_count_what_probes_used() {
+    let scene = Scene::new(&[("acme", "support")]).await;
+    scene
+        .commit(0, "2026-11-21", "2026-11-22", |_| Some(40.0))
+        .await;
+    let at = day("2026-11-22").start();
+    let planned = PlannedRun {
+        probe: "ping".into(),
+        agent: ("acme".into(), Arc::clone(&scene.members[0].agent.id)),
+        planned_at: at,
+    };
+    let run = scene.ledger.begin_probe(planned, at).await.unwrap();
+    let result = ProbeResult {
+        outcome: ProbeOutcome::Success,
+        status_code: Some(200),
+        duration_seconds: None,
+        execution_seconds: None,
+        used_credits: Some(30.0),
+        detail: String::new(),
+    };
+    scene
+        .ledger
+        .end_probe(run.unwrap(), result, at)
+        .await
+        .unwrap();
+
+    let facts = scene.facts(vec![rule("idle", DROP)], LONG_AGO, TODAY).await;
+    let days = facts.agents[0].days_unprobed.as_deref().unwrap();
+    let [before, last] = days.last_chunk().unwrap();
+    assert_eq!((before.known, last.known), (known(40.0), known(10.0)));
+    assert_eq!(yesterday(&facts.agents[0]).0, Some(40.0));
 }

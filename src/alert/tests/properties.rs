@@ -131,6 +131,8 @@ impl World {
                 ..november(credits)
             };
             PeriodFacts {
+                subject: "all".into(),
+                agent: None,
                 standing,
                 over_since,
             }

@@ -220,6 +220,7 @@ fn delivery_json(record: &DeliveryRecord) -> Value {
         "ended": (*state != DeliveryState::Pending).then(|| instant(*at)),
         "result": result,
         "alerts": delivery.alerts.iter().map(key_json).collect::<Vec<_>>(),
+        "summary": delivery.summary(),
     })
 }
 

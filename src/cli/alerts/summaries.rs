@@ -43,7 +43,10 @@ pub(super) async fn of_now(
     let is_purse = |check: &Check| matches!(check, Check::Budget { .. } | Check::Balance { .. });
     let Standings { budgets, balances } = purses(config, &view, now, is_purse).await?;
     let purses = Purses {
-        budgets: budgets.iter().map(|(name, one)| (&**name, one)).collect(),
+        budgets: budgets
+            .iter()
+            .map(|(name, subject, one)| (&**name, subject.as_deref(), one))
+            .collect(),
         balances: balances.iter().map(|(name, one)| (&**name, one)).collect(),
     };
     let url = config.alerts.dashboard_url.as_deref();

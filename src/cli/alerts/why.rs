@@ -1,6 +1,6 @@
 //! `alerts why`: a rule, the figures that it uses, and what it makes of them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chrono::SecondsFormat;
@@ -45,7 +45,7 @@ pub(super) async fn why(common: &Common, name: &str, on: Option<Day>) -> Result<
         // Periods that ended within the week before are still open.
         evaluated: Some(today.plus(-7)),
         open_periods: Vec::new(),
-        agents: BTreeSet::new(),
+        agents: BTreeMap::new(),
     };
     let watched = match on {
         Some(_) => HashMap::from([(Arc::clone(&rule.name), always)]),
@@ -118,6 +118,14 @@ fn wanted(check: &Check) -> String {
             floor_credits,
             ..
         } => format!("fires above {factor} times the usual and above {floor_credits} credits\n"),
+        Check::Drop {
+            factor,
+            floor_credits,
+            ..
+        } => format!("fires below {factor} of the usual, if that is above {floor_credits} credits\n"),
+        Check::Silent { days, .. } => {
+            format!("fires after {days} days without use, if there was use on 4 of the 28 before\n")
+        }
         Check::MissingData { longer_than, .. } => {
             let longer_than = humantime::format_duration(*longer_than);
             format!("fires once a day is missing for longer than {longer_than}\n")
@@ -125,6 +133,12 @@ fn wanted(check: &Check) -> String {
         Check::KeyRefused { .. } | Check::AgentRefused { .. } => {
             "fires while FlowGent refuses, which only a running exporter knows; try `check --live`\n"
                 .to_owned()
+        }
+        Check::Probe { times, .. } => {
+            format!("fires once a probe failed {times} times in a row\n")
+        }
+        Check::NoCredits { .. } => {
+            "fires once a probe is told that the account has no credits left\n".to_owned()
         }
     }
 }

@@ -1,15 +1,23 @@
 //! Checks of the config against this machine: the ledger's place, the known agents, and the time.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use chrono::TimeDelta;
 
 use super::super::{count, view};
 use super::from_file;
-use crate::alert;
+use crate::alert::{self, Check};
 use crate::blocking;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::ledger::{self, GoneHook, ListSource, View};
+use crate::nearest::nearest;
+use crate::probe::Probe;
 use crate::roster::{self, AccountSettings, Agent, Roster, printable};
+
+/// The most runs of a probe that are counted.
+const SHOWN_RUNS: usize = 50_000;
 
 /// Time of the next poll.
 pub(super) fn next_poll(config: &Config) -> String {
@@ -28,13 +36,38 @@ pub(super) fn next_poll(config: &Config) -> String {
     format!("the next poll is due {next}, plus up to {jitter} of jitter")
 }
 
+/// The number of runs of a probe, each of which costs credits.
+pub(super) fn runs(probe: &Probe) -> String {
+    let now = SystemClock.now();
+    let end = now + TimeDelta::days(30);
+    let times = probe.cron.iter_after(now);
+    let runs = times
+        .take(SHOWN_RUNS)
+        .take_while(|time| *time <= end)
+        .count();
+    let runs = match runs {
+        SHOWN_RUNS => format!("{SHOWN_RUNS} times or more"),
+        1 => "once".to_owned(),
+        runs => format!("{runs} times"),
+    };
+    format!(
+        "probe {} runs {runs} in 30 days; each run costs credits",
+        probe.name
+    )
+}
+
 /// The warnings, one line each.
 pub(super) async fn warnings(config: &Config) -> Vec<String> {
     let path = config.storage.path.clone();
     let place = blocking::run(move || ledger::may_be_written(&path)).await;
     let mut warnings: Vec<String> = place.err().iter().map(ToString::to_string).collect();
     let view = view::open(config).await.ok();
-    warnings.extend(idle_matchers(config, view.as_ref()).await);
+    let mut known = Vec::new();
+    for account in &config.accounts {
+        known.push(agents(account, view.as_ref()).await);
+    }
+    warnings.extend(idle_matchers(config, &known));
+    warnings.extend(unknown_subjects(config, &known));
     if let Some(view) = &view {
         let gone = gone_hooks(config, view).await;
         warnings.extend(gone.iter().map(ToString::to_string));
@@ -57,11 +90,7 @@ struct Known<'a> {
 
 /// Budgets and rules that match nobody who is known. Those of which the config alone tells that are warned of
 /// where it is read, and where a list was never had, nothing can be said.
-async fn idle_matchers(config: &Config, view: Option<&View>) -> Vec<String> {
-    let mut known = Vec::new();
-    for account in &config.accounts {
-        known.push(agents(account, view).await);
-    }
+fn idle_matchers(config: &Config, known: &[Known<'_>]) -> Vec<String> {
     let number: usize = known.iter().map(|known| known.agents.len()).sum();
     let idle = config.alerts.rules.iter().filter(|rule| {
         let mut agents = known.iter().flat_map(|known| &known.agents);
@@ -87,6 +116,37 @@ async fn idle_matchers(config: &Config, view: Option<&View>) -> Vec<String> {
         )
     });
     told.collect()
+}
+
+/// Limits for subjects that no known agent is part of, if all agents are known.
+fn unknown_subjects(config: &Config, known: &[Known<'_>]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for rule in &config.alerts.rules {
+        let (Check::Budget { limits, .. }, Some(per)) = (&rule.check, rule.per()) else {
+            continue;
+        };
+        let mut concerned = known.iter();
+        if !concerned.all(|known| known.is_whole || !rule.matcher.concerns(&known.account.name)) {
+            continue;
+        }
+        let agents = known.iter().flat_map(|known| &known.agents);
+        let agents = agents.filter(|agent| rule.matcher.matches(agent));
+        let subjects: BTreeSet<Arc<str>> = agents
+            .filter_map(|agent| alert::subject_of(per, agent))
+            .collect();
+        let near: Vec<&str> = subjects.iter().map(|subject| &**subject).collect();
+        let unknown = limits.named.keys().filter(|name| !subjects.contains(*name));
+        warnings.extend(unknown.map(|name| {
+            let near = nearest(name, &near).map(printable);
+            let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+            format!(
+                "budget `{}` has a limit for `{}`, which is none of its subjects{near}",
+                printable(&rule.name),
+                printable(name)
+            )
+        }));
+    }
+    warnings
 }
 
 /// The agents of `account` by the config, by its list in a file, and by FlowGent's list that the ledger kept.

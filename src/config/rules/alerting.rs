@@ -8,6 +8,7 @@ use super::{Checked, duration_between, url};
 use crate::alert::Measure;
 use crate::config::diagnostics::Fault;
 use crate::roster::{self, Pattern, printable};
+use crate::sheet::Grouping;
 use crate::validate::MOST_CREDITS;
 
 /// The highest share of a budget that can be told of.
@@ -69,6 +70,12 @@ pub(in crate::config) fn condition_name(name: &str) -> Checked<()> {
     })
 }
 
+/// Subjects by which use is added up.
+pub(in crate::config) fn grouping(text: &str) -> Checked<Grouping> {
+    let refused = |error: String| Fault::new(format!("`{}` is no group: {error}", printable(text)));
+    text.parse().map_err(refused)
+}
+
 /// A rule for numbers above a limit.
 pub(in crate::config) fn above(key: &str, limit: f64) -> impl Fn(f64) -> Checked<f64> {
     move |number| {
@@ -77,6 +84,18 @@ pub(in crate::config) fn above(key: &str, limit: f64) -> impl Fn(f64) -> Checked
         }
         let message = format!("{key} {number} is not a number above {limit}");
         Err(Fault::new(message))
+    }
+}
+
+/// A rule for shares between nothing and all.
+pub(in crate::config) fn below_one(key: &str) -> impl Fn(f64) -> Checked<f64> {
+    move |share| {
+        if share > 0.0 && share < 1.0 {
+            return Ok(share);
+        }
+        Err(Fault::new(format!(
+            "{key} {share} is not above 0 and below 1"
+        )))
     }
 }
 

@@ -90,14 +90,15 @@ fn a_budget_has_the_documented_defaults() {
         let rule = budget(&format!("period = \"{period}\"\n"));
         assert!(rule.hooks.is_empty() && rule.matcher.to_string().is_empty());
         let Check::Budget {
-            limit_credits,
+            limits,
+            per: None,
             cycle,
             thresholds: found,
         } = rule.check
         else {
             panic!("{period} is no budget");
         };
-        assert_eq!((limit_credits, cycle), (5000.0, expected));
+        assert_eq!((limits, cycle), (5000.0.into(), expected));
         assert_eq!(shown(&found), thresholds, "{period}");
     }
 }
@@ -125,6 +126,21 @@ fn rules_have_the_documented_defaults() {
         panic!("spike");
     };
     assert_eq!((factor, floor_credits), (3.0, 10.0));
+    assert!(matches!(
+        rule("\"drop\""),
+        Check::Drop {
+            factor: 0.2,
+            floor_credits: 10.0,
+            severity: Severity::Warning
+        }
+    ));
+    assert!(matches!(
+        rule("\"silent\""),
+        Check::Silent {
+            days: 3,
+            severity: Severity::Warning
+        }
+    ));
     let Check::MissingData {
         longer_than,
         severity: Severity::Warning,
@@ -205,6 +221,69 @@ fn budgets_and_rules_are_as_they_are_written() {
         Check::MissingData { longer_than, severity: Severity::Info }
             if longer_than == Duration::from_secs(2 * 24 * 3600)
     ));
+}
+
+#[test]
+fn a_budget_has_a_limit_for_each_subject() {
+    let each = |written: &str| {
+        let rule = the_rule(&format!(
+            "[[budget]]\nname = \"b\"\nperiod = \"month\"\n{written}\n"
+        ));
+        let Check::Budget { limits, per, .. } = &rule.check else {
+            panic!("{written}");
+        };
+        (
+            per.as_ref().map(ToString::to_string),
+            limits.clone(),
+            rule.definition(),
+        )
+    };
+    let (per, limits, _) = each("per = \"agent\"\ncredits = 500");
+    assert_eq!(
+        (per.as_deref(), limits.of("acme/support")),
+        (Some("agent"), Some(500.0))
+    );
+    let (per, limits, definition) =
+        each("per = \"label:team\"\ncredits = { default = 100, \"cx\" = 800 }");
+    assert_eq!(per.as_deref(), Some("label:team"));
+    assert_eq!(
+        (limits.of("cx"), limits.of("sales")),
+        (Some(800.0), Some(100.0))
+    );
+    assert!(
+        definition.starts_with("budget {} per label:team: 100 credits, cx 800 credits a month"),
+        "{definition}"
+    );
+    let (_, limits, _) = each("per = \"account\"\ncredits = { acme = 1.5 }");
+    assert_eq!((limits.of("acme"), limits.of("globex")), (Some(1.5), None));
+    // A budget as it always was keeps its definition, by which it is known in the ledger.
+    let (per, _, definition) = each("credits = 5000");
+    assert_eq!(per, None);
+    assert!(
+        definition.starts_with("budget {}: 5000 credits a month from day 1: "),
+        "{definition}"
+    );
+    let unknown = with_agent(
+        "[[budget]]\nname = \"b\"\nperiod = \"month\"\nper = \"label:taem\"\ncredits = 5\n",
+    );
+    assert_eq!(
+        unknown.warnings,
+        ["budget `b` has a limit per `taem`, which is a label of no agent; did you mean `team`?"]
+    );
+}
+
+#[test]
+fn a_drop_is_never_judged_if_days_settle_after_a_week() {
+    let config = |days| {
+        with_agent(&format!(
+            "[[rule]]\nname = \"d\"\nkind = \"drop\"\n[schedule]\nsettle_days = {days}\n"
+        ))
+    };
+    assert_eq!(config(7).warnings, [""; 0]);
+    assert_eq!(
+        config(8).warnings,
+        ["rule `d` never fires: days settle after 8 days, and it looks at the last 7"]
+    );
 }
 
 #[test]
@@ -342,4 +421,55 @@ fn a_balance_that_would_show_too_much_or_nothing_is_warned_of() {
     let path = format!("{FIXTURES}/good/text.toml");
     let config = Config::parse(discovering, Path::new(&path), today()).unwrap();
     assert_eq!(config.warnings, [""; 0]);
+}
+
+#[test]
+fn a_probe_with_hooks_has_a_rule_of_its_own_and_an_agent_of_a_list_is_a_warning() {
+    let written = "[[probe]]\nname = \"ping\"\naccount = \"acme\"\nagent = \"support\"\n\
+                   message = \"OK?\"\ncron = \"0 0 6 * * *\"\n";
+    let silent = with_agent(written);
+    assert!(silent.alerts.rules.is_empty());
+    assert_eq!(silent.warnings, [""; 0]);
+    let [probe] = &silent.alerts.probes[..] else {
+        panic!("{:?}", silent.alerts.probes);
+    };
+    assert_eq!((&*probe.account, &*probe.agent), ("acme", "a1"));
+    assert_eq!(
+        (&*probe.message, probe.timeout),
+        ("OK?", Duration::from_secs(60))
+    );
+    assert!(probe.expect.is_none());
+
+    let hook = "[[hook]]\nname = \"ops\"\nkind = \"exec\"\ncommand = [\"/bin/true\"]\n";
+    let told = with_agent(&format!(
+        "{written}timeout = \"2m\"\nexpect = {{ regex = \"^OK\" }}\nhooks = [\"ops\"]\n{hook}"
+    ));
+    let probe = &told.alerts.probes[0];
+    assert_eq!(probe.timeout, Duration::from_secs(120));
+    assert!(
+        probe
+            .expect
+            .as_ref()
+            .is_some_and(|expect| expect.is_match("OK."))
+    );
+    let [rule] = &told.alerts.rules[..] else {
+        panic!("{:?}", told.alerts.rules);
+    };
+    assert_eq!((&*rule.name, &*rule.hooks[0]), ("ping", "ops"));
+    let Check::Probe { only, times: 3, .. } = &rule.check else {
+        panic!("{rule:?}");
+    };
+    assert_eq!(only.as_deref(), Some("ping"));
+    assert_eq!(told.warnings, [""; 0], "the hook has its use");
+
+    let listed =
+        "[[account]]\nname = \"acme\"\napi_key_file = \"../files/acme.key\"\ndiscover = true\n";
+    let path = format!("{FIXTURES}/good/text.toml");
+    let config = Config::parse(&format!("{listed}{written}"), Path::new(&path), today()).unwrap();
+    assert_eq!(
+        config.warnings,
+        [
+            "probe `ping` asks agent `support`, which this file does not name: it must come by a list of account `acme`"
+        ]
+    );
 }

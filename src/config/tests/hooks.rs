@@ -219,7 +219,7 @@ fn a_hook_that_nothing_names_is_a_warning() {
     .unwrap();
     assert_eq!(
         config.warnings,
-        ["hook `spare` is named by no budget, balance, rule or summary"]
+        ["hook `spare` is named by no budget, balance, rule, probe or summary"]
     );
 }
 

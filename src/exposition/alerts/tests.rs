@@ -45,6 +45,8 @@ fn three_budgets() -> Vec<BudgetSeries> {
     };
     let named = |(name, standing): (&str, Standing)| BudgetSeries {
         matcher: Default::default(),
+        subject: None,
+        agent: None,
         name: name.into(),
         standing,
         marks: Vec::new(),
@@ -105,6 +107,28 @@ fn the_exposition_is_what_users_depend_on() {
         check(&document, format);
         assert!(document == golden, "{format:?} is now:\n{document}");
     }
+}
+
+#[test]
+fn a_budget_with_a_limit_for_each_subject_has_series_for_each() {
+    let today = day("2026-11-23");
+    let budgets = ["acme/support", "the \"big\" one"].map(|subject| BudgetSeries {
+        subject: Some(subject.into()),
+        ..three_budgets().remove(0)
+    });
+    let document = document(&render(today, &budgets, &[], &[]), Format::Text, today);
+    check(&document, Format::Text);
+    let lines: Vec<&str> = document
+        .lines()
+        .filter(|line| line.starts_with("flowgent_budget_limit_credits"))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            r#"flowgent_budget_limit_credits{budget="cx-month",subject="acme/support"} 5000"#,
+            r#"flowgent_budget_limit_credits{budget="cx-month",subject="the \"big\" one"} 5000"#,
+        ]
+    );
 }
 
 #[test]
@@ -182,6 +206,8 @@ proptest! {
             let [limit, used, expected_credits, low, high] = *values;
             BudgetSeries {
                 matcher: Default::default(),
+                subject: None,
+                agent: None,
                 name: numbered(number, name),
                 standing: Standing {
                     limit_credits: limit.unwrap_or(0.0),

@@ -14,6 +14,8 @@ use crate::flowgent::error::OUTCOMES;
 use crate::flowgent::metrics::ApiMetrics;
 use crate::flowgent::wire::{ChatRequest, TemplateRequest};
 
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
     let prefix = format!("{name}: ");
     request.lines().find_map(|line| line.strip_prefix(&prefix))
@@ -114,7 +116,7 @@ async fn a_forgotten_account_leaves_no_series_and_takes_no_others() {
     let template: TemplateRequest = serde_json::from_str(fixture!("waba-request")).unwrap();
     usage(&acme).await.unwrap_err();
     acme.list_agents().await.unwrap_err();
-    acme.chat("support", &chat).await.unwrap_err();
+    acme.chat("support", &chat, PATIENCE).await.0.unwrap_err();
     acme.send_template("support", &template).await.unwrap_err();
 
     let settings = settings(&server.url, Duration::from_secs(60));
@@ -184,6 +186,7 @@ async fn a_chat_tells_its_real_status_inside() {
             fixture!("chat-error-503-unavailable"),
             fixture!("chat-accepted"),
             "{\"statusCode\":200}",
+            "{\"statusCode\":402,\"body\":[\"none\"]}",
             "{\"statusCode\":418,\"body\":{\"message\":\"tea\\n\"}}",
             "{}",
         ]
@@ -192,7 +195,7 @@ async fn a_chat_tells_its_real_status_inside() {
     )
     .await;
     let client = patient(&server);
-    let chat = || client.chat("support", &request);
+    let chat = async || client.chat("support", &request, PATIENCE).await.0;
     let Ok(ChatReply::Answered(body)) = chat().await else {
         panic!("no reply");
     };
@@ -212,6 +215,7 @@ async fn a_chat_tells_its_real_status_inside() {
     assert!(matches!(chat().await, Ok(ChatReply::Accepted(_))));
     for text in [
         "invalid answer: statusCode 200 without a body",
+        "no credits are left",
         "unexpected status 418: tea\\n",
         "invalid answer: a chat answer has neither statusCode nor status",
     ] {
@@ -288,7 +292,7 @@ async fn a_documented_error_under_a_success_is_told_by_its_name() {
         ApiError::AccessDenied,
         ApiError::AccessDenied,
     ] {
-        assert_eq!(client.chat("support", &chat).await, Err(error));
+        assert_eq!(client.chat("support", &chat, PATIENCE).await.0, Err(error));
     }
     for endpoint in ["usage", "agents", "chat"] {
         assert_eq!(
@@ -329,16 +333,16 @@ async fn a_web_page_is_shown_by_its_title_and_size() {
 
 #[tokio::test]
 async fn a_post_is_repeated_only_where_it_had_no_effect() {
-    let request: ChatRequest = serde_json::from_str(fixture!("chat-request-text")).unwrap();
+    let request: TemplateRequest = serde_json::from_str(fixture!("waba-request")).unwrap();
     let refused = Act::Send(answer(429, "", ""));
     let failed = Act::Send(answer(500, "", ""));
     let cut = Act::Send(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_vec());
     let server = Server::start(vec![refused, failed, cut]).await;
     let client = patient(&server);
-    let error = client.chat("support", &request).await.unwrap_err();
+    let error = client.send_template("support", &request).await.unwrap_err();
     assert_eq!(error, ApiError::Server { status: 500 });
     assert_eq!(server.unseen(), 2);
-    let error = client.chat("support", &request).await.unwrap_err();
+    let error = client.send_template("support", &request).await.unwrap_err();
     assert_eq!(error.outcome(), "interrupted");
     assert_eq!(server.unseen(), 3);
 }

@@ -25,6 +25,7 @@ pub(in crate::hook) fn message(titles: &[&str]) -> Message {
         url: None,
         labels: BTreeMap::new(),
         figures: Figures::default(),
+        subjects: Vec::new(),
     };
     Message {
         id: "msg_27UH4WbU6Z5A5EzD8u03UvzRbpk".into(),

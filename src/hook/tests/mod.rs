@@ -93,6 +93,7 @@ fn firing() -> Notice {
             }],
             ..Figures::default()
         },
+        subjects: Vec::new(),
     }
 }
 
@@ -113,6 +114,7 @@ fn resolved() -> Notice {
         url: Some("javascript:alert(1)".to_owned()),
         labels: BTreeMap::new(),
         figures: Figures::default(),
+        subjects: Vec::new(),
     }
 }
 

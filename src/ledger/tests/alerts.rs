@@ -60,7 +60,7 @@ fn watched(rule: &str, since: i32, definition: &str) -> (Arc<str>, Watched) {
         definition: definition.to_owned(),
         evaluated: Some(day(since)),
         open_periods: vec![(day(since - 9), noon(since)), (day(since - 2), noon(since))],
-        agents: [AgentNumber(3), AgentNumber(8)].into(),
+        agents: [(AgentNumber(3), "".into()), (AgentNumber(8), "cx".into())].into(),
     };
     (rule.into(), watched)
 }

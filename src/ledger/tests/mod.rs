@@ -7,6 +7,7 @@ mod hooks;
 mod model;
 mod opening;
 mod outbox;
+mod probes;
 mod promises;
 mod pushed;
 mod repeats;

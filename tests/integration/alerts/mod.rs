@@ -6,6 +6,7 @@ mod budgets;
 mod crash;
 mod heartbeats;
 mod hooks;
+mod probes;
 mod repeats;
 mod rules;
 mod silences;

@@ -302,7 +302,8 @@ async fn keys_are_found_among_the_credentials_of_a_service_first() {
 async fn what_the_config_meets_on_this_machine_is_said() {
     let scene = Scene::new(NOW);
     let rules = "[[budget]]\nname = \"ours\"\nmatch = { agent = \"support\" }\ncredits = 5\nperiod = \"month\"\nhooks = []\n\
-                 [[budget]]\nname = \"nobodys\"\nmatch = { agent = \"suport\" }\ncredits = 5\nperiod = \"month\"\nhooks = []\n";
+                 [[budget]]\nname = \"nobodys\"\nmatch = { agent = \"suport\" }\ncredits = 5\nperiod = \"month\"\nhooks = []\n\
+                 [[budget]]\nname = \"each\"\nper = \"agent\"\ncredits = { \"acme/suport\" = 5 }\nperiod = \"month\"\nhooks = []\n";
     let config = scene
         .config_head("")
         .replace("[schedule]", "[schedule]\ncron = \"0 0 6 13 * FRI\"")
@@ -335,7 +336,9 @@ async fn what_the_config_meets_on_this_machine_is_said() {
          warning: ledger sealed/ledger.db cannot be used: cannot write to {folder}: Read-only file system (os error 30): its \
          file system is read-only here. In a service of systemd add `ReadWritePaths={folder}` or use \
          `StateDirectory=`; in a container mount a volume at {folder}\n\
-         warning: budget `nobodys` matches no agent: agent=\"suport\". The config and its lists name 1 agent\n"
+         warning: budget `nobodys` matches no agent: agent=\"suport\". The config and its lists name 1 agent\n\
+         warning: budget `each` has a limit for `acme/suport`, which is none of its subjects; did you mean \
+         `acme/support`?\n"
     );
     assert_eq!(told.stdout, expected);
     assert_eq!(told.code, 0);

@@ -201,7 +201,7 @@ async fn what_a_fault_did_is_said_and_not_called_filled() {
     let scene = scene();
     let (running, greeting, _) = start(&scene, &["--fault", "html"]).await;
     let expected =
-        "The history is incomplete: 0 of 80 requests succeeded. The others are retried.\n";
+        "The history is incomplete: 0 of 90 requests succeeded. The others are retried.\n";
     assert!(greeting.contains(expected), "{greeting}");
     assert!(
         greeting.contains(": not JSON but an HTML page"),

@@ -19,6 +19,7 @@ fn the_tables_of_metrics_list_each_one_with_its_type_and_its_labels() {
     for heading in [
         "## Agents",
         "## Budgets, balances and alerts",
+        "## Probes",
         "## The exporter itself",
     ] {
         for row in page.rows(heading) {

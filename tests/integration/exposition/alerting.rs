@@ -1,4 +1,4 @@
-//! What is served of budgets, rules, hooks and pushing, which only those have who want them.
+//! What is served of budgets, rules, probes, hooks and pushing, which only those have who want them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -45,6 +45,17 @@ hooks = [\"pager\", \"alertmanager\"]
 name = \"agent-refused\"
 kind = \"agent_refused\"
 match = { account = \"acme\" }
+hooks = [\"program\"]
+[[rule]]
+name = \"no-credits\"
+kind = \"no_credits\"
+hooks = [\"program\"]
+[[probe]]
+name = \"ping\"
+account = \"acme\"
+agent = \"support\"
+message = \"Hello\"
+cron = \"0 1 9 * * *\"
 hooks = [\"program\"]
 ";
 
@@ -187,6 +198,13 @@ async fn start(scene: &Scene, receiver: &Receiver) -> (Exporter, Scrape) {
     let exporter = scene.start().await;
     let first = exporter.scrape().await;
     wait_until_told(&exporter, scene).await;
+    scene.set_time("2026-03-10T09:01:00");
+    let firing = "flowgent_alert_firing{rule=\"ping\",subject=\"ping\"}";
+    exporter
+        .wait_until("a probe", |scrape| {
+            scrape.sum("flowgent_probe_success") == 1.0 && scrape.get(firing).is_some()
+        })
+        .await;
     (exporter, first)
 }
 
@@ -199,6 +217,7 @@ fn is_of_alerting(line: &str) -> bool {
         "flowgent_agent_forecast_",
         "flowgent_budget_",
         "flowgent_balance_",
+        "flowgent_probe_",
         "flowgent_alert_",
         "flowgent_hook_",
         "flowgent_exporter_alert_",

@@ -21,6 +21,7 @@
 //! | One table says when exactly | `docs` | |
 //! | An upgrade tells nothing | `alert::tests::episodes` | |
 //! | Balances: what is left, for how many days, and what fires | `balance`, `alert::tests::balances` | served credits, missing days and days left; the last word of every hook; entries that are late, ahead, corrected, taken out or in a broken file |
+//! | Limits for each subject | `alert::tests::subjects` | served credits and missing days of each subject; the last word of every hook |
 //! | Heartbeats | `hook::heart`, `app::health` | one in every hour, none before a first sync, and none that all is well after a sync that failed |
 //! | Summaries | `summary::tests`, `alert::tests::engine::summaries` | each week once, exact, and not before it is known or two days old |
 //!

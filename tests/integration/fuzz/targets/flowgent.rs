@@ -155,7 +155,12 @@ pub(super) fn chat(bytes: &[u8]) {
         thread_id: None,
         callback_url: None,
     };
-    let _ = asked(bytes, async |client| client.chat(AGENT, &request).await);
+    let _ = asked(bytes, async |client| {
+        client
+            .chat(AGENT, &request, Duration::from_secs(60))
+            .await
+            .0
+    });
     let template = TemplateRequest {
         recipient_phone_number: "+31612345678".to_owned(),
         template_name: "alert".to_owned(),

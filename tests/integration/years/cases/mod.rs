@@ -47,6 +47,8 @@ fn budget(credits: f64, cycle: Cycle, used: &[f64], forecast: &[f64]) -> Budget 
         name: "budget".to_owned(),
         matcher: Matcher::default(),
         credits,
+        per: None,
+        named: Vec::new(),
         cycle,
         used: used.to_vec(),
         forecast: forecast.to_vec(),

@@ -112,6 +112,7 @@ impl Oracle {
         let days_at = balance.days_left.iter().map(|at| (Measure::DaysLeft, *at));
         for (measure, at) in credits_at.chain(days_at) {
             let mark = Mark {
+                subject: 0,
                 period: None,
                 measure,
                 at,

@@ -1,6 +1,8 @@
 //! What a budget is to tell: thresholds of what is used and of what is expected, in the current period
 //! and in those that have ended.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use chrono::{Datelike, TimeDelta, Weekday};
 use flowgent_exporter::day::Day;
 
@@ -12,7 +14,9 @@ use super::roll::Sum;
 const TOLERANCE: f64 = 1e-9;
 
 /// A period of a budget and what is known of it.
-struct Period {
+struct Period<'a> {
+    /// The budget's name and the subject.
+    name: &'a str,
     start: Day,
     end: Option<Day>,
     is_current: bool,
@@ -23,16 +27,29 @@ struct Period {
 
 impl Oracle {
     pub(crate) fn budget(&mut self, budget: &Budget, sight: &Sight<'_>) {
+        for (subject, matcher, credits) in budget.limits(sight.roll) {
+            let budget = Budget {
+                matcher,
+                credits,
+                ..budget.clone()
+            };
+            self.subject(&budget, &subject, sight);
+        }
+    }
+
+    /// One subject of a budget, whose agents and limit are the `budget`'s.
+    fn subject(&mut self, budget: &Budget, subject: &str, sight: &Sight<'_>) {
         let today = sight.today();
         let current = period(budget.cycle, today.previous());
         let watched = self.watched[&budget.name].1;
-        self.current.insert((budget.name.clone(), current.0));
+        let name = format!("{}/{subject}", budget.name);
+        self.current.insert((name.clone(), current.0));
         let mut starts = vec![current];
         // Whatever fires in older periods, and those that ended lately.
         for days in 1..=24 {
             let older = period(budget.cycle, today.plus(-1 - days));
             let is_watched = older.1.is_some_and(|end| end >= watched);
-            if !starts.contains(&older) && is_watched && self.is_open(budget, older, sight) {
+            if !starts.contains(&older) && is_watched && self.is_open(&name, budget, older, sight) {
                 starts.push(older);
             }
         }
@@ -43,6 +60,7 @@ impl Oracle {
             let passed = end.map_or(today, |end| end.min(today));
             let sum = sight.roll.sum(&budget.matcher, start, passed.previous());
             let period = Period {
+                name: &name,
                 start,
                 end,
                 is_current,
@@ -62,6 +80,7 @@ impl Oracle {
     /// Whether anything may still become of a period that has ended.
     fn is_open(
         &self,
+        name: &str,
         budget: &Budget,
         (start, end): (Day, Option<Day>),
         sight: &Sight<'_>,
@@ -70,7 +89,7 @@ impl Oracle {
         let is_recent = end.is_some_and(|end| today.since(end) <= 9);
         let is_recent_to_us = self
             .ended
-            .get(&(budget.name.clone(), start))
+            .get(&(name.to_owned(), start))
             .is_none_or(|ended| sight.now - ended.seen <= TimeDelta::days(9));
         let mut lives = self.lives.values();
         is_recent
@@ -90,10 +109,12 @@ impl Oracle {
         })
     }
 
-    fn period(&mut self, budget: &Budget, period: &Period, sight: &Sight<'_>) {
-        let was_current = self.current.contains(&(budget.name.clone(), period.start));
+    fn period(&mut self, budget: &Budget, period: &Period<'_>, sight: &Sight<'_>) {
+        let was_current = self
+            .current
+            .contains(&(period.name.to_owned(), period.start));
         if !period.is_current {
-            let key = (budget.name.clone(), period.start);
+            let key = (period.name.to_owned(), period.start);
             let known = self.ended.get(&key).copied();
             let was_settled = known.is_some_and(|ended| ended.is_settled);
             let ended = Ended {
@@ -113,15 +134,16 @@ impl Oracle {
         for (measure, ratio) in used_at.chain(forecast_at) {
             let mark = Mark {
                 period: Some(period.start),
+                subject: number(period.name),
                 measure,
                 at: ratio,
             };
             let is_forecast = measure == Measure::Forecast;
             let measure = if is_forecast { "forecast" } else { "used" };
-            let key = format!("{}/all/{}/{measure} {ratio}", budget.name, period.start);
+            let key = format!("{}/{}/{measure} {ratio}", period.name, period.start);
             let ended = self
                 .ended
-                .get(&(budget.name.clone(), period.start))
+                .get(&(period.name.to_owned(), period.start))
                 .copied();
             if !period.is_current && !self.lives.contains_key(&key) && is_forecast {
                 continue;
@@ -142,7 +164,14 @@ impl Oracle {
     }
 }
 
-fn used(life: &mut Life, period: &Period, limit: f64, had_settled: bool, sight: &Sight<'_>) {
+/// A number that tells a subject from others.
+fn number(subject: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    subject.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn used(life: &mut Life, period: &Period<'_>, limit: f64, had_settled: bool, sight: &Sight<'_>) {
     let Sum {
         credits,
         missing,
@@ -170,7 +199,7 @@ fn used(life: &mut Life, period: &Period, limit: f64, had_settled: bool, sight: 
     }
 }
 
-fn forecast(life: &mut Life, period: &Period, limit: f64, sight: &Sight<'_>) {
+fn forecast(life: &mut Life, period: &Period<'_>, limit: f64, sight: &Sight<'_>) {
     let today = sight.today();
     let is_over = period.end.is_some_and(|end| end <= today);
     let Some((low, high)) = period.expected else {
@@ -201,7 +230,7 @@ fn forecast(life: &mut Life, period: &Period, limit: f64, sight: &Sight<'_>) {
 
 /// What fires in a period that is not the current one any more is over when all is known and it has
 /// fired for a day, at the latest after a week.
-fn end_of_period(life: &mut Life, period: &Period, ended: Ended, sight: &Sight<'_>) {
+fn end_of_period(life: &mut Life, period: &Period<'_>, ended: Ended, sight: &Sight<'_>) {
     if life.fires == Fires::No && !life.has_ended {
         return;
     }

@@ -3,7 +3,7 @@
 use fastrand::Rng;
 use flowgent_exporter::day::Day;
 
-use super::plan::{Account, Agent, AgentId, Budget, Check, Cycle, Hook, Matcher, Plan, Rule};
+use super::plan::{Account, Agent, AgentId, Budget, Check, Cycle, Hook, Matcher, Per, Plan, Rule};
 
 pub(crate) fn agent(id: u32, team: &str) -> Agent {
     Agent {
@@ -61,6 +61,43 @@ pub(crate) fn rules() -> Vec<Rule> {
     ]
 }
 
+/// Budgets with a limit for each team or account.
+pub(crate) fn limits(random: &mut Rng) -> [Budget; 2] {
+    let size = 0.6 + 0.8 * random.f64();
+    let budget =
+        |name: &str, per, credits: f64, named: (&str, f64), cycle, hooks: &[&str]| Budget {
+            name: name.to_owned(),
+            matcher: Matcher::default(),
+            credits: (credits * size).round(),
+            per: Some(per),
+            named: vec![(named.0.to_owned(), (named.1 * size).round())],
+            cycle,
+            used: vec![0.5, 0.8, 1.0],
+            forecast: vec![1.0],
+            hooks: hooks.iter().map(|hook| (*hook).to_owned()).collect(),
+        };
+    let week = ("back", 1_800.0);
+    let month = ("acme", 4_000.0);
+    [
+        budget(
+            "team-week",
+            Per::Team,
+            1_200.0,
+            week,
+            Cycle::Week,
+            &["pager", "bills"],
+        ),
+        budget(
+            "account-month",
+            Per::Account,
+            3_000.0,
+            month,
+            Cycle::Month(1),
+            &["chat", "night"],
+        ),
+    ]
+}
+
 pub(crate) fn plan(random: &mut Rng, first: Day, history_days: i32) -> Plan {
     let account = |name: &str, team: &str, discover, agents: Vec<Agent>| Account {
         name: name.to_owned(),
@@ -83,6 +120,8 @@ pub(crate) fn plan(random: &mut Rng, first: Day, history_days: i32) -> Plan {
             team: team.map(str::to_owned),
         },
         credits: credits.round(),
+        per: None,
+        named: Vec::new(),
         cycle,
         used: used.to_vec(),
         forecast: forecast.to_vec(),

@@ -27,6 +27,8 @@ pub(crate) enum Fires {
 pub(crate) struct Mark {
     /// None of a balance.
     pub(crate) period: Option<Day>,
+    /// Which subject of a budget, as a number that tells it from others.
+    pub(crate) subject: u64,
     pub(crate) measure: Measure,
     /// A share, or what is left.
     pub(crate) at: f64,
@@ -122,6 +124,7 @@ impl Oracle {
                 (
                     &budget.matcher,
                     budget.credits,
+                    (budget.per, &budget.named),
                     budget.cycle,
                     &budget.used,
                     &budget.forecast
@@ -278,7 +281,7 @@ impl Life {
         let (Some(mine), Some(theirs)) = (self.mark, other.mark) else {
             return false;
         };
-        self.rule == other.rule && mine.period == theirs.period && mine != theirs
+        self.rule == other.rule && mine.is_beside(theirs)
     }
 
     /// Whether whoever knows that this fires learns nothing from `lower`.
@@ -291,8 +294,7 @@ impl Life {
         // Of what is crossed together, the highest is told.
         let is_crossed_together = self.maybe_since == lower.maybe_since;
         self.rule == lower.rule
-            && mine.period == other.period
-            && mine != other
+            && mine.is_beside(other)
             && (is_crossed_together || says_as_much && mine.height() >= other.height())
     }
 
@@ -324,6 +326,11 @@ impl Life {
 }
 
 impl Mark {
+    /// Whether both are thresholds of one subject in one period.
+    fn is_beside(self, other: Self) -> bool {
+        (self.period, self.subject) == (other.period, other.subject) && self != other
+    }
+
     /// The higher, the worse it is that it is reached.
     fn height(&self) -> f64 {
         match self.measure {

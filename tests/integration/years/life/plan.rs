@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use flowgent_exporter::day::Day;
 
+use super::roll::Roll;
 use super::summaries::SUMMARY;
 
 /// The hook that heartbeats are sent to.
@@ -81,11 +82,22 @@ pub(crate) enum Cycle {
 pub(crate) struct Budget {
     pub(crate) name: String,
     pub(crate) matcher: Matcher,
+    /// The limit; with `per`, that of a subject without one of its own.
     pub(crate) credits: f64,
+    /// What has a limit each; none if all agents together have one.
+    pub(crate) per: Option<Per>,
+    /// The limits of subjects that have one of their own.
+    pub(crate) named: Vec<(String, f64)>,
     pub(crate) cycle: Cycle,
     pub(crate) used: Vec<f64>,
     pub(crate) forecast: Vec<f64>,
     pub(crate) hooks: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Per {
+    Account,
+    Team,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -292,6 +304,33 @@ impl Account {
 }
 
 impl Budget {
+    /// The limits of its subjects, each with the agents that count for it and the subject's name.
+    pub(crate) fn limits(&self, roll: &Roll) -> Vec<(String, Matcher, f64)> {
+        let Some(per) = self.per else {
+            return vec![("all".to_owned(), self.matcher.clone(), self.credits)];
+        };
+        let agents = roll.agents.iter();
+        let agents =
+            agents.filter(|((account, _), known)| self.matcher.matches(account, &known.team));
+        let subjects: BTreeSet<String> = agents
+            .map(|((account, _), known)| match per {
+                Per::Account => account.clone(),
+                Per::Team => known.team.clone(),
+            })
+            .collect();
+        let limit = |subject: String| {
+            let mut matcher = self.matcher.clone();
+            match per {
+                Per::Account => matcher.account = Some(subject.clone()),
+                Per::Team => matcher.team = Some(subject.clone()),
+            }
+            let named = self.named.iter().find(|(name, _)| *name == subject);
+            let credits = named.map_or(self.credits, |(_, credits)| *credits);
+            (subject, matcher, credits)
+        };
+        subjects.into_iter().map(limit).collect()
+    }
+
     fn write(&self, text: &mut String) -> fmt::Result {
         let Self {
             name,
@@ -301,10 +340,23 @@ impl Budget {
             hooks,
             ..
         } = self;
-        writeln!(
-            text,
-            "[[budget]]\nname = \"{name}\"\ncredits = {credits}\nhooks = {hooks:?}"
-        )?;
+        writeln!(text, "[[budget]]\nname = \"{name}\"\nhooks = {hooks:?}")?;
+        match self.per {
+            None => writeln!(text, "credits = {credits}")?,
+            Some(per) => {
+                let per = match per {
+                    Per::Account => "account",
+                    Per::Team => "label:team",
+                };
+                let named = self.named.iter();
+                let named = named.map(|(subject, limit)| format!(", {subject:?} = {limit}"));
+                let named: String = named.collect();
+                writeln!(
+                    text,
+                    "per = {per:?}\ncredits = {{ default = {credits}{named} }}"
+                )?;
+            }
+        }
         text.push_str(&self.matcher.toml());
         writeln!(
             text,

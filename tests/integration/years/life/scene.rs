@@ -16,7 +16,7 @@ use super::beats::Pulse;
 use super::database::Pushed;
 use super::flowgent::FlowGent;
 use super::oracle::{Oracle, Sight};
-use super::plan::{AgentId, Plan};
+use super::plan::{AgentId, Per, Plan};
 use super::process::{Ground, Killed, Process};
 use super::receivers::Office;
 use super::roll::{Key, Roll};
@@ -233,7 +233,8 @@ impl Scene {
             let old = before.budgets.iter().find(|old| old.name == budget.name);
             let has_changed =
                 old.is_some_and(|old| old.matcher != budget.matcher || old.cycle != budget.cycle);
-            if has_changed || (relabelled && budget.matcher.team.is_some()) {
+            let is_of_teams = budget.matcher.team.is_some() || budget.per == Some(Per::Team);
+            if has_changed || (relabelled && is_of_teams) {
                 self.oracle
                     .doubt(&budget.name, self.now, "its agents may be others");
             }

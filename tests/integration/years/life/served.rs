@@ -128,32 +128,45 @@ impl Scene {
         for budget in &self.plan.budgets {
             let (start, end) = period(budget.cycle, today.previous());
             let last = end.map_or(today, |end| end.min(today)).previous();
-            let sum = self.roll.sum(&budget.matcher, start, last);
-            let name = &budget.name;
-            let value =
-                |what: &str| served.get(&format!("flowgent_budget_{what}{{budget=\"{name}\"}}"));
-            let found = value("period_start_timestamp_seconds");
-            let expected = start.start().timestamp() as f64;
-            if found != Some(expected) {
-                wrong.push(format!(
-                    "budget {name} is of the period from {found:?} on, not {start} ({expected})"
-                ));
-                continue;
-            }
-            let used = value("used_credits").unwrap_or(0.0);
-            if (used - sum.credits).abs() > 1e-6 * sum.credits.max(1.0) {
-                wrong.push(format!(
+            for (subject, matcher, _) in budget.limits(&self.roll) {
+                let sum = self.roll.sum(&matcher, start, last);
+                let (name, label) = match budget.per {
+                    None => (budget.name.clone(), String::new()),
+                    Some(_) => (
+                        format!("{} of {subject}", budget.name),
+                        format!(",subject=\"{subject}\""),
+                    ),
+                };
+                let whose = format!("{{budget=\"{}\"{label}}}", budget.name);
+                let value = |what: &str| served.get(&format!("flowgent_budget_{what}{whose}"));
+                let found = value("period_start_timestamp_seconds");
+                // Who has left is no subject of a later period.
+                if budget.per.is_some() && found.is_none() && sum.credits == 0.0 && sum.missing == 0
+                {
+                    continue;
+                }
+                let expected = start.start().timestamp() as f64;
+                if found != Some(expected) {
+                    wrong.push(format!(
+                        "budget {name} is of the period from {found:?} on, not {start} ({expected})"
+                    ));
+                    continue;
+                }
+                let used = value("used_credits").unwrap_or(0.0);
+                if (used - sum.credits).abs() > 1e-6 * sum.credits.max(1.0) {
+                    wrong.push(format!(
                     "budget {name} of the period from {start} on: {used} credits are served, {} are used",
                     sum.credits
                 ));
-            }
-            let missing = value("missing_days").unwrap_or(-1.0);
-            if !(sum.missing as f64..=sum.perhaps_missing as f64).contains(&missing) {
-                wrong.push(format!(
+                }
+                let missing = value("missing_days").unwrap_or(-1.0);
+                if !(sum.missing as f64..=sum.perhaps_missing as f64).contains(&missing) {
+                    wrong.push(format!(
                     "budget {name} of the period from {start} on: {missing} days are said to be missing, \
                      not {} to {}",
                     sum.missing, sum.perhaps_missing
                 ));
+                }
             }
         }
     }
@@ -210,7 +223,11 @@ impl Scene {
         for (key, life) in &self.oracle.lives {
             let subject = key.strip_prefix(&*life.rule).unwrap();
             let subject = subject.trim_start_matches('/');
-            let subject = if life.mark.is_some() { "all" } else { subject };
+            let subject = match life.mark.map(|mark| mark.period) {
+                Some(None) => "all",
+                Some(Some(_)) => subject.split('/').next().unwrap(),
+                None => subject,
+            };
             let fires = subjects.entry((&life.rule, subject)).or_default();
             fires.0 |= life.fires == Fires::Yes;
             fires.1 |= life.fires == Fires::Either;

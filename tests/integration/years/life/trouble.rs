@@ -27,6 +27,8 @@ pub struct Trouble {
     pub clock: bool,
     /// There are balances, and people keep their entries.
     pub balances: bool,
+    /// There are budgets with a limit for each team or account.
+    pub limits: bool,
 }
 
 impl Trouble {
@@ -40,6 +42,7 @@ impl Trouble {
         edits: true,
         clock: true,
         balances: true,
+        limits: true,
     };
     /// None of it.
     pub const NONE: Self = Self {
@@ -51,6 +54,7 @@ impl Trouble {
         edits: false,
         clock: false,
         balances: false,
+        limits: false,
     };
 
     /// Those of these names, with commas between.
@@ -72,6 +76,7 @@ impl Trouble {
                 "edits" => trouble.edits = true,
                 "clock" => trouble.clock = true,
                 "balances" => trouble.balances = true,
+                "limits" => trouble.limits = true,
                 other => panic!("there is no trouble named {other}"),
             }
         }

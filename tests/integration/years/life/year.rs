@@ -96,6 +96,9 @@ impl Year {
             plan.balances = balances(&mut books, first);
             plan.has_summary = true;
         }
+        if trouble.limits {
+            plan.budgets.extend(first::limits(&mut books));
+        }
         let scene = Scene::new(plan, first.start() + TimeDelta::hours(10), http);
         let mut year = Self {
             scene,
