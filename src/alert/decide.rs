@@ -32,8 +32,7 @@ pub(super) fn decide(
     let observations = named_as_before(judge(&settings.rules, facts), memory);
     let situation = Situation {
         alerts: &memory.alerts,
-        silences: &memory.silences,
-        last_told: &memory.last_told,
+        outside: &memory.outside,
         settings,
         redefined: memory.redefined(settings, facts),
         pending: memory.pending(),
@@ -43,7 +42,6 @@ pub(super) fn decide(
         is_checked: background.is_checked,
     };
     let step = machine::step(&situation, &observations);
-    let mut firing: HashSet<&str> = HashSet::new();
     let changed: HashMap<_, _> = step
         .changed
         .iter()
@@ -55,11 +53,10 @@ pub(super) fn decide(
         .map(|alert| (&alert.key, alert.state));
     let kept = kept.filter(|(key, _)| !changed.contains_key(key));
     let states = kept.chain(changed.iter().map(|(key, state)| (*key, *state)));
-    firing.extend(
-        states
-            .filter(|(_, state)| *state == AlertState::Firing)
-            .map(|(key, _)| &*key.rule),
-    );
+    let firing: HashSet<&str> = states
+        .filter(|(_, state)| *state == AlertState::Firing)
+        .map(|(key, _)| &*key.rule)
+        .collect();
     let judged = observations.iter().filter_map(|observation| {
         let (subject, judged) = observation.days.judged.clone()?;
         let key = (Arc::clone(&observation.key.rule), subject);

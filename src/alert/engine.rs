@@ -13,7 +13,7 @@ use tracing::{error, info};
 use super::decide::{Verdict, decide};
 use super::deliveries::{deliveries, to_hooks};
 use super::machine::Step;
-use super::memory::Memory;
+use super::memory::{Memory, Outside};
 use super::metrics::AlertMetrics;
 use super::summaries::{self, Due};
 use super::tell::Told;
@@ -203,16 +203,7 @@ impl Engine {
                 Arc::new(memory)
             }
         };
-        let silences = self.ledger.silences(today).await?;
-        let last_told = match self.settings.repeats() {
-            true => self.ledger.last_told().await?,
-            false => LastTold::default(),
-        };
-        if memory.silences != silences || memory.last_told != last_told {
-            let memory = Arc::make_mut(&mut memory);
-            memory.silences = silences;
-            memory.last_told = last_told;
-        }
+        self.refresh(&mut memory, today).await?;
         for rule in &self.settings.rules {
             if let Check::Balance { book, .. } = &rule.check {
                 book.refresh().await;
@@ -258,6 +249,23 @@ impl Engine {
         let took = started.elapsed().as_secs_f64();
         self.metrics.evaluation_duration.observe(took);
         self.metrics.last_evaluation_timestamp.set(seconds(now));
+        Ok(())
+    }
+
+    /// Reads anew what others may have written to the ledger.
+    async fn refresh(&self, memory: &mut Arc<Memory>, today: Day) -> Result<(), LedgerError> {
+        let last_told = match self.settings.repeats() {
+            true => self.ledger.last_told().await?,
+            false => LastTold::default(),
+        };
+        let silences = self.ledger.silences(today).await?;
+        let outside = Outside {
+            silences,
+            last_told,
+        };
+        if memory.outside != outside {
+            Arc::make_mut(memory).outside = outside;
+        }
         Ok(())
     }
 
@@ -408,7 +416,7 @@ impl Engine {
         };
         let silences = self.ledger.silences(self.clock.today()).await;
         // What keeps the ledger from being read is told by the next evaluation.
-        silences.is_ok_and(|silences| silences != memory.silences)
+        silences.is_ok_and(|silences| silences != memory.outside.silences)
     }
 
     /// True if the trust in the clock has changed since the last evaluation, and no sync is running: a sync's end

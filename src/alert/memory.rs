@@ -27,9 +27,16 @@ pub(super) struct Memory {
     pub(super) judged: Arc<JudgedDays>,
     /// The first day of the next period of each summary.
     pub(super) summaries: NextSummaries,
-    /// The silences of the day. Other processes write them, so they are read anew at each evaluation.
+    /// What others write meanwhile.
+    pub(super) outside: Outside,
+}
+
+/// What others write to the ledger between evaluations, so it is read anew at each.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Outside {
+    /// The silences of the day.
     pub(super) silences: Vec<Silence>,
-    /// When each hook was last told of what fires, read anew too; empty if nothing is ever repeated.
+    /// When each hook was last told of what fires; empty if nothing is ever repeated.
     pub(super) last_told: LastTold,
 }
 
@@ -211,8 +218,7 @@ impl From<AlertMemory> for Memory {
             watched: Arc::new(memory.watched),
             judged: Arc::new(memory.judged),
             summaries: memory.summaries,
-            silences: Vec::new(),
-            last_told: LastTold::new(),
+            outside: Outside::default(),
         }
     }
 }

@@ -74,7 +74,7 @@ pub(super) fn alerts(subjects: Vec<(Arc<str>, Arc<str>)>, memory: &Memory) -> Ve
         .collect();
     let series = |(rule, subject): (Arc<str>, Arc<str>)| AlertSeries {
         firing: firing.contains(&(&*rule, &*subject)),
-        silenced: Silence::of(&memory.silences, &rule, &subject).is_some(),
+        silenced: Silence::of(&memory.outside.silences, &rule, &subject).is_some(),
         rule,
         subject,
     };

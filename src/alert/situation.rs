@@ -6,7 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::Settings;
-use crate::ledger::{AgentNumber, Alert, AlertKey, LastTold, Silence};
+use super::memory::Outside;
+use crate::ledger::{AgentNumber, Alert, AlertKey, Silence};
 
 /// Rules whose sums are of other agents than before: all of them, or those of these subjects.
 #[derive(Debug, Default)]
@@ -27,10 +28,8 @@ impl Redefined {
 pub(super) struct Situation<'a> {
     /// The alerts that are remembered.
     pub(super) alerts: &'a BTreeMap<AlertKey, Alert>,
-    /// Rules and subjects of which nothing is sent.
-    pub(super) silences: &'a [Silence],
-    /// When each hook was last told of what fires.
-    pub(super) last_told: &'a LastTold,
+    /// Silences, and when hooks were last told.
+    pub(super) outside: &'a Outside,
     /// The rules and hooks.
     pub(super) settings: &'a Settings,
     /// The sums that are of others than before, because somebody edited labels or a `match`.
@@ -50,6 +49,6 @@ pub(super) struct Situation<'a> {
 impl Situation<'_> {
     /// Returns true if nothing is sent of that alert.
     pub(super) fn is_silenced(&self, key: &AlertKey) -> bool {
-        Silence::of(self.silences, &key.rule, &key.subject).is_some()
+        Silence::of(&self.outside.silences, &key.rule, &key.subject).is_some()
     }
 }

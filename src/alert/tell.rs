@@ -200,6 +200,7 @@ impl<'a> Teller<'a> {
         let is_known = alert.hooks.contains(hook);
         let last = match self
             .situation
+            .outside
             .last_told
             .get(&(alert.key.clone(), hook.to_owned()))
         {

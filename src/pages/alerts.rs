@@ -195,13 +195,7 @@ impl Known {
                 .collect(),
             silences: silences
                 .iter()
-                .map(|silence| SilenceRow {
-                    rule: silence.rule.to_string(),
-                    subject: silence.subject.as_deref().unwrap_or_default().to_owned(),
-                    until: silence.until,
-                    since: Moment::of(silence.since, now),
-                    reason: silence.reason.clone(),
-                })
+                .map(|silence| SilenceRow::of(silence, now))
                 .collect(),
             deliveries: read
                 .deliveries
@@ -224,6 +218,18 @@ fn waiting(state: &State, alert: &Alert) -> AlertView {
         link: agent.map(|member| (agent_link(&member.agent), "Agent")),
         firing_at: firing_at.map(|at| Moment::of(at, now)),
         ..AlertView::of(alert, true, now)
+    }
+}
+
+impl SilenceRow {
+    fn of(silence: &Silence, now: DateTime<Utc>) -> Self {
+        Self {
+            rule: silence.rule.to_string(),
+            subject: silence.subject.as_deref().unwrap_or_default().to_owned(),
+            until: silence.until,
+            since: Moment::of(silence.since, now),
+            reason: silence.reason.clone(),
+        }
     }
 }
 

@@ -29,7 +29,7 @@ fn delivered(stage: &mut Stage, ended: Option<&str>) {
         .unwrap()
         .clone();
     let told = ((key, "ops".to_owned()), ended.map(at));
-    stage.memory.last_told = [told].into();
+    stage.memory.outside.last_told = [told].into();
 }
 
 #[test]
@@ -44,9 +44,9 @@ fn a_critical_alert_that_goes_on_is_told_again_at_the_interval_since_the_last_de
         let step = stage.step(&above, at("2026-11-21T01:00:00Z"));
         assert!(step.told.is_empty());
         assert_eq!(step.next, Some(at("2026-11-21T07:00:00Z")));
-        let last_told = stage.memory.last_told.clone();
+        let last_told = stage.memory.outside.last_told.clone();
         stage.restart();
-        stage.memory.last_told = last_told;
+        stage.memory.outside.last_told = last_told;
         let step = stage.step(&above, at("2026-11-21T07:00:00Z"));
         assert_eq!(step.told.len(), 1);
         let notice = &step.told[0].notice;
@@ -54,7 +54,7 @@ fn a_critical_alert_that_goes_on_is_told_again_at_the_interval_since_the_last_de
         assert!(
             notice
                 .title
-                .starts_with("Still firing since 20 Nov: budget cx: "),
+                .starts_with("Still firing since 20 Nov: Budget cx: "),
             "{}",
             notice.title
         );

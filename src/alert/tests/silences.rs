@@ -20,7 +20,7 @@ fn used_by(today: &str, credits: f64) -> Facts {
 }
 
 fn silence(stage: &mut Stage, rule: &str, subject: Option<&str>) {
-    stage.memory.silences = vec![Silence {
+    stage.memory.outside.silences = vec![Silence {
         rule: rule.into(),
         subject: subject.map(Into::into),
         until: day("2027-11-01"),
@@ -52,7 +52,7 @@ fn what_fires_while_silenced_is_told_at_the_end_if_it_still_fires() {
         let high = november_on("2026-11-22", 5_100.0);
         assert!(stage.told(&high, "2026-11-22T01:00:00Z").is_empty());
         assert_eq!(stage.all(AlertState::Firing).len(), 3, "it is shown");
-        stage.memory.silences.clear();
+        stage.memory.outside.silences.clear();
         let told = stage.told(&high, "2026-11-23T01:00:00Z");
         assert_eq!(told, ["+cx/all/2026-11-01/used 1"]);
         assert!(stage.told(&high, "2026-11-23T02:00:00Z").is_empty());
@@ -77,7 +77,7 @@ fn what_resolves_while_silenced_is_told_at_the_end_however_long_that_takes() {
     // Longer than a resolved alert is remembered.
     let later = facts("2027-02-23");
     assert!(stage.told(&later, "2027-02-23T01:00:00Z").is_empty());
-    stage.memory.silences.clear();
+    stage.memory.outside.silences.clear();
     let told = stage.told(&later, "2027-02-24T01:00:00Z");
     assert_eq!(told, ["-cx/all/2026-11-01/used 1"]);
     assert!(stage.told(&later, "2027-02-25T01:00:00Z").is_empty());
@@ -91,7 +91,7 @@ fn a_hook_that_knows_how_it_stands_is_told_nothing_at_the_end() {
     silence(&mut stage, "busy", Some(SUBJECT));
     assert!(stage.told(&above, "2026-11-23T01:00:00Z").is_empty());
     assert!(stage.told(&below, "2026-11-24T01:00:00Z").is_empty());
-    stage.memory.silences.clear();
+    stage.memory.outside.silences.clear();
     assert!(stage.told(&below, "2026-11-24T02:00:00Z").is_empty());
     // It was told as firing, ended, and fires again.
     let again = used_by("2026-11-25", 1_500.0);
@@ -101,7 +101,7 @@ fn a_hook_that_knows_how_it_stands_is_told_nothing_at_the_end() {
     assert!(stage.told(&below, "2026-11-26T01:00:00Z").is_empty());
     let above = used_by("2026-11-27", 1_500.0);
     assert!(stage.told(&above, "2026-11-27T01:00:00Z").is_empty());
-    stage.memory.silences.clear();
+    stage.memory.outside.silences.clear();
     assert!(stage.told(&above, "2026-11-27T02:00:00Z").is_empty());
     let below = used_by("2026-11-28", 10.0);
     assert_eq!(
@@ -133,11 +133,11 @@ fn an_end_that_is_owed_outlasts_a_pending_alert() {
         if is_silenced_until_the_end {
             let sound = without("2026-11-24", None);
             assert!(stage.told(&sound, "2026-11-24T02:00:00Z").is_empty());
-            stage.memory.silences.clear();
+            stage.memory.outside.silences.clear();
             let told = stage.told(&sound, "2026-11-24T03:00:00Z");
             assert_eq!(told, [format!("-stale/{SUBJECT}")]);
         } else {
-            stage.memory.silences.clear();
+            stage.memory.outside.silences.clear();
             let told = stage.told(&missing, "2026-11-24T03:00:00Z");
             assert_eq!(told, [format!("-stale/{SUBJECT}")]);
             // It is pending still, and fires in its time.
@@ -155,7 +155,7 @@ fn a_hook_that_is_removed_from_a_rule_while_it_is_silenced_learns_that_at_the_en
     silence(&mut stage, "busy", None);
     stage.settings.rules[0].hooks.clear();
     assert!(stage.told(&above, "2026-11-23T02:00:00Z").is_empty());
-    stage.memory.silences.clear();
+    stage.memory.outside.silences.clear();
     let told = stage.step(&above, at("2026-11-23T03:00:00Z")).told;
     assert_eq!(told.len(), 1);
     assert!(told[0].notice.title.starts_with("No longer sent here: "));

@@ -86,7 +86,7 @@ async fn a_refused_token_is_told_with_the_reason_and_never_shown() {
     for (answers, expected) in [
         (
             empty,
-            "login: 535 5.7.8 not accepted 5.7.8 go away: {\"status\":\"401\",\"scope\":\"mail\"}",
+            "login: 535 5.7.8 not accepted go away: {\"status\":\"401\",\"scope\":\"mail\"}",
         ),
         (
             google,
@@ -118,22 +118,12 @@ async fn a_refused_token_is_told_with_the_reason_and_never_shown() {
 #[tokio::test]
 async fn a_token_that_cannot_be_had_costs_no_attempt_and_is_told_before_anybody_is_called() {
     let folder = tempfile::tempdir().unwrap();
-    for (text, expected) in [
-        (
-            "",
-            "gives no access token: one line of visible ASCII characters is expected",
-        ),
-        (
-            "canary two",
-            "gives no access token: one line of visible ASCII characters is expected",
-        ),
-    ] {
-        let error = unready(file(folder.path(), text)).await;
-        assert!(
-            error.ends_with(expected) && !error.contains("canary"),
-            "{error}"
-        );
-    }
+    let error = unready(file(folder.path(), "canary two")).await;
+    let expected = "gives no access token: one line of visible ASCII characters is expected";
+    assert!(
+        error.ends_with(expected) && !error.contains("canary"),
+        "{error}"
+    );
     for (script, expected) in [
         ("echo canary; exit 3", "exited with status 3"),
         ("echo canary; kill -9 $$", "was ended by signal 9"),
