@@ -6,7 +6,6 @@ use chrono::{DateTime, Utc};
 
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::forecast::{PATTERN_DAYS, Pattern};
-use crate::telemetry::seconds;
 
 /// Totals that the ledger keeps in one row per agent, so that no figure needs the whole history.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -35,8 +34,8 @@ pub struct Totals {
 /// Published figures of one agent. A figure is absent while a day that it covers is unknown.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Figures {
-    /// 1 if the last fetch succeeded, 0 if it failed; absent if none was tried.
-    pub up: Option<f64>,
+    /// True if the last fetch succeeded; absent if none was tried.
+    pub up: Option<bool>,
     /// Credits used from the history start through the frontier, never falling.
     pub used_credits: Option<f64>,
     /// Credits by which the counter stands above the ledger after downward revisions.
@@ -55,18 +54,18 @@ pub struct Figures {
     pub forecast_month_credits: Option<f64>,
     /// The same, with missing days as expected as those to come. For people only: metrics never have it.
     pub expected_month_credits: Option<f64>,
-    /// End of the newest known day, in seconds since 1970.
-    pub known_through_seconds: Option<f64>,
-    /// End of the frontier day, in seconds since 1970.
-    pub complete_through_seconds: Option<f64>,
+    /// The newest known day.
+    pub known_through: Option<Day>,
+    /// The last day before the first missing one.
+    pub complete_through: Option<Day>,
     /// Days from the history start through yesterday that are not known.
-    pub missing_days: f64,
+    pub missing_days: u64,
     /// Revisions that raised a known day.
-    pub revised_up: f64,
+    pub revised_up: u64,
     /// Revisions that lowered a known day.
-    pub revised_down: f64,
-    /// Time of the last successful fetch, in seconds since 1970.
-    pub last_success_seconds: Option<f64>,
+    pub revised_down: u64,
+    /// Time of the last successful fetch.
+    pub last_success: Option<DateTime<Utc>>,
     /// Lower bounds, for people only: metrics never have them.
     pub at_least: AtLeast,
 }
@@ -138,7 +137,7 @@ pub fn figures(totals: &Totals, recent: &[Usage], history_start: Day, today: Day
     // A frontier that an earlier history start took away leaves nothing that the counter is of.
     let counter = totals.frontier.and(totals.high_water_credits);
     Figures {
-        up: is_up(totals).map(|up| if up { 1.0 } else { 0.0 }),
+        up: is_up(totals),
         used_credits: counter,
         overcount_credits: counter.map(|counter| (counter - totals.frontier_credits).max(0.0)),
         previous_day_credits: over_days(1),
@@ -152,12 +151,12 @@ pub fn figures(totals: &Totals, recent: &[Usage], history_start: Day, today: Day
         ),
         forecast_month_credits: month_to_date_credits.and(expected_month_credits),
         expected_month_credits,
-        known_through_seconds: known_through(totals, recent, today).map(end_seconds),
-        complete_through_seconds: totals.frontier.map(|day| end_seconds(day.min(yesterday))),
-        missing_days: count(missing_days),
-        revised_up: count(totals.revised_up),
-        revised_down: count(totals.revised_down),
-        last_success_seconds: totals.last_success.map(seconds),
+        known_through: known_through(totals, recent, today),
+        complete_through: totals.frontier.map(|day| day.min(yesterday)),
+        missing_days,
+        revised_up: totals.revised_up,
+        revised_down: totals.revised_down,
+        last_success: totals.last_success,
         at_least: AtLeast {
             previous_7_days_credits: known(recent, today.plus(-7), yesterday),
             previous_30_days_credits: known(recent, today.plus(-30), yesterday),
@@ -230,16 +229,6 @@ pub fn missing_days(totals: &Totals, recent: &[Usage], history_start: Day, today
     days.saturating_sub(u64::from(totals.known_days).saturating_sub(ahead as u64))
 }
 
-/// A count as a figure. Days and revisions stay far below 2^53.
-fn count(number: u64) -> f64 {
-    number as f64
-}
-
-/// The end of `day` in seconds since 1970.
-fn end_seconds(day: Day) -> f64 {
-    f64::from(day.next().number()) * 86_400.0
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -279,7 +268,7 @@ mod tests {
         assert_eq!(
             figures(&totals, &ones("2026-10-01", "2026-11-22"), start, today),
             Figures {
-                up: Some(1.0),
+                up: Some(true),
                 used_credits: Some(100.0),
                 overcount_credits: Some(2.5),
                 previous_day_credits: Some(1.0),
@@ -289,12 +278,12 @@ mod tests {
                 previous_month_credits: Some(31.0),
                 forecast_month_credits: Some(30.0),
                 expected_month_credits: Some(30.0),
-                known_through_seconds: Some(1_795_392_000.0),
-                complete_through_seconds: Some(1_795_392_000.0),
-                missing_days: 0.0,
-                revised_up: 1.0,
-                revised_down: 2.0,
-                last_success_seconds: Some(1_795_392_600.25),
+                known_through: Some(day("2026-11-22")),
+                complete_through: Some(day("2026-11-22")),
+                missing_days: 0,
+                revised_up: 1,
+                revised_down: 2,
+                last_success: totals.last_success,
                 at_least: AtLeast {
                     previous_7_days_credits: Some(7.0),
                     previous_30_days_credits: Some(30.0),
@@ -314,7 +303,7 @@ mod tests {
             day("2026-11-23"),
         );
         let nothing = Figures {
-            missing_days: 22.0,
+            missing_days: 22,
             ..Figures::default()
         };
         assert_eq!(figures, nothing);
@@ -402,11 +391,11 @@ mod tests {
         let (earlier, later) = (at("2026-11-22T00:00:00Z"), at("2026-11-23T00:00:00Z"));
         let table = [
             (None, None, None),
-            (earlier, None, Some(1.0)),
-            (None, earlier, Some(0.0)),
-            (earlier, later, Some(0.0)),
+            (earlier, None, Some(true)),
+            (None, earlier, Some(false)),
+            (earlier, later, Some(false)),
             // The failure came later, on a clock that had been set back.
-            (later, earlier, Some(0.0)),
+            (later, earlier, Some(false)),
         ];
         for (last_success, last_failure, up) in table {
             let totals = Totals {
@@ -429,10 +418,10 @@ mod tests {
             ..Totals::default()
         };
         let figures = figures(&totals, &ahead, day("2026-05-30"), day("2026-11-23"));
-        let end = Some(seconds(day("2026-08-02").start()));
-        assert_eq!(figures.known_through_seconds, end);
-        assert_eq!(figures.complete_through_seconds, end);
-        assert_eq!(figures.missing_days, 113.0);
+        let frontier = Some(day("2026-08-01"));
+        assert_eq!(figures.known_through, frontier);
+        assert_eq!(figures.complete_through, frontier);
+        assert_eq!(figures.missing_days, 113);
     }
 
     #[test]
@@ -457,7 +446,6 @@ mod tests {
             known.copied().reduce(|sum, credits| sum + credits)
         };
         let yesterday = today.previous();
-        let end = |day: Day| day.end().timestamp() as f64;
         let month = today.month_start();
         let complete = history
             .through(yesterday)
@@ -477,12 +465,12 @@ mod tests {
             previous_month_credits: sum(month.previous().month_start(), month.previous()),
             forecast_month_credits: sum(month, yesterday).and(expected_month(known, today)),
             expected_month_credits: expected_month(known, today),
-            known_through_seconds: known.range(..today).next_back().map(|(day, _)| end(*day)),
-            complete_through_seconds: complete.map(end),
-            missing_days: missing.count() as f64,
-            revised_up: 0.0,
-            revised_down: 0.0,
-            last_success_seconds: None,
+            known_through: known.range(..today).next_back().map(|(day, _)| *day),
+            complete_through: complete,
+            missing_days: missing.count() as u64,
+            revised_up: 0,
+            revised_down: 0,
+            last_success: None,
             at_least: AtLeast {
                 previous_7_days_credits: at_least(today.plus(-7), yesterday),
                 previous_30_days_credits: at_least(today.plus(-30), yesterday),

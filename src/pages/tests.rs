@@ -296,9 +296,9 @@ async fn a_page_of_ten_thousand_agents_is_small_and_a_hundred_of_them_hold_all()
     }
     let figures = (0..10_000).map(|place| {
         let figures = Figures {
-            up: Some(if place % 3 == 0 { 0.0 } else { 1.0 }),
+            up: Some(place % 3 != 0),
             previous_30_days_credits: Some(1e9 + 0.25 - f64::from(place)),
-            missing_days: 400.0,
+            missing_days: 400,
             ..Figures::default()
         };
         (usize::try_from(place).unwrap(), figures)
