@@ -57,13 +57,13 @@ impl Check<'_> {
             None => from_file.or(written),
         };
         Some(KindSettings {
-            kind: hook::Kind::Webhook {
+            kind: hook::Kind::Webhook(hook::Webhook {
                 secrets: self.signing_secrets(hook),
                 url: url?,
                 template,
                 content_type,
                 routing_key,
-            },
+            }),
             send_resolved: true,
             group: preset.is_some() && !pagerduty,
             alone: pagerduty.then_some("PagerDuty takes one event per message"),
@@ -165,11 +165,11 @@ impl Check<'_> {
         });
         let (basic_auth, bearer_token) = self.login(hook);
         Some(KindSettings {
-            kind: hook::Kind::Alertmanager {
+            kind: hook::Kind::Alertmanager(hook::Alertmanagers {
                 urls,
                 basic_auth,
                 bearer_token,
-            },
+            }),
             send_resolved: true,
             group: true,
             alone: None,
@@ -200,7 +200,7 @@ impl Check<'_> {
         let account = account?;
         let account = world.accounts.iter().find(|known| *known.name == account)?;
         Some(KindSettings {
-            kind: hook::Kind::Whatsapp {
+            kind: hook::Kind::Whatsapp(hook::Whatsapp {
                 account: Arc::clone(&account.name),
                 api_key: account.api_key.clone(),
                 agent_id: agent_id?.into(),
@@ -208,7 +208,7 @@ impl Check<'_> {
                 language: language?,
                 recipients,
                 parameters,
-            },
+            }),
             send_resolved: false,
             group: false,
             alone: Some("a WhatsApp template carries one alert per message"),

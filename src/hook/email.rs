@@ -42,10 +42,12 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// A hook that sends e-mail.
 #[derive(Debug)]
 pub(super) struct Email {
-    server: Server,
-    credentials: Option<(String, SecretSource)>,
-    from: Mailbox,
-    to: Vec<Mailbox>,
+    pub(super) server: Server,
+    /// User and password.
+    pub(super) credentials: Option<(String, SecretSource)>,
+    pub(super) from: Mailbox,
+    /// The recipients, with the names that they are addressed with.
+    pub(super) to: Vec<Mailbox>,
 }
 
 /// A user and a password as they were read for one try.
@@ -55,22 +57,6 @@ struct Login<'a> {
 }
 
 impl Email {
-    /// A hook that writes by way of `server`, which it logs in to if there are `credentials`: a user and
-    /// a password. Of `to` it takes the names that recipients are addressed with.
-    pub(super) fn new(
-        server: Server,
-        credentials: Option<(String, SecretSource)>,
-        from: Mailbox,
-        to: Vec<Mailbox>,
-    ) -> Self {
-        Self {
-            server,
-            credentials,
-            from,
-            to,
-        }
-    }
-
     /// Sends `message` to its target and says what the server answered.
     ///
     /// # Errors

@@ -11,9 +11,9 @@ use crate::egress::reach::{reach_host, reach_place};
 /// why it cannot. WhatsApp's is FlowGent itself, which others ask.
 pub async fn reach(settings: &Settings) -> Vec<Result<String, SendError>> {
     let places = match &settings.kind {
-        Kind::Webhook { url, .. } => vec![url.place().await],
-        Kind::Alertmanager { urls, .. } => {
-            let urls = urls.iter().cloned();
+        Kind::Webhook(webhook) => vec![webhook.url.place().await],
+        Kind::Alertmanager(them) => {
+            let urls = them.urls.iter().cloned();
             urls.map(|url| Ok(Place::new(url))).collect()
         }
         Kind::Heartbeat { service, .. } => {
@@ -28,7 +28,7 @@ pub async fn reach(settings: &Settings) -> Vec<Result<String, SendError>> {
             let program = command.first().map_or("", String::as_str);
             return vec![Ok(format!("{program} can be run"))];
         }
-        Kind::Whatsapp { .. } => Vec::new(),
+        Kind::Whatsapp(_) => Vec::new(),
     };
     let mut reached = Vec::new();
     for place in places {

@@ -38,9 +38,23 @@ fn password() -> (TempDir, SecretSource) {
     (folder, SecretSource::File(path))
 }
 
+fn email(
+    server: Server,
+    credentials: Option<(String, SecretSource)>,
+    from: Mailbox,
+    to: Vec<Mailbox>,
+) -> Email {
+    Email {
+        server,
+        credentials,
+        from,
+        to,
+    }
+}
+
 fn hook(server: Server, credentials: Option<(String, SecretSource)>) -> Email {
     let to = ["Ops <ops@example.com>", "lead@example.com"];
-    Email::new(
+    email(
         server,
         credentials,
         mailbox("FlowGent <alerts@example.com>"),
@@ -150,7 +164,7 @@ async fn a_message_says_what_people_and_mail_systems_need() {
     message.notification.alerts[0].url = Some("https://dash.example/".to_owned());
     message.notification.alerts[1].text = "Siehe https://dash.example/".to_owned();
     message.notification.alerts[1].url = Some("https://dash.example/".to_owned());
-    let hook = Email::new(
+    let hook = email(
         office.server(),
         None,
         mailbox("\"Jörg, Wächter\" <alerts@example.com>"),
@@ -531,7 +545,7 @@ async fn letters_beyond_ascii_in_addresses_need_a_server_that_takes_them() {
             ..Manners::default()
         })
         .await;
-        let hook = Email::new(
+        let hook = email(
             office.server(),
             None,
             mailbox("wächter@example.com"),
