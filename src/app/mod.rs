@@ -80,7 +80,7 @@ pub struct App {
     reloads: mpsc::Sender<Reload>,
     hook_reloads: mpsc::Sender<Hooks>,
     push_reloads: mpsc::Sender<Option<push::Settings>>,
-    /// Whom the timekeeper asks.
+    /// Client that the timekeeper asks with.
     time_source: Arc<ArcSwap<HttpClient>>,
     cron: CronTrigger,
     stop: CancellationToken,

@@ -1,4 +1,4 @@
-//! What each kind of `[[hook]]` has of its own.
+//! Keys that only one kind of `[[hook]]` has.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::hook::{self, Encryption, Preset, Template, TemplateError};
 use crate::roster::{self, printable};
 use crate::secret::SecretSource;
 
-/// Where PagerDuty takes events from everyone.
+/// PagerDuty's public address for events.
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
 
 impl Check<'_> {
@@ -123,7 +123,7 @@ impl Check<'_> {
             .ok()
     }
 
-    /// Where that line, counted from 1, of a text of several lines is written.
+    /// Place of a line, counted from 1, of a text of several lines.
     fn line_of_text(&self, text: &Spanned<String>, line: usize) -> Option<Range<usize>> {
         let written = self.text.get(text.span())?;
         // The line break after the opening quotes is not part of the text.

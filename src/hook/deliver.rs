@@ -255,7 +255,7 @@ impl Deliverer {
         )
     }
 
-    /// What sends the heartbeats of a hook; none if it is another kind of hook.
+    /// Sender of a hook's heartbeats; none if it is another kind of hook.
     #[must_use]
     pub fn heart(&self, settings: &Settings) -> Option<Heart> {
         Some(Heart {

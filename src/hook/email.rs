@@ -96,7 +96,7 @@ impl Email {
         Ok(printable(&shown(answer), SHOWN_BYTES))
     }
 
-    /// Whom `target`, an address, is to be written to. It may have left the config since.
+    /// The mailbox of `target`, an address, which may have left the config since.
     fn recipient(&self, target: &str) -> Result<Mailbox, SendError> {
         let address: Address = target.parse().map_err(|error| {
             let target = printable(target, SHOWN_BYTES);

@@ -14,7 +14,7 @@ use crate::ledger::{self, Fault, Member};
 
 /// Less room than this is soon used up by whatever else writes there.
 const SCARCE_BYTES: u64 = 64 << 20;
-/// So many agents are named; the rest is counted.
+/// Number of agents that are named; the rest is counted.
 const NAMED: usize = 3;
 /// Checks skipped without a sound ledger.
 const AGENTS: &str = "fetches and missing days of agents";
