@@ -24,9 +24,9 @@ use crate::flowgent::transport::{HttpClient, Question};
 use crate::flowgent::wire::{
     ChatAccepted, ChatBody, ChatRequest, ErrorAnswer, TemplateAnswer, TemplateRequest, UsageAnswer,
 };
-use crate::named::{named, words};
+use crate::named::named;
 use crate::secret::Secret;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Instruments, Telemetry};
 use crate::text::{QUOTE_BYTES, printable, web_page};
 use crate::window::Window;
 
@@ -146,8 +146,7 @@ impl Client {
     /// Later requests of this or another client of the account count from zero again, or not at
     /// all, so this is for when the last of them is done.
     pub fn forget_telemetry(&self) {
-        let endpoints = words::<Endpoint>();
-        self.metrics.remove(&self.account, &endpoints);
+        self.metrics.forget("account", &self.account);
     }
 
     /// Asks for the usage of an agent in `window`, a few times if need be.

@@ -29,7 +29,7 @@ use crate::flowgent;
 use crate::flowgent::transport::HttpClient;
 use crate::ledger::{AgentNumber, Enrolled, Enrolment, Identity, Ledger, LedgerError, Member};
 use crate::roster::{AccountSettings, Agent, Matcher};
-use crate::telemetry::{self, Telemetry};
+use crate::telemetry::{self, Instruments, Telemetry};
 use crate::window::plan::{self, Policy, Refresh};
 use crate::window::{Coverage, KnownDay, Window};
 
@@ -200,7 +200,7 @@ impl Syncer {
             if !names.contains(&account.settings.name) {
                 account.client.forget_telemetry();
                 let name = &account.settings.name;
-                self.metrics.remove(name, problem_kinds());
+                self.metrics.forget("account", name);
             }
         }
         Self {
