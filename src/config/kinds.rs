@@ -245,7 +245,7 @@ impl Check<'_> {
         let from = self.needed(hook, ["from", example], rules::mailbox);
         let to = self.each(hook, ["to", "[\"ops@example.org\"]"], rules::mailbox);
         Some(KindSettings {
-            kind: hook::Kind::Email {
+            kind: hook::Kind::Email(hook::Email {
                 host: host?,
                 port,
                 encryption,
@@ -253,7 +253,7 @@ impl Check<'_> {
                 credentials,
                 from: from?,
                 to,
-            },
+            }),
             send_resolved: false,
             group: true,
             alone: None,

@@ -1,6 +1,6 @@
 //! Pure: what makes a hook the same one under another name.
 
-use super::{Kind, Webhook, Whatsapp};
+use super::{Email, Kind, Webhook, Whatsapp};
 use crate::egress::Endpoint;
 use crate::secret::SecretSource;
 
@@ -43,7 +43,7 @@ pub(super) fn identity(kind: &Kind) -> String {
             .map(str::to_owned)
             .chain(recipients.iter().cloned())
             .collect(),
-        Kind::Email {
+        Kind::Email(Email {
             host,
             port,
             from,
@@ -51,7 +51,7 @@ pub(super) fn identity(kind: &Kind) -> String {
             encryption: _,
             hello: _,
             credentials: _,
-        } => [
+        }) => [
             "email".to_owned(),
             format!("{host}:{port}"),
             from.email.to_string(),
@@ -92,14 +92,16 @@ mod tests {
 
     #[test]
     fn a_hook_is_told_from_others_by_where_it_leads() {
-        let email = |to: &str| Kind::Email {
-            host: "mail.example".to_owned(),
-            port: 587,
-            encryption: super::super::Encryption::Tls,
-            hello: None,
-            credentials: Some(("me".to_owned(), SecretSource::File("password".into()))),
-            from: "Usage <usage@example.com>".parse().unwrap(),
-            to: vec![to.parse().unwrap()],
+        let email = |to: &str| {
+            Kind::Email(Email {
+                host: "mail.example".to_owned(),
+                port: 587,
+                encryption: super::super::Encryption::Tls,
+                hello: None,
+                credentials: Some(("me".to_owned(), SecretSource::File("password".into()))),
+                from: "Usage <usage@example.com>".parse().unwrap(),
+                to: vec![to.parse().unwrap()],
+            })
         };
         assert_eq!(
             identity(&webhook("ops.url", Some("routing.key"))),

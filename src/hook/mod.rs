@@ -30,7 +30,7 @@ mod worker;
 
 pub use alertmanager::Alertmanagers;
 pub use deliver::{Deliverer, MakeSender};
-pub use email::hello;
+pub use email::{Email, hello};
 pub use heart::{Condition, Health, Heart};
 pub use heartbeat::Service;
 pub use preset::Preset;
@@ -48,7 +48,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use lettre::transport::smtp::extension::ClientId;
 use serde::Serialize;
 use text::Card;
 
@@ -59,7 +58,6 @@ use crate::egress::{Proxy, SendError};
 use crate::flowgent;
 use crate::flowgent::transport::HttpClient;
 use crate::named::named;
-use crate::secret::SecretSource;
 use crate::telemetry::Telemetry;
 
 /// The hooks, and what those that send through FlowGent need.
@@ -130,22 +128,7 @@ pub enum Kind {
     /// WhatsApp templates, sent by one of FlowGent's agents.
     Whatsapp(Whatsapp),
     /// E-mail by SMTP.
-    Email {
-        /// The server's name or address.
-        host: String,
-        /// Its port.
-        port: u16,
-        /// Encryption of the connection.
-        encryption: Encryption,
-        /// Name in the greeting; by default the host's full name, or its address.
-        hello: Option<ClientId>,
-        /// User and password.
-        credentials: Option<(String, SecretSource)>,
-        /// The sender.
-        from: lettre::message::Mailbox,
-        /// The recipients; each gets a message of its own.
-        to: Vec<lettre::message::Mailbox>,
-    },
+    Email(Email),
     /// A service that raises the alarm when no request comes.
     Heartbeat {
         /// Its URLs and token.
@@ -286,8 +269,8 @@ impl Settings {
             send_resolved: self.send_resolved,
             targets: match &self.kind {
                 Kind::Whatsapp(whatsapp) => whatsapp.recipients.clone(),
-                Kind::Email { to, .. } => {
-                    let addresses = to.iter().map(|mailbox| mailbox.email.to_string());
+                Kind::Email(email) => {
+                    let addresses = email.to.iter().map(|mailbox| mailbox.email.to_string());
                     addresses.collect()
                 }
                 _ => vec![String::new()],

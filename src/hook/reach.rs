@@ -20,8 +20,8 @@ pub async fn reach(settings: &Settings) -> Vec<Result<String, SendError>> {
             let sources = [&service.url].into_iter().chain(&service.failure_url);
             join_all(sources.map(Place::secret)).await
         }
-        Kind::Email { host, port, .. } => {
-            return vec![reach_host(host, *port, settings.allow_private).await];
+        Kind::Email(email) => {
+            return vec![reach_host(&email.host, email.port, settings.allow_private).await];
         }
         // The config was refused if it cannot be run.
         Kind::Exec { command } => {

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::alertmanager::Alertmanager;
-use super::email::{Email, Server};
+use super::email::Email;
 use super::exec::Exec;
 use super::heartbeat::Service;
 use super::webhook::Webhook;
@@ -133,7 +133,7 @@ impl Sender {
             Way::Webhook(hook) => hook.send(&self.settings, message).await,
             Way::Alertmanager(hook) => hook.send(message).await,
             Way::Whatsapp(hook, client) => hook.send(client, message).await,
-            Way::Email(hook) => hook.send(message).await,
+            Way::Email(hook) => hook.send(&self.settings, message).await,
             Way::Exec(hook) => hook.send(message).await,
             // A test: no alert is sent there.
             Way::Heartbeat(hook) => hook.tell(&self.settings, None, message.now).await,
@@ -173,27 +173,7 @@ impl Way {
                 let client = hook.client(hooks);
                 Self::Whatsapp(Arc::new(hook.clone()), Arc::new(client))
             }
-            Kind::Email {
-                host,
-                port,
-                encryption,
-                hello,
-                credentials,
-                from,
-                to,
-            } => Self::Email(Arc::new(Email {
-                server: Server {
-                    host: host.clone(),
-                    port: *port,
-                    encryption: *encryption,
-                    hello: hello.clone(),
-                    allow_private: settings.allow_private,
-                    ca_file: settings.ca_file.clone(),
-                },
-                credentials: credentials.clone(),
-                from: from.clone(),
-                to: to.clone(),
-            })),
+            Kind::Email(hook) => Self::Email(Arc::new(hook.clone())),
             Kind::Heartbeat { service, .. } => Self::Heartbeat(service.clone()),
             Kind::Exec { command } => Self::Exec(Arc::new(Exec {
                 hook: Arc::clone(&settings.name),

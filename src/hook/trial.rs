@@ -61,7 +61,7 @@ pub fn check_summary(hook: &Settings, now: DateTime<Utc>) -> Result<(), String> 
             content_type,
             ..
         }) => (template, content_type),
-        Kind::Webhook(_) | Kind::Email { .. } | Kind::Exec { .. } | Kind::Heartbeat { .. } => {
+        Kind::Webhook(_) | Kind::Email(_) | Kind::Exec { .. } | Kind::Heartbeat { .. } => {
             return Ok(());
         }
     };

@@ -1,5 +1,5 @@
 use crate::egress::{Endpoint, Proxy};
-use crate::hook::{Alertmanagers, Encryption, Kind, Service, Settings, Webhook, Whatsapp};
+use crate::hook::{Alertmanagers, Email, Encryption, Kind, Service, Settings, Webhook, Whatsapp};
 
 use super::*;
 
@@ -134,7 +134,7 @@ fn the_other_kinds_are_as_they_are_written() {
     let proxies = config.hooks.iter().filter_map(|hook| hook.proxy.as_ref());
     let proxy = Proxy::At("http://proxy.example.org:3128".parse().unwrap());
     assert_eq!(proxies.collect::<Vec<_>>(), [&proxy]);
-    let Kind::Email {
+    let Kind::Email(Email {
         host,
         port: 465,
         encryption: Encryption::Tls,
@@ -142,7 +142,7 @@ fn the_other_kinds_are_as_they_are_written() {
         credentials: Some((user, SecretSource::Environment(_))),
         from,
         to,
-    } = &config.hooks[5].kind
+    }) = &config.hooks[5].kind
     else {
         panic!("{:?}", config.hooks[5]);
     };
@@ -182,7 +182,7 @@ fn the_usual_port_depends_on_the_encryption() {
         ("encryption = \"none\"\nallow_private = true\n", 25),
         ("encryption = \"tls\"\nport = 2525\n", 2525),
     ] {
-        let Kind::Email { port, .. } = hook(&format!("{EMAIL}{written}")).kind else {
+        let Kind::Email(Email { port, .. }) = hook(&format!("{EMAIL}{written}")).kind else {
             panic!("{written}");
         };
         assert_eq!(port, expected, "{written}");

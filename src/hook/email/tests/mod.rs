@@ -6,14 +6,13 @@ mod recipients;
 use std::fs;
 use std::net::SocketAddr;
 
-use office::{HOST, Manners, Office};
+use office::{HOST, Manners, Office, Server};
 use tempfile::TempDir;
 
 use super::server::public;
 use super::*;
 use crate::alert::Notification;
-use crate::hook::Encryption;
-use crate::hook::tests::message;
+use crate::hook::tests::{message, settings};
 use crate::summary::{Row, Summary};
 
 const PASSWORD: &str = "canary-password";
@@ -38,21 +37,39 @@ fn password() -> (TempDir, SecretSource) {
     (folder, SecretSource::File(path))
 }
 
+/// A hook that sends e-mail, with the settings that hooks of all kinds have.
+struct Hook(Settings, Email);
+
+impl Hook {
+    async fn send(&self, message: &Message) -> Result<String, SendError> {
+        self.1.send(&self.0, message).await
+    }
+}
+
 fn email(
     server: Server,
     credentials: Option<(String, SecretSource)>,
     from: Mailbox,
     to: Vec<Mailbox>,
-) -> Email {
-    Email {
-        server,
+) -> Hook {
+    let email = Email {
+        host: server.host,
+        port: server.port,
+        encryption: server.encryption,
+        hello: server.hello,
         credentials,
         from,
         to,
-    }
+    };
+    let settings = Settings {
+        allow_private: server.allow_private,
+        ca_file: server.ca_file,
+        ..settings()
+    };
+    Hook(settings, email)
 }
 
-fn hook(server: Server, credentials: Option<(String, SecretSource)>) -> Email {
+fn hook(server: Server, credentials: Option<(String, SecretSource)>) -> Hook {
     let to = ["Ops <ops@example.com>", "lead@example.com"];
     email(
         server,
