@@ -83,7 +83,7 @@ pub struct App {
     hook_reloads: mpsc::Sender<Hooks>,
     push_reloads: mpsc::Sender<Option<push::Settings>>,
     probe_reloads: mpsc::Sender<probe::Reload>,
-    /// Whom the timekeeper asks.
+    /// Client that the timekeeper asks with.
     time_source: Arc<ArcSwap<HttpClient>>,
     cron: CronTrigger,
     stop: CancellationToken,

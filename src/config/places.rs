@@ -73,7 +73,7 @@ pub(super) fn credential_or_path(folder: &Path, text: &str) -> Result<PathBuf, F
     }
 }
 
-/// Where the credential of a relative path would be. None outside of a service that has credentials.
+/// Place of the credential for a relative path; none outside of a service that has credentials.
 fn credential(text: &str) -> Option<PathBuf> {
     let folder = PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?);
     Some(folder.join(credential_name(text)?))
@@ -93,7 +93,7 @@ fn credential_name(text: &str) -> Option<String> {
     names.map(|names| names.join("_"))
 }
 
-/// Whether something stands at the secret's place, so that its name is no secret.
+/// Returns true if a file exists at the secret's place, so that its name is no secret.
 fn exists(source: &SecretSource) -> bool {
     matches!(source, SecretSource::File(path) if files::is_there(path))
 }

@@ -11,7 +11,6 @@ mod server;
 mod tests;
 
 pub use hello::hello;
-pub(super) use server::Server;
 
 use std::time::{Duration, SystemTime};
 
@@ -24,12 +23,12 @@ use lettre::transport::smtp;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
-use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use server::{SHOWN_BYTES, told};
 use tokio::time::timeout;
 
-use super::Message;
 use super::text::Card;
+use super::{Encryption, Message, Settings};
 use crate::egress::SendError;
 use crate::egress::place::read;
 use crate::secret::{Secret, SecretSource};
@@ -39,13 +38,23 @@ use crate::text::visible;
 /// Time for a server to say goodbye once it has taken the message.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// A hook that sends e-mail.
-#[derive(Debug)]
-pub(super) struct Email {
-    server: Server,
-    credentials: Option<(String, SecretSource)>,
-    from: Mailbox,
-    to: Vec<Mailbox>,
+/// A mail server, and the mail that it is handed.
+#[derive(Debug, Clone)]
+pub struct Email {
+    /// The server's name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Encryption of the connection.
+    pub encryption: Encryption,
+    /// Name in the greeting; by default the host's full name, or its address.
+    pub hello: Option<ClientId>,
+    /// User and password.
+    pub credentials: Option<(String, SecretSource)>,
+    /// The sender.
+    pub from: Mailbox,
+    /// The recipients; each gets a message of its own.
+    pub to: Vec<Mailbox>,
 }
 
 /// A user and a password as they were read for one try.
@@ -55,27 +64,15 @@ struct Login<'a> {
 }
 
 impl Email {
-    /// A hook that writes by way of `server`, which it logs in to if there are `credentials`: a user and
-    /// a password. Of `to` it takes the names that recipients are addressed with.
-    pub(super) fn new(
-        server: Server,
-        credentials: Option<(String, SecretSource)>,
-        from: Mailbox,
-        to: Vec<Mailbox>,
-    ) -> Self {
-        Self {
-            server,
-            credentials,
-            from,
-            to,
-        }
-    }
-
-    /// Sends `message` to its target and says what the server answered.
+    /// Sends `message` to its target, as `settings` say, and says what the server answered.
     ///
     /// # Errors
     /// The server could not be reached or trusted, or did not take the message.
-    pub(super) async fn send(&self, message: &Message) -> Result<String, SendError> {
+    pub(super) async fn send(
+        &self,
+        settings: &Settings,
+        message: &Message,
+    ) -> Result<String, SendError> {
         let recipient = self.recipient(&message.target)?;
         let mail = self.compose(message, &recipient)?;
         let login = match &self.credentials {
@@ -93,9 +90,9 @@ impl Email {
                 text
             }
         };
-        let connected = self.server.connect().await;
+        let connected = self.connect(settings).await;
         let mut connection = connected.map_err(|error| match &login {
-            Some(login) if login.is_in(&error.text) => self.server.failed(&shown(error.text)),
+            Some(login) if login.is_in(&error.text) => self.failed(&shown(error.text)),
             _ => error,
         })?;
         let sent = self
@@ -103,14 +100,14 @@ impl Email {
             .await;
         let answer = match sent {
             Ok(answer) => answer,
-            Err(text) => return Err(self.server.failed(&shown(text))),
+            Err(text) => return Err(self.failed(&shown(text))),
         };
         // The message is on its way, whatever the server says now.
         let _ = timeout(GOODBYE, connection.quit()).await;
         Ok(printable(&shown(answer), SHOWN_BYTES))
     }
 
-    /// Whom `target`, an address, is to be written to. It may have left the config since.
+    /// The mailbox of `target`, an address, which may have left the config since.
     fn recipient(&self, target: &str) -> Result<Mailbox, SendError> {
         let address: Address = target.parse().map_err(|error| {
             let target = printable(target, SHOWN_BYTES);

@@ -15,6 +15,7 @@ use super::heart::Turns;
 use super::metrics::HookMetrics;
 use super::sender::Sender;
 use super::{IN_FLIGHT, Message, QuietHours, Settings, schedule};
+use crate::backoff::is_news;
 use crate::clock::{self, SharedClock};
 use crate::egress::SendError;
 use crate::ledger::{
@@ -155,11 +156,9 @@ impl Worker {
     }
 
     fn complain(&mut self, error: &LedgerError) {
-        let error = error.to_string();
-        if self.memory.told.as_ref() != Some(&error) {
+        if is_news(&mut self.memory.told, error) {
             let waiting = self.memory.unrecorded.len();
             error!(hook = %self.name, waiting, "cannot read or update pending deliveries: {error}");
-            self.memory.told = Some(error);
         }
     }
 

@@ -174,7 +174,7 @@ impl Member {
 /// A validated answer of the API, ready to be kept.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fetched {
-    /// Whose.
+    /// The agent.
     pub agent: AgentNumber,
     /// The window that was asked for.
     pub window: Window,

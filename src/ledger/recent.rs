@@ -1,6 +1,6 @@
 //! The newest days of agents, kept in memory: every evaluation of the rules looks at the same ones.
 //!
-//! What is kept is brought up to date by each commit before its caller hears of it.
+//! Each commit updates them before it returns.
 
 use std::collections::HashMap;
 use std::sync::Arc;

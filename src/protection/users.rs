@@ -19,6 +19,7 @@ use sha2::Sha256;
 use super::Fault;
 use super::file::{Text, place};
 use super::hashing::Hashing;
+use crate::named::named;
 use crate::roster::printable;
 
 /// Text hashed for unknown users, at the cost that the known ones have. Nobody's password
@@ -53,31 +54,20 @@ struct User {
     right: Mutex<Option<Digest>>,
 }
 
-/// Verdict on a name and a password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// The password is right.
-    Accepted,
-    /// It has been right before.
-    Remembered,
-    /// There is no such user, or it is not the password.
-    Refused,
-    /// There was no or no readable name and password.
-    Missing,
-    /// Too many wait for a verdict.
-    Busy,
-}
-
-impl Verdict {
-    /// As it is counted, see [`AUTHENTICATION_OUTCOMES`](super::metrics::AUTHENTICATION_OUTCOMES).
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Remembered => "remembered",
-            Self::Refused => "refused",
-            Self::Missing => "missing",
-            Self::Busy => "busy",
-        }
+named! {
+    /// Verdict on a name and a password, as it is counted.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(super) enum Verdict {
+        /// The password is right.
+        Accepted = "accepted",
+        /// It has been right before.
+        Remembered = "remembered",
+        /// There is no such user, or it is not the password.
+        Refused = "refused",
+        /// There was no or no readable name and password.
+        Missing = "missing",
+        /// Too many wait for a verdict.
+        Busy = "busy",
     }
 }
 

@@ -60,7 +60,7 @@ impl Handler {
     fn name(self) -> &'static str {
         match self {
             Self::Metrics => "metrics",
-            Self::Page(kind) => kind.name(),
+            Self::Page(kind) => kind.as_str(),
             Self::Healthy => "healthy",
             Self::Ready => "ready",
             Self::Reload => "reload",

@@ -30,7 +30,7 @@ const GIVE_UP_AFTER: usize = 20;
 /// and waits it might take minutes.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// So many writes may wait for the disk at once before fetching waits for it too.
+/// Most writes that wait for the disk at once; with more, fetching waits too.
 const WRITES_AT_ONCE: usize = 1024;
 
 /// One account's part of a sync.
