@@ -24,8 +24,8 @@ use crate::telemetry::{QUICK_BUCKETS, Telemetry};
 
 /// Interval between looks at the clock for a new day.
 const TICK: Duration = Duration::from_secs(1);
-/// After a rendering that took a second, the next one waits so many: renderings take a twentieth of
-/// one core at most while a long backfill changes something all the time.
+/// Seconds of rest after a rendering that took one second: renderings take a twentieth of one core at most while a
+/// long backfill changes something all the time.
 const REST: u32 = 20;
 /// Number of agents read from the ledger at a time: memory never holds the days of all at
 /// once, and other readers come in between.

@@ -28,8 +28,8 @@ pub(super) fn resolve_path(folder: &Path, text: &str) -> Result<PathBuf, Fault> 
 /// The place of a secret, and the secret itself or why it cannot be had.
 pub(super) type Found = (SecretSource, Result<Secret, Fault>);
 
-/// The secret in the file of that name. An error only where the name may be the secret itself. In a service of systemd, which may be allowed to read its
-/// credentials only, a relative name is that of a credential first.
+/// The secret in the file of that name. An error only if the name may be the secret itself. In a service of systemd,
+/// which may be allowed to read its credentials only, a relative name is that of a credential first.
 pub(super) fn secret_file(folder: &Path, text: &str, keys: &SecretKeys) -> Result<Found, Fault> {
     let SecretKeys {
         file: key, what, ..

@@ -29,8 +29,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// Tells that all is well, or why not, as `settings` say; returns what the receiver answered. Nothing is sent of a failure
-    /// that has no URL.
+    /// Tells that all is well, or why not, as `settings` say; returns what the receiver answered. A failure without a
+    /// URL of its own is not sent.
     ///
     /// # Errors
     /// It was not taken, or something that is needed for sending it cannot be read.

@@ -162,8 +162,8 @@ impl Worker {
         }
     }
 
-    /// Sends what is due until nothing is or the receiver asks for a pause, which costs what waits no
-    /// tries. Says how many tries that took.
+    /// Sends what is due until nothing is or the receiver asks for a pause, which does not count as a try. Returns the
+    /// number of tries.
     pub(super) async fn deliver(
         &mut self,
         stop: &CancellationToken,

@@ -12,7 +12,7 @@ use crate::day::Day;
 use crate::named::named;
 use crate::roster::{Labels, ListedAgent};
 
-/// An agent that its list no longer names leaves so many days later, if it is not named then either.
+/// Days after which an agent leaves that its list no longer names, unless it is named again.
 pub const UNLISTED_DAYS: i32 = 3;
 
 const SELECT: &str = "SELECT id, name, labels, unlisted_since FROM listed WHERE account = ?1 AND source = ?2 ORDER BY id";

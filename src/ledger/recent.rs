@@ -85,7 +85,7 @@ impl Recent {
         (kept.commits, found)
     }
 
-    /// Keeps what was read after so many commits, unless there was another one since.
+    /// Keeps the days that were read after this number of `commits`, unless there was another one since.
     fn keep(&self, commits: u64, read: Vec<(AgentNumber, Days)>) {
         let mut kept = self.0.lock();
         if read.is_empty() || kept.commits != commits {

@@ -1,6 +1,6 @@
-//! `basic_auth_users`: who may ask. How long an answer takes tells nothing of who is known if all hashes
-//! have one cost: a name is looked up by a keyed digest, and a password that comes with an unknown one is
-//! hashed like any other, at the highest cost. Where costs differ, a lower one shows, and is warned of.
+//! `basic_auth_users`: names and passwords. Timing does not reveal which users exist if all hashes have one cost: a
+//! name is looked up by a keyed digest, and the password of an unknown one is hashed like any other, at the highest
+//! cost. Costs that differ show in the timing, and cause a warning.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -39,7 +39,7 @@ const OLD_KIND: &str = "$2x$";
 
 type Digest = [u8; 32];
 
-/// The users, and who of them has been let in.
+/// The users, and the passwords that were right.
 pub(super) struct Users {
     /// Drawn anew with each reading of the file, so no digest outlives it.
     key: Digest,
