@@ -122,7 +122,8 @@ fn agents() -> Vec<AgentSeries> {
         Arc::new(labels.map(|(name, value)| (name.into(), value)).into())
     };
     let teams: Vec<_> = (0..12).map(team).collect();
-    let midnight = clock().today().start().timestamp() as f64;
+    let midnight = clock().today().start();
+    let yesterday = clock().today().previous();
     let series = |number: usize| {
         let whole = random.u32(0..10) < 8;
         let mut credits = |days: u32| {
@@ -134,7 +135,7 @@ fn agents() -> Vec<AgentSeries> {
             })
         };
         let figures = Figures {
-            up: Some(1.0),
+            up: Some(true),
             used_credits: credits(540),
             overcount_credits: Some(0.0),
             previous_day_credits: credits(1),
@@ -143,12 +144,14 @@ fn agents() -> Vec<AgentSeries> {
             month_to_date_credits: credits(22),
             previous_month_credits: credits(31),
             forecast_month_credits: credits(30),
-            known_through_seconds: Some(midnight),
-            complete_through_seconds: Some(midnight),
-            missing_days: 0.0,
-            revised_up: f64::from(random.u8(0..4)),
-            revised_down: f64::from(random.u8(0..2)),
-            last_success_seconds: Some(midnight + 600.0 + f64::from(random.u32(0..900_000)) / 1e3),
+            known_through: Some(yesterday),
+            complete_through: Some(yesterday),
+            missing_days: 0,
+            revised_up: random.u64(0..4),
+            revised_down: random.u64(0..2),
+            last_success: Some(
+                midnight + chrono::TimeDelta::milliseconds(random.i64(600_000..1_500_000)),
+            ),
             ..Figures::default()
         };
         let id = random.u128(..);

@@ -1,9 +1,10 @@
 //! Exponential backoff: how long to wait before asking again. The client, the sync's retries and the
-//! hooks share it.
+//! hooks share it, and log an error that lasts once.
 //!
 //! Jitter is *full*: the wait is uniform between nothing and the ceiling, which spreads clients that
 //! failed together better than any narrower band (Marc Brooker, "Exponential Backoff And Jitter", 2015).
 
+use std::fmt;
 use std::time::Duration;
 
 /// Waits whose ceiling starts at a base and doubles with every attempt up to a cap.
@@ -11,6 +12,15 @@ use std::time::Duration;
 pub struct Backoff {
     base: Duration,
     cap: Duration,
+}
+
+/// Notes in `logged` that `error` is logged. Returns false if it is the same as the last one: an error that lasts is
+/// logged once, not at every try.
+pub fn is_news(logged: &mut Option<String>, error: &impl fmt::Display) -> bool {
+    let error = Some(error.to_string());
+    let is_news = *logged != error;
+    *logged = error;
+    is_news
 }
 
 /// Why a base and a cap make no [`Backoff`].

@@ -16,7 +16,7 @@ use crate::forecast::{Forecast, Outlook, Pattern};
 use crate::ledger::Member;
 use crate::tabulate::Step;
 
-/// The last days of a period may come late, up to so many days after its end.
+/// Days after the end of a period in which its last days may still come.
 const LATE_DAYS: i32 = 7;
 /// Number of days that a period without end is looked ahead.
 const LOOK_AHEAD_DAYS: i32 = 365;

@@ -194,8 +194,7 @@ impl Pattern {
         })
     }
 
-    /// The pattern that expects `week`, which is made of so many means of the `known` days by their
-    /// `shares`.
+    /// The pattern that expects `week`, made of this number of `means` of the `known` days by their `shares`.
     fn with(week: [f64; 7], means: f64, known: &Weeks<Option<f64>>, shares: &Weeks<f64>) -> Self {
         let squares = shares.as_flattened().iter().map(|share| share * share);
         let freedom = means - squares.sum::<f64>();

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::ledger::{AgentNumber, LedgerError, Member, View};
 
-/// So many days after an agent has left, those before it that are not known are missing no more.
+/// Days after an agent has left until its unknown days are no longer missing.
 const MISSED_DAYS: i32 = 7;
 
-/// Whose days count first, of those with the same identifier: who is listed, then who is not listed any more,
+/// Order in which days count of members with the same identifier: who is listed, then who is not listed any more,
 /// then who left last.
 #[must_use]
 pub fn precedence(member: &Member) -> impl Ord + use<> {
@@ -105,10 +105,33 @@ impl Once {
         })
     }
 
+    /// Results of `visit` for the known days of each of `members` in the range as they count, in their order; see
+    /// [`View::each_usage`].
+    ///
+    /// # Errors
+    /// The ledger could not be read.
+    ///
+    /// # Panics
+    /// Never: the ledger visits as many agents as it is asked for.
+    pub async fn each<T: Send + 'static>(
+        self: &Arc<Self>,
+        view: &View,
+        members: Vec<Member>,
+        mut visit: impl FnMut(&[Usage]) -> T + Send + 'static,
+    ) -> Result<Vec<T>, LedgerError> {
+        let numbers = members.iter().map(|member| member.number).collect();
+        let (once, mut members) = (Arc::clone(self), members.into_iter());
+        let visit = move |known: &[Usage]| {
+            let member = members.next().expect("each is visited once");
+            visit(&once.days(&member, known))
+        };
+        view.each_usage(numbers, self.range.0, self.range.1, visit)
+            .await
+    }
+
     /// The known `days` of `member` in the range as they count: those that nobody asks for are known, too, and
     /// hold nothing.
-    #[must_use]
-    pub fn days<'a>(&self, member: &Member, days: &'a [Usage]) -> Cow<'a, [Usage]> {
+    fn days<'a>(&self, member: &Member, days: &'a [Usage]) -> Cow<'a, [Usage]> {
         let (from, to) = self.range;
         let mut elsewhere = self.elsewhere.get(&member.number).cloned();
         if member.left_on.is_some() {

@@ -1,7 +1,7 @@
 //! Pure: the word that was probably meant by one that is not known.
 
 /// The most letters of a word that is compared with others: comparing takes as long as both lengths
-/// multiplied, and words come from whoever asks.
+/// multiplied, and words come from clients.
 const MOST_LETTERS: usize = 100;
 
 /// The known word that was probably meant by `word`; none if nothing comes near it, or if it is longer

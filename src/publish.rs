@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+use crate::backoff::is_news;
 use crate::blocking;
 use crate::clock::{self, SharedClock};
 use crate::day::Day;
@@ -23,8 +24,8 @@ use crate::telemetry::{QUICK_BUCKETS, Telemetry};
 
 /// Interval between looks at the clock for a new day.
 const TICK: Duration = Duration::from_secs(1);
-/// After a rendering that took a second, the next one waits so many: renderings take a twentieth of
-/// one core at most while a long backfill changes something all the time.
+/// Seconds of rest after a rendering that took one second: renderings take a twentieth of one core at most while a
+/// long backfill changes something all the time.
 const REST: u32 = 20;
 /// Number of agents read from the ledger at a time: memory never holds the days of all at
 /// once, and other readers come in between.
@@ -121,7 +122,6 @@ impl Publisher {
     /// Publishes every change from now on, until `stop` is cancelled.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut rest = Duration::ZERO;
-        // An error that lasts is told once, not at every try.
         let mut told = None;
         loop {
             let due = async {
@@ -141,10 +141,8 @@ impl Publisher {
                     // Everything is read again, so nothing that changed meanwhile is forgotten.
                     self.day = None;
                     rest = REST_AFTER_ERROR;
-                    let error = error.to_string();
-                    if told.as_ref() != Some(&error) {
+                    if is_news(&mut told, &error) {
                         error!("cannot read the figures to publish: {error}");
-                        told = Some(error);
                     }
                 }
             }

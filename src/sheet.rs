@@ -26,7 +26,7 @@ pub enum Grouping {
     Label(String),
 }
 
-/// Whom a row is about.
+/// Subjects of rows.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
     /// An agent.
@@ -58,7 +58,7 @@ pub struct Sums {
 /// One row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// Whom it is about.
+    /// Its subject.
     pub subject: Subject,
     /// Its sums.
     pub sums: Sums,
@@ -124,18 +124,9 @@ impl Sheet {
         let all: Vec<&Member> = members.iter().collect();
         let once = Arc::new(Once::read(view, &all, (first, last), today).await?);
         for members in members.chunks(AGENTS_AT_A_TIME) {
-            let numbers = members.iter().map(|member| member.number).collect();
             let (buckets, before) = (self.buckets.clone(), self.before);
-            let once = Arc::clone(&once);
-            let shown: Vec<Member> = members.to_vec();
-            let mut order = shown.into_iter();
-            let sums = view
-                .each_usage(numbers, first, last, move |known| {
-                    let member = order.next();
-                    let own = member.as_ref().map(|member| once.days(member, known));
-                    Sums::of(&buckets, before, own.as_deref().unwrap_or(known))
-                })
-                .await?;
+            let sums = move |days: &[Usage]| Sums::of(&buckets, before, days);
+            let sums = once.each(view, members.to_vec(), sums).await?;
             for (member, sums) in members.iter().zip(&sums) {
                 // One that has left has a row only where something is to be told of it.
                 if member.left_on.is_none() || sums.is_telling() {
@@ -264,7 +255,7 @@ impl Grouping {
         }
     }
 
-    /// Whose row an agent is added to.
+    /// Subject of the row that an agent is added to.
     fn subject(&self, member: &Member) -> Subject {
         let agent = &member.agent;
         match self {

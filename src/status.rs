@@ -1,5 +1,5 @@
-//! State of the exporter at this moment, for whoever shows it to people: one [`Board`] that the parts
-//! write on as they go, and that pages and the API read without waiting for any of them.
+//! Current state of the exporter: one [`Board`] that the parts write on as they go, and that pages and the API read
+//! without waiting for any of them.
 
 mod obstacle;
 mod trouble;

@@ -78,6 +78,14 @@ pub fn count(number: u32, one: &str, many: &str) -> String {
     }
 }
 
+/// Missing days of agents, and the verb that follows: `1 agent-day is`, `1,000 agent-days are`.
+pub fn agent_days_are(number: u32) -> String {
+    match number {
+        1 => "1 agent-day is".to_owned(),
+        days => format!("{} agent-days are", self::number(days.into())),
+    }
+}
+
 /// The text with its first letter as a capital.
 pub fn sentence(text: &str) -> String {
     let mut letters = text.chars();

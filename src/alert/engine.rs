@@ -18,6 +18,7 @@ use super::metrics::AlertMetrics;
 use super::summaries::{self, Due};
 use super::tell::Told;
 use super::{Access, Background, Check, Facts, Notification, Settings, hooks, observe, published};
+use crate::backoff::is_news;
 use crate::blocking;
 use crate::clock::{self, SharedClock, Standing};
 use crate::day::Day;
@@ -370,7 +371,6 @@ impl Engine {
 
     /// Evaluates whenever there is a reason to, until `stop` is cancelled.
     pub async fn run(mut self, stop: CancellationToken) {
-        // An error that lasts is told once, not at every try.
         let mut told = None;
         let mut is_retry = false;
         while !stop.is_cancelled() {
@@ -386,10 +386,8 @@ impl Engine {
                     }
                     Err(error) => {
                         is_retry = true;
-                        let error = error.to_string();
-                        if told.as_ref() != Some(&error) {
+                        if is_news(&mut told, &error) {
                             error!("cannot evaluate the rules: {error}");
-                            told = Some(error);
                         }
                         REST_AFTER_ERROR
                     }

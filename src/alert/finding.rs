@@ -94,7 +94,7 @@ pub enum Finding<'a> {
         span: Span,
         /// Its first and last day.
         days: (Day, Day),
-        /// Whose.
+        /// The subject.
         whose: Whose<'a>,
         /// Credits known to be used; absent if nothing is known.
         used_credits: Option<f64>,

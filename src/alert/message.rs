@@ -22,7 +22,9 @@ use crate::day::Day;
 use crate::ledger::{Alert, AlertKey};
 use crate::roster::Agent;
 use crate::sheet::Grouping;
-use crate::words::{count, credits, date, exact_percent, number, percent, sentence};
+use crate::words::{
+    agent_days_are, count, credits, date, exact_percent, number, percent, sentence,
+};
 
 /// Label for the subject of a budget whose subjects have a limit each.
 pub(super) const SUBJECT: &str = "subject";
@@ -400,10 +402,7 @@ fn lasting(observation: &Observation<'_>, alert: &Alert) -> Option<String> {
         ) => None,
         (Condition::Unknown, _) if observation.missing_days() > 0 => Some(format!(
             "It still fires: {} missing.",
-            match observation.missing_days() {
-                1 => "1 agent-day is".to_owned(),
-                days => format!("{} agent-days are", number(days.into())),
-            }
+            agent_days_are(observation.missing_days())
         )),
         (Condition::Unknown, _) => Some("It still fires: the figures are missing.".to_owned()),
         (Condition::Past, _) => Some("It fires until all days of its period are known.".to_owned()),
@@ -424,14 +423,11 @@ fn lasting(observation: &Observation<'_>, alert: &Alert) -> Option<String> {
 
 /// That days are missing, if any are.
 fn missing_line(missing_days: u32) -> Option<String> {
-    match missing_days {
-        0 => None,
-        1 => Some("1 agent-day is missing, so use may be higher.".to_owned()),
-        days => Some(format!(
-            "{} agent-days are missing, so use may be higher.",
-            number(days.into())
-        )),
-    }
+    let line = || {
+        let days = agent_days_are(missing_days);
+        format!("{days} missing, so use may be higher.")
+    };
+    (missing_days > 0).then(line)
 }
 
 /// Those who used most, and their shares.

@@ -11,6 +11,7 @@
 //! it fires is an episode, which ends by being told over.
 
 mod card;
+mod condition;
 mod days;
 mod decide;
 mod deliveries;

@@ -75,14 +75,14 @@ fn sums(agents: &Agents) -> Vec<Account> {
     let mut all: Vec<Account> = Vec::new();
     for AgentSeries { agent, figures } in &agents.series {
         let credits = PeriodCredits::of(figures);
-        let (up, down) = (figures.up == Some(1.0), figures.up == Some(0.0));
+        let (up, down) = (figures.up == Some(true), figures.up == Some(false));
         match all.last_mut() {
             Some(sums) if *sums.account == *agent.account => {
                 sums.agents += 1;
                 sums.agents_up += u64::from(up);
                 sums.agents_down += u64::from(down);
                 sums.credits.add(credits);
-                sums.missing_days += figures.missing_days as u64;
+                sums.missing_days += figures.missing_days;
             }
             _ => all.push(Account {
                 account: agent.account.to_string(),
@@ -90,7 +90,7 @@ fn sums(agents: &Agents) -> Vec<Account> {
                 agents_up: up.into(),
                 agents_down: down.into(),
                 credits,
-                missing_days: figures.missing_days as u64,
+                missing_days: figures.missing_days,
                 problem: None,
             }),
         }

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::figures::PeriodCredits;
-use super::not_ready;
 use super::page::{Extent, MAX_LIMIT, Page};
+use super::{not_ready, to_milliseconds};
 use crate::day::Day;
 use crate::exposition::AgentSeries;
 use crate::http::problem::{Kind, Problem};
@@ -124,18 +124,17 @@ impl<'a> Agent<'a> {
             agent: &agent.name,
             agent_id: &agent.id,
             labels: &agent.labels,
-            up: figures.up.map(|up| up > 0.0),
+            up: figures.up,
             problem,
             used_credits: figures.used_credits,
             overcount_credits: figures.overcount_credits,
             credits: PeriodCredits::of(figures),
-            // Counts, which are whole and not negative.
-            missing_days: figures.missing_days as u64,
-            known_through: figures.known_through_seconds.and_then(day_before),
-            complete_through: figures.complete_through_seconds.and_then(day_before),
-            last_success: figures.last_success_seconds.and_then(instant),
-            revised_up_days: figures.revised_up as u64,
-            revised_down_days: figures.revised_down as u64,
+            missing_days: figures.missing_days,
+            known_through: figures.known_through,
+            complete_through: figures.complete_through,
+            last_success: figures.last_success.map(to_milliseconds),
+            revised_up_days: figures.revised_up,
+            revised_down_days: figures.revised_down,
             probe_runs: runs.take(MAX_RUNS).map(Run::from).collect(),
         }
     }
@@ -233,13 +232,4 @@ fn unknown_name(error: &SelectionError) -> Problem {
         .nearest()
         .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
     Problem::new(Kind::UnknownName, format!("{error}{tip}"))
-}
-
-/// The day that ends at an instant.
-fn day_before(end_seconds: f64) -> Option<Day> {
-    Some(Day::of(instant(end_seconds)?).previous())
-}
-
-fn instant(seconds: f64) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp_millis((seconds * 1000.0).round() as i64)
 }

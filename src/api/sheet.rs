@@ -11,7 +11,7 @@ use super::page::{Extent, MAX_LIMIT};
 use super::{MOST_DAYS, unreadable};
 use crate::blocking;
 use crate::csv;
-use crate::day::Day;
+use crate::day::{self, Day};
 use crate::former::Once;
 use crate::http::parts::Parts;
 use crate::http::problem::Problem;
@@ -168,16 +168,11 @@ impl Sheet {
     async fn read(&self) -> Result<Vec<Vec<Amount>>, Problem> {
         let at_once = (DAYS_AT_ONCE / self.range.days()).max(1) as usize;
         let last = (self.written + at_once).min(self.places.len());
-        let places = self.places[self.written..last].to_vec();
-        let numbers = places.iter().map(|place| self.roll.at(*place).number);
-        let numbers = numbers.collect();
-        let (roll, once) = (self.roll.clone(), Arc::clone(&self.once));
-        let (mut places, buckets) = (places.into_iter(), Arc::clone(&self.buckets));
-        let (start, end) = (self.range.start(), self.range.end());
-        let amounts = self.view.each_usage(numbers, start, end, move |known| {
-            let own = places.next().map(|place| once.days(roll.at(place), known));
-            tabulate(buckets.iter().copied(), own.as_deref().unwrap_or(known)).collect()
-        });
+        let places = self.places[self.written..last].iter();
+        let members = places.map(|place| self.roll.at(*place).clone());
+        let buckets = Arc::clone(&self.buckets);
+        let amounts = move |days: &[day::Usage]| tabulate(buckets.iter().copied(), days).collect();
+        let amounts = self.once.each(&self.view, members.collect(), amounts);
         amounts.await.map_err(|error| unreadable(&error))
     }
 

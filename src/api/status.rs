@@ -133,7 +133,7 @@ async fn ledger(state: &State) -> Result<Option<Ledger>, Problem> {
     let history_start = view.history_start().await;
     let history_start = history_start.map_err(|error| unreadable(&error))?;
     let counted = state.board.agents(|agents| {
-        let missing = |series: &AgentSeries| series.figures.missing_days as u64;
+        let missing = |series: &AgentSeries| series.figures.missing_days;
         (agents.series.len(), agents.series.iter().map(missing).sum())
     });
     let (agents, missing_days) = counted.unzip();

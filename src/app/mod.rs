@@ -83,7 +83,7 @@ pub struct App {
     hook_reloads: mpsc::Sender<Hooks>,
     push_reloads: mpsc::Sender<Option<push::Settings>>,
     probe_reloads: mpsc::Sender<probe::Reload>,
-    /// Whom the timekeeper asks.
+    /// Client that the timekeeper asks with.
     time_source: Arc<ArcSwap<HttpClient>>,
     cron: CronTrigger,
     stop: CancellationToken,
@@ -155,7 +155,7 @@ impl App {
         result
     }
 
-    /// Ends the parts, and the server last: whoever looks on sees how it goes until the end.
+    /// Ends the parts, and the server last: it shows the shutdown until the end.
     async fn drain(mut self) {
         self.stop.cancel();
         // Who asks for a reload now is refused rather than kept waiting.

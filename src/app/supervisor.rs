@@ -16,7 +16,7 @@ use crate::sync::Outcome;
 
 /// Interval between updates of the line that `systemctl status` shows.
 const STATUS_INTERVAL: Duration = Duration::from_secs(5);
-/// The manager is told that the exporter is alive so many times in the time that it waits for that.
+/// Watchdog pings per timeout.
 const BEATS: u32 = 3;
 
 /// The exporter's word to its service manager.

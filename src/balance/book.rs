@@ -1,4 +1,4 @@
-//! Where the entries of a balance are kept: in the config, or in a file that another tool or person keeps.
+//! Sources of a balance's entries: the config, or a file that another tool or person keeps.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -35,9 +35,9 @@ pub struct Entry {
 /// Change of a balance.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Change {
-    /// So many credits were left when the day began: its whole use counts after that.
+    /// Credits left when the day began: its whole use counts after that.
     Set(f64),
-    /// So many credits were added.
+    /// Credits added.
     Add(f64),
 }
 

@@ -86,7 +86,7 @@ pub(super) async fn simulate(arguments: &SimulateArguments) -> Result<(), Failur
     Ok(())
 }
 
-/// Whom it knows, and how to ask it.
+/// Its accounts, and how to ask it.
 fn listing(simulator: &Simulator) -> String {
     let (url, world) = (simulator.base_url(), simulator.world());
     let mut text = format!(

@@ -1,4 +1,4 @@
-//! What all sections are checked with: findings and warnings are collected, and the default stands in
+//! Tools for checking all sections: findings and warnings are collected, and the default stands in
 //! for a bad value until all are told.
 
 use std::collections::{HashMap, HashSet};

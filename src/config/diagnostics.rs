@@ -261,7 +261,7 @@ impl MaskedLine {
         self.text.push_str(&source[piece]);
     }
 
-    /// Where the byte `offset` of the source stands now; a hidden one stands at its mask.
+    /// Present place of the byte `offset` of the source; that of a hidden one is its mask.
     fn position(&self, offset: usize) -> usize {
         let position = self
             .pieces

@@ -1,4 +1,4 @@
-//! What each kind of `[[hook]]` has of its own.
+//! Keys that only one kind of `[[hook]]` has.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::hook::{self, Encryption, MailProof, Preset, Template, TemplateError};
 use crate::roster::{self, printable};
 use crate::secret::SecretSource;
 
-/// Where PagerDuty takes events from everyone.
+/// PagerDuty's public address for events.
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
 
 impl Check<'_> {
@@ -57,13 +57,13 @@ impl Check<'_> {
             None => from_file.or(written),
         };
         Some(KindSettings {
-            kind: hook::Kind::Webhook {
+            kind: hook::Kind::Webhook(hook::Webhook {
                 secrets: self.signing_secrets(hook),
                 url: url?,
                 template,
                 content_type,
                 routing_key,
-            },
+            }),
             send_resolved: true,
             group: preset.is_some() && !pagerduty,
             alone: pagerduty.then_some("PagerDuty takes one event per message"),
@@ -123,7 +123,7 @@ impl Check<'_> {
             .ok()
     }
 
-    /// Where that line, counted from 1, of a text of several lines is written.
+    /// Place of a line, counted from 1, of a text of several lines.
     fn line_of_text(&self, text: &Spanned<String>, line: usize) -> Option<Range<usize>> {
         let written = self.text.get(text.span())?;
         // The line break after the opening quotes is not part of the text.
@@ -165,11 +165,11 @@ impl Check<'_> {
         });
         let (basic_auth, bearer_token) = self.login(hook);
         Some(KindSettings {
-            kind: hook::Kind::Alertmanager {
+            kind: hook::Kind::Alertmanager(hook::Alertmanagers {
                 urls,
                 basic_auth,
                 bearer_token,
-            },
+            }),
             send_resolved: true,
             group: true,
             alone: None,
@@ -200,7 +200,7 @@ impl Check<'_> {
         let account = account?;
         let account = world.accounts.iter().find(|known| *known.name == account)?;
         Some(KindSettings {
-            kind: hook::Kind::Whatsapp {
+            kind: hook::Kind::Whatsapp(hook::Whatsapp {
                 account: Arc::clone(&account.name),
                 api_key: account.api_key.clone(),
                 agent_id: agent_id?.into(),
@@ -208,7 +208,7 @@ impl Check<'_> {
                 language: language?,
                 recipients,
                 parameters,
-            },
+            }),
             send_resolved: false,
             group: false,
             alone: Some("a WhatsApp template carries one alert per message"),
@@ -245,7 +245,7 @@ impl Check<'_> {
         let from = self.needed(hook, ["from", example], rules::mailbox);
         let to = self.each(hook, ["to", "[\"ops@example.org\"]"], rules::mailbox);
         Some(KindSettings {
-            kind: hook::Kind::Email {
+            kind: hook::Kind::Email(hook::Email {
                 host: host?,
                 port,
                 encryption,
@@ -253,7 +253,7 @@ impl Check<'_> {
                 credentials,
                 from: from?,
                 to,
-            },
+            }),
             send_resolved: false,
             group: true,
             alone: None,

@@ -90,7 +90,7 @@ impl Config {
         Self::parse(&files::text(path, files::CONFIG)?, path, today)
     }
 
-    /// How the exporter is served by the file at `path`, whatever else stands in it: for those who ask a
+    /// The settings of the server in the file at `path`, whatever else stands in it: for those who ask a
     /// running exporter, which does not end because of what somebody writes there meanwhile.
     ///
     /// # Errors

@@ -28,8 +28,8 @@ pub(super) fn resolve_path(folder: &Path, text: &str) -> Result<PathBuf, Fault> 
 /// The place of a secret, and the secret itself or why it cannot be had.
 pub(super) type Found = (SecretSource, Result<Secret, Fault>);
 
-/// The secret in the file of that name. An error only where the name may be the secret itself. In a service of systemd, which may be allowed to read its
-/// credentials only, a relative name is that of a credential first.
+/// The secret in the file of that name. An error only if the name may be the secret itself. In a service of systemd,
+/// which may be allowed to read its credentials only, a relative name is that of a credential first.
 pub(super) fn secret_file(folder: &Path, text: &str, keys: &SecretKeys) -> Result<Found, Fault> {
     let SecretKeys {
         file: key, what, ..
@@ -73,7 +73,7 @@ pub(super) fn credential_or_path(folder: &Path, text: &str) -> Result<PathBuf, F
     }
 }
 
-/// Where the credential of a relative path would be. None outside of a service that has credentials.
+/// Place of the credential for a relative path; none outside of a service that has credentials.
 fn credential(text: &str) -> Option<PathBuf> {
     let folder = PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?);
     Some(folder.join(credential_name(text)?))
@@ -93,7 +93,7 @@ fn credential_name(text: &str) -> Option<String> {
     names.map(|names| names.join("_"))
 }
 
-/// Whether something stands at the secret's place, so that its name is no secret.
+/// Returns true if a file exists at the secret's place, so that its name is no secret.
 fn exists(source: &SecretSource) -> bool {
     matches!(source, SecretSource::File(path) if files::is_there(path))
 }

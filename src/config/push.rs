@@ -75,7 +75,7 @@ impl Check<'_> {
         })
     }
 
-    /// Where to push to: a URL that is written, or the place of a secret one.
+    /// Target of pushing: a URL that is written, or the place of a secret one.
     fn write_url(
         &mut self,
         push: &mut Section<'_>,

@@ -1,4 +1,4 @@
-//! Where secrets may stand in a config file although they must not: what is never shown of it.
+//! Parts of a config file that are never shown, because secrets may have been written there by mistake.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -26,7 +26,7 @@ pub(super) struct SecretKeys {
     pub(super) file: &'static str,
     /// The key that names an environment variable, or several.
     pub(super) variable: &'static str,
-    /// What the secret is.
+    /// The secret in a word or two.
     pub(super) what: &'static str,
 }
 
@@ -95,7 +95,7 @@ const URL_KEYS: [&str; 7] = [
 /// The keys of programs and their arguments, which people give tokens to.
 const COMMAND_KEYS: [&str; 2] = ["command", "token_command"];
 
-/// How files that hold a key are called.
+/// Endings of names of files that hold a key.
 const KEY_FILE_ENDS: [&str; 7] = [
     ".key",
     ".password",
@@ -106,7 +106,7 @@ const KEY_FILE_ENDS: [&str; 7] = [
     ".url",
 ];
 
-/// Whether an unknown key looks as if its value were a secret.
+/// Returns true if an unknown key looks as if its value were a secret.
 pub(super) fn is_secret_name(key: &str) -> bool {
     let word = bare(key);
     let is_slip = slip_of(&word);
@@ -124,7 +124,7 @@ pub(super) fn is_secret_name(key: &str) -> bool {
     })
 }
 
-/// Whether an unknown key looks as if its value were the URL of a webhook, which is one secret as a whole.
+/// Returns true if an unknown key looks as if its value were the URL of a webhook, which is one secret as a whole.
 pub(super) fn is_url_name(key: &str) -> bool {
     let word = bare(key);
     let url = word.ends_with("url") || word.ends_with("uri") || word.contains("webhook");
@@ -135,7 +135,7 @@ pub(super) fn is_url_name(key: &str) -> bool {
     url && !KEYS.contains(key) && !others.copied().any(slip_of(&word))
 }
 
-/// How a hook names a secret of that name instead.
+/// The keys that a hook has instead for a secret of that name.
 pub(super) fn keys_instead(key: &str) -> &'static SecretKeys {
     let word = bare(key);
     let has = |parts: &[&str]| parts.iter().any(|part| word.contains(part));
@@ -168,7 +168,7 @@ fn bare(key: &str) -> String {
         .collect()
 }
 
-/// Whether `word` is a known key with a slip in it.
+/// Returns true for a known key of which `word` is a misspelling.
 fn slip_of(word: &str) -> impl Fn(&str) -> bool {
     |known| strsim::damerau_levenshtein(word, &bare(known)) <= 2
 }
@@ -188,7 +188,7 @@ fn is_delicate(key: &str) -> bool {
         || URL_KEYS.contains(&key)
 }
 
-/// Whether this is certainly the name of a file and not a key that was pasted in its place.
+/// Returns true if this is certainly the name of a file and not a key that was pasted in its place.
 ///
 /// Keys have slashes and dots in them too: base64 has the one, tokens have the other. So the path is
 /// made of words, and either says where it starts or ends as files with keys do. What is a path and
@@ -209,7 +209,7 @@ pub(super) fn looks_like_path(value: &str) -> bool {
     of_words && (named_as_key || (from_somewhere && in_folder))
 }
 
-/// Whether this is the name of an environment variable and not a key that was pasted in its place.
+/// Returns true if this is the name of an environment variable and not a key that was pasted in its place.
 pub(super) fn looks_like_variable(value: &str) -> bool {
     let capitals = value.bytes().all(|byte| !byte.is_ascii_lowercase());
     let digits = value.bytes().any(|byte| byte.is_ascii_digit());
@@ -223,7 +223,7 @@ pub(super) fn looks_like_variable(value: &str) -> bool {
         && (value.contains('_') || !digits)
 }
 
-/// What the name of a variable with a secret speaks of. A key has none of these but by chance.
+/// Words in names of variables that hold a secret. A key has one of these only by chance.
 const VARIABLE_WORDS: [&str; 20] = [
     "KEY",
     "KEYS",
@@ -247,13 +247,13 @@ const VARIABLE_WORDS: [&str; 20] = [
     "FLOWGENT",
 ];
 
-/// Whether a word in capitals has no more letters in a row than a tongue can speak.
+/// Returns true if a word in capitals can be pronounced: it has no long row of consonants.
 fn can_be_spoken(word: &str) -> bool {
     let is_vowel = |letter: char| "AEIOUY".contains(letter);
     word.len() <= 14 && word.split(is_vowel).all(|consonants| consonants.len() <= 4)
 }
 
-/// Whether people may have written this: letters, all small, all capital or with one capital at the
+/// Returns true if people may have written this: letters, all small, all capital or with one capital at the
 /// beginning, and perhaps a small number at the end. Of what is drawn at random hardly anything is.
 fn is_word(text: &str) -> bool {
     let letters = text.trim_end_matches(|last: char| last.is_ascii_digit());
@@ -376,7 +376,7 @@ pub(super) fn of_value(text: &str, value: &Spanned<DeValue<'_>>, secrets: &mut V
     }
 }
 
-/// What to hide of a text that is no TOML: all but headers, keys that the file may have, and values
+/// Hides of a text that is no TOML all but headers, keys that the file may have, and values
 /// that stand alone in their line beside such a key.
 pub(super) fn in_broken_text(text: &str) -> Vec<Range<usize>> {
     let mut start = 0;
@@ -390,7 +390,7 @@ pub(super) fn in_broken_text(text: &str) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// How many bytes of a line of broken TOML may be shown, from its beginning.
+/// Number of bytes of a line of broken TOML that may be shown, from its beginning.
 fn shown_length(line: &str) -> usize {
     let indent = line.len() - line.trim_start().len();
     if line.trim_start().starts_with('[') {

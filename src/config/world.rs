@@ -50,7 +50,7 @@ impl<'a> World<'a> {
             .is_some_and(|labels| !labels.contains(name))
     }
 
-    /// Whether the matcher is about an agent that the config file names, or may be about one that is
+    /// Returns true if the matcher is about an agent that the config file names, or may be about one that is
     /// learnt of later.
     pub(super) fn may_match(&self, matcher: &Matcher) -> bool {
         self.accounts.iter().any(|account| {

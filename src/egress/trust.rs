@@ -1,4 +1,4 @@
-//! Whose certificates are trusted, by all that connects to elsewhere.
+//! Certificates that are trusted by all outgoing connections.
 //!
 //! Certificates in a file are trusted both as authorities and as servers: the own certificate of a
 //! server, which has signed itself, will do there, as with `curl --cacert`. rustls alone takes such a one for

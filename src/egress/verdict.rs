@@ -1,7 +1,7 @@
 //! Pure: whether an answer under 2xx is the receiver's own yes.
 //!
 //! Portals and sign-in pages answer 200 in the place of a receiver, and some receivers answer 200 with what
-//! went wrong. What is taken for a no is HTML, and what says in so many words that it is one; everything
+//! went wrong. HTML counts as a no, as does an answer that says so in plain words; everything
 //! else is a yes, since receivers are free in how they say it.
 
 use serde_json::{Map, Value};

@@ -6,6 +6,7 @@
 
 use crate::balance::Left;
 use crate::budget::Standing;
+use crate::day::Day;
 use crate::series::Figures;
 use crate::telemetry::seconds;
 
@@ -115,6 +116,16 @@ const fn plain(value: fn(&Figures) -> Option<f64>) -> Sample {
     Sample { label: None, value }
 }
 
+/// A count of days or revisions, which stays far below 2^53.
+const fn count(number: u64) -> f64 {
+    number as f64
+}
+
+/// The end of a day.
+fn end(day: Day) -> f64 {
+    seconds(day.end())
+}
+
 /// A sample of the given direction.
 const fn direction(direction: &'static str, value: fn(&Figures) -> Option<f64>) -> Sample {
     Sample {
@@ -135,7 +146,7 @@ pub static FAMILIES: [Family; 35] = [
     Family::gauge(
         "flowgent_agent_up",
         "1 if the last attempt to fetch the agent's usage from FlowGent succeeded, else 0.",
-        &[plain(|figures| figures.up)],
+        &[plain(|figures| figures.up.map(|up| u8::from(up).into()))],
     ),
     Family::counter(
         "flowgent_agent_used_credits_total",
@@ -197,31 +208,31 @@ pub static FAMILIES: [Family; 35] = [
     Family::gauge(
         "flowgent_agent_known_through_timestamp_seconds",
         "End of the newest day that is known.",
-        &[plain(|figures| figures.known_through_seconds)],
+        &[plain(|figures| figures.known_through.map(end))],
     ),
     Family::gauge(
         "flowgent_agent_complete_through_timestamp_seconds",
         "End of the last day before the first missing one since the history start.",
-        &[plain(|figures| figures.complete_through_seconds)],
+        &[plain(|figures| figures.complete_through.map(end))],
     ),
     Family::gauge(
         "flowgent_agent_missing_days",
         "Missing days from the history start through yesterday (UTC).",
-        &[plain(|figures| Some(figures.missing_days))],
+        &[plain(|figures| Some(count(figures.missing_days)))],
     )
     .of_today(),
     Family::counter(
         "flowgent_agent_revised_days_total",
         "Known daily figures that FlowGent revised later, by direction.",
         &[
-            direction("up", |figures| Some(figures.revised_up)),
-            direction("down", |figures| Some(figures.revised_down)),
+            direction("up", |figures| Some(count(figures.revised_up))),
+            direction("down", |figures| Some(count(figures.revised_down))),
         ],
     ),
     Family::gauge(
         "flowgent_agent_last_success_timestamp_seconds",
         "When the agent's usage was last fetched successfully.",
-        &[plain(|figures| figures.last_success_seconds)],
+        &[plain(|figures| figures.last_success.map(seconds))],
     ),
     Family::standing(
         "flowgent_budget_limit_credits",

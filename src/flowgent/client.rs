@@ -25,10 +25,10 @@ use crate::flowgent::transport::{HttpClient, Question};
 use crate::flowgent::wire::{
     ChatAccepted, ChatBody, ChatRequest, ErrorAnswer, TemplateAnswer, TemplateRequest, UsageAnswer,
 };
+use crate::named::named;
 use crate::secret::Secret;
-use crate::telemetry::Telemetry;
-use crate::text::web_page;
-use crate::text::{QUOTE_BYTES, printable};
+use crate::telemetry::{Instruments, Telemetry};
+use crate::text::{QUOTE_BYTES, printable, web_page};
 use crate::window::Window;
 
 /// Most tries of a request within one call.
@@ -75,13 +75,15 @@ pub enum ChatReply {
     Accepted(ChatAccepted),
 }
 
-/// The endpoints, named as in the label `endpoint` of the telemetry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Endpoint {
-    Agents,
-    Usage,
-    Chat,
-    Waba,
+named! {
+    /// The endpoints, named as in the label `endpoint` of the telemetry.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Endpoint {
+        Agents = "agents",
+        Usage = "usage",
+        Chat = "chat",
+        Waba = "waba",
+    }
 }
 
 /// A request, to be sent perhaps more than once.
@@ -109,7 +111,7 @@ impl Client {
     ) -> Self {
         // Usage is what every account is asked for; the rare endpoints would only multiply zeros.
         let metrics = telemetry.of::<ApiMetrics>();
-        metrics.add(&account, Endpoint::Usage.name());
+        metrics.add(&account, Endpoint::Usage.as_str());
         Self {
             http: http.clone(),
             pace: Pace::new(
@@ -147,8 +149,7 @@ impl Client {
     /// Later requests of this or another client of the account count from zero again, or not at
     /// all, so this is for when the last of them is done.
     pub fn forget_telemetry(&self) {
-        let endpoints = Endpoint::ALL.map(Endpoint::name);
-        self.metrics.remove(&self.account, &endpoints);
+        self.metrics.forget("account", &self.account);
     }
 
     /// Asks for the usage of an agent in `window`, a few times if need be.
@@ -240,7 +241,7 @@ impl Client {
             Some("" | "." | "..") => return Err(ApiError::InvalidAgentId),
             Some(id) => {
                 let segment = utf8_percent_encode(id, SEGMENT);
-                format!("{base}agent/{segment}/{}", endpoint.name())
+                format!("{base}agent/{segment}/{}", endpoint.as_str())
             }
         };
         Ok(Call {
@@ -311,7 +312,7 @@ impl Client {
             result
         });
         let outcome = result.as_ref().map_or_else(ApiError::outcome, |_| "ok");
-        let labels = [&*self.account, call.endpoint.name(), outcome];
+        let labels = [&*self.account, call.endpoint.as_str(), outcome];
         self.metrics.requests.with_label_values(&labels).inc();
         self.metrics
             .request_duration
@@ -319,7 +320,7 @@ impl Client {
             .observe(seconds);
         tracing::debug!(
             account = &*self.account,
-            endpoint = call.endpoint.name(),
+            endpoint = call.endpoint.as_str(),
             agent = call.agent,
             days = call.days.map(tracing::field::display),
             status,
@@ -393,17 +394,6 @@ impl Client {
 }
 
 impl Endpoint {
-    const ALL: [Self; 4] = [Self::Agents, Self::Usage, Self::Chat, Self::Waba];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Agents => "agents",
-            Self::Usage => "usage",
-            Self::Chat => "chat",
-            Self::Waba => "waba",
-        }
-    }
-
     /// The most bytes that an answer may have.
     const fn limit(self) -> usize {
         match self {

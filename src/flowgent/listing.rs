@@ -12,16 +12,16 @@ use crate::flowgent::error::ApiError;
 use crate::roster::{Labels, ListedAgent};
 use crate::text::printable;
 
-/// Under what names the list may stand in an object.
+/// Names of the list in an object.
 const LISTS: [&str; 3] = ["agents", "data", "items"];
-/// Under what names an agent's identifier may stand.
+/// Names of an agent's identifier.
 const IDS: [&str; 2] = ["id", "agent_id"];
 /// Number of an object's keys that an error names.
 const SHOWN_KEYS: usize = 8;
 /// Number of an object's fields that are kept.
 const KEPT_FIELDS: usize = 64;
 
-/// Under what names an answer says that there is more: another page, a mark of where it starts, or just that.
+/// Names of the fields that announce more: another page, a mark of where it starts, or just that.
 const MORE: [&str; 7] = [
     "next",
     "next_page",
@@ -31,7 +31,7 @@ const MORE: [&str; 7] = [
     "has_next",
     "has_next_page",
 ];
-/// Under what names an answer says how many agents there are.
+/// Names of the fields with the number of agents.
 const TOTALS: [&str; 3] = ["total", "total_count", "total_items"];
 
 /// FlowGent's list of an account's agents.
@@ -39,7 +39,7 @@ const TOTALS: [&str; 3] = ["total", "total_count", "total_items"];
 pub struct Listing {
     /// Those that it names.
     pub agents: Vec<ListedAgent>,
-    /// By what it says that there are others; none if it says nothing of the kind.
+    /// The sign that there are others; none if there is none.
     pub gap: Option<String>,
 }
 
@@ -95,8 +95,8 @@ pub(super) fn agents(answer: Seen) -> Result<Listing, ApiError> {
     Ok(Listing { agents, gap })
 }
 
-/// By what an answer with these `fields` beside a list of so many agents says that there are others: by one of
-/// them, or by one in an object among them, such as `pagination`.
+/// The sign of further agents in an answer with these `fields` beside a list of `named` agents: one of the fields, or
+/// one in an object among them, such as `pagination`.
 fn gap(fields: &[(String, Seen)], named: usize) -> Option<String> {
     let inner = fields.iter().filter_map(|(name, value)| match value {
         Seen::Object(fields) => Some((format!("{}.", printable(name, 24)), &fields[..])),

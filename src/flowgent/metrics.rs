@@ -33,21 +33,4 @@ impl ApiMetrics {
         self.request_duration
             .with_label_values(&[account, endpoint]);
     }
-
-    /// Removes the account with these endpoints.
-    pub(super) fn remove(&self, account: &str, endpoints: &[&str]) {
-        // An error means that there was no such series.
-        for endpoint in endpoints {
-            for outcome in OUTCOMES {
-                let labels = [account, endpoint, outcome];
-                let _ = self.requests.remove_label_values(&labels);
-            }
-            let _ = self
-                .request_duration
-                .remove_label_values(&[account, endpoint]);
-        }
-        let _ = self.clock_skew.remove_label_values(&[account]);
-        let _ = self.limit_waits.remove_label_values(&[account]);
-        let _ = self.limit_wait_seconds.remove_label_values(&[account]);
-    }
 }

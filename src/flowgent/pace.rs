@@ -31,7 +31,7 @@ pub struct Pace {
     rate: f64,
     /// Requests at once, as configured.
     concurrency: usize,
-    /// Whose turn it is to wait for the limits; the others queue here, first come, first served.
+    /// The turn to wait for the limits; the others queue here, first come, first served.
     turn: tokio::sync::Mutex<()>,
     freed: Notify,
     state: Mutex<State>,

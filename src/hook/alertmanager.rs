@@ -38,10 +38,19 @@ const BATCH: usize = 256;
 #[derive(Debug)]
 pub(super) struct Alertmanager {
     settings: Settings,
-    urls: Vec<Url>,
-    basic_auth: Option<(String, SecretSource)>,
-    bearer_token: Option<SecretSource>,
+    them: Alertmanagers,
     memory: Mutex<Memory>,
+}
+
+/// Addresses of Alertmanagers, and the login to all of them.
+#[derive(Debug, Clone, Default)]
+pub struct Alertmanagers {
+    /// Their base URLs.
+    pub urls: Vec<Url>,
+    /// User and password.
+    pub basic_auth: Option<(String, SecretSource)>,
+    /// A token instead.
+    pub bearer_token: Option<SecretSource>,
 }
 
 /// Memory from one sending to the next.
@@ -81,18 +90,11 @@ struct Refused {
 }
 
 impl Alertmanager {
-    /// The Alertmanagers that `settings` are about. Nothing is read or connected to yet.
-    pub(super) fn new(
-        settings: &Settings,
-        urls: &[Url],
-        basic_auth: Option<&(String, SecretSource)>,
-        bearer_token: Option<&SecretSource>,
-    ) -> Self {
+    /// Those of the hook of `settings`. Nothing is read or connected to yet.
+    pub(super) fn new(settings: &Settings, them: &Alertmanagers) -> Self {
         Self {
             settings: settings.clone(),
-            urls: urls.to_vec(),
-            basic_auth: basic_auth.cloned(),
-            bearer_token: bearer_token.cloned(),
+            them: them.clone(),
             memory: Mutex::default(),
         }
     }
@@ -213,7 +215,7 @@ impl Alertmanager {
         let poster = self.settings.poster().await?;
         // What the others have taken must not be lost to one that uses up all the time of a try.
         let limit = self.settings.timeout.mul_f64(0.75);
-        let results = join_all(self.urls.iter().map(|url| async {
+        let results = join_all(self.them.urls.iter().map(|url| async {
             let place = self.place(url).await?;
             let origin = place.name();
             match timeout(limit, post_all(&poster, &place, alerts, now)).await {
@@ -224,7 +226,7 @@ impl Alertmanager {
             }
         }))
         .await;
-        for (url, result) in self.urls.iter().zip(&results) {
+        for (url, result) in self.them.urls.iter().zip(&results) {
             self.log_change(url, result.as_ref().err());
         }
         sum_up(results)
@@ -235,10 +237,10 @@ impl Alertmanager {
         let path = format!("{}/api/v2/alerts", url.path().trim_end_matches('/'));
         url.set_path(&path);
         let mut place = Place::new(url);
-        if let Some((user, password)) = &self.basic_auth {
+        if let Some((user, password)) = &self.them.basic_auth {
             place.log_in(user, password).await?;
         }
-        if let Some(token) = &self.bearer_token {
+        if let Some(token) = &self.them.bearer_token {
             place.bear(token).await?;
         }
         Ok(place)

@@ -25,7 +25,7 @@ use super::worker::{Memory, TICK, Worker, given_up};
 use super::{Hooks, Sender, Settings};
 use crate::clock;
 use crate::ledger::{DisabledHook, Ledger, LedgerError, Overdue};
-use crate::telemetry;
+use crate::telemetry::{self, Instruments};
 
 /// Time after a start at which the outbox is first searched for what is old, which is done daily, and again if
 /// it could not be: a clock is not known at once.
@@ -219,7 +219,7 @@ impl Deliverer {
                 let name = Arc::clone(&name);
                 AbortOnDropHandle::new(tokio::spawn(async move {
                     let memory = result(task.await);
-                    metrics.remove(&name);
+                    metrics.forget("hook", &name);
                     memory
                 }))
             };
@@ -255,7 +255,7 @@ impl Deliverer {
         )
     }
 
-    /// What sends the heartbeats of a hook; none if it is another kind of hook.
+    /// Sender of a hook's heartbeats; none if it is another kind of hook.
     #[must_use]
     pub fn heart(&self, settings: &Settings) -> Option<Heart> {
         Some(Heart {

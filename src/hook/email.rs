@@ -12,7 +12,7 @@ mod server;
 mod tests;
 
 pub use hello::hello;
-pub(super) use server::Server;
+pub use login::MailProof;
 
 use std::time::{Duration, SystemTime};
 
@@ -22,13 +22,13 @@ use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp;
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
-use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use login::Login;
 use server::{SHOWN_BYTES, told};
 use tokio::time::timeout;
 
 use super::text::Card;
-use super::{MailProof, Message};
+use super::{Encryption, Message, Settings};
 use crate::egress::SendError;
 use crate::text::printable;
 use crate::text::visible;
@@ -36,36 +36,35 @@ use crate::text::visible;
 /// Time for a server to say goodbye once it has taken the message.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// A hook that sends e-mail.
-#[derive(Debug)]
-pub(super) struct Email {
-    server: Server,
-    credentials: Option<(String, MailProof)>,
-    from: Mailbox,
-    to: Vec<Mailbox>,
+/// A mail server, and the mail that it is handed.
+#[derive(Debug, Clone)]
+pub struct Email {
+    /// The server's name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Encryption of the connection.
+    pub encryption: Encryption,
+    /// Name in the greeting; by default the host's full name, or its address.
+    pub hello: Option<ClientId>,
+    /// User, and the password or token.
+    pub credentials: Option<(String, MailProof)>,
+    /// The sender.
+    pub from: Mailbox,
+    /// The recipients; each gets a message of its own.
+    pub to: Vec<Mailbox>,
 }
 
 impl Email {
-    /// A hook that writes by way of `server`, which it logs in to if there are `credentials`. Of `to` it takes the names that recipients are addressed with.
-    pub(super) fn new(
-        server: Server,
-        credentials: Option<(String, MailProof)>,
-        from: Mailbox,
-        to: Vec<Mailbox>,
-    ) -> Self {
-        Self {
-            server,
-            credentials,
-            from,
-            to,
-        }
-    }
-
-    /// Sends `message` to its target and says what the server answered.
+    /// Sends `message` to its target, as `settings` say, and says what the server answered.
     ///
     /// # Errors
     /// The server could not be reached or trusted, or did not take the message.
-    pub(super) async fn send(&self, message: &Message) -> Result<String, SendError> {
+    pub(super) async fn send(
+        &self,
+        settings: &Settings,
+        message: &Message,
+    ) -> Result<String, SendError> {
         let recipient = self.recipient(&message.target)?;
         let mail = self.compose(message, &recipient)?;
         let login = match &self.credentials {
@@ -79,9 +78,9 @@ impl Email {
             }
             _ => text,
         };
-        let connected = self.server.connect().await;
+        let connected = self.connect(settings).await;
         let mut connection = connected.map_err(|error| match &login {
-            Some(login) if login.is_in(&error.text) => self.server.failed(&shown(error.text)),
+            Some(login) if login.is_in(&error.text) => self.failed(&shown(error.text)),
             _ => error,
         })?;
         let sent = self
@@ -89,14 +88,14 @@ impl Email {
             .await;
         let answer = match sent {
             Ok(answer) => answer,
-            Err(text) => return Err(self.server.failed(&shown(text))),
+            Err(text) => return Err(self.failed(&shown(text))),
         };
         // The message is on its way, whatever the server says now.
         let _ = timeout(GOODBYE, connection.quit()).await;
         Ok(printable(&shown(answer), SHOWN_BYTES))
     }
 
-    /// Whom `target`, an address, is to be written to. It may have left the config since.
+    /// The mailbox of `target`, an address, which may have left the config since.
     fn recipient(&self, target: &str) -> Result<Mailbox, SendError> {
         let address: Address = target.parse().map_err(|error| {
             let target = printable(target, SHOWN_BYTES);

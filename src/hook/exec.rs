@@ -50,16 +50,13 @@ const RUN_VARIABLE: &str = "FLOWGENT_RUN";
 /// A hook that starts a program.
 #[derive(Debug)]
 pub(super) struct Exec {
-    hook: Arc<str>,
-    command: Vec<String>,
+    /// Its name.
+    pub(super) hook: Arc<str>,
+    /// The program and its arguments.
+    pub(super) command: Vec<String>,
 }
 
 impl Exec {
-    /// The hook of that name, which starts `command`: a program and its arguments.
-    pub(super) fn new(hook: Arc<str>, command: Vec<String>) -> Self {
-        Self { hook, command }
-    }
-
     /// Runs the program with `message` and says how it ended. Dropping this kills it.
     ///
     /// # Errors

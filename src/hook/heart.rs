@@ -57,7 +57,7 @@ pub struct Heart {
     pub(super) last: Last,
 }
 
-/// What was told last.
+/// The last heartbeat.
 #[derive(Default)]
 pub(super) struct Last {
     condition: Condition,

@@ -28,26 +28,20 @@ pub struct Service {
     pub bearer_token: Option<SecretSource>,
 }
 
-/// Target of heartbeats.
-#[derive(Debug)]
-pub(super) struct Heartbeat {
-    pub(super) settings: Settings,
-    pub(super) service: Service,
-}
-
-impl Heartbeat {
-    /// Tells that all is well, or why not; returns what the receiver answered. Nothing is sent of a failure
-    /// that has no URL.
+impl Service {
+    /// Tells that all is well, or why not, as `settings` say; returns what the receiver answered. A failure without a
+    /// URL of its own is not sent.
     ///
     /// # Errors
     /// It was not taken, or something that is needed for sending it cannot be read.
     pub(super) async fn tell(
         &self,
+        settings: &Settings,
         failure: Option<&str>,
         now: DateTime<Utc>,
     ) -> Result<String, SendError> {
-        let source = match (failure, &self.service.failure_url) {
-            (None, _) => &self.service.url,
+        let source = match (failure, &self.failure_url) {
+            (None, _) => &self.url,
             (Some(_), Some(source)) => source,
             (Some(_), None) => return Ok("nothing is sent".to_owned()),
         };
@@ -57,7 +51,7 @@ impl Heartbeat {
             query.replace(REASON, &reason)
         });
         let mut headers = HeaderMap::new();
-        if let Some(source) = &self.service.bearer_token {
+        if let Some(source) = &self.bearer_token {
             let token = read(source).await?;
             place.guard(token.expose());
             let value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
@@ -65,16 +59,16 @@ impl Heartbeat {
             headers.insert(AUTHORIZATION, value);
         }
         let mut body = String::new();
-        if matches!(self.service.method, Method::POST | Method::PUT) {
+        if matches!(self.method, Method::POST | Method::PUT) {
             headers.insert(
                 CONTENT_TYPE,
                 HeaderValue::from_static("text/plain; charset=utf-8"),
             );
             body = text.to_owned();
         }
-        let poster = self.settings.poster().await?;
+        let poster = settings.poster().await?;
         let sent = poster
-            .send(self.service.method.clone(), &place, headers, body, now)
+            .send(self.method.clone(), &place, headers, body, now)
             .await;
         sent.map_err(|Refusal { error, .. }| error)
     }

@@ -1,6 +1,6 @@
 //! Pure: what makes a hook the same one under another name.
 
-use super::Kind;
+use super::{Email, Kind, Webhook, Whatsapp};
 use crate::egress::Endpoint;
 use crate::secret::SecretSource;
 
@@ -8,13 +8,13 @@ use crate::secret::SecretSource;
 /// tells no secret.
 pub(super) fn identity(kind: &Kind) -> String {
     let parts: Vec<String> = match kind {
-        Kind::Webhook {
+        Kind::Webhook(Webhook {
             url,
             routing_key,
             secrets: _,
             template: _,
             content_type: _,
-        } => {
+        }) => {
             let url = match url {
                 Endpoint::Secret(source) => source.to_string(),
                 Endpoint::Public(url) => url.to_string(),
@@ -23,14 +23,14 @@ pub(super) fn identity(kind: &Kind) -> String {
             let key = routing_key.as_ref().map(SecretSource::to_string);
             ["webhook".to_owned(), url].into_iter().chain(key).collect()
         }
-        Kind::Alertmanager { urls, .. } => {
-            let urls = urls.iter().map(ToString::to_string);
+        Kind::Alertmanager(them) => {
+            let urls = them.urls.iter().map(ToString::to_string);
             ["alertmanager".to_owned()]
                 .into_iter()
                 .chain(urls)
                 .collect()
         }
-        Kind::Whatsapp {
+        Kind::Whatsapp(Whatsapp {
             account,
             agent_id,
             template_name,
@@ -38,12 +38,12 @@ pub(super) fn identity(kind: &Kind) -> String {
             recipients,
             api_key: _,
             parameters: _,
-        } => ["whatsapp", account, agent_id, template_name, language]
+        }) => ["whatsapp", account, agent_id, template_name, language]
             .into_iter()
             .map(str::to_owned)
             .chain(recipients.iter().cloned())
             .collect(),
-        Kind::Email {
+        Kind::Email(Email {
             host,
             port,
             from,
@@ -51,7 +51,7 @@ pub(super) fn identity(kind: &Kind) -> String {
             encryption: _,
             hello: _,
             credentials: _,
-        } => [
+        }) => [
             "email".to_owned(),
             format!("{host}:{port}"),
             from.email.to_string(),
@@ -76,13 +76,13 @@ mod tests {
 
     fn webhook(url: &str, key: Option<&str>) -> Kind {
         let file = |path: &str| SecretSource::File(path.into());
-        Kind::Webhook {
+        Kind::Webhook(Webhook {
             url: Endpoint::Secret(file(url)),
             secrets: Vec::new(),
             template: None,
             content_type: "application/json".to_owned(),
             routing_key: key.map(file),
-        }
+        })
     }
 
     fn exec(command: &[&str]) -> Kind {
@@ -93,17 +93,19 @@ mod tests {
 
     #[test]
     fn a_hook_is_told_from_others_by_where_it_leads() {
-        let email = |to: &str| Kind::Email {
-            host: "mail.example".to_owned(),
-            port: 587,
-            encryption: super::super::Encryption::Tls,
-            hello: None,
-            credentials: Some((
-                "me".to_owned(),
-                MailProof::Password(SecretSource::File("password".into())),
-            )),
-            from: "Usage <usage@example.com>".parse().unwrap(),
-            to: vec![to.parse().unwrap()],
+        let email = |to: &str| {
+            Kind::Email(Email {
+                host: "mail.example".to_owned(),
+                port: 587,
+                encryption: super::super::Encryption::Tls,
+                hello: None,
+                credentials: Some((
+                    "me".to_owned(),
+                    MailProof::Password(SecretSource::File("password".into())),
+                )),
+                from: "Usage <usage@example.com>".parse().unwrap(),
+                to: vec![to.parse().unwrap()],
+            })
         };
         assert_eq!(
             identity(&webhook("ops.url", Some("routing.key"))),

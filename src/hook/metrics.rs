@@ -29,15 +29,4 @@ impl HookMetrics {
         self.oldest_pending_timestamp.with_label_values(&[hook]);
         self.disabled.with_label_values(&[hook]);
     }
-
-    /// Removes `hook`.
-    pub(super) fn remove(&self, hook: &str) {
-        // An error means that it was not shown.
-        for outcome in OUTCOMES {
-            let _ = self.deliveries.remove_label_values(&[hook, outcome]);
-        }
-        let _ = self.pending_deliveries.remove_label_values(&[hook]);
-        let _ = self.oldest_pending_timestamp.remove_label_values(&[hook]);
-        let _ = self.disabled.remove_label_values(&[hook]);
-    }
 }

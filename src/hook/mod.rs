@@ -28,8 +28,9 @@ mod webhook;
 mod whatsapp;
 mod worker;
 
+pub use alertmanager::Alertmanagers;
 pub use deliver::{Deliverer, MakeSender};
-pub use email::hello;
+pub use email::{Email, MailProof, hello};
 pub use heart::{Condition, Health, Heart};
 pub use heartbeat::Service;
 pub use preset::Preset;
@@ -39,24 +40,24 @@ pub use sender::{Receiver, Sender, Taking};
 pub use signature::{SigningKeyError, check_signing_secret};
 pub use template::Template;
 pub use trial::{check_summary, check_template, test};
+pub use webhook::Webhook;
+pub use whatsapp::Whatsapp;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use lettre::transport::smtp::extension::ClientId;
 use serde::Serialize;
 use text::Card;
 
 use crate::alert::{Notification, Route, Status};
 use crate::clock::SharedClock;
 use crate::egress::post::Poster;
-use crate::egress::{Endpoint, Proxy, SendError};
+use crate::egress::{Proxy, SendError};
 use crate::flowgent;
 use crate::flowgent::transport::HttpClient;
 use crate::named::named;
-use crate::secret::SecretSource;
 use crate::telemetry::Telemetry;
 
 /// The hooks, and what those that send through FlowGent need.
@@ -123,61 +124,13 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub enum Kind {
     /// An HTTP endpoint.
-    Webhook {
-        /// Its URL.
-        url: Endpoint,
-        /// Secrets that messages are signed with, all of them: so that one can be rotated.
-        secrets: Vec<SecretSource>,
-        /// Template of the body; without one, a [`Notification`] and its id as JSON.
-        template: Option<Template>,
-        /// The media type of what is sent.
-        content_type: String,
-        /// The key that PagerDuty knows the service by; only for its preset.
-        routing_key: Option<SecretSource>,
-    },
+    Webhook(Webhook),
     /// Alertmanagers, each of which is sent everything.
-    Alertmanager {
-        /// Their base URLs.
-        urls: Vec<url::Url>,
-        /// User and password.
-        basic_auth: Option<(String, SecretSource)>,
-        /// A token instead.
-        bearer_token: Option<SecretSource>,
-    },
+    Alertmanager(Alertmanagers),
     /// WhatsApp templates, sent by one of FlowGent's agents.
-    Whatsapp {
-        /// The account that the agent belongs to.
-        account: Arc<str>,
-        /// The account's key.
-        api_key: SecretSource,
-        /// The agent's id.
-        agent_id: Arc<str>,
-        /// Name of the template.
-        template_name: String,
-        /// Its language, such as `en_US`.
-        language: String,
-        /// Phone numbers with their country codes; each gets a message of its own.
-        recipients: Vec<String>,
-        /// The template's parameters in their order: what each says.
-        parameters: Vec<Template>,
-    },
+    Whatsapp(Whatsapp),
     /// E-mail by SMTP.
-    Email {
-        /// The server's name or address.
-        host: String,
-        /// Its port.
-        port: u16,
-        /// Encryption of the connection.
-        encryption: Encryption,
-        /// Name in the greeting; by default the host's full name, or its address.
-        hello: Option<ClientId>,
-        /// User, and the password or token.
-        credentials: Option<(String, MailProof)>,
-        /// The sender.
-        from: lettre::message::Mailbox,
-        /// The recipients; each gets a message of its own.
-        to: Vec<lettre::message::Mailbox>,
-    },
+    Email(Email),
     /// A service that raises the alarm when no request comes.
     Heartbeat {
         /// Its URLs and token.
@@ -190,17 +143,6 @@ pub enum Kind {
         /// The program and its arguments. No shell looks at them.
         command: Vec<String>,
     },
-}
-
-/// Proof of being a mail server's user.
-#[derive(Debug, Clone)]
-pub enum MailProof {
-    /// A password.
-    Password(SecretSource),
-    /// An OAuth access token, which somebody else refreshes.
-    Token(SecretSource),
-    /// A program that prints an access token, and its arguments.
-    TokenCommand(Vec<String>),
 }
 
 named! {
@@ -297,12 +239,10 @@ impl Settings {
     /// True if it sends what a template of the user's makes.
     #[must_use]
     pub fn has_template(&self) -> bool {
-        let Kind::Webhook { template, .. } = &self.kind else {
+        let Kind::Webhook(webhook) = &self.kind else {
             return false;
         };
-        template
-            .as_ref()
-            .is_some_and(|template| !template.takes_one_alert())
+        webhook.template.is_some() && !webhook.takes_one_alert()
     }
 
     /// The time between two heartbeats, if it is a hook for these: no alert is sent there.
@@ -318,7 +258,7 @@ impl Settings {
     /// Alertmanager does.
     #[must_use]
     pub fn forgets(&self) -> bool {
-        matches!(self.kind, Kind::Alertmanager { .. })
+        matches!(self.kind, Kind::Alertmanager(_))
     }
 
     /// The hook as alerts see it.
@@ -329,18 +269,12 @@ impl Settings {
             identity: identity::identity(&self.kind),
             group: self.group,
             tracks: self.forgets()
-                || matches!(
-                    &self.kind,
-                    Kind::Webhook {
-                        routing_key: Some(_),
-                        ..
-                    }
-                ),
+                || matches!(&self.kind, Kind::Webhook(webhook) if webhook.routing_key.is_some()),
             send_resolved: self.send_resolved,
             targets: match &self.kind {
-                Kind::Whatsapp { recipients, .. } => recipients.clone(),
-                Kind::Email { to, .. } => {
-                    let addresses = to.iter().map(|mailbox| mailbox.email.to_string());
+                Kind::Whatsapp(whatsapp) => whatsapp.recipients.clone(),
+                Kind::Email(email) => {
+                    let addresses = email.to.iter().map(|mailbox| mailbox.email.to_string());
                     addresses.collect()
                 }
                 _ => vec![String::new()],

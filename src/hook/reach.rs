@@ -11,24 +11,24 @@ use crate::egress::reach::{reach_host, reach_place};
 /// why it cannot. WhatsApp's is FlowGent itself, which others ask.
 pub async fn reach(settings: &Settings) -> Vec<Result<String, SendError>> {
     let places = match &settings.kind {
-        Kind::Webhook { url, .. } => vec![url.place().await],
-        Kind::Alertmanager { urls, .. } => {
-            let urls = urls.iter().cloned();
+        Kind::Webhook(webhook) => vec![webhook.url.place().await],
+        Kind::Alertmanager(them) => {
+            let urls = them.urls.iter().cloned();
             urls.map(|url| Ok(Place::new(url))).collect()
         }
         Kind::Heartbeat { service, .. } => {
             let sources = [&service.url].into_iter().chain(&service.failure_url);
             join_all(sources.map(Place::secret)).await
         }
-        Kind::Email { host, port, .. } => {
-            return vec![reach_host(host, *port, settings.allow_private).await];
+        Kind::Email(email) => {
+            return vec![reach_host(&email.host, email.port, settings.allow_private).await];
         }
         // The config was refused if it cannot be run.
         Kind::Exec { command } => {
             let program = command.first().map_or("", String::as_str);
             return vec![Ok(format!("{program} can be run"))];
         }
-        Kind::Whatsapp { .. } => Vec::new(),
+        Kind::Whatsapp(_) => Vec::new(),
     };
     let mut reached = Vec::new();
     for place in places {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::webhook::check_json;
-use super::{Hooks, Kind, Message, Sender, Settings, Template, TemplateError};
+use super::{Hooks, Kind, Message, Sender, Settings, Template, TemplateError, Webhook};
 use crate::alert::{Notice, Notification, Status, SubjectLine};
 use crate::day::Day;
 use crate::egress::SendError;
@@ -54,14 +54,14 @@ pub fn check_template(
 /// Its receiver takes alerts only, or its template fails.
 pub fn check_summary(hook: &Settings, now: DateTime<Utc>) -> Result<(), String> {
     let (template, content_type) = match &hook.kind {
-        Kind::Alertmanager { .. } => return Err("an Alertmanager takes alerts only".to_owned()),
-        Kind::Whatsapp { .. } => return Err("the template of WhatsApp is for alerts".to_owned()),
-        Kind::Webhook {
+        Kind::Alertmanager(_) => return Err("an Alertmanager takes alerts only".to_owned()),
+        Kind::Whatsapp(_) => return Err("the template of WhatsApp is for alerts".to_owned()),
+        Kind::Webhook(Webhook {
             template: Some(template),
             content_type,
             ..
-        } => (template, content_type),
-        Kind::Webhook { .. } | Kind::Email { .. } | Kind::Exec { .. } | Kind::Heartbeat { .. } => {
+        }) => (template, content_type),
+        Kind::Webhook(_) | Kind::Email(_) | Kind::Exec { .. } | Kind::Heartbeat { .. } => {
             return Ok(());
         }
     };

@@ -18,14 +18,18 @@ use crate::secret::{Secret, SecretSource};
 use crate::text::{QUOTE_BYTES, printable};
 
 /// An HTTP endpoint. Its URL and secrets are read at each try, so that they can be exchanged.
-#[derive(Debug)]
-pub(super) struct Webhook {
-    settings: Settings,
-    url: Endpoint,
-    secrets: Vec<SecretSource>,
-    template: Option<Template>,
-    content_type: String,
-    routing_key: Option<SecretSource>,
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    /// Its URL.
+    pub url: Endpoint,
+    /// Secrets that messages are signed with, all of them: so that one can be rotated.
+    pub secrets: Vec<SecretSource>,
+    /// Template of the body; without one, a [`Notification`] and its id as JSON.
+    pub template: Option<Template>,
+    /// The media type of what is sent.
+    pub content_type: String,
+    /// The key that PagerDuty knows the service by; only for its preset.
+    pub routing_key: Option<SecretSource>,
 }
 
 /// The body of a request.
@@ -37,30 +41,21 @@ struct Body {
 }
 
 impl Webhook {
-    /// The endpoint that `settings` are about. Nothing is read or connected to yet.
-    pub(super) fn new(
-        settings: &Settings,
-        url: &Endpoint,
-        secrets: &[SecretSource],
-        template: Option<&Template>,
-        content_type: &str,
-        routing_key: Option<&SecretSource>,
-    ) -> Self {
-        Self {
-            settings: settings.clone(),
-            url: url.clone(),
-            secrets: secrets.to_vec(),
-            template: template.cloned(),
-            content_type: content_type.to_owned(),
-            routing_key: routing_key.cloned(),
-        }
+    /// Returns true if the receiver takes only one alert at a time.
+    pub(super) fn takes_one_alert(&self) -> bool {
+        let template = self.template.as_ref();
+        template.is_some_and(Template::takes_one_alert)
     }
 
-    /// Sends `message` once; returns what the receiver answered, such as `200 OK`.
+    /// Sends `message` once, as `settings` say; returns what the receiver answered, such as `200 OK`.
     ///
     /// # Errors
     /// It was not taken, or something that is needed for sending it cannot be read.
-    pub(super) async fn send(&self, message: &Message) -> Result<String, SendError> {
+    pub(super) async fn send(
+        &self,
+        settings: &Settings,
+        message: &Message,
+    ) -> Result<String, SendError> {
         let mut place = self.url.place().await?;
         let keys = self.signing_keys(&mut place).await?;
         let routing_key = match &self.routing_key {
@@ -72,7 +67,7 @@ impl Webhook {
                 Some(key)
             }
         };
-        let poster = self.settings.poster().await?;
+        let poster = settings.poster().await?;
         let mut answer = String::new();
         for part in self.parts(message) {
             let body = self.body(&part, routing_key.as_ref());
@@ -83,7 +78,7 @@ impl Webhook {
                 .map_err(|Refusal { error, .. }| error)?;
             if let Some(error) = body.template_error {
                 tracing::warn!(
-                    hook = &*self.settings.name,
+                    hook = &*settings.name,
                     delivery = &*part.id,
                     error,
                     "template failed; plain JSON was sent instead"
@@ -110,11 +105,7 @@ impl Webhook {
     /// same id: such a receiver goes by the keys of the alerts.
     fn parts<'a>(&self, message: &'a Message) -> Vec<Cow<'a, Message>> {
         let alerts = &message.notification.alerts;
-        let single = self
-            .template
-            .as_ref()
-            .is_some_and(Template::takes_one_alert);
-        if !single || alerts.len() < 2 {
+        if !self.takes_one_alert() || alerts.len() < 2 {
             return vec![Cow::Borrowed(message)];
         }
         let only = |alert: &Notice| Message {

@@ -21,33 +21,28 @@ const PARAMETER_CHARACTERS: usize = 1024;
 /// Text for an empty parameter, which WhatsApp refuses.
 const NOTHING: &str = "-";
 
-/// A hook that sends a WhatsApp template.
-#[derive(Debug)]
-pub(super) struct Whatsapp {
-    client: Client,
-    outgoing: Outgoing,
-}
-
-/// Message without the recipient and the values of parameters.
-#[derive(Debug)]
-pub(super) struct Outgoing {
-    /// The account of the agent that sends it.
-    pub(super) account: Arc<str>,
+/// A WhatsApp template, and the agent that sends it.
+#[derive(Debug, Clone)]
+pub struct Whatsapp {
+    /// The account that the agent belongs to.
+    pub account: Arc<str>,
     /// The account's key.
-    pub(super) api_key: SecretSource,
+    pub api_key: SecretSource,
     /// The agent's id.
-    pub(super) agent_id: Arc<str>,
+    pub agent_id: Arc<str>,
     /// Name of the template.
-    pub(super) template_name: String,
+    pub template_name: String,
     /// Its language, such as `en_US`.
-    pub(super) language: String,
+    pub language: String,
+    /// Phone numbers with their country codes; each gets a message of its own.
+    pub recipients: Vec<String>,
     /// Templates of its parameters, in their order.
-    pub(super) parameters: Vec<Template>,
+    pub parameters: Vec<Template>,
 }
 
 impl Whatsapp {
-    /// A hook that sends `outgoing` by the API of `hooks`.
-    pub(super) fn new(outgoing: Outgoing, hooks: &Hooks) -> Self {
+    /// A client of its own, by the API of `hooks`.
+    pub(super) fn client(&self, hooks: &Hooks) -> Client {
         let Hooks {
             api,
             http,
@@ -55,27 +50,26 @@ impl Whatsapp {
             telemetry,
             ..
         } = hooks;
-        let account = Arc::clone(&outgoing.account);
-        Self {
-            client: Client::new(http, api, account, telemetry, Arc::clone(clock)),
-            outgoing,
-        }
+        let account = Arc::clone(&self.account);
+        Client::new(http, api, account, telemetry, Arc::clone(clock))
     }
 
-    /// Sends the template to the message's target and says what WhatsApp knows it by.
+    /// Sends the template to the message's target by `client` and says what WhatsApp knows it by.
     ///
     /// # Errors
     /// There is no key, or FlowGent did not take it.
-    pub(super) async fn send(&self, message: &Message) -> Result<String, SendError> {
-        let key = read(&self.outgoing.api_key).await?;
-        self.client
-            .set_key(key)
-            .map_err(|error| self.failed(&error))?;
+    pub(super) async fn send(
+        &self,
+        client: &Client,
+        message: &Message,
+    ) -> Result<String, SendError> {
+        let key = read(&self.api_key).await?;
+        client.set_key(key).map_err(|error| self.failed(&error))?;
         let (parameters, remarks) = self.parameters(message);
         let request = TemplateRequest {
             recipient_phone_number: message.target.clone(),
-            template_name: self.outgoing.template_name.clone(),
-            language: self.outgoing.language.clone(),
+            template_name: self.template_name.clone(),
+            language: self.language.clone(),
             customer_name: None,
             parameters: if parameters.is_empty() {
                 Vec::new()
@@ -83,7 +77,7 @@ impl Whatsapp {
                 vec![json!({ "type": "body", "parameters": parameters })]
             },
         };
-        let sent = self.client.send_template(&self.outgoing.agent_id, &request);
+        let sent = client.send_template(&self.agent_id, &request);
         let answer = sent.await.map_err(|error| self.failed(&error))?;
         // The client has seen to it that there is one.
         let id = answer.sent().unwrap_or_default();
@@ -94,7 +88,7 @@ impl Whatsapp {
     /// be rendered says the message's title instead: what is told matters more than its form.
     fn parameters(&self, message: &Message) -> (Vec<serde_json::Value>, String) {
         let mut remarks = String::new();
-        let parameters = self.outgoing.parameters.iter().enumerate();
+        let parameters = self.parameters.iter().enumerate();
         let parameters = parameters.map(|(place, template)| {
             let text = template.render(message).unwrap_or_else(|error| {
                 let number = place + 1;
@@ -113,7 +107,7 @@ impl Whatsapp {
     }
 
     fn failed(&self, error: &ApiError) -> SendError {
-        let agent = &self.outgoing.agent_id;
+        let agent = &self.agent_id;
         SendError {
             retry_after: error.retry_after(),
             ..SendError::new(format!("WhatsApp template of agent {agent}: {error}"))

@@ -15,6 +15,7 @@ use super::heart::Turns;
 use super::metrics::HookMetrics;
 use super::sender::Sender;
 use super::{IN_FLIGHT, Message, QuietHours, Settings, schedule};
+use crate::backoff::is_news;
 use crate::clock::{self, SharedClock};
 use crate::day::Day;
 use crate::egress::SendError;
@@ -156,16 +157,14 @@ impl Worker {
     }
 
     fn complain(&mut self, error: &LedgerError) {
-        let error = error.to_string();
-        if self.memory.told.as_ref() != Some(&error) {
+        if is_news(&mut self.memory.told, error) {
             let waiting = self.memory.unrecorded.len();
             error!(hook = %self.name, waiting, "cannot read or update pending deliveries: {error}");
-            self.memory.told = Some(error);
         }
     }
 
-    /// Sends what is due until nothing is or the receiver asks for a pause, which costs what waits no
-    /// tries. Says how many tries that took.
+    /// Sends what is due until nothing is or the receiver asks for a pause, which does not count as a try. Returns the
+    /// number of tries.
     pub(super) async fn deliver(
         &mut self,
         stop: &CancellationToken,

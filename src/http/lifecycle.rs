@@ -1,4 +1,4 @@
-//! `/-/reload`: whoever may ask over HTTP has the config read again, as a SIGHUP does.
+//! `/-/reload`: reads the config again, as SIGHUP does, for clients that may ask over HTTP.
 
 use tokio::sync::{mpsc, oneshot};
 

@@ -48,14 +48,8 @@ pub(crate) struct OfAccount {
     pub(crate) total: [Sum; MONTHS],
 }
 
-/// The credits of a month.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Month {
-    Whole(f64),
-    /// Those of the known days; others are missing.
-    AtLeast(f64),
-    Unknown,
-}
+/// The credits of a month if every day is known, and those of the known days if any is.
+pub(crate) type Month = (Option<f64>, Option<f64>);
 
 /// The sum of a figure over agents.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -122,19 +116,9 @@ impl Months {
             let once = Arc::new(Once::read(ledger, &own, range, today).await?);
             let mut of_account = OfAccount::default();
             for some in own.chunks(AGENTS_AT_A_TIME) {
-                let numbers = some.iter().map(|member| member.number).collect();
-                let mut visited = some
-                    .iter()
-                    .copied()
-                    .cloned()
-                    .collect::<Vec<_>>()
-                    .into_iter();
-                let once = Arc::clone(&once);
-                let sums = move |days: &[Usage]| match visited.next() {
-                    Some(member) => sums(&once.days(&member, days), spans, start),
-                    None => [Month::Unknown; MONTHS],
-                };
-                let sums = ledger.each_usage(numbers, range.0, range.1, sums).await?;
+                let visited = some.iter().copied().cloned().collect();
+                let sums = move |days: &[Usage]| sums(days, spans, start);
+                let sums = once.each(ledger, visited, sums).await?;
                 for (member, months) in some.iter().zip(sums) {
                     of_account.add(member, present.contains(&member.number), months);
                 }
@@ -152,8 +136,7 @@ impl Months {
 
 impl OfAccount {
     fn add(&mut self, member: &Member, is_there: bool, months: [Month; MONTHS]) {
-        for (total, month) in self.total.iter_mut().zip(months) {
-            let (whole, some) = month.figures();
+        for (total, (whole, some)) in self.total.iter_mut().zip(months) {
             total.add(whole, some);
         }
         self.rows.push((member.agent.clone(), is_there, months));
@@ -161,10 +144,7 @@ impl OfAccount {
 
     /// Keeps those that used most.
     fn truncate(&mut self) {
-        let used = |months: &[Month]| -> f64 {
-            let figures = months.iter().map(|month| month.figures());
-            figures.filter_map(|(whole, some)| whole.or(some)).sum()
-        };
+        let used = |months: &[Month]| -> f64 { months.iter().filter_map(|(_, some)| *some).sum() };
         self.rows
             .sort_by(|(.., one), (.., other)| used(other).total_cmp(&used(one)));
         self.more += self.rows.len().saturating_sub(LISTED);
@@ -186,17 +166,6 @@ impl Sum {
     /// The credits that are known.
     pub(crate) fn credits(&self) -> f64 {
         self.credits
-    }
-}
-
-impl Month {
-    /// All credits, or else those of the known days.
-    pub(crate) fn figures(self) -> (Option<f64>, Option<f64>) {
-        match self {
-            Self::Whole(credits) => (Some(credits), None),
-            Self::AtLeast(credits) => (None, Some(credits)),
-            Self::Unknown => (None, None),
-        }
     }
 }
 
@@ -225,11 +194,8 @@ fn sums(days: &[Usage], months: [(Day, Day); MONTHS], start: Day) -> [Month; MON
         let known = &days[from..days.partition_point(|usage| usage.day <= last).max(from)];
         let credits = known.iter().fold(0.0, |sum, usage| sum + usage.credits);
         let covered = usize::try_from(last.next().since(first)).unwrap_or(0);
-        match known.len() {
-            0 => Month::Unknown,
-            number if number == covered => Month::Whole(credits),
-            _ => Month::AtLeast(credits),
-        }
+        let credits = (!known.is_empty()).then_some(credits);
+        (credits.filter(|_| known.len() == covered), credits)
     })
 }
 
@@ -252,9 +218,10 @@ mod tests {
             .collect();
         let sum = |days: &[Usage]| sums(days, months, day("2026-02-10"));
         let [march, february, january, ..] = sum(&days);
-        assert_eq!((march, february), (Month::Whole(4.0), Month::Whole(38.0)));
-        assert_eq!(january, Month::Unknown);
+        assert_eq!(march, (Some(4.0), Some(4.0)));
+        assert_eq!(february, (Some(38.0), Some(38.0)));
+        assert_eq!(january, (None, None));
         days.remove(0);
-        assert_eq!(sum(&days)[1], Month::AtLeast(36.0));
+        assert_eq!(sum(&days)[1], (None, Some(36.0)));
     }
 }

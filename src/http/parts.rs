@@ -128,7 +128,7 @@ mod tests {
 
     const PART: usize = 64 * 1024;
 
-    /// So many parts, counted as they are made; then the end, or a problem.
+    /// This many parts, counted as they are made; then the end, or a problem.
     fn parts(number: usize, made: &Arc<AtomicUsize>, fails: bool) -> Parts {
         let made = Arc::clone(made);
         let parts = stream::iter(0..number).map(move |part| {

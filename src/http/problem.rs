@@ -6,6 +6,8 @@ use hyper::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::named::{Named, named};
+
 /// Prefix of problem types: they are names, and lead nowhere.
 const TYPES: &str = "tag:flowgent-exporter,2026:";
 
@@ -16,39 +18,41 @@ pub(crate) struct Problem {
     detail: Cow<'static, str>,
 }
 
-/// The kinds of problems.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// A query that cannot be read, or a parameter that is not known, repeated or out of bounds.
-    InvalidParameter,
-    /// A day that is not of the form YYYY-MM-DD.
-    InvalidDateFormat,
-    /// A day that the calendar does not have.
-    InvalidDates,
-    /// Days that make no range.
-    InvalidDateRange,
-    /// A range that ends too late.
-    InvalidEndDate,
-    /// More days than may be asked for.
-    DateRangeTooLarge,
-    /// No host, several, or one that cannot be read.
-    InvalidHost,
-    /// A page of another site wants more than to read.
-    ForeignOrigin,
-    /// The path leads nowhere.
-    NotFound,
-    /// An account or an agent that is not known.
-    UnknownName,
-    /// The path takes other methods.
-    MethodNotAllowed,
-    /// A host that is not answered to.
-    Misdirected,
-    /// The ledger has failed.
-    LedgerUnreadable,
-    /// The figures are not loaded yet.
-    NotReady,
-    /// Too much is asked for at once.
-    TooBusy,
+named! {
+    /// The kinds of problems.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum Kind {
+        /// A query that cannot be read, or a parameter that is not known, repeated or out of bounds.
+        InvalidParameter = "invalid-parameter",
+        /// A day that is not of the form YYYY-MM-DD.
+        InvalidDateFormat = "invalid-date-format",
+        /// A day that the calendar does not have.
+        InvalidDates = "invalid-dates",
+        /// Days that make no range.
+        InvalidDateRange = "invalid-date-range",
+        /// A range that ends too late.
+        InvalidEndDate = "invalid-end-date",
+        /// More days than may be asked for.
+        DateRangeTooLarge = "date-range-too-large",
+        /// No host, several, or one that cannot be read.
+        InvalidHost = "invalid-host",
+        /// A page of another site wants more than to read.
+        ForeignOrigin = "foreign-origin",
+        /// The path leads nowhere.
+        NotFound = "not-found",
+        /// An account or an agent that is not known.
+        UnknownName = "unknown-name",
+        /// The path takes other methods.
+        MethodNotAllowed = "method-not-allowed",
+        /// A host that is not answered to.
+        Misdirected = "misdirected-request",
+        /// The ledger has failed.
+        LedgerUnreadable = "ledger-unreadable",
+        /// The figures are not loaded yet.
+        NotReady = "not-ready",
+        /// Too much is asked for at once.
+        TooBusy = "too-busy",
+    }
 }
 
 /// Reason why a request cannot be answered (RFC 9457).
@@ -56,10 +60,10 @@ pub(crate) enum Kind {
 #[schemars(rename = "Problem")]
 pub(crate) struct Document<'a> {
     /// The kind of problem: a name that leads nowhere.
-    #[schemars(url, extend("enum" = Kind::ALL.map(Kind::uri)))]
+    #[schemars(url, extend("enum" = each(Kind::uri)))]
     r#type: String,
     /// The kind of problem in words, the same each time.
-    #[schemars(extend("enum" = Kind::ALL.map(Kind::title)))]
+    #[schemars(extend("enum" = each(Kind::title)))]
     title: String,
     /// The status of the response.
     #[schemars(extend("enum" = statuses()))]
@@ -109,64 +113,45 @@ impl Problem {
 
 impl Kind {
     /// All of them, in the order of their statuses.
-    const ALL: [Self; 15] = [
-        Self::InvalidParameter,
-        Self::InvalidDateFormat,
-        Self::InvalidDates,
-        Self::InvalidDateRange,
-        Self::InvalidEndDate,
-        Self::DateRangeTooLarge,
-        Self::InvalidHost,
-        Self::ForeignOrigin,
-        Self::NotFound,
-        Self::UnknownName,
-        Self::MethodNotAllowed,
-        Self::Misdirected,
-        Self::LedgerUnreadable,
-        Self::NotReady,
-        Self::TooBusy,
-    ];
-
     /// Its name for programs.
     pub(crate) fn uri(self) -> String {
-        format!("{TYPES}{}", self.row().0)
+        format!("{TYPES}{}", self.as_str())
     }
 
     /// Its name for people, which is the same each time.
     pub(crate) fn title(self) -> String {
-        let (name, _) = self.row();
+        let name = self.as_str();
         name[..1].to_uppercase() + &name[1..].replace('-', " ")
     }
 
+    /// Status of its response.
     const fn status(self) -> StatusCode {
-        self.row().1
-    }
-
-    /// Its name and its status. The names of dates are FlowGent's own.
-    const fn row(self) -> (&'static str, StatusCode) {
         match self {
-            Self::InvalidParameter => ("invalid-parameter", StatusCode::BAD_REQUEST),
-            Self::InvalidDateFormat => ("invalid-date-format", StatusCode::BAD_REQUEST),
-            Self::InvalidDates => ("invalid-dates", StatusCode::BAD_REQUEST),
-            Self::InvalidDateRange => ("invalid-date-range", StatusCode::BAD_REQUEST),
-            Self::InvalidEndDate => ("invalid-end-date", StatusCode::BAD_REQUEST),
-            Self::DateRangeTooLarge => ("date-range-too-large", StatusCode::BAD_REQUEST),
-            Self::InvalidHost => ("invalid-host", StatusCode::BAD_REQUEST),
-            Self::ForeignOrigin => ("foreign-origin", StatusCode::FORBIDDEN),
-            Self::NotFound => ("not-found", StatusCode::NOT_FOUND),
-            Self::UnknownName => ("unknown-name", StatusCode::NOT_FOUND),
-            Self::MethodNotAllowed => ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED),
-            Self::Misdirected => ("misdirected-request", StatusCode::MISDIRECTED_REQUEST),
-            Self::LedgerUnreadable => ("ledger-unreadable", StatusCode::INTERNAL_SERVER_ERROR),
-            Self::NotReady => ("not-ready", StatusCode::SERVICE_UNAVAILABLE),
-            Self::TooBusy => ("too-busy", StatusCode::SERVICE_UNAVAILABLE),
+            Self::InvalidParameter
+            | Self::InvalidDateFormat
+            | Self::InvalidDates
+            | Self::InvalidDateRange
+            | Self::InvalidEndDate
+            | Self::DateRangeTooLarge
+            | Self::InvalidHost => StatusCode::BAD_REQUEST,
+            Self::ForeignOrigin => StatusCode::FORBIDDEN,
+            Self::NotFound | Self::UnknownName => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::LedgerUnreadable => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NotReady | Self::TooBusy => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
 
-/// The statuses of problems, ascending.
+/// `fact` of all kinds, in their order.
+fn each<T>(fact: fn(Kind) -> T) -> Vec<T> {
+    Kind::ALL.iter().copied().map(fact).collect()
+}
+
+/// The statuses of all kinds, each once.
 fn statuses() -> Vec<u16> {
-    let mut statuses = Kind::ALL.map(|kind| kind.status().as_u16()).to_vec();
+    let mut statuses = each(|kind| kind.status().as_u16());
     statuses.dedup();
     statuses
 }

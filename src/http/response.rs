@@ -22,7 +22,7 @@ use super::request::joined;
 use crate::blocking;
 use crate::exposition::{Encoding, Frames};
 
-/// From so many bytes on a text is compressed: fewer fit one packet as they are.
+/// Minimum size for compression, in bytes: fewer fit one packet as they are.
 const WORTH_COMPRESSING: usize = 1400;
 
 /// The most bytes of a text that are handed over at once.

@@ -9,9 +9,10 @@ use rusqlite::{Connection, Row};
 use super::error::Fault;
 use super::schema::unreadable;
 use crate::day::Day;
+use crate::named::named;
 use crate::roster::{Labels, ListedAgent};
 
-/// An agent that its list no longer names leaves so many days later, if it is not named then either.
+/// Days after which an agent leaves that its list no longer names, unless it is named again.
 pub const UNLISTED_DAYS: i32 = 3;
 
 const SELECT: &str = "SELECT id, name, labels, unlisted_since FROM listed WHERE account = ?1 AND source = ?2 ORDER BY id";
@@ -22,28 +23,21 @@ const MARK: &str =
     "UPDATE listed SET unlisted_since = ?4 WHERE account = ?1 AND source = ?2 AND id = ?3";
 const REMOVE: &str = "DELETE FROM listed WHERE account = ?1 AND source = ?2 AND id = ?3";
 
-/// Source of a list of an account's agents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ListSource {
-    /// A file that another tool keeps.
-    File,
-    /// FlowGent's own listing.
-    Flowgent,
-}
-
-impl ListSource {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::File => "file",
-            Self::Flowgent => "flowgent",
-        }
+named! {
+    /// Source of a list of an account's agents.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum ListSource {
+        /// A file that another tool keeps.
+        File = "file",
+        /// FlowGent's own listing.
+        Flowgent = "flowgent",
     }
 }
 
 /// A list that has been read.
 #[derive(Debug, Clone, Default)]
 pub struct ListChange {
-    /// Whom it names. Of one that it names twice, the first counts.
+    /// The agents that it names. Of one that it names twice, the first counts.
     pub agents: Vec<ListedAgent>,
     /// True if it names all: one that does not lets nobody leave.
     pub is_whole: bool,
@@ -62,7 +56,7 @@ pub(super) fn save(
     for agent in &change.agents {
         new.entry(&agent.id).or_insert(agent);
     }
-    let source_name = source.name();
+    let source_name = source.as_str();
     let mut kept = Vec::with_capacity(new.len());
     for old in read(connection, account, source)? {
         let id = Arc::clone(&old.id);
@@ -109,7 +103,7 @@ pub(super) fn read(
     source: ListSource,
 ) -> Result<Vec<ListedAgent>, Fault> {
     let mut select = connection.prepare_cached(SELECT)?;
-    let agents = select.query_map([account, source.name()], kept)?;
+    let agents = select.query_map([account, source.as_str()], kept)?;
     Ok(agents.collect::<rusqlite::Result<_>>()?)
 }
 

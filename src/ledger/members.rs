@@ -39,7 +39,7 @@ pub struct Enrolment {
     pub set_aside: HashSet<Identity>,
     /// Accounts whose agents are not all known yet: none of theirs has left.
     pub unknown_accounts: HashSet<Arc<str>>,
-    /// The day on which whoever is in none of these leaves; nobody does if the day is not known.
+    /// The day on which agents in none of these leave; none does if the day is not known.
     pub today: Option<Day>,
 }
 

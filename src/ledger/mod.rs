@@ -176,7 +176,7 @@ impl Member {
 /// A validated answer of the API, ready to be kept.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fetched {
-    /// Whose.
+    /// The agent.
     pub agent: AgentNumber,
     /// The window that was asked for.
     pub window: Window,
@@ -222,8 +222,8 @@ pub struct Ledger {
     recent: Arc<Recent>,
 }
 
-/// A ledger is a view that can also write. Each read is thus written once, for both, and whoever is
-/// handed a `&View` is seen not to write.
+/// A ledger is a view that can also write. Each read is thus written once, for both, and a function that takes a
+/// `&View` does not write.
 impl Deref for Ledger {
     type Target = View;
 

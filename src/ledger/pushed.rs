@@ -76,7 +76,7 @@ pub struct Unpushed {
 /// A value that a database has taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pushed {
-    /// Whose.
+    /// The agent.
     pub agent: AgentNumber,
     /// The day.
     pub day: Day,

@@ -21,7 +21,7 @@ pub(super) struct Reader(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
-    /// Whose turn it is.
+    /// Turns of the callers.
     turn: Arc<Semaphore>,
     /// Gone once the ledger is closed.
     connection: Mutex<Option<Connection>>,

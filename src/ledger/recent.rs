@@ -1,6 +1,6 @@
 //! The newest days of agents, kept in memory: every evaluation of the rules looks at the same ones.
 //!
-//! What is kept is brought up to date by each commit before its caller hears of it.
+//! Each commit updates them before it returns.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -85,7 +85,7 @@ impl Recent {
         (kept.commits, found)
     }
 
-    /// Keeps what was read after so many commits, unless there was another one since.
+    /// Keeps the days that were read after this number of `commits`, unless there was another one since.
     fn keep(&self, commits: u64, read: Vec<(AgentNumber, Days)>) {
         let mut kept = self.0.lock();
         if read.is_empty() || kept.commits != commits {

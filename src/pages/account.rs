@@ -90,7 +90,7 @@ pub(super) fn account(state: &State, path: &str, name: &str) -> Option<Page> {
 impl Known {
     fn of(months: &OfAccount, number: usize) -> Self {
         let shown = |month: &Month| {
-            let (whole, some) = month.figures();
+            let (whole, some) = *month;
             Shown::of(whole, some, || "some days are missing".to_owned())
         };
         let row = |(agent, is_there, months): &(Agent, bool, [Month; MONTHS])| {

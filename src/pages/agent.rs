@@ -227,7 +227,7 @@ impl Known {
             settle_days: history.policy.settle_days,
             fetches,
             more_fetches,
-            missing: words::number(figures.missing_days),
+            missing: words::grouped(&figures.missing_days.to_string()),
             missing_list: spans(&missing, today),
         }
     }
@@ -278,7 +278,7 @@ fn tiles(history: &AgentHistory, figures: &Figures, days: &Days, today: Day) -> 
         ),
         Tile {
             label: "Missing days".to_owned(),
-            shown: Shown::plain(words::number(figures.missing_days)),
+            shown: Shown::plain(words::grouped(&figures.missing_days.to_string())),
             unit: "",
             note: format!("since {start}"),
         },
@@ -291,9 +291,9 @@ fn since_start(history: &AgentHistory, figures: &Figures, today: Day) -> Shown {
     let counts = |usage: &Usage| (history.policy.history_start..today).contains(&usage.day);
     let known = days.filter(counts).map(|usage| usage.credits);
     let known = known.reduce(|sum, credits| sum + credits);
-    let whole = known.filter(|_| figures.missing_days == 0.0);
+    let whole = known.filter(|_| figures.missing_days == 0);
     Shown::of(whole, known, || {
-        let missing = words::number(figures.missing_days);
+        let missing = words::grouped(&figures.missing_days.to_string());
         let days = if missing == "1" { "day" } else { "days" };
         format!("{missing} {days} missing")
     })

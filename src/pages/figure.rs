@@ -133,12 +133,12 @@ impl Sum {
     }
 }
 
-/// So many agents: `1 agent`, `10,000 agents`.
+/// A number of agents: `1 agent`, `10,000 agents`.
 pub(super) fn agents(number: usize) -> String {
     counted(number, "agent", "agents")
 }
 
-/// So many things in figures: `1 day`, `1,234 days`.
+/// A number of things in figures: `1 day`, `1,234 days`.
 pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
     let thing = if number == 1 { one } else { many };
     format!("{} {thing}", words::grouped(&number.to_string()))

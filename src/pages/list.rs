@@ -68,7 +68,7 @@ pub(super) struct Totals {
     pub(super) agents: usize,
     /// By [`Figures::periods`].
     pub(super) credits: [Sum; 6],
-    pub(super) missing_days: f64,
+    pub(super) missing_days: u64,
     pub(super) incomplete: usize,
     pub(super) failing: usize,
 }
@@ -111,7 +111,7 @@ impl Sort {
             Self::Days30 => period(2),
             Self::Month => period(3),
             Self::Forecast => period(4),
-            Self::Missing => Some(figures.missing_days),
+            Self::Missing => Some(figures.missing_days as f64),
             Self::State => Some(f64::from(Health::of(figures) as u8)),
         }
     }
@@ -121,8 +121,8 @@ impl Health {
     /// Health of an agent with these figures.
     pub(super) fn of(figures: &Figures) -> Self {
         match figures.up {
-            Some(0.0) => Self::Failing,
-            _ if figures.missing_days == 0.0 => Self::Complete,
+            Some(false) => Self::Failing,
+            _ if figures.missing_days == 0 => Self::Complete,
             None => Self::Waiting,
             Some(_) => Self::Incomplete,
         }
@@ -288,7 +288,7 @@ impl Totals {
             sum.add(credits, known);
         }
         self.missing_days += figures.missing_days;
-        self.incomplete += usize::from(figures.missing_days > 0.0);
+        self.incomplete += usize::from(figures.missing_days > 0);
         self.failing += usize::from(Health::of(figures) == Health::Failing);
     }
 }
@@ -345,7 +345,7 @@ mod tests {
     use crate::ledger::AgentNumber;
 
     /// Agents by account, name, credits of yesterday and missing days.
-    fn agents(list: &[(&str, &str, Option<f64>, f64)]) -> Agents {
+    fn agents(list: &[(&str, &str, Option<f64>, u64)]) -> Agents {
         let agent = |account: &str, name: &str| Agent {
             account: account.into(),
             id: format!("id-{name}").into(),
@@ -363,7 +363,7 @@ mod tests {
             .map(|(account, name, credits, missing)| AgentSeries {
                 agent: agent(account, name),
                 figures: Figures {
-                    up: Some(1.0),
+                    up: Some(true),
                     previous_day_credits: *credits,
                     missing_days: *missing,
                     ..Figures::default()
@@ -378,10 +378,10 @@ mod tests {
 
     fn few() -> Agents {
         agents(&[
-            ("acme", "support", Some(2.0), 0.0),
-            ("acme", "legal", None, 3.0),
-            ("globex", "shop", Some(10.0), 0.0),
-            ("globex", "returns", Some(2.0), 1.0),
+            ("acme", "support", Some(2.0), 0),
+            ("acme", "legal", None, 3),
+            ("globex", "shop", Some(10.0), 0),
+            ("globex", "returns", Some(2.0), 1),
         ])
     }
 
@@ -454,7 +454,7 @@ mod tests {
         assert_eq!((list.matching, list.total.agents), (1, 4));
         assert_eq!(list.total.credits[0].shown().text, "≥ 14");
         assert_eq!(list.accounts["globex"].credits[0].shown().text, "12");
-        assert_eq!(list.total.missing_days, 4.0);
+        assert_eq!(list.total.missing_days, 4);
     }
 
     #[test]
@@ -464,7 +464,7 @@ mod tests {
             .collect();
         let list: Vec<_> = names
             .iter()
-            .map(|name| ("acme", name.as_str(), Some(1.0), 0.0))
+            .map(|name| ("acme", name.as_str(), Some(1.0), 0))
             .collect();
         let agents = agents(&list);
         let mut seen = Vec::new();

@@ -37,6 +37,7 @@ use crate::http::gate::Weight;
 use crate::http::request::Asked;
 use crate::http::response::{self, Reply, set};
 use crate::ledger::{Alert, AlertState, Silence};
+use crate::named::named;
 use crate::roster::Agent;
 use crate::text::visible;
 use crate::words;
@@ -65,28 +66,19 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'~');
 
-/// Kinds of pages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PageKind {
-    Overview,
-    Account,
-    Agent,
-    Alerts,
-    Icon,
+named! {
+    /// Kinds of pages, each with its value of the label `handler`.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum PageKind {
+        Overview = "page_overview",
+        Account = "page_account",
+        Agent = "page_agent",
+        Alerts = "page_alerts",
+        Icon = "icon",
+    }
 }
 
 impl PageKind {
-    /// Its name: the value of the label `handler`.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Overview => "page_overview",
-            Self::Account => "page_account",
-            Self::Agent => "page_agent",
-            Self::Alerts => "page_alerts",
-            Self::Icon => "icon",
-        }
-    }
-
     /// Weight of its answers.
     pub(crate) const fn weight(self) -> Weight {
         match self {

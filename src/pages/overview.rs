@@ -232,7 +232,7 @@ fn known(
     Known {
         yesterday: long(today.previous()),
         state: completeness(total),
-        is_complete: total.missing_days == 0.0 && total.agents > 0,
+        is_complete: total.missing_days == 0 && total.agents > 0,
         balances: balances::tiles(balances).take(BALANCES).collect(),
         tiles: tiles(total, today),
         more_balances: balances.len().saturating_sub(BALANCES),
@@ -262,15 +262,15 @@ fn completeness(total: &Totals) -> String {
     if total.agents == 0 {
         return "No agents yet.".to_owned();
     }
-    if total.missing_days == 0.0 {
+    if total.missing_days == 0 {
         return match total.agents {
             1 => "Every day of the agent is known.".to_owned(),
             number => format!("Every day of all {} is known.", agents(number)),
         };
     }
     let days = match total.missing_days {
-        1.0 => "1 day is".to_owned(),
-        days => format!("{} days are", words::number(days)),
+        1 => "1 day is".to_owned(),
+        days => format!("{} days are", words::grouped(&days.to_string())),
     };
     format!(
         "{days} missing, from {} of {}.",
@@ -332,7 +332,7 @@ fn accounts(state: &State, list: &List) -> Vec<AccountRow> {
         link: super::account_link(name),
         agents: words::grouped(&totals.agents.to_string()),
         figures: std::array::from_fn(|place| totals.credits[place].shown()),
-        missing: words::number(totals.missing_days),
+        missing: words::grouped(&totals.missing_days.to_string()),
         reason: String::new(),
     };
     let rows = empty.into_iter().chain(accounts.into_iter().map(row));

@@ -87,13 +87,13 @@ pub(super) fn shown(figures: &Figures, days: Option<&Days>, today: Day) -> [Show
 }
 
 /// Number of missing days, with the newest of them.
-fn missing(number: f64, days: Option<&Days>, today: Day) -> Shown {
-    let text = words::number(number);
+fn missing(number: u64, days: Option<&Days>, today: Day) -> Shown {
+    let text = words::grouped(&number.to_string());
     let missing: Vec<Day> = days.iter().flat_map(|days| days.missing()).collect();
-    let title = match (number > 0.0, missing.len()) {
+    let title = match (number > 0, missing.len()) {
         (false, _) => String::new(),
         (true, 0) => "none in the last 60 days".to_owned(),
-        (true, listed) if listed as f64 >= number => lacking(&missing, today),
+        (true, listed) if listed as u64 >= number => lacking(&missing, today),
         (true, listed) => format!(
             "{}; {} in the last 60 days",
             lacking(&missing, today),
@@ -141,8 +141,8 @@ mod tests {
             .collect();
         known.retain(|usage| ![today.plus(-1), today.plus(-9)].contains(&usage.day));
         let mut figures = series::figures(&Totals::default(), &known, today.plus(-60), today);
-        figures.up = Some(0.0);
-        figures.missing_days = 2.0;
+        figures.up = Some(false);
+        figures.missing_days = 2;
         let days = Some((today.plus(-100), &known[..]));
         let row = Row::of(
             &member("x"),

@@ -1,10 +1,15 @@
 //! Texts of pages on a real ledger, and texts that they never show.
 
+mod alerts;
+mod colours;
+
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use tempfile::TempDir;
+
+use alerts::{many_alerts, many_troubles};
 
 use super::*;
 use crate::alert::{Notification, Severity};
@@ -296,9 +301,9 @@ async fn a_page_of_ten_thousand_agents_is_small_and_a_hundred_of_them_hold_all()
     }
     let figures = (0..10_000).map(|place| {
         let figures = Figures {
-            up: Some(if place % 3 == 0 { 0.0 } else { 1.0 }),
+            up: Some(place % 3 != 0),
             previous_30_days_credits: Some(1e9 + 0.25 - f64::from(place)),
-            missing_days: 400.0,
+            missing_days: 400,
             ..Figures::default()
         };
         (usize::try_from(place).unwrap(), figures)
@@ -318,132 +323,6 @@ async fn a_page_of_ten_thousand_agents_is_small_and_a_hundred_of_them_hold_all()
         seen.extend(links);
     }
     assert_eq!(seen.len(), 10_000);
-}
-
-/// A refused key for each of 300 accounts.
-fn many_troubles(scene: &Scene) {
-    let account = |place: usize| Arc::<str>::from(format!("customer-{place:03}"));
-    let accounts: Vec<AccountSettings> = (0..300)
-        .map(|place| AccountSettings {
-            name: account(place),
-            api_key: SecretSource::File(format!("/etc/keys/{place}.key").into()),
-            labels: Default::default(),
-            discover: false,
-            max_discovered: 10_000,
-            agents_file: None,
-            agents: Vec::new(),
-        })
-        .collect();
-    scene.state.board.configured(&accounts, Vec::new());
-    let problems = (0..300).map(|place| Problem {
-        account: account(place),
-        kind: "invalid_key",
-        error: "the API key is not valid".to_owned(),
-        first: None,
-        windows: 100,
-        agents: Default::default(),
-        key: None,
-    });
-    scene.state.board.observe(&Event::Ended(Ok(Arc::new(Report {
-        problems: problems.collect(),
-        ..Report::default()
-    }))));
-}
-
-/// A budget for each of 300 accounts, all of them exceeded.
-fn many_alerts(scene: &Scene) {
-    let today = scene.today();
-    let month = crate::budget::Cycle::Month { anchor_day: 1 }.period_of(today);
-    let name = |place: usize| Arc::<str>::from(format!("budget-{place}"));
-    scene.state.board.evaluated(Alerting {
-        evaluated_at: scene.state.clock.now(),
-        balances: Vec::new(),
-        budgets: (0..300)
-            .map(|place| BudgetSeries {
-                name: name(place),
-                subject: None,
-                agent: None,
-                matcher: Default::default(),
-                standing: crate::budget::Tally::new(month, today).standing(100.0),
-                marks: Vec::new(),
-            })
-            .collect(),
-        alerts: (0..300)
-            .map(|place| AlertSeries {
-                rule: name(place),
-                subject: "all".into(),
-                firing: true,
-                silenced: false,
-            })
-            .collect(),
-        firing_at: Default::default(),
-    });
-}
-
-/// An alert that fires since `minutes` ago.
-fn alert(rule: &str, threshold: &str, severity: Severity, minutes: i64) -> Alert {
-    let now = NOW.parse().unwrap();
-    let since = now - TimeDelta::minutes(minutes);
-    let notice = Notice {
-        rule: rule.to_owned(),
-        severity,
-        title: format!("{rule} at {threshold}"),
-        ..Notification::sample(None, now).alerts.remove(0)
-    };
-    Alert {
-        key: AlertKey {
-            rule: rule.into(),
-            subject: "all".into(),
-            period: None,
-            threshold: threshold.into(),
-        },
-        state: AlertState::Firing,
-        since,
-        fired_at: Some(since),
-        hooks: Default::default(),
-        over_hooks: Default::default(),
-        agent: None,
-        days: Vec::new(),
-        below_since: None,
-        is_closed: false,
-        notice: serde_json::to_string(&notice).unwrap(),
-    }
-}
-
-#[tokio::test]
-async fn the_most_severe_alert_comes_first_with_one_card_for_each_budget() {
-    let scene = Scene::of(&names(&[("acme", "support")])).await;
-    scene.publish().await;
-    let changes = AlertChanges {
-        changed: vec![
-            alert("notes", "used 1", Severity::Info, 1),
-            alert("keys", "refused", Severity::Warning, 2),
-            alert("budget", "used 0.5", Severity::Warning, 3),
-            alert("budget", "used 0.8", Severity::Critical, 4),
-        ],
-        ..AlertChanges::default()
-    };
-    let now = NOW.parse().unwrap();
-    scene.ledger.record_alerts(changes, now).await.unwrap();
-    let (_, alerts) = scene.see(PageKind::Alerts, "/alerts", "").await;
-    assert!(alerts.contains("Also reached: 50% used."), "{alerts}");
-    for page in [scene.overview("").await, alerts] {
-        let places = ["budget at used 0.8", "keys at refused", "notes at used 1"];
-        let places = places.map(|title| page.find(title).unwrap_or_else(|| panic!("{page}")));
-        assert!(places.is_sorted(), "{places:?}: {page}");
-        assert!(!page.contains("budget at used 0.5"), "{page}");
-    }
-}
-
-#[test]
-fn an_alert_about_an_account_leads_to_its_page() {
-    let mut notice = Notification::sample(None, NOW.parse().unwrap())
-        .alerts
-        .remove(0);
-    notice.kind = "key_refused".to_owned();
-    notice.labels = [("account".to_owned(), "a b".to_owned())].into();
-    let link = link_of(&notice);
-    assert_eq!(link, Some(("accounts/a%20b".to_owned(), "Account")));
 }
 
 #[tokio::test]
@@ -552,84 +431,6 @@ fn links_lead_to_the_first_page_from_wherever_they_are() {
     }
 }
 
-#[test]
-fn only_the_style_in_the_page_is_allowed_by_its_hash() {
-    let policy = CONTENT_SECURITY.to_str().unwrap();
-    let hash = STANDARD.encode(Sha256::digest(STYLE));
-    assert!(policy.starts_with("default-src 'none'; "), "{policy}");
-    assert!(
-        policy.contains(&format!("style-src 'sha256-{hash}';")),
-        "{policy}"
-    );
-    assert!(
-        !policy.contains("script") && !policy.contains("unsafe"),
-        "{policy}"
-    );
-}
-
-/// The colours of a palette by their names: the light one, or the dark one.
-fn palette(is_dark: bool) -> std::collections::HashMap<&'static str, [f64; 3]> {
-    let mut palettes = STYLE.split(":root {").skip(1);
-    let rules = palettes.nth(usize::from(is_dark)).unwrap();
-    let rules = rules.split('}').next().unwrap();
-    let colour = |line: &'static str| {
-        let (name, value) = line.trim().strip_prefix("--")?.split_once(": #")?;
-        let channel = |place: usize| {
-            let value = u8::from_str_radix(&value[place..place + 2], 16).unwrap();
-            let share = f64::from(value) / 255.0;
-            // WCAG 2.2, relative luminance.
-            if share <= 0.040_45 {
-                share / 12.92
-            } else {
-                ((share + 0.055) / 1.055).powf(2.4)
-            }
-        };
-        Some((name, [channel(0), channel(2), channel(4)]))
-    };
-    rules.lines().filter_map(colour).collect()
-}
-
-/// The contrast of two colours, from 1 to 21.
-fn contrast(one: [f64; 3], other: [f64; 3]) -> f64 {
-    let luminance = |[red, green, blue]: [f64; 3]| 0.2126 * red + 0.7152 * green + 0.0722 * blue;
-    let (one, other) = (luminance(one) + 0.05, luminance(other) + 0.05);
-    one.max(other) / one.min(other)
-}
-
-#[test]
-fn every_colour_of_text_can_be_read_on_what_it_stands_on_in_light_and_dark() {
-    assert!((contrast([1.0; 3], [0.0; 3]) - 21.0).abs() < 1e-9);
-    for is_dark in [false, true] {
-        let palette = palette(is_dark);
-        let check = |front: &str, back: &str, least: f64| {
-            let contrast = contrast(palette[front], palette[back]);
-            assert!(
-                contrast >= least,
-                "dark: {is_dark}, {front} on {back}: {contrast:.2}"
-            );
-        };
-        for back in ["ground", "surface"] {
-            for front in ["text", "quiet", "link", "good", "warn", "bad"] {
-                check(front, back, 4.5);
-            }
-            // Marks need less than text.
-            check("accent", back, 3.0);
-        }
-        for (front, back) in [
-            ("bad", "bad-ground"),
-            ("warn", "warn-ground"),
-            ("surface", "link"),
-        ] {
-            check(front, back, 4.5);
-        }
-        for back in ["bad-ground", "warn-ground"] {
-            check("text", back, 4.5);
-            check("link", back, 4.5);
-        }
-        assert_eq!(palette.len(), 19);
-    }
-}
-
 #[tokio::test]
 async fn pages_load_themselves_again_unless_a_query_asks_for_something() {
     let scene = Scene::of(&names(&[("acme", "support")])).await;
@@ -708,60 +509,4 @@ async fn months_of_an_account_are_kept_until_figures_change() {
         scene.see(PageKind::Account, "/accounts/acne", "").await.0,
         StatusCode::NOT_FOUND
     );
-}
-
-#[tokio::test]
-async fn an_alert_that_pends_says_when_it_fires_and_leads_to_its_agent_and_back() {
-    let scene = Scene::of(&names(&[("acme", "support")])).await;
-    scene.publish().await;
-    let key = AlertKey {
-        rule: "no data".into(),
-        subject: "acme/support".into(),
-        period: None,
-        threshold: "".into(),
-    };
-    let alert = Alert {
-        key: key.clone(),
-        state: AlertState::Pending,
-        since: scene.state.clock.now(),
-        fired_at: None,
-        hooks: Default::default(),
-        over_hooks: Default::default(),
-        agent: Some(scene.members[0].number),
-        days: Vec::new(),
-        below_since: None,
-        is_closed: false,
-        notice: String::new(),
-    };
-    let changes = AlertChanges {
-        changed: vec![alert],
-        ..AlertChanges::default()
-    };
-    let now = scene.state.clock.now();
-    scene.ledger.record_alerts(changes, now).await.unwrap();
-    scene.state.board.evaluated(Alerting {
-        evaluated_at: now,
-        budgets: Vec::new(),
-        balances: Vec::new(),
-        alerts: vec![AlertSeries {
-            rule: Arc::clone(&key.rule),
-            subject: Arc::clone(&key.subject),
-            firing: true,
-            silenced: false,
-        }],
-        firing_at: [(key, now + TimeDelta::hours(5))].into(),
-    });
-    let (_, page) = scene.see(PageKind::Alerts, "/alerts", "").await;
-    let earliest = "on <time datetime=\"2026-11-26T17:00:00Z\">26 Nov 2026, 17:00 UTC</time> (in 5 h) at the earliest";
-    let anchor = "alert-no%20data-acme%2Fsupport";
-    for part in [
-        earliest,
-        "href=\"./agents/acme/support\"",
-        &format!("id=\"{anchor}\""),
-    ] {
-        assert!(page.contains(part), "{part}: {page}");
-    }
-    let (_, page) = scene.see(PageKind::Agent, "/agents/acme/support", "").await;
-    let link = format!("href=\"../../alerts#{anchor}\"");
-    assert!(page.contains(&link), "{page}");
 }

@@ -14,11 +14,12 @@ use super::WebConfigError;
 use super::check::{self, WebConfig};
 use super::files::Files;
 use super::hashing::Hashing;
-use super::metrics::{AUTHENTICATION_OUTCOMES, ProtectionMetrics};
+use super::metrics::ProtectionMetrics;
 use super::users::Verdict;
 use crate::blocking;
 use crate::clock::{SharedClock, instant};
 use crate::files::CLOSE_IT;
+use crate::named::words;
 use crate::telemetry::Telemetry;
 
 /// Longest time that a request waits for the check of the files; then the previous config serves it.
@@ -73,7 +74,7 @@ impl Guard {
         telemetry: &Telemetry,
     ) -> Result<Self, WebConfigError> {
         let metrics = telemetry.of::<ProtectionMetrics>();
-        for outcome in AUTHENTICATION_OUTCOMES {
+        for outcome in words::<Verdict>() {
             metrics.authentications.with_label_values(&[outcome]);
         }
         let mut files = Files::default();
@@ -139,7 +140,7 @@ impl Guard {
             .await;
         self.metrics
             .authentications
-            .with_label_values(&[verdict.name()])
+            .with_label_values(&[verdict.as_str()])
             .inc();
         match verdict {
             Verdict::Accepted | Verdict::Remembered => Ok(()),

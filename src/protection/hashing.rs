@@ -1,11 +1,11 @@
 //! Hashes passwords, few at a time, in a fair order.
 //!
-//! Each takes a part of a second of a processor, so somebody who tries many out must not make all others wait.
-//! Before a password is hashed, nothing tells a wrong one from a right one but who brings it: one place is kept
-//! for logins that have not failed lately. What counts is the pair of address and name, since anybody can spoil
-//! a name by failing with it, but only from an own address; behind a proxy, where all have one address, only
-//! who fails with this very name there. The newest comes first, so that a crowd waits for itself. Whether there
-//! is a user of that name plays no part, or the time would tell.
+//! A hash takes a fraction of a second of a processor, so a client that guesses passwords must not delay all
+//! others. Before hashing, only the sender tells a wrong password from a right one: one place is reserved for logins
+//! that have not failed lately. A login is the pair of address and name, since anybody can make a name fail, but only
+//! from their own address; behind a proxy, where all share one address, only the same name counts. The newest comes
+//! first, so that a crowd waits for itself. Unknown names are treated like known ones, so timing does not reveal
+//! which users exist.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -27,7 +27,7 @@ pub(super) const MAX_PRESENT: usize = 32;
 const MEMORY: Duration = Duration::from_secs(15 * 60);
 const MAX_REMEMBERED: usize = 4096;
 
-/// A network of this size has one owner, who has all of its addresses.
+/// Size of a network that has one owner, in bits of its prefix.
 const NETWORK_BITS: u32 = 64;
 
 /// Compares a password with a hash, for as long as that takes.
@@ -46,7 +46,7 @@ struct Applicant {
     login: u64,
 }
 
-/// Standing of an applicant: the lower, the sooner its turn.
+/// Standing of an applicant: the lowest has its turn first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Standing {
     /// Nobody has failed from there lately.
@@ -118,8 +118,8 @@ impl Hashing {
         Self::new(Arc::new(compare), processors)
     }
 
-    /// Waits until it is the turn of `name`, from the address `client`; in vain if too many wait who stand no
-    /// worse.
+    /// Waits for the turn of `name` from the address `client`. Returns none if too many others wait that have failed
+    /// no more than it.
     pub(super) async fn turn(&self, client: Option<IpAddr>, name: &[u8]) -> Option<Turn> {
         let applicant = self.applicant(client, name);
         let entered = self.queue.enter(applicant, instant());

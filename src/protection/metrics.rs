@@ -1,9 +1,5 @@
 //! Metrics of the protection.
 
-/// Outcomes of a login: the values of the label `outcome`. Only `accepted` and `refused` passwords were hashed.
-pub(super) const AUTHENTICATION_OUTCOMES: [&str; 5] =
-    ["accepted", "remembered", "refused", "missing", "busy"];
-
 crate::telemetry::instruments! {
     /// Logins, and readings of the web config.
     pub(crate) struct ProtectionMetrics {

@@ -1,6 +1,6 @@
-//! `basic_auth_users`: who may ask. How long an answer takes tells nothing of who is known if all hashes
-//! have one cost: a name is looked up by a keyed digest, and a password that comes with an unknown one is
-//! hashed like any other, at the highest cost. Where costs differ, a lower one shows, and is warned of.
+//! `basic_auth_users`: names and passwords. Timing does not reveal which users exist if all hashes have one cost: a
+//! name is looked up by a keyed digest, and the password of an unknown one is hashed like any other, at the highest
+//! cost. Costs that differ show in the timing, and cause a warning.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -19,6 +19,7 @@ use sha2::Sha256;
 use super::Fault;
 use super::file::{Text, place};
 use super::hashing::Hashing;
+use crate::named::named;
 use crate::roster::printable;
 
 /// Text hashed for unknown users, at the cost that the known ones have. Nobody's password
@@ -38,7 +39,7 @@ const OLD_KIND: &str = "$2x$";
 
 type Digest = [u8; 32];
 
-/// The users, and who of them has been let in.
+/// The users, and the passwords that were right.
 pub(super) struct Users {
     /// Drawn anew with each reading of the file, so no digest outlives it.
     key: Digest,
@@ -53,31 +54,20 @@ struct User {
     right: Mutex<Option<Digest>>,
 }
 
-/// Verdict on a name and a password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// The password is right.
-    Accepted,
-    /// It has been right before.
-    Remembered,
-    /// There is no such user, or it is not the password.
-    Refused,
-    /// There was no or no readable name and password.
-    Missing,
-    /// Too many wait for a verdict.
-    Busy,
-}
-
-impl Verdict {
-    /// As it is counted, see [`AUTHENTICATION_OUTCOMES`](super::metrics::AUTHENTICATION_OUTCOMES).
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Remembered => "remembered",
-            Self::Refused => "refused",
-            Self::Missing => "missing",
-            Self::Busy => "busy",
-        }
+named! {
+    /// Verdict on a name and a password, as it is counted.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(super) enum Verdict {
+        /// The password is right.
+        Accepted = "accepted",
+        /// It has been right before.
+        Remembered = "remembered",
+        /// There is no such user, or it is not the password.
+        Refused = "refused",
+        /// There was no or no readable name and password.
+        Missing = "missing",
+        /// Too many wait for a verdict.
+        Busy = "busy",
     }
 }
 

@@ -5,8 +5,7 @@ use std::collections::HashSet;
 use super::{Agent, printable};
 use crate::nearest::nearest;
 
-/// Beyond so many names none is suggested for one that is not known: to compare it with all of them
-/// would take longer than to answer.
+/// Most names that an unknown one is compared with to suggest the nearest: more would take longer than to answer.
 const MOST_COMPARED: usize = 1000;
 
 /// Names of accounts and of agents that are asked for; where there are none, all are.

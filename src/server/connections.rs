@@ -53,10 +53,9 @@ enum Phase {
 }
 
 impl Phase {
-    /// The lower, the sooner connections of this phase are given up; `crowded` says that more than half of the
-    /// places are taken by those that wait. So those that wait and those in a handshake have half of them each,
-    /// and neither a crowd that says nothing nor one that begins handshakes shuts out a client on its way
-    /// through both.
+    /// Rank in eviction, the lowest first; `crowded` means that waiting connections take more than half of the
+    /// places. So waiting connections and handshakes have half of the places each, and neither a silent crowd nor
+    /// one that begins handshakes shuts out a client on its way through both.
     fn rank(self, crowded: bool) -> u8 {
         match self {
             Self::Waiting if crowded => 0,
@@ -88,10 +87,9 @@ impl Connections {
         })
     }
 
-    /// Enters a new connection, and evicts another if there is no room for it: of those that wait for a
-    /// request or are in a handshake, by what there is more of, the oldest, or else the one whose response
-    /// has taken longest. So nobody
-    /// who keeps connections open can shut out a scraper, who needs one for a moment only.
+    /// Enters a new connection. If there is no room, evicts the oldest of the larger group, those that wait for a
+    /// request or those in a handshake, else the slowest response. So open connections cannot shut out a scraper,
+    /// which needs one for a moment only.
     pub(super) fn open(self: &Arc<Self>, now: Instant) -> Arc<Slot> {
         let mut table = self.table.lock();
         if table.open.len() >= self.capacity {
@@ -204,8 +202,8 @@ impl Slot {
         self.evicted.cancelled().await;
     }
 
-    /// So much more of a long answer goes to the client, which gives it time to take it; the time in which it was
-    /// made is not the client's.
+    /// Notes that more of a long answer goes to the client, which gets the time to take it, and the time in which it
+    /// was made.
     fn sends(&self, bytes: usize, made_in: Duration) {
         let now = crate::clock::instant();
         let seconds = bytes as f64 / f64::from(LEAST_RATE);
@@ -224,7 +222,7 @@ impl Slot {
 }
 
 impl Answering {
-    /// So much more of a long answer goes to the client, made in that time.
+    /// Notes that more of a long answer goes to the client, made in that time.
     pub(super) fn sends(&self, bytes: usize, made_in: Duration) {
         self.0.sends(bytes, made_in);
     }

@@ -36,8 +36,8 @@ enum Handler {
     Guard,
 }
 
-/// The paths and who answers them, beside the metrics and [those of the API](FACTS). A segment in braces stands for one of any text, which the handler is
-/// handed in order and decoded.
+/// The paths and their handlers, beside the metrics and [those of the API](FACTS). A segment in braces matches any
+/// text, which the handler gets in order and decoded.
 const ROUTES: [(&str, Handler); 8] = [
     ("/", Handler::Page(PageKind::Overview)),
     ("/accounts/{account}", Handler::Page(PageKind::Account)),
@@ -60,7 +60,7 @@ impl Handler {
     fn name(self) -> &'static str {
         match self {
             Self::Metrics => "metrics",
-            Self::Page(kind) => kind.name(),
+            Self::Page(kind) => kind.as_str(),
             Self::Healthy => "healthy",
             Self::Ready => "ready",
             Self::Reload => "reload",
@@ -107,7 +107,7 @@ pub(super) async fn respond(state: &State, request: &Request<Incoming>) -> Respo
     send(state, handler, reply, request).await
 }
 
-/// Answers `request` if it may not be answered otherwise, whoever has sent it, and counts it.
+/// Turns away a `request` that no client may send, and counts it.
 pub(super) async fn turn_away(
     state: &State,
     request: &Request<Incoming>,

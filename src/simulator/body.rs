@@ -46,7 +46,7 @@ pub(super) enum Body {
     Whole(Bytes),
     /// These bytes, then the end of the connection.
     Cut(Option<Bytes>),
-    /// The first bytes, then the block so many times.
+    /// The first bytes, then the block `left` times.
     Repeat {
         first: Bytes,
         block: Bytes,

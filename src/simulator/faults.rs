@@ -61,7 +61,7 @@ pub enum Fault {
 /// Value of a `Retry-After` header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryAfter {
-    /// So many seconds.
+    /// Seconds.
     Seconds(u32),
     /// An HTTP date that lies so many seconds ahead of the simulator's clock.
     Date(u32),
@@ -164,7 +164,7 @@ impl Fault {
     }
 }
 
-/// Whose requests meet a fault.
+/// Requests that meet a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
     /// Everyone's.

@@ -4,7 +4,7 @@ use super::{Row, Summary};
 use crate::day::Day;
 use crate::sheet::{Grouping, Sheet};
 use crate::tabulate::Step;
-use crate::words::{credits, dates, grouped, number, rounded, sentence};
+use crate::words::{agent_days_are, credits, dates, grouped, number, rounded, sentence};
 
 /// The highest change in percent that says anything.
 const MOST_PERCENT: f64 = 1_000.0;
@@ -99,10 +99,7 @@ fn total(summary: &Summary, sheet: &Sheet) -> String {
         _ => format!("{} used{compared}.", sentence(&used(total))),
     };
     if total.missing_days > 0 {
-        let days = match total.missing_days {
-            1 => "1 agent-day is".to_owned(),
-            days => format!("{} agent-days are", grouped(&days.to_string())),
-        };
+        let days = agent_days_are(total.missing_days);
         let whose = summary.missing.iter();
         let listed: u32 = whose.clone().map(|row| row.missing_days).sum();
         let whose = whose.map(|row| {

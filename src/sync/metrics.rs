@@ -32,16 +32,3 @@ crate::telemetry::instruments! {
             "1 if FlowGent's last list of agents was marked incomplete, else 0.", ["account"];
     }
 }
-
-impl SyncMetrics {
-    /// Removes the account.
-    pub(super) fn remove<'a>(&self, account: &str, problem_kinds: impl Iterator<Item = &'a str>) {
-        // An error means that there was no such series.
-        let _ = self.unlisted_agents.remove_label_values(&[account]);
-        let _ = self.partial_listing.remove_label_values(&[account]);
-        let _ = self.excess_agents.remove_label_values(&[account]);
-        for kind in problem_kinds {
-            let _ = self.last_problems.remove_label_values(&[account, kind]);
-        }
-    }
-}

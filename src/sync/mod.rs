@@ -29,7 +29,7 @@ use crate::flowgent;
 use crate::flowgent::transport::HttpClient;
 use crate::ledger::{AgentNumber, Enrolled, Enrolment, Identity, Ledger, LedgerError, Member};
 use crate::roster::{AccountSettings, Agent, Matcher};
-use crate::telemetry::{self, Telemetry};
+use crate::telemetry::{self, Instruments, Telemetry};
 use crate::window::plan::{self, Policy, Refresh};
 use crate::window::{Coverage, KnownDay, Window};
 
@@ -39,7 +39,7 @@ use pass::AccountSync;
 pub use report::{Counts, MemberReport, Note, NoteKind, Outcome, Problem, Report, problem_kinds};
 use schedule::Trigger;
 
-/// So many agents are planned for at once: one whose history is half filled is listed day by day.
+/// Number of agents that are planned for at once: one whose history is half filled is listed day by day.
 const PLANNED_AT_ONCE: usize = 5_000;
 
 /// Days that a sync asks for.
@@ -62,13 +62,13 @@ pub enum Event {
     Started(DateTime<Utc>),
     /// All agents of all accounts, as of now.
     Members(Arc<[Member]>),
-    /// So many windows will be asked for.
+    /// Number of windows that will be asked for.
     Planned(usize),
     /// A window of this agent is in the ledger.
     Committed(AgentNumber),
     /// The ledger knows that a window of this agent could not be had.
     Failed(AgentNumber),
-    /// So many planned windows are left to a later sync.
+    /// Number of planned windows that are left to a later sync.
     Left(usize),
     /// The sync is over. Without a report the ledger failed, and this is what it said.
     Ended(Result<Arc<Report>, Arc<str>>),
@@ -200,7 +200,7 @@ impl Syncer {
             if !names.contains(&account.settings.name) {
                 account.client.forget_telemetry();
                 let name = &account.settings.name;
-                self.metrics.remove(name, problem_kinds());
+                self.metrics.forget("account", name);
             }
         }
         Self {

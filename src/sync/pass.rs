@@ -22,15 +22,15 @@ use crate::ledger::{Fetched, LedgerError, Member};
 use crate::validate::{self, Accepted};
 use crate::window::Window;
 
-/// After so many requests in a row that failed in spite of their retries, the service is taken to be
-/// down: the rest is left to the next sync instead of waiting for each in turn.
+/// Number of failed requests in a row, each after its retries, from which the service counts as down: the rest is
+/// left to the next sync instead of waiting for each in turn.
 const GIVE_UP_AFTER: usize = 20;
 
 /// Time for a request that is under way when the sync must stop. With its retries
 /// and waits it might take minutes.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// So many writes may wait for the disk at once before fetching waits for it too.
+/// Most writes that wait for the disk at once; with more, fetching waits too.
 const WRITES_AT_ONCE: usize = 1024;
 
 /// One account's part of a sync.
@@ -51,7 +51,7 @@ pub(super) struct AccountSync {
 struct State {
     queue: VecDeque<(usize, Window)>,
     /// Windows of agents that have failed, in this sync or the last. They come after all others, so
-    /// that whoever fails or hangs keeps nobody waiting.
+    /// that a failing or hanging agent delays none.
     later: VecDeque<(usize, Window)>,
     /// The account is of no use in this sync: its key is refused, or its service is down.
     abandoned: bool,

@@ -1,5 +1,7 @@
 //! Declaration of a set of instruments: a line each, whose help text is also its documentation.
 
+use std::collections::HashMap;
+
 use prometheus::core::Collector;
 use prometheus::{
     CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
@@ -38,6 +40,10 @@ macro_rules! instruments {
                     ),)*
                 }
             }
+
+            fn forget(&self, label: &str, value: &str) {
+                $($crate::telemetry::instrument::Instrument::forget(&self.$field, label, value);)*
+            }
         }
     };
 }
@@ -48,6 +54,9 @@ pub(crate) use instruments;
 pub trait Instruments: Clone + Send + Sync + 'static {
     /// Makes the instruments and registers them, once a registry.
     fn register(registry: &Registry) -> Self;
+
+    /// Removes the series whose `label` has that value.
+    fn forget(&self, label: &str, value: &str);
 }
 
 /// A family as it is declared.
@@ -87,6 +96,9 @@ pub trait Instrument: Collector + Clone + 'static {
     /// The name or a label breaks the rules of Prometheus.
     fn make(family: Family) -> prometheus::Result<Self>;
 
+    /// Removes the series whose `label` has that value, if it is a vector.
+    fn forget(&self, _label: &str, _value: &str) {}
+
     /// Makes the instrument of `family` and registers it.
     ///
     /// # Panics
@@ -122,12 +134,40 @@ macro_rules! kinds {
 
 kinds! {
     Gauge: |family| Self::with_opts(family.options());
-    GaugeVec: |family| Self::new(family.options(), family.labels);
     IntGauge: |family| Self::with_opts(family.options());
-    IntGaugeVec: |family| Self::new(family.options(), family.labels);
     IntCounter: |family| Self::with_opts(family.options());
-    IntCounterVec: |family| Self::new(family.options(), family.labels);
-    CounterVec: |family| Self::new(family.options(), family.labels);
     Histogram: |family| Self::with_opts(family.histogram());
-    HistogramVec: |family| Self::new(family.histogram(), family.labels);
+}
+
+/// The same for vectors, by their options.
+macro_rules! vectors {
+    ($($kind:ident: $options:ident;)*) => {
+        $(impl Instrument for $kind {
+            fn make(family: Family) -> prometheus::Result<Self> {
+                Self::new(family.$options(), family.labels)
+            }
+
+            fn forget(&self, label: &str, value: &str) {
+                for family in self.collect() {
+                    for metric in family.get_metric() {
+                        let labels = metric.get_label().iter();
+                        let labels: HashMap<&str, &str> =
+                            labels.map(|label| (label.name(), label.value())).collect();
+                        if labels.get(label) == Some(&value) {
+                            // An error means that it is gone already.
+                            let _ = self.remove(&labels);
+                        }
+                    }
+                }
+            }
+        })*
+    };
+}
+
+vectors! {
+    CounterVec: options;
+    GaugeVec: options;
+    HistogramVec: histogram;
+    IntCounterVec: options;
+    IntGaugeVec: options;
 }

@@ -14,7 +14,7 @@ use crate::ledger::{self, Fault, Member};
 
 /// Less room than this is soon used up by whatever else writes there.
 const SCARCE_BYTES: u64 = 64 << 20;
-/// So many agents are named; the rest is counted.
+/// Number of agents that are named; the rest is counted.
 const NAMED: usize = 3;
 /// Checks skipped without a sound ledger.
 const AGENTS: &str = "fetches and missing days of agents";
@@ -78,8 +78,8 @@ async fn look_at_agents(config: &Config) -> Vec<Finding> {
         let agents = known.iter().filter(|known| is_one(known));
         agents.map(|known| &known.member).collect()
     };
-    let failing = those(|known| known.figures.up == Some(0.0));
-    let lacking = those(|known| known.figures.missing_days > 0.0);
+    let failing = those(|known| known.figures.up == Some(false));
+    let lacking = those(|known| known.figures.missing_days > 0);
     let newest = known.iter().filter_map(|known| known.totals.last_success);
     let newest = newest.max();
     let mut findings = Vec::new();

@@ -36,7 +36,7 @@ pub(super) enum Look {
     Lacking,
 }
 
-/// Whose texts stand below each other.
+/// Columns of texts.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Grid {
     columns: Vec<(String, CellAlignment)>,

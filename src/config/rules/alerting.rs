@@ -121,7 +121,7 @@ pub(in crate::config) fn hysteresis(share: f64) -> Checked<f64> {
     })
 }
 
-/// What a threshold of that measure is reached at.
+/// The limit of a threshold of that measure.
 pub(in crate::config) fn threshold(measure: Measure, at: f64) -> Checked<f64> {
     let (key, most) = match measure {
         Measure::Used | Measure::Forecast => return share(at),

@@ -64,7 +64,7 @@ pub(in crate::config) fn alertmanager_url(text: &str, allow_private: bool) -> Ch
     Ok(url)
 }
 
-/// Whether a hook may lead there, as far as the URL alone can say. No message repeats it.
+/// Refuses a URL that a hook may not lead to, as far as the URL alone can say. No message repeats it.
 pub(super) fn reachable(url: &Url, allow_private: bool) -> Checked<()> {
     if !matches!(url.scheme(), "https" | "http") {
         return Err(Fault::new("the URL is neither http nor https"));
@@ -86,7 +86,7 @@ fn private(what: &str, kind: &str) -> Fault {
     Fault::new(format!("{what} leads to {kind}")).help("set `allow_private = true` if it may")
 }
 
-/// What a host is if it is not of the public internet, as far as can be said before it is resolved.
+/// Names the kind of a host outside of the public internet, as far as can be said before it is resolved.
 fn not_public<S: AsRef<str>>(host: &Host<S>) -> Option<&'static str> {
     match host {
         Host::Domain(name) => (name.as_ref() == "localhost").then_some("this machine"),
@@ -95,7 +95,7 @@ fn not_public<S: AsRef<str>>(host: &Host<S>) -> Option<&'static str> {
     }
 }
 
-/// What a mail server is greeted with.
+/// The name in the greeting of a mail server.
 pub(in crate::config) fn hello(text: &str) -> Checked<ClientId> {
     hook::hello(text).ok_or_else(|| {
         let shown = printable(text);

@@ -1,5 +1,7 @@
 use crate::egress::{Endpoint, Proxy};
-use crate::hook::{Encryption, Kind, MailProof, Service, Settings};
+use crate::hook::{
+    Alertmanagers, Email, Encryption, Kind, MailProof, Service, Settings, Webhook, Whatsapp,
+};
 
 use super::*;
 
@@ -79,35 +81,35 @@ fn a_webhook_is_as_it_is_written() {
     assert!(ops.group && !ops.send_resolved && ops.allow_private && ops.quiet_hours.is_some());
     assert_eq!(ops.timeout, Duration::from_secs(120));
     assert_eq!(ops.ca_file, Some(format!("{FILES}/ca.pem").into()));
-    let Kind::Webhook {
+    let Kind::Webhook(Webhook {
         url: Endpoint::Secret(url),
         secrets,
         template: None,
         content_type,
         routing_key: None,
-    } = &ops.kind
+    }) = &ops.kind
     else {
         panic!("{ops:?}");
     };
     assert_eq!(*url, file("plain.url"));
     assert_eq!(*secrets, [file("ops.secret")]);
     assert_eq!(content_type, "application/json");
-    let Kind::Webhook {
+    let Kind::Webhook(Webhook {
         url: Endpoint::Public(url),
         template: Some(_),
         routing_key,
         ..
-    } = &config.hooks[2].kind
+    }) = &config.hooks[2].kind
     else {
         panic!("{:?}", config.hooks[2]);
     };
     assert_eq!(url.as_str(), "https://events.pagerduty.com/v2/enqueue");
     assert_eq!(*routing_key, Some(file("routing.key")));
-    let Kind::Webhook {
+    let Kind::Webhook(Webhook {
         template: Some(_),
         content_type,
         ..
-    } = &config.hooks[3].kind
+    }) = &config.hooks[3].kind
     else {
         panic!("{:?}", config.hooks[3]);
     };
@@ -117,11 +119,11 @@ fn a_webhook_is_as_it_is_written() {
 #[test]
 fn the_other_kinds_are_as_they_are_written() {
     let config = load("full");
-    let Kind::Alertmanager {
+    let Kind::Alertmanager(Alertmanagers {
         urls,
         basic_auth,
         bearer_token: None,
-    } = &config.hooks[4].kind
+    }) = &config.hooks[4].kind
     else {
         panic!("{:?}", config.hooks[4]);
     };
@@ -134,7 +136,7 @@ fn the_other_kinds_are_as_they_are_written() {
     let proxies = config.hooks.iter().filter_map(|hook| hook.proxy.as_ref());
     let proxy = Proxy::At("http://proxy.example.org:3128".parse().unwrap());
     assert_eq!(proxies.collect::<Vec<_>>(), [&proxy]);
-    let Kind::Email {
+    let Kind::Email(Email {
         host,
         port: 465,
         encryption: Encryption::Tls,
@@ -142,7 +144,7 @@ fn the_other_kinds_are_as_they_are_written() {
         credentials: Some((user, MailProof::Password(SecretSource::Environment(_)))),
         from,
         to,
-    } = &config.hooks[5].kind
+    }) = &config.hooks[5].kind
     else {
         panic!("{:?}", config.hooks[5]);
     };
@@ -150,13 +152,13 @@ fn the_other_kinds_are_as_they_are_written() {
     assert_eq!(hello.to_string(), "alerts.example.org");
     assert_eq!(from.to_string(), "Credits <credits@example.org>");
     assert_eq!(to.len(), 1);
-    let Kind::Whatsapp {
+    let Kind::Whatsapp(Whatsapp {
         account,
         agent_id,
         recipients,
         parameters,
         ..
-    } = &config.hooks[6].kind
+    }) = &config.hooks[6].kind
     else {
         panic!("{:?}", config.hooks[6]);
     };
@@ -182,7 +184,7 @@ fn the_usual_port_depends_on_the_encryption() {
         ("encryption = \"none\"\nallow_private = true\n", 25),
         ("encryption = \"tls\"\nport = 2525\n", 2525),
     ] {
-        let Kind::Email { port, .. } = hook(&format!("{EMAIL}{written}")).kind else {
+        let Kind::Email(Email { port, .. }) = hook(&format!("{EMAIL}{written}")).kind else {
             panic!("{written}");
         };
         assert_eq!(port, expected, "{written}");
@@ -197,7 +199,7 @@ fn an_agent_is_named_by_name_or_by_id_and_one_to_be_discovered_by_id() {
         ("globex", "b2", "b2"),
     ] {
         let written = format!("{WHATSAPP}account = \"{account}\"\nagent = \"{agent}\"\n");
-        let Kind::Whatsapp { agent_id, .. } = hook(&written).kind else {
+        let Kind::Whatsapp(Whatsapp { agent_id, .. }) = hook(&written).kind else {
             panic!("{written}");
         };
         assert_eq!(&*agent_id, id);

@@ -6,6 +6,7 @@ use flate2::read::GzDecoder;
 use proptest::prelude::*;
 
 use super::*;
+use crate::day::TRACKING_START;
 use crate::exposition::deflate::Frames;
 
 const ONE: NonZeroUsize = NonZeroUsize::MIN;
@@ -86,7 +87,7 @@ pub(in crate::exposition) fn check(document: &str, format: Format) -> BTreeMap<S
 /// One agent of whom all is known, one with gaps, one that was never fetched.
 pub(in crate::exposition) fn three_agents() -> Vec<AgentSeries> {
     let complete = Figures {
-        up: Some(1.0),
+        up: Some(true),
         used_credits: Some(1204.75),
         overcount_credits: Some(0.5),
         previous_day_credits: Some(12.5),
@@ -95,27 +96,27 @@ pub(in crate::exposition) fn three_agents() -> Vec<AgentSeries> {
         month_to_date_credits: Some(250.25),
         previous_month_credits: Some(298.0),
         forecast_month_credits: Some(329.75),
-        known_through_seconds: Some(1_795_392_000.0),
-        complete_through_seconds: Some(1_795_392_000.0),
-        missing_days: 0.0,
-        revised_up: 3.0,
-        revised_down: 1.0,
-        last_success_seconds: Some(1_795_392_600.25),
+        known_through: Some(day("2026-11-22")),
+        complete_through: Some(day("2026-11-22")),
+        missing_days: 0,
+        revised_up: 3,
+        revised_down: 1,
+        last_success: Some("2026-11-23T00:10:00.250Z".parse().unwrap()),
         ..Figures::default()
     };
     let gaps = Figures {
-        up: Some(0.0),
+        up: Some(false),
         used_credits: Some(0.0),
         overcount_credits: Some(0.0),
         previous_7_days_credits: None,
         previous_30_days_credits: None,
         month_to_date_credits: None,
         forecast_month_credits: None,
-        missing_days: 2.0,
+        missing_days: 2,
         ..complete
     };
     let unknown = Figures {
-        missing_days: 544.0,
+        missing_days: 544,
         ..Figures::default()
     };
     let support = agent(
@@ -224,9 +225,13 @@ fn threads_and_pieces_do_not_show_in_the_document() {
 }
 
 prop_compose! {
-    fn any_figures()(values in any::<[Option<f64>; 12]>(), counts in any::<[u32; 3]>()) -> Figures {
+    fn any_figures()(
+        up in any::<Option<bool>>(),
+        values in any::<[Option<f64>; 8]>(),
+        days in any::<[Option<u16>; 3]>(),
+        counts in any::<[u32; 3]>(),
+    ) -> Figures {
         let [
-            up,
             used_credits,
             overcount_credits,
             previous_day_credits,
@@ -235,11 +240,10 @@ prop_compose! {
             month_to_date_credits,
             previous_month_credits,
             forecast_month_credits,
-            known_through_seconds,
-            complete_through_seconds,
-            last_success_seconds,
         ] = values;
-        let [missing_days, revised_up, revised_down] = counts.map(f64::from);
+        let days = days.map(|day| Some(TRACKING_START.plus(day?.into())));
+        let [known_through, complete_through, fetched] = days;
+        let [missing_days, revised_up, revised_down] = counts.map(u64::from);
         Figures {
             up,
             used_credits,
@@ -250,12 +254,12 @@ prop_compose! {
             month_to_date_credits,
             previous_month_credits,
             forecast_month_credits,
-            known_through_seconds,
-            complete_through_seconds,
+            known_through,
+            complete_through,
             missing_days,
             revised_up,
             revised_down,
-            last_success_seconds,
+            last_success: fetched.map(Day::end),
             ..Figures::default()
         }
     }

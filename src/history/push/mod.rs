@@ -55,10 +55,10 @@ const BACKOFF: Backoff = match Backoff::new(Duration::from_millis(500), Duration
 };
 /// The longest wait within a pass that a database may ask for.
 const MAX_WAIT: Duration = Duration::from_secs(60);
-/// If so many series are refused before any is taken, it is not the series that are at fault.
+/// Number of series refused before any is taken from which the series are not at fault.
 const MAX_REFUSED: usize = 10;
-/// If so many requests in a row are too old for a database, what is left of a batch is not halved any more: a
-/// batch is halved eleven times until a sample is alone.
+/// Number of requests in a row that are too old for a database after which the rest of a batch is no longer
+/// halved: eleven halvings leave one sample.
 const MAX_TOO_OLD: u32 = 32;
 /// The waits before looks at what was written. VictoriaMetrics shows a new series a second later, or if it was
 /// asked before that, only after some more.

@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 
 use super::metrics::PushMetrics;
 use super::{PushError, Pusher, Settings};
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, is_news};
 use crate::clock::{self, SharedClock};
 use crate::day::Day;
 use crate::ledger::{Ledger, Member};
@@ -183,19 +183,15 @@ impl Worker {
     }
 
     fn tell(&mut self, error: &PushError) {
-        let text = error.to_string();
-        if self.told.as_ref() == Some(&text) {
-            return;
-        }
         match error {
+            _ if !is_news(&mut self.told, error) => {}
             PushError::Stopped(_) => {
-                error!("pushing is paused for an hour, or until a reload: {text}")
+                error!("pushing is paused for an hour, or until a reload: {error}");
             }
             PushError::Later { .. } | PushError::Ledger(_) => {
-                warn!("cannot push; retrying: {text}");
+                warn!("cannot push; retrying: {error}");
             }
         }
-        self.told = Some(text);
     }
 }
 

@@ -8,8 +8,19 @@ use lettre::transport::smtp::client::AsyncSmtpConnection;
 use super::server::told;
 use crate::egress::SendError;
 use crate::egress::place::read;
-use crate::hook::{MailProof, exec};
-use crate::secret::Secret;
+use crate::hook::exec;
+use crate::secret::{Secret, SecretSource};
+
+/// Proof of being a mail server's user.
+#[derive(Debug, Clone)]
+pub enum MailProof {
+    /// A password.
+    Password(SecretSource),
+    /// An OAuth access token, which somebody else refreshes.
+    Token(SecretSource),
+    /// A program that prints an access token, and its arguments.
+    TokenCommand(Vec<String>),
+}
 
 /// A user and a password or token as they were read for one try.
 pub(super) struct Login<'a> {

@@ -3,7 +3,6 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -18,13 +17,14 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::Email;
 use super::hello::greeting;
 use crate::blocking;
 use crate::egress::SendError;
 use crate::egress::post::chain;
 use crate::egress::target::{dial, not_public, resolve};
 use crate::egress::{Roots, trust};
-use crate::hook::{Encryption, one_line};
+use crate::hook::{Encryption, Settings, one_line};
 use crate::text::printable;
 
 /// The most bytes that a server may say in all: honest ones need about a thousand.
@@ -32,27 +32,13 @@ const ANSWER_BYTES: usize = 64 << 10;
 /// The most bytes of a server's words that are shown, and of what is said of them.
 pub(super) const SHOWN_BYTES: usize = 300;
 
-/// A mail server.
-#[derive(Debug)]
-pub(in crate::hook) struct Server {
-    /// Its name or address.
-    pub(in crate::hook) host: String,
-    /// Its port.
-    pub(in crate::hook) port: u16,
-    /// Encryption of connections to it.
-    pub(in crate::hook) encryption: Encryption,
-    /// Name in the greeting; by default the host's full name, or its address.
-    pub(in crate::hook) hello: Option<ClientId>,
-    /// True if it may have a private address.
-    pub(in crate::hook) allow_private: bool,
-    /// Certificates that are trusted instead of the usual ones, read at every try, as secrets are.
-    pub(in crate::hook) ca_file: Option<PathBuf>,
-}
-
-impl Server {
-    /// A connection on which the server has been greeted.
-    pub(super) async fn connect(&self) -> Result<AsyncSmtpConnection, SendError> {
-        let addresses = resolve(&self.host, self.port, self.allow_private).await?;
+impl Email {
+    /// A connection to the server on which the server has been greeted.
+    pub(super) async fn connect(
+        &self,
+        settings: &Settings,
+    ) -> Result<AsyncSmtpConnection, SendError> {
+        let addresses = resolve(&self.host, self.port, settings.allow_private).await?;
         if self.encryption == Encryption::None
             && let Some(address) = public(&addresses)
         {
@@ -72,14 +58,14 @@ impl Server {
                 AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await
             }
             Encryption::Tls => {
-                let stream = Bounded::new(self.secure(stream).await?, peer, Vec::new());
+                let stream = Bounded::new(self.secure(stream, settings).await?, peer, Vec::new());
                 AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await
             }
             Encryption::StartTls => {
                 let greeting = start_tls(&mut stream, &hello)
                     .await
                     .map_err(|reason| self.failed(&reason))?;
-                let stream = Bounded::new(self.secure(stream).await?, peer, greeting);
+                let stream = Bounded::new(self.secure(stream, settings).await?, peer, greeting);
                 AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await
             }
         };
@@ -93,13 +79,17 @@ impl Server {
     }
 
     /// TLS over `stream`, with a server that proves to be the host.
-    async fn secure<S>(&self, stream: S) -> Result<tokio_rustls::client::TlsStream<S>, SendError>
+    async fn secure<S>(
+        &self,
+        stream: S,
+        settings: &Settings,
+    ) -> Result<tokio_rustls::client::TlsStream<S>, SendError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let name = ServerName::try_from(self.host.clone())
             .map_err(|_| self.failed("the host is no name that a certificate could be for"))?;
-        let file = self.ca_file.clone();
+        let file = settings.ca_file.clone();
         let roots = file.map_or(Roots::Bundled, Roots::File);
         let config = blocking::run(move || trust::client_config(&roots)).await;
         let config =

@@ -14,12 +14,12 @@ use crate::hook::tests::message::message;
 /// A hook that has a shell run `script`, which finds `argument` in `$0`.
 fn script(script: &str, argument: &Path) -> Exec {
     let argument = argument.to_str().unwrap();
-    Exec::new(
-        "ops".into(),
-        ["/bin/sh", "-c", script, argument]
+    Exec {
+        hook: "ops".into(),
+        command: ["/bin/sh", "-c", script, argument]
             .map(str::to_owned)
             .into(),
-    )
+    }
 }
 
 async fn answer(text: &str) -> Result<String, String> {
@@ -158,7 +158,10 @@ async fn what_cannot_be_started_is_named() {
         (file.to_str().unwrap(), "Permission denied (os error 13)"),
         ("/", "Permission denied (os error 13)"),
     ] {
-        let hook = Exec::new("ops".into(), vec![program.to_owned()]);
+        let hook = Exec {
+            hook: "ops".into(),
+            command: vec![program.to_owned()],
+        };
         let error = hook.send(&message(&["one"])).await.unwrap_err();
         assert_eq!(error.text, format!("cannot start `{program}`: {reason}"));
     }

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::*;
 use crate::flowgent::tests::server::{Act, Server, answer, chunked_head};
-use crate::hook::alertmanager::Alertmanager;
+use crate::hook::alertmanager::{Alertmanager, Alertmanagers};
 use crate::ledger::{Alert, AlertKey, AlertState};
 
 fn ok() -> Act {
@@ -36,8 +36,22 @@ fn urls(servers: &[Server]) -> Vec<Url> {
         .collect()
 }
 
+fn with(
+    settings: &Settings,
+    servers: &[Server],
+    basic_auth: Option<&(String, SecretSource)>,
+    bearer_token: Option<&SecretSource>,
+) -> Alertmanager {
+    let them = Alertmanagers {
+        urls: urls(servers),
+        basic_auth: basic_auth.cloned(),
+        bearer_token: bearer_token.cloned(),
+    };
+    Alertmanager::new(settings, &them)
+}
+
 fn alertmanager(servers: &[Server]) -> Alertmanager {
-    Alertmanager::new(&settings(), &urls(servers), None, None)
+    with(&settings(), servers, None, None)
 }
 
 /// Text of a result, with the servers' numbers instead of their addresses.
@@ -192,7 +206,7 @@ async fn one_alertmanager_that_takes_the_alerts_is_enough() {
         timeout: Duration::from_secs(2),
         ..settings()
     };
-    let alertmanager = Alertmanager::new(&hasty, &urls(&servers), None, None);
+    let alertmanager = with(&hasty, &servers, None, None);
     let answer = alertmanager.send(&message(vec![firing()])).await.unwrap();
     assert_eq!(
         told(&servers, &answer),
@@ -332,7 +346,7 @@ async fn what_fires_is_told_again_and_what_is_over_for_a_while() {
         send_resolved: false,
         ..settings()
     };
-    let quiet = Alertmanager::new(&quiet, &urls(&servers), None, None);
+    let quiet = with(&quiet, &servers, None, None);
     assert_eq!(
         quiet.resend(&alerts, at(NOW) + TimeDelta::minutes(1)).await,
         Ok(1)
@@ -381,7 +395,7 @@ async fn what_fires_wins_over_an_earlier_period_that_is_over() {
         vec![later.clone(), firing()],
         vec![firing(), later, firing()],
     ] {
-        let fresh = Alertmanager::new(&settings(), &urls(&servers), None, None);
+        let fresh = with(&settings(), &servers, None, None);
         fresh.send(&message(alerts)).await.unwrap();
         let alerts = posted(&mut servers[0]).await;
         assert_eq!(alerts[0]["annotations"]["summary"], "later");
@@ -465,7 +479,7 @@ async fn credentials_are_sent_and_never_shown() {
         let echo = "you sent dXNlcjpjYW5hcnktcGFzc3dvcmQ=, canary-password and Canary-Token";
         let acts = vec![ok(), refusal(401, echo), Act::Drip(chunked_head())];
         let mut servers = [Server::start(acts).await];
-        let alertmanager = Alertmanager::new(&settings(), &urls(&servers), basic, token);
+        let alertmanager = with(&settings(), &servers, basic, token);
         alertmanager.send(&message(vec![firing()])).await.unwrap();
         let request = servers[0].request().await;
         assert!(request.contains(&format!("{expected}\r\n")), "{request}");

@@ -5,7 +5,7 @@ use reqwest::Method;
 use super::*;
 use crate::egress::SendError;
 use crate::flowgent::tests::server::{Act, Server, answer};
-use crate::hook::heartbeat::{Heartbeat, Service};
+use crate::hook::heartbeat::Service;
 
 const TOKEN: &str = "canary-token-0123";
 const REASON: &str = "the sync of 12:00 failed: 100 % & more";
@@ -21,16 +21,13 @@ async fn told(
     let origin = server.url.trim_end_matches("/api/public/").to_owned();
     let files = [url, failure_url].map(|url| SecretFile::new(&format!("{origin}{url}")));
     let token = SecretFile::new(TOKEN);
-    let heartbeat = Heartbeat {
-        settings: settings(),
-        service: Service {
-            url: files[0].source(),
-            failure_url: Some(files[1].source()),
-            method,
-            bearer_token: Some(token.source()),
-        },
+    let service = Service {
+        url: files[0].source(),
+        failure_url: Some(files[1].source()),
+        method,
+        bearer_token: Some(token.source()),
     };
-    let result = heartbeat.tell(failure, at(NOW)).await;
+    let result = service.tell(&settings(), failure, at(NOW)).await;
     (server.request().await, result)
 }
 
@@ -99,16 +96,13 @@ async fn a_web_page_is_no_yes_and_a_failure_without_a_url_is_not_sent() {
     let (_, result) = told(Method::POST, ["/a", "/b"], None, page).await;
     let error = result.unwrap_err().text;
     assert!(error.contains("a web page answered"), "{error}");
-    let heartbeat = Heartbeat {
-        settings: settings(),
-        service: Service {
-            // Whatever is read of it fails.
-            url: SecretSource::File("/nowhere".into()),
-            failure_url: None,
-            method: Method::POST,
-            bearer_token: None,
-        },
+    let service = Service {
+        // Whatever is read of it fails.
+        url: SecretSource::File("/nowhere".into()),
+        failure_url: None,
+        method: Method::POST,
+        bearer_token: None,
     };
-    let sent = heartbeat.tell(Some("x"), at(NOW)).await;
+    let sent = service.tell(&settings(), Some("x"), at(NOW)).await;
     assert_eq!(sent.unwrap(), "nothing is sent");
 }

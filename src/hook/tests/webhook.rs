@@ -17,10 +17,38 @@ const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 const OTHER_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const TOKEN: &str = "canary-token-0123";
 
+/// A webhook with the settings that hooks of all kinds have.
+#[derive(Debug)]
+pub(super) struct Hook(Settings, Webhook);
+
+impl Hook {
+    pub(super) async fn send(&self, message: &Message) -> Result<String, SendError> {
+        self.1.send(&self.0, message).await
+    }
+}
+
+fn webhook_of(
+    settings: &Settings,
+    url: &Endpoint,
+    secrets: &[SecretSource],
+    template: Option<&Template>,
+    content_type: &str,
+    routing_key: Option<&SecretSource>,
+) -> Hook {
+    let webhook = Webhook {
+        url: url.clone(),
+        secrets: secrets.to_vec(),
+        template: template.cloned(),
+        content_type: content_type.to_owned(),
+        routing_key: routing_key.cloned(),
+    };
+    Hook(settings.clone(), webhook)
+}
+
 /// A webhook to `url`, which is read from a file that is gone once the other half is dropped.
-pub(super) fn webhook(settings: &Settings, url: &str) -> (Webhook, SecretFile) {
+pub(super) fn webhook(settings: &Settings, url: &str) -> (Hook, SecretFile) {
     let url = SecretFile::new(url);
-    let webhook = Webhook::new(
+    let webhook = webhook_of(
         settings,
         &url.endpoint(),
         &[],
@@ -64,7 +92,7 @@ async fn a_message_is_json_signed_by_every_secret() {
     let mut server = Server::start(vec![Act::Send(answer(202, "", "thanks"))]).await;
     let url = SecretFile::new(&server.url);
     let secrets = [SECRET, OTHER_SECRET].map(SecretFile::new);
-    let webhook = Webhook::new(
+    let webhook = webhook_of(
         &settings(),
         &url.endpoint(),
         &secrets.each_ref().map(SecretFile::source),
@@ -346,7 +374,7 @@ async fn unusable_secrets_are_named_by_their_place_and_not_shown() {
     ] {
         let [url, secret] = [url, secret].map(SecretFile::new);
         let (url, secrets) = (url.source(), [secret.source()]);
-        let webhook = Webhook::new(
+        let webhook = webhook_of(
             &settings(),
             &Endpoint::Secret(url.clone()),
             &secrets,
@@ -361,7 +389,7 @@ async fn unusable_secrets_are_named_by_their_place_and_not_shown() {
         assert!(!format!("{webhook:?}").contains("canary"));
     }
     let missing = SecretSource::File("no-such-folder/url".into());
-    let webhook = Webhook::new(
+    let webhook = webhook_of(
         &settings(),
         &Endpoint::Secret(missing),
         &[],
@@ -409,7 +437,7 @@ async fn a_template_that_fails_is_replaced_by_plain_json_that_says_so() {
         let url = SecretFile::new(&server.url);
         let template = Template::new(source).unwrap();
         let url = (url.source(), url);
-        let webhook = Webhook::new(
+        let webhook = webhook_of(
             &settings(),
             &Endpoint::Secret(url.0.clone()),
             &[],
@@ -440,7 +468,7 @@ async fn a_template_is_sent_in_its_own_media_type() {
     let mut server = Server::start(vec![Act::Send(answer(200, "", ""))]).await;
     let url = SecretFile::new(&server.url);
     let template = Template::new("{{ title }} \"").unwrap();
-    let webhook = Webhook::new(
+    let webhook = webhook_of(
         &settings(),
         &url.endpoint(),
         &[],
@@ -465,7 +493,7 @@ async fn pager_duty_gets_one_event_per_alert_with_its_key_which_no_error_shows()
     let refuse = Act::Send(answer(400, "", refusal));
     let mut server = Server::start(vec![ok.clone(), ok, refuse]).await;
     let url = SecretFile::new(&server.url);
-    let webhook = Webhook::new(
+    let webhook = webhook_of(
         &settings(),
         &url.endpoint(),
         &[],

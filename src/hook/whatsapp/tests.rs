@@ -49,7 +49,7 @@ impl Stage {
     }
 
     /// A hook whose template has these parameters.
-    fn hook(&self, parameters: &[&str]) -> Whatsapp {
+    fn hook(&self, parameters: &[&str]) -> Hook {
         let api = flowgent::Settings {
             base_url: self.simulator.base_url().parse().unwrap(),
             timeout: Duration::from_secs(60),
@@ -57,12 +57,13 @@ impl Stage {
             concurrency: 4,
             roots: Roots::Bundled,
         };
-        let outgoing = Outgoing {
+        let hook = Whatsapp {
             account: "acme".into(),
             api_key: SecretSource::File(self.folder.path().join("acme.key")),
             agent_id: AGENT.into(),
             template_name: "credit_alert".to_owned(),
             language: "nl_NL".to_owned(),
+            recipients: vec![NUMBER.to_owned()],
             parameters: parameters
                 .iter()
                 .map(|source| Template::new(source).unwrap())
@@ -76,7 +77,8 @@ impl Stage {
             telemetry: Telemetry::new(),
             health: crate::hook::Health::default(),
         };
-        Whatsapp::new(outgoing, &hooks)
+        let client = hook.client(&hooks);
+        Hook(hook, client)
     }
 
     /// The requests that were taken.
@@ -84,6 +86,15 @@ impl Stage {
         let sent = self.simulator.journal().templates();
         assert!(sent.iter().all(|sent| &*sent.agent == AGENT));
         sent.into_iter().map(|sent| sent.template).collect()
+    }
+}
+
+/// A hook and its client.
+struct Hook(Whatsapp, Client);
+
+impl Hook {
+    async fn send(&self, message: &Message) -> Result<String, SendError> {
+        self.0.send(&self.1, message).await
     }
 }
 

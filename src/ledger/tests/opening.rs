@@ -190,7 +190,7 @@ async fn every_transaction_is_a_series_before_it_happens() {
         })
         .unwrap();
     let names: BTreeSet<&str> = transaction_names().collect();
-    assert_eq!((family.get_metric().len(), names.len()), (37, 37));
+    assert_eq!((family.get_metric().len(), names.len()), (38, 38));
     assert_eq!([count("configure"), count("register")], [1, 1]);
     assert_eq!(names.into_iter().map(count).sum::<u64>(), 2);
     ledger.close().await;

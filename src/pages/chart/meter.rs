@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 const LENGTH: f64 = 1000.0;
 const HEIGHT: f64 = 12.0;
 
-/// A bar of what is used, and behind it of what is expected in the end, against the limit. It stretches to
+/// A bar of used credits, and behind it of those expected by the end of the period, against the limit. It stretches to
 /// its place's width. Where more than the limit is used or expected, a line marks the limit.
 pub(in super::super) fn meter(used: f64, expected: Option<f64>, limit: f64) -> String {
     let most = expected.unwrap_or(0.0).max(used).max(limit);

@@ -20,7 +20,7 @@ use crate::words;
 /// State of one day.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Point {
-    /// So many credits were used on it.
+    /// Credits used on it.
     Used(f64),
     /// It is not known.
     Missing,

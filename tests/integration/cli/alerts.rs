@@ -132,7 +132,7 @@ async fn what_the_config_or_the_ledger_does_not_have_is_named() {
         .await
         .assert_refused(
             2,
-            "error: the config has no hook `ops`\n\n  tip: it has no hook at all\n",
+            "error: the config has no hook or probe `ops`\n\n  tip: it has no hook or probe at all\n",
         );
 }
 

@@ -335,11 +335,7 @@ async fn an_alertmanager_is_reminded_every_minute_of_what_it_was_told() {
     let now = scene.clock.now();
     scene.ledger.record_alerts(changes, now).await.unwrap();
     let alertmanager = Settings {
-        kind: Kind::Alertmanager {
-            urls: vec![],
-            basic_auth: None,
-            bearer_token: None,
-        },
+        kind: Kind::Alertmanager(crate::hook::Alertmanagers::default()),
         ..settings("am")
     };
     let work = Work::start(scene.deliverer(vec![alertmanager, settings("ops")]));

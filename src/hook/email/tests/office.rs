@@ -1,8 +1,10 @@
 //! A mail server that answers as it is told and repeats what it heard.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use lettre::transport::smtp::extension::ClientId;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
@@ -13,7 +15,6 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_rustls::TlsAcceptor;
 
 use crate::hook::Encryption;
-use crate::hook::email::Server;
 
 /// Address of the office.
 pub(super) const HOST: &str = "127.0.0.1";
@@ -30,6 +31,16 @@ pub(super) struct Manners {
     /// Answers to commands that begin so, to a message (`.`), an empty line (`(empty)`) and a connection (nothing);
     /// for other commands what is usual. An empty answer is silence for ever.
     pub(super) answers: &'static [(&'static str, &'static str)],
+}
+
+/// Settings of a hook that are about its server.
+pub(super) struct Server {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) encryption: Encryption,
+    pub(super) hello: Option<ClientId>,
+    pub(super) allow_private: bool,
+    pub(super) ca_file: Option<PathBuf>,
 }
 
 /// A mail server, until it is dropped.

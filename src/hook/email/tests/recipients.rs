@@ -12,7 +12,7 @@ async fn a_recipient_who_is_refused_for_now_fails_alone_and_can_be_tried_again()
     })
     .await;
     let to = ["Ops <ops@example.com>", "lead@example.com"].map(mailbox);
-    let hook = Email::new(office.server(), None, mailbox("a@example.com"), to.into());
+    let hook = email(office.server(), None, mailbox("a@example.com"), to.into());
     let targets = targets(&hook);
     assert_eq!(targets, ["ops@example.com", "lead@example.com"]);
     let mut answers = Vec::new();
@@ -32,17 +32,9 @@ async fn a_recipient_who_is_refused_for_now_fails_alone_and_can_be_tried_again()
 }
 
 /// The targets of a hook of such recipients.
-fn targets(hook: &Email) -> Vec<String> {
+fn targets(hook: &Hook) -> Vec<String> {
     let mut settings = settings();
-    settings.kind = Kind::Email {
-        host: HOST.to_owned(),
-        port: 25,
-        encryption: Encryption::None,
-        hello: None,
-        credentials: None,
-        from: hook.from.clone(),
-        to: hook.to.clone(),
-    };
+    settings.kind = Kind::Email(hook.1.clone());
     settings.route().targets
 }
 
