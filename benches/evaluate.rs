@@ -106,6 +106,8 @@ async fn evaluate(
             tracks: false,
             send_resolved: true,
             targets: vec![String::new()],
+            repeat: None,
+            repeats_itself: false,
         }],
         ..alert::Settings::default()
     };
@@ -168,6 +170,7 @@ fn limits() -> Rule {
             thresholds: [0.5, 0.8, 1.0].map(threshold).to_vec(),
         },
         hooks: vec!["ops".into()],
+        repeat: None,
     }
 }
 
@@ -192,5 +195,6 @@ fn balance(account: &Arc<str>, today: Day) -> Result<Rule> {
             thresholds: [14.0, 7.0, 2.0].map(threshold).to_vec(),
         },
         hooks: Vec::new(),
+        repeat: None,
     })
 }

@@ -6,8 +6,16 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::Settings;
-use super::memory::Outside;
-use crate::ledger::{AgentNumber, Alert, AlertKey, Silence};
+use crate::ledger::{AgentNumber, Alert, AlertKey, LastTold, Silence};
+
+/// What others write to the ledger between evaluations, so it is read anew at each.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Outside {
+    /// The silences of the day.
+    pub(super) silences: Vec<Silence>,
+    /// When each hook was last told of what fires; empty if nothing is ever repeated.
+    pub(super) last_told: LastTold,
+}
 
 /// Rules whose sums are of other agents than before: all of them, or those of these subjects.
 #[derive(Debug, Default)]

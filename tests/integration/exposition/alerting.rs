@@ -33,6 +33,25 @@ floor = 1e9
 match = { account = \"globex\" }
 hooks = [\"mail\"]
 [[rule]]
+name = \"drop\"
+kind = \"drop\"
+floor = 1e9
+match = { account = \"globex\" }
+hooks = [\"mail\"]
+[[rule]]
+name = \"silent\"
+kind = \"silent\"
+days = 28
+match = { account = \"globex\" }
+hooks = [\"mail\"]
+[[budget]]
+name = \"accounts\"
+per = \"account\"
+credits = 1e9
+period = \"month\"
+forecast_thresholds = [1.0]
+hooks = [\"ops\"]
+[[rule]]
 name = \"missing-data\"
 kind = \"missing_data\"
 match = { agent = [\"legal\", \"shop\"] }
