@@ -6,12 +6,12 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::observe::watched_as_is;
-use super::situation::Redefined;
+use super::situation::{Outside, Redefined};
 use super::{Background, Check, Facts, Per, Rule, Settings};
 use crate::day::Day;
 use crate::ledger::{
-    AgentNumber, Alert, AlertChanges, AlertKey, AlertMemory, AlertState, JudgedDays, LastTold,
-    Member, NextSummaries, Silence, Watched,
+    AgentNumber, Alert, AlertChanges, AlertKey, AlertMemory, AlertState, JudgedDays, Member,
+    NextSummaries, Watched,
 };
 use crate::roster::Agent;
 use crate::sheet::Grouping;
@@ -29,15 +29,6 @@ pub(super) struct Memory {
     pub(super) summaries: NextSummaries,
     /// What others write meanwhile.
     pub(super) outside: Outside,
-}
-
-/// What others write to the ledger between evaluations, so it is read anew at each.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Outside {
-    /// The silences of the day.
-    pub(super) silences: Vec<Silence>,
-    /// When each hook was last told of what fires; empty if nothing is ever repeated.
-    pub(super) last_told: LastTold,
 }
 
 impl Memory {
