@@ -396,7 +396,9 @@ fn gauge_vec() -> Result<()> {
                 Some(_) => (&["direction"], Some(samples)),
                 None => (&[], Some(samples)),
             },
-            Samples::Standing(_) | Samples::Left(_) | Samples::Firing => continue,
+            Samples::Standing(_) | Samples::Left(_) | Samples::Firing | Samples::Silenced => {
+                continue;
+            }
         };
         let labels = [&["account", "agent"], extra].concat();
         let gauges = GaugeVec::new(Opts::new(family.name, family.help), &labels)?;
@@ -467,7 +469,7 @@ fn plain_lines(agents: &[AgentSeries]) -> Result<String> {
                         writeln!(out, "}} {value}")?;
                     }
                 }
-                Samples::Standing(_) | Samples::Left(_) | Samples::Firing => {}
+                Samples::Standing(_) | Samples::Left(_) | Samples::Firing | Samples::Silenced => {}
             }
         }
     }

@@ -350,8 +350,8 @@ impl Engine {
         }
         // The ledger tidies up when something is recorded, so once a day something is.
         let is_new_day = self.evaluated.map(Day::of) != Some(Day::of(now));
-        if is_new_day || changes != AlertChanges::default() {
-            let is_outgoing = !deliveries.is_empty();
+        let is_outgoing = !deliveries.is_empty();
+        if is_new_day || is_outgoing || changes != AlertChanges::default() {
             let recorded = AlertChanges {
                 deliveries,
                 ..changes.clone()

@@ -8,15 +8,6 @@ use chrono::{DateTime, Utc};
 use super::Settings;
 use crate::ledger::{AgentNumber, Alert, AlertKey, LastTold, Silence};
 
-/// What others write to the ledger between evaluations, so it is read anew at each.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Outside {
-    /// The silences of the day.
-    pub(super) silences: Vec<Silence>,
-    /// When each hook was last told of what fires; empty if nothing is ever repeated.
-    pub(super) last_told: LastTold,
-}
-
 /// Rules whose sums are of other agents than before: all of them, or those of these subjects.
 #[derive(Debug, Default)]
 pub(super) struct Redefined(pub(super) HashMap<Arc<str>, Option<HashSet<Arc<str>>>>);
@@ -52,6 +43,15 @@ pub(super) struct Situation<'a> {
     pub(super) is_certain: bool,
     /// True if FlowGent has confirmed this host's clock. Otherwise nothing begins to fire either.
     pub(super) is_checked: bool,
+}
+
+/// What others write to the ledger between evaluations, so it is read anew at each.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Outside {
+    /// The silences of the day.
+    pub(super) silences: Vec<Silence>,
+    /// When each hook was last told of what fires; empty if nothing is ever repeated.
+    pub(super) last_told: LastTold,
 }
 
 impl Situation<'_> {

@@ -208,7 +208,11 @@ impl<'a> Teller<'a> {
             None if is_known => message::fired_at(alert).min(now),
             _ => now,
         };
-        let is_due = last + interval <= now && self.situation.is_certain;
+        // Once the day is certain, the rules are evaluated anyway.
+        if !self.situation.is_certain {
+            return false;
+        }
+        let is_due = last + interval <= now;
         let next = if is_due { now } else { last } + interval;
         self.next = Some(self.next.map_or(next, |other| other.min(next)));
         is_due

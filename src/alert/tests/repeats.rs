@@ -97,7 +97,9 @@ fn what_is_not_critical_or_repeats_itself_or_nobody_asked_for_is_not_repeated() 
     // The day is uncertain.
     let mut stage = cx(Some(1), None);
     assert_eq!(stage.told(&above, "2026-11-20T01:00:00Z").len(), 1);
-    assert!(stage.step_if(&above, at(later), false).told.is_empty());
+    let step = stage.step_if(&above, at(later), false);
+    assert!(step.told.is_empty());
+    assert_eq!(step.next, None, "certainty wakes the engine");
     assert_eq!(stage.told(&above, later).len(), 1);
 }
 

@@ -46,7 +46,9 @@ async fn helm(chart: &TempDir, values: &Value) -> (Vec<String>, Value) {
 /// The rendered objects that there are.
 fn objects(rendered: &Value) -> Vec<Value> {
     let texts = rendered.as_object().unwrap().values();
-    let objects = texts.filter_map(|text| serde_saphyr::from_str(text.as_str().unwrap()).ok());
+    // An octal number to Kubernetes and Helm, and a decimal one to YAML 1.2.
+    let texts = texts.map(|text| text.as_str().unwrap().replace(": 0440", ": 288"));
+    let objects = texts.filter_map(|text| serde_saphyr::from_str(&text).ok());
     objects.filter(Value::is_object).collect()
 }
 
