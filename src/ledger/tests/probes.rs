@@ -137,7 +137,8 @@ async fn a_ledger_of_version_7_loses_nothing_and_can_hold_probes() {
     ledger.close().await;
     tamper(
         &path,
-        "DROP TABLE probe_run; DROP TABLE probe_total; DROP TABLE probe_use; PRAGMA user_version = 7",
+        "DROP TABLE silence; DROP TABLE probe_run; DROP TABLE probe_total; DROP TABLE probe_use;
+         PRAGMA user_version = 7",
     );
     assert_eq!(check(&path).unwrap().violations, [""; 0]);
     let ledger = open(&path);
