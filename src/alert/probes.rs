@@ -160,8 +160,8 @@ pub(super) fn credit_lines(
     match status {
         Status::Resolved => vec![format!("Agent {account}/{agent} replied to a probe at {at}.")],
         Status::Firing => vec![
-            format!("FlowGent refused to have agent {account}/{agent} reply at {at}: no credits are left."),
-            "No agent of the account replies until it has credits. It resolves with the next probe of the account \
+            format!("FlowGent refused a probe of agent {account}/{agent} at {at}: the account has no credits left."),
+            "The account's agents do not reply until it has credits. It resolves with the next probe of the account \
              that gets a reply."
                 .to_owned(),
         ],

@@ -15,6 +15,7 @@ use crate::ledger::{self, GoneHook, ListSource, View};
 use crate::nearest::nearest;
 use crate::probe::Probe;
 use crate::roster::{self, AccountSettings, Agent, Roster, printable};
+use crate::words::number;
 
 /// The most runs of a probe that are counted.
 const SHOWN_RUNS: usize = 50_000;
@@ -46,9 +47,9 @@ pub(super) fn runs(probe: &Probe) -> String {
         .take_while(|time| *time <= end)
         .count();
     let runs = match runs {
-        SHOWN_RUNS => format!("{SHOWN_RUNS} times or more"),
+        SHOWN_RUNS => format!("{} times or more", number(SHOWN_RUNS as f64)),
         1 => "once".to_owned(),
-        runs => format!("{runs} times"),
+        runs => format!("{} times", number(runs as f64)),
     };
     format!(
         "probe {} runs {runs} in 30 days; each run costs credits",
