@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use super::{NOW, OPENMETRICS, body, families, piped};
 use crate::alerts::{configure, wait_until_told, webhook};
-use crate::harness::{Exporter, Generation, Receiver, Scene, Scrape, Team, day};
+use crate::harness::{Exporter, Generation, Receiver, Scene, Scrape, Team, day, run};
 
 /// A rule of every kind, none of which fires.
 const RULES: &str = "\
@@ -50,6 +50,14 @@ per = \"account\"
 credits = 1e9
 period = \"month\"
 forecast_thresholds = [1.0]
+hooks = [\"ops\"]
+[[budget]]
+name = \"all-of-acme\"
+per = \"account\"
+credits = { acme = 5000 }
+period = \"total\"
+start = \"2026-03-01\"
+thresholds = [1]
 hooks = [\"ops\"]
 [[rule]]
 name = \"missing-data\"
@@ -223,6 +231,20 @@ async fn start(scene: &Scene, receiver: &Receiver) -> (Exporter, Scrape) {
         .wait_until("a probe", |scrape| {
             scrape.sum("flowgent_probe_success") == 1.0 && scrape.get(firing).is_some()
         })
+        .await;
+    let silence = [
+        "alerts",
+        "silence",
+        "drop",
+        "globex/shop",
+        "--until",
+        "2026-03-12",
+    ];
+    let output = run(scene, &[&silence[..], &["--reason", "moved"]].concat()).await;
+    assert!(output.status.success(), "{output:?}");
+    let silenced = "flowgent_alert_silenced{rule=\"drop\",subject=\"globex/shop\"}";
+    exporter
+        .wait_until("the silence", |scrape| scrape.get(silenced).is_some())
         .await;
     (exporter, first)
 }
