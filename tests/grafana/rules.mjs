@@ -90,7 +90,8 @@ function tableFaults(panel, model) {
   const wanted = [
     ...model.transformations.flatMap((one) => Object.values(one.options.renameByName ?? {})),
     ...model.transformations.flatMap((one) => Object.keys(one.options.indexByName ?? {}).filter((name) => !(name in (one.options.renameByName ?? {})))),
-  ].filter((name) => !/^Value #|^\w+\\/.test(name));
+    // Only budgets with a limit for each have subjects.
+  ].filter((name) => !/^Value #|^\w+\\/.test(name) && name !== 'Subject');
   const there = panel.columns.map((one) => one.name);
   // A short time need not have every weekday.
   const isWhole = !panel.isEmpty && (panel.title !== 'Calendar' || panel.cells.length > 2);

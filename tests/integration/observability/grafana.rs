@@ -38,6 +38,12 @@ match = { team = \"cx\" }
 credits = 1e7
 period = \"total\"
 hooks = [\"ops\"]
+[[budget]]
+name = \"accounts\"
+per = \"account\"
+credits = 60000
+period = \"month\"
+hooks = [\"ops\"]
 [[balance]]
 name = \"acme\"
 match = { account = \"acme\" }
