@@ -414,7 +414,7 @@ impl Engine {
             return false;
         };
         let silences = self.ledger.silences(self.clock.today()).await;
-        // What keeps the ledger from being read is told by the next evaluation.
+        // If the ledger cannot be read, the next evaluation logs the reason.
         silences.is_ok_and(|silences| silences != memory.outside.silences)
     }
 

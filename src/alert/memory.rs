@@ -27,7 +27,7 @@ pub(super) struct Memory {
     pub(super) judged: Arc<JudgedDays>,
     /// The first day of the next period of each summary.
     pub(super) summaries: NextSummaries,
-    /// What others write meanwhile.
+    /// Changes by other processes.
     pub(super) outside: Outside,
 }
 

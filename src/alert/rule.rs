@@ -100,7 +100,7 @@ pub enum Check {
         /// Severity.
         severity: Severity,
     },
-    /// An agent that was in use is not used for so many days.
+    /// An agent that was in use has had no use for a number of days.
     Silent {
         /// The days.
         days: u32,

@@ -69,7 +69,8 @@ impl ProbeFacts {
         })
     }
 
-    /// The probe with its failures in a row; runs without credits are left out if they are told of elsewhere.
+    /// Returns the probe with its failures in a row. With `with_credits`, runs without credits do not count: the rule has
+    /// an alert of its own for them.
     pub(super) fn probed<'a>(
         &'a self,
         target: &'a (Arc<str>, Agent),

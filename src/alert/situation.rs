@@ -45,7 +45,7 @@ pub(super) struct Situation<'a> {
     pub(super) is_checked: bool,
 }
 
-/// What others write to the ledger between evaluations, so it is read anew at each.
+/// Changes by other processes to the ledger; each evaluation reads them anew.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Outside {
     /// The silences of the day.

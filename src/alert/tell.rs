@@ -193,7 +193,7 @@ impl<'a> Teller<'a> {
         TimeDelta::from_std(interval).ok()
     }
 
-    /// Returns true if `hook`, which was told that the alert fires, is to hear it again now. While its receivers wait
+    /// Returns true if a repetition to `hook`, which knows that the alert fires, is due. While its receivers wait
     /// for a message about it, there is nothing to repeat.
     fn is_due(&mut self, alert: &Alert, hook: &str, interval: TimeDelta) -> bool {
         let now = self.situation.now;

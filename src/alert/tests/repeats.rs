@@ -1,4 +1,4 @@
-//! Critical alerts that go on are told again.
+//! Critical alerts that go on are sent again.
 
 use super::*;
 
@@ -65,7 +65,7 @@ fn a_critical_alert_that_goes_on_is_told_again_at_the_interval_since_the_last_de
         let step = stage.step(&above, at("2026-11-25T07:00:00Z"));
         assert!(step.told.is_empty());
         assert_eq!(step.next, Some(at("2026-11-26T07:00:00Z")));
-        // Its end is told once, as always.
+        // Its end is sent once, as always.
         delivered(&mut stage, Some("2026-11-25T08:00:00Z"));
         let below = on("2026-11-27", 10.0);
         assert_eq!(

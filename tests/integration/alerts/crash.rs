@@ -153,6 +153,7 @@ async fn kill_again_and_again(kind: &str, scene: &Scene, hook: &str, witness: &i
         let exporter = scene.start().await;
         let mut ticks = tokio::time::interval(Duration::from_micros(500));
         match instant {
+            // Kills at any moment of a start, so no condition is waited for.
             0 => tokio::time::sleep(Duration::from_micros(random.u64(..5_000))).await,
             1 => {
                 while !outbox.deliveries().contains_key(&rule) {

@@ -1,4 +1,4 @@
-//! Critical alerts that go on are told again, also after a restart.
+//! Critical alerts that go on are sent again, also after a restart.
 
 use super::{configure, wait_until_told, webhook};
 use crate::harness::{Receiver, Scene};

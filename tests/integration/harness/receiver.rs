@@ -211,6 +211,7 @@ impl hyper::body::Body for Drip {
         mut self: std::pin::Pin<&mut Self>,
         context: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Infallible>>> {
+        // The drip is the fault that is tried; no test waits for its time.
         let pause = std::time::Duration::from_millis(50);
         let sleep = self
             .0

@@ -22,7 +22,7 @@ fn probe() -> Probe {
 }
 
 impl Scene {
-    /// A run of the probe at that hour, which is told of.
+    /// Keeps a run of the probe at that hour and signals it.
     async fn ran(&mut self, hour: u32, outcome: ProbeOutcome) {
         let now = at(&format!("2026-11-23T{hour:02}:00:00Z"));
         let agent = &self.members[0].agent;
@@ -48,7 +48,7 @@ impl Scene {
         self.engine.evaluate().await.unwrap();
     }
 
-    /// Titles of all that was told, oldest first.
+    /// Titles of all messages, oldest first.
     async fn told(&self) -> Vec<(String, Severity)> {
         let told = self.ledger.deliveries(true, 99).await.unwrap();
         let mut titles = Vec::new();
