@@ -244,11 +244,10 @@ impl<'a> Machine<'a> {
             let cycle = observed.cycles.get(&**rule);
             cycle.is_some_and(|cycle| cycle.period_of(start).start == start)
         };
-        // A budget whose subjects are gone has no period at all.
+        let is_looked_at = observed.periods.contains(&(&**rule, *period));
+        let is_of_other = period.is_some_and(is_period) && !is_looked_at;
         let is_later = |(other, later): &(&str, Option<Day>)| **rule == **other && later > period;
-        let is_of_past = period.is_some_and(is_period)
-            && !observed.periods.contains(&(&**rule, *period))
-            && observed.periods.iter().any(is_later);
+        let is_past = || observed.periods.iter().any(is_later);
         let case = Case::new(Some(alert), None);
         let ending = match alert.state {
             AlertState::Pending => {
@@ -256,9 +255,12 @@ impl<'a> Machine<'a> {
                 return Some(Case { after, ..case });
             }
             AlertState::Resolved => return self.fade(alert, case),
-            AlertState::Firing if !is_of_past => Ending::Gone,
-            AlertState::Firing if self.situation.is_certain => Ending::PeriodOver,
-            AlertState::Firing => return None,
+            AlertState::Firing if !is_of_other => Ending::Gone,
+            // The clock may be behind, so that its period has not begun.
+            AlertState::Firing if !self.situation.is_certain => return None,
+            AlertState::Firing if is_past() => Ending::PeriodOver,
+            // Its subject is gone, or the clock was ahead when it fired.
+            AlertState::Firing => Ending::Gone,
         };
         let after = self.ended(alert.clone(), ending);
         Some(Case {

@@ -210,6 +210,32 @@ fn a_period_that_is_over_ends_what_fires_after_a_day_at_least() {
 }
 
 #[test]
+fn a_clock_that_may_be_behind_ends_nothing_of_a_period_that_it_has_not_reached() {
+    let october = || Standing {
+        period: Period {
+            start: day("2026-10-01"),
+            end: Some(day("2026-11-01")),
+        },
+        ..november(10.0)
+    };
+    // As of October, and as of a day on which the budget has no period at all.
+    for behind in [on("2026-10-20", october()), facts("2026-10-20")] {
+        let mut stage = cx(&[used(0.8)]);
+        stage.told(&on("2026-11-23", november(4_100.0)), NOW);
+        for _ in 0..2 {
+            let step = stage.step_unchecked(&behind, at("2026-10-20T09:00:00Z"));
+            assert!(step.told.is_empty() && step.changed.is_empty());
+        }
+        // Once the day is certain, the clock was ahead when it fired.
+        let step = stage.step(&behind, at("2026-10-20T09:00:00Z"));
+        assert_eq!(
+            step.told[0].notice.title,
+            "Resolved: budget cx is no longer watched"
+        );
+    }
+}
+
+#[test]
 fn nothing_begins_to_fire_on_a_clock_that_nothing_has_confirmed() {
     let facts = on("2026-11-23", november(4_100.0));
     let mut stage = cx(&[used(0.8)]);

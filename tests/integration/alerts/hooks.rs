@@ -294,6 +294,8 @@ async fn what_comes_at_once_is_one_message_where_the_hook_groups_and_many_where_
         + &webhook(&scene, "one", &one, "group = true")
         + &webhook(&scene, "many", &many, "group = false");
     configure(&scene, &alerting);
+    // Rules are evaluated at the start, too: all is known by then.
+    assert!(run(&scene, &["sync"]).await.status.success());
     let exporter = scene.start().await;
     many.wait_for_deliveries(5).await;
     one.wait_for_deliveries(1).await;

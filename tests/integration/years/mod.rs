@@ -45,8 +45,10 @@ use life::year::live;
 
 /// All that could go wrong before there were balances.
 const BEFORE_BALANCES: &str = "days,flowgent,members,receivers,crashes,edits,clock";
+/// All that could go wrong when budgets had subjects.
+const WITH_LIMITS: &str = "days,flowgent,members,receivers,crashes,edits,clock,balances,limits";
 /// Seeds of years in which the exporter or the oracle was wrong once, and what could go wrong in them.
-const FAILED: [(u64, &str); 9] = [
+const FAILED: [(u64, &str); 10] = [
     (21, BEFORE_BALANCES),
     (35, BEFORE_BALANCES),
     (37, BEFORE_BALANCES),
@@ -56,6 +58,7 @@ const FAILED: [(u64, &str); 9] = [
     (264_036_348, BEFORE_BALANCES),
     (295_167_838, BEFORE_BALANCES),
     (620_398_383, BEFORE_BALANCES),
+    (76_193_276, WITH_LIMITS),
 ];
 /// How many years are drawn.
 const DRAWN: u64 = 2;
