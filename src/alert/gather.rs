@@ -195,6 +195,8 @@ pub(super) struct Gatherer {
     pub(super) agents: Vec<AgentFacts>,
     /// Budgets and balances.
     pub(super) purses: Vec<Purse>,
+    /// Places of members, ascending, each with the place of a purse whose rule matches it.
+    pub(super) matched: Vec<(usize, usize)>,
     pub(super) sums: Vec<Sum>,
     /// The identifiers that several have had.
     pub(super) shared: HashSet<Arc<str>>,
@@ -216,8 +218,11 @@ impl Gatherer {
         let has_moved = member.unlisted_since.is_some() && self.shared.contains(&member.agent.id);
         if !has_moved {
             let mut pattern = None;
-            for purse in &mut self.purses {
-                let Some(subject) = purse.rule.subject_of(&member.agent) else {
+            let first = self.matched.partition_point(|(other, _)| *other < place);
+            let matched = self.matched[first..].iter();
+            for (_, purse) in matched.take_while(|(other, _)| *other == place) {
+                let purse = &mut self.purses[*purse];
+                let Some(subject) = purse.rule.subject_of_matching(&member.agent) else {
                     continue;
                 };
                 // Made once, and only for agents of a budget or balance.

@@ -13,7 +13,7 @@ use crate::day::{Day, Usage};
 use crate::forecast::PATTERN_DAYS;
 use crate::former;
 use crate::ledger::{AgentNumber, JUDGED_DAYS, LedgerError, Member, View, Watched};
-use crate::roster::{Agent, Matcher};
+use crate::roster::Matcher;
 use crate::series::Totals;
 
 /// Number of agents read from the ledger at a time: memory never holds the days of all at
@@ -56,8 +56,11 @@ pub async fn observe(
     let others = others(ledger, members, &needs).await?;
     let left = left(ledger, members, firing, today).await?;
     let everyone = members;
-    let members = concerned(members, &settings.rules);
-    let wanted = wanted(&members, &needs);
+    let Concerned {
+        members,
+        wanted,
+        matched,
+    } = concerned(members, &needs);
     let unread = members.iter();
     let gatherer = Gatherer {
         today,
@@ -67,6 +70,7 @@ pub async fn observe(
             .collect(),
         shared: shared(&members, &others),
         purses,
+        matched,
         sums,
         counted: HashMap::new(),
     };
@@ -248,16 +252,6 @@ pub(super) fn watched_as_is<'a>(
     watched.filter(|watched| watched.definition == rule.definition())
 }
 
-/// The agents that any of `rules` is about. There may be very many others, whom nothing is kept of.
-fn concerned(members: &Arc<[Member]>, rules: &[Rule]) -> Arc<[Member]> {
-    let is_concerned =
-        |member: &&Member| rules.iter().any(|rule| rule.matcher.matches(&member.agent));
-    if members.iter().all(|member| is_concerned(&member)) {
-        return Arc::clone(members);
-    }
-    members.iter().filter(is_concerned).cloned().collect()
-}
-
 /// A rule that days are wanted for.
 struct Need {
     matcher: Matcher,
@@ -265,6 +259,8 @@ struct Need {
     from: Day,
     /// Returns true if the rule is about use, also by agents that have left.
     is_sum: bool,
+    /// Place of the budget or balance that it is.
+    purse: Option<usize>,
 }
 
 /// Facts that the rules need about the agents that they match.
@@ -272,10 +268,13 @@ fn needs(rules: &[Rule], purses: &[Purse], today: Day) -> Vec<Need> {
     let usual = today.plus(-RECENT_DAYS);
     let foreseen = usual.min(today.plus(-PATTERN_DAYS));
     let needs = rules.iter().filter_map(|rule| {
+        let mut purse = None;
         let from = match &rule.check {
             Check::Budget { .. } | Check::Balance { .. } => {
-                let purse = purses.iter().find(|purse| purse.rule.name == rule.name)?;
-                foreseen.min(purse.start()?)
+                let mut names = purses.iter().map(|purse| &purse.rule.name);
+                let place = names.position(|name| *name == rule.name)?;
+                purse = Some(place);
+                foreseen.min(purses[place].start()?)
             }
             Check::Usage { .. }
             | Check::Spike { .. }
@@ -289,27 +288,50 @@ fn needs(rules: &[Rule], purses: &[Purse], today: Day) -> Vec<Need> {
         Some(Need {
             matcher: rule.matcher.clone(),
             from,
-            is_sum: matches!(rule.check, Check::Budget { .. } | Check::Balance { .. })
-                || Sum::of(rule).is_some(),
+            is_sum: purse.is_some() || Sum::of(rule).is_some(),
+            purse,
         })
     });
     needs.collect()
 }
 
-/// The first day that is wanted of each agent that any is wanted of, with its place among `members`;
-/// ascending, so that those of whom the same days are wanted stand together.
-fn wanted(members: &[Member], needs: &[Need]) -> Vec<(Day, usize)> {
-    let first_day = |agent: &Agent| {
-        let needs = needs.iter().filter(|need| need.matcher.matches(agent));
-        needs.map(|need| need.from).min()
-    };
-    let mut wanted: Vec<(Day, usize)> = members
-        .iter()
-        .enumerate()
-        .filter_map(|(place, member)| Some((first_day(&member.agent)?, place)))
-        .collect();
+/// The agents that any rule needs facts about. There may be very many others, of whom nothing is kept.
+struct Concerned {
+    members: Arc<[Member]>,
+    /// The first day that is wanted of each, with its place among them; ascending, so that those of whom the same
+    /// days are wanted stand together.
+    wanted: Vec<(Day, usize)>,
+    /// The places of agents and of the budgets and balances that match them, by the agents' places.
+    matched: Vec<(usize, usize)>,
+}
+
+/// Matches each agent with each need once.
+fn concerned(members: &Arc<[Member]>, needs: &[Need]) -> Concerned {
+    let (mut concerned, mut wanted, mut matched) = (Vec::new(), Vec::new(), Vec::new());
+    for (number, member) in members.iter().enumerate() {
+        let place = concerned.len();
+        let needs = needs
+            .iter()
+            .filter(|need| need.matcher.matches(&member.agent));
+        let first_day = needs
+            .inspect(|need| matched.extend(need.purse.map(|purse| (place, purse))))
+            .map(|need| need.from)
+            .min();
+        if let Some(from) = first_day {
+            concerned.push(number);
+            wanted.push((from, place));
+        }
+    }
     wanted.sort_unstable();
-    wanted
+    let concerned = concerned.into_iter();
+    Concerned {
+        members: match concerned.len() == members.len() {
+            true => Arc::clone(members),
+            false => concerned.map(|place| members[place].clone()).collect(),
+        },
+        wanted,
+        matched,
+    }
 }
 
 /// The agents whose days count only where those of nobody else with their identifier do, and the first day

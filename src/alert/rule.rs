@@ -288,9 +288,12 @@ impl Rule {
 
     /// The subject of a budget that `agent` counts for, if it counts for one.
     pub(super) fn subject_of(&self, agent: &Agent) -> Option<Arc<str>> {
-        if !self.matcher.matches(agent) {
-            return None;
-        }
+        let is_meant = self.matcher.matches(agent);
+        is_meant.then(|| self.subject_of_matching(agent)).flatten()
+    }
+
+    /// The same of an agent that the rule matches.
+    pub(super) fn subject_of_matching(&self, agent: &Agent) -> Option<Arc<str>> {
         let Check::Budget {
             limits,
             per: Some(per),
