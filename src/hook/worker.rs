@@ -178,7 +178,7 @@ impl Worker {
             }
             let mut due = VecDeque::from(
                 self.ledger
-                    .due_deliveries(&self.name, now, AT_A_TIME)
+                    .due_deliveries(self.name(), now, AT_A_TIME)
                     .await?,
             );
             if due.is_empty() {
@@ -428,7 +428,7 @@ impl Worker {
         let since = now - RESOLVED_RESENT;
         let alerts = self
             .ledger
-            .alerts_of_hook(&self.name, since, Day::of(now))
+            .alerts_of_hook(self.name(), since, Day::of(now))
             .await?;
         if !alerts.is_empty() {
             let outcome = self.sender.resend(alerts, now).await;
