@@ -13,6 +13,7 @@ use tracing::{debug, error, info, warn};
 
 use super::metrics::{Labels, ProbeMetrics};
 use super::{Probe, Times, identity, judge};
+use crate::backoff::REST_AFTER_ERROR;
 use crate::clock::SharedClock;
 use crate::flowgent;
 use crate::flowgent::client::Client;
@@ -25,8 +26,6 @@ use crate::telemetry::{Instruments, Telemetry};
 
 /// Interval between looks at the clock.
 const TICK: Duration = Duration::from_secs(1);
-/// Pause after the ledger could not be read or written.
-const REST_AFTER_ERROR: Duration = Duration::from_secs(10);
 /// Time for runs that are under way when the program ends. Longer ones are interrupted.
 const IN_FLIGHT: Duration = Duration::from_secs(15);
 

@@ -13,7 +13,7 @@ use super::receiver::{Receiver, Shown};
 use super::settings::Settings;
 use super::verdict::{self, Verdict};
 use super::wire;
-use crate::backoff::Backoff;
+use crate::backoff::PUSH_REQUESTS;
 use crate::clock::SharedClock;
 use crate::day::Day;
 use crate::egress::SendError;
@@ -25,11 +25,6 @@ use crate::roster::Agent;
 const AGENTS_AT_A_TIME: usize = 64;
 /// Number of tries of a request before the pass ends.
 const TRIES: u32 = 5;
-/// The waits between these tries.
-const BACKOFF: Backoff = match Backoff::new(Duration::from_millis(500), Duration::from_secs(10)) {
-    Ok(backoff) => backoff,
-    Err(_) => panic!("the cap is above the base"),
-};
 /// The longest wait within a pass that a database may ask for.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 /// Number of series refused before any is taken from which the series are not at fault.
@@ -215,7 +210,7 @@ impl PushRun<'_> {
                 });
             }
             metrics.request("retried");
-            let jittered = BACKOFF.jittered(tries - 1, fastrand::u64(..));
+            let jittered = PUSH_REQUESTS.jittered(tries - 1, fastrand::u64(..));
             tokio::time::sleep(wait.unwrap_or_default().max(jittered)).await;
         }
     }
