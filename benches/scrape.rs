@@ -389,7 +389,7 @@ fn compare_with_nginx() -> Result<(Cost, Cost)> {
 fn gauge_vec() -> Result<()> {
     let registry = Registry::new();
     let agents = agents();
-    for family in &FAMILIES {
+    for family in FAMILIES {
         let (extra, samples): (&[&str], _) = match &family.samples {
             Samples::Info => (&["agent_id", "region", "team"], None),
             Samples::Figures(samples) => match samples[0].label {
@@ -441,7 +441,7 @@ fn gauge_vec() -> Result<()> {
 /// The lines of all agents by formatted writes into one string, as one would do it first.
 fn plain_lines(agents: &[AgentSeries]) -> Result<String> {
     let mut out = String::new();
-    for family in &FAMILIES {
+    for family in FAMILIES {
         let name = family.name;
         for AgentSeries { agent, figures } in agents {
             let (account, agent_name) = (&agent.account, &agent.name);

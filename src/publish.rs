@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use crate::backoff::is_news;
+use crate::backoff::{REST_AFTER_ERROR, is_news};
 use crate::blocking;
 use crate::clock::{self, SharedClock};
 use crate::day::Day;
@@ -32,8 +32,6 @@ const REST: u32 = 20;
 const AGENTS_AT_A_TIME: usize = 4096;
 /// Changes that come within this time of each other are rendered together.
 const GATHER: Duration = Duration::from_millis(100);
-/// Pause after the ledger could not be read.
-const REST_AFTER_ERROR: Duration = Duration::from_secs(10);
 
 crate::telemetry::instruments! {
     /// Renderings of the usage series.

@@ -19,6 +19,13 @@ pub fn number(value: f64) -> String {
     grouped(text.trim_end_matches('0').trim_end_matches('.'))
 }
 
+/// A figure to the millionth: what products of floats leave in their last digits tells nobody anything.
+#[must_use]
+pub fn exact(figure: f64) -> String {
+    let text = format!("{figure:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// The value without decimals from 100 on, where they say nothing.
 pub fn rounded(value: f64) -> f64 {
     if value.abs() < 100.0 {

@@ -19,7 +19,7 @@ use super::situation::Outside;
 use super::summaries::{self, Due};
 use super::tell::Told;
 use super::{Access, Background, Check, Facts, Notification, Settings, hooks, observe, published};
-use crate::backoff::is_news;
+use crate::backoff::{REST_AFTER_ERROR, is_news};
 use crate::blocking;
 use crate::clock::{self, SharedClock, Standing};
 use crate::day::Day;
@@ -33,8 +33,6 @@ use crate::telemetry::{Telemetry, seconds};
 const TICK: Duration = Duration::from_secs(1);
 /// Longest time that agents may change before the rules are evaluated though the sync goes on.
 const PATIENCE: TimeDelta = TimeDelta::minutes(15);
-/// Pause after the ledger could not be read or written.
-const REST_AFTER_ERROR: Duration = Duration::from_secs(10);
 
 /// Tells a running [`Engine`] what has happened.
 #[derive(Debug, Default)]

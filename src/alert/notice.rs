@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Severity;
 use crate::day::Day;
+use crate::ledger::Member;
+use crate::roster::Agent;
 use crate::summary::Summary;
 
 /// One message to one receiver.
@@ -150,15 +153,30 @@ pub struct Figures {
     pub top: Vec<Share>,
 }
 
-/// Somebody's share of what was used.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// An agent's use of a budget or balance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Share {
-    /// The account.
+    /// The account's name, as in the config.
     pub account: String,
-    /// The agent.
+    /// The agent's name, as in the config; its identifier if it has no other name.
     pub agent: String,
-    /// Credits that it used.
+    /// Credits that it used in the period.
+    #[schemars(range(min = 0))]
     pub credits: f64,
+}
+
+impl Share {
+    pub(crate) fn of((member, credits): &(Member, f64)) -> Self {
+        Self::of_agent(&member.agent, *credits)
+    }
+
+    pub(super) fn of_agent(agent: &Agent, credits: f64) -> Self {
+        Self {
+            account: agent.account.to_string(),
+            agent: agent.name.to_string(),
+            credits,
+        }
+    }
 }
 
 impl Notification {

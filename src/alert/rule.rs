@@ -13,6 +13,7 @@ use crate::ledger::Watched;
 use crate::named::named;
 use crate::roster::{Agent, Matcher};
 use crate::sheet::Grouping;
+use crate::words::exact;
 
 /// A budget, a balance or another rule.
 #[derive(Debug, Clone)]
@@ -330,15 +331,7 @@ impl Rule {
                 Some(entries) => format!("{about}: {}", entries.json()),
                 None => about,
             },
-            Check::Usage { .. }
-            | Check::Spike { .. }
-            | Check::Drop { .. }
-            | Check::Silent { .. }
-            | Check::MissingData { .. }
-            | Check::KeyRefused { .. }
-            | Check::AgentRefused { .. }
-            | Check::Probe { .. }
-            | Check::NoCredits { .. } => about,
+            _ => about,
         }
     }
 }
@@ -364,6 +357,53 @@ fn words(cycle: Cycle) -> String {
 }
 
 impl Check {
+    /// Condition in a line; none of a budget or balance, whose thresholds have a line each.
+    #[must_use]
+    pub fn wanted(&self) -> String {
+        match self {
+            Self::Budget { .. } | Self::Balance { .. } => String::new(),
+            Self::Usage {
+                over_credits,
+                hysteresis,
+                ..
+            } => {
+                let held_credits = exact(over_credits * (1.0 - hysteresis));
+                format!("fires above {over_credits} credits, resolves at {held_credits} or less\n")
+            }
+            Self::Spike {
+                factor,
+                floor_credits,
+                ..
+            } => {
+                format!("fires above {factor} times the usual and above {floor_credits} credits\n")
+            }
+            Self::Drop {
+                factor,
+                floor_credits,
+                ..
+            } => format!(
+                "fires below {factor} of the usual, if that is above {floor_credits} credits\n"
+            ),
+            Self::Silent { days, .. } => {
+                format!("fires after {days} days without use, if there was use on 4 of the 28 before\n")
+            }
+            Self::MissingData { longer_than, .. } => {
+                let longer_than = humantime::format_duration(*longer_than);
+                format!("fires once a day is missing for longer than {longer_than}\n")
+            }
+            Self::KeyRefused { .. } | Self::AgentRefused { .. } => {
+                "fires while FlowGent refuses, which only a running exporter knows; try `check --live`\n"
+                    .to_owned()
+            }
+            Self::Probe { times, .. } => {
+                format!("fires once a probe failed {times} times in a row\n")
+            }
+            Self::NoCredits { .. } => {
+                "fires once a probe is told that the account has no credits left\n".to_owned()
+            }
+        }
+    }
+
     /// The kind of rule that it makes, as in the config.
     #[must_use]
     pub const fn kind(&self) -> &'static str {

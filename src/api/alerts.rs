@@ -14,7 +14,7 @@ use crate::http::problem::Problem;
 use crate::http::request::{Asked, Query};
 use crate::http::response::{self, Reply};
 use crate::http::state::State;
-use crate::ledger::{self, AlertState, DeliveryRecord, DeliveryState};
+use crate::ledger::{self, AlertKey, AlertState, DeliveryRecord, DeliveryState, Silence};
 
 /// The most silences that are served.
 const SILENCES: usize = 1000;
@@ -31,7 +31,7 @@ pub(super) struct Alerts<'a> {
     alerts: Vec<Alert<'a>>,
     /// Rules and subjects of which hooks get no messages for a while, by rule and subject, the same on every page.
     #[schemars(length(max = SILENCES))]
-    silences: Vec<Silence<'a>>,
+    silences: &'a [Silence],
     /// The latest messages in the outbox, newest first, the same on every page.
     #[schemars(length(max = DELIVERIES))]
     deliveries: Vec<Delivery<'a>>,
@@ -41,7 +41,7 @@ pub(super) struct Alerts<'a> {
 #[derive(Debug, Serialize, JsonSchema)]
 struct Alert<'a> {
     #[serde(flatten)]
-    key: AlertKey<'a>,
+    key: &'a AlertKey,
     /// `firing`, or `pending` if the condition holds but not for long enough yet.
     #[schemars(extend("enum" = [AlertState::Pending.as_str(), AlertState::Firing.as_str()]))]
     state: &'static str,
@@ -57,34 +57,6 @@ struct Alert<'a> {
     hooks: &'a BTreeSet<String>,
     /// The first UTC day on which hooks get messages again; null if it is not silenced.
     silenced_until: Option<Day>,
-}
-
-/// A rule, or one of its subjects, of which hooks get no messages for a while.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Silence<'a> {
-    /// The name of the rule, budget or balance.
-    rule: &'a str,
-    /// The subject; null if all are silenced.
-    subject: Option<&'a str>,
-    /// The first UTC day on which hooks get messages again.
-    until: Day,
-    /// Time at which it was set.
-    since: DateTime<Utc>,
-    /// Why.
-    reason: &'a str,
-}
-
-/// The key of an alert.
-#[derive(Debug, Serialize, JsonSchema)]
-struct AlertKey<'a> {
-    /// The name of the rule, budget or balance.
-    rule: &'a str,
-    /// Its subject: `all`, an account, or an account and an agent as `acme/support`.
-    subject: &'a str,
-    /// The first day of the budget's period; null for rules without periods.
-    period: Option<Day>,
-    /// The threshold, such as `used 0.8`; null for rules that have only one.
-    threshold: Option<&'a str>,
 }
 
 /// A message to a hook, sent or waiting, without its receivers and address.
@@ -108,7 +80,7 @@ struct Delivery<'a> {
     /// Result of the last attempt: an answer or an error; null if there was none.
     result: Option<&'a str>,
     /// Alerts in the message; none in a summary.
-    alerts: Vec<AlertKey<'a>>,
+    alerts: &'a [AlertKey],
     /// Name of the summary; null in a message about alerts.
     summary: Option<String>,
 }
@@ -133,7 +105,7 @@ pub(super) async fn alerts(
             .iter()
             .map(|alert| Alert::new(alert, &silences))
             .collect(),
-        silences: silences.iter().take(SILENCES).map(Silence::new).collect(),
+        silences: &silences[..silences.len().min(SILENCES)],
         deliveries: deliveries.iter().map(Delivery::new).collect(),
     });
     page.link(&mut reply, asked, query, alerts.len(), total);
@@ -141,7 +113,7 @@ pub(super) async fn alerts(
 }
 
 impl<'a> Alert<'a> {
-    fn new(alert: &'a ledger::Alert, silences: &[ledger::Silence]) -> Self {
+    fn new(alert: &'a ledger::Alert, silences: &[Silence]) -> Self {
         let ledger::Alert {
             key,
             state,
@@ -156,51 +128,15 @@ impl<'a> Alert<'a> {
         });
         let (title, text) = words.unzip();
         Self {
-            key: AlertKey::new(key),
+            key,
             state: state.as_str(),
             since: to_milliseconds(*since),
             severity,
             title,
             text,
             hooks: alert.told_hooks(),
-            silenced_until: ledger::Silence::of(silences, &key.rule, &key.subject)
+            silenced_until: Silence::of(silences, &key.rule, &key.subject)
                 .map(|silence| silence.until),
-        }
-    }
-}
-
-impl<'a> Silence<'a> {
-    fn new(silence: &'a ledger::Silence) -> Self {
-        let ledger::Silence {
-            rule,
-            subject,
-            until,
-            since,
-            reason,
-        } = silence;
-        Self {
-            rule,
-            subject: subject.as_deref(),
-            until: *until,
-            since: to_milliseconds(*since),
-            reason,
-        }
-    }
-}
-
-impl<'a> AlertKey<'a> {
-    fn new(key: &'a ledger::AlertKey) -> Self {
-        let ledger::AlertKey {
-            rule,
-            subject,
-            period,
-            threshold,
-        } = key;
-        Self {
-            rule,
-            subject,
-            period: *period,
-            threshold: Some(&**threshold).filter(|threshold| !threshold.is_empty()),
         }
     }
 }
@@ -225,7 +161,7 @@ impl<'a> Delivery<'a> {
             due_at: is_pending.then_some(at),
             ended_at: (!is_pending).then_some(at),
             result: result.as_deref(),
-            alerts: delivery.alerts.iter().map(AlertKey::new).collect(),
+            alerts: &delivery.alerts,
             summary: delivery.summary(),
         }
     }

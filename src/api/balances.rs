@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::budgets::{INACTIVE, Share, evaluated};
+use super::budgets::{INACTIVE, evaluated};
 use super::page::{Extent, MAX_LIMIT, Page};
 use super::to_milliseconds;
-use crate::alert::{Measure, Severity};
+use crate::alert::{Measure, Severity, Share};
 use crate::balance::Left;
 use crate::budget::TOP_AGENTS;
 use crate::day::Day;
@@ -74,7 +74,7 @@ struct Balance<'a> {
     high_exhausted_at: Option<DateTime<Utc>>,
     /// Agents that used most since that `set`, descending.
     #[schemars(length(max = TOP_AGENTS))]
-    top: Vec<Share<'a>>,
+    top: Vec<Share>,
     /// Its thresholds, of credits and of days left.
     thresholds: Vec<LeftThreshold>,
 }
@@ -138,7 +138,7 @@ impl<'a> Balance<'a> {
             exhausted_at: exhausted_at.map(to_milliseconds),
             low_exhausted_at: low.map(to_milliseconds),
             high_exhausted_at: high.map(to_milliseconds),
-            top: top.iter().map(Share::new).collect(),
+            top: top.iter().map(Share::of).collect(),
             thresholds: marks.iter().map(LeftThreshold::new).collect(),
         }
     }

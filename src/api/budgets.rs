@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::page::{Extent, MAX_LIMIT, Page};
 use super::to_milliseconds;
-use crate::alert::{Measure, Severity};
+use crate::alert::{Measure, Severity, Share};
 use crate::budget::{Standing, TOP_AGENTS};
 use crate::day::Day;
 use crate::exposition::{BudgetSeries, Mark};
@@ -16,7 +16,7 @@ use crate::http::problem::{Kind, Problem};
 use crate::http::request::{Asked, Query};
 use crate::http::response::Reply;
 use crate::http::state::State;
-use crate::ledger::{AlertState, Member};
+use crate::ledger::AlertState;
 use crate::status::Alerting;
 
 /// A page of budgets.
@@ -74,21 +74,9 @@ struct Budget<'a> {
     exhausted_at: Option<DateTime<Utc>>,
     /// Agents with the highest use, in descending order.
     #[schemars(length(max = TOP_AGENTS))]
-    top: Vec<Share<'a>>,
+    top: Vec<Share>,
     /// Thresholds, each a share of the limit.
     thresholds: Vec<Threshold>,
-}
-
-/// An agent's use of a budget or balance.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Share<'a> {
-    /// The account's name, as in the config.
-    account: &'a str,
-    /// The agent's name, as in the config; its identifier if it has no other name.
-    agent: &'a str,
-    /// Credits that it used in the period.
-    #[schemars(range(min = 0))]
-    credits: f64,
 }
 
 /// A threshold: an alert fires when this share of the budget is reached.
@@ -173,18 +161,8 @@ impl<'a> Budget<'a> {
             forecast_low_credits: forecast.map(|forecast| forecast.low_credits),
             forecast_high_credits: forecast.map(|forecast| forecast.high_credits),
             exhausted_at: exhausted_at.map(to_milliseconds),
-            top: top.iter().map(Share::new).collect(),
+            top: top.iter().map(Share::of).collect(),
             thresholds: marks.iter().map(Threshold::new).collect(),
-        }
-    }
-}
-
-impl<'a> Share<'a> {
-    pub(super) fn new((member, credits): &'a (Member, f64)) -> Self {
-        Self {
-            account: &member.agent.account,
-            agent: &member.agent.name,
-            credits: *credits,
         }
     }
 }

@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use tempfile::TempPath;
 
-use super::{Common, Failure, count, load, print, view};
+use super::{Common, Failure, count, load, print, progress, view};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::day::{Day, TRACKING_START};
@@ -67,17 +66,16 @@ pub(super) async fn export(common: &Common, arguments: &ExportArguments) -> Resu
             Ok(_) => Ok(()),
         };
     };
-    // Hidden by itself where stderr is no terminal.
-    let style = ProgressStyle::with_template("{wide_bar} {pos} of {len} agents, {eta} left");
-    let bar = ProgressBar::new(members.len() as u64)
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar = progress::bar(progress::AGENTS);
+    bar.set_length(members.len() as u64);
     let shown = path.display();
     let told = |error: WriteError| error.told(&shown.to_string());
     let output = Output::create(path).map_err(|error| told(error.into()))?;
-    let progress = |done: u64| bar.set_position(done);
-    let (output, samples) = write(output, target, range, &members, &view, progress)
-        .await
-        .map_err(told)?;
+    let (output, samples) = write(output, target, range, &members, &view, |done| {
+        bar.set_position(done)
+    })
+    .await
+    .map_err(told)?;
     output.keep(path).map_err(|error| told(error.into()))?;
     bar.finish_and_clear();
     print(format_args!(

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Common, Failure, count, load, print};
+use super::{Common, Failure, count, load, print, progress};
 use crate::ledger;
 
 /// Commands of `ledger`.
@@ -30,11 +29,7 @@ pub(super) fn run(common: &Common, command: &LedgerCommand) -> Result<(), Failur
         LedgerCommand::Check { file: None } => check(load(common)?.storage.path),
         LedgerCommand::Backup { destination } => {
             let path = load(common)?.storage.path;
-            // Hidden by itself where stderr is no terminal.
-            let bar = ProgressBar::no_length().with_style(
-                ProgressStyle::with_template("{wide_bar} {bytes} of {total_bytes}")
-                    .unwrap_or_else(|_| ProgressStyle::default_bar()),
-            );
+            let bar = progress::bar("{wide_bar} {bytes} of {total_bytes}");
             ledger::backup(&path, destination, |progress| {
                 bar.set_length(progress.total_bytes);
                 bar.set_position(progress.copied_bytes);

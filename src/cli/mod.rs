@@ -5,6 +5,7 @@ mod ask;
 mod check;
 mod demo;
 mod doctor;
+mod examine;
 mod export;
 mod health;
 mod heaps;

@@ -3,26 +3,32 @@
 use std::io::{IsTerminal, stderr};
 use std::sync::Arc;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
 
 use crate::sync::{Event, Observer};
 
+/// The form of a bar of agents.
+pub(super) const AGENTS: &str = "{wide_bar} {pos} of {len} agents, {eta} left";
+
 /// An observer that shows on stderr what it is told.
 pub(super) fn observer() -> Observer {
     if stderr().is_terminal() {
-        bar()
+        of_requests()
     } else {
         lines()
     }
 }
 
-fn bar() -> Observer {
-    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-    bar.set_style(
-        ProgressStyle::with_template("{wide_bar} {percent:>3} % {pos}/{len} requests, {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
+/// A bar of that form on stderr, hidden by itself where that is no terminal.
+pub(super) fn bar(template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template);
+    ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn of_requests() -> Observer {
+    let bar = bar("{wide_bar} {percent:>3} % {pos}/{len} requests, {eta} left");
+    bar.set_length(0);
     Arc::new(move |event| match event {
         Event::Planned(requests) => {
             bar.reset();

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Common, Failure, count, load, print, serve, view};
+use super::{Common, Failure, count, load, print, progress, serve, view};
 use crate::app;
 use crate::clock::{SharedClock, SystemClock};
 use crate::history::push::{Pusher, Summary};
@@ -39,10 +38,8 @@ pub(super) async fn push(common: &Common, arguments: &PushArguments) -> Result<(
         .map_err(in_use)?;
     let members = view::members(&config, &ledger).await?;
     let pusher = Pusher::new(settings, ledger.clone(), clock, &telemetry);
-    // Hidden by itself where stderr is no terminal.
-    let style = ProgressStyle::with_template("{wide_bar} {pos} of {len} agents, {eta} left");
-    let bar = ProgressBar::new(members.len() as u64)
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar = progress::bar(progress::AGENTS);
+    bar.set_length(members.len() as u64);
     let pushing = async {
         if arguments.again {
             pusher.forget().await?;

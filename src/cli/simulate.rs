@@ -43,7 +43,7 @@ impl FaultArguments {
     pub(super) fn explained(&self) -> String {
         let names = self.faults.iter().map(|fault| fault.split('=').next());
         let names: Vec<&str> = names.flatten().collect();
-        let asked = FAULTS.into_iter().filter(|(name, _)| names.contains(name));
+        let asked = FAULTS.into_iter().filter(|(name, ..)| names.contains(name));
         asked
             .map(|fault| format!("  {}", explained(fault)))
             .collect()
@@ -63,8 +63,8 @@ impl FaultArguments {
 }
 
 /// The line that explains a fault.
-fn explained((name, fault): (&str, Fault)) -> String {
-    format!("{name:<20} {}\n", fault.explanation())
+fn explained((name, _, about): (&str, Fault, &str)) -> String {
+    format!("{name:<20} {about}\n")
 }
 
 /// Serves until told to end.

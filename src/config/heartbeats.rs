@@ -1,7 +1,6 @@
 //! Hooks of kind `heartbeat`.
 
 use super::check::{Check, word};
-use super::hooks::KindSettings;
 use super::read::Section;
 use super::rules::hooks as rules;
 use super::secrets::{BEARER_TOKEN, FAILURE_URL, URL};
@@ -12,7 +11,7 @@ impl Check<'_> {
         &mut self,
         hook: &mut Section<'_>,
         allow_private: bool,
-    ) -> Option<KindSettings> {
+    ) -> Option<hook::Kind> {
         let rule = move |text: &str| rules::secret_url(text, allow_private).map(drop);
         self.lacks_secret(hook, &URL, "URL");
         let url = self.secret(hook, &URL, rule);
@@ -21,19 +20,14 @@ impl Check<'_> {
         let methods = ["GET", "HEAD", "POST", "PUT"];
         let method = self.text(hook, "method", "POST", |text| word(text, &methods));
         let interval = self.duration(hook, "interval", "1h", ["1m", "1day"]);
-        Some(KindSettings {
-            kind: hook::Kind::Heartbeat {
-                service: hook::Service {
-                    url: url?,
-                    failure_url,
-                    method: method.parse().ok()?,
-                    bearer_token,
-                },
-                interval,
+        Some(hook::Kind::Heartbeat {
+            service: hook::Service {
+                url: url?,
+                failure_url,
+                method: method.parse().ok()?,
+                bearer_token,
             },
-            send_resolved: false,
-            group: false,
-            alone: None,
+            interval,
         })
     }
 }

@@ -94,15 +94,6 @@ const KEYS: [(&[&str], &[&str]); 13] = [
     (&["exec"], &["command"]),
 ];
 
-/// Settings of a kind of hook, with the kind's defaults.
-pub(super) struct KindSettings {
-    pub(super) kind: hook::Kind,
-    pub(super) send_resolved: bool,
-    pub(super) group: bool,
-    /// Why several things cannot go into one message, if they cannot.
-    pub(super) alone: Option<&'static str>,
-}
-
 impl Check<'_> {
     pub(super) fn hooks(
         &mut self,
@@ -128,7 +119,7 @@ impl Check<'_> {
         let ca_file = self.ca_file(hook);
         let allow_private = hook.flag("allow_private", false);
         let proxy = self.proxy(hook, allow_private);
-        let of_kind = match kind? {
+        let kind = match kind? {
             "webhook" => self.webhook(hook, allow_private),
             "alertmanager" => self.alertmanager(hook, allow_private),
             "whatsapp" => self.whatsapp(hook, world),
@@ -137,15 +128,15 @@ impl Check<'_> {
             _ => self.heartbeat(hook, allow_private),
         }?;
         let written = hook.place("group");
-        let group = hook.flag("group", of_kind.group);
-        if let (Some(place), Some(reason), true) = (written, of_kind.alone, group) {
+        let group = hook.flag("group", kind.groups());
+        if let (Some(place), Some(reason), true) = (written, kind.takes_one_alert(), group) {
             self.refuse(place, Fault::new(reason));
         }
         Some(hook::Settings {
-            send_resolved: hook.flag("send_resolved", of_kind.send_resolved),
+            send_resolved: hook.flag("send_resolved", kind.tells_the_end()),
             name: name?.into(),
             group,
-            kind: of_kind.kind,
+            kind,
             quiet_hours,
             repeat,
             timeout,

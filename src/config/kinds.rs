@@ -9,7 +9,6 @@ use url::Url;
 
 use super::check::{Check, one_of, some};
 use super::diagnostics::Fault;
-use super::hooks::KindSettings;
 use super::places::{program, program_name, resolve_path, template_text};
 use super::read::Section;
 use super::rules::hooks as rules;
@@ -28,7 +27,7 @@ impl Check<'_> {
         &mut self,
         hook: &mut Section<'_>,
         allow_private: bool,
-    ) -> Option<KindSettings> {
+    ) -> Option<hook::Kind> {
         self.exclusive(hook, &["preset", "template_file", "template"]);
         self.exclusive(hook, &["preset", "content_type"]);
         let content_type = self.text(hook, "content_type", "application/json", |text| {
@@ -56,18 +55,13 @@ impl Check<'_> {
             None if unknown_preset => None,
             None => from_file.or(written),
         };
-        Some(KindSettings {
-            kind: hook::Kind::Webhook(hook::Webhook {
-                secrets: self.signing_secrets(hook),
-                url: url?,
-                template,
-                content_type,
-                routing_key,
-            }),
-            send_resolved: true,
-            group: preset.is_some() && !pagerduty,
-            alone: pagerduty.then_some("PagerDuty takes one event per message"),
-        })
+        Some(hook::Kind::Webhook(hook::Webhook {
+            secrets: self.signing_secrets(hook),
+            url: url?,
+            template,
+            content_type,
+            routing_key,
+        }))
     }
 
     fn routing_key(&mut self, hook: &mut Section<'_>, pagerduty: bool) -> Option<SecretSource> {
@@ -158,29 +152,24 @@ impl Check<'_> {
         &mut self,
         hook: &mut Section<'_>,
         allow_private: bool,
-    ) -> Option<KindSettings> {
+    ) -> Option<hook::Kind> {
         let example = "[\"https://alertmanager.example:9093\"]";
         let urls = self.each(hook, ["urls", example], |text| {
             rules::alertmanager_url(text, allow_private)
         });
         let (basic_auth, bearer_token) = self.login(hook);
-        Some(KindSettings {
-            kind: hook::Kind::Alertmanager(hook::Alertmanagers {
-                urls,
-                basic_auth,
-                bearer_token,
-            }),
-            send_resolved: true,
-            group: true,
-            alone: None,
-        })
+        Some(hook::Kind::Alertmanager(hook::Alertmanagers {
+            urls,
+            basic_auth,
+            bearer_token,
+        }))
     }
 
     pub(super) fn whatsapp(
         &mut self,
         hook: &mut Section<'_>,
         world: &World<'_>,
-    ) -> Option<KindSettings> {
+    ) -> Option<hook::Kind> {
         let account = self.needed(hook, ["account", "\"…\""], |name| {
             known_account(name, world)
         });
@@ -199,27 +188,22 @@ impl Check<'_> {
             .collect();
         let account = account?;
         let account = world.accounts.iter().find(|known| *known.name == account)?;
-        Some(KindSettings {
-            kind: hook::Kind::Whatsapp(hook::Whatsapp {
-                account: Arc::clone(&account.name),
-                api_key: account.api_key.clone(),
-                agent_id: agent_id?.into(),
-                template_name: template_name?,
-                language: language?,
-                recipients,
-                parameters,
-            }),
-            send_resolved: false,
-            group: false,
-            alone: Some("a WhatsApp template carries one alert per message"),
-        })
+        Some(hook::Kind::Whatsapp(hook::Whatsapp {
+            account: Arc::clone(&account.name),
+            api_key: account.api_key.clone(),
+            agent_id: agent_id?.into(),
+            template_name: template_name?,
+            language: language?,
+            recipients,
+            parameters,
+        }))
     }
 
     pub(super) fn email(
         &mut self,
         hook: &mut Section<'_>,
         allow_private: bool,
-    ) -> Option<KindSettings> {
+    ) -> Option<hook::Kind> {
         let host = self.needed(hook, ["host", "\"smtp.example.org\""], |text| {
             rules::host(text, allow_private)
         });
@@ -244,30 +228,20 @@ impl Check<'_> {
         let example = "\"Credits <credits@example.org>\"";
         let from = self.needed(hook, ["from", example], rules::mailbox);
         let to = self.each(hook, ["to", "[\"ops@example.org\"]"], rules::mailbox);
-        Some(KindSettings {
-            kind: hook::Kind::Email(hook::Email {
-                host: host?,
-                port,
-                encryption,
-                hello,
-                credentials,
-                from: from?,
-                to,
-            }),
-            send_resolved: false,
-            group: true,
-            alone: None,
-        })
+        Some(hook::Kind::Email(hook::Email {
+            host: host?,
+            port,
+            encryption,
+            hello,
+            credentials,
+            from: from?,
+            to,
+        }))
     }
 
-    pub(super) fn exec(&mut self, hook: &mut Section<'_>) -> Option<KindSettings> {
+    pub(super) fn exec(&mut self, hook: &mut Section<'_>) -> Option<hook::Kind> {
         let command = self.command(hook, ["command", "[\"/usr/local/bin/tell\"]"])?;
-        Some(KindSettings {
-            kind: hook::Kind::Exec { command },
-            send_resolved: true,
-            group: false,
-            alone: None,
-        })
+        Some(hook::Kind::Exec { command })
     }
 
     /// The user of a mail server, with a password or a token, or a program that prints one.

@@ -13,7 +13,7 @@ use serde_json::error::Category;
 use tokio::time::{sleep, timeout};
 
 use super::metrics::ApiMetrics;
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, CALLS};
 use crate::clock::{SharedClock, instant};
 use crate::egress::{TransportError, transport};
 use crate::flowgent::Settings;
@@ -33,11 +33,6 @@ use crate::window::Window;
 
 /// Most tries of a request within one call.
 const TRIES: u32 = 4;
-/// The waits between the tries of one call.
-const BACKOFF: Backoff = match Backoff::new(Duration::from_millis(500), Duration::from_secs(30)) {
-    Ok(backoff) => backoff,
-    Err(_) => panic!("half a second is not zero and not more than 30 seconds"),
-};
 /// The most bytes of a usage answer and of those that are as small. 31 days need about 2 KiB.
 const ANSWER_LIMIT: usize = 1 << 20;
 /// The most bytes of an agent listing.
@@ -124,7 +119,7 @@ impl Client {
             credential: ArcSwapOption::empty(),
             metrics,
             clock,
-            backoff: BACKOFF,
+            backoff: CALLS,
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::egress::TransportError;
 use crate::flowgent::wire::ErrorAnswer;
+use crate::roster::NAME_AGENTS;
 
 /// The longest that a server's Retry-After stops an account; what asks for more ends the attempt.
 pub const LONGEST_HOLD: Duration = Duration::from_secs(5 * 60);
@@ -276,6 +277,15 @@ impl ApiError {
         }
     }
 
+    /// Advice about it, as a clause.
+    #[must_use]
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::ListingDenied => NAME_AGENTS,
+            other => advice(other.outcome()),
+        }
+    }
+
     /// The value of the label `outcome`, one of [`OUTCOMES`].
     #[must_use]
     pub const fn outcome(&self) -> &'static str {
@@ -308,6 +318,32 @@ impl ApiError {
 }
 
 /// The end of a message whose sender said when to come again.
+/// Advice about errors of that outcome, as a clause.
+#[must_use]
+pub fn advice(outcome: &str) -> &'static str {
+    match outcome {
+        "invalid_key" => {
+            "put the account's current key into its file, which is read at every sync; a systemd credential \
+             needs `systemctl restart`"
+        }
+        "access_denied" | "bad_request" => {
+            "compare the agent's id and its account with FlowGent's settings"
+        }
+        "end_too_recent" => "set this machine's clock, which is ahead of FlowGent's",
+        "connect" | "interrupted" | "timeout" => {
+            "check `[api] base_url`, DNS, proxy variables, firewall and certificates"
+        }
+        "redirect" | "not_json" => {
+            "something other than FlowGent answers: check `[api] base_url` and any proxies"
+        }
+        "rate_limited" => "lower `[api] requests_per_second`",
+        "unavailable" | "server_error" => {
+            "FlowGent has a problem; missing days are retried automatically"
+        }
+        _ => "run `check --live --log.level debug`, and send its output to FlowGent's support",
+    }
+}
+
 fn again(retry_after: Option<Duration>) -> String {
     retry_after.map_or_else(String::new, |wait| format!(", retry after {wait:?}"))
 }

@@ -10,18 +10,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::metrics::ApiMetrics;
-use crate::backoff::Backoff;
+use crate::backoff::TIME;
 use crate::clock::{SharedClock, Standing, instant};
 use crate::flowgent::transport::HttpClient;
 use crate::telemetry::Telemetry;
 
 /// Interval between looks at the clocks.
 const TICK: Duration = Duration::from_secs(1);
-/// The waits between questions that are not answered.
-const BACKOFF: Backoff = match Backoff::new(Duration::from_secs(5), Duration::from_secs(900)) {
-    Ok(backoff) => backoff,
-    Err(_) => panic!("5 seconds are less than 900"),
-};
 /// Interval between requests to FlowGent while the clocks differ: either may be set right.
 const DIFFERING: Duration = Duration::from_secs(900);
 /// The longest that a start waits for FlowGent's answer.
@@ -92,7 +87,7 @@ impl Timekeeper {
             }
             Err(error) => {
                 debug!("cannot ask FlowGent for the time: {error}");
-                let wait = BACKOFF.jittered(self.unanswered, fastrand::u64(..));
+                let wait = TIME.jittered(self.unanswered, fastrand::u64(..));
                 self.unanswered = self.unanswered.saturating_add(1);
                 wait
             }

@@ -233,10 +233,8 @@ impl Alertmanager {
     }
 
     async fn place(&self, url: &Url) -> Result<Place, SendError> {
-        let mut url = url.clone();
-        let path = format!("{}/api/v2/alerts", url.path().trim_end_matches('/'));
-        url.set_path(&path);
-        let mut place = Place::new(url);
+        let api = |path: &str| format!("{}/api/v2/alerts", path.trim_end_matches('/'));
+        let mut place = Place::new(url.clone()).with_path(api);
         if let Some((user, password)) = &self.them.basic_auth {
             place.log_in(user, password).await?;
         }

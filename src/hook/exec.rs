@@ -68,20 +68,11 @@ impl Exec {
             SendError::unready(printable(&text, QUOTE_BYTES))
         })?;
         let mut output_log = OutputLog::of(&self.hook, &message.id);
-        let status = {
-            let mut talk = pin!(async {
-                tokio::join!(feed(stdin, message), output_log.listen(output));
-            });
-            let (status, talked) = tokio::select! {
-                status = running.child.wait() => (status, false),
-                () = &mut talk => (running.child.wait().await, true),
-            };
-            running.kill_group();
-            if !talked {
-                let _ = timeout(LAST_WORDS, talk).await;
-            }
-            status
+        let talk = async {
+            tokio::join!(feed(stdin, message), output_log.listen(output));
+            false
         };
+        let status = running.see_through(talk).await;
         let last_line = output_log.last_line();
         let failed = |end: String| SendError::new(format!("`{program}` {end}{last_line}"));
         let status = status.map_err(|error| failed(format!("cannot be waited for: {error}")))?;
@@ -134,32 +125,13 @@ pub(super) async fn print_secret(command: &[String]) -> Result<Secret, SendError
     let mut running = running.map_err(|error| failed(format!("cannot be started: {error}")))?;
     let stdout = running.child.stdout.take();
     let mut printed = Vec::new();
-    let status = {
-        let mut read = pin!(async {
-            match stdout {
-                Some(stdout) => {
-                    stdout
-                        .take(SECRET_BYTES + 1)
-                        .read_to_end(&mut printed)
-                        .await
-                }
-                None => Ok(0),
-            }
-        });
-        tokio::select! {
-            status = running.child.wait() => {
-                running.kill_group();
-                let _ = timeout(LAST_WORDS, read).await;
-                status
-            }
-            count = &mut read => {
-                if count.is_ok_and(|count| count as u64 > SECRET_BYTES) {
-                    running.kill_group();
-                }
-                running.child.wait().await
-            }
-        }
+    let read = async {
+        let Some(stdout) = stdout else { return false };
+        let mut stdout = stdout.take(SECRET_BYTES + 1);
+        let read = stdout.read_to_end(&mut printed).await;
+        read.is_ok_and(|count| count as u64 > SECRET_BYTES)
     };
+    let status = running.see_through(read).await;
     if printed.len() as u64 > SECRET_BYTES {
         return Err(failed(format!("printed more than {SECRET_BYTES} bytes")));
     }
@@ -218,6 +190,27 @@ impl Running {
             process: group,
             mark: format!("{RUN_VARIABLE}={run}"),
         })
+    }
+
+    /// Waits for the end of the program, and of `talk` with it, for which it is killed if that returns true. What it
+    /// leaves behind has a moment for its last words.
+    async fn see_through(&mut self, talk: impl Future<Output = bool>) -> io::Result<ExitStatus> {
+        let mut talk = pin!(talk);
+        tokio::select! {
+            status = self.child.wait() => {
+                self.kill_group();
+                let _ = timeout(LAST_WORDS, talk).await;
+                status
+            }
+            is_enough = &mut talk => {
+                if is_enough {
+                    self.kill_group();
+                }
+                let status = self.child.wait().await;
+                self.kill_group();
+                status
+            }
+        }
     }
 
     /// Kills what is left of the group, once: its number may mean another one later.

@@ -173,6 +173,39 @@ pub struct Message {
     pub notification: Notification,
 }
 
+impl Kind {
+    /// Usual value of `send_resolved`.
+    #[must_use]
+    pub const fn tells_the_end(&self) -> bool {
+        matches!(
+            self,
+            Self::Webhook(_) | Self::Alertmanager(_) | Self::Exec { .. }
+        )
+    }
+
+    /// Usual value of `group`.
+    #[must_use]
+    pub fn groups(&self) -> bool {
+        match self {
+            Self::Webhook(webhook) => webhook.has_preset() && !webhook.takes_one_alert(),
+            Self::Alertmanager(_) | Self::Email(_) => true,
+            Self::Whatsapp(_) | Self::Heartbeat { .. } | Self::Exec { .. } => false,
+        }
+    }
+
+    /// Reason why a message is about one alert; none if it may be about several.
+    #[must_use]
+    pub fn takes_one_alert(&self) -> Option<&'static str> {
+        match self {
+            Self::Webhook(webhook) if webhook.takes_one_alert() => {
+                Some("PagerDuty takes one event per message")
+            }
+            Self::Whatsapp(_) => Some("a WhatsApp template carries one alert per message"),
+            _ => None,
+        }
+    }
+}
+
 impl Message {
     /// JSON for programs where no template says otherwise: a [`Notification`], the delivery's id,
     /// and why a template that there is gave nothing.

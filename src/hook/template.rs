@@ -134,6 +134,10 @@ impl Template {
         }
     }
 
+    pub(super) const fn is_preset(&self) -> bool {
+        matches!(self.0, Form::Preset(_))
+    }
+
     /// Returns true if the receiver takes only one alert at a time.
     pub(super) fn takes_one_alert(&self) -> bool {
         matches!(self.0, Form::Preset(Preset::PagerDuty))

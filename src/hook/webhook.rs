@@ -41,6 +41,10 @@ struct Body {
 }
 
 impl Webhook {
+    pub(super) fn has_preset(&self) -> bool {
+        self.template.as_ref().is_some_and(Template::is_preset)
+    }
+
     /// Returns true if the receiver takes only one alert at a time.
     pub(super) fn takes_one_alert(&self) -> bool {
         let template = self.template.as_ref();

@@ -15,7 +15,7 @@ use super::heart::Turns;
 use super::metrics::HookMetrics;
 use super::sender::Sender;
 use super::{IN_FLIGHT, Message, QuietHours, Settings, schedule};
-use crate::backoff::is_news;
+use crate::backoff::{REST_AFTER_ERROR, is_news};
 use crate::clock::{self, SharedClock};
 use crate::day::Day;
 use crate::egress::SendError;
@@ -27,8 +27,6 @@ use crate::ledger::{
 /// Interval between looks at the outbox: what waits for a time, or was made due from outside, is announced
 /// by nobody.
 pub(super) const TICK: Duration = Duration::from_secs(1);
-/// Pause after the ledger could not be read or written.
-const REST_AFTER_ERROR: Duration = Duration::from_secs(10);
 /// Number of deliveries read at a time.
 const AT_A_TIME: usize = 64;
 /// Pause while something is missing on this machine.
@@ -178,7 +176,7 @@ impl Worker {
             }
             let mut due = VecDeque::from(
                 self.ledger
-                    .due_deliveries(&self.name, now, AT_A_TIME)
+                    .due_deliveries(self.name(), now, AT_A_TIME)
                     .await?,
             );
             if due.is_empty() {
@@ -428,7 +426,7 @@ impl Worker {
         let since = now - RESOLVED_RESENT;
         let alerts = self
             .ledger
-            .alerts_of_hook(&self.name, since, Day::of(now))
+            .alerts_of_hook(self.name(), since, Day::of(now))
             .await?;
         if !alerts.is_empty() {
             let outcome = self.sender.resend(alerts, now).await;

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
+use crate::backoff::REST_AFTER_ERROR;
 use crate::clock::{Clock, instant};
 use crate::day::{Day, TRACKING_START, Usage};
 use crate::former::Once;
@@ -23,8 +23,6 @@ const AGENTS_AT_A_TIME: usize = 64;
 /// After a computation of one second, the next one waits this many seconds: a long backfill, which changes
 /// figures all the time, costs a twentieth of a core at most.
 const REST: u32 = 20;
-/// The wait after the ledger could not be read.
-const REST_AFTER_ERROR: Duration = Duration::from_secs(10);
 
 /// The months of all accounts, or the reason why they are not known; none until they are first computed.
 pub type Kept = Arc<ArcSwapOption<Result<Months, String>>>;

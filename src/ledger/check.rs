@@ -250,20 +250,6 @@ impl Agent<'_> {
             .push(format!("{}: {what}", self.name));
     }
 
-    /// Adds a violation if what is stored is not what the rows say.
-    fn compare<T: PartialEq>(
-        &mut self,
-        what: &str,
-        stored: T,
-        computed: T,
-        show: impl Fn(T) -> String,
-    ) {
-        if stored != computed {
-            let (stored, computed) = (show(stored), show(computed));
-            self.violation(format_args!("{what} is {stored}, its days say {computed}"));
-        }
-    }
-
     fn check(&mut self, policy: Policy) -> Result<(), Fault> {
         self.report.agents += 1;
         let stored = usage::read_standing(self.connection, self.number)?;
@@ -297,42 +283,11 @@ impl Agent<'_> {
     }
 
     fn check_standing(&mut self, stored: &Standing, computed: &Standing) {
-        let day = |day: Option<Day>| day.map_or_else(|| "none".into(), |day| day.to_string());
-        let credits = |credits: f64| credits.to_string();
-        let (old, new) = (&stored.totals, &computed.totals);
-        self.compare("frontier", old.frontier, new.frontier, day);
-        self.compare(
-            "settled-through day",
-            stored.settled_through,
-            computed.settled_through,
-            day,
-        );
-        self.compare(
-            "known-through day",
-            old.known_through,
-            new.known_through,
-            day,
-        );
-        self.compare(
-            "number of known days",
-            old.known_days,
-            new.known_days,
-            |days| days.to_string(),
-        );
-        self.compare(
-            "frontier sum",
-            old.frontier_credits,
-            new.frontier_credits,
-            credits,
-        );
-        let mark = |mark: Option<f64>| mark.map_or_else(|| "none".into(), credits);
-        // Counting raises the mark to the sum, so a difference means that it was below.
-        self.compare(
-            "high-water mark",
-            old.high_water_credits,
-            new.high_water_credits,
-            mark,
-        );
+        for ((what, stored), (_, computed)) in described(stored).iter().zip(described(computed)) {
+            if *stored != computed {
+                self.violation(format_args!("{what} is {stored}, its days say {computed}"));
+            }
+        }
     }
 
     /// Revisions of a day are numbered from 1 without gaps, each starts where the one before ended,
@@ -402,6 +357,27 @@ impl Agent<'_> {
             ));
         }
     }
+}
+
+/// What days say of an agent, in words.
+fn described(standing: &Standing) -> [(&'static str, String); 6] {
+    let day = |day: Option<Day>| day.map_or_else(|| "none".to_owned(), |day| day.to_string());
+    // The sum is what makes a negative zero a positive one.
+    let credits = |credits: f64| (credits + 0.0).to_string();
+    let totals = &standing.totals;
+    let mark = totals.high_water_credits;
+    [
+        ("frontier", day(totals.frontier)),
+        ("settled-through day", day(standing.settled_through)),
+        ("known-through day", day(totals.known_through)),
+        ("number of known days", totals.known_days.to_string()),
+        ("frontier sum", credits(totals.frontier_credits)),
+        // Counting raises the mark to the sum, so a difference means that it was below.
+        (
+            "high-water mark",
+            mark.map_or_else(|| "none".to_owned(), credits),
+        ),
+    ]
 }
 
 /// One revision as a link in the chain of its day.

@@ -41,6 +41,7 @@ mod anchor;
 mod backup;
 mod check;
 mod commit;
+mod delivery;
 mod error;
 mod file;
 mod hooks;
@@ -77,14 +78,14 @@ pub use alert::{Alert, AlertChanges, AlertMemory, AlertState, LastTold};
 pub use alert_key::AlertKey;
 pub use backup::{BackupProgress, backup};
 pub use check::{Report, check};
+pub use delivery::{
+    Attempt, Backlog, Delivery, DeliveryRecord, DeliveryState, DisabledHook, Overdue,
+};
 pub use error::{Fault, LedgerError};
 pub use hooks::{AdoptedHooks, GoneHook, HookIdentity};
 pub use list::{ListChange, ListSource, UNLISTED_DAYS};
 pub use members::{Enrolled, Enrolment};
 pub use metrics::LedgerMetrics;
-pub use outbox::{
-    Attempt, Backlog, Delivery, DeliveryRecord, DeliveryState, DisabledHook, Overdue,
-};
 pub(crate) use outbox::{LONGEST_REST, RETRY_DAYS, SCHEDULED_TRIES};
 pub use probes::{
     KEPT_RUNS, PlannedRun, ProbeOutcome, ProbeResult, ProbeRun, ProbeTotal, RunNumber,

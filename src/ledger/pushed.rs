@@ -114,8 +114,20 @@ pub(super) fn forget(connection: &Connection, identity: &str) -> Result<(), Faul
     Ok(())
 }
 
-/// Days of `agent` from `from` through `to` that `target` has not taken.
+/// Days of each of `agents` in that range that `target` has not taken, in their order.
 pub(super) fn unpushed(
+    connection: &Connection,
+    target: PushTarget,
+    agents: &[AgentNumber],
+    days: [Day; 2],
+) -> Result<Vec<Unpushed>, Fault> {
+    let agents = agents.iter();
+    let unpushed = agents.map(|agent| of_agent(connection, target, *agent, days));
+    unpushed.collect()
+}
+
+/// Days of `agent` from `from` through `to` that `target` has not taken.
+fn of_agent(
     connection: &Connection,
     target: PushTarget,
     agent: AgentNumber,

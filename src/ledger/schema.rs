@@ -387,6 +387,11 @@ pub(super) fn policy(connection: &Connection) -> rusqlite::Result<Policy> {
         })
 }
 
+/// The first day of the history.
+pub(super) fn history_start(connection: &Connection) -> Result<Day, Fault> {
+    Ok(policy(connection)?.history_start)
+}
+
 /// Stores `policy`. Tells whether it is another one than before.
 pub(super) fn set_policy(connection: &Connection, policy: Policy) -> rusqlite::Result<bool> {
     if self::policy(connection)? == policy {

@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::Connection;
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
 
+use super::alert_key::text;
 use super::error::{Fault, LedgerError};
 use super::file::Place;
 use super::schema::{self, instant};
@@ -44,19 +47,25 @@ const LIFT: &str =
     "DELETE FROM silence WHERE rule = ?1 AND subject = ifnull(?2, '') AND until > ?3";
 const FORGET: &str = "DELETE FROM silence WHERE until <= ?1";
 
-/// A rule, or one of its subjects, of which nothing is sent for a while.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A rule, or one of its subjects, of which hooks get no messages for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Silence {
     /// The name of the rule, budget or balance.
+    #[serde(serialize_with = "text")]
     pub rule: Arc<str>,
-    /// The subject; none if all of the rule's are silenced.
+    /// The subject; null if all are silenced.
+    #[serde(serialize_with = "text_or_null")]
     pub subject: Option<Arc<str>>,
-    /// The first UTC day on which messages are sent again.
+    /// The first UTC day on which hooks get messages again.
     pub until: Day,
     /// Time at which it was set.
     pub since: DateTime<Utc>,
     /// Why.
     pub reason: String,
+}
+
+fn text_or_null<S: Serializer>(text: &Option<Arc<str>>, serializer: S) -> Result<S::Ok, S::Error> {
+    text.as_deref().serialize(serializer)
 }
 
 impl Silence {

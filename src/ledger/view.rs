@@ -202,29 +202,43 @@ impl View {
         /// The file could not be read.
         fn probe_use in "probe_use"(from: Day, to: Day) -> HashMap<Identity, Vec<Usage>> =
             probes::used(from, to);
+
+        /// The history start that the totals follow from.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn history_start in "history_start"() -> Day = schema::history_start();
+
+        /// Days of each of `agents` from `from` through `to` that `target` has not taken, in their order.
+        ///
+        /// # Errors
+        /// An agent was not registered, or the file could not be read.
+        fn unpushed in "unpushed"(target: PushTarget, agents: Vec<AgentNumber>, days: [Day; 2]) -> Vec<Unpushed> =
+            pushed::unpushed(target, &agents, days);
+
+        /// The alerts that `hook` is told of which fire, or are over since `resolved_since`, ordered by
+        /// their keys: what a receiver is to be reminded of that forgets. One that is still to be told for
+        /// the first time is not among them, since its delivery may have to wait, nor one that is silenced on the
+        /// day `today`. None for a hook that wants nothing any more.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn alerts_of_hook in "alerts_of_hook"(hook: Arc<str>, resolved_since: DateTime<Utc>, today: Day) -> Vec<Alert> =
+            alert::of_hook(&hook, resolved_since, today);
+
+        /// The pending deliveries of `hook` that are due at `now`, oldest first, at most `limit`. One that
+        /// shares an alert with an older pending one of the same hook and target waits for it, also while
+        /// that one waits for its next try. One whose alerts are all silenced is not due. None for a hook that
+        /// wants nothing any more.
+        ///
+        /// # Errors
+        /// The file could not be read.
+        fn due_deliveries in "due_deliveries"(hook: Arc<str>, now: DateTime<Utc>, limit: usize) -> Vec<DeliveryRecord> =
+            outbox::due(&hook, now, limit);
     }
 
     /// Names of those below.
-    pub(super) const OTHERS: &'static [&'static str] = &[
-        "history_start",
-        "snapshot",
-        "usage",
-        "unpushed",
-        "alerts_of_hook",
-        "due_deliveries",
-    ];
-
-    /// The history start that the totals follow from.
-    ///
-    /// # Errors
-    /// The file could not be read.
-    pub async fn history_start(&self) -> Result<Day, LedgerError> {
-        self.reader
-            .run("history_start", |connection| {
-                Ok(schema::policy(connection)?.history_start)
-            })
-            .await
-    }
+    pub(super) const OTHERS: &'static [&'static str] = &["snapshot", "usage"];
 
     /// Results of `visit` for each of `agents`, in their order. It is shown the history start that the
     /// totals follow from, one agent's totals, and its known days from `recent_from` on, ascending, on
@@ -233,16 +247,12 @@ impl View {
     ///
     /// # Errors
     /// An agent was not registered, or the file could not be read.
-    pub async fn snapshot<T, V>(
+    pub async fn snapshot<T: Send + 'static>(
         &self,
         agents: Vec<AgentNumber>,
         recent_from: Day,
-        visit: V,
-    ) -> Result<Vec<T>, LedgerError>
-    where
-        T: Send + 'static,
-        V: FnMut(Day, &Totals, &[Usage]) -> T + Send + 'static,
-    {
+        visit: impl FnMut(Day, &Totals, &[Usage]) -> T + Send + 'static,
+    ) -> Result<Vec<T>, LedgerError> {
         self.shown(agents, (recent_from, false), visit).await
     }
 
@@ -250,29 +260,21 @@ impl View {
     ///
     /// # Errors
     /// An agent was not registered, or the file could not be read.
-    pub async fn watch<T, V>(
+    pub async fn watch<T: Send + 'static>(
         &self,
         agents: Vec<AgentNumber>,
         recent_from: Day,
-        visit: V,
-    ) -> Result<Vec<T>, LedgerError>
-    where
-        T: Send + 'static,
-        V: FnMut(Day, &Totals, &[Usage]) -> T + Send + 'static,
-    {
+        visit: impl FnMut(Day, &Totals, &[Usage]) -> T + Send + 'static,
+    ) -> Result<Vec<T>, LedgerError> {
         self.shown(agents, (recent_from, true), visit).await
     }
 
-    async fn shown<T, V>(
+    async fn shown<T: Send + 'static>(
         &self,
         agents: Vec<AgentNumber>,
         from: (Day, bool),
-        visit: V,
-    ) -> Result<Vec<T>, LedgerError>
-    where
-        T: Send + 'static,
-        V: FnMut(Day, &Totals, &[Usage]) -> T + Send + 'static,
-    {
+        visit: impl FnMut(Day, &Totals, &[Usage]) -> T + Send + 'static,
+    ) -> Result<Vec<T>, LedgerError> {
         let recent = self.recent.clone();
         self.reader
             .run("snapshot", move |connection| match recent {
@@ -288,17 +290,13 @@ impl View {
     ///
     /// # Errors
     /// An agent was not registered, or the file could not be read.
-    pub async fn each_usage<T, V>(
+    pub async fn each_usage<T: Send + 'static>(
         &self,
         agents: Vec<AgentNumber>,
         from: Day,
         to: Day,
-        mut visit: V,
-    ) -> Result<Vec<T>, LedgerError>
-    where
-        T: Send + 'static,
-        V: FnMut(&[Usage]) -> T + Send + 'static,
-    {
+        mut visit: impl FnMut(&[Usage]) -> T + Send + 'static,
+    ) -> Result<Vec<T>, LedgerError> {
         self.reader
             .run("usage", move |connection| {
                 let visited = agents.iter().map(|agent| {
@@ -306,68 +304,6 @@ impl View {
                     Ok(visit(&days))
                 });
                 visited.collect()
-            })
-            .await
-    }
-
-    /// Days of each of `agents` from `from` through `to` that `target` has not taken, in their order.
-    ///
-    /// # Errors
-    /// An agent was not registered, or the file could not be read.
-    pub async fn unpushed(
-        &self,
-        target: PushTarget,
-        agents: Vec<AgentNumber>,
-        [from, to]: [Day; 2],
-    ) -> Result<Vec<Unpushed>, LedgerError> {
-        self.reader
-            .run("unpushed", move |connection| {
-                agents
-                    .iter()
-                    .map(|agent| pushed::unpushed(connection, target, *agent, [from, to]))
-                    .collect()
-            })
-            .await
-    }
-
-    /// The alerts that `hook` is told of which fire, or are over since `resolved_since`, ordered by
-    /// their keys: what a receiver is to be reminded of that forgets. One that is still to be told for
-    /// the first time is not among them, since its delivery may have to wait, nor one that is silenced on the
-    /// day `today`. None for a hook that wants nothing any more.
-    ///
-    /// # Errors
-    /// The file could not be read.
-    pub async fn alerts_of_hook(
-        &self,
-        hook: &str,
-        resolved_since: DateTime<Utc>,
-        today: Day,
-    ) -> Result<Vec<Alert>, LedgerError> {
-        let hook = hook.to_owned();
-        self.reader
-            .run("alerts_of_hook", move |connection| {
-                alert::of_hook(connection, &hook, resolved_since, today)
-            })
-            .await
-    }
-
-    /// The pending deliveries of `hook` that are due at `now`, oldest first, at most `limit`. One that
-    /// shares an alert with an older pending one of the same hook and target waits for it, also while
-    /// that one waits for its next try. One whose alerts are all silenced is not due. None for a hook that
-    /// wants nothing any more.
-    ///
-    /// # Errors
-    /// The file could not be read.
-    pub async fn due_deliveries(
-        &self,
-        hook: &str,
-        now: DateTime<Utc>,
-        limit: usize,
-    ) -> Result<Vec<DeliveryRecord>, LedgerError> {
-        let hook = hook.to_owned();
-        self.reader
-            .run("due_deliveries", move |connection| {
-                outbox::due(connection, &hook, now, limit)
             })
             .await
     }

@@ -39,19 +39,8 @@ struct Known {
     groups: Vec<Group>,
     backlogs: Vec<BacklogRow>,
     disabled: Vec<(String, Moment, String)>,
-    silences: Vec<SilenceRow>,
+    silences: Vec<(Silence, Moment)>,
     deliveries: Vec<DeliveryRow>,
-}
-
-/// A rule, or one of its subjects, of which nothing is sent.
-#[derive(Debug)]
-struct SilenceRow {
-    rule: String,
-    /// Empty if all are silenced.
-    subject: String,
-    until: Day,
-    since: Moment,
-    reason: String,
 }
 
 /// The alerts of one state.
@@ -184,6 +173,10 @@ impl Known {
             ),
             oldest: Moment::of(backlog.oldest, now),
         });
+        let since = |silence: Silence| {
+            let since = Moment::of(silence.since, now);
+            (silence, since)
+        };
         let disabled = read.disabled.into_iter();
         Self {
             watched,
@@ -193,10 +186,7 @@ impl Known {
             disabled: disabled
                 .map(|hook| (hook.hook.to_string(), Moment::of(hook.at, now), hook.reason))
                 .collect(),
-            silences: silences
-                .iter()
-                .map(|silence| SilenceRow::of(silence, now))
-                .collect(),
+            silences: silences.into_iter().map(since).collect(),
             deliveries: read
                 .deliveries
                 .iter()
@@ -218,18 +208,6 @@ fn waiting(state: &State, alert: &Alert) -> AlertView {
         link: agent.map(|member| (agent_link(&member.agent), "Agent")),
         firing_at: firing_at.map(|at| Moment::of(at, now)),
         ..AlertView::of(alert, true, now)
-    }
-}
-
-impl SilenceRow {
-    fn of(silence: &Silence, now: DateTime<Utc>) -> Self {
-        Self {
-            rule: silence.rule.to_string(),
-            subject: silence.subject.as_deref().unwrap_or_default().to_owned(),
-            until: silence.until,
-            since: Moment::of(silence.since, now),
-            reason: silence.reason.clone(),
-        }
     }
 }
 

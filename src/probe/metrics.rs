@@ -87,20 +87,4 @@ impl ProbeMetrics {
             counter.inc_by(runs.saturating_sub(counter.get()));
         }
     }
-
-    /// Removes a probe.
-    pub(super) fn remove(&self, labels: &Labels) {
-        let probe = labels.each_ref().map(String::as_str);
-        // An error means that it was not shown.
-        let _ = self.success.remove_label_values(&probe);
-        let _ = self.duration.remove_label_values(&probe);
-        let _ = self.execution.remove_label_values(&probe);
-        let _ = self.last_status_code.remove_label_values(&probe);
-        let _ = self.last_run_timestamp.remove_label_values(&probe);
-        let _ = self.used_credits.remove_label_values(&probe);
-        for outcome in ProbeOutcome::ALL {
-            let labels = [probe[0], probe[1], probe[2], outcome.as_str()];
-            let _ = self.runs.remove_label_values(&labels);
-        }
-    }
 }

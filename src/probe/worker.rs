@@ -13,6 +13,7 @@ use tracing::{debug, error, info, warn};
 
 use super::metrics::{Labels, ProbeMetrics};
 use super::{Probe, Times, identity, judge};
+use crate::backoff::REST_AFTER_ERROR;
 use crate::clock::SharedClock;
 use crate::flowgent;
 use crate::flowgent::client::Client;
@@ -21,12 +22,10 @@ use crate::flowgent::wire::{ChatMessages, ChatRequest};
 use crate::ledger::{Ledger, LedgerError, PlannedRun, ProbeOutcome, ProbeResult};
 use crate::roster::Agent;
 use crate::status::Board;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Instruments, Telemetry};
 
 /// Interval between looks at the clock.
 const TICK: Duration = Duration::from_secs(1);
-/// Pause after the ledger could not be read or written.
-const REST_AFTER_ERROR: Duration = Duration::from_secs(10);
 /// Time for runs that are under way when the program ends. Longer ones are interrupted.
 const IN_FLIGHT: Duration = Duration::from_secs(15);
 
@@ -252,10 +251,10 @@ impl Shared {
 
     /// Shows the series of these probes, and no others.
     async fn show(&self, probes: &[Arc<Probe>]) {
-        self.shown.lock().retain(|name, labels| {
+        self.shown.lock().retain(|name, _| {
             let stays = probes.iter().any(|probe| probe.name == *name);
             if !stays {
-                self.metrics.remove(labels);
+                self.metrics.forget("probe", name);
             }
             stays
         });
@@ -278,8 +277,8 @@ impl Shared {
             let labels = [&probe.name, &probe.account, &agent.name].map(ToString::to_string);
             let mut shown = self.shown.lock();
             let before = shown.insert(Arc::clone(&probe.name), labels.clone());
-            if let Some(before) = before.filter(|before| *before != labels) {
-                self.metrics.remove(&before);
+            if before.is_some_and(|before| before != labels) {
+                self.metrics.forget("probe", &probe.name);
             }
             let own = probe.runs(&agent, &runs);
             self.metrics.show(&labels, own, &totals, &identity(&agent));

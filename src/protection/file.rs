@@ -29,7 +29,7 @@ pub(super) struct WebFile {
 }
 
 /// `tls_server_config`.
-#[derive(Default, Deserialize)]
+#[derive(Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Tls {
     /// The server's certificate chain in PEM.

@@ -54,21 +54,11 @@ pub(super) struct Surroundings<'a> {
 
 /// Finds nothing in a section.
 fn is_empty(written: &file::Tls) -> bool {
-    let texts = [
-        &written.cert,
-        &written.key,
-        &written.client_ca,
-        &written.cert_file,
-        &written.key_file,
-        &written.client_auth_type,
-        &written.client_ca_file,
-        &written.min_version,
-        &written.max_version,
-    ];
-    texts.iter().all(|text| text.is_none())
-        && written.client_allowed_sans.is_none()
-        && written.cipher_suites.is_none()
-        && written.curve_preferences.is_none()
+    let nothing = file::Tls {
+        prefer_server_cipher_suites: written.prefer_server_cipher_suites,
+        ..file::Tls::default()
+    };
+    *written == nothing
 }
 
 /// Says why the certificate at `place` does not go with its key.

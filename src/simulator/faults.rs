@@ -67,76 +67,46 @@ pub enum RetryAfter {
     Date(u32),
 }
 
-/// Every fault's name.
-pub const FAULTS: [(&str, Fault); 28] = [
-    ("401", Fault::Status(401, None)),
-    ("403", Fault::Status(403, None)),
-    ("429", Fault::Status(429, Some(RetryAfter::Seconds(1)))),
-    ("429-date", Fault::Status(429, Some(RetryAfter::Date(2)))),
-    ("500", Fault::Status(500, None)),
-    ("502", Fault::Status(502, None)),
-    ("503", Fault::Status(503, None)),
-    ("hang", Fault::Hang),
-    ("drip", Fault::Drip),
-    ("cut", Fault::Cut),
-    ("oversized", Fault::Oversized),
-    ("gzip-bomb", Fault::GzipBomb),
-    ("html", Fault::Html),
-    ("redirect", Fault::Redirect),
-    ("wrong-total", Fault::WrongTotal),
-    ("missing-day", Fault::MissingDay),
-    ("duplicate-day", Fault::DuplicateDay),
-    ("contradicting-day", Fault::ContradictingDay),
-    ("foreign-agent", Fault::ForeignAgent),
-    ("foreign-day", Fault::ForeignDay),
-    ("negative-day", Fault::NegativeDay),
-    ("huge-value", Fault::HugeValue),
-    ("malformed-date", Fault::MalformedDate),
-    ("contradicting-range", Fault::ContradictingRange),
-    ("no-credits", Fault::NoCredits),
-    ("chat-unavailable", Fault::ChatUnavailable),
-    ("chat-failed", Fault::ChatFailed),
-    ("no-whatsapp", Fault::NoWhatsapp),
-];
+/// Declares the table of faults, each as `"name" = fault, "explanation";`.
+macro_rules! faults {
+    ($($name:literal = $fault:expr, $about:literal;)*) => {
+        /// Every fault with its name, and what happens in one line.
+        pub const FAULTS: [(&str, Fault, &str); [$($name),*].len()] = [$(($name, $fault, $about)),*];
+    };
+}
+
+faults! {
+    "401" = Fault::Status(401, None), "status 401: the key is refused";
+    "403" = Fault::Status(403, None), "status 403: access is denied";
+    "429" = Fault::Status(429, Some(RetryAfter::Seconds(1))), "status 429: too many requests";
+    "429-date" = Fault::Status(429, Some(RetryAfter::Date(2))), "status 429: too many requests, with a date in Retry-After";
+    "500" = Fault::Status(500, None), "status 500: FlowGent fails";
+    "502" = Fault::Status(502, None), "status 502: a proxy cannot reach FlowGent";
+    "503" = Fault::Status(503, None), "status 503: FlowGent is unavailable";
+    "hang" = Fault::Hang, "no answer, until the request times out";
+    "drip" = Fault::Drip, "an endless answer, byte by byte";
+    "cut" = Fault::Cut, "the connection breaks in the middle";
+    "oversized" = Fault::Oversized, "an answer of 64 MiB";
+    "gzip-bomb" = Fault::GzipBomb, "an answer of 1 MB that inflates to 1 GiB";
+    "html" = Fault::Html, "a web page, with status 200";
+    "redirect" = Fault::Redirect, "a redirect to another host";
+    "wrong-total" = Fault::WrongTotal, "the total is not the sum of the days";
+    "missing-day" = Fault::MissingDay, "the newest day is missing";
+    "duplicate-day" = Fault::DuplicateDay, "the newest day twice, with the same figure";
+    "contradicting-day" = Fault::ContradictingDay, "the newest day twice, with different figures";
+    "foreign-agent" = Fault::ForeignAgent, "the answer is about another agent";
+    "foreign-day" = Fault::ForeignDay, "a day that was not requested";
+    "negative-day" = Fault::NegativeDay, "a day has negative credits";
+    "huge-value" = Fault::HugeValue, "a day has ten trillion credits";
+    "malformed-date" = Fault::MalformedDate, "a date that is not YYYY-MM-DD";
+    "contradicting-range" = Fault::ContradictingRange, "a different range than requested";
+    "no-credits" = Fault::NoCredits, "chats only: the credits are used up";
+    "chat-unavailable" = Fault::ChatUnavailable, "chats only: unavailable";
+    "chat-failed" = Fault::ChatFailed, "chats only: FlowGent fails";
+    "no-whatsapp" = Fault::NoWhatsapp, "WhatsApp only: the agent has no connection";
+}
 
 impl Fault {
-    /// Says in one line what happens.
-    #[must_use]
-    pub const fn explanation(self) -> &'static str {
-        match self {
-            Self::Status(401, _) => "status 401: the key is refused",
-            Self::Status(403, _) => "status 403: access is denied",
-            Self::Status(429, Some(RetryAfter::Date(_))) => {
-                "status 429: too many requests, with a date in Retry-After"
-            }
-            Self::Status(429, _) => "status 429: too many requests",
-            Self::Status(502, _) => "status 502: a proxy cannot reach FlowGent",
-            Self::Status(503, _) => "status 503: FlowGent is unavailable",
-            Self::Status(..) => "status 500: FlowGent fails",
-            Self::Hang => "no answer, until the request times out",
-            Self::Drip => "an endless answer, byte by byte",
-            Self::Cut => "the connection breaks in the middle",
-            Self::Oversized => "an answer of 64 MiB",
-            Self::GzipBomb => "an answer of 1 MB that inflates to 1 GiB",
-            Self::Html => "a web page, with status 200",
-            Self::Redirect => "a redirect to another host",
-            Self::WrongTotal => "the total is not the sum of the days",
-            Self::MissingDay => "the newest day is missing",
-            Self::DuplicateDay => "the newest day twice, with the same figure",
-            Self::ContradictingDay => "the newest day twice, with different figures",
-            Self::ForeignAgent => "the answer is about another agent",
-            Self::ForeignDay => "a day that was not requested",
-            Self::NegativeDay => "a day has negative credits",
-            Self::HugeValue => "a day has ten trillion credits",
-            Self::MalformedDate => "a date that is not YYYY-MM-DD",
-            Self::ContradictingRange => "a different range than requested",
-            Self::NoCredits => "chats only: the credits are used up",
-            Self::ChatUnavailable => "chats only: unavailable",
-            Self::ChatFailed => "chats only: FlowGent fails",
-            Self::NoWhatsapp => "WhatsApp only: the agent has no connection",
-        }
-    }
-
     /// The one endpoint whose good answers the fault spoils; nothing if it replaces the answer of any.
     fn spoils(self) -> Option<Endpoint> {
         match self {
@@ -201,7 +171,7 @@ pub struct Rule {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FaultError {
     /// There is no such fault.
-    #[error("no fault is named `{0}`; there are {names}", names = FAULTS.map(|(name, _)| name).join(", "))]
+    #[error("no fault is named `{0}`; there are {names}", names = FAULTS.map(|(name, ..)| name).join(", "))]
     Name(String),
     /// The share is not a probability.
     #[error("the share of fault {name} is `{share}`, not a number from 0 to 1")]
@@ -219,8 +189,8 @@ impl FromStr for Fault {
     fn from_str(text: &str) -> Result<Self, FaultError> {
         FAULTS
             .iter()
-            .find(|(name, _)| *name == text)
-            .map(|(_, fault)| *fault)
+            .find(|(name, ..)| *name == text)
+            .map(|(_, fault, _)| *fault)
             .ok_or_else(|| FaultError::Name(text.to_owned()))
     }
 }
@@ -362,7 +332,7 @@ mod tests {
 
     #[test]
     fn every_fault_is_known_by_its_name() {
-        for (name, fault) in FAULTS {
+        for (name, fault, _) in FAULTS {
             assert_eq!(name.parse(), Ok(fault));
         }
         assert_eq!(

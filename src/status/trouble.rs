@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{AccountPlace, SyncStatus};
+use crate::flowgent::error::advice;
 use crate::ledger::{DeliveryRecord, DeliveryState, DisabledHook, RETRY_DAYS};
 use crate::roster::NAME_AGENTS;
 use crate::secret::SecretSource;
@@ -136,35 +137,18 @@ impl Facts<'_> {
             }
             None => "The account is no longer in the config.".to_owned(),
         };
-        let fixed = match problem.kind {
-            "invalid_key" | "key_unreadable" => return key(),
-            "agents_file" => {
-                "Correct the list, or regenerate it; the next sync reads it. The last valid list stays \
-                 active."
+        let advice = advice(problem.kind);
+        match problem.kind {
+            "invalid_key" | "key_unreadable" => key(),
+            "agents_file" => "Correct the list, or regenerate it; the next sync reads it. The last valid list stays \
+                              active."
+                .to_owned(),
+            "access_denied" if problem.first.is_none() => NAME_AGENTS.to_owned(),
+            "access_denied" | "bad_request" | "redirect" | "not_json" | "unavailable" | "server_error" => {
+                format!("{}.", capitalized(advice))
             }
-            "access_denied" if problem.first.is_none() => NAME_AGENTS,
-            "access_denied" | "bad_request" => {
-                "Compare the agent's id and its account in the config with FlowGent's settings."
-            }
-            "connect" | "interrupted" | "timeout" => {
-                "It is retried automatically. If it lasts, check `[api] base_url`, DNS, proxy \
-                 variables, firewall and certificates."
-            }
-            "redirect" | "not_json" => {
-                "Something other than FlowGent answers: check `[api] base_url` and any proxies."
-            }
-            "rate_limited" => {
-                "It is retried automatically. If it lasts, lower `[api] requests_per_second`."
-            }
-            "unavailable" | "server_error" => {
-                "FlowGent has a problem; missing days are retried automatically."
-            }
-            _ => {
-                "It is retried automatically. If it lasts, send the output of `check --live \
-                 --log.level debug` to FlowGent's support."
-            }
-        };
-        fixed.to_owned()
+            _ => format!("It is retried automatically. If it lasts, {advice}."),
+        }
     }
 
     /// Hooks that take nothing.

@@ -8,6 +8,7 @@ mod account;
 pub mod cron;
 mod metrics;
 mod pass;
+mod reaches;
 mod report;
 pub mod schedule;
 pub mod worker;
@@ -22,20 +23,21 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::balance::{Days, Reach};
+use crate::balance::Reach;
 use crate::clock::SharedClock;
 use crate::day::Day;
 use crate::flowgent;
 use crate::flowgent::transport::HttpClient;
 use crate::ledger::{AgentNumber, Enrolled, Enrolment, Identity, Ledger, LedgerError, Member};
-use crate::roster::{AccountSettings, Agent, Matcher};
+use crate::roster::{AccountSettings, Agent};
 use crate::telemetry::{self, Instruments, Telemetry};
+use crate::window::Window;
 use crate::window::plan::{self, Policy, Refresh};
-use crate::window::{Coverage, KnownDay, Window};
 
 use account::{Account, Ask};
 use metrics::SyncMetrics;
 use pass::AccountSync;
+use reaches::Reaches;
 pub use report::{Counts, MemberReport, Note, NoteKind, Outcome, Problem, Report, problem_kinds};
 use schedule::Trigger;
 
@@ -90,9 +92,7 @@ pub struct Syncer {
     /// All agents as of the last time that somebody asked for them.
     known: Arc<Mutex<Option<Known>>>,
     /// The budgets and balances that may need days from before the history start.
-    reaches: Arc<[Reach]>,
-    /// From which day up to the history start all days of an agent are known and settled.
-    reached: Arc<Mutex<HashMap<AgentNumber, Day>>>,
+    reaches: Reaches,
 }
 
 /// Members as the ledger knows them.
@@ -150,8 +150,7 @@ impl Syncer {
             clock,
             metrics,
             known: Arc::default(),
-            reaches: Arc::default(),
-            reached: Arc::default(),
+            reaches: Reaches::default(),
         }
     }
 
@@ -159,7 +158,7 @@ impl Syncer {
     #[must_use]
     pub fn reaching(self, reaches: Vec<Reach>) -> Self {
         Self {
-            reaches: reaches.into(),
+            reaches: Reaches::new(reaches),
             ..self
         }
     }
@@ -249,11 +248,7 @@ impl Syncer {
         observer(Event::Started(started));
         let clock = crate::clock::instant();
         let accounts = self.asked(wanted);
-        for reach in &*self.reaches {
-            if let Days::By(book) = &reach.days {
-                book.refresh().await;
-            }
-        }
+        self.reaches.refresh().await;
         let result = self
             .pass(wanted, &accounts, observer, stop)
             .await
@@ -459,38 +454,6 @@ impl Syncer {
         }
     }
 
-    /// The budgets and balances that need days from before the history start, and the first of these days.
-    fn needs(&self, today: Day) -> Vec<(&Matcher, Day)> {
-        let reaches = self.reaches.iter();
-        let needs = reaches.filter_map(|reach| Some((&reach.matcher, reach.first_day(today)?)));
-        needs
-            .filter(|(_, first)| *first < self.policy.history_start)
-            .collect()
-    }
-
-    /// The first day that is asked for of an agent: the history start, or the first day that a budget or balance
-    /// needs of it, unless all from there on are known for good.
-    fn asked_from(&self, member: &Member, needs: &[(&Matcher, Day)]) -> Day {
-        let needs = needs
-            .iter()
-            .filter(|(matcher, _)| matcher.matches(&member.agent));
-        let Some(first) = needs.map(|(_, first)| *first).min() else {
-            return self.policy.history_start;
-        };
-        match self.reached.lock().get(&member.number) {
-            Some(reached) if *reached <= first => self.policy.history_start,
-            _ => first,
-        }
-    }
-
-    /// Remembers that nothing is to be asked for from before the history start, so that it need not be read
-    /// again.
-    fn note_reached(&self, member: &Member, known: &Coverage) {
-        if let Some(from) = is_reached(known, self.policy) {
-            self.reached.lock().insert(member.number, from);
-        }
-    }
-
     /// The windows to ask for, as indexes into `members`, in the order of asking.
     async fn plan(
         &self,
@@ -513,15 +476,18 @@ impl Syncer {
             .map(|account| &*account.settings.name)
             .collect();
         let mut plans = Vec::with_capacity(members.len());
-        let needs = self.needs(today);
+        let needs = self.reaches.needs(self.policy, today);
         for members in members.chunks(PLANNED_AT_ONCE) {
-            let asked_from = |member: &Member| (member.number, self.asked_from(member, &needs));
+            let asked_from = |member: &Member| {
+                let first = self.reaches.asked_from(member, &needs, self.policy);
+                (member.number, first)
+            };
             let known = self
                 .ledger
                 .coverage(members.iter().map(asked_from).collect());
             let known = known.await?;
             for (member, known) in members.iter().zip(&known) {
-                self.note_reached(member, known);
+                self.reaches.note(member, known, self.policy);
                 plans.push(plan::windows(self.policy, known, refresh, today));
             }
         }
@@ -529,15 +495,6 @@ impl Syncer {
         let plans = plans.filter(|(index, _)| asked.contains(&*members[*index].agent.account));
         Ok(plan::newest_first(plans))
     }
-}
-
-/// Returns true if all days from `asked_from` up to the history start are known and settled.
-fn is_reached(known: &Coverage, policy: Policy) -> Option<Day> {
-    let from = known.asked_from?;
-    let days = policy.history_start.since(from);
-    let is_settled = |known: &KnownDay| known.is_settled(policy.settle_days);
-    let is_whole = usize::try_from(days).is_ok_and(|days| days == known.earlier.len());
-    (is_whole && known.earlier.iter().all(is_settled)).then_some(from)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use croner::Cron;
 
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, SYNCS};
 use crate::day::Day;
 use crate::named::named;
 use crate::window::plan::Refresh;
@@ -53,10 +53,6 @@ impl Trigger {
         }
     }
 }
-
-/// Waits before an unfinished sync is tried again: 15 minutes, doubling to 2 hours.
-const RETRY_FIRST: Duration = Duration::from_secs(15 * 60);
-const RETRY_LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// Work left for a sync before the next poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,16 +98,12 @@ struct Unfinished {
 impl Schedule {
     /// A schedule that starts at `now`. `instance` is a number that stays the same for this ledger, so
     /// that each of many instances polls at its own moment, the same every day.
-    ///
-    /// # Panics
-    /// Never: the retry waits are constants.
     #[must_use]
     pub fn new(settings: &Settings, instance: u64, now: DateTime<Utc>) -> Self {
         let mut schedule = Self {
             cron: settings.cron.clone(),
             offset: offset(settings.jitter, instance),
-            retries: Backoff::new(RETRY_FIRST, RETRY_LONGEST)
-                .expect("the first wait is positive and the shorter one"),
+            retries: SYNCS,
             polled: now,
             starting: true,
             as_of: Day::of(now),

@@ -78,7 +78,7 @@ const TABLE: [Expected; FAULTS.len()] = [
 
 /// An account per fault, named after it, with an agent that it will strike and one that it will not.
 fn an_account_per_fault() -> Settings {
-    let accounts = FAULTS.iter().map(|(name, _)| {
+    let accounts = FAULTS.iter().map(|(name, ..)| {
         let key = Secret::new(&format!("test-key-{name}"));
         AccountSettings::named(name, key, &["neighbour", "victim"])
     });
@@ -157,7 +157,7 @@ async fn wait_for_misfortunes(scene: &Scene, exporter: &Exporter, syncs: u32) ->
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_fault_stays_with_its_agent_is_told_once_and_leaves_no_trace() {
-    let names = FAULTS.map(|(name, _)| name);
+    let names = FAULTS.map(|(name, ..)| name);
     assert_eq!(names, TABLE.each_ref().map(|row| row.fault));
     let scene = Scene::with("2026-03-04T09:00:00", an_account_per_fault());
     scene.write("config.toml", &impatient(&scene));
@@ -165,7 +165,7 @@ async fn every_fault_stays_with_its_agent_is_told_once_and_leaves_no_trace() {
     let good = exporter.wait_until_whole(&scene).await;
     scene.simulator.journal().clear();
 
-    for (row, (_, fault)) in TABLE.iter().zip(FAULTS) {
+    for (row, (_, fault, _)) in TABLE.iter().zip(FAULTS) {
         let faults = scene.simulator.faults();
         faults.add_for(&victim(&scene, row), fault, Times::Always);
     }
@@ -221,7 +221,7 @@ async fn every_fault_stays_with_its_agent_is_told_once_and_leaves_no_trace() {
 async fn a_backfill_in_which_a_fifth_of_all_requests_fail_ends_with_the_whole_truth() {
     let scene = Scene::new("2026-03-04T00:30:00");
     scene.write("config.toml", &impatient(&scene));
-    for (_, fault) in FAULTS {
+    for (_, fault, _) in FAULTS {
         let share = 0.2 / FAULTS.len() as f64;
         let times = Times::Share(share);
         scene.simulator.faults().add_everywhere(fault, times);

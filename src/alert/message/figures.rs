@@ -4,7 +4,6 @@ use super::super::finding::{Finding, Observation};
 use super::super::{Figures, Share, Threshold};
 use crate::balance::Left;
 use crate::budget::Standing;
-use crate::roster::Agent;
 
 /// The figures that the words are made of.
 pub(super) fn of(observation: &Observation<'_>) -> Figures {
@@ -30,7 +29,7 @@ pub(super) fn of(observation: &Observation<'_>) -> Figures {
             missing_days: Some(*missing_days),
             top: top
                 .iter()
-                .map(|(agent, credits)| share(agent, *credits))
+                .map(|(agent, credits)| Share::of_agent(agent, *credits))
                 .collect(),
             ..Figures::default()
         },
@@ -75,9 +74,7 @@ fn budget_figures(standing: &Standing, threshold: &Threshold) -> Figures {
         forecast_low_credits: forecast.map(|forecast| forecast.low_credits),
         forecast_high_credits: forecast.map(|forecast| forecast.high_credits),
         exhausted_at: standing.exhausted_at,
-        top: top
-            .map(|(member, credits)| share(&member.agent, *credits))
-            .collect(),
+        top: top.map(Share::of).collect(),
         ..Figures::default()
     }
 }
@@ -104,18 +101,8 @@ fn balance_figures(left: Option<&Left>, threshold: &Threshold) -> Figures {
         days_left: left.days_left(),
         low_days_left,
         high_days_left,
-        top: top
-            .map(|(member, credits)| share(&member.agent, *credits))
-            .collect(),
+        top: top.map(Share::of).collect(),
         ..Figures::default()
-    }
-}
-
-fn share(agent: &Agent, credits: f64) -> Share {
-    Share {
-        account: agent.account.to_string(),
-        agent: agent.name.to_string(),
-        credits,
     }
 }
 

@@ -94,7 +94,10 @@ impl Scene {
     /// Contents of the outbox.
     async fn outbox(&self) -> Vec<DeliveryRecord> {
         let later = self.clock.now() + chrono::TimeDelta::days(1000);
-        self.ledger.due_deliveries("ops", later, 100).await.unwrap()
+        self.ledger
+            .due_deliveries("ops".into(), later, 100)
+            .await
+            .unwrap()
     }
 
     async fn alerts(&self) -> Vec<(String, AlertState)> {
@@ -203,7 +206,7 @@ async fn a_renamed_hook_tells_the_end_of_what_it_told_under_its_old_name() {
     let expected = [("night", Status::Resolved), ("night", Status::Firing)];
     assert_eq!(told.collect::<Vec<_>>(), expected);
     // The message of the end waits for that of the beginning.
-    let due = scene.ledger.due_deliveries("night", later, 9).await;
+    let due = scene.ledger.due_deliveries("night".into(), later, 9).await;
     assert_eq!(due.unwrap().len(), 1);
 }
 
@@ -441,7 +444,7 @@ async fn a_running_engine_evaluates_by_itself_until_it_is_stopped() {
     assert_eq!(
         scene
             .ledger
-            .due_deliveries("ops", later, 100)
+            .due_deliveries("ops".into(), later, 100)
             .await
             .unwrap()
             .len(),

@@ -150,21 +150,6 @@ fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-fn key_json(key: &AlertKey) -> Value {
-    let AlertKey {
-        rule,
-        subject,
-        period,
-        threshold,
-    } = key;
-    json!({
-        "rule": &**rule,
-        "subject": &**subject,
-        "period": period.map(|day| day.to_string()),
-        "threshold": (!threshold.is_empty()).then_some(&**threshold),
-    })
-}
-
 fn alert_json(alert: &Alert, silences: &[Silence]) -> Value {
     let Alert {
         key,
@@ -173,7 +158,7 @@ fn alert_json(alert: &Alert, silences: &[Silence]) -> Value {
         fired_at,
         ..
     } = alert;
-    let mut json = key_json(key);
+    let mut json = json!(key);
     json["state"] = state.as_str().into();
     json["since"] = instant(*since).into();
     json["fired_at"] = fired_at.map(instant).into();
@@ -184,21 +169,11 @@ fn alert_json(alert: &Alert, silences: &[Silence]) -> Value {
     json
 }
 
+/// A silence as JSON.
 fn silence_json(silence: &Silence) -> Value {
-    let Silence {
-        rule,
-        subject,
-        until,
-        since,
-        reason,
-    } = silence;
-    json!({
-        "rule": &**rule,
-        "subject": subject.as_deref(),
-        "until": until.to_string(),
-        "since": instant(*since),
-        "reason": reason,
-    })
+    let mut json = json!(silence);
+    json["since"] = instant(silence.since).into();
+    json
 }
 
 fn delivery_json(record: &DeliveryRecord) -> Value {
@@ -219,7 +194,7 @@ fn delivery_json(record: &DeliveryRecord) -> Value {
         "due": (*state == DeliveryState::Pending).then(|| instant(*at)),
         "ended": (*state != DeliveryState::Pending).then(|| instant(*at)),
         "result": result,
-        "alerts": delivery.alerts.iter().map(key_json).collect::<Vec<_>>(),
+        "alerts": delivery.alerts,
         "summary": delivery.summary(),
     })
 }

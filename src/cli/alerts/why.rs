@@ -3,17 +3,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use chrono::SecondsFormat;
+use chrono::SubsecRound;
+use serde_json::{Value, json};
 
 use super::super::width::{self, wrapped};
 use super::super::{Common, Failure, load, print, view};
 use super::unknown;
 use crate::alert::{
-    self, Background, Check, Condition, Figures, Finding, Observation, Rule, Settings, Share,
+    self, Background, Condition, Figures, Finding, Observation, Rule, Settings, Share,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::day::Day;
 use crate::ledger::{AlertMemory, Watched};
+use crate::words::exact as number;
 
 pub(super) async fn why(common: &Common, name: &str, on: Option<Day>) -> Result<(), Failure> {
     let config = load(common)?;
@@ -97,50 +99,8 @@ fn heading(rule: &Rule, today: Day) -> String {
         rule.name,
         rule.check.kind(),
         today.previous(),
-        wanted(&rule.check)
+        rule.check.wanted()
     )
-}
-
-/// Condition in a line; none of a budget or balance, whose thresholds have a line each.
-fn wanted(check: &Check) -> String {
-    match check {
-        Check::Budget { .. } | Check::Balance { .. } => String::new(),
-        Check::Usage {
-            over_credits,
-            hysteresis,
-            ..
-        } => {
-            let held_credits = number(over_credits * (1.0 - hysteresis));
-            format!("fires above {over_credits} credits, resolves at {held_credits} or less\n")
-        }
-        Check::Spike {
-            factor,
-            floor_credits,
-            ..
-        } => format!("fires above {factor} times the usual and above {floor_credits} credits\n"),
-        Check::Drop {
-            factor,
-            floor_credits,
-            ..
-        } => format!("fires below {factor} of the usual, if that is above {floor_credits} credits\n"),
-        Check::Silent { days, .. } => {
-            format!("fires after {days} days without use, if there was use on 4 of the 28 before\n")
-        }
-        Check::MissingData { longer_than, .. } => {
-            let longer_than = humantime::format_duration(*longer_than);
-            format!("fires once a day is missing for longer than {longer_than}\n")
-        }
-        Check::KeyRefused { .. } | Check::AgentRefused { .. } => {
-            "fires while FlowGent refuses, which only a running exporter knows; try `check --live`\n"
-                .to_owned()
-        }
-        Check::Probe { times, .. } => {
-            format!("fires once a probe failed {times} times in a row\n")
-        }
-        Check::NoCredits { .. } => {
-            "fires once a probe is told that the account has no credits left\n".to_owned()
-        }
-    }
 }
 
 /// Facts about one subject, and the verdict of each threshold.
@@ -180,70 +140,46 @@ fn subject(observations: &[Observation<'_>], memory: &AlertMemory, has_state: bo
     format!("\n{}{period}\n{lines}", first.key.subject)
 }
 
-/// The figures that are there, by their names in JSON, but for those of a single threshold.
-fn named(figures: Figures) -> Vec<(String, String)> {
-    let Figures {
-        used_credits,
-        limit_credits,
-        used_ratio,
-        threshold_ratio: _,
-        measure: _,
-        first_day,
-        last_day,
-        missing_days,
-        missing_since,
-        pace_credits_per_day,
-        forecast_credits,
-        forecast_low_credits,
-        forecast_high_credits,
-        exhausted_at,
-        left_credits,
-        days_left,
-        low_days_left,
-        high_days_left,
-        usual_credits,
-        top,
-    } = figures;
-    let number = |figure: Option<f64>| figure.map(number);
-    let share = |share: &Share| {
-        format!(
-            "{}/{} {}",
-            share.account,
-            share.agent,
-            self::number(share.credits)
-        )
-    };
-    let top: Vec<String> = top.iter().map(share).collect();
-    let exhausted_at = exhausted_at.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
-    [
-        ("first_day", first_day),
-        ("last_day", last_day),
-        ("missing_days", missing_days.map(|days| days.to_string())),
-        ("missing_since", missing_since),
-        ("limit_credits", number(limit_credits)),
-        ("used_credits", number(used_credits)),
-        ("used_ratio", number(used_ratio)),
-        ("usual_credits", number(usual_credits)),
-        ("pace_credits_per_day", number(pace_credits_per_day)),
-        ("forecast_credits", number(forecast_credits)),
-        ("forecast_low_credits", number(forecast_low_credits)),
-        ("forecast_high_credits", number(forecast_high_credits)),
-        ("exhausted_at", exhausted_at),
-        ("left_credits", number(left_credits)),
-        ("days_left", number(days_left)),
-        ("low_days_left", number(low_days_left)),
-        ("high_days_left", number(high_days_left)),
-        ("top", Some(top.join(", ")).filter(|top| !top.is_empty())),
-    ]
-    .into_iter()
-    .filter_map(|(name, figure)| Some((name.to_owned(), figure?)))
-    .collect()
+/// Names of figures in JSON, in the order in which they are shown, but for those of a single threshold.
+const SHOWN: [&str; 18] = [
+    "first_day",
+    "last_day",
+    "missing_days",
+    "missing_since",
+    "limit_credits",
+    "used_credits",
+    "used_ratio",
+    "usual_credits",
+    "pace_credits_per_day",
+    "forecast_credits",
+    "forecast_low_credits",
+    "forecast_high_credits",
+    "exhausted_at",
+    "left_credits",
+    "days_left",
+    "low_days_left",
+    "high_days_left",
+    "top",
+];
+
+/// The figures that are there, by their names in JSON.
+fn named(mut figures: Figures) -> Vec<(String, String)> {
+    figures.exhausted_at = figures.exhausted_at.map(|at| at.trunc_subsecs(0));
+    let json = json!(figures);
+    let shown = SHOWN.iter().filter_map(|name| {
+        let figure = match json.get(name)? {
+            Value::Number(figure) => number(figure.as_f64()?),
+            Value::String(text) => text.clone(),
+            _ => figures.top.iter().map(share).collect::<Vec<_>>().join(", "),
+        };
+        Some(((*name).to_owned(), figure))
+    });
+    shown.collect()
 }
 
-/// A figure to the millionth: what products of floats leave in their last digits tells nobody anything.
-fn number(figure: f64) -> String {
-    let text = format!("{figure:.6}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+fn share(share: &Share) -> String {
+    let credits = number(share.credits);
+    format!("{}/{} {credits}", share.account, share.agent)
 }
 
 const fn words(condition: Condition) -> &'static str {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 
+use super::super::examine::from_file;
 use super::super::{count, view};
-use super::from_file;
 use crate::alert::{self, Check};
 use crate::blocking;
 use crate::clock::{Clock, SystemClock};

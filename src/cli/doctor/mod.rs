@@ -17,6 +17,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::files;
 use crate::ledger::Member;
+use crate::named::named;
 use crate::series::{self, Figures, Totals};
 
 /// Arguments of `doctor`.
@@ -37,17 +38,19 @@ struct Finding {
     advice: String,
 }
 
-/// Severity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// As it should be.
-    Good,
-    /// It works, and deserves a look.
-    Warning,
-    /// It does not work.
-    Problem,
-    /// It was not looked at: the text says why.
-    Unseen,
+named! {
+    /// Severity.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum State {
+        /// As it should be.
+        Good = "ok",
+        /// It works, and deserves a look.
+        Warning = "warning",
+        /// It does not work.
+        Problem = "PROBLEM",
+        /// It was not looked at: the text says why.
+        Unseen = "skipped",
+    }
 }
 
 impl Finding {
@@ -77,14 +80,9 @@ impl Finding {
     }
 }
 
-/// Findings, printed as they come.
+/// Number of findings of each state, which are printed as they come.
 #[derive(Debug, Default)]
-struct Visit {
-    good: usize,
-    unseen: usize,
-    warnings: usize,
-    problems: usize,
-}
+struct Visit([usize; 4]);
 
 impl Visit {
     /// Prints what was found of one part.
@@ -95,18 +93,8 @@ impl Visit {
             advice,
         } in findings
         {
-            let word = match state {
-                State::Good => "ok",
-                State::Warning => "warning",
-                State::Problem => "PROBLEM",
-                State::Unseen => "skipped",
-            };
-            *match state {
-                State::Good => &mut self.good,
-                State::Warning => &mut self.warnings,
-                State::Problem => &mut self.problems,
-                State::Unseen => &mut self.unseen,
-            } += 1;
+            self.0[state as usize] += 1;
+            let word = state.as_str();
             let width = width::columns().unwrap_or(usize::MAX);
             let what = width::wrapped(&what, 20, width);
             print(format_args!("{part:<11}{word:<9}{what}\n"))?;
@@ -141,12 +129,7 @@ pub(super) async fn doctor(common: &Common, arguments: &DoctorArguments) -> Resu
         )],
     };
     visit.tell("prometheus", prometheus)?;
-    let Visit {
-        good,
-        unseen,
-        warnings,
-        problems,
-    } = visit;
+    let Visit([good, warnings, problems, unseen]) = visit;
     print(format_args!(
         "\n{good} ok, {}, {}, {unseen} skipped\n",
         count(warnings, "warning"),

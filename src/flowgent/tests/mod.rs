@@ -52,7 +52,7 @@ fn client_with(settings: &Settings, telemetry: &Telemetry) -> Client {
     let http = HttpClient::new(settings).unwrap();
     let clock = ManualClock::at(NOW.parse::<DateTime<Utc>>().unwrap());
     let mut client = Client::new(&http, settings, "acme".into(), telemetry, clock);
-    client.backoff = Backoff::new(Duration::from_nanos(1), Duration::from_nanos(1)).unwrap();
+    client.backoff = Backoff::new(Duration::from_nanos(1), Duration::from_nanos(1));
     client.set_key(Secret::new(KEY)).unwrap();
     client
 }

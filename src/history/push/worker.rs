@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 
 use super::metrics::PushMetrics;
 use super::{PushError, Pusher, Settings};
-use crate::backoff::{Backoff, is_news};
+use crate::backoff::{PUSHES, is_news};
 use crate::clock::{self, SharedClock};
 use crate::day::Day;
 use crate::ledger::{Ledger, Member};
@@ -21,11 +21,6 @@ use crate::telemetry::Telemetry;
 
 /// Interval between looks at the clock.
 const TICK: Duration = Duration::from_secs(1);
-/// The waits between passes that could not end.
-const BACKOFF: Backoff = match Backoff::new(Duration::from_secs(15), Duration::from_secs(900)) {
-    Ok(backoff) => backoff,
-    Err(_) => panic!("the cap is above the base"),
-};
 /// The longest that a database may ask to be left alone.
 const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
 /// Pause until somebody has changed something: it may be in the database's own config.
@@ -170,10 +165,10 @@ impl Worker {
                 let rest = match &error {
                     PushError::Stopped(_) => REST,
                     PushError::Later { retry_after, .. } => {
-                        let backoff = BACKOFF.jittered(self.failures, fastrand::u64(..));
+                        let backoff = PUSHES.jittered(self.failures, fastrand::u64(..));
                         retry_after.unwrap_or_default().min(MAX_WAIT).max(backoff)
                     }
-                    PushError::Ledger(_) => BACKOFF.jittered(self.failures, fastrand::u64(..)),
+                    PushError::Ledger(_) => PUSHES.jittered(self.failures, fastrand::u64(..)),
                 };
                 self.failures = self.failures.saturating_add(1);
                 self.tell(&error);

@@ -78,7 +78,7 @@ async fn alerts(ledger: &Ledger) -> Vec<Alert> {
 
 /// The ids of the deliveries that are due for `hook`.
 pub(super) async fn due(ledger: &Ledger, hook: &str, now: DateTime<Utc>) -> Vec<String> {
-    let records = ledger.due_deliveries(hook, now, 99).await.unwrap();
+    let records = ledger.due_deliveries(hook.into(), now, 99).await.unwrap();
     let ids = records.iter().map(|record| record.delivery.id.to_string());
     ids.collect()
 }
@@ -338,7 +338,10 @@ async fn a_hook_is_reminded_of_what_it_was_told() {
     );
     ledger.record_alerts(first, noon(9)).await.unwrap();
     let told = || async {
-        let told = ledger.alerts_of_hook("ops", start, day(0)).await.unwrap();
+        let told = ledger
+            .alerts_of_hook("ops".into(), start, day(0))
+            .await
+            .unwrap();
         let told = told.iter().map(|alert| alert.key.rule.to_string());
         told.collect::<Vec<_>>()
     };

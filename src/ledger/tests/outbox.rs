@@ -257,7 +257,10 @@ impl Scene {
     }
 
     async fn attempt(&mut self, hook: usize, attempt: Attempt) {
-        let due = self.ledger.due_deliveries(HOOKS[hook], self.now, 1).await;
+        let due = self
+            .ledger
+            .due_deliveries(HOOKS[hook].into(), self.now, 1)
+            .await;
         if let Some(record) = due.unwrap().pop() {
             let id = record.delivery.id;
             let noted = (self.ledger).record_attempt(Arc::clone(&id), attempt.clone(), self.now);
@@ -331,7 +334,7 @@ impl Scene {
 
     async fn compare(&self) {
         for hook in HOOKS {
-            let due = self.ledger.due_deliveries(hook, self.now, 99).await;
+            let due = self.ledger.due_deliveries(hook.into(), self.now, 99).await;
             assert_eq!(due.unwrap(), self.model.due(hook, self.now));
         }
         let mut all = self.ledger.deliveries(true, 99).await.unwrap();

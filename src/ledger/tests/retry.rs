@@ -108,7 +108,10 @@ async fn deliveries_are_tried_again_from_beside_an_open_ledger() {
     assert_eq!(one("given up").unwrap(), 1);
     assert_eq!(due(&ledger, "ops", soon).await, ["given up"]);
     assert_eq!(retry(&path, Which::All, &HOOKS, noon(3)).unwrap(), 2);
-    let records = ledger.due_deliveries("ops", noon(3), 9).await.unwrap();
+    let records = ledger
+        .due_deliveries("ops".into(), noon(3), 9)
+        .await
+        .unwrap();
     let shown = records
         .iter()
         .map(|record| (&*record.delivery.id, record.attempts, record.at));

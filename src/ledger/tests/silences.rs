@@ -84,7 +84,9 @@ async fn what_is_silenced_is_held_back_and_not_given_up() {
         "one is not silenced"
     );
     let reminded = async |on: i32| {
-        let alerts = ledger.alerts_of_hook("told", noon(on), day(on)).await;
+        let alerts = ledger
+            .alerts_of_hook("told".into(), noon(on), day(on))
+            .await;
         let rules = alerts.unwrap().into_iter().map(|alert| alert.key.rule);
         rules.map(|rule| rule.to_string()).collect::<Vec<_>>()
     };

@@ -66,7 +66,10 @@ async fn a_ledger_of_version_1_loses_nothing_and_can_hold_alerts() {
     let ledger = open(&path);
     let memory = ledger.alert_memory().await.unwrap();
     assert_eq!(memory.alerts, changes.changed);
-    let due = ledger.due_deliveries("ops", noon(0), 9).await.unwrap();
+    let due = ledger
+        .due_deliveries("ops".into(), noon(0), 9)
+        .await
+        .unwrap();
     assert_eq!(due[0].delivery, told);
     ledger.close().await;
     assert_eq!(check(&path).unwrap().violations, [""; 0]);

@@ -10,7 +10,7 @@ use crate::balance::{Book, Change, Days, Entries, Entry, Reach};
 use crate::budget::Cycle;
 use crate::day::Day;
 use crate::flowgent::tests::server::{Server, answer};
-use crate::roster::Pattern;
+use crate::roster::{Matcher, Pattern};
 use crate::secret::Secret;
 use crate::simulator::{AccountSettings as SimulatedAccount, Agent as SimulatedAgent};
 use crate::simulator::{Endpoint, Fault, Listing, Settings as World, Simulator, Times};
