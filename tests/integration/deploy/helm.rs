@@ -147,3 +147,33 @@ async fn values_that_make_no_sense_are_refused() {
         assert!(error.contains(reason), "{error}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_packs_the_chart_with_its_own_image() {
+    let steps = super::yaml(".github/workflows/release.yml")["jobs"]["publish"]["steps"].take();
+    let mut scripts = steps
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|step| step["run"].as_str());
+    let script = scripts
+        .find(|script| script.contains("deploy/helm/make"))
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(repository("deploy"), folder.path().join("deploy")).unwrap();
+    std::fs::create_dir(folder.path().join("dist")).unwrap();
+    let mut bash = tool("bash");
+    bash.args(["-e", "-c", script])
+        .current_dir(folder.path())
+        .env("GITHUB_REF_NAME", "v1.2.3")
+        .env("GITHUB_REPOSITORY", "Someone/Exporter");
+    done(&mut bash).await;
+    let unpacked = tempfile::tempdir().unwrap();
+    let packed = folder.path().join("dist/flowgent-exporter-chart-1.2.3.tgz");
+    let mut tar = tool("tar");
+    done(tar.arg("-xzf").arg(packed).arg("-C").arg(unpacked.path())).await;
+    let (lint, rendered) = helm(&unpacked, &json!({ "config": "x" })).await;
+    assert_eq!(lint, [""; 0]);
+    let image = format!("ghcr.io/someone/exporter:{}", env!("CARGO_PKG_VERSION"));
+    assert!(rendered.to_string().contains(&image), "{rendered}");
+}
