@@ -144,6 +144,10 @@ async fn a_probe_that_is_killed_while_it_waits_is_never_asked_twice_for_one_time
     let journal = scene.simulator.journal();
     let exporter = scene.start().await;
     exporter.wait_until_whole(&scene).await;
+    // The day's poll must not take the fault.
+    scene.set_time("2026-03-03T00:10:00");
+    exporter.wait_until_whole(&scene).await;
+    exporter.wait_for_syncs(2).await;
     scene
         .simulator
         .faults()

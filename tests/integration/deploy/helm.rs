@@ -6,6 +6,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
 
 use super::kubernetes::{is_operators, validate, wrongs_of_operators};
 use super::{done, repository, text, tool};
@@ -162,7 +163,7 @@ async fn a_release_packs_the_chart_with_its_own_image() {
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(repository("deploy"), folder.path().join("deploy")).unwrap();
     std::fs::create_dir(folder.path().join("dist")).unwrap();
-    let mut bash = tool("bash");
+    let mut bash = Command::new("bash");
     bash.args(["-e", "-c", script])
         .current_dir(folder.path())
         .env("GITHUB_REF_NAME", "v1.2.3")
@@ -170,7 +171,7 @@ async fn a_release_packs_the_chart_with_its_own_image() {
     done(&mut bash).await;
     let unpacked = tempfile::tempdir().unwrap();
     let packed = folder.path().join("dist/flowgent-exporter-chart-1.2.3.tgz");
-    let mut tar = tool("tar");
+    let mut tar = Command::new("tar");
     done(tar.arg("-xzf").arg(packed).arg("-C").arg(unpacked.path())).await;
     let (lint, rendered) = helm(&unpacked, &json!({ "config": "x" })).await;
     assert_eq!(lint, [""; 0]);
