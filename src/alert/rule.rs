@@ -404,6 +404,39 @@ impl Check {
         }
     }
 
+    /// The highest severity of its alerts.
+    #[must_use]
+    pub fn highest_severity(&self) -> Severity {
+        match self {
+            Self::Budget { thresholds, .. } | Self::Balance { thresholds, .. } => {
+                let severities = thresholds.iter().map(|threshold| threshold.severity);
+                severities.max().unwrap_or(Severity::Info)
+            }
+            // The account's credits are at stake, too.
+            Self::Probe { only: Some(_), .. } => Severity::Critical,
+            Self::Usage { severity, .. }
+            | Self::Spike { severity, .. }
+            | Self::Drop { severity, .. }
+            | Self::Silent { severity, .. }
+            | Self::MissingData { severity, .. }
+            | Self::KeyRefused { severity }
+            | Self::AgentRefused { severity }
+            | Self::Probe { severity, .. }
+            | Self::NoCredits { severity } => *severity,
+        }
+    }
+
+    /// The section of the config that it is written in.
+    #[must_use]
+    pub const fn section(&self) -> &'static str {
+        match self {
+            Self::Budget { .. } => "budget",
+            Self::Balance { .. } => "balance",
+            Self::Probe { only: Some(_), .. } => "probe",
+            _ => "rule",
+        }
+    }
+
     /// The kind of rule that it makes, as in the config.
     #[must_use]
     pub const fn kind(&self) -> &'static str {

@@ -6,13 +6,14 @@ mod silence;
 mod summaries;
 mod why;
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
 
 use silence::Silenced;
 
-use super::{Common, Failure, load, print, view};
+use super::{Common, Failure, count, load, print, view};
 use crate::alert::Notification;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -22,6 +23,9 @@ use crate::hook::{self, Hooks};
 use crate::ledger::{self, LedgerError, Which};
 use crate::nearest::nearest;
 use crate::telemetry::Telemetry;
+
+/// The most names of a list in a message.
+const SHOWN_NAMES: usize = 20;
 
 /// Commands of `alerts`.
 #[derive(Debug, Subcommand)]
@@ -69,7 +73,7 @@ pub(super) enum AlertsCommand {
     },
     /// Evaluate a rule, budget or balance against the ledger and show every figure that it uses.
     Why {
-        /// The name of the rule, budget or balance.
+        /// The name of the rule, budget, balance or probe.
         rule: String,
         /// Evaluate as of this day, YYYY-MM-DD; the newest day counted is the day before.
         #[arg(long, value_name = "DAY")]
@@ -121,7 +125,7 @@ async fn test(common: &Common, name: &str, summary: Option<&str>) -> Result<(), 
     if !hooks.clone().any(|hook| hook == name) {
         let probes = probes.by_ref().map(|probe| &*probe.name);
         let known: Vec<&str> = hooks.chain(probes).collect();
-        return Err(unknown("hook or probe", name, &known));
+        return Err(unknown("the config", "hook or probe", name, &known));
     }
     let now = SystemClock.now();
     let hooks = Hooks {
@@ -197,12 +201,23 @@ fn retry(common: &Common, arguments: RetryArguments) -> Result<(), Failure> {
     ))
 }
 
-/// The refusal of a name that the config does not have.
-fn unknown(thing: &str, name: &str, known: &[&str]) -> Failure {
-    let near = nearest(name, known).map(|near| format!("\n\n  tip: a similar name exists: {near}"));
-    let tip = near.unwrap_or_else(|| match known {
-        [] => format!("\n\n  tip: it has no {thing} at all"),
-        known => format!("\n\n  tip: it has: {}", known.join(", ")),
-    });
-    Failure::Usage(format!("error: the config has no {thing} `{name}`{tip}"))
+/// The refusal of a name that `owner`, such as the config, does not have.
+fn unknown(owner: &str, thing: &str, name: &str, known: &[&str]) -> Failure {
+    let tip = match (nearest(name, known), known) {
+        (Some(near), _) => format!("a similar name exists: {near}"),
+        (None, []) => format!("it has no {thing} at all"),
+        (None, known) => format!("it has: {}", listed(known)),
+    };
+    Failure::Usage(format!(
+        "error: {owner} has no {thing} `{name}`\n\n  tip: {tip}"
+    ))
+}
+
+/// The first of the names, and the number of others.
+fn listed(names: &[impl Borrow<str>]) -> String {
+    let shown = names[..names.len().min(SHOWN_NAMES)].join(", ");
+    match names.len().saturating_sub(SHOWN_NAMES) {
+        0 => shown,
+        others => format!("{shown} and {}", count(others, "other")),
+    }
 }

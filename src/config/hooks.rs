@@ -8,6 +8,7 @@ use super::read::Section;
 use super::rules::alerting::repeat;
 use super::rules::hooks as rules;
 use super::world::World;
+use crate::alert::{Rule, Severity};
 use crate::hook::{self, QuietHours};
 use crate::roster::printable;
 use crate::summary;
@@ -161,8 +162,8 @@ impl Check<'_> {
     /// Refuses keys that say nothing for hooks of this kind.
     fn refuse_keys_of_others(&mut self, kind: Option<&str>, hook: &mut Section<'_>) {
         for (kinds, keys) in KEYS {
-            hook.may_have(keys);
             let Some(kind) = kind.filter(|kind| !kinds.contains(kind)) else {
+                hook.may_have(keys);
                 continue;
             };
             for key in keys {
@@ -239,11 +240,34 @@ impl Check<'_> {
         names
     }
 
+    /// Warns of `repeat` where no alert is ever critical.
+    pub(super) fn look_for_idle_repeats(&mut self, rules: &[Rule], hooks: &[hook::Settings]) {
+        let never = "so nothing is repeated";
+        let is_critical = |rule: &Rule| rule.check.highest_severity() == Severity::Critical;
+        let idle = rules.iter();
+        let idle = idle.filter(|rule| rule.repeat.is_some() && !is_critical(rule));
+        self.warnings.extend(idle.map(|rule| {
+            let (section, name) = (rule.check.section(), printable(&rule.name));
+            format!(
+                "{section} `{name}` has `repeat`, and none of its alerts is ever critical, {never}"
+            )
+        }));
+        for hook in hooks.iter().filter(|hook| hook.repeat.is_some()) {
+            let mut told = rules.iter().filter(|rule| rule.hooks.contains(&hook.name));
+            if told.clone().next().is_some() && !told.any(is_critical) {
+                self.warnings.push(format!(
+                    "hook `{}` has `repeat`, and gets no critical alerts, {never}",
+                    printable(&hook.name)
+                ));
+            }
+        }
+    }
+
     /// Warns of hooks that nothing names.
     pub(super) fn look_for_unused_hooks(
         &mut self,
         hooks: &[hook::Settings],
-        rules: &[crate::alert::Rule],
+        rules: &[Rule],
         summaries: &[summary::Settings],
     ) {
         for hook in hooks {

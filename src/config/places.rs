@@ -159,7 +159,11 @@ pub(super) fn program_name(text: &str) -> Result<(), Fault> {
 /// Refuses a program that cannot be started.
 pub(super) fn program(text: &str) -> Result<(), Fault> {
     let path = Path::new(text);
-    let shown = printable(text);
+    // What follows a space may be an argument, and secret.
+    let shown = match text.split_once(char::is_whitespace) {
+        Some((program, _)) => format!("{} …", printable(program)),
+        None => printable(text),
+    };
     if path.is_absolute() {
         return match files::metadata(path) {
             Ok(found) if is_program(&found) => Ok(()),

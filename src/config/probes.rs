@@ -105,6 +105,37 @@ impl Check<'_> {
     }
 }
 
+impl Check<'_> {
+    /// Says which rules about probes never fire because no probe asks an agent that they match.
+    pub(super) fn look_for_rules_without_probes(
+        &mut self,
+        rules: &[Rule],
+        probes: &[Probe],
+        world: &World<'_>,
+    ) {
+        let asks = |rule: &Rule, probe: &Probe| {
+            let mut named = world.accounts.iter().flat_map(|account| &account.agents);
+            match named.find(|agent| agent.account == probe.account && agent.id == probe.agent) {
+                Some(agent) => rule.matcher.matches(agent),
+                None => rule.matcher.concerns(&probe.account),
+            }
+        };
+        let idle = rules.iter().filter(|rule| {
+            use alert::Check::{NoCredits, Probe};
+            matches!(rule.check, Probe { only: None, .. } | NoCredits { .. })
+                && world.may_match(&rule.matcher)
+                && !probes.iter().any(|probe| asks(rule, probe))
+        });
+        let warnings = idle.map(|rule| {
+            format!(
+                "rule `{}` never fires: no `[[probe]]` asks an agent that it matches",
+                printable(&rule.name)
+            )
+        });
+        self.warnings.extend(warnings);
+    }
+}
+
 fn message(text: &str) -> Result<String, Fault> {
     let characters = text.chars().count();
     if text.trim().is_empty() {
@@ -119,6 +150,10 @@ fn message(text: &str) -> Result<String, Fault> {
 }
 
 fn regular_expression(text: &str) -> Result<Regex, Fault> {
+    if text.is_empty() {
+        let fault = Fault::new("an empty regular expression matches every reply");
+        return Err(fault.help("leave `expect` out if any reply will do"));
+    }
     rules::alerting::regular_expression(text)?;
     Regex::new(text).map_err(|error| Fault::new(error.to_string()))
 }

@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::diagnostics::{Fault, Finding};
-use super::secrets;
+use super::secrets::{self, SecretKeys};
 use crate::roster::printable;
 
 /// Keys and values that do not fit, and values that must not be shown.
@@ -205,14 +205,20 @@ impl<'i> Section<'i> {
     fn unknown_key(&self, key: &str, found: &DeValue<'_>) -> Fault {
         let (in_hook, in_push) = (self.title.starts_with("[[hook]]"), self.title == "[push]");
         if secrets::is_secret_name(key) || (in_hook && secrets::is_url_name(key)) {
-            let (what, keys) = match (in_hook, in_push) {
-                (true, _) => ("it", secrets::keys_instead(key)),
-                (_, true) => ("it", secrets::keys_instead_in_push(key)),
-                _ => ("the API key", &secrets::API_KEY),
+            let (what, keys) = match in_hook || in_push {
+                true => ("it", secrets::keys_instead(key, &self.known)),
+                false => ("the API key", Some(&secrets::API_KEY)),
             };
-            return Fault::new("the config file must not hold keys or other secrets").help(format!(
-                "put {what} into a file named by `{}`, or an environment variable named by `{}`",
-                keys.file, keys.variable
+            let fault = Fault::new("the config file must not hold keys or other secrets");
+            let Some(SecretKeys { file, variable, .. }) = keys else {
+                return fault.help("remove it: a hook of this kind needs none");
+            };
+            let printed = match *file {
+                "token_file" => ", or let the program in `token_command` print it",
+                _ => "",
+            };
+            return fault.help(format!(
+                "put {what} into a file named by `{file}`, or an environment variable named by `{variable}`{printed}"
             ));
         }
         let shown = printable(key);
@@ -296,6 +302,9 @@ impl Misfit {
             }
             ("an array", "a string") => fault.help("put it in brackets: `[\"…\"]`"),
             ("an array", "a table") => fault.help(format!("write `[[{path}]]`")),
+            ("a table", "a string") if key == "expect" => {
+                fault.help("write `expect = { regex = \"…\" }`")
+            }
             ("a table", "an array") => fault.help(format!("write `[{path}]`")),
             ("an integer" | "a number", "a string") => fault.help("leave out the quotes"),
             ("a boolean", _) => fault.help("write true or false"),

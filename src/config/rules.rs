@@ -92,7 +92,7 @@ pub(super) fn jitter(text: &str) -> Checked<Duration> {
     if jitter >= ONE_DAY {
         return Err(Fault::new(format!(
             "jitter {} is not shorter than a day",
-            humantime::format_duration(jitter)
+            printable(text)
         )));
     }
     Ok(jitter)
@@ -108,7 +108,7 @@ pub(super) fn duration_between(
     if !(duration(least)?..=duration(most)?).contains(&written) {
         return Err(Fault::new(format!(
             "{key} {} is not between {least} and {most}",
-            humantime::format_duration(written)
+            printable(text)
         )));
     }
     Ok(written)

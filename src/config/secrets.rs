@@ -115,6 +115,7 @@ pub(super) fn is_secret_name(key: &str) -> bool {
         || SECRETS
             .iter()
             .any(|keys| is_slip(keys.file) || is_slip(keys.variable))
+        || COMMAND_KEYS.into_iter().any(is_slip)
     {
         return false;
     }
@@ -135,29 +136,25 @@ pub(super) fn is_url_name(key: &str) -> bool {
     url && !KEYS.contains(key) && !others.copied().any(slip_of(&word))
 }
 
-/// The keys that a hook has instead for a secret of that name.
-pub(super) fn keys_instead(key: &str) -> &'static SecretKeys {
+/// The keys among the `known` ones that a table has instead for a secret of that name; none if it has no secret.
+pub(super) fn keys_instead(key: &str, known: &[&str]) -> Option<&'static SecretKeys> {
     let word = bare(key);
     let has = |parts: &[&str]| parts.iter().any(|part| word.contains(part));
-    if has(&["pass"]) {
-        &PASSWORD
+    let nearest: &[&SecretKeys] = if has(&["pass"]) {
+        &[&PASSWORD]
     } else if has(&["routing", "integration"]) {
-        &ROUTING_KEY
+        &[&ROUTING_KEY]
     } else if has(&["token", "bearer", "authorization"]) {
-        &BEARER_TOKEN
+        &[&BEARER_TOKEN, &TOKEN]
     } else if is_url_name(key) {
-        &URL
+        &[&URL]
     } else {
-        &SIGNING_SECRET
-    }
-}
-
-/// The same for `[push]`, where there are fewer.
-pub(super) fn keys_instead_in_push(key: &str) -> &'static SecretKeys {
-    match keys_instead(key) {
-        password if password.file == PASSWORD.file => password,
-        _ => &BEARER_TOKEN,
-    }
+        &[]
+    };
+    let usual = [&SIGNING_SECRET, &BEARER_TOKEN];
+    let all = nearest.iter().copied().chain(usual).chain(&SECRETS);
+    let mut all = all.filter(|keys| known.contains(&keys.file));
+    all.next()
 }
 
 /// A key without case and punctuation.
@@ -348,6 +345,8 @@ fn hides(key: &str, value: &DeValue<'_>) -> bool {
         Some(value) if is_file_key(key) => !looks_like_path(value),
         Some(value) if is_variable_key(key) => !looks_like_variable(value),
         Some(value) if URL_KEYS.contains(&key) => value.contains(['@', '?', '#']),
+        // Perhaps a token in place of the program that prints one.
+        Some(value) if key == "token_command" => !looks_like_path(value),
         // A whole line for a shell, with its arguments.
         Some(value) if COMMAND_KEYS.contains(&key) => value.contains(char::is_whitespace),
         _ => is_secret_name(key) || is_url_name(key),

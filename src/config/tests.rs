@@ -3,6 +3,7 @@ mod example;
 mod hooks;
 mod pasted;
 mod push;
+mod warnings;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -65,6 +65,8 @@ impl Check<'_> {
         self.look_for_unused_hooks(&hooks, &rules, &summaries);
         self.look_for_earlier_days(&rules, &summaries, policy.history_start);
         self.look_for_late_drops(&rules, policy.settle_days);
+        self.look_for_rules_without_probes(&rules, &probes, &world);
+        self.look_for_idle_repeats(&rules, &hooks);
         self.findings.is_empty().then(|| Config {
             path: path.to_owned(),
             server,

@@ -50,7 +50,8 @@ struct Group {
     title: &'static str,
     empty: &'static str,
     alerts: Vec<AlertView>,
-    more: usize,
+    /// The number of alerts that are left out, in a sentence; empty if there are none.
+    more: String,
 }
 
 #[derive(Debug)]
@@ -153,7 +154,10 @@ impl Known {
                 title,
                 empty,
                 alerts: views.collect(),
-                more,
+                more: match more {
+                    0 => String::new(),
+                    _ => format!("And {}.", counted(more, "older alert", "older alerts")),
+                },
             }
         };
         let mut groups = vec![group("firing", "Firing", "No alert is firing.", firing)];

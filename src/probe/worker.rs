@@ -1,6 +1,7 @@
 //! Runs probes at their times, for as long as the program runs.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,21 +105,26 @@ impl Prober {
         stop: CancellationToken,
     ) {
         self.take_over(first);
-        let interrupted = async {
-            let work = || self.shared.ledger.interrupt_probes(self.shared.clock.now());
+        let shared = Arc::clone(&self.shared);
+        let mut interrupted = pin!(async {
+            let work = || shared.ledger.interrupt_probes(shared.clock.now());
             if let interrupted @ 1.. = persistently("end the runs of probes", work).await {
                 warn!(interrupted, "the exporter ended during runs of probes");
             }
-        };
-        if stop.run_until_cancelled(interrupted).await.is_none() {
-            return;
-        }
-        self.shared.show(&self.probes()).await;
+        });
+        // Until then the ledger cannot be written, and no probe is asked.
+        let mut is_ready = false;
         let mut runs = JoinSet::new();
         while !stop.is_cancelled() {
-            self.begin(&mut runs);
+            if is_ready {
+                self.begin(&mut runs);
+            }
             tokio::select! {
                 () = stop.cancelled() => {}
+                () = &mut interrupted, if !is_ready => {
+                    is_ready = true;
+                    self.shared.show(&self.probes()).await;
+                }
                 () = wake.notified() => {}
                 Some(reload) = reloads.recv() => {
                     self.take_over(reload);

@@ -42,7 +42,7 @@ pub(super) async fn list(common: &Common, format: Format, all: bool) -> Result<(
             print(format_args!("{all:#}\n"))
         }
         Format::Table => {
-            print(alerts_table(&alerts))?;
+            print(alerts_table(&alerts, &silences))?;
             for silence in &silences {
                 let name = named(&silence.rule, silence.subject.as_deref());
                 let (until, reason) = (silence.until, &silence.reason);
@@ -62,7 +62,7 @@ pub(super) async fn list(common: &Common, format: Format, all: bool) -> Result<(
     }
 }
 
-fn alerts_table(alerts: &[Alert]) -> String {
+fn alerts_table(alerts: &[Alert], silences: &[Silence]) -> String {
     if alerts.is_empty() {
         return "no alert is firing\n".to_owned();
     }
@@ -90,10 +90,13 @@ fn alerts_table(alerts: &[Alert]) -> String {
             hooks if hooks.is_empty() => "-".to_owned(),
             hooks => Vec::from_iter(hooks.iter().map(String::as_str)).join(", "),
         };
-        let (state, since) = (alert.state.as_str(), time(alert.since));
+        let (mut state, since) = (alert.state.as_str().to_owned(), time(alert.since));
+        if Silence::of(silences, rule, subject).is_some() {
+            state += ", silenced";
+        }
         let title = notice(alert).map_or_else(|| "-".to_owned(), |notice| notice.title);
         table.add_row([
-            rule, subject, &*period, threshold, state, &since, &hooks, &title,
+            rule, subject, &*period, threshold, &state, &since, &hooks, &title,
         ]);
     }
     fitted(&table)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::super::{Common, Failure, load, print, view};
-use super::unknown;
+use super::{listed, unknown};
 use crate::alert::{self, Background, Rule, Settings};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -22,7 +22,7 @@ const REASON_CHARACTERS: usize = 200;
 /// A rule or one of its subjects.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Silenced {
-    /// The name of the rule, budget or balance.
+    /// The name of the rule, budget, balance or probe.
     rule: String,
     /// One subject, such as `acme/support` [default: all of the rule's].
     subject: Option<String>,
@@ -55,14 +55,14 @@ pub(super) async fn silence(
     let rules = &config.alerts.rules;
     let Some(known) = rules.iter().find(|known| *known.name == *rule) else {
         let known: Vec<&str> = rules.iter().map(|rule| &*rule.name).collect();
-        return Err(unknown("rule, budget or balance", &rule, &known));
+        let thing = "rule, budget, balance or probe";
+        return Err(unknown("the config", thing, &rule, &known));
     };
     if let Some(subject) = &subject {
         let subjects = subjects(&config, known).await?;
         if !subjects.contains(subject.as_str()) {
             let subjects: Vec<&str> = subjects.iter().map(|subject| &**subject).collect();
-            let thing = format!("subject of {rule}");
-            return Err(unknown(&thing, subject, &subjects));
+            return Err(unknown(&rule, "subject", subject, &subjects));
         }
     }
     let silence = Silence {
@@ -98,7 +98,7 @@ pub(super) async fn unsilence(common: &Common, silenced: Silenced) -> Result<(),
         .collect();
     let tip = match &*known {
         [] => "no alert is silenced".to_owned(),
-        known => format!("silenced: {}", known.join("; ")),
+        known => format!("silenced: {}", listed(known)),
     };
     Err(Failure::Usage(format!(
         "error: {name} is not silenced\n\n  tip: {tip}"

@@ -25,7 +25,7 @@ pub(super) async fn of_now(
     let summaries = config.alerts.summaries.iter();
     let Some(settings) = summaries.clone().find(|summary| &*summary.name == name) else {
         let known: Vec<&str> = summaries.map(|summary| &*summary.name).collect();
-        return Err(unknown("summary", name, &known));
+        return Err(unknown("the config", "summary", name, &known));
     };
     for hook in hooks {
         if let Err(reason) = hook::check_summary(hook, now) {

@@ -22,7 +22,12 @@ pub(super) async fn why(common: &Common, name: &str, on: Option<Day>) -> Result<
     let rules = &config.alerts.rules;
     let Some(rule) = rules.iter().find(|rule| &*rule.name == name) else {
         let known: Vec<&str> = rules.iter().map(|rule| &*rule.name).collect();
-        return Err(unknown("rule, budget or balance", name, &known));
+        return Err(unknown(
+            "the config",
+            "rule, budget, balance or probe",
+            name,
+            &known,
+        ));
     };
     let today = SystemClock.today();
     // The day after the first one of interest: there is something to go by.

@@ -104,13 +104,9 @@ fn idle_matchers(config: &Config, known: &[Known<'_>]) -> Vec<String> {
         listed.next().is_some() && is_known && !agents.any(|agent| rule.matcher.matches(agent))
     });
     let told = idle.map(|rule| {
-        let kind = match rule.check {
-            alert::Check::Budget { .. } => "budget",
-            alert::Check::Balance { .. } => "balance",
-            _ => "rule",
-        };
         format!(
-            "{kind} `{}` matches no agent: {}. The config and its lists name {}",
+            "{} `{}` matches no agent: {}. The config and its lists name {}",
+            rule.check.section(),
             printable(&rule.name),
             rule.matcher,
             count(number, "agent"),
@@ -135,7 +131,8 @@ fn unknown_subjects(config: &Config, known: &[Known<'_>]) -> Vec<String> {
         let subjects: BTreeSet<Arc<str>> = agents
             .filter_map(|agent| alert::subject_of(per, agent))
             .collect();
-        let near: Vec<&str> = subjects.iter().map(|subject| &**subject).collect();
+        let mut near: Vec<&str> = subjects.iter().map(|subject| &**subject).collect();
+        near.extend(limits.default.is_none().then_some("default"));
         let unknown = limits.named.keys().filter(|name| !subjects.contains(*name));
         warnings.extend(unknown.map(|name| {
             let near = nearest(name, &near).map(printable);

@@ -57,15 +57,24 @@ fn names_of_webhook_urls_are_told_from_those_of_other_urls() {
 }
 
 #[test]
-fn a_secret_of_a_hook_has_keys_of_its_own() {
-    for (key, file) in [
-        ("smtp_password", "password_file"),
-        ("routing_key", "routing_key_file"),
-        ("token", "bearer_token_file"),
-        ("webhook_url", "url_file"),
-        ("signing_secret", "secret_files"),
+fn a_secret_is_sent_to_the_nearest_key_that_its_table_has() {
+    let webhook = ["url_file", "secret_files", "routing_key_file"];
+    let alertmanager = ["password_file", "bearer_token_file"];
+    let email = ["password_file", "token_file"];
+    for (known, key, file) in [
+        (&webhook[..], "routing_key", Some("routing_key_file")),
+        (&webhook, "webhook_url", Some("url_file")),
+        (&webhook, "signing_secret", Some("secret_files")),
+        (&webhook, "token", Some("secret_files")),
+        (&alertmanager, "token", Some("bearer_token_file")),
+        (&alertmanager, "secret", Some("bearer_token_file")),
+        (&email, "smtp_password", Some("password_file")),
+        (&email, "access_token", Some("token_file")),
+        (&email, "client_secret", Some("password_file")),
+        (&["command"], "token", None),
     ] {
-        assert_eq!(keys_instead(key).file, file, "{key}");
+        let found = keys_instead(key, known).map(|keys| keys.file);
+        assert_eq!(found, file, "{key} {known:?}");
     }
 }
 
@@ -94,6 +103,8 @@ fn of_lists_and_programs_only_what_is_no_secret_is_shown() {
         ("command = [\"/bin/send\", \"-H\", \"x\"]", vec!["-H", "x"]),
         ("command = [\"send -H x\"]", vec!["send -H x"]),
         ("command = \"send -H x\"", vec!["send -H x"]),
+        ("token_command = \"eyJ0eXAi\"", vec!["eyJ0eXAi"]),
+        ("token_command = [\"/bin/token\", \"x\"]", vec!["x"]),
         ("host = \"u:p@smtp\"", vec!["u:p@smtp"]),
         ("[[hook]]\nurl = \"https://x\"", vec!["https://x"]),
     ] {

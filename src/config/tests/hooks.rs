@@ -325,8 +325,10 @@ fn a_template_may_use_what_any_kind_of_rule_tells() {
 proptest! {
     #[test]
     fn what_is_pasted_into_a_hook_is_never_shown(
+        kind in prop::sample::select(&["webhook", "alertmanager", "whatsapp", "email", "exec", "heartbeat", "x"][..]),
         key in prop::sample::select(&[
-            "url", "webhook_url", "secret", "secrets", "password", "token", "bearer_token",
+            "url", "webhook_url", "secret", "secrets", "password", "token", "bearer_token", "access_token",
+            "token_file", "token_env", "token_command", "token_comand",
             "routing_key", "url_file", "url_env", "secret_files", "secret_envs", "password_file",
             "password_env", "bearer_token_file", "routing_key_file", "routing_key_env",
         ][..]),
@@ -335,7 +337,7 @@ proptest! {
         damage in proptest::option::of((any::<prop::sample::Index>(), "[\\[\\]{}=\"'#,./+\n x]")),
     ) {
         let shape = shape.replace("VALUE", &value);
-        let mut text = format!("[[hook]]\nkind = \"webhook\"\n{key} = {shape}\nnome = 5\n");
+        let mut text = format!("[[hook]]\nkind = \"{kind}\"\n{key} = {shape}\nnome = 5\n");
         if let Some((at, inserted)) = damage {
             text.insert_str(at.index(text.len()), &inserted);
         }

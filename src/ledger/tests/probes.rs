@@ -117,6 +117,10 @@ async fn ten_runs_are_kept_and_all_are_counted_with_the_credits_of_their_days() 
     };
     let agent = ("acme".into(), "support".into());
     assert_eq!(used[&agent], [usage(1, 2.0), usage(2, 4.0), usage(3, 1.0)]);
+    // Rules look back for nine weeks.
+    run(&ledger, "other", noon(66), 1.0).await;
+    let used = ledger.probe_use(day(1), day(99)).await.unwrap();
+    assert_eq!((used[&agent].len(), used[&agent][0]), (4, usage(1, 2.0)));
     ledger.close().await;
     assert_eq!(check(&path).unwrap().violations, [""; 0]);
     tamper(&path, "UPDATE probe_total SET runs = 3 WHERE runs = 12");

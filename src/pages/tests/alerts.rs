@@ -117,6 +117,31 @@ async fn the_most_severe_alert_comes_first_with_one_card_for_each_budget() {
     }
 }
 
+#[tokio::test]
+async fn alerts_that_are_left_out_are_counted_and_served_as_json_where_that_has_them() {
+    let scene = Scene::of(&names(&[("acme", "support")])).await;
+    scene.publish().await;
+    let firing = (0..102).map(|number| alert(&format!("new-{number}"), "", Severity::Info, 1));
+    let resolved = (0..101).map(|number| Alert {
+        state: AlertState::Resolved,
+        ..alert(&format!("old-{number}"), "", Severity::Info, 2)
+    });
+    let changes = AlertChanges {
+        changed: firing.chain(resolved).collect(),
+        ..AlertChanges::default()
+    };
+    let now = NOW.parse().unwrap();
+    scene.ledger.record_alerts(changes, now).await.unwrap();
+    let (_, page) = scene.see(PageKind::Alerts, "/alerts", "").await;
+    let link = "<a href=\"./api/v1/alerts\">All alerts that fire or are about to, as JSON</a>";
+    for line in [
+        &*format!("And 2 older alerts. {link}</p>"),
+        "And 1 older alert.</p>",
+    ] {
+        assert!(page.contains(line), "{line}: {page}");
+    }
+}
+
 #[test]
 fn an_alert_about_an_account_leads_to_its_page() {
     let mut notice = Notification::sample(None, NOW.parse().unwrap())

@@ -5,6 +5,7 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -115,6 +116,15 @@ impl Running {
         let runs = self.series("flowgent_probe_runs_total");
         let found = runs.iter().find(|(label, _)| label == outcome.as_str());
         found.unwrap().1
+    }
+
+    /// Waits until a transaction of that name has failed.
+    async fn failed(&self, transaction: &str) {
+        let errors = "flowgent_exporter_ledger_errors_total";
+        let is_failed = |(name, count): &(String, f64)| name == transaction && *count > 0.0;
+        while !self.series(errors).iter().any(is_failed) {
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn outcomes(&self) -> Vec<Option<ProbeOutcome>> {
@@ -286,4 +296,84 @@ async fn a_time_that_comes_while_the_last_run_is_under_way_is_skipped() {
     assert_eq!(running.outcomes().await, [None]);
     assert_eq!(server.unseen(), 0);
     running.kill().await;
+}
+
+/// Somebody who writes into the ledger and does not end, so that nobody else can.
+fn hold(folder: &Path) -> rusqlite::Connection {
+    let other = rusqlite::Connection::open(folder.join("ledger.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    other
+}
+
+#[tokio::test]
+async fn an_agent_is_not_asked_if_the_time_cannot_be_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(vec![Act::Send(ok(&reply("OK")))]).await;
+    let config = plan(probe(folder.path()), &server);
+    let mut running = Running::start(folder.path(), "23T05:59:59", config.clone());
+    running.settled(1).await;
+    let other = hold(folder.path());
+    running.at("23T06:00:00");
+    running.failed("begin_probe").await;
+    other.execute_batch("ROLLBACK").unwrap();
+    running.looked(&config).await;
+    assert_eq!((running.outcomes().await, server.unseen()), (vec![], 0));
+    running.at("24T06:00:00");
+    running.ended.recv().await.unwrap();
+    assert_eq!(running.outcomes().await, [Some(ProbeOutcome::Success)]);
+    running.end().await;
+    assert_eq!(server.unseen(), 1);
+}
+
+#[tokio::test]
+async fn a_run_whose_end_cannot_be_kept_at_once_is_kept_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(vec![Act::Stall(Vec::new())]).await;
+    let config = plan(probe(folder.path()), &server);
+    let mut running = Running::start(folder.path(), "23T05:59:59", config);
+    running.settled(1).await;
+    running.at("23T06:00:00");
+    server.request().await;
+    let other = hold(folder.path());
+    // Its connections end with it.
+    drop(server);
+    running.failed("end_probe").await;
+    assert_eq!(running.outcomes().await, [None]);
+    other.execute_batch("ROLLBACK").unwrap();
+    running.ended.recv().await.unwrap();
+    assert_eq!(running.outcomes().await, [Some(ProbeOutcome::Unavailable)]);
+    running.end().await;
+}
+
+#[tokio::test]
+async fn while_runs_of_before_cannot_be_ended_reloads_are_taken_and_no_agent_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(vec![Act::Stall(Vec::new()), Act::Send(ok(&reply("OK")))]).await;
+    let config = plan(probe(folder.path()), &server);
+    let running = Running::start(folder.path(), "23T05:59:59", config.clone());
+    running.settled(1).await;
+    running.at("23T06:00:00");
+    server.request().await;
+    running.kill().await;
+
+    let mut running = Running::start(folder.path(), "24T05:59:59", config.clone());
+    // The prober begins once this waits for something.
+    let other = hold(folder.path());
+    running.failed("end_probe").await;
+    running.at("24T06:00:00");
+    let looked = timeout(Duration::from_secs(60), running.looked(&config));
+    looked.await.expect("a reload does not wait for the ledger");
+    assert_eq!((running.outcomes().await, server.unseen()), (vec![None], 0));
+    running.at("24T06:02:00");
+    other.execute_batch("ROLLBACK").unwrap();
+    while running.outcomes().await == [None] {
+        tokio::task::yield_now().await;
+    }
+    running.looked(&config).await;
+    running.at("25T06:00:00");
+    running.ended.recv().await.unwrap();
+    let outcomes = running.outcomes().await;
+    assert_eq!(outcomes[0], Some(ProbeOutcome::Success));
+    assert_eq!(outcomes.last(), Some(&Some(ProbeOutcome::Interrupted)));
+    running.end().await;
 }

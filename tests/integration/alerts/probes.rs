@@ -4,7 +4,7 @@ use flowgent_exporter::simulator::{Endpoint, Fault, Times};
 
 use super::{configure, wait_until_told, webhook};
 use crate::cli::Ran;
-use crate::harness::{Exporter, Receiver, Scene, run as run_command, wait_for};
+use crate::harness::{Exporter, Receiver, Scene, TinyDisk, run as run_command, wait_for};
 
 const PROBE: &str = "[[probe]]\nname = \"ping\"\naccount = \"acme\"\nagent = \"support\"\n\
                      message = \"Reply with the word OK only.\"\ncron = \"0 0 6 * * *\"\n";
@@ -144,6 +144,10 @@ async fn a_probe_that_is_killed_while_it_waits_is_never_asked_twice_for_one_time
     let journal = scene.simulator.journal();
     let exporter = scene.start().await;
     exporter.wait_until_whole(&scene).await;
+    // The day's poll must not take the fault.
+    scene.set_time("2026-03-03T00:10:00");
+    exporter.wait_until_whole(&scene).await;
+    exporter.wait_for_syncs(2).await;
     scene
         .simulator
         .faults()
@@ -221,4 +225,48 @@ async fn a_probe_is_tried_out_once_from_the_command_line_and_check_says_how_ofte
     let checked = ran(&scene, &["check"]).await;
     let line = "probe ping runs 30 times in 30 days; each run costs credits\n";
     assert!(checked.stdout.contains(line), "{}", checked.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_no_probe_is_asked_and_no_silence_set_and_both_go_on_with_space() {
+    let scene = Scene::new("2026-03-02T05:59:00");
+    let config = scene.config("").replace("ledger.db", "disk/ledger.db");
+    let rule = "[[rule]]\nname = \"busy\"\nkind = \"usage\"\nover = 1\n";
+    scene.write("config.toml", &format!("{config}{PROBE}{rule}"));
+    let disk = TinyDisk::mount(&scene);
+    let exporter = scene.start().await;
+    wait_until_told(&exporter, &scene).await;
+    disk.fill_up();
+    scene.set_time("2026-03-03T06:00:00");
+    let full = "ledger disk/ledger.db has no space left on its disk: free some space, and it continues automatically";
+    exporter
+        .wait_for_log(&format!("the probe is not run: {full}"))
+        .await;
+    let silence = [
+        "alerts",
+        "silence",
+        "busy",
+        "--until",
+        "2026-03-09",
+        "--reason",
+        "full",
+    ];
+    let refused = ran(&scene, &silence).await;
+    assert_eq!(
+        (refused.code, &*refused.stderr),
+        (1, &*format!("error: {full}\n"))
+    );
+    let journal = scene.simulator.journal();
+    let support = scene.agent("acme", "support");
+    assert_eq!(journal.count(&support, Endpoint::Chat), 0);
+
+    disk.make_space();
+    assert_eq!(ran(&scene, &silence).await.code, 0);
+    run(&exporter, &scene, "2026-03-04", "success", 1.0).await;
+    assert_eq!(
+        journal.count(&support, Endpoint::Chat),
+        1,
+        "the missed time is not made up for"
+    );
+    exporter.stop().await;
 }

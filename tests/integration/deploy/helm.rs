@@ -6,6 +6,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
 
 use super::kubernetes::{is_operators, validate, wrongs_of_operators};
 use super::{done, repository, text, tool};
@@ -146,4 +147,34 @@ async fn values_that_make_no_sense_are_refused() {
         let error = rendered["error"].as_str().unwrap();
         assert!(error.contains(reason), "{error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_packs_the_chart_with_its_own_image() {
+    let steps = super::yaml(".github/workflows/release.yml")["jobs"]["publish"]["steps"].take();
+    let mut scripts = steps
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|step| step["run"].as_str());
+    let script = scripts
+        .find(|script| script.contains("deploy/helm/make"))
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(repository("deploy"), folder.path().join("deploy")).unwrap();
+    std::fs::create_dir(folder.path().join("dist")).unwrap();
+    let mut bash = Command::new("bash");
+    bash.args(["-e", "-c", script])
+        .current_dir(folder.path())
+        .env("GITHUB_REF_NAME", "v1.2.3")
+        .env("GITHUB_REPOSITORY", "Someone/Exporter");
+    done(&mut bash).await;
+    let unpacked = tempfile::tempdir().unwrap();
+    let packed = folder.path().join("dist/flowgent-exporter-chart-1.2.3.tgz");
+    let mut tar = Command::new("tar");
+    done(tar.arg("-xzf").arg(packed).arg("-C").arg(unpacked.path())).await;
+    let (lint, rendered) = helm(&unpacked, &json!({ "config": "x" })).await;
+    assert_eq!(lint, [""; 0]);
+    let image = format!("ghcr.io/someone/exporter:{}", env!("CARGO_PKG_VERSION"));
+    assert!(rendered.to_string().contains(&image), "{rendered}");
 }

@@ -1,6 +1,7 @@
 //! A disk that is soon full.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -45,6 +46,12 @@ impl TinyDisk {
     /// Fills all but so many bytes.
     pub fn fill(&self, free: usize) {
         fs::write(self.0.join("filler"), vec![0; Self::BYTES - free]).unwrap();
+    }
+
+    /// Fills all that is left.
+    pub fn fill_up(&self) {
+        let mut filler = fs::File::create(self.0.join("filler")).unwrap();
+        while filler.write_all(&[0; 4096]).is_ok() {}
     }
 
     /// Removes what filled it.

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Timelike, Utc};
 use flowgent_exporter::secret::Secret;
-use flowgent_exporter::simulator::{AccountSettings, Settings};
+use flowgent_exporter::simulator::{AccountSettings, Agent, Fault, Settings, Times};
 use serde_json::json;
 use tokio::process::Command;
 
@@ -63,6 +63,9 @@ name = \"missing-data\"
 kind = \"missing_data\"
 hooks = [\"ops\"]
 ";
+
+/// A probe of an agent every other hour.
+const PROBES: &str = "message = \"OK?\"\ncron = \"0 0 */2 * * *\"\n";
 
 /// What a database holds.
 struct Contents {
@@ -142,8 +145,14 @@ impl Contents {
             };
             exporter.wait_until("what there is to know", is_known).await;
         };
+        if self.name == "several" {
+            let faults = scene.simulator.faults();
+            let last = scene.agents().pop().unwrap();
+            faults.add_for(&last, Fault::NoCredits, Times::Always);
+        }
         let exporter = scene.start().await;
         is_known(&exporter).await;
+        let probes = if scene.agents().len() > 1 { 2 } else { 1 };
         let mut samples = Samples::new();
         let mut time = begin;
         while time <= now {
@@ -152,6 +161,16 @@ impl Contents {
             let day = |time: DateTime<Utc>| (time - TimeDelta::minutes(10)).date_naive();
             if day(time) != day(time - STEP) {
                 is_known(&exporter).await;
+            }
+            // As `PROBES` are planned.
+            if time.hour() % 2 == 0 && time.minute() == 0 {
+                let at = format!(" {}\n", time.timestamp());
+                let ran = |scrape: &Scrape| {
+                    let lines = scrape.text.split_inclusive('\n');
+                    let runs = lines.filter(|line| line.starts_with("flowgent_probe_last_run_"));
+                    runs.filter(|line| line.ends_with(&at)).count() == probes
+                };
+                exporter.wait_until("the runs of probes", ran).await;
             }
             scrape(&exporter, time, &mut samples).await;
             time += STEP;
@@ -214,7 +233,19 @@ fn config(scene: &Scene, receivers: &[Receiver; 2]) -> String {
     let hooks: String = hooks
         .map(|(name, receiver)| webhook(scene, name, receiver, ""))
         .collect();
-    format!("{config}\n{ALERTING}{hooks}")
+    let agents = scene.agents();
+    let probed = [
+        ("first", agents.first()),
+        ("last", agents.get(1).and(agents.last())),
+    ];
+    let probes: String = probed
+        .iter()
+        .filter_map(|(name, agent)| Some((name, (*agent)?)))
+        .map(|(name, Agent { account, id, .. })| {
+            format!("[[probe]]\nname = \"{name}-replies\"\naccount = \"{account}\"\nagent = \"{id}\"\n{PROBES}")
+        })
+        .collect();
+    format!("{config}\n{ALERTING}{probes}{hooks}")
 }
 
 #[tokio::test(flavor = "multi_thread")]

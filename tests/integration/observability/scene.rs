@@ -39,6 +39,12 @@ hooks = [\"ops\", \"broken\"]
 name = \"missing-data\"
 kind = \"missing_data\"
 hooks = [\"ops\"]
+[[probe]]
+name = \"ping\"
+account = \"acme\"
+agent = \"support\"
+message = \"OK?\"
+cron = \"* * * * * *\"
 ";
 
 /// The agent of which days are missing.

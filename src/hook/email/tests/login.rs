@@ -82,6 +82,10 @@ async fn a_refused_token_is_told_with_the_reason_and_never_shown() {
         ("AUTH", "334 Y2FuYXJ5LXRva2VuLmFiYw=="),
         ("(empty)", "535 no"),
     ];
+    let whole: &[_] = &[(
+        "AUTH",
+        "535 dXNlcj1vcHMBYXV0aD1CZWFyZXIgY2FuYXJ5LXRva2VuLmFiYwEB is no login",
+    )];
     let withheld = "its answer is withheld: it holds the token";
     for (answers, expected) in [
         (
@@ -95,6 +99,7 @@ async fn a_refused_token_is_told_with_the_reason_and_never_shown() {
         (microsoft, "login: 535 5.7.3 Authentication unsuccessful"),
         (repeating, withheld),
         (challenge, withheld),
+        (whole, withheld),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let proof = file(folder.path(), TOKEN);

@@ -1,6 +1,8 @@
 //! What the queries are about, held against what is served. How they look in Grafana is held by
 //! `tests/grafana`.
 
+use std::collections::BTreeSet;
+
 use promql_parser::parser::{Expr, VectorSelector, parse};
 use serde_json::Value;
 
@@ -95,6 +97,17 @@ fn queries_are_about_what_is_served() {
         }
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn no_two_panels_of_a_dashboard_have_one_id() {
+    for (file, dashboard) in shipped() {
+        let ids: Vec<_> = panels(&dashboard)
+            .map(|panel| panel["id"].as_u64().unwrap())
+            .collect();
+        let different: BTreeSet<_> = ids.iter().collect();
+        assert_eq!(different.len(), ids.len(), "{file}: {ids:?}");
+    }
 }
 
 #[test]

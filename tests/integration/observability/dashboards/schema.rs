@@ -33,7 +33,7 @@ fn grafanas_own_types_hold_every_dashboard_whole() {
 fn an_option_that_grafana_does_not_know_is_found() {
     let scratch = tempfile::tempdir().unwrap();
     let (name, mut dashboard) = shipped().swap_remove(2);
-    let chart = "/panels/9";
+    let chart = "/panels/10";
     for (place, value) in [
         ("/options/legend/placment", json!("right")),
         ("/fieldConfig/defaults/custom/drawStile", json!("bars")),
@@ -51,9 +51,9 @@ fn an_option_that_grafana_does_not_know_is_found() {
         .map(|line| line.rsplit_once(": ").unwrap().1)
         .collect();
     let expected = [
-        "/panels/9/fieldConfig/defaults/custom/drawStile",
-        "/panels/9/maxDataPoint",
-        "/panels/9/options/legend/placment",
+        "/panels/10/fieldConfig/defaults/custom/drawStile",
+        "/panels/10/maxDataPoint",
+        "/panels/10/options/legend/placment",
     ];
     assert_eq!(found, expected);
 }
