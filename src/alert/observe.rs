@@ -51,7 +51,6 @@ pub async fn observe(
         .iter()
         .filter_map(|rule| Purse::of(rule, watched_as_is(rule, watched), now, today))
         .collect();
-    let sums = settings.rules.iter().filter_map(Sum::of).collect();
     let needs = needs(&settings.rules, &purses, today);
     let others = others(ledger, members, &needs).await?;
     let left = left(ledger, members, firing, today).await?;
@@ -71,7 +70,7 @@ pub async fn observe(
         shared: shared(&members, &others),
         purses,
         matched,
-        sums,
+        sums: settings.rules.iter().filter_map(Sum::of).collect(),
         counted: HashMap::new(),
     };
     let gatherer = Arc::new(Mutex::new(gatherer));

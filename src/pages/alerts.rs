@@ -165,17 +165,13 @@ impl Known {
             groups.push(group("pending", "About to fire", "", pending));
         }
         groups.push(group("over", "Resolved", "No resolved alerts.", resolved));
-        let backlogs = read.backlogs.iter().map(|backlog| BacklogRow {
-            hook: backlog.hook.to_string(),
-            pending: format!(
-                "{} waiting",
-                counted(
-                    usize::try_from(backlog.pending).unwrap_or(usize::MAX),
-                    "message",
-                    "messages",
-                )
-            ),
-            oldest: Moment::of(backlog.oldest, now),
+        let backlogs = read.backlogs.iter().map(|backlog| {
+            let pending = usize::try_from(backlog.pending).unwrap_or(usize::MAX);
+            BacklogRow {
+                hook: backlog.hook.to_string(),
+                pending: format!("{} waiting", counted(pending, "message", "messages")),
+                oldest: Moment::of(backlog.oldest, now),
+            }
         });
         let since = |silence: Silence| {
             let since = Moment::of(silence.since, now);
