@@ -275,14 +275,10 @@ fn needs(rules: &[Rule], purses: &[Purse], today: Day) -> Vec<Need> {
                 purse = Some(place);
                 foreseen.min(purses[place].start()?)
             }
-            Check::Usage { .. }
-            | Check::Spike { .. }
-            | Check::Drop { .. }
-            | Check::Silent { .. }
-            | Check::MissingData { .. } => usual,
             // Only when they were last fetched.
             Check::KeyRefused { .. } | Check::AgentRefused { .. } => today,
             Check::Probe { .. } | Check::NoCredits { .. } => return None,
+            _ => usual,
         };
         Some(Need {
             matcher: rule.matcher.clone(),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use flowgent_exporter::simulator::{Agent, Fault, Times};
 
 use super::{NOW, alerting, json, page};
-use crate::harness::{DAY_BOUND, Exporter, Receiver, Scene, Scrape, day, many_agents};
+use crate::harness::{DAY_BOUND, Exporter, Receiver, Scene, Scrape, day, many_agents, run};
 
 /// The simulated agent that an answer is about.
 fn agent(scene: &Scene, answer: &Value) -> Agent {
@@ -220,6 +220,8 @@ async fn budgets_and_alerts_are_told_without_where_they_are_sent() {
     let scene = Scene::new(NOW);
     let receiver = Receiver::start().await;
     alerting(&scene, &receiver);
+    // Rules are evaluated at the start, too: all is known by then.
+    assert!(run(&scene, &["sync"]).await.status.success());
     let exporter = scene.start().await;
     crate::alerts::wait_until_told(&exporter, &scene).await;
 
