@@ -163,7 +163,7 @@ impl Contents {
                 is_known(&exporter).await;
             }
             // As `PROBES` are planned.
-            if time.hour() % 2 == 0 && time.minute() == 0 {
+            if time.hour().is_multiple_of(2) && time.minute() == 0 {
                 let at = format!(" {}\n", time.timestamp());
                 let ran = |scrape: &Scrape| {
                     let lines = scrape.text.split_inclusive('\n');
