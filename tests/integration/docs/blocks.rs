@@ -144,6 +144,10 @@ fn every_config_is_good() {
         if text.contains("[\"ops\"]") && !text.contains("[[hook]]") {
             text += "[[hook]]\nname = \"ops\"\nkind = \"exec\"\ncommand = [\"/bin/true\"]\n";
         }
+        if text.contains("kind = \"probe\"") && !text.contains("[[probe]]") {
+            text += "[[probe]]\nname = \"ping\"\naccount = \"acme\"\nagent = \"support\"\nmessage = \"OK?\"\n\
+                     cron = \"0 0 6 * * *\"\n";
+        }
         fs::write(folder.path().join("config.toml"), &text).unwrap();
         let mut check = Command::new(env!("CARGO_BIN_EXE_flowgent-exporter"));
         let check = check
