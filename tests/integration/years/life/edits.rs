@@ -1,6 +1,6 @@
 //! What people edit in the config during a year.
 
-use super::first::{agent, hook, rules};
+use super::first::{agent, hook};
 use super::plan::{Matcher, Plan};
 use super::year::Year;
 
@@ -96,7 +96,7 @@ fn remove_rule(plan: &mut Plan, draw: &Draw) {
         plan.rules.remove(draw.one % plan.rules.len());
         return;
     }
-    for mut rule in rules() {
+    for mut rule in plan.usual_rules.clone() {
         if plan.rules.iter().all(|known| known.name != rule.name) {
             rule.hooks.retain(|name| plan.hook(name).is_some());
             plan.rules.push(rule);

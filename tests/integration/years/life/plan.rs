@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use flowgent_exporter::day::Day;
 
+use super::checks::Rule;
 use super::roll::Roll;
 use super::summaries::SUMMARY;
 
@@ -40,6 +41,8 @@ pub(crate) struct Plan {
     /// Whether each week is summed up.
     pub(crate) has_summary: bool,
     pub(crate) rules: Vec<Rule>,
+    /// The rules that a year begins with.
+    pub(crate) usual_rules: Vec<Rule>,
     pub(crate) hooks: Vec<Hook>,
 }
 
@@ -134,37 +137,6 @@ pub(crate) enum Change {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Rule {
-    pub(crate) name: String,
-    pub(crate) matcher: Matcher,
-    pub(crate) check: Check,
-    pub(crate) hooks: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Check {
-    /// Each agent's previous day.
-    Day {
-        over: f64,
-        hysteresis: f64,
-    },
-    /// Each account's previous 7 days.
-    Week {
-        over: f64,
-        hysteresis: f64,
-    },
-    Spike {
-        factor: f64,
-        floor: f64,
-    },
-    Missing {
-        hours: i64,
-    },
-    Key,
-    Agent,
-}
-
-#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Hook {
     pub(crate) name: String,
     /// Where it leads. A hook with another name and the same target is the same hook.
@@ -183,7 +155,7 @@ impl Matcher {
             && self.team.as_deref().is_none_or(|wanted| wanted == team)
     }
 
-    fn toml(&self) -> String {
+    pub(crate) fn toml(&self) -> String {
         let parts = [("account", &self.account), ("team", &self.team)];
         let parts = parts.iter().filter_map(|(name, value)| {
             let value = value.as_ref()?;
@@ -425,37 +397,6 @@ impl Entry {
         match self.change {
             Change::Set(credits) => ("set", credits),
             Change::Add(credits) => ("add", credits),
-        }
-    }
-}
-
-impl Rule {
-    fn write(&self, text: &mut String) -> fmt::Result {
-        let Self { name, hooks, .. } = self;
-        writeln!(text, "[[rule]]\nname = \"{name}\"\nhooks = {hooks:?}")?;
-        text.push_str(&self.matcher.toml());
-        match self.check {
-            Check::Day { over, hysteresis } => {
-                writeln!(
-                    text,
-                    "kind = \"usage\"\nover = {over}\nhysteresis = {hysteresis}"
-                )
-            }
-            Check::Week { over, hysteresis } => writeln!(
-                text,
-                "kind = \"usage\"\nspan = \"previous_7_days\"\nper = \"account\"\nover = {over}\nhysteresis = {hysteresis}"
-            ),
-            Check::Spike { factor, floor } => {
-                writeln!(
-                    text,
-                    "kind = \"spike\"\nfactor = {factor:?}\nfloor = {floor:?}"
-                )
-            }
-            Check::Missing { hours } => {
-                writeln!(text, "kind = \"missing_data\"\nlonger_than = \"{hours}h\"")
-            }
-            Check::Key => writeln!(text, "kind = \"key_refused\""),
-            Check::Agent => writeln!(text, "kind = \"agent_refused\""),
         }
     }
 }

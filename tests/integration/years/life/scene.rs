@@ -333,6 +333,7 @@ impl Scene {
         if self.agrees() {
             for known in self.roll.agents.values_mut() {
                 known.news.clear();
+                known.newly_settled.clear();
             }
         }
     }

@@ -29,6 +29,8 @@ pub struct Trouble {
     pub balances: bool,
     /// There are budgets with a limit for each team or account.
     pub limits: bool,
+    /// There are rules about drops and silence, and agents that are used less or not at all.
+    pub directions: bool,
 }
 
 impl Trouble {
@@ -43,6 +45,7 @@ impl Trouble {
         clock: true,
         balances: true,
         limits: true,
+        directions: true,
     };
     /// None of it.
     pub const NONE: Self = Self {
@@ -55,6 +58,7 @@ impl Trouble {
         clock: false,
         balances: false,
         limits: false,
+        directions: false,
     };
 
     /// Those of these names, with commas between.
@@ -77,6 +81,7 @@ impl Trouble {
                 "clock" => trouble.clock = true,
                 "balances" => trouble.balances = true,
                 "limits" => trouble.limits = true,
+                "directions" => trouble.directions = true,
                 other => panic!("there is no trouble named {other}"),
             }
         }

@@ -8,6 +8,7 @@ use flowgent_exporter::flowgent::transport::HttpClient;
 use super::entries::balances;
 use super::first;
 use super::flowgent::Organisation;
+use super::lulls::Lulls;
 use super::plan::AgentId;
 use super::scene::Scene;
 use super::trouble::{Ending, Trouble};
@@ -41,6 +42,8 @@ pub(crate) struct Year {
     pub(crate) random: Rng,
     /// Draws what happens to balances, so that all else goes as it does without them.
     pub(crate) books: Rng,
+    /// Draws which agents are used less for a while.
+    lulls: Lulls,
     pub(crate) trouble: Trouble,
     pub(crate) first: Day,
     /// What ends by itself: when, and what.
@@ -99,11 +102,16 @@ impl Year {
         if trouble.limits {
             plan.budgets.extend(first::limits(&mut books));
         }
+        if trouble.directions {
+            plan.rules.extend(first::directions());
+            plan.usual_rules.extend(first::directions());
+        }
         let scene = Scene::new(plan, first.start() + TimeDelta::hours(10), http);
         let mut year = Self {
             scene,
             random,
             books,
+            lulls: Lulls::new(seed),
             trouble,
             first,
             endings: Vec::new(),
@@ -281,6 +289,10 @@ impl Year {
         ids.dedup();
         for id in ids {
             let mut credits = self.use_up(id, day);
+            if self.trouble.directions {
+                credits = self.lulls.lessen(id, day, credits);
+                self.scene.flowgent.state().set(id, day, credits);
+            }
             if self.trouble.days && self.chance(1.2) {
                 credits *= 6.0;
                 self.scene.flowgent.state().set(id, day, credits);
