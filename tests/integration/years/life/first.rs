@@ -1,5 +1,7 @@
 //! The config that a year begins with.
 
+use std::collections::BTreeMap;
+
 use fastrand::Rng;
 use flowgent_exporter::day::Day;
 
@@ -21,6 +23,7 @@ pub(crate) fn hook(name: &str, target: &str) -> Hook {
         send_resolved: true,
         group: false,
         quiet: None,
+        repeat: None,
     }
 }
 
@@ -209,5 +212,6 @@ pub(crate) fn plan(random: &mut Rng, first: Day, history_days: i32) -> Plan {
         rules: rules(),
         usual_rules: rules(),
         hooks: vec![hook("pager", "pager"), chat, night, bills],
+        repeats: BTreeMap::new(),
     }
 }

@@ -243,6 +243,17 @@ impl Life {
         self.certain_since = None;
     }
 
+    /// The subject of the alert of that key, which is this one.
+    pub(crate) fn subject<'a>(&self, key: &'a str) -> &'a str {
+        let subject = key.strip_prefix(&*self.rule).unwrap();
+        let subject = subject.trim_start_matches('/');
+        match self.mark.map(|mark| mark.period) {
+            Some(None) => "all",
+            Some(Some(_)) => subject.split('/').next().unwrap(),
+            None => subject,
+        }
+    }
+
     /// Why it is as it is, latest first.
     pub(crate) fn story(&self) -> String {
         let reasons = self.reasons.iter().rev().take(6);

@@ -1,7 +1,7 @@
 //! The config as the years know it: plain values that are written as TOML for the exporter, and read by
 //! the oracle.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
@@ -44,6 +44,8 @@ pub(crate) struct Plan {
     /// The rules that a year begins with.
     pub(crate) usual_rules: Vec<Rule>,
     pub(crate) hooks: Vec<Hook>,
+    /// Hours after which the alerts of a budget, balance or rule are told again, whatever their hooks have.
+    pub(crate) repeats: BTreeMap<String, i64>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -145,6 +147,8 @@ pub(crate) struct Hook {
     pub(crate) group: bool,
     /// First and last hour in which it is quiet.
     pub(crate) quiet: Option<(u32, u32)>,
+    /// Hours after which it is told again of what is critical.
+    pub(crate) repeat: Option<i64>,
 }
 
 impl Matcher {
@@ -220,12 +224,15 @@ impl Plan {
         }
         for budget in &self.budgets {
             budget.write(&mut text).unwrap();
+            write_repeat(&mut text, self.repeats.get(&budget.name).copied());
         }
         for balance in &self.balances {
             balance.write(&mut text).unwrap();
+            write_repeat(&mut text, self.repeats.get(&balance.name).copied());
         }
         for rule in &self.rules {
             rule.write(&mut text).unwrap();
+            write_repeat(&mut text, self.repeats.get(&rule.name).copied());
         }
         for hook in &self.hooks {
             hook.write(&mut text).unwrap();
@@ -239,6 +246,12 @@ impl Plan {
             );
         }
         text
+    }
+}
+
+fn write_repeat(text: &mut String, hours: Option<i64>) {
+    if let Some(hours) = hours {
+        writeln!(text, "repeat = \"{hours}h\"").unwrap();
     }
 }
 
@@ -409,6 +422,7 @@ impl Hook {
             send_resolved,
             group,
             quiet,
+            repeat,
         } = self;
         writeln!(
             text,
@@ -421,6 +435,7 @@ impl Hook {
         if let Some((from, to)) = quiet {
             writeln!(text, "quiet_hours = \"{from:02}:00-{to:02}:00\"")?;
         }
+        write_repeat(text, *repeat);
         Ok(())
     }
 }

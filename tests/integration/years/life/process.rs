@@ -365,7 +365,7 @@ impl Process {
             let newest = async |count| parts.ledger.deliveries(true, count).await.unwrap();
             // What is ended by an edit may fire anew at once.
             for _ in 0..3 {
-                if parts.engine.is_due() {
+                if parts.engine.is_due() || parts.engine.is_silenced_otherwise().await {
                     let before = newest(1).await.pop();
                     parts.engine.evaluate().await.unwrap();
                     if parts.outbox.notified().now_or_never().is_some() {

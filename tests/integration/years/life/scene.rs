@@ -59,6 +59,8 @@ pub(crate) struct Scene {
     pub(crate) weeks: Weeks,
     /// Since when the process runs on a clock that is right.
     pub(crate) calm: DateTime<Utc>,
+    /// When it last did not for certain.
+    pub(crate) astray: DateTime<Utc>,
 }
 
 /// The clocks may differ by so much.
@@ -101,6 +103,7 @@ impl Scene {
             pulse: Pulse::default(),
             weeks: Weeks::default(),
             calm: now,
+            astray: DateTime::<Utc>::MIN_UTC,
         };
         scene.know_targets();
         scene.tell_time();
@@ -316,9 +319,12 @@ impl Scene {
     pub(crate) fn evaluate(&mut self) {
         let process = self.process();
         process.publish();
+        let mut sent = Vec::new();
         for hooks in process.evaluate() {
             self.check_grouped(&hooks);
             self.check_sent_summaries(&hooks);
+            self.check_hushed(&hooks);
+            sent.extend(hooks);
         }
         let sight = Sight {
             plan: &self.plan,
@@ -329,6 +335,10 @@ impl Scene {
             agent_refused: &self.agent_refused,
         };
         self.oracle.look(&sight);
+        if !self.agrees() {
+            self.astray = self.now;
+        }
+        self.check_repeated(&sent);
         // What becomes known while the clocks differ is judged when they agree.
         if self.agrees() {
             for known in self.roll.agents.values_mut() {
@@ -340,6 +350,7 @@ impl Scene {
 
     fn deliver(&mut self) {
         let killed = Arc::clone(&self.ground.killed);
+        self.office.floor().is_certain = self.agrees();
         for _ in 0..4 {
             match self.process().deliver(&killed) {
                 Ok(()) => return,

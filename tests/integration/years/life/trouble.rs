@@ -31,6 +31,10 @@ pub struct Trouble {
     pub limits: bool,
     /// There are rules about drops and silence, and agents that are used less or not at all.
     pub directions: bool,
+    /// People silence rules and subjects.
+    pub silences: bool,
+    /// Hooks and rules repeat what is critical.
+    pub repeats: bool,
 }
 
 impl Trouble {
@@ -46,6 +50,8 @@ impl Trouble {
         balances: true,
         limits: true,
         directions: true,
+        silences: true,
+        repeats: true,
     };
     /// None of it.
     pub const NONE: Self = Self {
@@ -59,6 +65,8 @@ impl Trouble {
         balances: false,
         limits: false,
         directions: false,
+        silences: false,
+        repeats: false,
     };
 
     /// Those of these names, with commas between.
@@ -82,6 +90,8 @@ impl Trouble {
                 "balances" => trouble.balances = true,
                 "limits" => trouble.limits = true,
                 "directions" => trouble.directions = true,
+                "silences" => trouble.silences = true,
+                "repeats" => trouble.repeats = true,
                 other => panic!("there is no trouble named {other}"),
             }
         }
@@ -250,6 +260,9 @@ impl Year {
         }
         if self.trouble.balances && self.scene.agrees() {
             self.keep_books();
+        }
+        if self.trouble.silences && self.scene.agrees() {
+            self.hush();
         }
         let is_reachable = !self.scene.flowgent.state().is_unreachable;
         if self.trouble.clock && self.chance(0.6) && self.scene.offset.is_zero() && is_reachable {

@@ -42,6 +42,8 @@ pub(crate) struct Year {
     pub(crate) random: Rng,
     /// Draws what happens to balances, so that all else goes as it does without them.
     pub(crate) books: Rng,
+    /// Draws what is silenced.
+    pub(crate) hushes: Rng,
     /// Draws which agents are used less for a while.
     lulls: Lulls,
     pub(crate) trouble: Trouble,
@@ -106,11 +108,15 @@ impl Year {
             plan.rules.extend(first::directions());
             plan.usual_rules.extend(first::directions());
         }
+        if trouble.repeats {
+            plan.repeat();
+        }
         let scene = Scene::new(plan, first.start() + TimeDelta::hours(10), http);
         let mut year = Self {
             scene,
             random,
             books,
+            hushes: Rng::with_seed(seed.rotate_left(31)),
             lulls: Lulls::new(seed),
             trouble,
             first,
