@@ -104,27 +104,16 @@ impl Prober {
         mut reloads: mpsc::Receiver<Reload>,
         stop: CancellationToken,
     ) {
-        self.take_over(first);
-        let interrupted = async {
-            let work = || self.shared.ledger.interrupt_probes(self.shared.clock.now());
-            if let interrupted @ 1.. = persistently("end the runs of probes", work).await {
-                warn!(interrupted, "the exporter ended during runs of probes");
-            }
-        };
-        if stop.run_until_cancelled(interrupted).await.is_none() {
+        if stop.run_until_cancelled(self.start(first)).await.is_none() {
             return;
         }
-        self.shared.show(&self.probes()).await;
         let mut runs = JoinSet::new();
         while !stop.is_cancelled() {
             self.begin(&mut runs);
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = wake.notified() => {}
-                Some(reload) = reloads.recv() => {
-                    self.take_over(reload);
-                    self.shared.show(&self.probes()).await;
-                }
+                Some(reload) = reloads.recv() => self.reload(reload).await,
                 Some(ended) = runs.join_next() => if let Err(failed) = ended {
                     error!("a run of a probe failed: {failed}");
                 },
@@ -137,12 +126,35 @@ impl Prober {
         .await;
     }
 
-    fn probes(&self) -> Vec<Arc<Probe>> {
-        let probes = self.slots.iter().map(|slot| Arc::clone(&slot.probe));
-        probes.collect()
+    /// Goes by the `first` config, after it has ended the runs that were under way when the program ended.
+    pub async fn start(&mut self, first: Reload) {
+        self.take_over(first);
+        let work = || self.shared.ledger.interrupt_probes(self.shared.clock.now());
+        if let interrupted @ 1.. = persistently("end the runs of probes", work).await {
+            warn!(interrupted, "the exporter ended during runs of probes");
+        }
+        self.show().await;
     }
 
-    /// Goes by another config. Times of a pattern that stays go on, and a run that is under way stays the only one
+    /// Goes by another config.
+    pub async fn reload(&mut self, reload: Reload) {
+        self.take_over(reload);
+        self.show().await;
+    }
+
+    /// Does the runs that are due.
+    pub async fn turn(&mut self) {
+        let mut runs = JoinSet::new();
+        self.begin(&mut runs);
+        while runs.join_next().await.is_some() {}
+    }
+
+    async fn show(&self) {
+        let probes = self.slots.iter().map(|slot| Arc::clone(&slot.probe));
+        self.shared.show(&probes.collect::<Vec<_>>()).await;
+    }
+
+    /// Takes over another config. Times of a pattern that stays go on, and a run that is under way stays the only one
     /// of its probe.
     fn take_over(&mut self, Reload { probes, api, http }: Reload) {
         let now = self.shared.clock.now();

@@ -175,7 +175,7 @@ impl Scene {
                     let waits = queued
                         .zip(word)
                         .is_some_and(|(queued, word)| queued.created > word.created);
-                    let due = self.is_to_be_repeated(hook, life?, word?);
+                    let due = self.is_to_be_repeated(hook, (key, life?), word?);
                     let is_lossy = floor
                         .desks
                         .get(&hook.target)

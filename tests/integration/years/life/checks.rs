@@ -40,6 +40,10 @@ pub(crate) enum Check {
     },
     Key,
     Agent,
+    Probe {
+        times: usize,
+    },
+    NoCredits,
 }
 
 impl Rule {
@@ -76,6 +80,8 @@ impl Rule {
             }
             Check::Key => writeln!(text, "kind = \"key_refused\""),
             Check::Agent => writeln!(text, "kind = \"agent_refused\""),
+            Check::Probe { times } => writeln!(text, "kind = \"probe\"\ntimes = {times}"),
+            Check::NoCredits => writeln!(text, "kind = \"no_credits\"\nseverity = \"critical\""),
         }
     }
 }

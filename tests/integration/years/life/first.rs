@@ -27,7 +27,7 @@ pub(crate) fn hook(name: &str, target: &str) -> Hook {
     }
 }
 
-fn rule(name: &str, check: Check, hooks: &[&str]) -> Rule {
+pub(crate) fn rule(name: &str, check: Check, hooks: &[&str]) -> Rule {
     Rule {
         name: name.to_owned(),
         matcher: Matcher::default(),
@@ -209,6 +209,7 @@ pub(crate) fn plan(random: &mut Rng, first: Day, history_days: i32) -> Plan {
         ],
         balances: Vec::new(),
         has_summary: false,
+        probes: Vec::new(),
         rules: rules(),
         usual_rules: rules(),
         hooks: vec![hook("pager", "pager"), chat, night, bills],

@@ -13,6 +13,7 @@ use flowgent_exporter::day::Day;
 
 use super::balances::Account;
 use super::plan::Plan;
+use super::probes::Run;
 use super::roll::Roll;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +90,8 @@ pub(crate) struct Sight<'a> {
     pub(crate) agrees: bool,
     pub(crate) key_refused: &'a BTreeMap<String, bool>,
     pub(crate) agent_refused: &'a BTreeMap<super::roll::Key, bool>,
+    /// The runs of probes, oldest first.
+    pub(crate) runs: &'a [Run],
 }
 
 impl Sight<'_> {
@@ -145,6 +148,9 @@ impl Oracle {
             );
             self.watch(&rule.name, what, sight);
             self.rule(rule, sight);
+        }
+        for probe in &sight.plan.probes {
+            self.probe(probe, sight);
         }
         self.end_unseen(sight);
     }

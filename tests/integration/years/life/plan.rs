@@ -8,6 +8,7 @@ use std::str::FromStr;
 use flowgent_exporter::day::Day;
 
 use super::checks::Rule;
+use super::probes::Probe;
 use super::roll::Roll;
 use super::summaries::SUMMARY;
 
@@ -40,6 +41,7 @@ pub(crate) struct Plan {
     pub(crate) balances: Vec<Balance>,
     /// Whether each week is summed up.
     pub(crate) has_summary: bool,
+    pub(crate) probes: Vec<Probe>,
     pub(crate) rules: Vec<Rule>,
     /// The rules that a year begins with.
     pub(crate) usual_rules: Vec<Rule>,
@@ -187,12 +189,13 @@ impl Plan {
         self.hooks.iter().find(|hook| hook.name == name)
     }
 
-    /// Of all budgets, balances and rules.
+    /// Of all budgets, balances, probes and rules.
     pub(crate) fn names(&self) -> BTreeSet<&str> {
         let budgets = self.budgets.iter().map(|budget| &*budget.name);
         let balances = self.balances.iter().map(|balance| &*balance.name);
         let rules = self.rules.iter().map(|rule| &*rule.name);
-        budgets.chain(balances).chain(rules).collect()
+        let probes = self.probes.iter().map(|probe| &*probe.name);
+        budgets.chain(balances).chain(rules).chain(probes).collect()
     }
 
     /// The hooks of a budget, balance or rule that are in the config.
@@ -204,7 +207,8 @@ impl Plan {
         let balances = self.balances.iter();
         let balances = balances.map(|balance| (&balance.name, &balance.hooks));
         let rules = self.rules.iter().map(|rule| (&rule.name, &rule.hooks));
-        let mut all = budgets.chain(balances).chain(rules);
+        let probes = self.probes.iter().map(|probe| (&probe.name, &probe.hooks));
+        let mut all = budgets.chain(balances).chain(rules).chain(probes);
         let hooks = all.find(|(name, _)| *name == rule);
         let hooks = hooks.into_iter().flat_map(|(_, hooks)| hooks);
         hooks.filter_map(|name| self.hook(name)).collect()
@@ -233,6 +237,9 @@ impl Plan {
         for rule in &self.rules {
             rule.write(&mut text).unwrap();
             write_repeat(&mut text, self.repeats.get(&rule.name).copied());
+        }
+        for probe in &self.probes {
+            text += &probe.toml();
         }
         for hook in &self.hooks {
             hook.write(&mut text).unwrap();

@@ -37,7 +37,7 @@ impl Plan {
     }
 
     /// Whether an alert is critical, by the defaults of the documentation.
-    fn is_critical(&self, life: &Life) -> bool {
+    fn is_critical(&self, key: &str, life: &Life) -> bool {
         match life.mark {
             Some(mark) => match mark.measure {
                 Measure::Used => mark.at >= 1.0,
@@ -45,10 +45,14 @@ impl Plan {
                 Measure::CreditsLeft => mark.at == 0.0,
                 Measure::DaysLeft => mark.at <= 2.0,
             },
-            None => self
-                .rules
-                .iter()
-                .any(|rule| rule.name == life.rule && rule.check == Check::Key),
+            None => {
+                let name = &life.rule;
+                let is_critical = |check| matches!(check, Check::Key | Check::NoCredits);
+                let mut rules = self.rules.iter();
+                let mut probes = self.probes.iter();
+                rules.any(|rule| rule.name == *name && is_critical(rule.check))
+                    || probes.any(|probe| probe.name == *name && life.subject(key) != name)
+            }
         }
     }
 }
@@ -58,13 +62,13 @@ impl Scene {
     pub(crate) fn is_to_be_repeated(
         &self,
         hook: &Hook,
-        life: &Life,
+        (key, life): (&str, &Life),
         word: &Word,
     ) -> Option<DateTime<Utc>> {
         let interval = self.plan.interval(&life.rule, hook)?;
         let due = word.at + interval;
         // What was heard under a wrong clock, and when, nobody knows.
-        let is_sure = word.at > self.astray && self.agrees() && self.plan.is_critical(life);
+        let is_sure = word.at > self.astray && self.agrees() && self.plan.is_critical(key, life);
         (is_sure && due < self.now).then_some(due)
     }
 
@@ -96,7 +100,7 @@ impl Scene {
         let Some(interval) = self.plan.interval(&life.rule, &hook) else {
             return Some("nothing repeats".to_owned());
         };
-        if !self.plan.is_critical(&life) {
+        if !self.plan.is_critical(key, &life) {
             return Some("it is not critical".to_owned());
         }
         let records = self

@@ -16,6 +16,8 @@ impl Oracle {
         match rule.check {
             Check::Week { over, hysteresis } => self.weeks(rule, over, hysteresis, sight),
             Check::Key => self.keys(rule, sight),
+            Check::Probe { times } => self.failing(rule, times, sight),
+            Check::NoCredits => self.without_credits(rule, sight),
             Check::Day { .. }
             | Check::Spike { .. }
             | Check::Drop { .. }
@@ -158,7 +160,7 @@ impl Oracle {
             }
             Check::Missing { hours } => missing(life, known, hours, watched, sight),
             Check::Agent => refused(life, sight.agent_refused.get(key), known, sight),
-            Check::Week { .. } | Check::Key => {}
+            Check::Week { .. } | Check::Key | Check::Probe { .. } | Check::NoCredits => {}
         }
     }
 

@@ -17,6 +17,7 @@ use super::database::Pushed;
 use super::flowgent::FlowGent;
 use super::oracle::{Oracle, Sight};
 use super::plan::{AgentId, Per, Plan};
+use super::probes::Run;
 use super::process::{Ground, Killed, Process};
 use super::receivers::Office;
 use super::roll::{Key, Roll};
@@ -61,6 +62,10 @@ pub(crate) struct Scene {
     pub(crate) calm: DateTime<Utc>,
     /// When it last did not for certain.
     pub(crate) astray: DateTime<Utc>,
+    /// When the process was started.
+    pub(crate) started: DateTime<Utc>,
+    /// The runs of probes, oldest first.
+    pub(crate) runs: Vec<Run>,
 }
 
 /// The clocks may differ by so much.
@@ -104,6 +109,8 @@ impl Scene {
             weeks: Weeks::default(),
             calm: now,
             astray: DateTime::<Utc>::MIN_UTC,
+            started: now,
+            runs: Vec::new(),
         };
         scene.know_targets();
         scene.tell_time();
@@ -208,6 +215,7 @@ impl Scene {
         assert!(self.process.is_none());
         self.note("starts");
         self.calm = self.now;
+        self.started = self.now;
         self.process = Some(self.ground.start(&self.plan));
         self.pulse = Pulse::default();
         self.flowgent.state().kill_after = None;
@@ -273,6 +281,7 @@ impl Scene {
         if let Some(trigger) = self.process().due() {
             self.sync(trigger);
         }
+        self.probe();
         self.evaluate();
         self.deliver();
         if self.now >= self.push_at && self.process().is_day_known() {
@@ -333,6 +342,7 @@ impl Scene {
             agrees: self.agrees(),
             key_refused: &self.key_refused,
             agent_refused: &self.agent_refused,
+            runs: &self.runs,
         };
         self.oracle.look(&sight);
         if !self.agrees() {

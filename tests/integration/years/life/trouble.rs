@@ -35,10 +35,12 @@ pub struct Trouble {
     pub silences: bool,
     /// Hooks and rules repeat what is critical.
     pub repeats: bool,
+    /// There are probes, and agents and accounts that do not reply.
+    pub probes: bool,
 }
 
 impl Trouble {
-    /// All of it.
+    /// All of it but probes, whose years are to hold first.
     pub const ALL: Self = Self {
         days: true,
         flowgent: true,
@@ -52,6 +54,7 @@ impl Trouble {
         directions: true,
         silences: true,
         repeats: true,
+        probes: false,
     };
     /// None of it.
     pub const NONE: Self = Self {
@@ -67,6 +70,7 @@ impl Trouble {
         directions: false,
         silences: false,
         repeats: false,
+        probes: false,
     };
 
     /// Those of these names, with commas between.
@@ -92,6 +96,7 @@ impl Trouble {
                 "directions" => trouble.directions = true,
                 "silences" => trouble.silences = true,
                 "repeats" => trouble.repeats = true,
+                "probes" => trouble.probes = true,
                 other => panic!("there is no trouble named {other}"),
             }
         }
@@ -108,6 +113,8 @@ pub(crate) enum Ending {
     Agent(AgentId),
     Listing(String),
     Clock,
+    Credits(String),
+    Talk(AgentId),
     /// Somebody has a receiver asked again.
     Gone(String),
 }
@@ -215,6 +222,10 @@ impl Year {
             Ending::Agent(id) => {
                 state.denied.remove(&id);
             }
+            Ending::Credits(name) => state.organisation(&name).has_no_credits = false,
+            Ending::Talk(id) => {
+                state.talk.mute.remove(&id);
+            }
             Ending::Gone(_) => {}
             Ending::Clock => {
                 drop(state);
@@ -263,6 +274,9 @@ impl Year {
         }
         if self.trouble.silences && self.scene.agrees() {
             self.hush();
+        }
+        if self.trouble.probes {
+            self.spoil_talk();
         }
         let is_reachable = !self.scene.flowgent.state().is_unreachable;
         if self.trouble.clock && self.chance(0.6) && self.scene.offset.is_zero() && is_reachable {

@@ -44,6 +44,8 @@ pub(crate) struct Year {
     pub(crate) books: Rng,
     /// Draws what is silenced.
     pub(crate) hushes: Rng,
+    /// Draws what agents reply.
+    pub(crate) talk: Rng,
     /// Draws which agents are used less for a while.
     lulls: Lulls,
     pub(crate) trouble: Trouble,
@@ -108,6 +110,9 @@ impl Year {
             plan.rules.extend(first::directions());
             plan.usual_rules.extend(first::directions());
         }
+        if trouble.probes {
+            plan.probe();
+        }
         if trouble.repeats {
             plan.repeat();
         }
@@ -117,6 +122,7 @@ impl Year {
             random,
             books,
             hushes: Rng::with_seed(seed.rotate_left(31)),
+            talk: Rng::with_seed(seed.rotate_left(43)),
             lulls: Lulls::new(seed),
             trouble,
             first,
@@ -221,6 +227,7 @@ impl Year {
         for _ in 0..self.random.usize(1..4) {
             moments.push(TimeDelta::seconds(self.random.i64(3_600..86_000)));
         }
+        moments.extend(self.probe_times());
         moments.sort();
         for moment in moments {
             let at = midnight + moment;
@@ -297,7 +304,11 @@ impl Year {
             let mut credits = self.use_up(id, day);
             if self.trouble.directions {
                 credits = self.lulls.lessen(id, day, credits);
-                self.scene.flowgent.state().set(id, day, credits);
+            }
+            if self.trouble.directions || self.trouble.probes {
+                let mut state = self.scene.flowgent.state();
+                credits += state.talk.used.remove(&(id, day)).unwrap_or(0.0);
+                state.set(id, day, credits);
             }
             if self.trouble.days && self.chance(1.2) {
                 credits *= 6.0;
