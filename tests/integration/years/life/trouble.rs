@@ -40,7 +40,7 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// All of it but probes, whose years are to hold first.
+    /// All of it.
     pub const ALL: Self = Self {
         days: true,
         flowgent: true,
@@ -54,7 +54,7 @@ impl Trouble {
         directions: true,
         silences: true,
         repeats: true,
-        probes: false,
+        probes: true,
     };
     /// None of it.
     pub const NONE: Self = Self {
