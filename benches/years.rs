@@ -3,10 +3,10 @@
 //!
 //! `cargo bench --bench years -- [minutes] [seed] [troubles] [failures] [crowd]`; 1 minute and random seeds by
 //! default. Of a seed other than 0 one year is lived through, until as many failures were seen, 1 by default.
-//! Troubles are `days`, `flowgent`, `members`, `receivers`, `crashes`, `edits`, `clock`, `balances` and `limits`, with
-//! commas between; `all` by default. The crowd is listed agents beside the others, of whom only days go wrong, a tenth as
-//! often; there is none where a seed is given, and 1,000 otherwise. An agent-year is a year in which one agent is
-//! polled, judged, published and pushed.
+//! Troubles are `days`, `flowgent`, `members`, `receivers`, `crashes`, `edits`, `clock`, `balances`, `limits`,
+//! `directions`, `silences`, `repeats` and `probes`, with commas between; `all` by default. The crowd is listed agents
+//! beside the others, of whom only days go wrong, a tenth as often; there is none where a seed is given, and 1,000
+//! otherwise. An agent-year is a year in which one agent is polled, judged, published and pushed.
 
 #[path = "../tests/integration/years/life/mod.rs"]
 #[allow(

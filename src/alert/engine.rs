@@ -407,7 +407,7 @@ impl Engine {
     }
 
     /// Returns true if somebody has silenced an alert, or ended a silence, since the last evaluation.
-    async fn is_silenced_otherwise(&self) -> bool {
+    pub async fn is_silenced_otherwise(&self) -> bool {
         let Some(memory) = &self.memory else {
             return false;
         };

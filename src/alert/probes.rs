@@ -81,10 +81,13 @@ fn credits<'a>(
     accounts.sort_unstable();
     accounts.dedup();
     let observe = |account: &'a Arc<str>| {
-        let own = targets.iter().copied();
-        let own = own.filter(|(_, agent)| agent.account == *account);
-        let newest = own.filter_map(|target| {
-            let (place, at, result) = facts.results(target, shows).next()?;
+        let all = facts.targets.iter();
+        let all = all.filter(|(_, agent)| agent.account == *account);
+        let newest = all.filter_map(|target| {
+            // A reply to any probe shows that the account has credits.
+            let is_own = targets.contains(&target);
+            let counts = |outcome| shows(outcome) && (is_own || outcome != ProbeOutcome::NoCredits);
+            let (place, at, result) = facts.results(target, counts).next()?;
             Some((place, target, at, result))
         });
         let newest = newest.min_by_key(|(place, ..)| *place);

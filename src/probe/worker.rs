@@ -106,12 +106,7 @@ impl Prober {
     ) {
         self.take_over(first);
         let shared = Arc::clone(&self.shared);
-        let mut interrupted = pin!(async {
-            let work = || shared.ledger.interrupt_probes(shared.clock.now());
-            if let interrupted @ 1.. = persistently("end the runs of probes", work).await {
-                warn!(interrupted, "the exporter ended during runs of probes");
-            }
-        });
+        let mut interrupted = pin!(shared.end_interrupted());
         // Until then the ledger cannot be written, and no probe is asked.
         let mut is_ready = false;
         let mut runs = JoinSet::new();
@@ -123,13 +118,10 @@ impl Prober {
                 () = stop.cancelled() => {}
                 () = &mut interrupted, if !is_ready => {
                     is_ready = true;
-                    self.shared.show(&self.probes()).await;
+                    self.show().await;
                 }
                 () = wake.notified() => {}
-                Some(reload) = reloads.recv() => {
-                    self.take_over(reload);
-                    self.shared.show(&self.probes()).await;
-                }
+                Some(reload) = reloads.recv() => self.reload(reload).await,
                 Some(ended) = runs.join_next() => if let Err(failed) = ended {
                     error!("a run of a probe failed: {failed}");
                 },
@@ -142,12 +134,32 @@ impl Prober {
         .await;
     }
 
-    fn probes(&self) -> Vec<Arc<Probe>> {
-        let probes = self.slots.iter().map(|slot| Arc::clone(&slot.probe));
-        probes.collect()
+    /// Goes by the `first` config, after it has ended the runs that were under way when the program ended.
+    pub async fn start(&mut self, first: Reload) {
+        self.take_over(first);
+        self.shared.end_interrupted().await;
+        self.show().await;
     }
 
-    /// Goes by another config. Times of a pattern that stays go on, and a run that is under way stays the only one
+    /// Goes by another config.
+    pub async fn reload(&mut self, reload: Reload) {
+        self.take_over(reload);
+        self.show().await;
+    }
+
+    /// Does the runs that are due.
+    pub async fn turn(&mut self) {
+        let mut runs = JoinSet::new();
+        self.begin(&mut runs);
+        while runs.join_next().await.is_some() {}
+    }
+
+    async fn show(&self) {
+        let probes = self.slots.iter().map(|slot| Arc::clone(&slot.probe));
+        self.shared.show(&probes.collect::<Vec<_>>()).await;
+    }
+
+    /// Takes over another config. Times of a pattern that stays go on, and a run that is under way stays the only one
     /// of its probe.
     fn take_over(&mut self, Reload { probes, api, http }: Reload) {
         let now = self.shared.clock.now();
@@ -212,6 +224,14 @@ impl Prober {
 }
 
 impl Shared {
+    /// Ends the runs that were under way when the program ended, as soon as the ledger can be written.
+    async fn end_interrupted(&self) {
+        let work = || self.ledger.interrupt_probes(self.clock.now());
+        if let interrupted @ 1.. = persistently("end the runs of probes", work).await {
+            warn!(interrupted, "the exporter ended during runs of probes");
+        }
+    }
+
     /// Asks an agent, unless it was asked for that time already, and keeps how that went.
     async fn run(&self, probe: &Arc<Probe>, agent: &Agent, planned: PlannedRun, client: &Client) {
         let name = &*probe.name;

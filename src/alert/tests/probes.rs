@@ -113,22 +113,29 @@ fn the_newest_run_that_shows_it_says_whether_an_account_has_credits() {
 }
 
 #[test]
-fn the_rule_of_a_probe_is_about_that_one_and_tells_of_credits_once() {
+fn the_rule_of_a_probe_is_about_that_one_and_any_reply_shows_credits() {
     let targets = [
         ("ping", agent("acme", "support")),
         ("pong", agent("acme", "sales")),
     ];
-    let ran = probed(
-        &targets,
-        &[(0, NoCredits), (0, NoCredits), (0, NoCredits), (1, Success)],
-    );
-    assert_eq!(
-        seen(probes(Some("ping"), 3), ran),
-        [
-            ("ping".to_owned(), Condition::Unknown),
-            ("acme".to_owned(), Condition::Met)
-        ]
-    );
+    for (last, credits) in [
+        ((0, NoCredits), Condition::Met),
+        ((1, NoCredits), Condition::Met),
+        ((1, Timeout), Condition::Met),
+        ((1, Success), Condition::NotMet),
+    ] {
+        let ran = probed(&targets, &[(0, NoCredits), (0, NoCredits), last]);
+        assert_eq!(
+            seen(probes(Some("ping"), 2), ran),
+            [
+                ("ping".to_owned(), Condition::Unknown),
+                ("acme".to_owned(), credits)
+            ]
+        );
+    }
+    let ran = probed(&targets, &[(1, NoCredits)]);
+    let credits = &seen(probes(Some("ping"), 2), ran)[1];
+    assert_eq!(credits.1, Condition::Unknown, "pong's own rule tells of it");
     // One that is called as its account has two subjects all the same.
     let targets = [("acme", agent("acme", "support"))];
     let seen = seen(probes(Some("acme"), 1), probed(&targets, &[(0, Timeout)]));

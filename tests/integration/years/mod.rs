@@ -22,6 +22,10 @@
 //! | An upgrade tells nothing | `alert::tests::episodes` | |
 //! | Balances: what is left, for how many days, and what fires | `balance`, `alert::tests::balances` | served credits, missing days and days left; the last word of every hook; entries that are late, ahead, corrected, taken out or in a broken file |
 //! | Limits for each subject | `alert::tests::subjects` | served credits and missing days of each subject; the last word of every hook |
+//! | Drops and silence of agents | `alert::tests::days`, `alert::tests::judge` | the last word of every hook, by settled days and without use by probes |
+//! | Silences | `alert::tests::silences`, `ledger::tests::silences` | nothing is sent about what is silenced; the last word at its end; the served marks |
+//! | Repetitions | `alert::tests::repeats` | one at each interval while a critical alert goes on, none otherwise |
+//! | Probes | `probe::tests`, `alert::tests::probes` | each time is asked for once, none late or because of a start; the ten newest runs; the last word of every hook |
 //! | Heartbeats | `hook::heart`, `app::health` | one in every hour, none before a first sync, and none that all is well after a sync that failed |
 //! | Summaries | `summary::tests`, `alert::tests::engine::summaries` | each week once, exact, and not before it is known or two days old |
 //!
@@ -32,6 +36,7 @@
 //! missing or within the hysteresis, none after a top-up, entries forgotten at a start while their file is broken. Of
 //! heartbeats: one that all is well after a sync that failed. An end before the third day was not found in two years.
 //! Of summaries: one that is sent again and again, and one without the agents that have left.
+//! Against drops, silences, repetitions and probes no mistakes were tried yet.
 
 mod cases;
 mod life;

@@ -157,6 +157,10 @@ impl Scene {
             let mut keys: BTreeSet<&String> = words.firing().collect();
             keys.extend(&firing);
             for key in keys {
+                // At its end, everybody learns how it stands.
+                if floor.silences.hold(key, self.now) {
+                    continue;
+                }
                 let life = self.oracle.lives.get(key);
                 let rule = key.split('/').next().unwrap();
                 let is_told = self
@@ -166,7 +170,24 @@ impl Scene {
                     .any(|told| told.name == hook.name);
                 let is_covered = || life.is_some_and(|life| self.is_covered(life, &words));
                 let last = words.last(key);
-                let Some(complaint) = complain(life, is_told, last, hook.send_resolved, is_covered)
+                let is_to_be_repeated = || {
+                    let (queued, word) = words.of(key);
+                    let waits = queued
+                        .zip(word)
+                        .is_some_and(|(queued, word)| queued.created > word.created);
+                    let due = self.is_to_be_repeated(hook, (key, life?), word?);
+                    let is_lossy = floor
+                        .desks
+                        .get(&hook.target)
+                        .is_some_and(|desk| desk.is_lossy);
+                    due.filter(|_| is_told && !waits && !is_lossy && !is_covered())
+                };
+                let complaint = complain(life, is_told, last, hook.send_resolved, is_covered);
+                let is_known =
+                    life.is_some_and(|life| life.fires == Fires::Yes) && last == Some(true);
+                let is_not_repeated = || is_known && is_to_be_repeated().is_some();
+                let Some(complaint) =
+                    complaint.or_else(|| is_not_repeated().then_some("that it still fires,"))
                 else {
                     continue;
                 };
@@ -253,10 +274,15 @@ impl Scene {
                     record.delivery.notification
                 ));
             }
+            let may_wait = || {
+                let mut alerts = record.delivery.alerts.iter();
+                alerts.any(|key| self.may_wait(&key.rule, least))
+            };
             if record.state == DeliveryState::Pending
                 && age > least
                 && well > least
                 && !hook.is_quiet(self.now.hour())
+                && !may_wait()
             {
                 wrong.push(format!(
                     "hook {}: {} waits for {} hours though it takes everything, next try {}",

@@ -1,6 +1,6 @@
 //! What people edit in the config during a year.
 
-use super::first::{agent, hook, rules};
+use super::first::{agent, hook};
 use super::plan::{Matcher, Plan};
 use super::year::Year;
 
@@ -82,7 +82,7 @@ fn rename_hook(plan: &mut Plan, draw: &Draw) {
 
 fn hooks(plan: &mut Plan, draw: &Draw) {
     let hook = plan.hooks[draw.two % plan.hooks.len()].name.clone();
-    let count = plan.rules.len() + plan.budgets.len() + plan.balances.len();
+    let count = hook_lists(plan).count();
     let hooks = hook_lists(plan).nth(draw.one % count).unwrap();
     if hooks.contains(&hook) {
         hooks.retain(|name| *name != hook);
@@ -96,7 +96,7 @@ fn remove_rule(plan: &mut Plan, draw: &Draw) {
         plan.rules.remove(draw.one % plan.rules.len());
         return;
     }
-    for mut rule in rules() {
+    for mut rule in plan.usual_rules.clone() {
         if plan.rules.iter().all(|known| known.name != rule.name) {
             rule.hooks.retain(|name| plan.hook(name).is_some());
             plan.rules.push(rule);
@@ -138,11 +138,12 @@ fn add_hook(plan: &mut Plan, draw: &Draw) {
     plan.rules[0].hooks.push(name);
 }
 
-/// The hooks of each rule, then of each budget and each balance.
+/// The hooks of each rule, then of each budget, each balance and each probe.
 fn hook_lists(plan: &mut Plan) -> impl Iterator<Item = &mut Vec<String>> {
     let rules = plan.rules.iter_mut().map(|rule| &mut rule.hooks);
     let budgets = plan.budgets.iter_mut().map(|budget| &mut budget.hooks);
     let balances = plan.balances.iter_mut();
     let balances = balances.map(|balance| &mut balance.hooks);
-    rules.chain(budgets).chain(balances)
+    let probes = plan.probes.iter_mut().map(|probe| &mut probe.hooks);
+    rules.chain(budgets).chain(balances).chain(probes)
 }

@@ -1,9 +1,12 @@
 //! The config that a year begins with.
 
+use std::collections::BTreeMap;
+
 use fastrand::Rng;
 use flowgent_exporter::day::Day;
 
-use super::plan::{Account, Agent, AgentId, Budget, Check, Cycle, Hook, Matcher, Per, Plan, Rule};
+use super::checks::{Check, Rule};
+use super::plan::{Account, Agent, AgentId, Budget, Cycle, Hook, Matcher, Per, Plan};
 
 pub(crate) fn agent(id: u32, team: &str) -> Agent {
     Agent {
@@ -20,16 +23,29 @@ pub(crate) fn hook(name: &str, target: &str) -> Hook {
         send_resolved: true,
         group: false,
         quiet: None,
+        repeat: None,
     }
 }
 
-pub(crate) fn rules() -> Vec<Rule> {
-    let rule = |name: &str, check, hooks: &[&str]| Rule {
+pub(crate) fn rule(name: &str, check: Check, hooks: &[&str]) -> Rule {
+    Rule {
         name: name.to_owned(),
         matcher: Matcher::default(),
         check,
         hooks: hooks.iter().map(|hook| (*hook).to_owned()).collect(),
-    };
+    }
+}
+
+/// Rules about the other direction.
+pub(crate) fn directions() -> [Rule; 2] {
+    let (factor, floor) = (0.3, 10.0);
+    [
+        rule("drop", Check::Drop { factor, floor }, &["pager", "night"]),
+        rule("silent", Check::Silent { days: 3 }, &["pager", "chat"]),
+    ]
+}
+
+pub(crate) fn rules() -> Vec<Rule> {
     vec![
         rule(
             "busy-day",
@@ -193,7 +209,10 @@ pub(crate) fn plan(random: &mut Rng, first: Day, history_days: i32) -> Plan {
         ],
         balances: Vec::new(),
         has_summary: false,
+        probes: Vec::new(),
         rules: rules(),
+        usual_rules: rules(),
         hooks: vec![hook("pager", "pager"), chat, night, bills],
+        repeats: BTreeMap::new(),
     }
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::plan::AgentId;
+use super::talk::Talk;
 
 /// One day of one agent.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +58,7 @@ pub(crate) struct Organisation {
     pub(crate) glitch: Option<Glitch>,
     pub(crate) is_down: bool,
     pub(crate) refuses_key: bool,
+    pub(crate) has_no_credits: bool,
 }
 
 #[derive(Debug)]
@@ -78,6 +80,7 @@ pub(crate) struct State {
     /// The last good listing of each account.
     pub(crate) listing: BTreeMap<String, Listed>,
     pub(crate) requests: usize,
+    pub(crate) talk: Talk,
     /// Nobody can reach it.
     pub(crate) is_unreachable: bool,
     /// When it answered last, with its time.
@@ -105,6 +108,7 @@ impl FlowGent {
             agent_refused: BTreeMap::new(),
             listing: BTreeMap::new(),
             requests: 0,
+            talk: Talk::default(),
             is_unreachable: false,
             answered: now,
         };
@@ -184,6 +188,9 @@ impl State {
         let path = request.url().path().to_owned();
         let place = self.organisations.get(&organisation);
         let (is_down, refuses) = place.map_or((false, true), |o| (o.is_down, o.refuses_key));
+        if path.ends_with("/chat") {
+            return self.chat(request, &organisation);
+        }
         if is_down {
             return Some((503, json!({ "error": "Service unavailable" })));
         }
@@ -308,15 +315,19 @@ impl Wire for FlowGent {
         request: Request,
     ) -> Pin<Box<dyn Future<Output = Result<Response, TransportError>> + Send>> {
         let mut state = self.state();
-        if let Some(left) = &mut state.kill_after {
-            if *left == 0 {
-                state.kill_after = None;
-                self.killed.notify_one();
-                return Box::pin(std::future::pending());
-            }
-            *left -= 1;
+        if state.kills(&request) {
+            self.killed.notify_one();
+            return Box::pin(std::future::pending());
         }
+        if state.kill_after == Some(0) {
+            state.kill_after = None;
+            state.talk.note_kill(&request);
+            self.killed.notify_one();
+            return Box::pin(std::future::pending());
+        }
+        state.kill_after = state.kill_after.map(|left| left - 1);
         if state.is_unreachable {
+            state.talk.note_failure(&request);
             let refused = TransportError::Connect("connection refused".to_owned());
             return Box::pin(async move { Err(refused) });
         }

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use flowgent_exporter::day::Day;
 
 use super::roll::{Key, Presence};
 use super::scene::Scene;
+
+/// A day is settled if it was asked for this long after its end.
+const SETTLED: TimeDelta = TimeDelta::days(3);
 
 impl Scene {
     /// Takes over what FlowGent has said since the last time, and holds the ledger against it. If the
@@ -47,10 +51,24 @@ impl Scene {
                     ));
                 }
                 if let Some(kept) = kept {
-                    self.roll.learn(key, *day, kept);
+                    // A kill leaves open if an answer was kept that changes no value.
+                    let is_settled = self.now - day.end() >= SETTLED
+                        && !(was_killed && self.is_unsettled(key, *day));
+                    self.roll.learn(key, *day, kept, is_settled);
                 }
             }
         }
+    }
+
+    /// Whether the ledger has the day as one that was last asked for too early.
+    fn is_unsettled(&mut self, (account, id): &Key, day: Day) -> bool {
+        let agent = (account.as_str().into(), id.to_string().into());
+        self.process().ask(async |ledger| {
+            let numbers = ledger.numbers(vec![agent]).await.unwrap();
+            let numbers = numbers.into_iter().flatten().collect();
+            let unsettled = ledger.unsettled(numbers, day).await.unwrap();
+            unsettled.iter().flatten().any(|known| *known == day)
+        })
     }
 
     /// What the ledger knows of the agents.

@@ -13,6 +13,7 @@ use flowgent_exporter::day::Day;
 
 use super::balances::Account;
 use super::plan::Plan;
+use super::probes::Run;
 use super::roll::Roll;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +90,8 @@ pub(crate) struct Sight<'a> {
     pub(crate) agrees: bool,
     pub(crate) key_refused: &'a BTreeMap<String, bool>,
     pub(crate) agent_refused: &'a BTreeMap<super::roll::Key, bool>,
+    /// The runs of probes, oldest first.
+    pub(crate) runs: &'a [Run],
 }
 
 impl Sight<'_> {
@@ -145,6 +148,9 @@ impl Oracle {
             );
             self.watch(&rule.name, what, sight);
             self.rule(rule, sight);
+        }
+        for probe in &sight.plan.probes {
+            self.probe(probe, sight);
         }
         self.end_unseen(sight);
     }
@@ -241,6 +247,17 @@ impl Life {
         self.set(Fires::Either, now, reason);
         self.since = now;
         self.certain_since = None;
+    }
+
+    /// The subject of the alert of that key, which is this one.
+    pub(crate) fn subject<'a>(&self, key: &'a str) -> &'a str {
+        let subject = key.strip_prefix(&*self.rule).unwrap();
+        let subject = subject.trim_start_matches('/');
+        match self.mark.map(|mark| mark.period) {
+            Some(None) => "all",
+            Some(Some(_)) => subject.split('/').next().unwrap(),
+            None => subject,
+        }
     }
 
     /// Why it is as it is, latest first.

@@ -1,12 +1,14 @@
 //! The config as the years know it: plain values that are written as TOML for the exporter, and read by
 //! the oracle.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
 use flowgent_exporter::day::Day;
 
+use super::checks::Rule;
+use super::probes::Probe;
 use super::roll::Roll;
 use super::summaries::SUMMARY;
 
@@ -39,8 +41,13 @@ pub(crate) struct Plan {
     pub(crate) balances: Vec<Balance>,
     /// Whether each week is summed up.
     pub(crate) has_summary: bool,
+    pub(crate) probes: Vec<Probe>,
     pub(crate) rules: Vec<Rule>,
+    /// The rules that a year begins with.
+    pub(crate) usual_rules: Vec<Rule>,
     pub(crate) hooks: Vec<Hook>,
+    /// Hours after which the alerts of a budget, balance or rule are told again, whatever their hooks have.
+    pub(crate) repeats: BTreeMap<String, i64>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -134,37 +141,6 @@ pub(crate) enum Change {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Rule {
-    pub(crate) name: String,
-    pub(crate) matcher: Matcher,
-    pub(crate) check: Check,
-    pub(crate) hooks: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Check {
-    /// Each agent's previous day.
-    Day {
-        over: f64,
-        hysteresis: f64,
-    },
-    /// Each account's previous 7 days.
-    Week {
-        over: f64,
-        hysteresis: f64,
-    },
-    Spike {
-        factor: f64,
-        floor: f64,
-    },
-    Missing {
-        hours: i64,
-    },
-    Key,
-    Agent,
-}
-
-#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Hook {
     pub(crate) name: String,
     /// Where it leads. A hook with another name and the same target is the same hook.
@@ -173,6 +149,8 @@ pub(crate) struct Hook {
     pub(crate) group: bool,
     /// First and last hour in which it is quiet.
     pub(crate) quiet: Option<(u32, u32)>,
+    /// Hours after which it is told again of what is critical.
+    pub(crate) repeat: Option<i64>,
 }
 
 impl Matcher {
@@ -183,7 +161,7 @@ impl Matcher {
             && self.team.as_deref().is_none_or(|wanted| wanted == team)
     }
 
-    fn toml(&self) -> String {
+    pub(crate) fn toml(&self) -> String {
         let parts = [("account", &self.account), ("team", &self.team)];
         let parts = parts.iter().filter_map(|(name, value)| {
             let value = value.as_ref()?;
@@ -211,12 +189,13 @@ impl Plan {
         self.hooks.iter().find(|hook| hook.name == name)
     }
 
-    /// Of all budgets, balances and rules.
+    /// Of all budgets, balances, probes and rules.
     pub(crate) fn names(&self) -> BTreeSet<&str> {
         let budgets = self.budgets.iter().map(|budget| &*budget.name);
         let balances = self.balances.iter().map(|balance| &*balance.name);
         let rules = self.rules.iter().map(|rule| &*rule.name);
-        budgets.chain(balances).chain(rules).collect()
+        let probes = self.probes.iter().map(|probe| &*probe.name);
+        budgets.chain(balances).chain(rules).chain(probes).collect()
     }
 
     /// The hooks of a budget, balance or rule that are in the config.
@@ -228,7 +207,8 @@ impl Plan {
         let balances = self.balances.iter();
         let balances = balances.map(|balance| (&balance.name, &balance.hooks));
         let rules = self.rules.iter().map(|rule| (&rule.name, &rule.hooks));
-        let mut all = budgets.chain(balances).chain(rules);
+        let probes = self.probes.iter().map(|probe| (&probe.name, &probe.hooks));
+        let mut all = budgets.chain(balances).chain(rules).chain(probes);
         let hooks = all.find(|(name, _)| *name == rule);
         let hooks = hooks.into_iter().flat_map(|(_, hooks)| hooks);
         hooks.filter_map(|name| self.hook(name)).collect()
@@ -248,12 +228,18 @@ impl Plan {
         }
         for budget in &self.budgets {
             budget.write(&mut text).unwrap();
+            write_repeat(&mut text, self.repeats.get(&budget.name).copied());
         }
         for balance in &self.balances {
             balance.write(&mut text).unwrap();
+            write_repeat(&mut text, self.repeats.get(&balance.name).copied());
         }
         for rule in &self.rules {
             rule.write(&mut text).unwrap();
+            write_repeat(&mut text, self.repeats.get(&rule.name).copied());
+        }
+        for probe in &self.probes {
+            text += &probe.toml();
         }
         for hook in &self.hooks {
             hook.write(&mut text).unwrap();
@@ -267,6 +253,12 @@ impl Plan {
             );
         }
         text
+    }
+}
+
+fn write_repeat(text: &mut String, hours: Option<i64>) {
+    if let Some(hours) = hours {
+        writeln!(text, "repeat = \"{hours}h\"").unwrap();
     }
 }
 
@@ -429,37 +421,6 @@ impl Entry {
     }
 }
 
-impl Rule {
-    fn write(&self, text: &mut String) -> fmt::Result {
-        let Self { name, hooks, .. } = self;
-        writeln!(text, "[[rule]]\nname = \"{name}\"\nhooks = {hooks:?}")?;
-        text.push_str(&self.matcher.toml());
-        match self.check {
-            Check::Day { over, hysteresis } => {
-                writeln!(
-                    text,
-                    "kind = \"usage\"\nover = {over}\nhysteresis = {hysteresis}"
-                )
-            }
-            Check::Week { over, hysteresis } => writeln!(
-                text,
-                "kind = \"usage\"\nspan = \"previous_7_days\"\nper = \"account\"\nover = {over}\nhysteresis = {hysteresis}"
-            ),
-            Check::Spike { factor, floor } => {
-                writeln!(
-                    text,
-                    "kind = \"spike\"\nfactor = {factor:?}\nfloor = {floor:?}"
-                )
-            }
-            Check::Missing { hours } => {
-                writeln!(text, "kind = \"missing_data\"\nlonger_than = \"{hours}h\"")
-            }
-            Check::Key => writeln!(text, "kind = \"key_refused\""),
-            Check::Agent => writeln!(text, "kind = \"agent_refused\""),
-        }
-    }
-}
-
 impl Hook {
     fn write(&self, text: &mut String) -> fmt::Result {
         let Self {
@@ -468,6 +429,7 @@ impl Hook {
             send_resolved,
             group,
             quiet,
+            repeat,
         } = self;
         writeln!(
             text,
@@ -480,6 +442,7 @@ impl Hook {
         if let Some((from, to)) = quiet {
             writeln!(text, "quiet_hours = \"{from:02}:00-{to:02}:00\"")?;
         }
+        write_repeat(text, *repeat);
         Ok(())
     }
 }

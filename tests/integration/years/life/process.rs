@@ -14,6 +14,7 @@ use flowgent_exporter::flowgent::transport::HttpClient;
 use flowgent_exporter::history::push::{PushError, Pusher};
 use flowgent_exporter::hook::{Deliverer, Heart, Hooks, MakeSender, Sender, Settings};
 use flowgent_exporter::ledger::{Delivery, DeliveryRecord, Ledger, Member, Which, retry};
+use flowgent_exporter::probe::{self, Prober};
 use flowgent_exporter::publish::{Changes, Publisher};
 use flowgent_exporter::pulse::Pulses;
 use flowgent_exporter::status::Board;
@@ -65,6 +66,7 @@ struct Parts {
     pusher: Pusher,
     deliverer: Deliverer,
     heart: Heart,
+    prober: Prober,
     schedule: Schedule,
     telemetry: Telemetry,
     clock: SharedClock,
@@ -112,6 +114,14 @@ impl Ground {
         let text = plan.toml();
         Config::parse(&text, &path, self.clock.today())
             .unwrap_or_else(|error| panic!("{error}\n{text}"))
+    }
+
+    fn probes(&self, config: &Config) -> probe::Reload {
+        probe::Reload {
+            probes: config.alerts.probes.clone(),
+            api: config.api.clone(),
+            http: self.http.clone(),
+        }
     }
 
     /// What delivers by this config, and what beats.
@@ -216,6 +226,15 @@ impl Ground {
         let pusher = pusher.over(self.http.clone().over(Arc::new(self.database.clone())));
         let (deliverer, heart) =
             self.deliverer((config, plan), &telemetry, &clock, &board, &ledger);
+        let tell = Arc::clone(&signals);
+        let mut prober = Prober::new(
+            ledger.clone(),
+            Arc::clone(&board),
+            Arc::clone(&clock),
+            &telemetry,
+            Arc::new(move || tell.probed()),
+        );
+        prober.start(self.probes(config)).await;
         let schedule = Schedule::new(&config.schedule, ledger.instance(), clock.now());
         Parts {
             ledger,
@@ -231,6 +250,7 @@ impl Ground {
             pusher,
             deliverer,
             heart,
+            prober,
             schedule,
             telemetry,
             clock,
@@ -260,6 +280,7 @@ impl Ground {
                 &parts.board,
                 &parts.ledger,
             );
+            parts.prober.reload(self.probes(&config)).await;
             let instance = parts.ledger.instance();
             parts
                 .schedule
@@ -365,7 +386,7 @@ impl Process {
             let newest = async |count| parts.ledger.deliveries(true, count).await.unwrap();
             // What is ended by an edit may fire anew at once.
             for _ in 0..3 {
-                if parts.engine.is_due() {
+                if parts.engine.is_due() || parts.engine.is_silenced_otherwise().await {
                     let before = newest(1).await.pop();
                     parts.engine.evaluate().await.unwrap();
                     if parts.outbox.notified().now_or_never().is_some() {
@@ -405,6 +426,18 @@ impl Process {
                 Ok(summary) => Ok(summary.refused.is_empty()),
                 Err(PushError::Later { .. }) => Ok(false),
                 Err(error) => panic!("{error}"),
+            }
+        })
+    }
+
+    /// Does the runs of probes that are due.
+    pub(crate) fn probe(&mut self, killed: &Notify) -> Result<(), Killed> {
+        let Self { parts, runtime } = self;
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = killed.notified() => Err(Killed),
+                () = parts.prober.turn() => Ok(()),
             }
         })
     }

@@ -12,6 +12,8 @@ use flowgent_exporter::ledger::Alert;
 use tokio::sync::Notify;
 
 use super::beats::Beat;
+use super::repeats::STILL;
+use super::silences::Silences;
 
 /// What a receiver does with one try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +73,9 @@ pub(crate) struct Floor {
     pub(crate) messages: usize,
     /// The heartbeats since somebody looked.
     pub(crate) beats: Vec<Beat>,
+    pub(crate) silences: Silences,
+    /// Whether our clock is right, so that everybody knows if a silence is over.
+    pub(crate) is_certain: bool,
 }
 
 /// All receivers, cloned freely.
@@ -119,6 +124,8 @@ impl Floor {
     fn hear(&mut self, target: &str, message: &Message) {
         let now = self.now;
         self.messages += 1;
+        let silences = std::mem::take(&mut self.silences);
+        let is_certain = self.is_certain;
         let desk = self.desk(target);
         let is_repeated = !desk.ids.insert(message.id.to_string());
         let mut complaints = Vec::new();
@@ -128,20 +135,33 @@ impl Floor {
                     .map(|complaint| format!("{target}: {complaint}")),
             );
         }
-        for notice in &message.notification.alerts {
+        let notices = &message.notification.alerts;
+        let mut silenced = notices.iter().map(|notice| silences.hold(&notice.key, now));
+        if is_certain && !notices.is_empty() && silenced.all(|is_silenced| is_silenced) {
+            complaints.push(format!("{target}: told of what is silenced: {notices:?}"));
+        }
+        for notice in notices {
             let word = Word::of(notice, message, now);
             if is_repeated {
+                let known = desk.words.get_mut(&notice.key);
+                if let Some(known) = known.filter(|known| known.id == word.id) {
+                    known.at = now;
+                }
                 continue;
             }
             let before = desk.words.get(&notice.key);
+            let was_silenced = before
+                .is_some_and(|before| silences.held(&notice.key, before.created, word.created));
             if let Some(complaint) = complain(before, &word, desk.send_resolved)
                 && !desk.is_lossy
+                && !(was_silenced && complaint.starts_with(OTHER_EPISODE))
             {
                 complaints.push(format!("{target} on {}: {complaint}", notice.key));
             }
             desk.words.insert(notice.key.clone(), word.clone());
             desk.heard.push((notice.key.clone(), word));
         }
+        self.silences = silences;
         self.complaints.extend(complaints);
     }
 }
@@ -183,10 +203,12 @@ impl Word {
     }
 }
 
-/// What is wrong with a word after the one before it.
 /// What is said of an end without a beginning.
 pub(crate) const NEVER_FIRED: &str = "resolved though it never fired";
+/// What is said of the end, or the repetition, of an episode whose beginning was not told.
+const OTHER_EPISODE: &str = "another episode ";
 
+/// What is wrong with a word after the one before it.
 fn complain(before: Option<&Word>, word: &Word, send_resolved: bool) -> Option<String> {
     let days_that_came_late = word.title.contains(" late");
     match before {
@@ -194,6 +216,14 @@ fn complain(before: Option<&Word>, word: &Word, send_resolved: bool) -> Option<S
         Some(before) if before.created > word.created => {
             Some(format!("out of order: {word:?} after {before:?}"))
         }
+        Some(before) if before.fires && word.fires && word.title.starts_with(STILL) => {
+            (before.started != word.started).then(|| {
+                format!("{OTHER_EPISODE}goes on than the one that fires: {word:?} after {before:?}")
+            })
+        }
+        _ if word.title.starts_with(STILL) => Some(format!(
+            "told again though it does not fire: {word:?} after {before:?}"
+        )),
         Some(before) if before.fires && word.fires && !days_that_came_late => {
             if before.started == word.started {
                 Some(format!(
@@ -223,7 +253,7 @@ fn complain(before: Option<&Word>, word: &Word, send_resolved: bool) -> Option<S
             ))
         }
         Some(before) if before.fires && !word.fires && before.started != word.started => Some(
-            format!("another episode is over than the one that fires: {word:?} after {before:?}"),
+            format!("{OTHER_EPISODE}is over than the one that fires: {word:?} after {before:?}"),
         ),
         _ => None,
     }

@@ -39,6 +39,12 @@ pub(crate) struct Known {
     earlier: BTreeMap<Day, Vec<f64>>,
     /// Days that are new or revised since the oracle looked last.
     pub(crate) news: BTreeSet<Day>,
+    /// Known days that were asked for too early to be settled.
+    pub(crate) unsettled: BTreeSet<Day>,
+    /// Days that have settled since the oracle looked last.
+    pub(crate) newly_settled: BTreeSet<Day>,
+    /// The credits that probes used on days.
+    pub(crate) probed: BTreeMap<Day, f64>,
     /// What is expected of each weekday, as of a day; none until somebody asks.
     pub(crate) week: RefCell<Option<(Day, Option<[f64; 7]>)>>,
     /// The rules by which nothing is to be told of it on a day, unless something new becomes known of it.
@@ -134,11 +140,25 @@ impl Known {
 
     /// The median of the weekday of `day` in the eight weeks before it.
     pub(crate) fn usual(&self, day: Day) -> Option<f64> {
-        let weeks = (1..=8).filter_map(|week| self.days.get(day.plus(-7 * week)));
+        self.median(day, |day| self.days.get(day))
+    }
+
+    /// The same of what is `used`.
+    pub(crate) fn median(&self, day: Day, used: impl Fn(Day) -> Option<f64>) -> Option<f64> {
+        let weeks = (1..=8).filter_map(|week| used(day.plus(-7 * week)));
         let mut credits: Vec<f64> = weeks.collect();
         credits.sort_by(f64::total_cmp);
         let count = credits.len();
         (count >= 3).then(|| (credits[(count - 1) / 2] + credits[count / 2]) / 2.0)
+    }
+
+    /// The newest known day before `today` that is settled.
+    pub(crate) fn newest_settled(&self, today: Day) -> Option<Day> {
+        let mut newest = self.newest(today)?;
+        while self.unsettled.contains(&newest) || self.days.get(newest).is_none() {
+            newest = Some(newest.previous()).filter(|day| *day >= TRACKING_START)?;
+        }
+        Some(newest)
     }
 
     /// Everything that was said of the day, one after the other.
@@ -233,6 +253,9 @@ impl Roll {
                     days: Days::default(),
                     earlier: BTreeMap::new(),
                     news: BTreeSet::new(),
+                    unsettled: BTreeSet::new(),
+                    newly_settled: BTreeSet::new(),
+                    probed: BTreeMap::new(),
                     week: RefCell::default(),
                     calm: RefCell::default(),
                 }
@@ -286,11 +309,17 @@ impl Roll {
         }
     }
 
-    /// Takes over a day that FlowGent has said.
-    pub(crate) fn learn(&mut self, key: &Key, day: Day, credits: f64) {
+    /// Takes over a day that FlowGent has said, and whether it said so late enough for the day to be settled.
+    pub(crate) fn learn(&mut self, key: &Key, day: Day, credits: f64, is_settled: bool) {
         let Some(known) = self.agents.get_mut(key) else {
             return;
         };
+        if !is_settled {
+            known.unsettled.insert(day);
+        } else if known.unsettled.remove(&day) || known.days.get(day).is_none() {
+            known.newly_settled.insert(day);
+            known.calm.take();
+        }
         if known.days.get(day) != Some(credits) {
             if let Some(old) = known.days.set(day, credits) {
                 known.earlier.entry(day).or_default().push(old);

@@ -1,10 +1,14 @@
 //! What the rules about days, missing data, keys and agents are to tell.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 use flowgent_exporter::day::Day;
 
+use super::checks::{Check, Rule};
 use super::oracle::{Fires, Life, Oracle, Sight};
-use super::plan::{Check, Matcher, Rule};
+use super::plan::Matcher;
 use super::roll::{Key, Known, Presence};
 
 impl Oracle {
@@ -12,7 +16,14 @@ impl Oracle {
         match rule.check {
             Check::Week { over, hysteresis } => self.weeks(rule, over, hysteresis, sight),
             Check::Key => self.keys(rule, sight),
-            Check::Day { .. } | Check::Spike { .. } | Check::Missing { .. } | Check::Agent => {
+            Check::Probe { times } => self.failing(rule, times, sight),
+            Check::NoCredits => self.without_credits(rule, sight),
+            Check::Day { .. }
+            | Check::Spike { .. }
+            | Check::Drop { .. }
+            | Check::Silent { .. }
+            | Check::Missing { .. }
+            | Check::Agent => {
                 for (key, known) in &sight.roll.agents {
                     if rule.matcher.matches(&key.0, &known.team)
                         && !is_calm(rule, key, known, sight)
@@ -31,6 +42,7 @@ impl Oracle {
         if known.names.len() > 1
             || known.presence != Presence::Present
             || !known.news.is_empty()
+            || !known.newly_settled.is_empty()
             || !sight.agrees
             || known.days.first_unknown(sight.plan.history_start) < sight.today()
         {
@@ -110,6 +122,7 @@ impl Oracle {
             life.may_be_either(sight, "it may have left");
             return;
         }
+        let news = News::of(known, sight.today());
         match rule.check {
             Check::Day { over, hysteresis } => {
                 let judge = |day: Day| {
@@ -122,7 +135,7 @@ impl Oracle {
                         None
                     }
                 };
-                days(life, known, watched, sight, &judge);
+                days(life, &news, watched, sight, &judge);
             }
             Check::Spike { factor, floor } => {
                 let judge = |day: Day| {
@@ -131,11 +144,23 @@ impl Oracle {
                     let is_spike = credits > factor * usual && credits > floor;
                     Some(if is_spike { Fires::Yes } else { Fires::No })
                 };
-                days(life, known, watched, sight, &judge);
+                days(life, &news, watched, sight, &judge);
+            }
+            Check::Drop { .. } | Check::Silent { .. } if known.presence != Presence::Present => {
+                life.may_be_either(sight, "it is unlisted");
+            }
+            Check::Drop { factor, floor } => {
+                let news = News::of_settled(known, sight.today());
+                let judge = |day| known.drops(day, factor, floor);
+                days(life, &news, watched, sight, &judge);
+            }
+            Check::Silent { days: silence } => {
+                let judge = |day| known.is_silent(day, silence);
+                days(life, &news, watched, sight, &judge);
             }
             Check::Missing { hours } => missing(life, known, hours, watched, sight),
             Check::Agent => refused(life, sight.agent_refused.get(key), known, sight),
-            Check::Week { .. } | Check::Key => {}
+            Check::Week { .. } | Check::Key | Check::Probe { .. } | Check::NoCredits => {}
         }
     }
 
@@ -211,16 +236,41 @@ fn is_calm(rule: &Rule, key: &Key, known: &Known, sight: &Sight<'_>) -> bool {
     rules.any(|(name, day)| *name == rule.name && *day == sight.today()) && !is_refused
 }
 
+/// The days that a rule goes by: the newest one, and those that are new or revised.
+struct News<'a> {
+    newest: Option<Day>,
+    news: Cow<'a, BTreeSet<Day>>,
+}
+
+impl<'a> News<'a> {
+    fn of(known: &'a Known, today: Day) -> Self {
+        Self {
+            newest: known.newest(today),
+            news: Cow::Borrowed(&known.news),
+        }
+    }
+
+    /// The same if only settled days count.
+    fn of_settled(known: &'a Known, today: Day) -> Self {
+        let news = known.news.union(&known.newly_settled).copied();
+        let is_settled = |day: &Day| !known.unsettled.contains(day);
+        Self {
+            newest: known.newest_settled(today),
+            news: Cow::Owned(news.filter(is_settled).collect()),
+        }
+    }
+}
+
 /// A rule about single days: the newest known one decides, and one that comes late is told for a day.
 fn days(
     life: &mut Life,
-    known: &Known,
+    known: &News<'_>,
     watched: Day,
     sight: &Sight<'_>,
     judge: &dyn Fn(Day) -> Option<Fires>,
 ) {
     let today = sight.today();
-    let Some(newest) = known.newest(today) else {
+    let Some(newest) = known.newest else {
         return;
     };
     let has_newer = known.news.contains(&newest);

@@ -17,6 +17,7 @@ use super::database::Pushed;
 use super::flowgent::FlowGent;
 use super::oracle::{Oracle, Sight};
 use super::plan::{AgentId, Per, Plan};
+use super::probes::Run;
 use super::process::{Ground, Killed, Process};
 use super::receivers::Office;
 use super::roll::{Key, Roll};
@@ -59,6 +60,12 @@ pub(crate) struct Scene {
     pub(crate) weeks: Weeks,
     /// Since when the process runs on a clock that is right.
     pub(crate) calm: DateTime<Utc>,
+    /// When it last did not for certain.
+    pub(crate) astray: DateTime<Utc>,
+    /// When the process was started.
+    pub(crate) started: DateTime<Utc>,
+    /// The runs of probes, oldest first.
+    pub(crate) runs: Vec<Run>,
 }
 
 /// The clocks may differ by so much.
@@ -101,6 +108,9 @@ impl Scene {
             pulse: Pulse::default(),
             weeks: Weeks::default(),
             calm: now,
+            astray: DateTime::<Utc>::MIN_UTC,
+            started: now,
+            runs: Vec::new(),
         };
         scene.know_targets();
         scene.tell_time();
@@ -205,6 +215,7 @@ impl Scene {
         assert!(self.process.is_none());
         self.note("starts");
         self.calm = self.now;
+        self.started = self.now;
         self.process = Some(self.ground.start(&self.plan));
         self.pulse = Pulse::default();
         self.flowgent.state().kill_after = None;
@@ -270,6 +281,7 @@ impl Scene {
         if let Some(trigger) = self.process().due() {
             self.sync(trigger);
         }
+        self.probe();
         self.evaluate();
         self.deliver();
         if self.now >= self.push_at && self.process().is_day_known() {
@@ -316,9 +328,12 @@ impl Scene {
     pub(crate) fn evaluate(&mut self) {
         let process = self.process();
         process.publish();
+        let mut sent = Vec::new();
         for hooks in process.evaluate() {
             self.check_grouped(&hooks);
             self.check_sent_summaries(&hooks);
+            self.check_hushed(&hooks);
+            sent.extend(hooks);
         }
         let sight = Sight {
             plan: &self.plan,
@@ -327,18 +342,25 @@ impl Scene {
             agrees: self.agrees(),
             key_refused: &self.key_refused,
             agent_refused: &self.agent_refused,
+            runs: &self.runs,
         };
         self.oracle.look(&sight);
+        if !self.agrees() {
+            self.astray = self.now;
+        }
+        self.check_repeated(&sent);
         // What becomes known while the clocks differ is judged when they agree.
         if self.agrees() {
             for known in self.roll.agents.values_mut() {
                 known.news.clear();
+                known.newly_settled.clear();
             }
         }
     }
 
     fn deliver(&mut self) {
         let killed = Arc::clone(&self.ground.killed);
+        self.office.floor().is_certain = self.agrees();
         for _ in 0..4 {
             match self.process().deliver(&killed) {
                 Ok(()) => return,

@@ -221,22 +221,22 @@ impl Scene {
     fn check_firing(&self, served: &Served<'_>, wrong: &mut Vec<String>) {
         let mut subjects: HashMap<(&str, &str), (bool, bool)> = HashMap::new();
         for (key, life) in &self.oracle.lives {
-            let subject = key.strip_prefix(&*life.rule).unwrap();
-            let subject = subject.trim_start_matches('/');
-            let subject = match life.mark.map(|mark| mark.period) {
-                Some(None) => "all",
-                Some(Some(_)) => subject.split('/').next().unwrap(),
-                None => subject,
-            };
-            let fires = subjects.entry((&life.rule, subject)).or_default();
+            let fires = subjects.entry((&life.rule, life.subject(key))).or_default();
             fires.0 |= life.fires == Fires::Yes;
             fires.1 |= life.fires == Fires::Either;
         }
+        let floor = self.office.floor();
         for ((rule, subject), (fires, may_fire)) in subjects {
             let series = format!("flowgent_alert_firing{{rule=\"{rule}\",subject=\"{subject}\"}}");
             let found = served.get(&series) == Some(1.0);
             if found != fires && !may_fire {
                 wrong.push(format!("{series} is {found}; expected: {fires}"));
+            }
+            let is_silenced = floor.silences.hold(&format!("{rule}/{subject}"), self.now);
+            let series = series.replace("_firing", "_silenced");
+            let found = served.get(&series) == Some(1.0);
+            if found != is_silenced && (fires || !is_silenced) {
+                wrong.push(format!("{series} is {found}; expected: {is_silenced}"));
             }
         }
     }

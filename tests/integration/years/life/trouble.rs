@@ -29,6 +29,14 @@ pub struct Trouble {
     pub balances: bool,
     /// There are budgets with a limit for each team or account.
     pub limits: bool,
+    /// There are rules about drops and silence, and agents that are used less or not at all.
+    pub directions: bool,
+    /// People silence rules and subjects.
+    pub silences: bool,
+    /// Hooks and rules repeat what is critical.
+    pub repeats: bool,
+    /// There are probes, and agents and accounts that do not reply.
+    pub probes: bool,
 }
 
 impl Trouble {
@@ -43,6 +51,10 @@ impl Trouble {
         clock: true,
         balances: true,
         limits: true,
+        directions: true,
+        silences: true,
+        repeats: true,
+        probes: true,
     };
     /// None of it.
     pub const NONE: Self = Self {
@@ -55,6 +67,10 @@ impl Trouble {
         clock: false,
         balances: false,
         limits: false,
+        directions: false,
+        silences: false,
+        repeats: false,
+        probes: false,
     };
 
     /// Those of these names, with commas between.
@@ -77,6 +93,10 @@ impl Trouble {
                 "clock" => trouble.clock = true,
                 "balances" => trouble.balances = true,
                 "limits" => trouble.limits = true,
+                "directions" => trouble.directions = true,
+                "silences" => trouble.silences = true,
+                "repeats" => trouble.repeats = true,
+                "probes" => trouble.probes = true,
                 other => panic!("there is no trouble named {other}"),
             }
         }
@@ -93,6 +113,8 @@ pub(crate) enum Ending {
     Agent(AgentId),
     Listing(String),
     Clock,
+    Credits(String),
+    Talk(AgentId),
     /// Somebody has a receiver asked again.
     Gone(String),
 }
@@ -200,6 +222,10 @@ impl Year {
             Ending::Agent(id) => {
                 state.denied.remove(&id);
             }
+            Ending::Credits(name) => state.organisation(&name).has_no_credits = false,
+            Ending::Talk(id) => {
+                state.talk.mute.remove(&id);
+            }
             Ending::Gone(_) => {}
             Ending::Clock => {
                 drop(state);
@@ -245,6 +271,12 @@ impl Year {
         }
         if self.trouble.balances && self.scene.agrees() {
             self.keep_books();
+        }
+        if self.trouble.silences && self.scene.agrees() {
+            self.hush();
+        }
+        if self.trouble.probes {
+            self.spoil_talk();
         }
         let is_reachable = !self.scene.flowgent.state().is_unreachable;
         if self.trouble.clock && self.chance(0.6) && self.scene.offset.is_zero() && is_reachable {

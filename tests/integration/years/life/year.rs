@@ -8,6 +8,7 @@ use flowgent_exporter::flowgent::transport::HttpClient;
 use super::entries::balances;
 use super::first;
 use super::flowgent::Organisation;
+use super::lulls::Lulls;
 use super::plan::AgentId;
 use super::scene::Scene;
 use super::trouble::{Ending, Trouble};
@@ -41,6 +42,12 @@ pub(crate) struct Year {
     pub(crate) random: Rng,
     /// Draws what happens to balances, so that all else goes as it does without them.
     pub(crate) books: Rng,
+    /// Draws what is silenced.
+    pub(crate) hushes: Rng,
+    /// Draws what agents reply.
+    pub(crate) talk: Rng,
+    /// Draws which agents are used less for a while.
+    lulls: Lulls,
     pub(crate) trouble: Trouble,
     pub(crate) first: Day,
     /// What ends by itself: when, and what.
@@ -99,11 +106,24 @@ impl Year {
         if trouble.limits {
             plan.budgets.extend(first::limits(&mut books));
         }
+        if trouble.directions {
+            plan.rules.extend(first::directions());
+            plan.usual_rules.extend(first::directions());
+        }
+        if trouble.probes {
+            plan.probe();
+        }
+        if trouble.repeats {
+            plan.repeat();
+        }
         let scene = Scene::new(plan, first.start() + TimeDelta::hours(10), http);
         let mut year = Self {
             scene,
             random,
             books,
+            hushes: Rng::with_seed(seed.rotate_left(31)),
+            talk: Rng::with_seed(seed.rotate_left(43)),
+            lulls: Lulls::new(seed),
             trouble,
             first,
             endings: Vec::new(),
@@ -207,6 +227,7 @@ impl Year {
         for _ in 0..self.random.usize(1..4) {
             moments.push(TimeDelta::seconds(self.random.i64(3_600..86_000)));
         }
+        moments.extend(self.probe_times());
         moments.sort();
         for moment in moments {
             let at = midnight + moment;
@@ -281,6 +302,14 @@ impl Year {
         ids.dedup();
         for id in ids {
             let mut credits = self.use_up(id, day);
+            if self.trouble.directions {
+                credits = self.lulls.lessen(id, day, credits);
+            }
+            if self.trouble.directions || self.trouble.probes {
+                let mut state = self.scene.flowgent.state();
+                credits += state.talk.used.remove(&(id, day)).unwrap_or(0.0);
+                state.set(id, day, credits);
+            }
             if self.trouble.days && self.chance(1.2) {
                 credits *= 6.0;
                 self.scene.flowgent.state().set(id, day, credits);
