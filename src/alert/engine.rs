@@ -203,7 +203,8 @@ impl Engine {
                 Arc::new(memory)
             }
         };
-        self.refresh(&mut memory, today).await?;
+        let silenced_on = self.silenced_on(&memory);
+        self.refresh(&mut memory, silenced_on).await?;
         for rule in &self.settings.rules {
             if let Check::Balance { book, .. } = &rule.check {
                 book.refresh().await;
@@ -253,12 +254,12 @@ impl Engine {
     }
 
     /// Reads anew what others may have written to the ledger.
-    async fn refresh(&self, memory: &mut Arc<Memory>, today: Day) -> Result<(), LedgerError> {
+    async fn refresh(&self, memory: &mut Arc<Memory>, silenced_on: Day) -> Result<(), LedgerError> {
         let last_told = match self.settings.repeats() {
             true => self.ledger.last_told().await?,
             false => LastTold::default(),
         };
-        let silences = self.ledger.silences(today).await?;
+        let silences = self.ledger.silences(silenced_on).await?;
         let outside = Outside {
             silences,
             last_told,
@@ -267,6 +268,17 @@ impl Engine {
             Arc::make_mut(memory).outside = outside;
         }
         Ok(())
+    }
+
+    /// The day whose silences hold: until FlowGent has confirmed the clock, which may be ahead, no later one than
+    /// that of the last evaluation.
+    fn silenced_on(&self, memory: &Memory) -> Day {
+        let today = self.clock.today();
+        if self.clock.time().standing.is_checked() {
+            return today;
+        }
+        let evaluated = memory.watched.values().filter_map(|known| known.evaluated);
+        evaluated.max().map_or(today, |day| day.min(today))
     }
 
     /// Takes over what the signals have brought.
@@ -356,7 +368,10 @@ impl Engine {
             };
             // If that fails, nobody knows what is kept, and all is read again.
             self.memory = None;
-            self.ledger.record_alerts(recorded, now).await?;
+            // A clock that nothing has confirmed may be far ahead: nothing is old by it.
+            let forgets = self.clock.time().standing.is_checked();
+            let as_of = if forgets { now } else { DateTime::UNIX_EPOCH };
+            self.ledger.record_alerts(recorded, as_of).await?;
             Arc::make_mut(&mut memory).apply(changes);
             if is_outgoing {
                 self.outlets.outbox.notify_one();
@@ -411,7 +426,7 @@ impl Engine {
         let Some(memory) = &self.memory else {
             return false;
         };
-        let silences = self.ledger.silences(self.clock.today()).await;
+        let silences = self.ledger.silences(self.silenced_on(memory)).await;
         // If the ledger cannot be read, the next evaluation logs the reason.
         silences.is_ok_and(|silences| silences != memory.outside.silences)
     }

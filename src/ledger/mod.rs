@@ -300,8 +300,8 @@ impl Ledger {
             list::save(&account, source, &change);
 
         /// Keeps what an evaluation of the rules has changed, with what is to be told of it: all or
-        /// nothing, and on the disk when this returns. Forgets alerts of periods that began, and were over, more
-        /// than 400 days before `now`.
+        /// nothing, and on the disk when this returns. Forgets what was old at `now`: alerts of periods that began, and
+        /// were over, 400 days before.
         ///
         /// # Errors
         /// The file could not be read or written, or there is a delivery of one of these ids already; then

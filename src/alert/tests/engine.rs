@@ -1,6 +1,7 @@
 //! The engine on a real ledger.
 
 mod probes;
+mod silences;
 mod summaries;
 
 use chrono::TimeDelta;
@@ -26,7 +27,7 @@ struct Scene {
     ledger: Ledger,
     members: Arc<[Member]>,
     settings: Settings,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Scene {
@@ -49,7 +50,7 @@ impl Scene {
             ledger,
             members,
             settings,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -300,7 +301,7 @@ async fn if_the_ledger_cannot_keep_it_nothing_has_changed_and_nobody_is_told() {
     scene.ledger.close().await;
     assert!(scene.engine.evaluate().await.is_err());
     assert!(!scene.is_notified());
-    scene.ledger = open(&scene._folder);
+    scene.ledger = open(&scene.folder);
     assert!(scene.alerts().await.is_empty());
     scene.restart();
     scene.engine.evaluate().await.unwrap();

@@ -3,8 +3,9 @@
 use chrono::TimeDelta;
 
 use super::{at, day, firing, plan, rule};
+use crate::years::life::checks::Check;
 use crate::years::life::flowgent::Organisation;
-use crate::years::life::plan::{AgentId, Check};
+use crate::years::life::plan::AgentId;
 use crate::years::life::scene::{Scene, http};
 
 #[test]

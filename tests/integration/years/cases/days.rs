@@ -1,8 +1,9 @@
 //! Days that come late, and those that are missing.
 
 use super::{at, budget, day, plan, rule, scene};
+use crate::years::life::checks::Check;
 use crate::years::life::flowgent::Organisation;
-use crate::years::life::plan::{AgentId, Check, Cycle};
+use crate::years::life::plan::{AgentId, Cycle};
 use crate::years::life::scene::{Scene, http};
 
 #[test]

@@ -1,8 +1,9 @@
 //! Agents that leave, and lists that shrink.
 
 use super::{budget, days, plan, rule, scene, scene_of};
+use crate::years::life::checks::{Check, Rule};
 use crate::years::life::flowgent::Glitch;
-use crate::years::life::plan::{AgentId, Check, Cycle, Rule};
+use crate::years::life::plan::{AgentId, Cycle};
 use crate::years::life::scene::Scene;
 
 #[test]

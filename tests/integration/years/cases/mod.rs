@@ -7,13 +7,15 @@ mod hooks;
 mod members;
 mod periods;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use flowgent_exporter::day::Day;
 
+use super::life::checks::{Check, Rule};
 use super::life::flowgent::Organisation;
-use super::life::plan::{Account, Agent, AgentId, Budget, Check, Cycle, Hook, Matcher, Plan, Rule};
+use super::life::plan::{Account, Agent, AgentId, Budget, Cycle, Hook, Matcher, Plan};
 use super::life::scene::{Scene, http};
 
 fn day(text: &str) -> Day {
@@ -39,6 +41,7 @@ fn hook(name: &str) -> Hook {
         send_resolved: true,
         group: false,
         quiet: None,
+        repeat: None,
     }
 }
 
@@ -80,8 +83,11 @@ fn plan(history_start: &str, agents: u32) -> Plan {
         budgets: Vec::new(),
         balances: Vec::new(),
         has_summary: false,
+        probes: Vec::new(),
         rules: Vec::new(),
+        usual_rules: Vec::new(),
         hooks: vec![hook("ops")],
+        repeats: BTreeMap::new(),
     }
 }
 

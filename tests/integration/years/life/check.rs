@@ -1,6 +1,7 @@
 //! What must hold after every event.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
 use flowgent_exporter::alert::{Notification, Status};
@@ -216,23 +217,28 @@ impl Scene {
     }
 
     /// What is queued last about every alert, by target and key.
-    fn queued(&self, records: &[DeliveryRecord]) -> HashMap<String, BTreeMap<String, Queued>> {
+    fn queued(&mut self, records: &[DeliveryRecord]) -> HashMap<String, BTreeMap<String, Queued>> {
         let mut queued: HashMap<String, BTreeMap<String, Queued>> = HashMap::new();
         for record in records {
             let Some(target) = self.targets.get(&*record.delivery.hook) else {
                 continue;
             };
-            let notification: Notification =
-                serde_json::from_str(&record.delivery.notification).unwrap();
+            let Delivery {
+                id, notification, ..
+            } = &record.delivery;
+            let notices = self.notices.entry(Arc::clone(id)).or_insert_with(|| {
+                let notification: Notification = serde_json::from_str(notification).unwrap();
+                notification.alerts
+            });
             let queued = queued.entry(target.clone()).or_default();
-            for notice in notification.alerts {
+            for notice in notices {
                 // Newest first.
-                queued.entry(notice.key).or_insert(Queued {
+                queued.entry(notice.key.clone()).or_insert_with(|| Queued {
                     fires: notice.status == Status::Firing,
                     created: record.delivery.created,
                     is_given_up: record.state == DeliveryState::GivenUp,
                     started: notice.started_at,
-                    title: notice.title,
+                    title: notice.title.clone(),
                 });
             }
         }

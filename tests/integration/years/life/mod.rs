@@ -12,7 +12,7 @@ mod balances;
 mod beats;
 mod budgets;
 mod check;
-mod checks;
+pub(crate) mod checks;
 pub(crate) mod database;
 mod edits;
 mod entries;

@@ -223,12 +223,14 @@ impl Oracle {
         let life = self.life(&format!("{name}/{name}"), name, None, sight.now);
         fails(life, &results(name, false, sight), TIMES, sight);
         let life = self.life(&format!("{name}/{account}"), name, None, sight.now);
-        match last_word(|run| run.account == *account, sight) {
+        // Who is asked by others than this probe counts where a reply shows that the account has credits.
+        let is_of = |run: &Run| {
+            let replies = matches!(run.ran, Ran::Replies(_)) && run.account == *account;
+            replies || run.probe == *name
+        };
+        match last_word(is_of, sight) {
             Some(Ran::Replies(_)) => life.end(sight, "an agent of the account replies"),
-            Some(_) if last_word(|run| run.probe == *name, sight) == Some(Ran::NoCredits) => {
-                life.meet(sight, "its account has no credits");
-            }
-            Some(_) => life.may_be_either(sight, "another probe has no credits"),
+            Some(_) => life.meet(sight, "its account has no credits"),
             None => {}
         }
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use flowgent_exporter::alert::Notice;
 use flowgent_exporter::clock::ManualClock;
 use flowgent_exporter::day::Day;
 use flowgent_exporter::egress::Roots;
@@ -40,6 +41,8 @@ pub(crate) struct Scene {
     /// What was wrong first.
     pub(crate) failures: Vec<String>,
     complained: HashSet<String>,
+    /// The alerts of each delivery, by its id, which are read once.
+    pub(crate) notices: HashMap<Arc<str>, Vec<Notice>>,
     /// Whether what is wrong is shown at once.
     pub(crate) is_loud: bool,
     /// Which keys and agents the last sync of this process has seen refused.
@@ -96,6 +99,7 @@ impl Scene {
             events: 0,
             failures: Vec::new(),
             complained: HashSet::new(),
+            notices: HashMap::new(),
             is_loud: false,
             key_refused: BTreeMap::new(),
             agent_refused: BTreeMap::new(),
