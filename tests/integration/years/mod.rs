@@ -36,7 +36,10 @@
 //! missing or within the hysteresis, none after a top-up, entries forgotten at a start while their file is broken. Of
 //! heartbeats: one that all is well after a sync that failed. An end before the third day was not found in two years.
 //! Of summaries: one that is sent again and again, and one without the agents that have left.
-//! Against drops, silences, repetitions and probes no mistakes were tried yet.
+//! Of drops and silence of agents: the factor and settling ignored, a day too few, agents that were never in use, and
+//! use by probes not taken off. Of silences: none heeded, and hooks taken for told. Of repetitions: at half the interval,
+//! of what is not critical, and none. Of probes: a time made up for at the start, one asked for again and again, a run
+//! too many kept, and a reply without credits taken for a failure.
 
 mod cases;
 mod life;
