@@ -24,6 +24,21 @@ pub struct Usage {
     pub credits: f64,
 }
 
+impl Usage {
+    /// The use on `day` among those of `days`, ascending.
+    #[must_use]
+    pub fn on(days: &[Self], day: Day) -> Option<&Self> {
+        // Its place, if no day is missing after it.
+        let age = usize::try_from(days.last()?.day.since(day)).ok()?;
+        let place = (days.len() - 1).checked_sub(age);
+        let found = place.and_then(|place| days.get(place));
+        found.filter(|usage| usage.day == day).or_else(|| {
+            let place = days.binary_search_by_key(&day, |usage| usage.day).ok()?;
+            days.get(place)
+        })
+    }
+}
+
 impl Day {
     /// The day that `instant` lies in.
     #[must_use]
@@ -198,6 +213,28 @@ mod tests {
 
     fn day(text: &str) -> Day {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_use_on_a_day_is_found_also_where_days_are_missing() {
+        let first = day("2026-02-20");
+        // All days, every third day missing, one day alone, none.
+        let rows: [fn(&i32) -> bool; 4] =
+            [|_| true, |age| age % 3 != 1, |age| *age == 5, |_| false];
+        for is_known in rows {
+            let known: Vec<Usage> = (0..12)
+                .filter(is_known)
+                .map(|age| Usage {
+                    day: first.plus(age),
+                    credits: f64::from(age),
+                })
+                .collect();
+            for age in -3..15 {
+                let credits = Usage::on(&known, first.plus(age)).map(|usage| usage.credits);
+                let expected = (0..12).contains(&age) && is_known(&age);
+                assert_eq!(credits, expected.then_some(f64::from(age)), "{age}");
+            }
+        }
     }
 
     #[test]

@@ -126,7 +126,7 @@ pub fn figures(totals: &Totals, recent: &[Usage], history_start: Day, today: Day
     let month_to_date_credits = credits(recent, month_start, yesterday);
     let expected_month_credits = Pattern::of(recent, today).map(|pattern| {
         let month = among(recent, month_start, yesterday);
-        let is_missing = |day: &Day| month.binary_search_by_key(day, |usage| usage.day).is_err();
+        let is_missing = |day: &Day| Usage::on(month, *day).is_none();
         let tracked = month_start.max(TRACKING_START).through(yesterday);
         let missing = tracked.filter(is_missing);
         let left = today.through(month_start.plus(31).month_start().previous());

@@ -291,7 +291,7 @@ impl AgentFacts {
         let first = today.plus(-RECENT_DAYS).max(TRACKING_START);
         let missing: Vec<Day> = first
             .through(asked_until.previous())
-            .filter(|day| days.binary_search_by_key(day, |usage| usage.day).is_err())
+            .filter(|day| Usage::on(days, *day).is_none())
             .collect();
         Self {
             days: unknown_days(today).map(|day| SubjectDay {
@@ -380,10 +380,9 @@ pub(super) fn unknown_days(today: Day) -> [SubjectDay; JUDGED_DAYS] {
 /// The same from the known days of an agent.
 pub(super) fn days(recent: &[Usage], today: Day) -> [SubjectDay; JUDGED_DAYS] {
     unknown_days(today).map(|unknown| {
-        let found = recent.binary_search_by_key(&unknown.day, |usage| usage.day);
-        found.map_or(unknown, |index| SubjectDay {
+        Usage::on(recent, unknown.day).map_or(unknown, |usage| SubjectDay {
             known: Known {
-                credits: Some(recent[index].credits),
+                credits: Some(usage.credits),
                 missing_days: 0,
             },
             usual_credits: usual_credits(recent, unknown.day),
@@ -394,10 +393,9 @@ pub(super) fn days(recent: &[Usage], today: Day) -> [SubjectDay; JUDGED_DAYS] {
 
 /// The median of the weekday of `day` over the eight weeks before it.
 fn usual_credits(recent: &[Usage], day: Day) -> Option<f64> {
-    let on = |day| recent.binary_search_by_key(&day, |usage| usage.day).ok();
     let mut credits: Vec<f64> = (1..=8)
-        .filter_map(|weeks| on(day.plus(-7 * weeks)))
-        .map(|index| recent[index].credits)
+        .filter_map(|weeks| Usage::on(recent, day.plus(-7 * weeks)))
+        .map(|usage| usage.credits)
         .collect();
     credits.sort_unstable_by(f64::total_cmp);
     let middle = credits.len() / 2;
@@ -445,9 +443,8 @@ pub(super) fn without_probes<'a>(
 /// The days of the last eight weeks, from the history start on, that are not known.
 pub(super) fn missing_recently(recent: &[Usage], history_start: Day, today: Day) -> Vec<Day> {
     let first = history_start.max(today.plus(-RECENT_DAYS));
-    let known = |day: &Day| recent.binary_search_by_key(day, |usage| usage.day).is_ok();
     first
         .through(today.previous())
-        .filter(|day| !known(day))
+        .filter(|day| Usage::on(recent, *day).is_none())
         .collect()
 }
