@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -33,6 +34,8 @@ use crate::telemetry::{Telemetry, seconds};
 const TICK: Duration = Duration::from_secs(1);
 /// Longest time that agents may change before the rules are evaluated though the sync goes on.
 const PATIENCE: TimeDelta = TimeDelta::minutes(15);
+/// Longest time that the end of a first sync is waited for: until then, little is known of its agents.
+const FIRST_PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// Tells a running [`Engine`] what has happened.
 #[derive(Debug, Default)]
@@ -125,6 +128,8 @@ pub struct Engine {
     metrics: AlertMetrics,
     signals: Arc<Signals>,
     random: fastrand::Rng,
+    /// Until then, rules that were never evaluated wait for the end of the first sync.
+    patient_until: Option<Instant>,
     /// None until somebody has said who there is.
     members: Option<Arc<[Member]>>,
     access: Arc<Access>,
@@ -163,6 +168,7 @@ impl Engine {
             metrics: telemetry.of(),
             signals,
             random: fastrand::Rng::new(),
+            patient_until: None,
             members: None,
             access: Arc::default(),
             has_synced: false,
@@ -383,10 +389,19 @@ impl Engine {
         Ok(memory)
     }
 
+    /// Sees if rules were ever evaluated on this ledger. What a first sync has fetched halfway is told of at its end.
+    pub(super) async fn begin(&mut self) {
+        let known = self.ledger.alert_memory().await;
+        if known.is_ok_and(|memory| memory.watched.is_empty()) {
+            self.patient_until = Some(clock::instant() + FIRST_PATIENCE);
+        }
+    }
+
     /// Evaluates whenever there is a reason to, until `stop` is cancelled.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut told = None;
         let mut is_retry = false;
+        self.begin().await;
         while !stop.is_cancelled() {
             let is_due = is_retry || self.is_due() || self.is_silenced_otherwise().await;
             let rest = if !is_due {
@@ -445,9 +460,14 @@ impl Engine {
         if !self.clock.is_known() {
             return false;
         }
+        let is_syncing = self.signals.is_syncing.load(Ordering::Relaxed);
         let pending = self.signals.pending.lock();
         let Some(evaluated) = self.evaluated else {
-            return pending.members.is_some() || self.members.is_some();
+            let is_patient = self
+                .patient_until
+                .is_some_and(|until| clock::instant() < until);
+            let is_known = pending.members.is_some() || self.members.is_some();
+            return is_known && !(is_syncing && is_patient);
         };
         let now = self.clock.now();
         let is_other = |members: &Arc<[Member]>| {
@@ -459,7 +479,7 @@ impl Engine {
         // The clock may have been set back.
         let waited = now.signed_duration_since(evaluated).abs();
         pending.is_urgent
-            || pending.members.as_ref().is_some_and(is_other)
+            || (!is_syncing && pending.members.as_ref().is_some_and(is_other))
             || (pending.is_changed && waited >= PATIENCE)
             || self.is_other_certainty()
             || Day::of(now) != Day::of(evaluated)

@@ -434,6 +434,35 @@ async fn another_trust_in_the_clock_is_a_reason_to_evaluate_unless_a_sync_is_at_
     assert!(scene.engine.is_due(), "FlowGent has confirmed the step");
 }
 
+#[tokio::test(start_paused = true)]
+async fn rules_that_were_never_evaluated_wait_for_the_end_of_a_first_sync() {
+    let mut scene = Scene::new(vec![heavy()]).await;
+    scene.engine.begin().await;
+    assert!(scene.engine.is_due(), "no sync is at work");
+    scene.signals.syncing();
+    assert!(!scene.engine.is_due());
+    scene.signals.synced(Access::default());
+    assert!(scene.engine.is_due(), "the sync has ended");
+    // A sync that takes very long is not waited for.
+    scene.signals.syncing();
+    tokio::time::advance(Duration::from_secs(15 * 60)).await;
+    assert!(scene.engine.is_due());
+    scene.engine.evaluate().await.unwrap();
+
+    // After a restart, what is known is told of at once.
+    scene.signals.synced(Access::default());
+    scene.restart();
+    scene.engine.begin().await;
+    scene.signals.syncing();
+    assert!(scene.engine.is_due());
+    scene.engine.evaluate().await.unwrap();
+    // Agents that a sync has found are judged at its end.
+    scene.signals.members(scene.members.to_vec().into());
+    assert!(!scene.engine.is_due());
+    scene.signals.synced(Access::default());
+    assert!(scene.engine.is_due());
+}
+
 #[tokio::test]
 async fn a_running_engine_evaluates_by_itself_until_it_is_stopped() {
     let scene = Scene::new(vec![heavy()]).await;
