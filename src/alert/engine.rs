@@ -389,7 +389,7 @@ impl Engine {
         Ok(memory)
     }
 
-    /// Sees if rules were ever evaluated on this ledger. What a first sync has fetched halfway is told of at its end.
+    /// Checks if rules were ever evaluated on this ledger. If not, the first evaluation waits for the end of a sync.
     pub(super) async fn begin(&mut self) {
         let known = self.ledger.alert_memory().await;
         if known.is_ok_and(|memory| memory.watched.is_empty()) {

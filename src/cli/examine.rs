@@ -33,7 +33,7 @@ pub(super) struct Examination {
     pub(super) asked: Vec<Step>,
 }
 
-/// What was tried, and its result.
+/// A trial and its result.
 pub(super) type Step = (Arc<str>, Result<String, Trouble>);
 
 /// An error, and what to do about it.

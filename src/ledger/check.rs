@@ -359,7 +359,7 @@ impl Agent<'_> {
     }
 }
 
-/// What days say of an agent, in words.
+/// Description of an agent by its days, in words.
 fn described(standing: &Standing) -> [(&'static str, String); 6] {
     let day = |day: Option<Day>| day.map_or_else(|| "none".to_owned(), |day| day.to_string());
     // The sum is what makes a negative zero a positive one.

@@ -18,7 +18,7 @@ pub struct Delivery {
     pub hook: Arc<str>,
     /// Which receiver of the hook, where each gets a message of its own; else empty.
     pub target: String,
-    /// The alerts in it: what is told of one alert is told in the order in which it happened.
+    /// Keys of the alerts in it. Messages about the same alert are sent in the order of its events.
     pub alerts: Vec<AlertKey>,
     /// The message as JSON.
     pub notification: String,

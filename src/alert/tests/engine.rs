@@ -449,7 +449,7 @@ async fn rules_that_were_never_evaluated_wait_for_the_end_of_a_first_sync() {
     assert!(scene.engine.is_due());
     scene.engine.evaluate().await.unwrap();
 
-    // After a restart, what is known is told of at once.
+    // After a restart, the rules are evaluated at once.
     scene.signals.synced(Access::default());
     scene.restart();
     scene.engine.begin().await;

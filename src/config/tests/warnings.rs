@@ -98,7 +98,7 @@ fn a_rule_about_probes_that_no_probe_concerns_is_a_warning() {
     };
     assert_eq!(warnings(&probe("sales")), [never("cx")]);
     assert_eq!(warnings(&probe("support")), [""; 0]);
-    // One that matches nobody is told as such alone, and an agent of a list may match.
+    // A rule that matches nobody gets that warning alone, and an agent of a list may match.
     let nobody = "[[rule]]\nname = \"none\"\nkind = \"probe\"\nmatch = { agent = \"nobody\" }\n";
     assert_eq!(
         warnings(nobody),
