@@ -20,6 +20,8 @@ pub(super) struct Question<'a> {
     pub(super) judged: Option<&'a Judged>,
     /// Take days that were not judged before as judged.
     pub(super) is_seeding: bool,
+    /// Whoever has left is not asked for days from this one on; if it comes back, they are judged as they become known.
+    pub(super) asked_until: Day,
 }
 
 /// The verdict on the newest known day, with that day, and on those before it.
@@ -33,6 +35,7 @@ pub(super) fn verdict(
         from,
         judged,
         is_seeding,
+        asked_until,
     } = question;
     let newest = days[JUDGED_DAYS - 1];
     let considered = || days.iter().filter(|day| day.day >= *from);
@@ -50,7 +53,7 @@ pub(super) fn verdict(
     let late = met.iter().filter(is_late).map(|figure| figure.day);
     let now_judged = Judged {
         through: newest.day,
-        credits: days.map(|day| day.known.credits),
+        credits: days.map(|day| day.known.credits.filter(|_| day.day < *asked_until)),
     };
     let verdict_on_days = DayVerdict {
         late: late.collect(),

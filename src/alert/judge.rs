@@ -12,6 +12,7 @@ use super::finding::{Condition, DayVerdict, Finding, Observation, Whose};
 use super::subject::ALL;
 use super::{Check, Measure, Per, Rule, Severity, Span, Threshold, probes};
 use crate::day::Day;
+use crate::former;
 use crate::ledger::{AlertKey, JUDGED_DAYS};
 use crate::roster::Agent;
 
@@ -124,7 +125,7 @@ impl<'a> Judge<'a> {
     ) -> Observation<'a> {
         let days = span.days(self.facts.today);
         let (condition, known, days, verdict) = if span == Span::PreviousDay {
-            let question = self.question(sum.whose.judged_as(), sum.days(self.facts.today));
+            let question = self.question(sum.whose, sum.days(self.facts.today));
             let (condition, day, verdict) = verdict(&question, |day| over(day.known));
             (condition, day.known, (day.day, day.day), verdict)
         } else {
@@ -157,7 +158,7 @@ impl<'a> Judge<'a> {
         look: impl Fn(&AgentFacts, &SubjectDay) -> Condition,
     ) -> Vec<Observation<'a>> {
         let observe = |agent: &'a AgentFacts| {
-            let question = self.question(Whose::Agent(agent).judged_as(), days(agent));
+            let question = self.question(Whose::Agent(agent), days(agent));
             let (condition, day, verdict) = verdict(&question, |day| look(agent, day));
             let finding = Finding::Day {
                 agent,
@@ -190,8 +191,9 @@ impl<'a> Judge<'a> {
         })
     }
 
-    fn question(self, subject: Arc<str>, days: [SubjectDay; JUDGED_DAYS]) -> Question<'a> {
+    fn question(self, whose: Whose<'_>, days: [SubjectDay; JUDGED_DAYS]) -> Question<'a> {
         let Self { rule, facts } = self;
+        let subject = whose.judged_as();
         let key = (Arc::clone(&rule.name), Arc::clone(&subject));
         Question {
             subject,
@@ -200,6 +202,10 @@ impl<'a> Judge<'a> {
             from: self.watched_from().previous(),
             judged: facts.judged.get(&key),
             is_seeding: facts.unseeded.contains(&rule.name),
+            asked_until: match whose {
+                Whose::Agent(agent) => former::asked_until(&agent.member, facts.today),
+                _ => facts.today,
+            },
         }
     }
 

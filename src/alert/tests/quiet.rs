@@ -150,6 +150,29 @@ async fn an_agent_that_leaves_is_neither_silent_nor_less_used() {
     );
 }
 
+#[tokio::test]
+async fn days_after_it_left_are_judged_once_an_agent_is_back() {
+    let mut scene = scene().await;
+    let rules = vec![rule("quiet", SILENT)];
+    let mut stage = Stage::new(settings(rules.clone()));
+    fetch(&scene, "2026-11-18", &[0.0; 3], "2026-11-21").await;
+    assert_eq!(told(&scene, &mut stage, "2026-11-21").await.len(), 1);
+    scene.enrol(&[], "2026-11-21").await;
+    let firing = [crate::ledger::AgentNumber(1)];
+    for today in ["2026-11-22", "2026-11-23"] {
+        let facts = scene.facts_while_firing(&rules, today, &firing).await;
+        stage.step(&facts, day(today).start());
+    }
+    scene
+        .enrol(&[(agent("acme", "support"), None)], "2026-11-25")
+        .await;
+    fetch(&scene, "2026-11-21", &[0.0, 0.0, 0.0, 5.0], "2026-11-25").await;
+    assert_eq!(
+        told(&scene, &mut stage, "2026-11-25").await,
+        ["quiet: agent acme/support used nothing on 21 Nov, 22 Nov, 23 Nov, reported late"]
+    );
+}
+
 /// Facts whose agent was used on these days before 23 November: `1` on each that it was, `?` on each that
 /// nobody knows.
 fn used(days: &str) -> AgentFacts {
