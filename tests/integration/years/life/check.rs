@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
-use flowgent_exporter::alert::{Notification, Status};
+use flowgent_exporter::alert::{Notice, Notification, Status};
 use flowgent_exporter::ledger::{Delivery, DeliveryRecord, DeliveryState};
 
 use super::oracle::{Fires, Life};
@@ -13,6 +13,8 @@ use super::scene::Scene;
 
 /// How long a delivery may wait though its receiver takes everything: a day and a tenth.
 const LONGEST_WAIT: TimeDelta = TimeDelta::hours(27);
+/// How long a last word is tried, within a day.
+const LONGEST_TRIED: TimeDelta = TimeDelta::days(29);
 /// The most alerts in one message.
 const MOST_IN_A_MESSAGE: usize = 100;
 
@@ -114,8 +116,14 @@ impl Scene {
             .iter()
             .filter(|record| record.state == DeliveryState::GivenUp);
         for record in given_up {
-            if let Some(target) = self.targets.get(&*record.delivery.hook) {
-                floor.desk(target).is_lossy = true;
+            let Some(target) = self.targets.get(&*record.delivery.hook) else {
+                continue;
+            };
+            let desk = floor.desk(target);
+            desk.is_lossy = true;
+            if self.now - record.delivery.created >= LONGEST_TRIED {
+                let notices = notices(&mut self.notices, &record.delivery);
+                desk.give_up(&record.delivery, notices, self.now);
             }
         }
         let mut complaints = std::mem::take(&mut floor.complaints);
@@ -158,8 +166,10 @@ impl Scene {
             let mut keys: BTreeSet<&String> = words.firing().collect();
             keys.extend(&firing);
             for key in keys {
-                // At its end, everybody learns how it stands.
-                if floor.silences.hold(key, self.now) {
+                // At its end, everybody learns how it stands; while nobody knows what day it is, it holds on.
+                let silences = &floor.silences;
+                let held_on = || !self.agrees() && silences.held(key, self.evaluated, self.now);
+                if silences.hold(key, self.now) || held_on() {
                     continue;
                 }
                 let life = self.oracle.lives.get(key);
@@ -223,13 +233,7 @@ impl Scene {
             let Some(target) = self.targets.get(&*record.delivery.hook) else {
                 continue;
             };
-            let Delivery {
-                id, notification, ..
-            } = &record.delivery;
-            let notices = self.notices.entry(Arc::clone(id)).or_insert_with(|| {
-                let notification: Notification = serde_json::from_str(notification).unwrap();
-                notification.alerts
-            });
+            let notices = notices(&mut self.notices, &record.delivery);
             let queued = queued.entry(target.clone()).or_default();
             for notice in notices {
                 // Newest first.
@@ -269,7 +273,7 @@ impl Scene {
             let well = self.now - since.max(self.calm_since());
             if record.state == DeliveryState::GivenUp
                 && !record.delivery.alerts.is_empty()
-                && age < TimeDelta::days(29)
+                && age < LONGEST_TRIED
                 && self.is_last(record, records)
             {
                 wrong.push(format!(
@@ -336,6 +340,14 @@ impl Scene {
         });
         !overtaken && !told
     }
+}
+
+/// What the delivery tells, which is read once.
+fn notices<'a>(known: &'a mut HashMap<Arc<str>, Vec<Notice>>, delivery: &Delivery) -> &'a [Notice] {
+    known.entry(Arc::clone(&delivery.id)).or_insert_with(|| {
+        let notification: Notification = serde_json::from_str(&delivery.notification).unwrap();
+        notification.alerts
+    })
 }
 
 /// What the last word should have been, if it is wrong.

@@ -51,9 +51,11 @@ impl Scene {
                     ));
                 }
                 if let Some(kept) = kept {
-                    // A kill leaves open if an answer was kept that changes no value.
+                    // A kill leaves open if an answer was kept that changes no value, and a clock that is behind
+                    // by what day it was kept.
+                    let is_open = was_killed || self.offset < TimeDelta::zero();
                     let is_settled = self.now - day.end() >= SETTLED
-                        && !(was_killed && self.is_unsettled(key, *day));
+                        && !(is_open && self.is_unsettled(key, *day));
                     self.roll.learn(key, *day, kept, is_settled);
                 }
             }

@@ -60,8 +60,13 @@ impl Lulls {
 impl Known {
     /// What was used on the day, without what probes used.
     fn unprobed(&self, day: Day) -> Option<f64> {
+        Some(self.without_probes(day, self.days.get(day)?))
+    }
+
+    /// The same if all that was used are these `credits`.
+    pub(crate) fn without_probes(&self, day: Day, credits: f64) -> f64 {
         let probed = self.probed.get(&day).copied().unwrap_or(0.0);
-        Some((self.days.get(day)? - probed).max(0.0))
+        (credits - probed).max(0.0)
     }
 
     /// Whether a settled day is far below the usual; none if nobody can say.

@@ -149,7 +149,12 @@ impl Oracle {
             self.watch(&rule.name, what, sight);
             self.rule(rule, sight);
         }
-        for probe in &sight.plan.probes {
+        let with_rules = sight
+            .plan
+            .probes
+            .iter()
+            .filter(|probe| !probe.hooks.is_empty());
+        for probe in with_rules {
             self.probe(probe, sight);
         }
         self.end_unseen(sight);

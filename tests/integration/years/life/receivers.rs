@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use flowgent_exporter::alert::{Notice, Status};
 use flowgent_exporter::egress::SendError;
 use flowgent_exporter::hook::{Message, Receiver, Taking};
-use flowgent_exporter::ledger::Alert;
+use flowgent_exporter::ledger::{Alert, Delivery};
 use tokio::sync::Notify;
 
 use super::beats::Beat;
@@ -40,6 +40,8 @@ pub(crate) struct Word {
     pub(crate) created: DateTime<Utc>,
     /// When it was taken.
     pub(crate) at: DateTime<Utc>,
+    /// Whether the rule has been taken from it since, of which it hears nothing.
+    is_dropped: bool,
 }
 
 /// One receiver.
@@ -141,7 +143,7 @@ impl Floor {
             complaints.push(format!("{target}: told of what is silenced: {notices:?}"));
         }
         for notice in notices {
-            let word = Word::of(notice, message, now);
+            let word = Word::new(notice, &message.id, message.created, now);
             if is_repeated {
                 let known = desk.words.get_mut(&notice.key);
                 if let Some(known) = known.filter(|known| known.id == word.id) {
@@ -167,6 +169,24 @@ impl Floor {
 }
 
 impl Desk {
+    /// It is not told of this rule any more, and hears no word of that if it hears of no end.
+    pub(crate) fn drop_rule(&mut self, rule: &str) {
+        let words = self.words.iter_mut();
+        let own = words.filter(|(key, _)| key.split('/').next() == Some(rule));
+        own.for_each(|(_, word)| word.is_dropped |= !self.send_resolved);
+    }
+
+    /// Nobody tells it any more what it was to be told, which was the last word on these alerts.
+    pub(crate) fn give_up(&mut self, delivery: &Delivery, notices: &[Notice], at: DateTime<Utc>) {
+        for notice in notices {
+            let heard = self.words.get(&notice.key);
+            if heard.is_none_or(|heard| heard.created < delivery.created) {
+                let word = Word::new(notice, &delivery.id, delivery.created, at);
+                self.words.insert(notice.key.clone(), word);
+            }
+        }
+    }
+
     /// What is wrong with the form of a message: the worst comes first, and a receiver that does not
     /// group gets one for each alert.
     fn complain_of_form(&self, message: &Message) -> Option<String> {
@@ -188,17 +208,18 @@ impl Desk {
 impl Word {
     /// Whether it says that a hook was taken out of a rule: the alert may fire on, and is told if it is back.
     fn is_withdrawn(&self) -> bool {
-        self.title.starts_with("No longer sent here")
+        self.is_dropped || self.title.starts_with("No longer sent here")
     }
 
-    pub(crate) fn of(notice: &Notice, message: &Message, at: DateTime<Utc>) -> Self {
+    fn new(notice: &Notice, id: &str, created: DateTime<Utc>, at: DateTime<Utc>) -> Self {
         Self {
             fires: notice.status == Status::Firing,
-            id: message.id.to_string(),
+            id: id.to_owned(),
             started: notice.started_at,
             title: notice.title.clone(),
-            created: message.created,
+            created,
             at,
+            is_dropped: false,
         }
     }
 }
@@ -225,7 +246,7 @@ fn complain(before: Option<&Word>, word: &Word, send_resolved: bool) -> Option<S
             "told again though it does not fire: {word:?} after {before:?}"
         )),
         Some(before) if before.fires && word.fires && !days_that_came_late => {
-            if before.started == word.started {
+            if before.started == word.started && !before.is_dropped {
                 Some(format!(
                     "a second message in an episode: {word:?} after {before:?}"
                 ))

@@ -37,8 +37,8 @@ pub(crate) struct Known {
     pub(crate) days: Days,
     /// What was said of days before they were revised.
     earlier: BTreeMap<Day, Vec<f64>>,
-    /// Days that are new or revised since the oracle looked last.
-    pub(crate) news: BTreeSet<Day>,
+    /// Days that are new or revised since the oracle looked last, and what was said of them before.
+    pub(crate) news: BTreeMap<Day, Option<f64>>,
     /// Known days that were asked for too early to be settled.
     pub(crate) unsettled: BTreeSet<Day>,
     /// Days that have settled since the oracle looked last.
@@ -252,7 +252,7 @@ impl Roll {
                     presence,
                     days: Days::default(),
                     earlier: BTreeMap::new(),
-                    news: BTreeSet::new(),
+                    news: BTreeMap::new(),
                     unsettled: BTreeSet::new(),
                     newly_settled: BTreeSet::new(),
                     probed: BTreeMap::new(),
@@ -309,22 +309,26 @@ impl Roll {
         }
     }
 
-    /// Takes over a day that FlowGent has said, and whether it said so late enough for the day to be settled.
+    /// Takes over a day that FlowGent has said, and whether it said so late enough for the day to be settled; a day
+    /// stays so.
     pub(crate) fn learn(&mut self, key: &Key, day: Day, credits: f64, is_settled: bool) {
         let Some(known) = self.agents.get_mut(key) else {
             return;
         };
         if !is_settled {
-            known.unsettled.insert(day);
+            if known.days.get(day).is_none() {
+                known.unsettled.insert(day);
+            }
         } else if known.unsettled.remove(&day) || known.days.get(day).is_none() {
             known.newly_settled.insert(day);
             known.calm.take();
         }
         if known.days.get(day) != Some(credits) {
-            if let Some(old) = known.days.set(day, credits) {
+            let old = known.days.set(day, credits);
+            if let Some(old) = old {
                 known.earlier.entry(day).or_default().push(old);
             }
-            known.news.insert(day);
+            known.news.entry(day).or_insert(old);
             known.week.take();
             known.calm.take();
             self.prospects.get_mut().clear();

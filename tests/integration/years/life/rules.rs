@@ -1,6 +1,5 @@
 //! What the rules about days, missing data, keys and agents are to tell.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
@@ -155,6 +154,7 @@ impl Oracle {
                 days(life, &news, watched, sight, &judge);
             }
             Check::Silent { days: silence } => {
+                let news = News::of_use(known, sight.today());
                 let judge = |day| known.is_silent(day, silence);
                 days(life, &news, watched, sight, &judge);
             }
@@ -237,26 +237,43 @@ fn is_calm(rule: &Rule, key: &Key, known: &Known, sight: &Sight<'_>) -> bool {
 }
 
 /// The days that a rule goes by: the newest one, and those that are new or revised.
-struct News<'a> {
+struct News {
     newest: Option<Day>,
-    news: Cow<'a, BTreeSet<Day>>,
+    news: BTreeSet<Day>,
 }
 
-impl<'a> News<'a> {
-    fn of(known: &'a Known, today: Day) -> Self {
-        Self {
-            newest: known.newest(today),
-            news: Cow::Borrowed(&known.news),
-        }
+impl News {
+    fn of(known: &Known, today: Day) -> Self {
+        Self::counted(known, today, |_, credits| credits)
+    }
+
+    /// The same if what probes use does not count.
+    fn of_use(known: &Known, today: Day) -> Self {
+        Self::counted(known, today, |day, credits| {
+            known.without_probes(day, credits)
+        })
     }
 
     /// The same if only settled days count.
-    fn of_settled(known: &'a Known, today: Day) -> Self {
-        let news = known.news.union(&known.newly_settled).copied();
-        let is_settled = |day: &Day| !known.unsettled.contains(day);
+    fn of_settled(known: &Known, today: Day) -> Self {
+        let mut all = Self::of_use(known, today);
+        all.news.extend(&known.newly_settled);
+        all.news.retain(|day| !known.unsettled.contains(day));
         Self {
             newest: known.newest_settled(today),
-            news: Cow::Owned(news.filter(is_settled).collect()),
+            ..all
+        }
+    }
+
+    fn counted(known: &Known, today: Day, count: impl Fn(Day, f64) -> f64) -> Self {
+        let is_news = |(day, before): &(&Day, &Option<f64>)| {
+            let now = known.days.get(**day).map(|credits| count(**day, credits));
+            before.map(|credits| count(**day, credits)) != now
+        };
+        let news = known.news.iter().filter(is_news).map(|(day, _)| *day);
+        Self {
+            newest: known.newest(today),
+            news: news.collect(),
         }
     }
 }
@@ -264,7 +281,7 @@ impl<'a> News<'a> {
 /// A rule about single days: the newest known one decides, and one that comes late is told for a day.
 fn days(
     life: &mut Life,
-    known: &News<'_>,
+    known: &News,
     watched: Day,
     sight: &Sight<'_>,
     judge: &dyn Fn(Day) -> Option<Fires>,

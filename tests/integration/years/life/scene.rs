@@ -17,7 +17,7 @@ use super::beats::Pulse;
 use super::database::Pushed;
 use super::flowgent::FlowGent;
 use super::oracle::{Oracle, Sight};
-use super::plan::{AgentId, Per, Plan};
+use super::plan::{AgentId, Hook, Per, Plan};
 use super::probes::Run;
 use super::process::{Ground, Killed, Process};
 use super::receivers::Office;
@@ -65,6 +65,8 @@ pub(crate) struct Scene {
     pub(crate) calm: DateTime<Utc>,
     /// When it last did not for certain.
     pub(crate) astray: DateTime<Utc>,
+    /// When an evaluation last knew for certain what day it is.
+    pub(crate) evaluated: DateTime<Utc>,
     /// When the process was started.
     pub(crate) started: DateTime<Utc>,
     /// The runs of probes, oldest first.
@@ -113,6 +115,7 @@ impl Scene {
             weeks: Weeks::default(),
             calm: now,
             astray: DateTime::<Utc>::MIN_UTC,
+            evaluated: now,
             started: now,
             runs: Vec::new(),
         };
@@ -232,6 +235,12 @@ impl Scene {
             self.ground.kill(process);
             self.key_refused.clear();
             self.agent_refused.clear();
+            if self.evaluated < self.astray {
+                // By a clock that was wrong, what was taken looks older than its refusal.
+                let mut state = self.flowgent.state();
+                state.key_refused.retain(|_, is_refused| *is_refused);
+                state.agent_refused.retain(|_, is_refused| *is_refused);
+            }
         }
     }
 
@@ -242,6 +251,13 @@ impl Scene {
         edit(&mut self.plan);
         self.know_targets();
         self.roll.look_anew();
+        for rule in before.names() {
+            let told = self.plan.hooks_of(rule);
+            let is_out = |hook: &&&Hook| told.iter().all(|told| told.target != hook.target);
+            for hook in before.hooks_of(rule).iter().filter(is_out) {
+                self.office.floor().desk(&hook.target).drop_rule(rule);
+            }
+        }
         // Budgets whose agents are others now are about something else.
         let relabelled = before.accounts != self.plan.accounts;
         for budget in &self.plan.budgets {
@@ -349,8 +365,9 @@ impl Scene {
             runs: &self.runs,
         };
         self.oracle.look(&sight);
-        if !self.agrees() {
-            self.astray = self.now;
+        match self.agrees() {
+            true => self.evaluated = self.now,
+            false => self.astray = self.now,
         }
         self.check_repeated(&sent);
         // What becomes known while the clocks differ is judged when they agree.
