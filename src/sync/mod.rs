@@ -368,7 +368,9 @@ impl Syncer {
         asked: &[Arc<Account>],
         report: &Mutex<Report>,
     ) -> Result<Arc<[Member]>, LedgerError> {
-        let today = Some(self.clock.today());
+        let time = self.clock.time();
+        // Nobody leaves by a clock that FlowGent has not confirmed: days from now on would count as unknown.
+        let today = time.standing.is_checked().then(|| Day::of(time.now));
         let present = self.accounts.iter().map(|account| {
             let is_asked = asked.iter().any(|asked| Arc::ptr_eq(asked, account));
             let ask = if is_asked { ask } else { Ask::Nobody };

@@ -4,9 +4,11 @@ mod requests;
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 use super::metrics::SyncMetrics;
 use super::*;
-use crate::clock::{Clock, ManualClock};
+use crate::clock::{CheckedClock, Clock, ManualClock};
 use crate::day::TRACKING_START;
 use crate::egress::Roots;
 use crate::secret::SecretSource;
@@ -49,6 +51,10 @@ impl Scene {
     }
 
     fn syncer(&self) -> Syncer {
+        self.syncer_by(self.clock.clone())
+    }
+
+    fn syncer_by(&self, clock: SharedClock) -> Syncer {
         let api = flowgent::Settings {
             base_url: "http://127.0.0.1:9/".parse().unwrap(),
             timeout: Duration::from_secs(1),
@@ -57,8 +63,7 @@ impl Scene {
             roots: Roots::Bundled,
         };
         let http = HttpClient::new(&api).unwrap();
-        let (clock, ledger) = (Arc::clone(&self.clock) as SharedClock, self.ledger.clone());
-        let telemetry = self.telemetry.clone();
+        let (ledger, telemetry) = (self.ledger.clone(), self.telemetry.clone());
         let accounts = std::slice::from_ref(&self.account);
         Syncer::new(accounts, POLICY, &api, &http, ledger, clock, &telemetry)
     }
@@ -134,6 +139,23 @@ async fn an_agents_file_that_shrinks_is_believed_on_the_third_day() {
     let mut left: Vec<_> = left.map(|member| member.left_on).collect();
     left.sort_unstable();
     assert_eq!(left, [None, Some(scene.clock.today())]);
+}
+
+#[tokio::test]
+async fn nobody_leaves_by_a_clock_that_flowgent_has_not_confirmed() {
+    let scene = Scene::new(r#"["a", "b"]"#);
+    assert_eq!(scene.known(&scene.syncer()).await, ["a", "b"]);
+    scene.list(r#"["b"]"#);
+    assert_eq!(scene.known(&scene.syncer()).await, ["a?", "b"]);
+    scene.clock.set(scene.clock.today().plus(40).start());
+    let clock = CheckedClock::new(scene.clock.clone());
+    let syncer = scene.syncer_by(clock.clone());
+    assert_eq!(scene.known(&syncer).await, ["a?", "b"]);
+    // By FlowGent's clock, no day has passed; then three have.
+    for (days_ahead, expected) in [(40, &["a?", "b"] as &[&str]), (37, &["b"])] {
+        clock.hear(Some(TimeDelta::days(-days_ahead)));
+        assert_eq!(scene.known(&syncer).await, expected, "{days_ahead}");
+    }
 }
 
 #[tokio::test]
