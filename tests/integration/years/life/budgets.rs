@@ -45,8 +45,9 @@ impl Oracle {
         let name = format!("{}/{subject}", budget.name);
         self.current.insert((name.clone(), current.0));
         let mut starts = vec![current];
-        // Whatever fires in older periods, and those that ended lately.
-        for days in 1..=24 {
+        // Whatever fires in older periods, and those that ended lately, by when it was last looked.
+        let away = self.looked.map_or(0, |looked| today.since(looked));
+        for days in 1..=24 + away.max(0) {
             let older = period(budget.cycle, today.plus(-1 - days));
             let is_watched = older.1.is_some_and(|end| end >= watched);
             if !starts.contains(&older) && is_watched && self.is_open(&name, budget, older, sight) {

@@ -8,8 +8,9 @@ use flowgent_exporter::alert::{Notice, Notification, Status};
 use flowgent_exporter::ledger::{Delivery, DeliveryRecord, DeliveryState};
 
 use super::oracle::{Fires, Life};
-use super::receivers::{NEVER_FIRED, Word};
+use super::receivers::{NEVER_FIRED, ROUNDED, Word};
 use super::scene::Scene;
+use super::silences::Silences;
 
 /// How long a delivery may wait though its receiver takes everything: a day and a tenth.
 const LONGEST_WAIT: TimeDelta = TimeDelta::hours(27);
@@ -45,7 +46,7 @@ impl<'a> Words<'a> {
     fn last(&self, key: &str) -> Option<bool> {
         match self.of(key) {
             (Some(queued), Some(word))
-                if word.created > queued.created
+                if word.created > queued.created + ROUNDED
                     || queued.is_given_up && word.created == queued.created =>
             {
                 Some(word.fires)
@@ -179,7 +180,8 @@ impl Scene {
                     .hooks_of(rule)
                     .iter()
                     .any(|told| told.name == hook.name);
-                let is_covered = || life.is_some_and(|life| self.is_covered(life, &words));
+                let is_covered =
+                    || life.is_some_and(|life| self.is_covered(life, &words, &floor.silences));
                 let last = words.last(key);
                 let is_to_be_repeated = || {
                     let (queued, word) = words.of(key);
@@ -217,11 +219,15 @@ impl Scene {
     }
 
     /// Whether a higher threshold says as much to the same hook.
-    fn is_covered(&self, life: &Life, words: &Words<'_>) -> bool {
+    fn is_covered(&self, life: &Life, words: &Words<'_>, silences: &Silences) -> bool {
         let mut others = self.oracle.lives.iter();
         others.any(|(key, other)| {
+            let is_known = |told: DateTime<Utc>| {
+                // Whoever knows that it fires is not told of another episode that began in a silence.
+                told >= life.maybe_since || silences.held(key, told, self.now)
+            };
             let is_told_instead =
-                other.is_of_same_period(life) && words.started(key) >= Some(life.maybe_since);
+                other.is_of_same_period(life) && words.started(key).is_some_and(is_known);
             (other.covers(life) || is_told_instead) && words.last(key) == Some(true)
         })
     }
@@ -286,7 +292,7 @@ impl Scene {
             }
             let may_wait = || {
                 let mut alerts = record.delivery.alerts.iter();
-                alerts.any(|key| self.may_wait(&key.rule, least))
+                alerts.any(|key| self.may_wait(hook, &key.rule, least))
             };
             if record.state == DeliveryState::Pending
                 && age > least
@@ -295,11 +301,12 @@ impl Scene {
                 && !may_wait()
             {
                 wrong.push(format!(
-                    "hook {}: {} waits for {} hours though it takes everything, next try {}",
+                    "hook {}: {} waits for {} hours though it takes everything, next try {}: {}",
                     hook.name,
                     record.delivery.id,
                     age.num_hours(),
-                    record.at
+                    record.at,
+                    record.delivery.notification
                 ));
             }
         }

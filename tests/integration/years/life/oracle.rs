@@ -111,6 +111,8 @@ pub(crate) struct Oracle {
     pub(crate) ended: BTreeMap<(String, Day), Ended>,
     /// What each balance was counted from when it was last looked at.
     pub(crate) accounts: HashMap<String, Account>,
+    /// The day of the last look on a clock that is right.
+    pub(crate) looked: Option<Day>,
 }
 
 impl Oracle {
@@ -140,14 +142,14 @@ impl Oracle {
             self.watch(&balance.name, format!("{:?}", balance.matcher), sight);
             self.balance(balance, sight);
         }
-        for rule in &sight.plan.rules {
+        for (place, rule) in sight.plan.rules.iter().enumerate() {
             let what = format!(
                 "{:?} {:?}",
                 std::mem::discriminant(&rule.check),
                 rule.matcher
             );
             self.watch(&rule.name, what, sight);
-            self.rule(rule, sight);
+            self.rule((place, rule), sight);
         }
         let with_rules = sight
             .plan
@@ -158,6 +160,9 @@ impl Oracle {
             self.probe(probe, sight);
         }
         self.end_unseen(sight);
+        if sight.agrees {
+            self.looked = Some(sight.today());
+        }
     }
 
     fn watch(&mut self, name: &str, what: String, sight: &Sight<'_>) {
@@ -165,7 +170,10 @@ impl Oracle {
         let watched = self.watched.entry(name.to_owned());
         let watched = watched.or_insert_with(|| (what.clone(), today));
         if watched.0 != what {
-            *watched = (what, today);
+            // The edit counts once the clocks agree.
+            if sight.agrees {
+                *watched = (what, today);
+            }
             self.doubt(name, sight.now, "its definition has changed");
         }
     }

@@ -1,6 +1,7 @@
 //! Probes, as `docs/probes.md` promises them: each time is asked for once, none is made up for, and what their rules
 //! are to tell.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -274,15 +275,18 @@ fn results(name: &str, with_credits: bool, sight: &Sight<'_>) -> Vec<Ran> {
         .collect()
 }
 
-/// The last that was seen of an account's credits.
+/// The last that was seen of an account's credits in the runs that are kept.
 fn last_word(is_of: impl Fn(&Run) -> bool, sight: &Sight<'_>) -> Option<Ran> {
-    let mut runs = sight
-        .runs
-        .iter()
-        .rev()
-        .filter(|run| is_of(run))
-        .map(|run| run.ran);
-    runs.find(|ran| matches!(ran, Ran::Replies(_) | Ran::NoCredits))
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    let runs = sight.runs.iter().rev();
+    let mut kept = runs.filter(|run| {
+        let newer = seen.entry(&run.probe).or_default();
+        *newer += 1;
+        *newer <= KEPT
+    });
+    let shows = |ran| matches!(ran, Ran::Replies(_) | Ran::NoCredits);
+    let last = kept.find(|run| is_of(run) && shows(run.ran));
+    last.map(|run| run.ran)
 }
 
 fn fails(life: &mut Life, results: &[Ran], times: usize, sight: &Sight<'_>) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use flowgent_exporter::alert::{Notice, Status};
 use flowgent_exporter::egress::SendError;
 use flowgent_exporter::hook::{Message, Receiver, Taking};
@@ -224,6 +224,8 @@ impl Word {
     }
 }
 
+/// Where our clock is wrong, a message is dated by FlowGent's, which it says in whole seconds.
+pub(crate) const ROUNDED: TimeDelta = TimeDelta::seconds(1);
 /// What is said of an end without a beginning.
 pub(crate) const NEVER_FIRED: &str = "resolved though it never fired";
 /// What is said of the end, or the repetition, of an episode whose beginning was not told.
@@ -234,7 +236,7 @@ fn complain(before: Option<&Word>, word: &Word, send_resolved: bool) -> Option<S
     let days_that_came_late = word.title.contains(" late");
     match before {
         None if !word.fires => Some(format!("{NEVER_FIRED}: {word:?}")),
-        Some(before) if before.created > word.created => {
+        Some(before) if before.created > word.created + ROUNDED => {
             Some(format!("out of order: {word:?} after {before:?}"))
         }
         Some(before) if before.fires && word.fires && word.title.starts_with(STILL) => {

@@ -1,6 +1,6 @@
 //! Who there is and what is known of each, as FlowGent has said it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -47,8 +47,9 @@ pub(crate) struct Known {
     pub(crate) probed: BTreeMap<Day, f64>,
     /// What is expected of each weekday, as of a day; none until somebody asks.
     pub(crate) week: RefCell<Option<(Day, Option<[f64; 7]>)>>,
-    /// The rules by which nothing is to be told of it on a day, unless something new becomes known of it.
-    pub(crate) calm: RefCell<Vec<(String, Day)>>,
+    /// A day, and the rules by which nothing is to be told of it then unless something new becomes known of it: a bit
+    /// for each by its place.
+    pub(crate) calm: Cell<(Option<Day>, u64)>,
 }
 
 /// Credits known to be used on some days, and how many days of agents are not known.
@@ -257,7 +258,7 @@ impl Roll {
                     newly_settled: BTreeSet::new(),
                     probed: BTreeMap::new(),
                     week: RefCell::default(),
-                    calm: RefCell::default(),
+                    calm: Cell::default(),
                 }
             });
             has_changed |= known.presence != presence || known.team != team;

@@ -11,7 +11,8 @@ use super::plan::Matcher;
 use super::roll::{Key, Known, Presence};
 
 impl Oracle {
-    pub(crate) fn rule(&mut self, rule: &Rule, sight: &Sight<'_>) {
+    /// The rule at that place.
+    pub(crate) fn rule(&mut self, (place, rule): (usize, &Rule), sight: &Sight<'_>) {
         match rule.check {
             Check::Week { over, hysteresis } => self.weeks(rule, over, hysteresis, sight),
             Check::Key => self.keys(rule, sight),
@@ -24,11 +25,11 @@ impl Oracle {
             | Check::Missing { .. }
             | Check::Agent => {
                 for (key, known) in &sight.roll.agents {
-                    if rule.matcher.matches(&key.0, &known.team)
-                        && !is_calm(rule, key, known, sight)
+                    if !is_calm((place, rule), key, known, sight)
+                        && rule.matcher.matches(&key.0, &known.team)
                     {
                         self.agent(rule, key, known, sight);
-                        self.note_calm(rule, key, known, sight);
+                        self.note_calm((place, rule), key, known, sight);
                     }
                 }
             }
@@ -37,7 +38,13 @@ impl Oracle {
 
     /// Notes that nothing is to be told of the agent by this rule, if that stays so until another day begins or
     /// something becomes known of it.
-    fn note_calm(&self, rule: &Rule, key: &Key, known: &Known, sight: &Sight<'_>) {
+    fn note_calm(
+        &self,
+        (place, rule): (usize, &Rule),
+        key: &Key,
+        known: &Known,
+        sight: &Sight<'_>,
+    ) {
         if known.names.len() > 1
             || known.presence != Presence::Present
             || !known.news.is_empty()
@@ -51,9 +58,10 @@ impl Oracle {
             .lives
             .get(&format!("{}/{}/{}", rule.name, key.0, known.name));
         if life.is_some_and(|life| life.fires == Fires::No && life.late_until.is_none()) {
-            let mut calm = known.calm.borrow_mut();
-            calm.retain(|(name, _)| *name != rule.name);
-            calm.push((rule.name.clone(), sight.today()));
+            let today = Some(sight.today());
+            let (day, places) = known.calm.get();
+            let others = if day == today { places } else { 0 };
+            known.calm.set((today, others | 1 << place));
         }
     }
 
@@ -109,7 +117,7 @@ impl Oracle {
                         life.end(sight, "it has left");
                     }
                 }
-                if life.fires == Fires::No {
+                if life.fires != Fires::Yes {
                     // What is missing when it comes back is missing since then.
                     life.since = sight.now;
                 }
@@ -119,6 +127,10 @@ impl Oracle {
         let life = self.life(name, &rule.name, None, sight.now);
         if known.is_doubtful(sight.now) {
             life.may_be_either(sight, "it may have left");
+            if !known.news.is_empty() {
+                // If it has not, days that came late are told for a day.
+                life.late_until = Some(sight.now + TimeDelta::hours(24));
+            }
             return;
         }
         let news = News::of(known, sight.today());
@@ -229,11 +241,11 @@ impl Oracle {
 }
 
 /// Whether nothing is to be told of the agent by this rule, as before.
-fn is_calm(rule: &Rule, key: &Key, known: &Known, sight: &Sight<'_>) -> bool {
-    let calm = known.calm.borrow();
-    let is_refused = rule.check == Check::Agent && sight.agent_refused.get(key) == Some(&true);
-    let mut rules = calm.iter();
-    rules.any(|(name, day)| *name == rule.name && *day == sight.today()) && !is_refused
+fn is_calm((place, rule): (usize, &Rule), key: &Key, known: &Known, sight: &Sight<'_>) -> bool {
+    let (day, places) = known.calm.get();
+    let is_calm = day == Some(sight.today()) && places >> place & 1 == 1;
+    let is_refused = || rule.check == Check::Agent && sight.agent_refused.get(key) == Some(&true);
+    is_calm && !is_refused()
 }
 
 /// The days that a rule goes by: the newest one, and those that are new or revised.

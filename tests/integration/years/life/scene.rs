@@ -14,6 +14,7 @@ use flowgent_exporter::sync::Outcome;
 use flowgent_exporter::sync::schedule::Trigger;
 
 use super::beats::Pulse;
+use super::checks::Check;
 use super::database::Pushed;
 use super::flowgent::FlowGent;
 use super::oracle::{Oracle, Sight};
@@ -236,10 +237,15 @@ impl Scene {
             self.key_refused.clear();
             self.agent_refused.clear();
             if self.evaluated < self.astray {
-                // By a clock that was wrong, what was taken looks older than its refusal.
+                // By a clock that was wrong, what was taken may look older than its refusal.
                 let mut state = self.flowgent.state();
                 state.key_refused.retain(|_, is_refused| *is_refused);
                 state.agent_refused.retain(|_, is_refused| *is_refused);
+                let rules = self.plan.rules.iter();
+                for rule in rules.filter(|rule| matches!(rule.check, Check::Key | Check::Agent)) {
+                    self.oracle
+                        .doubt(&rule.name, self.now, "a clock was wrong at its end");
+                }
             }
         }
     }
