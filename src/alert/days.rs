@@ -35,7 +35,7 @@ pub(super) fn verdict(
         from,
         judged,
         is_seeding,
-        asked_until,
+        ..
     } = question;
     let newest = days[JUDGED_DAYS - 1];
     let considered = || days.iter().filter(|day| day.day >= *from);
@@ -53,7 +53,7 @@ pub(super) fn verdict(
     let late = met.iter().filter(is_late).map(|figure| figure.day);
     let now_judged = Judged {
         through: newest.day,
-        credits: days.map(|day| day.known.credits.filter(|_| day.day < *asked_until)),
+        credits: days.map(|day| day.known.credits.filter(|_| day.day < question.asked_until)),
     };
     let verdict_on_days = DayVerdict {
         late: late.collect(),

@@ -143,10 +143,9 @@ impl<'a> Judge<'a> {
                 _ => agent.known(span),
             }),
         };
-        let observation = self.observation(sum.whose.subject(), condition, severity, finding);
         Observation {
             days: verdict,
-            ..observation
+            ..self.observation(sum.whose.subject(), condition, severity, finding)
         }
     }
 
@@ -166,11 +165,9 @@ impl<'a> Judge<'a> {
                 used_credits: day.known.credits,
                 usual_credits: day.usual_credits,
             };
-            let subject = Arc::clone(&agent.subject);
-            let observation = self.observation(subject, condition, severity, finding);
             Observation {
                 days: verdict,
-                ..observation
+                ..self.observation(Arc::clone(&agent.subject), condition, severity, finding)
             }
         };
         self.subjects().map(observe).collect()
@@ -192,19 +189,18 @@ impl<'a> Judge<'a> {
     }
 
     fn question(self, whose: Whose<'_>, days: [SubjectDay; JUDGED_DAYS]) -> Question<'a> {
-        let Self { rule, facts } = self;
         let subject = whose.judged_as();
-        let key = (Arc::clone(&rule.name), Arc::clone(&subject));
+        let key = (Arc::clone(&self.rule.name), Arc::clone(&subject));
         Question {
             subject,
             days,
             // The newest day of a first evaluation is how things stand; older ones are the past.
             from: self.watched_from().previous(),
-            judged: facts.judged.get(&key),
-            is_seeding: facts.unseeded.contains(&rule.name),
+            judged: self.facts.judged.get(&key),
+            is_seeding: self.facts.unseeded.contains(&self.rule.name),
             asked_until: match whose {
-                Whose::Agent(agent) => former::asked_until(&agent.member, facts.today),
-                _ => facts.today,
+                Whose::Agent(agent) => former::asked_until(&agent.member, self.facts.today),
+                _ => self.facts.today,
             },
         }
     }

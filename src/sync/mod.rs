@@ -103,6 +103,8 @@ struct Known {
     unknown_accounts: HashSet<Arc<str>>,
     /// Members that are not asked for.
     set_aside: HashSet<Identity>,
+    /// False as long as nobody may leave.
+    lets_leave: bool,
 }
 
 impl Known {
@@ -111,7 +113,8 @@ impl Known {
         let known = self.members.iter();
         let known = known.map(|member| (&member.agent, member.unlisted_since));
         let agents = enrolment.agents.iter();
-        known.eq(agents.map(|(agent, since)| (agent, *since)))
+        (self.lets_leave || enrolment.today.is_none())
+            && known.eq(agents.map(|(agent, since)| (agent, *since)))
             && self.unknown_accounts == enrolment.unknown_accounts
             && self.set_aside == enrolment.set_aside
     }
@@ -399,28 +402,22 @@ impl Syncer {
         {
             return Ok(Arc::clone(&known.members));
         }
-        let (unknown_accounts, set_aside) = (
-            enrolment.unknown_accounts.clone(),
-            enrolment.set_aside.clone(),
-        );
+        let mut known = Known {
+            members: Arc::default(),
+            unknown_accounts: enrolment.unknown_accounts.clone(),
+            set_aside: enrolment.set_aside.clone(),
+            lets_leave: today.is_some(),
+        };
         let Enrolled { members, left } = self.ledger.enrol(enrolment).await?;
         if !left.is_empty() {
-            let names: Vec<Arc<str>> = left
-                .iter()
-                .map(|member| Arc::clone(&member.agent.name))
-                .collect();
-            info!(
-                agents = left.len(),
-                "agents have left: {}",
-                report::shortened(&names, left.len())
-            );
+            let names = left.iter().map(|member| Arc::clone(&member.agent.name));
+            let names: Vec<Arc<str>> = names.collect();
+            let names = report::shortened(&names, left.len());
+            info!(agents = left.len(), "agents have left: {names}");
         }
         let members: Arc<[Member]> = members.into();
-        *self.known.lock() = Some(Known {
-            members: Arc::clone(&members),
-            unknown_accounts,
-            set_aside,
-        });
+        known.members = Arc::clone(&members);
+        *self.known.lock() = Some(known);
         Ok(members)
     }
 

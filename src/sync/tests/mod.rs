@@ -93,6 +93,16 @@ const POLICY: Policy = Policy {
     settle_days: 3,
 };
 
+/// An agent that the config names.
+fn in_config() -> Agent {
+    Agent {
+        account: "acme".into(),
+        id: "c".into(),
+        name: "config".into(),
+        labels: Default::default(),
+    }
+}
+
 #[tokio::test]
 async fn the_list_of_members_stays_the_same_until_an_agent_changes() {
     let scene = Scene::new(r#"["a", "b"]"#);
@@ -143,31 +153,31 @@ async fn an_agents_file_that_shrinks_is_believed_on_the_third_day() {
 
 #[tokio::test]
 async fn nobody_leaves_by_a_clock_that_flowgent_has_not_confirmed() {
-    let scene = Scene::new(r#"["a", "b"]"#);
-    assert_eq!(scene.known(&scene.syncer()).await, ["a", "b"]);
+    let mut scene = Scene::new(r#"["a", "b"]"#);
+    scene.account.agents.push(in_config());
+    assert_eq!(scene.known(&scene.syncer()).await, ["a", "b", "config"]);
     scene.list(r#"["b"]"#);
-    assert_eq!(scene.known(&scene.syncer()).await, ["a?", "b"]);
+    assert_eq!(scene.known(&scene.syncer()).await, ["a?", "b", "config"]);
+    scene.account.agents.clear();
     scene.clock.set(scene.clock.today().plus(40).start());
     let clock = CheckedClock::new(scene.clock.clone());
     let syncer = scene.syncer_by(clock.clone());
     assert_eq!(scene.known(&syncer).await, ["a?", "b"]);
     // By FlowGent's clock, no day has passed; then three have.
-    for (days_ahead, expected) in [(40, &["a?", "b"] as &[&str]), (37, &["b"])] {
+    for (days_ahead, expected, left) in [(40, &["a?", "b"] as &[&str], 1), (37, &["b"], 2)] {
         clock.hear(Some(TimeDelta::days(-days_ahead)));
         assert_eq!(scene.known(&syncer).await, expected, "{days_ahead}");
+        let absent = scene.ledger.absent(Default::default(), TRACKING_START);
+        let absent = absent.await.unwrap().into_iter();
+        let has_left = |member: &Member| member.left_on.is_some_and(|day| day <= clock.today());
+        assert_eq!(absent.filter(has_left).count(), left, "{days_ahead}");
     }
 }
 
 #[tokio::test]
 async fn the_config_is_believed_at_once() {
     let mut scene = Scene::new(r#"["a"]"#);
-    let agent = Agent {
-        account: "acme".into(),
-        id: "c".into(),
-        name: "config".into(),
-        labels: Default::default(),
-    };
-    scene.account.agents.push(agent);
+    scene.account.agents.push(in_config());
     let first = scene.syncer();
     assert_eq!(scene.known(&first).await, ["a", "config"]);
     scene.account.agents.clear();
