@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
+use prometheus::proto::Metric;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -116,6 +117,23 @@ impl Running {
         let runs = self.series("flowgent_probe_runs_total");
         let found = runs.iter().find(|(label, _)| label == outcome.as_str());
         found.unwrap().1
+    }
+
+    /// Waits until the ledger was asked to keep a run.
+    async fn begun(&self) {
+        let name = "flowgent_exporter_ledger_transaction_duration_seconds";
+        let begins = |metric: &Metric| {
+            metric.get_label()[0].value() == "begin_probe"
+                && metric.get_histogram().get_sample_count() > 0
+        };
+        loop {
+            let families = self.telemetry.gather();
+            let mut families = families.iter().filter(|family| family.name() == name);
+            if families.any(|family| family.get_metric().iter().any(begins)) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Waits until a transaction of that name has failed.
@@ -242,6 +260,8 @@ async fn a_kill_between_asking_and_keeping_leaves_an_interrupted_run_and_no_seco
     assert_eq!(running.runs_with(ProbeOutcome::Interrupted), 1.0);
     assert_eq!(running.series("flowgent_probe_success"), []);
     running.at("23T06:00:00");
+    // As long as that one is looked up, the next one's time would pass.
+    running.begun().await;
     running.looked(&plan(probe(folder.path()), &server)).await;
     running.at("24T06:00:00");
     running.ended.recv().await.unwrap();
