@@ -121,8 +121,8 @@ const ENABLE_ALL: &str =
 const RETRY: &str = "
     UPDATE delivery SET state = 'pending', at_ms = ?2, attempts = iif(state = 'pending', attempts, 0)
     WHERE id = ?1";
-/// Not what was given up and is out of date: a receiver that was told later that an alert is over must
-/// not be told now that it fires. A message stays of use as long as one of its alerts has no newer one.
+/// Not what was given up and is out of date: a receiver that was told later that an alert is over, or is about to
+/// be, must not be told now that it fires. A message stays of use as long as it is the last word on one of its alerts.
 const RETRY_ALL: &str = "
     UPDATE delivery AS mine
     SET state = 'pending', at_ms = ?2, attempts = iif(state = 'pending', attempts, 0)
@@ -136,7 +136,7 @@ const RETRY_ALL: &str = "
                     CROSS JOIN delivery AS newer ON newer.number = later.delivery
                     WHERE later.rule = told.rule AND later.subject = told.subject
                         AND later.threshold = told.threshold AND later.period IS told.period
-                        AND later.delivery > mine.number AND newer.state = 'delivered'
+                        AND later.delivery > mine.number AND newer.state <> 'given_up'
                         AND newer.hook = mine.hook AND newer.target = mine.target))))";
 /// True if it was put here, or ended, in what is the future: by a clock that ran ahead.
 const MEND: &str = "

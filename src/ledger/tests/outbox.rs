@@ -130,7 +130,7 @@ impl Model {
         (record.state, record.at) = (state, at);
     }
 
-    /// The ids of what is out of date: it is old, or newer news of all that it says was delivered.
+    /// The ids of what is out of date: it is old, or newer news of all that it says was delivered, or is about to be.
     fn outdated(&self, now: DateTime<Utc>) -> BTreeSet<Arc<str>> {
         let is_outdated = |(index, record): &(usize, &DeliveryRecord)| {
             let Delivery {
@@ -142,7 +142,7 @@ impl Model {
             } = &record.delivery;
             let overtaken = |alert: &AlertKey| {
                 self.records[index + 1..].iter().any(|newer| {
-                    newer.state == DeliveryState::Delivered
+                    newer.state != DeliveryState::GivenUp
                         && (&newer.delivery.hook, &newer.delivery.target) == (hook, target)
                         && newer.delivery.alerts.contains(alert)
                 })
