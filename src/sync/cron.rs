@@ -53,7 +53,8 @@ impl CronTrigger {
 /// Says what is wrong with the pattern.
 pub fn parse_cron(pattern: &str) -> Result<Cron, String> {
     let fields = pattern.split_whitespace().count();
-    if fields != 6 && !pattern.trim_start().starts_with('@') {
+    let is_nickname = pattern.trim_start().starts_with('@');
+    if fields != 6 && !is_nickname {
         return Err(format!("6 fields are needed, not {fields}"));
     }
     CronParser::builder()
@@ -63,6 +64,9 @@ pub fn parse_cron(pattern: &str) -> Result<Cron, String> {
         .build()
         .parse(pattern)
         .map_err(|error| match error {
+            _ if is_nickname => {
+                "the nicknames are @yearly, @monthly, @weekly, @daily and @hourly".to_owned()
+            }
             CronError::InvalidPattern(reason)
             | CronError::IllegalCharacters(reason)
             | CronError::ComponentError(reason) => reason.trim_end_matches('.').to_owned(),
@@ -140,6 +144,14 @@ mod tests {
             "0 0 0 * * * 2030",
         ] {
             assert!(parse_cron(pattern).is_err(), "{pattern}");
+        }
+        let refused = parse_cron("@reboot").unwrap_err();
+        assert!(
+            refused.starts_with("the nicknames are @yearly"),
+            "{refused}"
+        );
+        for nickname in ["@yearly", "@monthly", "@weekly", "@daily", "@hourly"] {
+            assert!(parse_cron(nickname).is_ok() && refused.contains(nickname));
         }
     }
 }

@@ -80,11 +80,22 @@ pub(in crate::config) fn grouping(text: &str) -> Checked<Grouping> {
 pub(in crate::config) fn above(key: &str, limit: f64) -> impl Fn(f64) -> Checked<f64> {
     move |number| {
         if number.is_finite() && number > limit {
-            return Ok(number);
+            return not_too_large(key, number);
         }
         let message = format!("{key} {number} is not a number above {limit}");
         Err(Fault::new(message))
     }
+}
+
+/// Refuses a number that no figure can reach.
+fn not_too_large(key: &str, number: f64) -> Checked<f64> {
+    if number <= MOST_CREDITS {
+        return Ok(number);
+    }
+    // So large a number is told by its exponent.
+    Err(Fault::new(format!(
+        "{key} {number:?} is more than {MOST_CREDITS}"
+    )))
 }
 
 /// A rule for shares between nothing and all.
@@ -103,7 +114,7 @@ pub(in crate::config) fn below_one(key: &str) -> impl Fn(f64) -> Checked<f64> {
 pub(in crate::config) fn at_least_zero(key: &str) -> impl Fn(f64) -> Checked<f64> {
     move |number| {
         if number.is_finite() && number >= 0.0 {
-            return Ok(number);
+            return not_too_large(key, number);
         }
         Err(Fault::new(format!("{key} {number} is not 0 or more")))
     }
@@ -170,8 +181,12 @@ mod tests {
         assert!(hysteresis(0.0).is_ok() && hysteresis(0.999).is_ok() && hysteresis(1.0).is_err());
         let over = at_least_zero("over");
         assert!(over(0.0).is_ok() && over(-0.1).is_err());
+        assert!(over(1e12).is_ok() && over(1.001e12).is_err());
         let credits = above("credits", 0.0);
         assert!(credits(0.1).is_ok() && credits(0.0).is_err());
+        assert!(credits(1e12).is_ok());
+        let refused = credits(1e300).unwrap_err();
+        assert_eq!(refused.message, "credits 1e300 is more than 1000000000000");
         assert!(day("2025-05-28", "start ").is_ok() && day("2099-01-01", "start ").is_ok());
         assert!(day("2025-05-27", "start ").is_err());
     }
