@@ -3,7 +3,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use chrono::{Datelike, TimeDelta, Weekday};
+use chrono::{Datelike, NaiveDate, TimeDelta, Weekday};
 use flowgent_exporter::day::Day;
 
 use super::oracle::{Ended, Fires, Life, Mark, Measure, Oracle, Sight};
@@ -270,26 +270,24 @@ pub(crate) fn period(cycle: Cycle, day: Day) -> (Day, Option<Day>) {
     if let Cycle::Total(start) = cycle {
         return (start, None);
     }
-    let mut start = day;
-    while !begins(cycle, start) {
-        start = start.previous();
-    }
-    let mut end = day.next();
-    while !begins(cycle, end) {
-        end = end.next();
-    }
-    (start, Some(end))
+    let date = day.date();
+    let before = date.iter_days().rev().position(|date| begins(cycle, date));
+    let after = date
+        .iter_days()
+        .skip(1)
+        .position(|date| begins(cycle, date));
+    let days = |days: Option<usize>| i32::try_from(days.unwrap()).unwrap();
+    (day.plus(-days(before)), Some(day.plus(days(after) + 1)))
 }
 
-fn begins(cycle: Cycle, day: Day) -> bool {
-    let date = day.date();
+fn begins(cycle: Cycle, date: NaiveDate) -> bool {
     match cycle {
         Cycle::Day => true,
         Cycle::Week => date.weekday() == Weekday::Mon,
         Cycle::Month(anchor) => {
-            let is_last = day.next().date().day() == 1;
-            date.day() == anchor || (is_last && date.day() < anchor)
+            let is_last = || date.succ_opt().unwrap().day() == 1;
+            date.day() == anchor || (date.day() < anchor && is_last())
         }
-        Cycle::Total(start) => day == start,
+        Cycle::Total(_) => false,
     }
 }

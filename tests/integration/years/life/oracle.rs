@@ -188,14 +188,14 @@ impl Oracle {
     /// What nothing is about any more is over.
     fn end_unseen(&mut self, sight: &Sight<'_>) {
         let rules = sight.plan.names();
-        for life in self.lives.values_mut().filter(|life| !life.is_seen) {
+        let unseen = |life: &&mut Life| !life.is_seen && life.fires != Fires::No;
+        for life in self.lives.values_mut().filter(unseen) {
             let is_gone = !rules.contains(&*life.rule);
             let is_of_a_period = life.mark.is_some_and(|mark| mark.period.is_some());
             let is_of_the_past = is_of_a_period && !is_gone;
-            if life.fires == Fires::No || is_of_the_past {
-                continue;
+            if !is_of_the_past {
+                life.set(Fires::No, sight.now, "its rule or subject is gone");
             }
-            life.set(Fires::No, sight.now, "its rule or subject is gone");
         }
         self.lives.retain(|_, life| {
             life.fires != Fires::No || sight.now - life.since < TimeDelta::days(400)
