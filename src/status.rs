@@ -261,7 +261,7 @@ mod tests {
     use super::*;
     use crate::ledger::AgentNumber;
 
-    fn members(names: &[&str]) -> Arc<[Member]> {
+    pub(super) fn members(names: &[&str]) -> Arc<[Member]> {
         let member = |(number, name): (i64, &&str)| Member {
             agent: Agent {
                 account: "acme".into(),

@@ -20,7 +20,8 @@ pub(super) struct Question<'a> {
     pub(super) judged: Option<&'a Judged>,
     /// Take days that were not judged before as judged.
     pub(super) is_seeding: bool,
-    /// Whoever has left is not asked for days from this one on; if it comes back, they are judged as they become known.
+    /// The first day that nobody asks for, of an agent that has left; today of any other. Days from this one on do not
+    /// count as judged: if the agent comes back, they are judged when they become known.
     pub(super) asked_until: Day,
 }
 

@@ -399,7 +399,7 @@ impl Check {
                 format!("fires once a probe failed {times} times in a row\n")
             }
             Self::NoCredits { .. } => {
-                "fires once a probe is told that the account has no credits left\n".to_owned()
+                "fires once a probe finds that the account has no credits left\n".to_owned()
             }
         }
     }

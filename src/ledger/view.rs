@@ -216,10 +216,10 @@ impl View {
         fn unpushed in "unpushed"(target: PushTarget, agents: Vec<AgentNumber>, days: [Day; 2]) -> Vec<Unpushed> =
             pushed::unpushed(target, &agents, days);
 
-        /// The alerts that `hook` is told of which fire, or are over since `resolved_since`, ordered by
-        /// their keys: what a receiver is to be reminded of that forgets. One that is still to be told for
-        /// the first time is not among them, since its delivery may have to wait, nor one that is silenced on the
-        /// day `today`. None for a hook that wants nothing any more.
+        /// The alerts that a receiver that forgets is to be reminded of, ordered by their keys: those that `hook`
+        /// was told of and that fire, or are over since `resolved_since`. Not those that it is still to be told of
+        /// for the first time, since their delivery may have to wait, nor those that are silenced on the day
+        /// `today`. None for a hook that wants nothing any more.
         ///
         /// # Errors
         /// The file could not be read.

@@ -126,24 +126,9 @@ mod tests {
 
     use super::*;
     use crate::day::TRACKING_START;
-    use crate::roster::Agent;
+    use crate::status::tests::members;
     use crate::sync::MemberReport;
     use crate::window::Window;
-
-    fn members(names: &[&str]) -> Arc<[Member]> {
-        let member = |(number, name): (i64, &&str)| Member {
-            agent: Agent {
-                account: "acme".into(),
-                id: (*name).into(),
-                name: (*name).into(),
-                labels: Arc::default(),
-            },
-            number: AgentNumber(number),
-            unlisted_since: None,
-            left_on: None,
-        };
-        (1..).zip(names).map(member).collect()
-    }
 
     #[test]
     fn a_sync_that_the_ledger_ended_leaves_the_one_before_to_be_seen() {

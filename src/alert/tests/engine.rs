@@ -61,11 +61,17 @@ impl Scene {
 
     /// The same after a restart of the program.
     fn restart(&mut self) {
+        let clock = Arc::clone(&self.clock);
+        self.restart_by(&clock);
+    }
+
+    /// The same after a restart of the program, by another clock.
+    fn restart_by(&mut self, clock: &Arc<impl Clock + 'static>) {
         self.signals = Arc::default();
         self.engine = engine(
             &self.settings,
             &self.ledger,
-            &self.clock,
+            clock,
             &self.telemetry,
             &self.signals,
             &self.outbox,
@@ -399,15 +405,7 @@ async fn there_is_a_reason_to_evaluate_when_something_has_happened() {
 async fn another_trust_in_the_clock_is_a_reason_to_evaluate_unless_a_sync_is_at_work() {
     let mut scene = Scene::new(vec![heavy()]).await;
     let clock = CheckedClock::new(Arc::clone(&scene.clock) as SharedClock);
-    let Scene {
-        settings,
-        ledger,
-        telemetry,
-        signals,
-        outbox,
-        ..
-    } = &scene;
-    scene.engine = engine(settings, ledger, &clock, telemetry, signals, outbox);
+    scene.restart_by(&clock);
     scene.engine.evaluate().await.unwrap();
     clock.hear(Some(TimeDelta::zero()));
     assert!(!scene.engine.is_due(), "no sync has ended");

@@ -61,12 +61,9 @@ const WITH_PROBES: &str = "days,flowgent,members,receivers,crashes,edits,clock,b
                            directions,silences,repeats,probes";
 /// A year's seed, its days, and what can go wrong in it.
 type Year = (u64, i32, &'static str);
-/// Years in which the exporter or the oracle was wrong once, for as long as that takes to show.
-const FAILED: [Year; 14] = [
-    (21, DAYS, BEFORE_BALANCES),
-    (35, DAYS, BEFORE_BALANCES),
-    (37, DAYS, BEFORE_BALANCES),
-    (39, DAYS, BEFORE_BALANCES),
+/// Years in which the exporter or the oracle was wrong once, for as long as that takes to show. Not those that failed
+/// before there were agents files: their seeds draw other years now.
+const FAILED: [Year; 11] = [
     (341_038_872, DAYS, BEFORE_BALANCES),
     (664_856_654, DAYS, BEFORE_BALANCES),
     (264_036_348, DAYS, BEFORE_BALANCES),
@@ -77,9 +74,10 @@ const FAILED: [Year; 14] = [
     (2_819_684_181, 200, WITH_PROBES),
     (924_574_403, 232, WITH_PROBES),
     (18_001, 335, WITH_PROBES),
+    (17_008, 280, WITH_PROBES),
 ];
-/// How many years are drawn.
-const DRAWN: u64 = 2;
+/// How many years are drawn: one takes about two minutes of a processor or three.
+const DRAWN: u64 = 1;
 /// How many years are lived through at a time: each waits for its ledger now and then.
 const AT_A_TIME: usize = 3;
 /// How long a year is, in days.

@@ -22,16 +22,7 @@ async fn a_clock_far_ahead_that_nothing_confirms_ends_and_forgets_no_silence() {
     // It starts with a clock that is so far ahead that what ended on 1 December would be forgotten.
     let clock = CheckedClock::new(Arc::clone(&scene.clock) as SharedClock);
     scene.clock.set(at("2027-02-20T12:00:00Z"));
-    scene.restart();
-    let Scene {
-        settings,
-        ledger,
-        telemetry,
-        signals,
-        outbox,
-        ..
-    } = &scene;
-    scene.engine = engine(settings, ledger, &clock, telemetry, signals, outbox);
+    scene.restart_by(&clock);
     scene.engine.evaluate().await.unwrap();
     assert!(scene.outbox().await.is_empty(), "the silence still holds");
 
