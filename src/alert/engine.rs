@@ -265,9 +265,8 @@ impl Engine {
             true => self.ledger.last_told().await?,
             false => LastTold::default(),
         };
-        let silences = self.ledger.silences(silenced_on).await?;
         let outside = Outside {
-            silences,
+            silences: self.ledger.silences(silenced_on).await?,
             last_told,
         };
         if memory.outside != outside {
@@ -463,19 +462,14 @@ impl Engine {
         let is_syncing = self.signals.is_syncing.load(Ordering::Relaxed);
         let pending = self.signals.pending.lock();
         let Some(evaluated) = self.evaluated else {
-            let is_patient = self
-                .patient_until
-                .is_some_and(|until| clock::instant() < until);
+            let patient_until = self.patient_until;
+            let is_patient = patient_until.is_some_and(|until| clock::instant() < until);
             let is_known = pending.members.is_some() || self.members.is_some();
             return is_known && !(is_syncing && is_patient);
         };
         let now = self.clock.now();
-        let is_other = |members: &Arc<[Member]>| {
-            !self
-                .members
-                .as_ref()
-                .is_some_and(|known| Arc::ptr_eq(known, members))
-        };
+        let known = self.members.as_ref();
+        let is_other = |members| known.is_none_or(|known| !Arc::ptr_eq(known, members));
         // The clock may have been set back.
         let waited = now.signed_duration_since(evaluated).abs();
         pending.is_urgent

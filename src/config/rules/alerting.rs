@@ -1,5 +1,6 @@
 //! The rules for single values of `[alerts]`, `[[budget]]`, `[[balance]]` and `[[rule]]`.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -78,45 +79,40 @@ pub(in crate::config) fn grouping(text: &str) -> Checked<Grouping> {
 
 /// A rule for numbers above a limit.
 pub(in crate::config) fn above(key: &str, limit: f64) -> impl Fn(f64) -> Checked<f64> {
-    move |number| {
-        if number.is_finite() && number > limit {
-            return not_too_large(key, number);
-        }
-        let message = format!("{key} {number} is not a number above {limit}");
-        Err(Fault::new(message))
-    }
-}
-
-/// Refuses a number that no figure can reach.
-fn not_too_large(key: &str, number: f64) -> Checked<f64> {
-    if number <= MOST_CREDITS {
-        return Ok(number);
-    }
-    // So large a number is told by its exponent.
-    Err(Fault::new(format!(
-        "{key} {number:?} is more than {MOST_CREDITS}"
-    )))
+    number(
+        key,
+        move |number| number > limit,
+        format!("a number above {limit}"),
+    )
 }
 
 /// A rule for shares between nothing and all.
 pub(in crate::config) fn below_one(key: &str) -> impl Fn(f64) -> Checked<f64> {
-    move |share| {
-        if share > 0.0 && share < 1.0 {
-            return Ok(share);
-        }
-        Err(Fault::new(format!(
-            "{key} {share} is not above 0 and below 1"
-        )))
-    }
+    number(
+        key,
+        |share| share > 0.0 && share < 1.0,
+        "above 0 and below 1",
+    )
 }
 
 /// A rule for numbers from 0 on.
 pub(in crate::config) fn at_least_zero(key: &str) -> impl Fn(f64) -> Checked<f64> {
-    move |number| {
-        if number.is_finite() && number >= 0.0 {
-            return not_too_large(key, number);
-        }
-        Err(Fault::new(format!("{key} {number} is not 0 or more")))
+    number(key, |number| number >= 0.0, "0 or more")
+}
+
+/// A rule for numbers that use can reach.
+fn number(
+    key: &str,
+    is_right: impl Fn(f64) -> bool,
+    expected: impl Display,
+) -> impl Fn(f64) -> Checked<f64> {
+    move |number| match number.is_finite() && is_right(number) {
+        true if number <= MOST_CREDITS => Ok(number),
+        // So large a number is told by its exponent.
+        true => Err(Fault::new(format!(
+            "{key} {number:?} is more than {MOST_CREDITS}"
+        ))),
+        false => Err(Fault::new(format!("{key} {number} is not {expected}"))),
     }
 }
 
