@@ -13,7 +13,7 @@ use super::silences::beside;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Which {
     /// All that were not delivered, but for those that are out of date: that are older than 30 days, or
-    /// about alerts of which something newer was delivered to the same receiver.
+    /// about alerts of which something newer was, or will be, told to the same receiver.
     All,
     /// The one of that id, in any case.
     Delivery(String),

@@ -100,7 +100,7 @@ pub(in crate::config) fn at_least_zero(key: &str) -> impl Fn(f64) -> Checked<f64
     number(key, |number| number >= 0.0, "0 or more")
 }
 
-/// A rule for numbers that use can reach.
+/// A rule for numbers that are no larger than any figure.
 fn number(
     key: &str,
     is_right: impl Fn(f64) -> bool,
@@ -108,9 +108,8 @@ fn number(
 ) -> impl Fn(f64) -> Checked<f64> {
     move |number| match number.is_finite() && is_right(number) {
         true if number <= MOST_CREDITS => Ok(number),
-        // So large a number is told by its exponent.
         true => Err(Fault::new(format!(
-            "{key} {number:?} is more than {MOST_CREDITS}"
+            "{key} {number:e} is more than {MOST_CREDITS:e}"
         ))),
         false => Err(Fault::new(format!("{key} {number} is not {expected}"))),
     }
@@ -182,7 +181,7 @@ mod tests {
         assert!(credits(0.1).is_ok() && credits(0.0).is_err());
         assert!(credits(1e12).is_ok());
         let refused = credits(1e300).unwrap_err();
-        assert_eq!(refused.message, "credits 1e300 is more than 1000000000000");
+        assert_eq!(refused.message, "credits 1e300 is more than 1e12");
         assert!(day("2025-05-28", "start ").is_ok() && day("2099-01-01", "start ").is_ok());
         assert!(day("2025-05-27", "start ").is_err());
     }

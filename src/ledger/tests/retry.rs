@@ -160,6 +160,7 @@ async fn what_newer_news_has_overtaken_is_sent_again_only_if_it_is_named() {
             (to("+1", told("other target", &["target"])), GivenUp),
             (told("other period", &["period"]), GivenUp),
             (told("in part not yet", &["fired", "waits"]), GivenUp),
+            (told("not yet", &["waits"]), GivenUp),
             (told("about nothing", &[]), GivenUp),
             (told("resolved", &["fired"]), Delivered),
             (told("resolved too", &["also"]), Delivered),

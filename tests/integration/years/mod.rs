@@ -74,7 +74,7 @@ const FAILED: [Year; 9] = [
     (18_001, 335, WITH_PROBES),
     (17_008, 280, WITH_PROBES),
 ];
-/// How many years are drawn: one takes about two minutes of a processor or three.
+/// How many years are drawn: one takes two or three minutes of a processor.
 const DRAWN: u64 = 1;
 /// How many years are lived through at a time: each waits for its ledger now and then.
 const AT_A_TIME: usize = 3;
