@@ -121,8 +121,8 @@ const ENABLE_ALL: &str =
 const RETRY: &str = "
     UPDATE delivery SET state = 'pending', at_ms = ?2, attempts = iif(state = 'pending', attempts, 0)
     WHERE id = ?1";
-/// Not what was given up and is out of date: a receiver that was told later that an alert is over, or is about to
-/// be, must not be told now that it fires. A message stays of use as long as it is the last word on one of its alerts.
+/// Leaves out a message that was given up if newer ones about each of its alerts were delivered or are pending: it
+/// would tell a receiver that an alert fires after the receiver has heard that it is over.
 const RETRY_ALL: &str = "
     UPDATE delivery AS mine
     SET state = 'pending', at_ms = ?2, attempts = iif(state = 'pending', attempts, 0)

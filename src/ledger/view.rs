@@ -216,10 +216,9 @@ impl View {
         fn unpushed in "unpushed"(target: PushTarget, agents: Vec<AgentNumber>, days: [Day; 2]) -> Vec<Unpushed> =
             pushed::unpushed(target, &agents, days);
 
-        /// The alerts that a receiver that forgets is to be reminded of, ordered by their keys: those that `hook`
-        /// was told of and that fire, or are over since `resolved_since`. Not those that it is still to be told of
-        /// for the first time, since their delivery may have to wait, nor those that are silenced on the day
-        /// `today`. None for a hook that wants nothing any more.
+        /// The alerts to remind a forgetful receiver of, ordered by their keys: `hook` was told of them, and they
+        /// fire, or are over since `resolved_since`. Leaves out alerts whose first message is pending, since it may
+        /// have to wait, and alerts that are silenced on the day `today`. Empty if the hook is disabled.
         ///
         /// # Errors
         /// The file could not be read.
