@@ -20,9 +20,9 @@ pub(super) struct Question<'a> {
     pub(super) judged: Option<&'a Judged>,
     /// Take days that were not judged before as judged.
     pub(super) is_seeding: bool,
-    /// The first day that nobody asks for, of an agent that has left; today of any other. Days from this one on do not
-    /// count as judged: if the agent comes back, they are judged when they become known.
-    pub(super) asked_until: Day,
+    /// The first day that does not count as judged now, though it may have been before: today, unless the subject is an
+    /// agent that may come back. Its days are judged then.
+    pub(super) judged_until: Day,
 }
 
 /// The verdict on the newest known day, with that day, and on those before it.
@@ -54,7 +54,10 @@ pub(super) fn verdict(
     let late = met.iter().filter(is_late).map(|figure| figure.day);
     let now_judged = Judged {
         through: newest.day,
-        credits: days.map(|day| day.known.credits.filter(|_| day.day < question.asked_until)),
+        credits: days.map(|day| match day.day < question.judged_until {
+            true => day.known.credits,
+            false => judged.and_then(|judged| judged.on(day.day)),
+        }),
     };
     let verdict_on_days = DayVerdict {
         late: late.collect(),

@@ -11,9 +11,9 @@ use super::facts::{AgentFacts, Facts, Known, SubjectDay, unknown_days};
 use super::finding::{Condition, DayVerdict, Finding, Observation, Whose};
 use super::subject::ALL;
 use super::{Check, Measure, Per, Rule, Severity, Span, Threshold, probes};
-use crate::day::Day;
+use crate::day::{Day, TRACKING_START};
 use crate::former;
-use crate::ledger::{AlertKey, JUDGED_DAYS};
+use crate::ledger::{AlertKey, JUDGED_DAYS, Member};
 use crate::roster::Agent;
 
 /// Number of top users that a finding names.
@@ -198,10 +198,20 @@ impl<'a> Judge<'a> {
             from: self.watched_from().previous(),
             judged: self.facts.judged.get(&key),
             is_seeding: self.facts.unseeded.contains(&self.rule.name),
-            asked_until: match whose {
-                Whose::Agent(agent) => former::asked_until(&agent.member, self.facts.today),
+            judged_until: match whose {
+                Whose::Agent(agent) => self.judged_until(&agent.member),
                 _ => self.facts.today,
             },
+        }
+    }
+
+    /// The first day of `member` that is not judged. Nobody expects use by an agent that has left or is not listed.
+    fn judged_until(self, member: &Member) -> Day {
+        let expects_use = matches!(self.rule.check, Check::Drop { .. } | Check::Silent { .. });
+        let is_listed = member.left_on.is_none() && member.unlisted_since.is_none();
+        match expects_use && !is_listed {
+            true => TRACKING_START,
+            false => former::asked_until(member, self.facts.today),
         }
     }
 

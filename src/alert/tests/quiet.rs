@@ -173,6 +173,38 @@ async fn days_after_it_left_are_judged_once_an_agent_is_back() {
     );
 }
 
+#[tokio::test]
+async fn days_that_settled_while_an_agent_was_gone_are_judged_once_it_is_back() {
+    let unlisted = (agent("acme", "support"), Some("2026-11-22"));
+    for absent in [Vec::new(), vec![unlisted]] {
+        let mut scene = scene().await;
+        let rules = vec![rule("less", DROP)];
+        let mut stage = Stage::new(settings(rules.clone()));
+        fetch(&scene, "2026-11-19", &[100.0, 5.0, 5.0], "2026-11-22").await;
+        assert_eq!(told(&scene, &mut stage, "2026-11-22").await, NOTHING);
+        fetch(&scene, "2026-11-20", &[5.0], "2026-11-24").await;
+        scene.enrol(&absent, "2026-11-22").await;
+        let firing = [crate::ledger::AgentNumber(1)];
+        for today in ["2026-11-24", "2026-11-25"] {
+            let facts = scene.facts_while_firing(&rules, today, &firing).await;
+            let step = stage.step(&facts, day(today).start());
+            assert!(step.told.is_empty(), "{absent:?}");
+        }
+        scene
+            .enrol(&[(agent("acme", "support"), None)], "2026-11-25")
+            .await;
+        fetch(&scene, "2026-11-21", &[100.0, 100.0], "2026-11-26").await;
+        let title =
+            "agent acme/support used 5 credits on 20 Nov, 5% of the usual 100, reported late";
+        let expected = [format!("less: {title}")];
+        assert_eq!(
+            told(&scene, &mut stage, "2026-11-26").await,
+            expected,
+            "{absent:?}"
+        );
+    }
+}
+
 /// Facts whose agent was used on these days before 23 November: `1` on each that it was, `?` on each that
 /// nobody knows.
 fn used(days: &str) -> AgentFacts {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use flowgent_exporter::day::Day;
 
 use super::checks::{Check, Rule};
@@ -133,6 +133,12 @@ impl Oracle {
             }
             return;
         }
+        if known.presence == Presence::Present {
+            // Days that came while it was unlisted are told for a day.
+            life.late_until = life
+                .late_until
+                .map(|until| until.min(sight.now + TimeDelta::hours(24)));
+        }
         let news = News::of(known, sight.today());
         match rule.check {
             Check::Day { over, hysteresis } => {
@@ -159,6 +165,7 @@ impl Oracle {
             }
             Check::Drop { .. } | Check::Silent { .. } if known.presence != Presence::Present => {
                 life.may_be_either(sight, "it is unlisted");
+                life.late_until = Some(DateTime::<Utc>::MAX_UTC);
             }
             Check::Drop { factor, floor } => {
                 let news = News::of_settled(known, sight.today());
