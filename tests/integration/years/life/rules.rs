@@ -129,7 +129,8 @@ impl Oracle {
             life.may_be_either(sight, "it may have left");
             if !known.news.is_empty() {
                 // If it has not, days that came late are told for a day.
-                life.late_until = Some(sight.now + TimeDelta::hours(24));
+                let until = Some(sight.now + TimeDelta::hours(24));
+                life.late_until = life.late_until.max(until);
             }
             return;
         }
