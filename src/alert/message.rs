@@ -16,10 +16,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::finding::{Condition, Finding, Observation, Whose};
-use super::subject::escaped;
+use super::subject::key_text;
 use super::{AgentFacts, Check, Figures, Measure, Notice, Severity, Status, probes};
 use crate::day::Day;
-use crate::ledger::{Alert, AlertKey};
+use crate::ledger::Alert;
 use crate::roster::Agent;
 use crate::sheet::Grouping;
 use crate::words::{
@@ -168,19 +168,6 @@ pub(super) fn remembered(alert: &Alert) -> Notice {
         figures: Figures::default(),
         subjects: Vec::new(),
     })
-}
-
-/// An alert's identity as text: `cx-month/all/2026-11-01/used 0.8`. A slash in the rule's name is
-/// escaped: two alerts never have one text.
-fn key_text(key: &AlertKey) -> String {
-    let mut text = format!("{}/{}", escaped(&key.rule), key.subject);
-    if let Some(period) = key.period {
-        text.push_str(&format!("/{period}"));
-    }
-    if !key.threshold.is_empty() {
-        text.push_str(&format!("/{}", key.threshold));
-    }
-    text
 }
 
 /// Labels that stay the same for as long as an alert fires. The labels of its agent are among them, unless one

@@ -1,14 +1,15 @@
 //! Notices for people and programs: their shape, which is the same in every JSON that leaves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Severity;
+use super::subject::key_text;
 use crate::day::Day;
-use crate::ledger::Member;
+use crate::ledger::{AlertKey, Member};
 use crate::roster::Agent;
 use crate::summary::Summary;
 
@@ -198,6 +199,21 @@ impl Notification {
             alerts: Vec::new(),
             summary: Some(summary),
         }
+    }
+
+    /// The message without those of its alerts that are not among `keys`: their receiver has newer news of them. It is
+    /// all of it if none is left.
+    #[must_use]
+    pub fn about(mut self, keys: &[AlertKey]) -> Self {
+        let keys: HashSet<String> = keys.iter().map(key_text).collect();
+        let is_news = |notice: &Notice| {
+            let mut subjects = notice.subjects.iter();
+            keys.contains(&notice.key) || subjects.any(|line| keys.contains(&line.key))
+        };
+        if self.alerts.iter().any(is_news) {
+            self.alerts.retain(is_news);
+        }
+        self
     }
 
     /// A message to try a hook with, marked as such: it looks like one of a budget, and nothing in it

@@ -1,7 +1,8 @@
-//! Pure: names of the subjects of alerts.
+//! Pure: names of the subjects of alerts, and of alerts themselves.
 
 use std::sync::{Arc, LazyLock};
 
+use crate::ledger::AlertKey;
 use crate::roster::Agent;
 use crate::sheet::Grouping;
 
@@ -15,7 +16,7 @@ pub(crate) fn subject(agent: &Agent) -> Arc<str> {
 }
 
 /// A name that a slash comes after, with its own slashes escaped.
-pub(super) fn escaped(name: &str) -> String {
+fn escaped(name: &str) -> String {
     name.replace('\\', "\\\\").replace('/', "\\/")
 }
 
@@ -28,4 +29,17 @@ pub fn subject_of(per: &Grouping, agent: &Agent) -> Option<Arc<str>> {
         Grouping::Label(name) => agent.labels.get(name)?.as_str().into(),
     };
     Some(subject).filter(|subject| !subject.is_empty())
+}
+
+/// An alert's identity as text: `cx-month/all/2026-11-01/used 0.8`. A slash in the rule's name is
+/// escaped: two alerts never have one text.
+pub(super) fn key_text(key: &AlertKey) -> String {
+    let mut text = format!("{}/{}", escaped(&key.rule), key.subject);
+    if let Some(period) = key.period {
+        text.push_str(&format!("/{period}"));
+    }
+    if !key.threshold.is_empty() {
+        text.push_str(&format!("/{}", key.threshold));
+    }
+    text
 }

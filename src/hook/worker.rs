@@ -15,6 +15,7 @@ use super::heart::Turns;
 use super::metrics::HookMetrics;
 use super::sender::Sender;
 use super::{IN_FLIGHT, Message, QuietHours, Settings, schedule};
+use crate::alert::Notification;
 use crate::backoff::{REST_AFTER_ERROR, is_news};
 use crate::clock::{self, SharedClock};
 use crate::day::Day;
@@ -230,8 +231,8 @@ impl Worker {
         end: &CancellationToken,
     ) -> bool {
         let delivery = record.delivery;
-        let notification = match serde_json::from_str(&delivery.notification) {
-            Ok(notification) => notification,
+        let notification = match serde_json::from_str::<Notification>(&delivery.notification) {
+            Ok(notification) => notification.about(&delivery.alerts),
             Err(error) => {
                 let error = format!("its message cannot be read: {error}");
                 self.note(delivery.id, Attempt::GivenUp { error });

@@ -31,14 +31,36 @@ const LONGEST_WAIT: TimeDelta = TimeDelta::days(30);
 /// Time for which an ended delivery is kept, for people to look at.
 const ENDED_KEPT: TimeDelta = TimeDelta::days(90);
 
-/// The condition that all alerts of the delivery `mine`, which has some, are silenced on the day of that parameter.
+/// The condition that all alerts of a delivery, which has some, are silenced on the day of that parameter.
 macro_rules! held {
-    ($day:literal) => {
+    ($delivery:literal, $day:literal) => {
         concat!(
-            "(EXISTS (SELECT 1 FROM delivery_alert WHERE delivery = mine.number)
-            AND NOT EXISTS (SELECT 1 FROM delivery_alert AS loud WHERE loud.delivery = mine.number AND NOT ",
+            "(EXISTS (SELECT 1 FROM delivery_alert WHERE delivery = ",
+            $delivery,
+            ".number) AND NOT EXISTS (SELECT 1 FROM delivery_alert AS loud WHERE loud.delivery = ",
+            $delivery,
+            ".number AND NOT ",
             silenced!("loud", $day),
             "))"
+        )
+    };
+}
+/// The condition that no newer delivery to the same receiver, in such a state, is about the alert `told` of the
+/// delivery `mine`.
+///
+/// SQLite keeps to the order of a cross join: a delivery's own few alerts lead to those of others. The other way round,
+/// each delivery would be held against all that are there.
+macro_rules! newest {
+    ($state:literal) => {
+        concat!(
+            "NOT EXISTS (
+                SELECT 1 FROM delivery_alert AS later
+                CROSS JOIN delivery AS newer ON newer.number = later.delivery
+                WHERE later.rule = told.rule AND later.subject = told.subject
+                    AND later.threshold = told.threshold AND later.period IS told.period
+                    AND later.delivery > mine.number AND newer.state ",
+            $state,
+            " AND newer.hook = mine.hook AND newer.target = mine.target)"
         )
     };
 }
@@ -49,14 +71,13 @@ const ADD: &str = "
 const ADD_ALERT: &str = "
     INSERT INTO delivery_alert (delivery, place, rule, subject, period, threshold)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-/// SQLite keeps to the order of a cross join: a delivery's own few alerts lead to those before them. The
-/// other way round, each delivery would be held against all that are pending.
+/// A delivery waits for those before it about its alerts, but not for one that a silence holds back.
 const DUE: &str = concat!(
     "
     SELECT number, id, hook, target, state, attempts, created_ms, at_ms, result, notification
     FROM delivery AS mine
     WHERE hook = ?1 AND state = 'pending' AND (at_ms <= ?2 OR at_ms > ?4) AND NOT ",
-    held!("?5"),
+    held!("mine", "?5"),
     "
         AND NOT EXISTS (SELECT 1 FROM disabled_hook WHERE disabled_hook.hook = ?1)
         AND NOT EXISTS (
@@ -66,7 +87,9 @@ const DUE: &str = concat!(
                 AND earlier.period IS told.period AND earlier.delivery < mine.number
             CROSS JOIN delivery AS older ON older.number = earlier.delivery
             WHERE told.delivery = mine.number AND older.state = 'pending'
-                AND older.hook = mine.hook AND older.target = mine.target)
+                AND older.hook = mine.hook AND older.target = mine.target AND NOT ",
+    held!("older", "?5"),
+    ")
     ORDER BY number LIMIT ?3"
 );
 const NEWEST: &str = "
@@ -78,18 +101,42 @@ const ALL: &str = "
 const ALERTS: &str = "
     SELECT rule, subject, period, threshold FROM delivery_alert
     WHERE delivery = ?1 ORDER BY place";
+/// Those of which the receiver has no newer news.
+const ALERTS_TO_TELL: &str = concat!(
+    "
+    SELECT rule, subject, period, threshold FROM delivery AS mine
+    CROSS JOIN delivery_alert AS told ON told.delivery = mine.number
+    WHERE mine.number = ?1 AND ",
+    newest!("= 'delivered'"),
+    " ORDER BY place"
+);
 const FIND: &str = "SELECT hook, state FROM delivery WHERE id = ?1";
 /// One of its alerts has no newer delivery to the same receiver, or only such as were given up.
-const IS_LAST_WORD: &str = "
+const IS_LAST_WORD: &str = concat!(
+    "
     SELECT EXISTS (
         SELECT 1 FROM delivery AS mine CROSS JOIN delivery_alert AS told ON told.delivery = mine.number
-        WHERE mine.id = ?1 AND NOT EXISTS (
-            SELECT 1 FROM delivery_alert AS later
-            CROSS JOIN delivery AS newer ON newer.number = later.delivery
-            WHERE later.rule = told.rule AND later.subject = told.subject
-                AND later.threshold = told.threshold AND later.period IS told.period
-                AND later.delivery > mine.number AND newer.state <> 'given_up'
-                AND newer.hook = mine.hook AND newer.target = mine.target))";
+        WHERE mine.id = ?1 AND ",
+    newest!("<> 'given_up'"),
+    ")"
+);
+/// Forgets those before the given one, which was delivered, of all whose alerts their receiver has newer news: they
+/// waited for the end of a silence.
+const FORGET_OVERTAKEN: &str = concat!(
+    "
+    DELETE FROM delivery AS mine
+    WHERE state = 'pending' AND number IN (
+            SELECT earlier.delivery FROM delivery AS newer
+            CROSS JOIN delivery_alert AS told ON told.delivery = newer.number
+            CROSS JOIN delivery_alert AS earlier ON earlier.rule = told.rule
+                AND earlier.subject = told.subject AND earlier.threshold = told.threshold
+                AND earlier.period IS told.period AND earlier.delivery < newer.number
+            WHERE newer.id = ?1)
+        AND NOT EXISTS (SELECT 1 FROM delivery_alert AS told WHERE told.delivery = mine.number AND ",
+    newest!("= 'delivered'"),
+    ") RETURNING number"
+);
+const FORGET_ALERTS_OF: &str = "DELETE FROM delivery_alert WHERE delivery = ?1";
 /// Makes the delivery that the given one waits for due at once if it has used up its scheduled tries: it goes
 /// out before the newer one, or makes room for it.
 const HURRY: &str = "
@@ -123,21 +170,17 @@ const RETRY: &str = "
     WHERE id = ?1";
 /// Leaves out a message that was given up if newer ones about each of its alerts were delivered or are pending: it
 /// would tell a receiver that an alert fires after the receiver has heard that it is over.
-const RETRY_ALL: &str = "
+const RETRY_ALL: &str = concat!(
+    "
     UPDATE delivery AS mine
     SET state = 'pending', at_ms = ?2, attempts = iif(state = 'pending', attempts, 0)
     WHERE hook IN (SELECT value FROM json_each(?1))
         AND (state = 'pending' OR state = 'given_up' AND created_ms >= ?3 AND (
             NOT EXISTS (SELECT 1 FROM delivery_alert WHERE delivery = mine.number)
-            OR EXISTS (
-                SELECT 1 FROM delivery_alert AS told
-                WHERE told.delivery = mine.number AND NOT EXISTS (
-                    SELECT 1 FROM delivery_alert AS later
-                    CROSS JOIN delivery AS newer ON newer.number = later.delivery
-                    WHERE later.rule = told.rule AND later.subject = told.subject
-                        AND later.threshold = told.threshold AND later.period IS told.period
-                        AND later.delivery > mine.number AND newer.state <> 'given_up'
-                        AND newer.hook = mine.hook AND newer.target = mine.target))))";
+            OR EXISTS (SELECT 1 FROM delivery_alert AS told WHERE told.delivery = mine.number AND ",
+    newest!("<> 'given_up'"),
+    ")))"
+);
 /// True if it was put here, or ended, in what is the future: by a clock that ran ahead.
 const MEND: &str = "
     UPDATE delivery SET created_ms = min(created_ms, ?1), at_ms = iif(state = 'pending', at_ms, min(at_ms, ?1))
@@ -149,7 +192,7 @@ const GIVE_UP: &str = concat!(
         WHEN 0 THEN 'waited for 30 days' || coalesce('; last: ' || result, '')
         ELSE 'not taken for 30 days, the last of ' || attempts || ' tries failed with: ' || result END
     WHERE state = 'pending' AND created_ms < ?2 AND (attempts >= ?3 OR at_ms < ?2) AND NOT ",
-    held!("?4"),
+    held!("mine", "?4"),
     " RETURNING id, hook, result"
 );
 const FORGET_ALERTS: &str = "
@@ -181,7 +224,7 @@ pub(super) fn add(connection: &Connection, deliveries: &[Delivery]) -> Result<()
     Ok(())
 }
 
-/// Deliveries due for `hook`, oldest first.
+/// Deliveries due for `hook`, oldest first, each with those of its alerts of which its receiver has no newer news.
 pub(super) fn due(
     connection: &Connection,
     hook: &str,
@@ -193,7 +236,7 @@ pub(super) fn due(
     let today = Day::of(now).number();
     let parameters = (hook, instants[0], at_most(limit), instants[1], today);
     let rows = statement.query_map(parameters, numbered)?;
-    with_alerts(connection, rows)
+    with_alerts(connection, ALERTS_TO_TELL, rows)
 }
 
 /// The newest deliveries, newest first: all, or but those that were delivered.
@@ -204,7 +247,7 @@ pub(super) fn newest(
 ) -> Result<Vec<DeliveryRecord>, Fault> {
     let mut statement = connection.prepare_cached(NEWEST)?;
     let rows = statement.query_map((all, at_most(limit)), numbered)?;
-    with_alerts(connection, rows)
+    with_alerts(connection, ALERTS, rows)
 }
 
 /// A delivery's number, and all of it but its alerts.
@@ -228,9 +271,10 @@ fn numbered(row: &Row<'_>) -> rusqlite::Result<(i64, DeliveryRecord)> {
 
 fn with_alerts(
     connection: &Connection,
+    alerts: &str,
     rows: impl Iterator<Item = rusqlite::Result<(i64, DeliveryRecord)>>,
 ) -> Result<Vec<DeliveryRecord>, Fault> {
-    let mut alerts = connection.prepare_cached(ALERTS)?;
+    let mut alerts = connection.prepare_cached(alerts)?;
     let mut records = Vec::new();
     for row in rows {
         let (number, mut record) = row?;
@@ -303,6 +347,14 @@ pub(super) fn record_attempt(
         at.timestamp_millis(),
         result,
     ))?;
+    if after == DeliveryState::Delivered {
+        let mut forget = connection.prepare_cached(FORGET_OVERTAKEN)?;
+        let forgotten = forget.query_map([id], |row| row.get::<_, i64>(0))?;
+        let mut forget_alerts = connection.prepare_cached(FORGET_ALERTS_OF)?;
+        for number in forgotten.collect::<rusqlite::Result<Vec<_>>>()? {
+            forget_alerts.execute([number])?;
+        }
+    }
     Ok(if noted == 0 { before } else { after })
 }
 

@@ -225,10 +225,10 @@ impl View {
         fn alerts_of_hook in "alerts_of_hook"(hook: Arc<str>, resolved_since: DateTime<Utc>, today: Day) -> Vec<Alert> =
             alert::of_hook(&hook, resolved_since, today);
 
-        /// The pending deliveries of `hook` that are due at `now`, oldest first, at most `limit`. One that
-        /// shares an alert with an older pending one of the same hook and target waits for it, also while
-        /// that one waits for its next try. One whose alerts are all silenced is not due. None for a hook that
-        /// wants nothing any more.
+        /// The pending deliveries of `hook` that are due at `now`, oldest first, at most `limit`, each with those of its
+        /// alerts of which its receiver has no newer news. One that shares an alert with an older pending one of the same
+        /// hook and target waits for it, also while that one waits for its next try. One whose alerts are all silenced is
+        /// not due, and nothing waits for it. None for a hook that wants nothing any more.
         ///
         /// # Errors
         /// The file could not be read.

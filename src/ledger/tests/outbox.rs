@@ -29,9 +29,14 @@ enum Op {
     /// Seconds pass; a negative number is a clock that was set back.
     Advance(i64),
     Wait(i64),
+    /// The alerts of one rule are silenced, or are no more.
+    Silence(bool),
     Tidy,
     Reopen,
 }
+
+/// The rule that is silenced now and then.
+const SILENCED: &str = "b";
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     let alerts = prop::collection::btree_set(0..4_u8, 0..3);
@@ -49,6 +54,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => (0..40_usize).prop_map(Op::Retry),
         4 => (-3..15_i64).prop_map(Op::Advance),
         1 => (10..70_i64).prop_map(Op::Wait),
+        3 => any::<bool>().prop_map(Op::Silence),
         1 => Just(Op::Tidy),
         1 => Just(Op::Reopen),
     ];
@@ -60,14 +66,37 @@ struct Model {
     /// Oldest first.
     records: Vec<DeliveryRecord>,
     disabled: BTreeSet<&'static str>,
+    is_silenced: bool,
 }
 
 impl Model {
+    /// Whether a silence holds it back.
+    fn is_held(&self, delivery: &Delivery) -> bool {
+        let mut alerts = delivery.alerts.iter();
+        self.is_silenced && !delivery.alerts.is_empty() && alerts.all(|key| &*key.rule == SILENCED)
+    }
+
+    /// Whether a newer delivery to the receiver of the one at `index` about that alert is in such a state.
+    fn is_told_later(
+        &self,
+        index: usize,
+        alert: &AlertKey,
+        is_told: impl Fn(DeliveryState) -> bool,
+    ) -> bool {
+        let Delivery { hook, target, .. } = &self.records[index].delivery;
+        self.records[index + 1..].iter().any(|newer| {
+            is_told(newer.state)
+                && (&newer.delivery.hook, &newer.delivery.target) == (hook, target)
+                && newer.delivery.alerts.contains(alert)
+        })
+    }
+
     fn due(&self, hook: &str, now: DateTime<Utc>) -> Vec<DeliveryRecord> {
         let pending = |record: &DeliveryRecord| record.state == DeliveryState::Pending;
         let waits = |(index, record): &(usize, &DeliveryRecord)| {
             self.records[..*index].iter().any(|older| {
                 pending(older)
+                    && !self.is_held(&older.delivery)
                     && older.delivery.hook == record.delivery.hook
                     && older.delivery.target == record.delivery.target
                     && (older.delivery.alerts.iter())
@@ -78,26 +107,23 @@ impl Model {
             .filter(|_| !self.disabled.contains(hook))
             .filter(|(_, record)| &*record.delivery.hook == hook)
             .filter(|(_, record)| pending(record) && record.at <= now)
+            .filter(|(_, record)| !self.is_held(&record.delivery))
             .filter(|candidate| !waits(candidate))
-            .map(|(_, record)| record.clone())
+            .map(|(index, record)| {
+                let mut record = record.clone();
+                let is_told = |state| state == DeliveryState::Delivered;
+                let is_news = |alert: &AlertKey| !self.is_told_later(index, alert, is_told);
+                record.delivery.alerts.retain(is_news);
+                record
+            })
             .collect()
     }
 
     /// Returns true if one of the alerts of the record at `index` has no newer delivery that may still arrive.
     fn is_last_word(&self, index: usize) -> bool {
-        let Delivery {
-            alerts,
-            hook,
-            target,
-            ..
-        } = &self.records[index].delivery;
-        let followed = |alert: &AlertKey| {
-            self.records[index + 1..].iter().any(|newer| {
-                newer.state != DeliveryState::GivenUp
-                    && (&newer.delivery.hook, &newer.delivery.target) == (hook, target)
-                    && newer.delivery.alerts.contains(alert)
-            })
-        };
+        let alerts = &self.records[index].delivery.alerts;
+        let may_arrive = |state| state != DeliveryState::GivenUp;
+        let followed = |alert| self.is_told_later(index, alert, may_arrive);
         !alerts.iter().all(followed)
     }
 
@@ -128,25 +154,37 @@ impl Model {
         record.attempts += 1;
         record.result = Some(result.clone());
         (record.state, record.at) = (state, at);
+        if state == DeliveryState::Delivered {
+            self.forget_overtaken(index);
+        }
+    }
+
+    /// Forgets what was pending before the delivered record at `newest`, if its receiver has newer news of all of it.
+    fn forget_overtaken(&mut self, newest: usize) {
+        let is_told = |state| state == DeliveryState::Delivered;
+        let newer = &self.records[newest].delivery.alerts;
+        let is_overtaken = |index: &usize| {
+            let Delivery { alerts, .. } = &self.records[*index].delivery;
+            self.records[*index].state == DeliveryState::Pending
+                && alerts.iter().any(|alert| newer.contains(alert))
+                && alerts
+                    .iter()
+                    .all(|alert| self.is_told_later(*index, alert, is_told))
+        };
+        let overtaken: BTreeSet<usize> = (0..newest).filter(is_overtaken).collect();
+        let mut index = 0..;
+        self.records
+            .retain(|_| !overtaken.contains(&index.next().unwrap()));
     }
 
     /// The ids of what is out of date: it is old, or newer news of all that it says was delivered, or is about to be.
     fn outdated(&self, now: DateTime<Utc>) -> BTreeSet<Arc<str>> {
         let is_outdated = |(index, record): &(usize, &DeliveryRecord)| {
             let Delivery {
-                alerts,
-                hook,
-                target,
-                created,
-                ..
+                alerts, created, ..
             } = &record.delivery;
-            let overtaken = |alert: &AlertKey| {
-                self.records[index + 1..].iter().any(|newer| {
-                    newer.state != DeliveryState::GivenUp
-                        && (&newer.delivery.hook, &newer.delivery.target) == (hook, target)
-                        && newer.delivery.alerts.contains(alert)
-                })
-            };
+            let may_arrive = |state| state != DeliveryState::GivenUp;
+            let overtaken = |alert| self.is_told_later(*index, alert, may_arrive);
             record.state == DeliveryState::GivenUp
                 && (*created < now - TimeDelta::days(30)
                     || !alerts.is_empty() && alerts.iter().all(overtaken))
@@ -177,6 +215,10 @@ impl Model {
     /// Gives up what nobody has taken for 30 days, and forgets what ended 90 days ago.
     fn tidy(&mut self, now: DateTime<Utc>) {
         let before = |days| now - TimeDelta::days(days);
+        let held: BTreeSet<Arc<str>> = (self.records.iter())
+            .filter(|record| self.is_held(&record.delivery))
+            .map(|record| Arc::clone(&record.delivery.id))
+            .collect();
         for record in &mut self.records {
             record.delivery.created = record.delivery.created.min(now);
             if record.state != DeliveryState::Pending {
@@ -184,7 +226,8 @@ impl Model {
             }
             let is_old = record.delivery.created < before(30);
             let is_tried = record.at >= before(30);
-            if record.state == DeliveryState::Pending && is_old && !is_tried {
+            let is_held = held.contains(&record.delivery.id);
+            if record.state == DeliveryState::Pending && is_old && !is_tried && !is_held {
                 (record.state, record.at) = (DeliveryState::GivenUp, now);
                 let tries = record.attempts;
                 record.result = Some(match &record.result {
@@ -235,7 +278,7 @@ impl Scene {
                     period: Some(day(3)),
                     ..key("a", "")
                 },
-                number => key("a", &format!("used {number}")),
+                number => key(SILENCED, &format!("used {number}")),
             })
             .collect();
         let id = format!("msg_{}", self.added);
@@ -321,6 +364,17 @@ impl Scene {
             }
             Op::Advance(seconds) => self.now = after(seconds),
             Op::Wait(days) => self.now += TimeDelta::days(days),
+            Op::Silence(is_silenced) => {
+                self.model.is_silenced = is_silenced;
+                let silence = Silence {
+                    rule: SILENCED.into(),
+                    subject: None,
+                    until: day(if is_silenced { 100_000 } else { -1 }),
+                    since: noon(0),
+                    reason: String::new(),
+                };
+                super::silence(&self.path, &silence).unwrap();
+            }
             Op::Tidy => {
                 self.ledger.tidy_deliveries(self.now).await.unwrap();
                 self.model.tidy(self.now);

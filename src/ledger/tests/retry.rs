@@ -182,6 +182,13 @@ async fn what_newer_news_has_overtaken_is_sent_again_only_if_it_is_named() {
         "after it",
     ];
     assert_eq!(due(&ledger, "ops", noon(2)).await, expected);
+    let in_part = ledger.due_deliveries("ops".into(), noon(2), 2).await;
+    let alerts = in_part.unwrap().pop().unwrap().delivery.alerts;
+    assert_eq!(
+        alerts,
+        [key("alone", "used 1")],
+        "of the other there is newer news"
+    );
     let named = Which::Delivery("overtaken".to_owned());
     assert_eq!(retry(&path, named, &HOOKS, noon(2)).unwrap(), 1);
     assert_eq!(due(&ledger, "ops", noon(2)).await[1], "overtaken");

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chrono_tz::Tz;
 
 use super::*;
+use crate::alert::Notification;
 use crate::hook::QuietHours;
-use crate::ledger::{Which, retry};
+use crate::ledger::{self, Silence, Which, retry};
 
 /// The seconds between the tries of the schedule.
 const WAITS: [i64; 9] = [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400];
@@ -225,6 +226,45 @@ async fn what_is_told_of_one_alert_waits_for_what_was_told_before_and_nothing_el
     scene.clock.advance(TimeDelta::seconds(6));
     assert_eq!(deliverer.deliver_due().await.unwrap(), 2);
     assert_eq!(scene.tries(), [fires, resolves]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_silenced_holds_up_nothing_and_is_not_told_after_newer_news() {
+    let mut scene = Scene::new();
+    let deliverer = scene.deliverer(vec![settings("ops")]);
+    let message = |rules: &str| {
+        let notice = |rule: &str| Notice {
+            key: format!("{rule}/all"),
+            ..Notification::sample(None, TRACKING_START.start())
+                .alerts
+                .remove(0)
+        };
+        let alerts = rules.split(' ').map(notice).collect();
+        serde_json::to_string(&Notification::of_alerts(alerts)).unwrap()
+    };
+    let mut put = async |rules| scene.put_message("ops", rules, &message(rules)).await;
+    put("a").await;
+    let in_part = put("a b").await;
+    let newest = put("a c").await;
+    let silences = ["a", "b"].map(|rule| Silence {
+        rule: rule.into(),
+        subject: None,
+        until: TRACKING_START.next(),
+        since: TRACKING_START.start(),
+        reason: String::new(),
+    });
+    for silence in &silences {
+        ledger::silence(&scene.path, silence).unwrap();
+    }
+    assert_eq!(deliverer.deliver_due().await.unwrap(), 1);
+    scene.clock.advance(TimeDelta::days(1));
+    assert_eq!(deliverer.deliver_due().await.unwrap(), 1);
+    let seen = std::iter::from_fn(|| scene.seen.try_recv().ok()).map(|seen| {
+        let keys = seen.alerts.into_iter().map(|notice| notice.key);
+        (seen.id, keys.collect::<Vec<_>>().join(" "))
+    });
+    let expected = [(newest, "a/all c/all"), (in_part, "b/all")];
+    assert!(seen.eq(expected.map(|(id, keys)| (id, keys.to_owned()))));
 }
 
 #[tokio::test(start_paused = true)]

@@ -273,16 +273,16 @@ impl Scene {
         all.entry(hook.to_owned()).or_default().extend(replies);
     }
 
-    /// Puts a delivery about the alert of `rule` into the outbox, and says which.
-    async fn put(&mut self, hook: &str, rule: &str) -> String {
+    /// Puts a delivery about the alerts of `rules`, with blanks between, into the outbox, and says which.
+    async fn put(&mut self, hook: &str, rules: &str) -> String {
         let message = "{\"alerts\":[]}";
-        self.put_message(hook, rule, message).await
+        self.put_message(hook, rules, message).await
     }
 
-    async fn put_message(&mut self, hook: &str, rule: &str, message: &str) -> String {
+    async fn put_message(&mut self, hook: &str, rules: &str, message: &str) -> String {
         self.count += 1;
         let id = format!("msg_{}", self.count);
-        let key = AlertKey {
+        let key = |rule: &str| AlertKey {
             rule: rule.into(),
             subject: "all".into(),
             period: None,
@@ -294,7 +294,7 @@ impl Scene {
                 id: id.as_str().into(),
                 hook: hook.into(),
                 target: "+49".to_owned(),
-                alerts: vec![key],
+                alerts: rules.split(' ').map(key).collect(),
                 notification: message.to_owned(),
                 created: now,
             }],

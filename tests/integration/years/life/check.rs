@@ -292,7 +292,7 @@ impl Scene {
             }
             let may_wait = || {
                 let mut alerts = record.delivery.alerts.iter();
-                alerts.any(|key| self.may_wait(hook, &key.rule, least))
+                alerts.any(|key| self.may_wait(&key.rule, least))
             };
             if record.state == DeliveryState::Pending
                 && age > least

@@ -8,7 +8,6 @@ use flowgent_exporter::day::Day;
 use flowgent_exporter::ledger::{Delivery, Silence, silence, unsilence};
 
 use super::oracle::Fires;
-use super::plan::Hook;
 use super::process::Ground;
 use super::scene::Scene;
 use super::year::Year;
@@ -55,9 +54,9 @@ impl Silences {
         those.any(|held| held.since <= to && from <= held.until)
     }
 
-    /// Whether any alert was silenced since then, if a rule is given one of that.
-    pub(crate) fn have_held(&self, rule: Option<&str>, since: DateTime<Utc>) -> bool {
-        let is_of = |held: &&Held| rule.is_none_or(|rule| held.rule == rule);
+    /// Whether any alert of the rule was silenced since then.
+    pub(crate) fn have_held(&self, rule: &str, since: DateTime<Utc>) -> bool {
+        let is_of = |held: &&Held| held.rule == rule;
         self.0.iter().filter(is_of).any(|held| since <= held.until)
     }
 
@@ -164,10 +163,8 @@ impl Scene {
         wrong.into_iter().for_each(|text| self.fail(text));
     }
 
-    /// Whether a message about the rule may wait though its receiver takes everything: of a hook that groups, also
-    /// behind one that shares an alert with it and whose others are silenced.
-    pub(crate) fn may_wait(&self, hook: &Hook, rule: &str, patience: TimeDelta) -> bool {
-        let rule = Some(rule).filter(|_| !hook.group);
+    /// Whether a message about the rule may wait though its receiver takes everything.
+    pub(crate) fn may_wait(&self, rule: &str, patience: TimeDelta) -> bool {
         let floor = self.office.floor();
         floor.silences.have_held(rule, self.now - patience)
     }
