@@ -216,9 +216,9 @@ impl View {
         fn unpushed in "unpushed"(target: PushTarget, agents: Vec<AgentNumber>, days: [Day; 2]) -> Vec<Unpushed> =
             pushed::unpushed(target, &agents, days);
 
-        /// The alerts to remind a forgetful receiver of, ordered by their keys: `hook` was told of them, and they
-        /// fire, or are over since `resolved_since`. Leaves out alerts whose first message is pending, since it may
-        /// have to wait, and alerts that are silenced on the day `today`. Empty if the hook is disabled.
+        /// Alerts that `hook` was told of and that fire, or have been over since `resolved_since` at the earliest, ordered
+        /// by their keys. Leaves out alerts whose first message is pending, and alerts that are silenced on the day
+        /// `today`. Empty if the hook is disabled.
         ///
         /// # Errors
         /// The file could not be read.

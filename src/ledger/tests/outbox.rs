@@ -70,13 +70,14 @@ struct Model {
 }
 
 impl Model {
-    /// Whether a silence holds it back.
+    /// Returns true if a silence holds the delivery back.
     fn is_held(&self, delivery: &Delivery) -> bool {
         let mut alerts = delivery.alerts.iter();
         self.is_silenced && !delivery.alerts.is_empty() && alerts.all(|key| &*key.rule == SILENCED)
     }
 
-    /// Whether a newer delivery to the receiver of the one at `index` about that alert is in such a state.
+    /// Returns true if the receiver of the record at `index` has a newer delivery about the alert whose state satisfies
+    /// `is_told`.
     fn is_told_later(
         &self,
         index: usize,
